@@ -1,0 +1,98 @@
+//! Who is calling: an API key in `X-API-Key`, else as a bearer token, else in the session's cookie.
+
+use axum::extract::FromRequestParts;
+use hookstream_model::tenancy::{KeyHash, Tenant};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+
+use crate::{error::ApiError, state::Api};
+
+const COOKIE: &str = "better-auth.session_token";
+
+/// A caller that was recognised. Put it first among a handler's extractors: nothing else is read of
+/// a request before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// Whom it speaks for.
+    pub(crate) tenant: Tenant,
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let mut given = false;
+        for presented in credentials(&parts.headers) {
+            given = true;
+            if let Some(key) = api.key(KeyHash::of(presented)).await? {
+                return Ok(Self { tenant: key.tenant });
+            }
+        }
+        Err(unauthorized(given))
+    }
+}
+
+impl Caller {
+    /// Checks an `org_id` and an `env_id` that a request names: they must be the caller's own.
+    pub(crate) fn check_tenant(self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
+        let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
+            Some(given) => given.parse::<hookstream_model::ids::TargetId>().is_ok_and(|id| id.as_bytes() == own),
+            None => true,
+        };
+        if !is_own(org_id, self.tenant.organization.as_bytes()) {
+            return Err(ApiError::not_found("Organization"));
+        }
+        if !is_own(env_id, self.tenant.environment.as_bytes()) {
+            return Err(ApiError::not_found("Environment"));
+        }
+        Ok(())
+    }
+}
+
+/// What the request presents, in the order it counts.
+fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let session = cookies.flat_map(|value| value.split(';')).find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == COOKIE).then_some(value)
+    });
+    [key, bearer, session].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
+}
+
+/// The scheme is case-insensitive (RFC 9110 section 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+fn unauthorized(given: bool) -> ApiError {
+    let message = if given {
+        "Invalid API key. Check that it is complete, of this installation, and not revoked."
+    } else {
+        "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer."
+    };
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn credentials_count_in_their_order() {
+        let mut headers = HeaderMap::new();
+        let check = |headers: &HeaderMap, expected: &[&str]| assert_eq!(credentials(headers).collect::<Vec<_>>(), expected);
+        check(&headers, &[]);
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; better-auth.session_token=three;c=d"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bEARER two"));
+        check(&headers, &["two", "three"]);
+        headers.insert("x-api-key", HeaderValue::from_static(" one "));
+        check(&headers, &["one", "two", "three"]);
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic abc"));
+        headers.insert("x-api-key", HeaderValue::from_static(""));
+        check(&headers, &["three"]);
+    }
+}

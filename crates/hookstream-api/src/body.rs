@@ -1,0 +1,144 @@
+//! Reading a request's body: bounded, JSON, with errors that name the field.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{json, value::RawValue};
+
+use crate::{error::ApiError, state::Api};
+
+/// The bytes of a request's body, at most as many as the installation takes.
+#[derive(Debug)]
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl FromRequest<Api> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, ApiError> {
+        let limit = api.body_limit();
+        match Limited::new(request.into_body(), limit).collect().await {
+            Ok(body) => Ok(Self(body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!(
+                    "The request's body is larger than {limit} bytes, the most this installation takes (setting payload_limit_bytes)."
+                );
+                Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit })))
+            }
+            Err(_) => {
+                let message = "The request's body broke off. Send it again, with a Content-Length that is true.";
+                Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message))
+            }
+        }
+    }
+}
+
+impl RawBody {
+    /// Reads the body as a JSON object with these fields; others are ignored.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        // The usual case costs nothing more; only a body that is refused is read again to name the place.
+        serde_json::from_slice(&self.0).map_err(|_| self.explain::<T>())
+    }
+
+    /// The same where a body may be left out: as if it were `{}`.
+    pub(crate) fn parse_optional<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        if self.0.iter().all(u8::is_ascii_whitespace) { Self(Bytes::from_static(b"{}")).parse() } else { self.parse() }
+    }
+
+    fn explain<'a, T: Deserialize<'a>>(&'a self) -> ApiError {
+        if self.0.is_empty() {
+            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request has no body. Send a JSON object.");
+        }
+        if let Err(error) = serde_json::from_slice::<&RawValue>(&self.0) {
+            let message = format!("The request's body is not JSON: {error}.");
+            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
+        }
+        if !self.0.trim_ascii_start().starts_with(b"{") {
+            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request's body must be a JSON object.");
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(&self.0);
+        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+            Err(error) => refused(&error.path().to_string(), &error.inner().to_string()),
+            Ok(_) => ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request's body cannot be read."),
+        }
+    }
+}
+
+/// Names the field: by the path to it, or by what serde says of one that is missing or twice there.
+fn refused(path: &str, problem: &str) -> ApiError {
+    let problem = problem.split(" at line ").next().unwrap_or(problem);
+    for (start, clause) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
+        if let Some(field) = problem.strip_prefix(start) {
+            return ApiError::invalid(field.trim_end_matches('`'), clause);
+        }
+    }
+    ApiError::invalid(path, &format!("is refused: {problem}"))
+}
+
+/// A field of a change: left out, set to null, or given.
+#[derive(Debug, Default)]
+pub(crate) enum Field<T> {
+    /// It is not to be changed.
+    #[default]
+    Absent,
+    /// It is to have no value.
+    Null,
+    /// It is to have this value.
+    Given(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Given))
+    }
+}
+
+impl<T> Field<T> {
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// For a field that may not be null: the value, or `None` where it is left out.
+    pub(crate) fn required(self, field: &'static str) -> Result<Option<T>, ApiError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Null => Err(ApiError::invalid(field, "must not be null")),
+            Self::Given(value) => Ok(Some(value)),
+        }
+    }
+
+    /// For a field that may be null: what it is to become, or `None` where it is left out.
+    pub(crate) fn nullable(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Given(value) => Some(Some(value)),
+        }
+    }
+
+    /// The same with the value read further.
+    pub(crate) fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Field<U>, E> {
+        Ok(match self {
+            Self::Absent => Field::Absent,
+            Self::Null => Field::Null,
+            Self::Given(value) => Field::Given(read(value)?),
+        })
+    }
+}
+
+/// The text of a JSON value that may be given natively or as text.
+pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, ApiError> {
+    hookstream_model::json::text_of(raw)
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| ApiError::invalid(field, "contains an escape that is no character"))
+}
+
+/// The same, read into what it stands for; `expected` says what that is.
+pub(crate) fn json_value<T: DeserializeOwned>(field: &'static str, raw: &RawValue, expected: &str) -> Result<T, ApiError> {
+    serde_json::from_str(&json_text(field, raw)?)
+        .map_err(|_| ApiError::invalid(field, &format!("must be {expected}, or the JSON text of one")))
+}

@@ -1,0 +1,223 @@
+//! Errors as a client reads them. This is the only place that picks status codes.
+//!
+//! A handler's error travels as an extension of an empty response; [`crate::request`] knows the
+//! request's id and renders it.
+
+use axum::response::{IntoResponse, Response};
+use hookstream_destinations::AddressRefused;
+use hookstream_engine::{RecoverError, RetryError, SendError};
+use hookstream_model::InvalidField;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// An error on its way to the client.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Option<Value>,
+    /// For the operator's log only.
+    cause: Option<String>,
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What was wrong and what to do, in a sentence.
+    #[schema(example = "`url` must start with https:// or http://.")]
+    error: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    status: u16,
+    /// The request's id; it is in the `X-Request-Id` header and in the log as well.
+    #[schema(example = "req_3f9a0c5d7e21")]
+    request_id: String,
+    /// A stable word for programs.
+    #[schema(example = "invalid_field")]
+    code: &'static str,
+    /// What a program may want to know besides, depending on `code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: None, cause: None }
+    }
+
+    pub(crate) fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub(crate) fn invalid(field: &str, problem: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_field", format!("`{field}` {problem}.")).with_details(json!({ "field": field }))
+    }
+
+    pub(crate) fn unknown_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", "There is no such route. See /docs for those there are.")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "This route does not have that method. The Allow header names those it has, /docs tells more.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    pub(crate) fn not_found(what: &'static str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("{what} not found. Check the id, and that it belongs to the API key's environment."),
+        )
+    }
+
+    pub(crate) fn no_fields() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "no_fields", "There are no fields to update. Send at least one that can be changed.")
+    }
+
+    pub(crate) fn panicked(cause: String) -> Self {
+        Self { cause: Some(cause), ..Self::internal() }
+    }
+
+    fn internal() -> Self {
+        let message = "Something went wrong on our side. Try again; if it stays, give the request_id to whoever runs this installation.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The response, once the request's id is known. `headers` are those of the original, such as
+    /// `Allow`.
+    pub(crate) fn render(self, request_id: &str) -> Response {
+        let body = ErrorBody {
+            error: self.message,
+            status: self.status.as_u16(),
+            request_id: request_id.to_owned(),
+            code: self.code,
+            details: self.details,
+        };
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookstream\""));
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<InvalidField> for ApiError {
+    fn from(error: InvalidField) -> Self {
+        Self::invalid(error.field, &error.problem)
+    }
+}
+
+impl From<AddressRefused> for ApiError {
+    fn from(refused: AddressRefused) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "address_not_allowed", format!("`url` {refused}.")).with_details(json!({ "field": "url" }))
+    }
+}
+
+impl From<hookstream_store::Error> for ApiError {
+    fn from(error: hookstream_store::Error) -> Self {
+        use hookstream_store::Error;
+        let visible = match &error {
+            Error::Full { .. } => {
+                let message = "The disk is full: nothing new is accepted until there is room. What was accepted goes on being delivered.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
+            }
+            Error::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "This server is stopping. Try again in a moment."),
+            Error::Open { .. }
+            | Error::InUse { .. }
+            | Error::TooNew { .. }
+            | Error::Failed { .. }
+            | Error::Conflict { .. }
+            | Error::Unreadable { .. } => Self::internal(),
+        };
+        Self { cause: Some(chain(&error)), ..visible }
+    }
+}
+
+impl From<SendError> for ApiError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::ApplicationNotFound => Self::not_found("Application"),
+            SendError::EndpointNotFound => Self::not_found("Endpoint"),
+            SendError::ApplicationDisabled => {
+                let message = "The application is disabled and takes no messages. Set its `status` to `active` first.";
+                Self::new(StatusCode::BAD_REQUEST, "application_disabled", message)
+            }
+            SendError::EndpointSkips(reason) => endpoint_skips(reason),
+            SendError::Invalid(error) => error.into(),
+            SendError::PayloadTooLarge { size, limit } => {
+                let message = format!("The payload has {size} bytes; the limit is {limit} bytes (setting payload_limit_bytes).");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({ "limit": limit, "size": size }))
+            }
+            SendError::SchemaViolated(violations) => {
+                let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
+                let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
+                let message = format!("`payload` breaks the JSON Schema of its event type{first}.");
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_violated", message).with_details(json!({ "violations": all }))
+            }
+            SendError::DuplicateEventId(message_id) => {
+                let message = format!("The application has a message with this `event_id` already: {message_id}.");
+                Self::new(StatusCode::CONFLICT, "duplicate_event_id", message).with_details(json!({ "message_id": message_id.to_string() }))
+            }
+            SendError::KeyReused => Self::key_reused(),
+            SendError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl ApiError {
+    pub(crate) fn key_reused() -> Self {
+        let message = "This Idempotency-Key was used for another request. Use a new key for each request that is not a repetition.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", message)
+    }
+}
+
+fn endpoint_skips(reason: &'static str) -> ApiError {
+    let message = format!("The endpoint receives nothing as it stands ({reason}). Enable it, or change its `expires_at`, first.");
+    ApiError::new(StatusCode::BAD_REQUEST, reason, message)
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => Self::not_found("Message"),
+            RetryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RecoverError> for ApiError {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::NotFound => Self::not_found("Endpoint"),
+            RecoverError::Skips(reason) => endpoint_skips(reason),
+            RecoverError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// An error and its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,60 @@
+//! The HTTP API under `/v1`, its OpenAPI document and its reference page.
+//!
+//! A request passes [`request`] (its id, panics, the rendering of errors), is authenticated by the
+//! [`auth::Caller`] extractor, and ends in a handler of [`routes`], one file a resource. Handlers
+//! return [`error::ApiError`]; that one file decides on status codes.
+
+mod auth;
+mod body;
+mod error;
+mod idempotency;
+mod openapi;
+mod page;
+mod params;
+mod portal;
+mod request;
+mod routes;
+mod state;
+
+use axum::{Router, middleware, routing};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::{
+    openapi::document,
+    state::{Api, Options, Parts},
+};
+use crate::error::ApiError;
+
+/// The whole HTTP service over `api`.
+pub fn router(api: Api) -> Router {
+    let (versioned, _) = versioned().split_for_parts();
+    Router::new()
+        .nest("/v1", versioned)
+        .route("/v1/openapi.json", routing::get(openapi::serve))
+        .route("/docs", routing::get(openapi::reference))
+        .fallback(|| async { ApiError::unknown_route() })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(middleware::from_fn_with_state(api.clone(), request::handle))
+        .with_state(api)
+}
+
+/// The operations under `/v1`, with what the OpenAPI document says of them.
+fn versioned() -> OpenApiRouter<Api> {
+    use crate::routes::{applications, endpoints, event_types, health, messages, portal_access};
+    OpenApiRouter::new()
+        .routes(routes!(applications::list, applications::create))
+        .routes(routes!(applications::get, applications::update, applications::delete))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
+        .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(endpoints::recover))
+        .routes(routes!(endpoints::test))
+        .routes(routes!(messages::list, messages::send))
+        .routes(routes!(messages::get))
+        .routes(routes!(messages::retry))
+        .routes(routes!(event_types::list, event_types::create))
+        .routes(routes!(event_types::get, event_types::update, event_types::delete))
+        .routes(routes!(portal_access::create))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}

@@ -1,0 +1,110 @@
+//! The OpenAPI 3.1 document, made from the operations themselves, and the page that shows it.
+
+use std::sync::OnceLock;
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, header};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Components, Content, RefOr, ResponseBuilder,
+        path::Operation,
+        schema::Ref,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::error::ErrorBody;
+
+/// The reference page: it reads the document and needs nothing else from anywhere.
+const REFERENCE: &str = include_str!("../assets/reference.html");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Hookstream",
+        description = "Send webhooks to your customers: applications have endpoints, messages go to every endpoint that wants them, \
+            signed by Standard Webhooks, retried for days, with every attempt on record.\n\n\
+            Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields are ignored. \
+            Every POST that creates something takes an `Idempotency-Key`. Every answer has an `X-Request-Id`."
+    ),
+    tags(
+        (name = "Applications", description = "One for each of your customers."),
+        (name = "Endpoints", description = "Where an application's messages go."),
+        (name = "Messages", description = "What you tell your customers, and what became of it."),
+        (name = "Event types", description = "The catalogue of what messages can be about."),
+        (name = "Portal", description = "Where your customers help themselves."),
+        (name = "Health", description = "For load balancers and probes.")
+    ),
+    components(schemas(ErrorBody)),
+    security(("api_key" = []), ("bearer" = []), ("session" = [])),
+    modifiers(&Secured)
+)]
+struct Document;
+
+struct Secured;
+
+impl Modify for Secured {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Components::new);
+        let key = ApiKeyValue::with_description("X-API-Key", "An API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters.");
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
+        components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
+        let cookie = ApiKeyValue::new("better-auth.session_token");
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
+}
+
+/// The OpenAPI document of this version.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, operations) = crate::versioned().split_for_parts();
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.merge(utoipa::openapi::OpenApi::default().nest("/v1", operations));
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            add_errors(path, operation);
+        }
+    }
+    document
+}
+
+/// The errors that an operation can answer besides its own.
+fn add_errors(path: &str, operation: &mut Operation) {
+    let mut errors = vec![("500", "Something went wrong on our side."), ("503", "The server is stopping, or its disk is full.")];
+    if !path.starts_with("/v1/health") {
+        errors.push(("400", "A parameter or a field is refused; `details.field` names it."));
+        errors.push(("401", "No API key was given, or an invalid one."));
+        errors.push(("404", "It is not there, or belongs to somebody else."));
+    }
+    if operation.request_body.is_some() {
+        errors.push(("413", "The body or the payload is too large; `details.limit` says how large it may be."));
+        errors.push(("422", "The `Idempotency-Key` was used for another request."));
+    }
+    for (status, description) in errors {
+        let responses = &mut operation.responses.responses;
+        if !responses.contains_key(status) {
+            let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+            let response = ResponseBuilder::new().description(description).content("application/json", content).build();
+            responses.insert(status.to_owned(), RefOr::T(response));
+        }
+    }
+}
+
+/// `GET /v1/openapi.json`
+pub(crate) async fn serve() -> Response {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = TEXT.get_or_init(|| document().to_json().expect("the document is JSON"));
+    let mut response = text.as_str().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// `GET /docs`
+pub(crate) async fn reference() -> Response {
+    let mut response = Html(REFERENCE).into_response();
+    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}

@@ -1,0 +1,326 @@
+//! Applications: one for each customer of the product that sends.
+
+use axum::{Json, extract::State, response::Response};
+use hookstream_model::{
+    application::{self as rules, Application as Model, ApplicationStatus},
+    ids::ApplicationId,
+};
+use hookstream_store::applications;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{ListQuery, Success};
+use crate::{
+    auth::Caller,
+    body::{Field, RawBody, json_text},
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams},
+    state::Api,
+};
+
+/// One customer of the product that sends.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Application {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    #[schema(example = "Acme Inc.")]
+    name: String,
+    /// The product's own id of the customer, unique in the environment.
+    #[schema(example = "my-saas-app")]
+    uid: String,
+    description: Option<String>,
+    /// JSON text of an object.
+    #[schema(example = "{\"plan\":\"pro\"}")]
+    metadata: Option<String>,
+    /// `active` or `disabled`.
+    #[schema(example = "active")]
+    status: &'static str,
+    /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
+    rate_limit: Option<u32>,
+    #[schema(example = "2026-11-24T08:30:00.000Z")]
+    created_at: String,
+    updated_at: String,
+    /// How many endpoints it has; on list and get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint_count: Option<u64>,
+    /// How many of its messages are kept; on list and get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_count: Option<u64>,
+}
+
+impl From<Model> for Application {
+    fn from(application: Model) -> Self {
+        Self {
+            id: application.id.to_string(),
+            org_id: application.tenant.organization.to_string(),
+            env_id: application.tenant.environment.to_string(),
+            name: application.name,
+            uid: application.uid,
+            description: application.description,
+            metadata: application.metadata,
+            status: application.status.as_str(),
+            rate_limit: application.rate_limit,
+            created_at: application.created_at.to_string(),
+            updated_at: application.updated_at.to_string(),
+            endpoint_count: None,
+            message_count: None,
+        }
+    }
+}
+
+/// An application, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApplicationAnswer {
+    application: Application,
+}
+
+/// A page of applications.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApplicationList {
+    applications: Vec<Application>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A new application.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CreateApplication<'a> {
+    /// 1 to 255 characters.
+    #[schema(example = "Acme Inc.")]
+    name: String,
+    /// The product's own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`.
+    #[schema(example = "my-saas-app")]
+    uid: String,
+    /// At most 4,096 characters.
+    description: Option<String>,
+    /// An object of at most 16 KiB, or its JSON text.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<&'a RawValue>,
+    /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
+    rate_limit: Option<u32>,
+    /// The caller's own organization; defaults to it.
+    org_id: Option<String>,
+    /// The caller's own environment; defaults to it.
+    env_id: Option<String>,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateApplication<'a> {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Field<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Field<String>,
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Field<&'a RawValue>,
+    /// `active` or `disabled`; a disabled application takes no messages.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Field<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    rate_limit: Field<u32>,
+}
+
+/// Which applications to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SearchQuery {
+    /// Part of a name or uid, upper and lower case alike.
+    search: Option<String>,
+}
+
+/// List applications
+///
+/// Newest first, with how many endpoints and messages each has.
+#[utoipa::path(
+    get, path = "/applications", tag = "Applications",
+    params(ListQuery, SearchQuery),
+    responses((status = 200, description = "A page.", body = ApplicationList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<ListQuery>,
+    QueryParams(SearchQuery { search }): QueryParams<SearchQuery>,
+) -> Result<Json<ApplicationList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), ApplicationId::from_bytes)?;
+    let search = search.as_deref().filter(|search| !search.is_empty());
+    let page = applications::list(&*api.store, caller.tenant, search, request).await?;
+    let cursor = page::cursor(&page, |application| *application.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(ApplicationList { applications: with_counts(&api, caller, page.items).await?, cursor, has_more }))
+}
+
+/// Create an application
+///
+/// One for each of your customers. It owns endpoints and receives messages.
+#[utoipa::path(
+    post, path = "/applications", tag = "Applications",
+    request_body = CreateApplication,
+    responses(
+        (status = 201, description = "It is made.", body = ApplicationAnswer),
+        (status = 409, description = "Another application has this `uid`.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+    let input: CreateApplication<'_> = body.parse()?;
+    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let key = idempotency::key(&headers, "POST /v1/applications", &body.0)?;
+    rules::check_name(&input.name)?;
+    rules::check_uid(&input.uid)?;
+    if let Some(description) = &input.description {
+        rules::check_description(description)?;
+    }
+    let now = api.now();
+    let application = Model {
+        id: api.engine.new_id().into(),
+        tenant: caller.tenant,
+        name: input.name,
+        uid: input.uid,
+        description: input.description,
+        metadata: input.metadata.map(metadata).transpose()?,
+        status: ApplicationStatus::Active,
+        rate_limit: input.rate_limit,
+        created_at: now,
+        updated_at: now,
+    };
+    let answer = ApplicationAnswer { application: application.clone().into() };
+    let taken = || uid_taken(&application.uid);
+    idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
+        applications::create(&*api.store, &application, kept).await
+    })
+    .await
+}
+
+/// Get an application
+#[utoipa::path(
+    get, path = "/applications/{appId}", tag = "Applications",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    responses((status = 200, description = "It, with its counts.", body = ApplicationAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+) -> Result<Json<ApplicationAnswer>, ApiError> {
+    let id = resolve(&api, caller, &app).await?;
+    let found = applications::find(&*api.store, caller.tenant, id).await?.ok_or_else(not_found)?;
+    let mut counted = with_counts(&api, caller, vec![found]).await?;
+    let application = counted.pop().ok_or_else(not_found)?;
+    Ok(Json(ApplicationAnswer { application }))
+}
+
+/// Change an application
+#[utoipa::path(
+    patch, path = "/applications/{appId}", tag = "Applications",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    request_body = UpdateApplication,
+    responses((status = 200, description = "What it has become.", body = ApplicationAnswer))
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+    body: RawBody,
+) -> Result<Json<ApplicationAnswer>, ApiError> {
+    let input: UpdateApplication<'_> = body.parse()?;
+    let UpdateApplication { name, description, metadata: given, status, rate_limit } = input;
+    if name.is_absent() && description.is_absent() && given.is_absent() && status.is_absent() && rate_limit.is_absent() {
+        return Err(ApiError::no_fields());
+    }
+    let name = name.required("name")?;
+    let description = description.nullable();
+    let given = given.try_map(metadata)?.nullable();
+    let status = status.required("status")?.map(|word| ApplicationStatus::parse(&word)).transpose()?;
+    let rate_limit = rate_limit.nullable();
+    if let Some(name) = &name {
+        rules::check_name(name)?;
+    }
+    if let Some(Some(description)) = &description {
+        rules::check_description(description)?;
+    }
+    let id = resolve(&api, caller, &app).await?;
+    let now = api.now();
+    let changed = applications::update(&*api.store, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
+        if let Some(name) = &name {
+            application.name.clone_from(name);
+        }
+        if let Some(description) = &description {
+            application.description.clone_from(description);
+        }
+        if let Some(given) = &given {
+            application.metadata.clone_from(given);
+        }
+        application.status = status.unwrap_or(application.status);
+        application.rate_limit = rate_limit.unwrap_or(application.rate_limit);
+        application.updated_at = now;
+        Ok(())
+    })
+    .await?
+    .ok_or_else(not_found)?;
+    api.engine.routes().forget(id);
+    Ok(Json(ApplicationAnswer { application: changed.into() }))
+}
+
+/// Delete an application
+///
+/// Its endpoints go with it; what was still owed to them is cancelled. Its messages stay until their
+/// retention ends but can no longer be reached.
+#[utoipa::path(
+    delete, path = "/applications/{appId}", tag = "Applications",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    responses((status = 200, description = "It is gone.", body = Success))
+)]
+pub(crate) async fn delete(State(api): State<Api>, caller: Caller, PathParams(app): PathParams<String>) -> Result<Json<Success>, ApiError> {
+    let id = resolve(&api, caller, &app).await?;
+    let was_there = applications::delete(&*api.store, caller.tenant, id).await?;
+    api.engine.routes().forget(id);
+    if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// The id of the application that a path names by its id or `uid`.
+pub(super) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Result<ApplicationId, ApiError> {
+    let routes = api.engine.routes().resolve(caller.tenant, reference).await?.ok_or_else(not_found)?;
+    Ok(routes.application.id)
+}
+
+async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec<Application>, ApiError> {
+    let messages = api.store.message_counts(found.iter().map(|application| application.id).collect()).await?;
+    let mut counted = Vec::with_capacity(found.len());
+    for (application, message_count) in found.into_iter().zip(messages) {
+        let endpoint_count = applications::endpoint_count(&*api.store, caller.tenant, application.id).await?;
+        let shown = Application::from(application);
+        counted.push(Application { endpoint_count: Some(endpoint_count), message_count: Some(message_count), ..shown });
+    }
+    Ok(counted)
+}
+
+fn metadata(raw: &RawValue) -> Result<String, ApiError> {
+    let text = json_text("metadata", raw)?;
+    rules::check_metadata(&text)?;
+    Ok(text)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Application")
+}
+
+fn uid_taken(uid: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "uid_taken",
+        format!("Another application of this environment has the uid {uid:?}. Choose another, or use that one."),
+    )
+}

@@ -1,0 +1,606 @@
+//! Endpoints: where an application's messages go.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_destinations::Target;
+use hookstream_engine::{Draft, RecoverRequest};
+use hookstream_model::{
+    application,
+    endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
+    ids::EndpointId,
+    message::Payload,
+    retry::RetrySchedule,
+    secret::Secret,
+    signature::{SigningAlgorithm, SigningKey},
+    time::Timestamp,
+};
+use hookstream_store::endpoints::{self, EndpointKey};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    ListQuery, Success,
+    messages::{Message, MessageAnswer},
+};
+use crate::{
+    auth::Caller,
+    body::{Field, RawBody, json_value},
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// The longest time for which a rotated secret may go on to sign, in seconds: 7 days.
+const GRACE_MAX_S: u64 = 7 * 24 * 3600;
+/// The event type of a test message, where the request names none.
+const TEST_TYPE: &str = "hookstream.test";
+
+/// Where an application's messages go.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Endpoint {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    application_id: String,
+    #[schema(example = "https://example.com/webhooks")]
+    url: String,
+    description: Option<String>,
+    /// `hmac-sha256` or `ed25519`.
+    #[schema(example = "hmac-sha256")]
+    signing_algorithm: &'static str,
+    /// `active`, `disabled` or, once `expires_at` has come, `expired`.
+    #[schema(example = "active")]
+    status: &'static str,
+    /// Why Hookstream disabled it: `gone`, `asked_to_stop` or `kept_failing`.
+    disabled_reason: Option<&'static str>,
+    /// JSON text of the event types it wants; `null` and `[]` mean all.
+    #[schema(example = "[\"invoice.paid\"]")]
+    filter_types: Option<String>,
+    /// Deliveries per second; `null` and 0 mean no limit.
+    rate_limit_per_second: Option<u32>,
+    /// When it stops to receive.
+    expires_at: Option<String>,
+    /// JSON text of the headers of its own that go with each delivery.
+    headers: Option<String>,
+    /// JSON text of the waits between tries, in seconds; `null` means the installation's.
+    retry_schedule: Option<String>,
+    /// How long one try may take; `null` means the installation's.
+    timeout_ms: Option<u32>,
+    /// The public half of an ed25519 key, for the receiver to verify with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    created_at: String,
+    updated_at: String,
+    /// The secret to verify deliveries with. Here once, when the endpoint is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing_secret: Option<String>,
+}
+
+impl Endpoint {
+    fn new(endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
+        let json = |value: Result<String, serde_json::Error>| value.expect("lists and maps of text and numbers are JSON");
+        Self {
+            status: endpoint.shown_status(now),
+            id: endpoint.id.to_string(),
+            org_id: endpoint.tenant.organization.to_string(),
+            env_id: endpoint.tenant.environment.to_string(),
+            application_id: endpoint.application_id.to_string(),
+            url: endpoint.url.as_str().to_owned(),
+            description: endpoint.description,
+            signing_algorithm: endpoint.signing_algorithm.as_str(),
+            disabled_reason: endpoint.disabled_reason.map(DisabledReason::as_str),
+            filter_types: endpoint.filter_types.map(|types| json(serde_json::to_string(&types))),
+            rate_limit_per_second: endpoint.rate_limit_per_second,
+            expires_at: endpoint.expires_at.map(|at| at.to_string()),
+            headers: endpoint.headers.map(|headers| json(serde_json::to_string(&headers))),
+            retry_schedule: endpoint.retry_schedule.map(|schedule| json(serde_json::to_string(schedule.as_seconds()))),
+            timeout_ms: endpoint.timeout_ms,
+            public_key: SigningKey::parse(secret).ok().and_then(|key| key.public_key()),
+            created_at: endpoint.created_at.to_string(),
+            updated_at: endpoint.updated_at.to_string(),
+            signing_secret: None,
+        }
+    }
+}
+
+/// An endpoint, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndpointAnswer {
+    endpoint: Endpoint,
+}
+
+/// A page of endpoints.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndpointList {
+    endpoints: Vec<Endpoint>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A new endpoint.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CreateEndpoint<'a> {
+    /// `https` or `http`, at most 2,048 characters, without credentials or fragment.
+    #[schema(example = "https://example.com/webhooks", format = "uri")]
+    url: String,
+    /// At most 4,096 characters.
+    description: Option<String>,
+    /// The event types it wants; `null` and `[]` mean all.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["invoice.paid"]))]
+    filter_types: Option<&'a RawValue>,
+    /// Deliveries per second; `null` and 0 mean no limit.
+    #[schema(example = 0)]
+    rate_limit_per_second: Option<u32>,
+    /// When it stops to receive: ISO 8601 with an offset.
+    #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
+    expires_at: Option<String>,
+    /// `hmac-sha256` (the default) or `ed25519`.
+    signing_algorithm: Option<String>,
+    /// A secret of your own (`whsec_…` or `whsk_…`), to move an endpoint here without its receiver noticing.
+    signing_secret: Option<String>,
+    /// Headers of its own that go with each delivery.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    headers: Option<&'a RawValue>,
+    /// The waits between tries, in seconds.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<u32>>)]
+    retry_schedule: Option<&'a RawValue>,
+    /// How long one try may take: 1000 to 60000.
+    timeout_ms: Option<u32>,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateEndpoint<'a> {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    url: Field<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Field<String>,
+    /// `active` or `disabled`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Field<String>,
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
+    filter_types: Field<&'a RawValue>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    rate_limit_per_second: Field<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    expires_at: Field<String>,
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    headers: Field<&'a RawValue>,
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Vec<u32>>)]
+    retry_schedule: Field<&'a RawValue>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    timeout_ms: Field<u32>,
+}
+
+/// How to rotate a secret.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RotateQuery {
+    /// How long the old secret goes on to sign, in seconds: 0 (it ends at once) to 604800. The default is a day.
+    #[param(value_type = Option<u32>)]
+    grace_seconds: Option<String>,
+}
+
+/// A new secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RotatedSecret {
+    /// The new secret, here once.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw…")]
+    signing_secret: String,
+    /// The public half of an ed25519 key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    /// Until when the old secret signs as well.
+    previous_secret_expires_at: String,
+}
+
+/// What is to be sent again.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Recover {
+    /// Messages accepted then or later: ISO 8601 with an offset.
+    #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
+    since: String,
+    /// Messages accepted before then; the default is now.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// Which deliveries: `exhausted` (or `failed`), `skipped`; the default is both.
+    #[schema(example = json!(["exhausted", "skipped"]))]
+    statuses: Option<Vec<String>>,
+}
+
+/// What is sent again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Recovered {
+    /// How many deliveries are owed again.
+    recovered: usize,
+}
+
+/// A test message; all of it may be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct TestEndpoint {
+    /// The default is `hookstream.test`.
+    event_type: Option<String>,
+    /// The default is a short object that says it is a test.
+    #[schema(value_type = Option<Value>)]
+    payload: Option<Box<RawValue>>,
+}
+
+/// List endpoints
+#[utoipa::path(
+    get, path = "/applications/{appId}/endpoints", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery),
+    responses((status = 200, description = "A page, newest first.", body = EndpointList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<EndpointList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EndpointId::from_bytes)?;
+    let application = super::applications::resolve(&api, caller, &app).await?;
+    let page = endpoints::list(&*api.store, caller.tenant, application, request).await?;
+    let cursor = page::cursor(&page, |(endpoint, _)| *endpoint.id.as_bytes());
+    let (has_more, now) = (page.has_more, api.now());
+    let endpoints = page.items.into_iter().map(|(endpoint, secret)| Endpoint::new(endpoint, &secret, now)).collect();
+    Ok(Json(EndpointList { endpoints, cursor, has_more }))
+}
+
+/// Create an endpoint
+///
+/// The answer carries the secret to verify deliveries with, once. A host name that does not resolve yet
+/// is accepted; an address that this installation does not allow is refused.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    request_body = CreateEndpoint,
+    responses((status = 201, description = "It is made.", body = EndpointAnswer))
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: CreateEndpoint<'_> = body.parse()?;
+    let application_id = super::applications::resolve(&api, caller, &app).await?;
+    let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
+    if let Some(description) = &input.description {
+        application::check_description(description)?;
+    }
+    let algorithm = input.signing_algorithm.as_deref().map(SigningAlgorithm::parse).transpose()?;
+    let secret = signing_secret(&api, algorithm, input.signing_secret)?;
+    let now = api.now();
+    let endpoint = Model {
+        id: api.engine.new_id().into(),
+        tenant: caller.tenant,
+        application_id,
+        url: EndpointUrl::parse(&input.url)?,
+        description: input.description,
+        signing_algorithm: SigningKey::parse(&secret)?.algorithm(),
+        status: EndpointStatus::Active,
+        disabled_reason: None,
+        filter_types: input.filter_types.map(filter_types).transpose()?,
+        rate_limit_per_second: input.rate_limit_per_second,
+        expires_at: input.expires_at.as_deref().map(|text| time("expires_at", text)).transpose()?,
+        headers: input.headers.map(own_headers).transpose()?,
+        retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
+        timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+    };
+    api.transport.check(&Target::http(&endpoint.url)).await?;
+    let shown = Endpoint::new(endpoint.clone(), &secret, now);
+    let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown } };
+    let taken = || ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint could not be stored. Try again.");
+    let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
+        endpoints::create(&*api.store, &endpoint, &secret, kept).await
+    })
+    .await;
+    api.engine.routes().forget(application_id);
+    answer
+}
+
+/// Get an endpoint
+#[utoipa::path(
+    get, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+) -> Result<Json<EndpointAnswer>, ApiError> {
+    let key = key(&api, caller, &path).await?;
+    let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(found, &secret, api.now()) }))
+}
+
+/// Change an endpoint
+///
+/// Deliveries that are owed already go to the endpoint as it is when they are tried.
+#[utoipa::path(
+    patch, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    request_body = UpdateEndpoint,
+    responses((status = 200, description = "What it has become.", body = EndpointAnswer))
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+    body: RawBody,
+) -> Result<Json<EndpointAnswer>, ApiError> {
+    let change = Change::read(body.parse()?)?;
+    let key = key(&api, caller, &path).await?;
+    if let Some(url) = &change.url {
+        api.transport.check(&Target::http(url)).await?;
+    }
+    let now = api.now();
+    let changed = endpoints::update(&*api.store, key, |endpoint: &mut Model| -> Result<(), ApiError> {
+        change.apply(endpoint, now);
+        Ok(())
+    })
+    .await?;
+    api.engine.routes().forget(key.application_id);
+    let (endpoint, secret) = changed.ok_or_else(not_found)?;
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(endpoint, &secret, now) }))
+}
+
+/// Delete an endpoint
+///
+/// What is still owed to it is cancelled.
+#[utoipa::path(
+    delete, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    responses((status = 200, description = "It is gone.", body = Success))
+)]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+) -> Result<Json<Success>, ApiError> {
+    let key = key(&api, caller, &path).await?;
+    let was_there = endpoints::delete(&*api.store, key).await?;
+    api.engine.routes().forget(key.application_id);
+    if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// Rotate an endpoint's signing secret
+///
+/// Deliveries are signed with both the new and the old secret until the grace period ends.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/rotate-secret", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), RotateQuery),
+    responses((status = 200, description = "The new secret, once.", body = RotatedSecret))
+)]
+pub(crate) async fn rotate_secret(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+    QueryParams(RotateQuery { grace_seconds }): QueryParams<RotateQuery>,
+) -> Result<Json<RotatedSecret>, ApiError> {
+    let grace = match grace_seconds.map(|text| text.parse()) {
+        None => api.options.secret_grace,
+        Some(Ok(seconds @ 0..=GRACE_MAX_S)) => Duration::from_secs(seconds),
+        Some(_) => return Err(ApiError::invalid("grace_seconds", "must be a whole number between 0 and 604800 (7 days)")),
+    };
+    let key = key(&api, caller, &path).await?;
+    let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
+    let secret = SigningKey::generate(endpoint.signing_algorithm, &api.engine.random_bytes());
+    let now = api.now();
+    let was_there = endpoints::rotate_secret(&*api.store, key, &secret, now + grace, now).await?;
+    api.engine.routes().forget(key.application_id);
+    if !was_there {
+        return Err(not_found());
+    }
+    Ok(Json(RotatedSecret {
+        public_key: SigningKey::parse(&secret)?.public_key(),
+        signing_secret: secret.expose().to_owned(),
+        previous_secret_expires_at: (now + grace).to_string(),
+    }))
+}
+
+/// Send again what an endpoint missed
+///
+/// Deliveries that were given up or skipped are owed again, at once, in the order of their messages.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/recover", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    request_body = Recover,
+    responses((status = 200, description = "How many deliveries are owed again.", body = Recovered))
+)]
+pub(crate) async fn recover(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams((app, endpoint)): PathParams<(String, String)>,
+    body: RawBody,
+) -> Result<Json<Recovered>, ApiError> {
+    let input: Recover = body.parse()?;
+    let statuses = input.statuses.unwrap_or_else(|| vec!["exhausted".to_owned(), "skipped".to_owned()]);
+    if let Some(odd) = statuses.iter().find(|status| !matches!(status.as_str(), "exhausted" | "failed" | "skipped")) {
+        return Err(ApiError::invalid("statuses", &format!("contains {odd:?}; `exhausted`, `failed` and `skipped` are allowed")));
+    }
+    let request = RecoverRequest {
+        since: time("since", &input.since)?,
+        until: input.until.map_or_else(|| Ok(api.now() + Duration::from_millis(1)), |text| time("until", &text))?,
+        exhausted: statuses.iter().any(|status| status != "skipped"),
+        skipped: statuses.iter().any(|status| status == "skipped"),
+    };
+    let recovered = api.engine.recover(caller.tenant, &app, id(&endpoint, "Endpoint")?, request).await?;
+    Ok(Json(Recovered { recovered }))
+}
+
+/// Send a test message to an endpoint
+///
+/// Only to this endpoint, whatever its filter, and with one try.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/test", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    request_body = Option<TestEndpoint>,
+    responses((status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer))
+)]
+pub(crate) async fn test(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams((app, endpoint)): PathParams<(String, String)>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: TestEndpoint = body.parse_optional()?;
+    let default = RawValue::from_string(format!(r#"{{"test":true,"endpoint_id":"{endpoint}"}}"#));
+    let payload = match input.payload {
+        Some(payload) => payload,
+        None => default.map_err(|_| not_found())?,
+    };
+    let draft = Draft {
+        event_type: input.event_type.unwrap_or_else(|| TEST_TYPE.to_owned()),
+        payload: Payload::from_json(Some(&payload))?,
+        event_id: None,
+        idempotency: idempotency::key(&headers, &format!("{app}/{endpoint}/test"), &body.0)?,
+    };
+    let accepted = api.engine.send_test(caller.tenant, &app, id(&endpoint, "Endpoint")?, draft).await?;
+    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+}
+
+/// What a change means, checked.
+struct Change {
+    url: Option<EndpointUrl>,
+    description: Option<Option<String>>,
+    status: Option<EndpointStatus>,
+    filter_types: Option<Option<Vec<String>>>,
+    rate_limit_per_second: Option<Option<u32>>,
+    expires_at: Option<Option<Timestamp>>,
+    headers: Option<Option<BTreeMap<String, String>>>,
+    retry_schedule: Option<Option<RetrySchedule>>,
+    timeout_ms: Option<Option<u32>>,
+}
+
+impl Change {
+    fn read(input: UpdateEndpoint<'_>) -> Result<Self, ApiError> {
+        let change = Self {
+            url: input.url.required("url")?.map(|text| EndpointUrl::parse(&text)).transpose()?,
+            description: input.description.nullable(),
+            status: input.status.required("status")?.map(|word| EndpointStatus::parse(&word)).transpose()?,
+            filter_types: input.filter_types.try_map(filter_types)?.nullable(),
+            rate_limit_per_second: input.rate_limit_per_second.nullable(),
+            expires_at: input.expires_at.try_map(|text| time("expires_at", &text))?.nullable(),
+            headers: input.headers.try_map(own_headers)?.nullable(),
+            retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
+            timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
+        };
+        if let Some(Some(description)) = &change.description {
+            application::check_description(description)?;
+        }
+        if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.url.is_none()
+            && self.description.is_none()
+            && self.status.is_none()
+            && self.filter_types.is_none()
+            && self.rate_limit_per_second.is_none()
+            && self.expires_at.is_none()
+            && self.headers.is_none()
+            && self.retry_schedule.is_none()
+            && self.timeout_ms.is_none()
+    }
+
+    fn apply(&self, endpoint: &mut Model, now: Timestamp) {
+        set(&mut endpoint.url, self.url.as_ref());
+        set(&mut endpoint.description, self.description.as_ref());
+        set(&mut endpoint.filter_types, self.filter_types.as_ref());
+        set(&mut endpoint.rate_limit_per_second, self.rate_limit_per_second.as_ref());
+        set(&mut endpoint.expires_at, self.expires_at.as_ref());
+        set(&mut endpoint.headers, self.headers.as_ref());
+        set(&mut endpoint.retry_schedule, self.retry_schedule.as_ref());
+        set(&mut endpoint.timeout_ms, self.timeout_ms.as_ref());
+        if let Some(status) = self.status {
+            endpoint.status = status;
+            // Somebody has decided: why it was disabled before and since when it failed no longer count.
+            endpoint.disabled_reason = None;
+            endpoint.failing_since = None;
+        }
+        endpoint.updated_at = now;
+    }
+}
+
+fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        field.clone_from(value);
+    }
+}
+
+async fn key(api: &Api, caller: Caller, (app, endpoint): &(String, String)) -> Result<EndpointKey, ApiError> {
+    let application_id = super::applications::resolve(api, caller, app).await?;
+    Ok(EndpointKey { tenant: caller.tenant, application_id, id: id(endpoint, "Endpoint")? })
+}
+
+/// The secret that was brought along, where it fits the algorithm, or a new one.
+fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<String>) -> Result<Secret, ApiError> {
+    let Some(given) = given.map(Secret::new) else {
+        return Ok(SigningKey::generate(algorithm.unwrap_or(SigningAlgorithm::HmacSha256), &api.engine.random_bytes()));
+    };
+    let own = SigningKey::parse(&given)?.algorithm();
+    if algorithm.is_some_and(|algorithm| algorithm != own) {
+        return Err(ApiError::invalid("signing_secret", &format!("is for {}, which is not the `signing_algorithm` given", own.as_str())));
+    }
+    Ok(given)
+}
+
+fn filter_types(raw: &RawValue) -> Result<Vec<String>, ApiError> {
+    let types: Vec<String> = json_value("filter_types", raw, "an array of event type names")?;
+    rules::check_filter_types(&types)?;
+    Ok(types)
+}
+
+fn own_headers(raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
+    let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
+    rules::check_headers(&headers)?;
+    Ok(headers)
+}
+
+fn retry_schedule(raw: &RawValue) -> Result<RetrySchedule, ApiError> {
+    let seconds: Vec<u32> = json_value("retry_schedule", raw, "an array of whole seconds")?;
+    Ok(RetrySchedule::from_seconds(seconds)?)
+}
+
+fn timeout_ms(given: u32) -> Result<u32, ApiError> {
+    rules::check_timeout_ms(given)?;
+    Ok(given)
+}
+
+fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    text.parse().map_err(|error: hookstream_model::time::InvalidTime| ApiError::invalid(field, &error.to_string()))
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Endpoint")
+}

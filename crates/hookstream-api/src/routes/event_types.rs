@@ -1,0 +1,261 @@
+//! Event types: the catalogue of what messages can be about.
+
+use axum::{Json, extract::State, response::Response};
+use hookstream_model::{
+    application,
+    event_type::{self as rules, EventType as Model, EventTypeStatus, PayloadSchema},
+    ids::EventTypeId,
+};
+use hookstream_store::event_types;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{ListQuery, Success};
+use crate::{
+    auth::Caller,
+    body::{Field, RawBody, json_text},
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// An entry of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventType {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    #[schema(example = "invoice.paid")]
+    name: String,
+    description: Option<String>,
+    /// The text of a JSON Schema.
+    #[schema(example = "{\"type\":\"object\",\"required\":[\"invoice_id\"]}")]
+    json_schema: Option<String>,
+    /// `active` or `archived`.
+    #[schema(example = "active")]
+    status: &'static str,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Model> for EventType {
+    fn from(event_type: Model) -> Self {
+        Self {
+            id: event_type.id.to_string(),
+            org_id: event_type.tenant.organization.to_string(),
+            env_id: event_type.tenant.environment.to_string(),
+            name: event_type.name,
+            description: event_type.description,
+            json_schema: event_type.json_schema,
+            status: event_type.status.as_str(),
+            created_at: event_type.created_at.to_string(),
+            updated_at: event_type.updated_at.to_string(),
+        }
+    }
+}
+
+/// An event type, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventTypeAnswer {
+    event_type: EventType,
+}
+
+/// A page of event types.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventTypeList {
+    event_types: Vec<EventType>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A new event type.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CreateEventType<'a> {
+    /// Words of letters, digits, `_` and `-`, joined by dots.
+    #[schema(example = "invoice.paid")]
+    name: String,
+    /// At most 4,096 characters.
+    description: Option<String>,
+    /// A JSON Schema that payloads must keep: its text, or the schema itself.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    json_schema: Option<&'a RawValue>,
+    /// The caller's own organization; defaults to it.
+    org_id: Option<String>,
+    /// The caller's own environment; defaults to it.
+    env_id: Option<String>,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateEventType<'a> {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Field<String>,
+    /// `null` removes it.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<String>)]
+    json_schema: Field<&'a RawValue>,
+    /// `active` or `archived`; the schema of an archived one is not enforced.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Field<String>,
+}
+
+/// List event types
+#[utoipa::path(
+    get, path = "/event-types", tag = "Event types",
+    params(ListQuery),
+    responses((status = 200, description = "A page, newest first.", body = EventTypeList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<EventTypeList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EventTypeId::from_bytes)?;
+    let page = event_types::list(&*api.store, caller.tenant, request).await?;
+    let cursor = page::cursor(&page, |event_type| *event_type.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(EventTypeList { event_types: page.items.into_iter().map(EventType::from).collect(), cursor, has_more }))
+}
+
+/// Create an event type
+///
+/// With a JSON Schema, messages of this type whose payload breaks it are refused with 422.
+#[utoipa::path(
+    post, path = "/event-types", tag = "Event types",
+    request_body = CreateEventType,
+    responses(
+        (status = 201, description = "It is made.", body = EventTypeAnswer),
+        (status = 409, description = "Another event type has this name.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+    let input: CreateEventType<'_> = body.parse()?;
+    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let key = idempotency::key(&headers, "POST /v1/event-types", &body.0)?;
+    rules::check_name(&input.name)?;
+    if let Some(description) = &input.description {
+        application::check_description(description)?;
+    }
+    let now = api.now();
+    let event_type = Model {
+        id: api.engine.new_id().into(),
+        tenant: caller.tenant,
+        name: input.name,
+        description: input.description,
+        json_schema: input.json_schema.map(schema).transpose()?,
+        status: EventTypeStatus::Active,
+        created_at: now,
+        updated_at: now,
+    };
+    let answer = EventTypeAnswer { event_type: event_type.clone().into() };
+    let taken = || name_taken(&event_type.name);
+    let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
+        event_types::create(&*api.store, &event_type, kept).await
+    })
+    .await;
+    api.engine.routes().forget_schemas(caller.tenant);
+    answer
+}
+
+/// Get an event type
+#[utoipa::path(
+    get, path = "/event-types/{id}", tag = "Event types",
+    params(("id" = String, Path, description = "The event type's id.")),
+    responses((status = 200, description = "It.", body = EventTypeAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(given): PathParams<String>,
+) -> Result<Json<EventTypeAnswer>, ApiError> {
+    let found = event_types::find(&*api.store, caller.tenant, id(&given, "Event type")?).await?.ok_or_else(not_found)?;
+    Ok(Json(EventTypeAnswer { event_type: found.into() }))
+}
+
+/// Change an event type
+#[utoipa::path(
+    patch, path = "/event-types/{id}", tag = "Event types",
+    params(("id" = String, Path, description = "The event type's id.")),
+    request_body = UpdateEventType,
+    responses((status = 200, description = "What it has become.", body = EventTypeAnswer))
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(given): PathParams<String>,
+    body: RawBody,
+) -> Result<Json<EventTypeAnswer>, ApiError> {
+    let UpdateEventType { description, json_schema, status } = body.parse()?;
+    if description.is_absent() && json_schema.is_absent() && status.is_absent() {
+        return Err(ApiError::no_fields());
+    }
+    let description = description.nullable();
+    if let Some(Some(description)) = &description {
+        application::check_description(description)?;
+    }
+    let json_schema = json_schema.try_map(schema)?.nullable();
+    let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
+    let now = api.now();
+    let changed =
+        event_types::update(&*api.store, caller.tenant, id(&given, "Event type")?, |event_type: &mut Model| -> Result<(), ApiError> {
+            if let Some(description) = &description {
+                event_type.description.clone_from(description);
+            }
+            if let Some(json_schema) = &json_schema {
+                event_type.json_schema.clone_from(json_schema);
+            }
+            event_type.status = status.unwrap_or(event_type.status);
+            event_type.updated_at = now;
+            Ok(())
+        })
+        .await?
+        .ok_or_else(not_found)?;
+    api.engine.routes().forget_schemas(caller.tenant);
+    Ok(Json(EventTypeAnswer { event_type: changed.into() }))
+}
+
+/// Delete an event type
+///
+/// Messages of this type can still be sent; they are no longer checked.
+#[utoipa::path(
+    delete, path = "/event-types/{id}", tag = "Event types",
+    params(("id" = String, Path, description = "The event type's id.")),
+    responses((status = 200, description = "It is gone.", body = Success))
+)]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(given): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
+    let was_there = event_types::delete(&*api.store, caller.tenant, id(&given, "Event type")?).await?;
+    api.engine.routes().forget_schemas(caller.tenant);
+    if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// The text of a schema that was checked.
+fn schema(raw: &RawValue) -> Result<String, ApiError> {
+    let text = json_text("json_schema", raw)?;
+    PayloadSchema::compile(&text)?;
+    Ok(text)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Event type")
+}
+
+fn name_taken(name: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "name_taken",
+        format!("Another event type of this environment has the name {name:?}. Change that one instead."),
+    )
+}

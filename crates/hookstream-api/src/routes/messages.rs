@@ -1,0 +1,337 @@
+//! Messages and what became of them.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_engine::{Accepted, ApplicationRoutes, Draft};
+use hookstream_model::{
+    attempt::Attempt as AttemptModel,
+    delivery::DeliveryState,
+    ids::{EndpointId, MessageId},
+    message::{Payload, check_event_type},
+    tenancy::Tenant,
+};
+use hookstream_store::messages::{Delivery as StoredDelivery, Message as Stored};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::ListQuery;
+use crate::{
+    auth::Caller,
+    body::RawBody,
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// Something that was accepted and is owed to every endpoint that wants it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Message {
+    /// Also the `webhook-id` that receivers see.
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    application_id: String,
+    #[schema(example = "invoice.paid")]
+    event_type: String,
+    /// The body that receivers get, byte for byte.
+    #[schema(example = "{\"invoice_id\":42}")]
+    payload: String,
+    /// `pending`, `delivered`, `failed` or `skipped`.
+    #[schema(example = "pending")]
+    status: &'static str,
+    /// The sender's own id for it.
+    event_id: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl Message {
+    fn from_stored(tenant: Tenant, message: Stored) -> Self {
+        Self {
+            id: message.id.to_string(),
+            org_id: tenant.organization.to_string(),
+            env_id: tenant.environment.to_string(),
+            application_id: message.application_id.to_string(),
+            payload: message.payload.as_text().to_owned(),
+            status: message.counts.status().as_str(),
+            event_type: message.event_type,
+            event_id: message.event_id,
+            created_at: message.id.timestamp().to_string(),
+            updated_at: message.updated_at.to_string(),
+        }
+    }
+
+    pub(super) fn from_accepted(tenant: Tenant, accepted: Accepted) -> Self {
+        let Accepted { message, event_id, status } = accepted;
+        let created_at = message.id.timestamp().to_string();
+        Self {
+            id: message.id.to_string(),
+            org_id: tenant.organization.to_string(),
+            env_id: tenant.environment.to_string(),
+            application_id: message.application_id.to_string(),
+            payload: message.payload.as_text().to_owned(),
+            status: status.as_str(),
+            event_type: message.event_type.clone(),
+            event_id,
+            updated_at: created_at.clone(),
+            created_at,
+        }
+    }
+}
+
+/// One try of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Attempt {
+    id: String,
+    org_id: String,
+    env_id: String,
+    message_id: String,
+    endpoint_id: String,
+    /// What was answered; `null` where nothing was.
+    #[schema(example = 200)]
+    response_status: Option<u16>,
+    /// The first 16 KiB of what was answered.
+    response_body: Option<String>,
+    /// How long the whole exchange took.
+    duration_ms: u64,
+    /// `success` or `failed`.
+    #[schema(example = "success")]
+    status: &'static str,
+    /// Why it failed: a word of a fixed vocabulary, a colon and a sentence.
+    #[schema(example = "timeout: no answer within 20 s")]
+    error: Option<String>,
+    /// 1 for the first try.
+    attempt_number: u32,
+    /// `initial`, `automatic`, `manual`, `recover`, `replay` or `test`.
+    #[schema(example = "initial")]
+    trigger_type: &'static str,
+    created_at: String,
+    /// The endpoint's URL as it is now; `null` where the endpoint was deleted.
+    endpoint_url: Option<String>,
+}
+
+/// Where one of a message's deliveries stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Delivery {
+    endpoint_id: String,
+    endpoint_url: Option<String>,
+    /// `pending`, `succeeded`, `exhausted`, `skipped` or `cancelled`.
+    #[schema(example = "pending")]
+    status: &'static str,
+    /// Why it ended without arriving, such as `endpoint_disabled`.
+    reason: Option<&'static str>,
+    /// How often it was tried.
+    attempt_count: u32,
+    /// When it is tried next, where it is pending.
+    next_attempt_at: Option<String>,
+    /// When it ended without arriving.
+    ended_at: Option<String>,
+}
+
+/// A message that was accepted, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MessageAnswer {
+    pub(super) message: Message,
+}
+
+/// A message with all that happened to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MessageDetail {
+    message: Message,
+    /// In the order they were made.
+    attempts: Vec<Attempt>,
+    /// One for each endpoint it was for.
+    deliveries: Vec<Delivery>,
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MessageList {
+    messages: Vec<Message>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// Whether a message is sent again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Retried {
+    /// False where no endpoint is on and wants it.
+    retried: bool,
+}
+
+/// A new message.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct SendMessage<'a> {
+    /// Words of letters, digits, `_` and `-`, joined by dots.
+    #[schema(example = "invoice.paid")]
+    event_type: String,
+    /// What receivers get, byte for byte as it stands here; a string is sent as its text.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Value>, example = json!({ "invoice_id": 42 }))]
+    payload: Option<&'a RawValue>,
+    /// Your own id for it: a second message with the same one is refused with 409.
+    event_id: Option<String>,
+    /// The caller's own organization; defaults to it.
+    org_id: Option<String>,
+    /// The caller's own environment; defaults to it.
+    env_id: Option<String>,
+}
+
+/// Which messages to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MessageQuery {
+    /// Only messages of this type.
+    event_type: Option<String>,
+}
+
+/// Send a message
+///
+/// When this answers 201, the message is stored durably and its deliveries to every active endpoint
+/// that wants its type are scheduled.
+#[utoipa::path(
+    post, path = "/applications/{appId}/messages", tag = "Messages",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    request_body = SendMessage,
+    responses(
+        (status = 201, description = "It is accepted.", body = MessageAnswer),
+        (status = 409, description = "There is a message with this `event_id`.", body = crate::error::ErrorBody),
+        (status = 422, description = "The payload breaks the JSON Schema of its event type; `details.violations` names path and rule.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn send(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: SendMessage<'_> = body.parse()?;
+    if input.org_id.is_some() || input.env_id.is_some() {
+        caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    }
+    let draft = Draft {
+        payload: Payload::from_json(input.payload)?,
+        event_type: input.event_type,
+        event_id: input.event_id,
+        idempotency: idempotency::key(&headers, &app, &body.0)?,
+    };
+    let accepted = api.engine.send(caller.tenant, &app, draft).await?;
+    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+}
+
+/// List messages
+#[utoipa::path(
+    get, path = "/applications/{appId}/messages", tag = "Messages",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery, MessageQuery),
+    responses((status = 200, description = "A page, newest first.", body = MessageList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+    QueryParams(query): QueryParams<ListQuery>,
+    QueryParams(MessageQuery { event_type }): QueryParams<MessageQuery>,
+) -> Result<Json<MessageList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), MessageId::from_bytes)?;
+    if let Some(event_type) = &event_type {
+        check_event_type(event_type)?;
+    }
+    let application = super::applications::resolve(&api, caller, &app).await?;
+    let page = api.store.messages(caller.tenant, application, event_type, request).await?;
+    let cursor = page::cursor(&page, |message| *message.id.as_bytes());
+    let has_more = page.has_more;
+    let messages = page.items.into_iter().map(|message| Message::from_stored(caller.tenant, message)).collect();
+    Ok(Json(MessageList { messages, cursor, has_more }))
+}
+
+/// Get a message with its attempts
+#[utoipa::path(
+    get, path = "/applications/{appId}/messages/{msgId}", tag = "Messages",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
+    responses((status = 200, description = "It, its attempts and its deliveries.", body = MessageDetail))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams((app, message)): PathParams<(String, String)>,
+) -> Result<Json<MessageDetail>, ApiError> {
+    let routes = api.engine.routes().resolve(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let message = id(&message, "Message")?;
+    let found = api.store.message(caller.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    Ok(Json(MessageDetail {
+        attempts: found.attempts.into_iter().map(|attempt| show_attempt(caller.tenant, &routes, attempt)).collect(),
+        deliveries: found.deliveries.into_iter().map(|delivery| show_delivery(&routes, &delivery)).collect(),
+        message: Message::from_stored(caller.tenant, found.message),
+    }))
+}
+
+/// Send a message again
+///
+/// At once, to every endpoint of the application that is active and wants its type, whether or not it
+/// arrived there before. The `webhook-id` stays the same.
+#[utoipa::path(
+    post, path = "/applications/{appId}/messages/{msgId}/retry", tag = "Messages",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
+    responses((status = 200, description = "Whether there was somebody to send it to.", body = Retried))
+)]
+pub(crate) async fn retry(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams((app, message)): PathParams<(String, String)>,
+) -> Result<Json<Retried>, ApiError> {
+    let retried = api.engine.retry(caller.tenant, &app, id(&message, "Message")?).await?;
+    Ok(Json(Retried { retried: retried > 0 }))
+}
+
+fn endpoint_url(routes: &ApplicationRoutes, endpoint: EndpointId) -> Option<String> {
+    routes.endpoint(endpoint).map(|route| route.endpoint.url.as_str().to_owned())
+}
+
+fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
+    let endpoint = EndpointId::from(attempt.target_id);
+    Attempt {
+        id: attempt.id.to_string(),
+        org_id: tenant.organization.to_string(),
+        env_id: tenant.environment.to_string(),
+        message_id: attempt.message_id.to_string(),
+        endpoint_id: endpoint.to_string(),
+        response_status: attempt.response_status,
+        response_body: attempt.response_body,
+        duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+        status: if attempt.succeeded { "success" } else { "failed" },
+        error: attempt.error,
+        attempt_number: attempt.number,
+        trigger_type: attempt.trigger.as_str(),
+        created_at: attempt.created_at.to_string(),
+        endpoint_url: endpoint_url(routes, endpoint),
+    }
+}
+
+fn show_delivery(routes: &ApplicationRoutes, delivery: &StoredDelivery) -> Delivery {
+    let endpoint = EndpointId::from(delivery.target_id);
+    Delivery {
+        endpoint_id: endpoint.to_string(),
+        endpoint_url: endpoint_url(routes, endpoint),
+        status: delivery.state.as_str(),
+        reason: delivery.state.reason(),
+        attempt_count: delivery.attempts,
+        next_attempt_at: match delivery.state {
+            DeliveryState::Pending { due_at } => Some(due_at.to_string()),
+            DeliveryState::Succeeded
+            | DeliveryState::Exhausted { .. }
+            | DeliveryState::Skipped { .. }
+            | DeliveryState::Cancelled { .. } => None,
+        },
+        ended_at: delivery.ended_at.map(|at| at.to_string()),
+    }
+}

@@ -1,0 +1,40 @@
+//! The operations, one file a resource.
+
+pub(crate) mod applications;
+pub(crate) mod endpoints;
+pub(crate) mod event_types;
+pub(crate) mod health;
+pub(crate) mod messages;
+pub(crate) mod portal_access;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// The query of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// How many rows at the most: 1 to 100.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    pub(crate) limit: Option<String>,
+    /// The `cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+    /// The caller's own organization; another's is not found.
+    pub(crate) org_id: Option<String>,
+    /// The caller's own environment; another's is not found.
+    pub(crate) env_id: Option<String>,
+}
+
+/// The answer to something that was done and leaves nothing to show.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Success {
+    /// Always true.
+    #[schema(example = true)]
+    success: bool,
+}
+
+impl Success {
+    pub(crate) const fn new() -> Self {
+        Self { success: true }
+    }
+}

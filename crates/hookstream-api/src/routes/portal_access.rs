@@ -1,0 +1,50 @@
+//! Access to the customer's portal.
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{auth::Caller, error::ApiError, params::PathParams, portal, state::Api};
+
+/// What lets a customer into the portal of one application.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PortalAccess {
+    /// A JWT, valid for an hour and this application only.
+    token: String,
+    /// The portal with the token; hand it to the customer as it is.
+    url: String,
+    /// Seconds until the token ends.
+    #[schema(example = 3600)]
+    expires_in: i64,
+    /// Whose portal it is.
+    application: PortalApplication,
+}
+
+/// The application of a portal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PortalApplication {
+    id: String,
+    name: String,
+}
+
+/// Let a customer into the portal
+///
+/// Makes a token for the portal of one application and the URL to hand to the customer.
+#[utoipa::path(
+    post, path = "/applications/{appId}/portal-access", tag = "Portal",
+    params(("appId" = String, Path, description = "The application's id or `uid`.")),
+    responses((status = 200, description = "The token and the URL.", body = PortalAccess))
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(app): PathParams<String>,
+) -> Result<Json<PortalAccess>, ApiError> {
+    let routes = api.engine.routes().resolve(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let application = &routes.application;
+    let token = portal::token(&api.portal_key, caller.tenant, application.id, api.now());
+    // After the `#`, where no server and no log on the way sees it.
+    let url = format!("{}/portal#token={token}", api.options.public_url);
+    let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };
+    Ok(Json(PortalAccess { token, url, expires_in: portal::VALID_S, application: shown }))
+}

@@ -1,0 +1,179 @@
+//! Connecting: resolve, vet every address, connect to vetted ones only, look at the peer again, TLS.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use ::http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tower_service::Service;
+
+use super::{
+    guard::AddressPolicy,
+    resolve::{self, DnsError, Resolve},
+};
+use crate::AddressRefused;
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("the URL cannot be connected to")]
+    Url,
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    #[error("the URL {0}")]
+    Refused(#[from] AddressRefused),
+    #[error("no connection")]
+    Tcp(#[source] io::Error),
+    #[error("no connection in time")]
+    TimedOut,
+    #[error("no TLS")]
+    Tls(#[source] io::Error),
+}
+
+/// Makes connections for hyper's pool.
+#[derive(Clone)]
+pub(crate) struct Connector(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) policy: AddressPolicy,
+    pub(crate) resolver: Box<dyn Resolve>,
+    pub(crate) tls: TlsConnector,
+    /// For all addresses of a host together.
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.connect(&uri).await })
+    }
+}
+
+impl Shared {
+    async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
+        let host = uri.host().ok_or(ConnectError::Url)?;
+        let is_https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let addresses = resolve::addresses(&*self.resolver, host).await?;
+        self.policy.judge_all(&addresses)?;
+        let tcp = self.connect_to(&addresses, port).await?;
+        if !is_https {
+            return Ok(Stream::Plain(TokioIo::new(tcp)));
+        }
+        let tls = self.tls.connect(server_name(host)?, tcp).await.map_err(ConnectError::Tls)?;
+        Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
+    }
+
+    /// Tries the addresses in turn; each has an equal share of the time that is left.
+    async fn connect_to(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, ConnectError> {
+        let mut left = self.connect_timeout;
+        let mut last = ConnectError::TimedOut;
+        for (tried, address) in addresses.iter().enumerate() {
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let began = tokio::time::Instant::now();
+            match tokio::time::timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
+                Ok(Ok(stream)) => {
+                    // A second lock on the same door: what was connected to is what was vetted.
+                    self.policy.judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
+                    stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = ConnectError::Tcp(error),
+                Err(_) => last = ConnectError::TimedOut,
+            }
+            left = left.saturating_sub(began.elapsed());
+        }
+        Err(last)
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, ConnectError> {
+    if let Some(address) = resolve::literal(host) {
+        return Ok(ServerName::IpAddress(address.into()));
+    }
+    ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| ConnectError::Url)
+}
+
+/// A connection, with TLS or without.
+pub(crate) enum Stream {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        match self {
+            Self::Plain(_) => Connected::new(),
+            Self::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
+            Self::Tls(_) => Connected::new(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Delivering by HTTP/1.1 and HTTP/2, with rustls.
+//!
+//! Connections are kept and used again, by scheme, host and port. The addresses of a host are vetted
+//! on every connection ([`guard`]); redirects are not followed and no proxy is used.
+
+mod connect;
+mod failure;
+pub mod guard;
+mod resolve;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hookstream_model::attempt::{Failure, FailureKind, Outcome};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio_rustls::TlsConnector;
+
+use self::{
+    connect::{Connector, Shared},
+    guard::AddressPolicy,
+    resolve::{Resolve, SystemResolver},
+    send::HttpClient,
+};
+use crate::{AddressRefused, Request, Target, Transport};
+
+/// What an installation sets about HTTP.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which addresses may be connected to.
+    pub policy: AddressPolicy,
+    /// Authorities to trust besides the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How long a host's addresses may take to connect to.
+    pub connect_timeout: Duration,
+    /// How long a name may take to resolve when an endpoint is saved.
+    pub check_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub idle_timeout: Duration,
+    /// How many such connections are kept to one host.
+    pub max_idle_per_host: usize,
+}
+
+impl Options {
+    /// The usual options under a policy.
+    pub const fn new(policy: AddressPolicy) -> Self {
+        Self {
+            policy,
+            extra_roots: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            check_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(60),
+            max_idle_per_host: 64,
+        }
+    }
+}
+
+/// Why the transport cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// TLS cannot be set up.
+    #[error("could not set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The resolver cannot be set up.
+    #[error("could not set up name resolution")]
+    Resolver(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There are no certificates in a file that should hold some.
+    #[error("there is no certificate that can be read")]
+    Certificates,
+}
+
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// Where there is none, or one cannot be read.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| Error::Certificates)?;
+    if found.is_empty() { Err(Error::Certificates) } else { Ok(found) }
+}
+
+/// The largest head of an answer, in bytes.
+const HEAD_MAX: usize = 64 * 1024;
+/// The most headers of an answer.
+const HEADERS_MAX: usize = 100;
+
+/// The transport.
+pub struct HttpTransport {
+    client: HttpClient,
+    shared: Arc<Shared>,
+    check_timeout: Duration,
+}
+
+impl HttpTransport {
+    /// A transport with the system's name servers.
+    ///
+    /// # Errors
+    /// Where TLS or name resolution cannot be set up.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let resolver = SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?;
+        Self::with_resolver(options, Box::new(resolver))
+    }
+
+    fn with_resolver(options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
+        let tls = TlsConnector::from(Arc::new(tls(options.extra_roots)?));
+        let shared = Arc::new(Shared { policy: options.policy, resolver, tls, connect_timeout: options.connect_timeout });
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle_per_host)
+            .http1_max_buf_size(HEAD_MAX)
+            .http1_max_headers(HEADERS_MAX)
+            .http2_max_header_list_size(HEAD_MAX as u32)
+            .build(Connector(Arc::clone(&shared)));
+        Ok(Self { client, shared, check_timeout: options.check_timeout })
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn check(&self, target: &Target) -> Result<(), AddressRefused> {
+        let Some(host) = target.uri.as_ref().and_then(|uri| uri.host()) else { return Ok(()) };
+        let resolving = resolve::addresses(&*self.shared.resolver, host);
+        match tokio::time::timeout(self.check_timeout, resolving).await {
+            Ok(Ok(addresses)) => self.shared.policy.judge_all(&addresses),
+            // It does not resolve, or not now: every connection checks again.
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Outcome {
+        let mut reached_body = false;
+        let exchange = send::exchange(&self.client, target, request, &mut reached_body);
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let what = if reached_body { "the answer's body did not end" } else { "there was no answer" };
+                Outcome::Failed(Failure::new(FailureKind::Timeout, format!("{what} within {} ms", timeout.as_millis())))
+            }
+        }
+    }
+}
+
+fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    for root in extra_roots {
+        roots.add(root).map_err(Error::Tls)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
+    let mut config = versions.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

@@ -1,0 +1,75 @@
+//! All outbound connections to addresses that a user typed.
+//!
+//! A transport makes one try and says what came of it. It never retries, sleeps, records or touches
+//! the store: what an outcome means is decided in the model, for all kinds of targets alike.
+
+pub mod http;
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use ::http::{HeaderMap, Uri};
+use async_trait::async_trait;
+use bytes::Bytes;
+use hookstream_model::{attempt::Outcome, endpoint::EndpointUrl};
+
+pub use self::http::guard::{AddressPolicy, Rule};
+
+/// A way to deliver.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Whether the installation's policy allows the target's address, as far as it is known now: a
+    /// name that does not resolve is accepted, since it is checked again on every connection.
+    async fn check(&self, target: &Target) -> Result<(), AddressRefused>;
+
+    /// One try. Whatever happens comes back as an outcome, within `timeout` for the whole exchange,
+    /// the answer's body included.
+    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Outcome;
+}
+
+/// Where a delivery goes, taken apart once.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// `None` for the odd URL that HTTP cannot name in a request.
+    pub(crate) uri: Option<Uri>,
+}
+
+impl Target {
+    /// The target that an endpoint's URL means.
+    pub fn http(url: &EndpointUrl) -> Self {
+        Self { uri: url.to_url().as_str().parse().ok() }
+    }
+}
+
+/// What is sent: a POST of these bytes with these headers.
+#[derive(Debug)]
+pub struct Request {
+    /// The headers besides `host` and `content-length`.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// An address that the installation's policy does not allow.
+///
+/// It reads after the name of a URL: "`url` leads to …".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressRefused {
+    /// The address.
+    pub address: IpAddr,
+    /// The rule that it met.
+    pub rule: Rule,
+}
+
+impl fmt::Display for AddressRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, rule } = self;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        write!(
+            f,
+            "leads to {address} ({rule}), which this installation does not allow; its operator can allow it with the setting \
+                allow_targets (--allow-targets {address}/{bits})"
+        )
+    }
+}
+
+impl std::error::Error for AddressRefused {}

@@ -1,0 +1,147 @@
+//! One try of a delivery: whether it is to be made, making it, and what it decides.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_destinations::Request;
+use hookstream_model::{
+    attempt::{Attempt, BODY_KEPT, Outcome},
+    delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
+    ids::EndpointId,
+    message::ContentType,
+    time::Timestamp,
+};
+use hookstream_store::deliveries::{Claimed, Next, Settled};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
+use tokio::time::Instant;
+
+use crate::{
+    core::Core,
+    dispatch,
+    record::{Effect, Recorded},
+    routes::Route,
+};
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
+const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
+
+/// How long a delivery waits whose application could not be read.
+const UNREADABLE: Duration = Duration::from_secs(1);
+
+/// What is to be done with a delivery whose turn it is.
+enum Decision {
+    Try(Arc<Route>),
+    Settle(Next),
+}
+
+/// Delivers, and then whatever is next in turn, until nothing may be begun.
+pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Claimed) {
+    let mut next = Some(first);
+    while let Some(delivery) = next {
+        let target = delivery.target_id;
+        tokio::select! {
+            recorded = deliver(&core, &delivery) => {
+                next = dispatch::answered(&core, target);
+                // Closed only where the engine has stopped; then it falls due again as well.
+                let _ = core.outcomes.send(recorded).await;
+            }
+            // It was begun and not recorded: it falls due again with the next start.
+            () = core.finished.cancelled() => return,
+        }
+    }
+}
+
+/// Does what is to be done with a delivery.
+async fn deliver(core: &Core, delivery: &Claimed) -> Recorded {
+    match decide(core, delivery).await {
+        Decision::Settle(next) => Recorded { settled: settled(delivery, None, next), effect: None },
+        Decision::Try(route) => attempt(core, delivery, route).await,
+    }
+}
+
+async fn decide(core: &Core, delivery: &Claimed) -> Decision {
+    let now = core.now();
+    let routes = match core.routes.get(delivery.message.application_id).await {
+        Ok(Some(routes)) => routes,
+        Ok(None) => {
+            return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
+            return Decision::Settle(Next::Postponed { due_at: now + UNREADABLE });
+        }
+    };
+    let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
+        return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
+    };
+    match route.endpoint.skips(now) {
+        Some(reason) => Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now)),
+        None => Decision::Try(Arc::clone(route)),
+    }
+}
+
+async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> Recorded {
+    let began_at = core.now();
+    let began = Instant::now();
+    let request = Request { headers: headers(delivery, &route, began_at), body: delivery.message.payload.body.clone() };
+    let outcome = core.transport.send(&route.target, request, route.timeout).await;
+    let duration = began.elapsed();
+
+    let now = core.now();
+    let verdict = delivery::settle(delivery.trigger, delivery.failed, &outcome, &route.schedule, now, core.jitter());
+    let next = match verdict.settlement {
+        Settlement::Succeeded => Next::Succeeded,
+        Settlement::RetryAt(due_at) => Next::Retry { due_at, failed: delivery.failed + 1 },
+        Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
+    };
+    if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
+        tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
+    }
+    let effect = Effect { succeeded: outcome.is_accepted(), disable: verdict.disable, at: now, route };
+    let attempt = describe(core, delivery, &outcome, began_at, duration);
+    Recorded { settled: settled(delivery, Some(attempt), next), effect: Some(effect) }
+}
+
+/// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
+fn headers(delivery: &Claimed, route: &Route, now: Timestamp) -> HeaderMap {
+    let Claimed { message, attempts, .. } = delivery;
+    let id = message.id.to_string();
+    let signature = route.keys.sign(&id, now, &message.payload.body);
+    let value = |text: &str| HeaderValue::from_str(text).expect("ids, numbers, base64 and event types are visible ASCII");
+    let mut headers = route.headers.clone();
+    if message.payload.content_type == ContentType::Text {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
+    }
+    headers.insert(WEBHOOK_ID, value(&id));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_seconds()));
+    headers.insert(WEBHOOK_SIGNATURE, value(&signature));
+    headers.insert(EVENT_TYPE, value(&message.event_type));
+    headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempts + 1));
+    headers
+}
+
+fn describe(core: &Core, delivery: &Claimed, outcome: &Outcome, began_at: Timestamp, duration: Duration) -> Attempt {
+    let answer = outcome.answer();
+    Attempt {
+        id: core.new_id().into(),
+        message_id: delivery.message.id,
+        target_id: delivery.target_id,
+        number: delivery.attempts + 1,
+        trigger: delivery.trigger,
+        succeeded: outcome.is_accepted(),
+        response_status: answer.map(|answer| answer.status),
+        response_body: answer.filter(|answer| !answer.body.is_empty()).map(|answer| {
+            let kept = &answer.body[..answer.body.len().min(BODY_KEPT)];
+            String::from_utf8_lossy(kept).into_owned()
+        }),
+        duration,
+        error: outcome.error(),
+        created_at: began_at,
+    }
+}
+
+fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
+    Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt, next }
+}

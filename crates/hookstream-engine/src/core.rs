@@ -1,0 +1,142 @@
+//! What the engine's parts share.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use hookstream_destinations::Transport;
+use hookstream_model::{
+    ids::{IdSource, NewId},
+    retry::Jitter,
+    time::{Clock, Timestamp},
+};
+use hookstream_store::{
+    Store,
+    deliveries::{Claimed, Owner},
+};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Options, Parts, health::Health, lane::Lanes, record::Recorded, routes::Routes};
+
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) owner: Owner,
+    pub(crate) routes: Routes,
+    /// Outcomes on their way to be recorded.
+    pub(crate) outcomes: mpsc::Sender<Recorded>,
+    lanes: Mutex<Lanes<Claimed>>,
+    health: Mutex<Health>,
+    ids: Mutex<IdSource<StdRng>>,
+    rng: Mutex<StdRng>,
+    /// Wakes whoever claims what is due; it carries no data.
+    pub(crate) nudge: Notify,
+    /// When something that nobody has in memory is due next, as far as is known, in milliseconds.
+    next_due: AtomicI64,
+    /// Wakes whoever waits for the end of what is under way.
+    pub(crate) idle: Notify,
+    pub(crate) tasks: TaskTracker,
+    /// No further try is begun.
+    pub(crate) stop: CancellationToken,
+    /// What is still under way is let go.
+    pub(crate) finished: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts, options: Options, owner: Owner, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
+        let Parts { store, transport, clock } = parts;
+        Self {
+            routes: Routes::new(Arc::clone(&store), &options),
+            lanes: Mutex::new(Lanes::new(&options)),
+            health: Mutex::default(),
+            ids: Mutex::new(IdSource::new(StdRng::from_rng(&mut rng))),
+            rng: Mutex::new(rng),
+            nudge: Notify::new(),
+            next_due: AtomicI64::new(i64::MAX),
+            idle: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            finished: CancellationToken::new(),
+            store,
+            transport,
+            clock,
+            options,
+            owner,
+            outcomes,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn new_id(&self) -> NewId {
+        lock(&self.ids).next(self.now())
+    }
+
+    pub(crate) fn random_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        lock(&self.rng).fill_bytes(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn jitter(&self) -> Jitter {
+        Jitter::from_random(lock(&self.rng).random())
+    }
+
+    /// The lanes; held for a few lines, never across an await.
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Claimed>> {
+        lock(&self.lanes)
+    }
+
+    /// The endpoints' health; held for a few lines, never across an await.
+    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
+        lock(&self.health)
+    }
+
+    /// Says that something in the store falls due then, so that it is not found by the poll only.
+    pub(crate) fn note_due(&self, at: Timestamp) {
+        let before = self.next_due.fetch_min(at.as_millis(), Ordering::AcqRel);
+        if at.as_millis() < before {
+            self.nudge.notify_one();
+        }
+    }
+
+    /// The earliest that was noted.
+    pub(crate) fn noted_due(&self) -> Option<Timestamp> {
+        let noted = self.next_due.load(Ordering::Acquire);
+        (noted != i64::MAX).then(|| Timestamp::from_millis(noted))
+    }
+
+    /// Forgets what was noted, since the store is about to be asked.
+    pub(crate) fn forget_noted_due(&self) {
+        self.next_due.store(i64::MAX, Ordering::Release);
+    }
+
+    /// Waits until no try is under way and all is recorded.
+    pub(crate) async fn until_idle(&self) {
+        loop {
+            let woken = self.idle.notified();
+            if self.lanes().in_flight() == 0 {
+                return;
+            }
+            tokio::select! {
+                () = woken => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded stays whole: no holder runs code that panics halfway through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

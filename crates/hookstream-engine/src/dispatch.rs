@@ -1,0 +1,117 @@
+//! Letting the lanes take turns, and claiming what falls due for them.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_model::{ids::TargetId, time::Timestamp};
+use hookstream_store::deliveries::{ClaimLimits, Claimed, Next, Settled};
+use tokio::time::Instant;
+
+use crate::{attempt, core::Core};
+
+/// The most deliveries in one claim: each is a small write in the transaction.
+const CLAIM: usize = 1_000;
+/// When to look again while there is no room in memory.
+const FULL: Duration = Duration::from_millis(20);
+
+/// Puts deliveries that this process owns into their lanes, and begins what may be begun.
+pub(crate) fn offer(core: &Arc<Core>, deliveries: impl IntoIterator<Item = Claimed>) {
+    {
+        let mut lanes = core.lanes();
+        for delivery in deliveries {
+            let bytes = delivery.message.payload.body.len();
+            lanes.offer(delivery.target_id, delivery, bytes);
+        }
+    }
+    begin(core);
+}
+
+/// Tries that are recorded make room for others.
+pub(crate) fn finish(core: &Arc<Core>, targets: impl IntoIterator<Item = TargetId>) {
+    {
+        let mut lanes = core.lanes();
+        for target in targets {
+            lanes.finish(target);
+        }
+    }
+    begin(core);
+    core.idle.notify_waiters();
+}
+
+/// A try is over: what is next in turn, if anything may be begun.
+pub(crate) fn answered(core: &Core, target: TargetId) -> Option<Claimed> {
+    let now = core.now();
+    let mut lanes = core.lanes();
+    lanes.answered(target, now);
+    if core.stop.is_cancelled() { None } else { lanes.next() }
+}
+
+fn begin(core: &Arc<Core>) {
+    if core.stop.is_cancelled() {
+        return;
+    }
+    loop {
+        let Some(delivery) = core.lanes().next() else { return };
+        core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), delivery));
+    }
+}
+
+/// Claims what falls due until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut wake = Instant::now();
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = core.nudge.notified() => {
+                if let Some(due) = core.noted_due() {
+                    wake = wake.min(Instant::now() + due.since(core.now()));
+                }
+            }
+            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core).await,
+        }
+    }
+}
+
+/// Claims once. Returns for how long nothing is known to fall due.
+async fn step(core: &Arc<Core>) -> Duration {
+    let Some((room, bytes)) = core.lanes().room_to_claim() else { return FULL };
+    // Forgotten before the claim: the claim sees what was noted until now, and tells what is next.
+    core.forget_noted_due();
+    let now = core.now();
+    let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
+    match core.store.claim_due(core.owner, now, limits).await {
+        Ok(claim) => {
+            place(core, claim.deliveries, now).await;
+            claim.next_due.map_or(core.options.poll_period, |due| due.since(now).min(core.options.poll_period))
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
+            core.options.poll_period
+        }
+    }
+}
+
+/// Puts what was claimed into the lanes; what finds its lane full goes back for a while.
+async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>, now: Timestamp) {
+    let mut turned_away = Vec::new();
+    {
+        let mut lanes = core.lanes();
+        for delivery in deliveries {
+            if lanes.has_room(delivery.target_id) {
+                let bytes = delivery.message.payload.body.len();
+                lanes.offer(delivery.target_id, delivery, bytes);
+            } else {
+                let due_at = now + lanes.turn_away(delivery.target_id);
+                let next = Next::Postponed { due_at };
+                turned_away.push(Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt: None, next });
+            }
+        }
+    }
+    begin(core);
+    if turned_away.is_empty() {
+        return;
+    }
+    if let Err(error) = core.store.settle(core.owner, Arc::new(turned_away)).await {
+        // They stay this process's own and fall due again with its next start.
+        tracing::error!(error = &error as &dyn std::error::Error, "could not postpone deliveries whose lane is full");
+    }
+}

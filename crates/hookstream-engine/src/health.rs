@@ -1,0 +1,72 @@
+//! Since when endpoints fail, and which have failed for too long.
+//!
+//! Kept in memory and written every few seconds, so that a receiver that fails and recovers at every
+//! other try costs no write each time. A crash loses those seconds, no more.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hookstream_model::{
+    delivery,
+    endpoint::{DisabledReason, Endpoint},
+    ids::EndpointId,
+    time::Timestamp,
+};
+use hookstream_store::endpoints::{self, EndpointKey};
+
+use crate::core::Core;
+
+/// How often changes are written.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// What is known beyond what the store says.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    changed: HashMap<EndpointId, Change>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    key: EndpointKey,
+    failing_since: Option<Timestamp>,
+}
+
+impl Health {
+    /// Notes a try. Returns the reason to disable the endpoint, where it has failed for too long.
+    pub(crate) fn note(&mut self, endpoint: &Endpoint, succeeded: bool, at: Timestamp, allowed: Duration) -> Option<DisabledReason> {
+        let known = self.changed.get(&endpoint.id).map_or(endpoint.failing_since, |change| change.failing_since);
+        let failing_since = if succeeded { None } else { Some(known.unwrap_or(at)) };
+        if failing_since != known {
+            self.changed.insert(endpoint.id, Change { key: EndpointKey::from(endpoint), failing_since });
+        }
+        failing_since.filter(|since| delivery::has_failed_too_long(*since, at, allowed)).map(|_| DisabledReason::KeptFailing)
+    }
+}
+
+/// Writes changes until the engine stops, and once more then.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        let stopping = tokio::select! {
+            () = core.finished.cancelled() => true,
+            () = tokio::time::sleep(PERIOD) => false,
+        };
+        write(&core).await;
+        if stopping {
+            return;
+        }
+    }
+}
+
+async fn write(core: &Core) {
+    let changed: Vec<Change> = core.health().changed.values().copied().collect();
+    for change in changed {
+        if let Err(error) = endpoints::record_health(&*core.store, change.key, change.failing_since).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record an endpoint's health; trying again");
+            return;
+        }
+        core.routes.forget(change.key.application_id);
+        let mut health = core.health();
+        if health.changed.get(&change.key.id).is_some_and(|now| now.failing_since == change.failing_since) {
+            health.changed.remove(&change.key.id);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The delivery engine: something was accepted, it goes to each target that wants it until it is
+//! delivered or accounted for.
+//!
+//! One path: [`accept`] stores a message with its deliveries, a [`lane`] holds what is due for one
+//! target, [`dispatch`] lets the lanes take turns, [`attempt`] makes one try, [`record`] settles it. A
+//! retry, a recovery and a start after a crash are no paths of their own: each is a delivery that
+//! falls due.
+
+mod accept;
+mod attempt;
+mod core;
+mod dispatch;
+mod health;
+mod lane;
+mod options;
+mod record;
+mod redeliver;
+mod retention;
+mod routes;
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_destinations::Transport;
+use hookstream_model::time::Clock;
+use hookstream_store::Store;
+use rand::rngs::StdRng;
+use tokio::sync::mpsc;
+
+pub use self::{
+    accept::{Accepted, Draft, SendError},
+    options::Options,
+    redeliver::{RecoverError, RecoverRequest, RetryError},
+    routes::{ApplicationRoutes, Route},
+};
+use crate::core::Core;
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where messages and deliveries are kept.
+    pub store: Arc<dyn Store>,
+    /// What connects to targets.
+    pub transport: Arc<dyn Transport>,
+    /// Where the present comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running engine, as the API and the binary hold it. Clones are of the same engine.
+#[derive(Clone)]
+pub struct Handle {
+    core: Arc<Core>,
+}
+
+impl Handle {
+    /// Starts an engine: what an earlier process left owed is taken up at once.
+    ///
+    /// # Errors
+    /// Where the store cannot be worked with.
+    pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
+        let owner = parts.store.enlist(parts.clock.now()).await?;
+        let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
+        let core = Arc::new(Core::new(parts, options, owner, outcomes, rng));
+        core.tasks.spawn(record::run(Arc::clone(&core), recorded));
+        core.tasks.spawn(dispatch::run(Arc::clone(&core)));
+        core.tasks.spawn(retention::run(Arc::clone(&core)));
+        core.tasks.spawn(health::run(Arc::clone(&core)));
+        Ok(Self { core })
+    }
+
+    /// Who wants what; to be told when an application or an endpoint changes.
+    pub fn routes(&self) -> &routes::Routes {
+        &self.core.routes
+    }
+
+    /// A fresh id, made now.
+    pub fn new_id(&self) -> hookstream_model::ids::NewId {
+        self.core.new_id()
+    }
+
+    /// 32 random bytes, for a secret.
+    pub fn random_bytes(&self) -> [u8; 32] {
+        self.core.random_bytes()
+    }
+
+    /// The engine's options.
+    pub fn options(&self) -> &Options {
+        &self.core.options
+    }
+
+    /// Stops: no further try is begun; those under way have `grace` to end and be recorded. What is
+    /// left falls due again with the next start.
+    pub async fn stop(&self, grace: Duration) {
+        self.core.stop.cancel();
+        if tokio::time::timeout(grace, self.core.until_idle()).await.is_err() {
+            tracing::warn!(grace_s = grace.as_secs(), "some tries did not end in time; they fall due again with the next start");
+        }
+        self.core.finished.cancel();
+        self.core.tasks.close();
+        // The tasks that are left end on the token; tries that hang are let go.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
+    }
+}

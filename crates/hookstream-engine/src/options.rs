@@ -1,0 +1,55 @@
+//! What an operator may set about the engine, and what it is where nothing is set.
+
+use std::time::Duration;
+
+use hookstream_model::retry::RetrySchedule;
+
+/// The engine's limits and times.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// When failed deliveries are tried again, where their endpoint does not say.
+    pub retry_schedule: RetrySchedule,
+    /// How long one try may take, body included, where its endpoint does not say.
+    pub timeout: Duration,
+    /// An endpoint that fails for so long without a success is disabled.
+    pub disable_after: Duration,
+    /// Tries under way or not yet recorded, over all targets.
+    pub max_in_flight: usize,
+    /// The same for one target: no target can use up what others need.
+    pub max_in_flight_per_target: usize,
+    /// Deliveries in memory that wait for their turn; the rest waits in the store.
+    pub max_queued: usize,
+    /// The same for one target.
+    pub max_queued_per_target: usize,
+    /// The payloads of what waits in memory, in bytes.
+    pub max_queued_bytes: usize,
+    /// The largest payload that is accepted, in bytes.
+    pub payload_limit: usize,
+    /// How long an idempotency key and an `event_id` stand for their first use.
+    pub idempotency_window: Duration,
+    /// How many days messages are kept.
+    pub retention_days: u32,
+    /// How often the store is asked for what is due, besides when something is known to be.
+    pub poll_period: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retry_schedule: RetrySchedule::default(),
+            timeout: Duration::from_secs(20),
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+            // A try that waits costs some 10 KiB, so this bounds them at about 10 MiB.
+            max_in_flight: 1_024,
+            // Enough for a receiver that answers in 20 ms to take 3,200 a second.
+            max_in_flight_per_target: 64,
+            max_queued: 20_000,
+            max_queued_per_target: 2_000,
+            max_queued_bytes: 32 * 1024 * 1024,
+            payload_limit: 1024 * 1024,
+            idempotency_window: Duration::from_secs(24 * 3600),
+            retention_days: 30,
+            poll_period: Duration::from_secs(1),
+        }
+    }
+}

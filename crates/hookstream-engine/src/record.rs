@@ -1,0 +1,110 @@
+//! Recording outcomes in batches, and what follows from them for their targets.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_model::{endpoint::DisabledReason, time::Timestamp};
+use hookstream_store::{
+    deliveries::{Next, Settled},
+    endpoints::{self, EndpointKey},
+};
+use tokio::sync::mpsc;
+
+use crate::{core::Core, dispatch, routes::Route};
+
+/// What became of a delivery whose turn it was.
+pub(crate) struct Recorded {
+    pub(crate) settled: Settled,
+    /// What follows for its target, where a try was made.
+    pub(crate) effect: Option<Effect>,
+}
+
+/// What a try says about its target.
+pub(crate) struct Effect {
+    pub(crate) succeeded: bool,
+    /// Why the target is to be disabled, where the receiver said so.
+    pub(crate) disable: Option<DisabledReason>,
+    pub(crate) at: Timestamp,
+    pub(crate) route: Arc<Route>,
+}
+
+/// The most outcomes in one commit.
+const BATCH: usize = 1_000;
+/// How long outcomes gather before they are recorded. Nobody waits for it: sender and receiver have
+/// their answers, and a target's next try does not depend on it. It saves a commit for every few
+/// messages; what a crash within it costs is a second delivery.
+const GATHER: Duration = Duration::from_millis(4);
+/// How long to wait where the store refuses.
+const REFUSED: Duration = Duration::from_millis(500);
+
+/// Records outcomes until the engine has stopped.
+pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>) {
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            _ = outcomes.recv_many(&mut batch, BATCH) => {}
+            () = core.finished.cancelled() => return,
+        }
+        tokio::time::sleep(GATHER).await;
+        while batch.len() < BATCH
+            && let Ok(recorded) = outcomes.try_recv()
+        {
+            batch.push(recorded);
+        }
+        record(&core, batch).await;
+    }
+}
+
+/// Records a batch. It does not give up while the engine runs: what is not recorded keeps its permit,
+/// so that a store that refuses slows us down and makes us lose nothing.
+async fn record(core: &Arc<Core>, batch: Vec<Recorded>) {
+    let (settled, effects): (Vec<_>, Vec<_>) = batch.into_iter().map(|recorded| (recorded.settled, recorded.effect)).unzip();
+    let targets: Vec<_> = settled.iter().map(|settled| settled.target_id).collect();
+    let next_due = settled.iter().filter_map(due_at).min();
+    let settled = Arc::new(settled);
+    loop {
+        match core.store.settle(core.owner, Arc::clone(&settled)).await {
+            Ok(_) => break,
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again"),
+        }
+        tokio::select! {
+            () = core.finished.cancelled() => return,
+            () = tokio::time::sleep(REFUSED) => {}
+        }
+    }
+    for effect in effects.into_iter().flatten() {
+        apply(core, effect);
+    }
+    if let Some(due) = next_due {
+        core.note_due(due);
+    }
+    dispatch::finish(core, targets);
+}
+
+/// When a delivery that is owed still falls due.
+fn due_at(settled: &Settled) -> Option<Timestamp> {
+    match settled.next {
+        Next::Retry { due_at, .. } | Next::Postponed { due_at } => Some(due_at),
+        Next::Succeeded | Next::Ended(..) => None,
+    }
+}
+
+fn apply(core: &Arc<Core>, effect: Effect) {
+    let Effect { succeeded, disable, at, route } = effect;
+    let kept_failing = core.health().note(&route.endpoint, succeeded, at, core.options.disable_after);
+    if let Some(reason) = disable.or(kept_failing) {
+        core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason));
+    }
+}
+
+async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason) {
+    match endpoints::disable(&*core.store, key, reason, core.now()).await {
+        Ok(true) => {
+            core.routes.forget(key.application_id);
+            tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
+        }
+        Ok(false) => {}
+        // The next try says the same again.
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %key.id, "could not disable an endpoint"),
+    }
+}

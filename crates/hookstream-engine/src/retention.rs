@@ -1,0 +1,32 @@
+//! Making room for tomorrow and dropping the days whose time is over.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::core::Core;
+
+/// How often; also at the start.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Keeps the days until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        if let Err(error) = step(&core).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not keep the days; trying again");
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
+    let now = core.now();
+    core.store.prepare_day(now.day()).await?;
+    core.store.prepare_day(now.day().next()).await?;
+    let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
+    for day in core.store.drop_days_before((now - kept).day()).await? {
+        tracing::info!(%day, "dropped a day of messages");
+    }
+    Ok(())
+}

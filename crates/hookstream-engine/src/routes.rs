@@ -1,0 +1,231 @@
+//! Who wants what: applications with their endpoints, ready to deliver to, kept in memory.
+//!
+//! An application is read when it is first needed. Whoever changes one in the store calls
+//! [`Routes::forget`] before answering, so that the next message sees the change.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hookstream_destinations::Target;
+use hookstream_model::{
+    application::Application,
+    endpoint::Endpoint,
+    event_type::{EventTypeStatus, PayloadSchema},
+    ids::{ApplicationId, EndpointId, EnvironmentId},
+    retry::RetrySchedule,
+    signature::{SigningKey, SigningKeys},
+    tenancy::Tenant,
+};
+use hookstream_store::{
+    Error, Store, applications,
+    endpoints::{self, WithSecrets},
+    event_types,
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
+
+use crate::Options;
+
+/// The most entries of each kind; at this many, all are forgotten and read again when needed.
+const KEPT: usize = 100_000;
+
+/// An application and its endpoints.
+#[derive(Debug)]
+pub struct ApplicationRoutes {
+    /// The application.
+    pub application: Application,
+    /// Its endpoints, oldest first.
+    pub endpoints: Vec<Arc<Route>>,
+}
+
+impl ApplicationRoutes {
+    /// The route to an endpoint.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Route>> {
+        self.endpoints.iter().find(|route| route.endpoint.id == id)
+    }
+}
+
+/// An endpoint, ready to deliver to.
+#[derive(Debug)]
+pub struct Route {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    pub(crate) target: Target,
+    pub(crate) keys: SigningKeys,
+    pub(crate) schedule: RetrySchedule,
+    pub(crate) timeout: Duration,
+    /// The headers that are the same for each try.
+    pub(crate) headers: HeaderMap,
+}
+
+/// The cache.
+pub struct Routes {
+    store: Arc<dyn Store>,
+    schedule: RetrySchedule,
+    timeout: Duration,
+    /// Grows with each change, so that what was read before one is not kept after it.
+    version: AtomicU64,
+    kept: RwLock<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    applications: HashMap<ApplicationId, Arc<ApplicationRoutes>>,
+    uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
+    /// `None` for a name that needs no check.
+    schemas: HashMap<EnvironmentId, HashMap<String, Option<Arc<PayloadSchema>>>>,
+}
+
+impl Routes {
+    pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Self {
+        Self {
+            store,
+            schedule: options.retry_schedule.clone(),
+            timeout: options.timeout,
+            version: AtomicU64::new(0),
+            kept: RwLock::default(),
+        }
+    }
+
+    /// The application that a tenant means by an id or a `uid`; `None` where it has none such.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn resolve(&self, tenant: Tenant, reference: &str) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
+        if let Ok(id) = reference.parse()
+            && let Some(routes) = self.get(id).await?
+            && routes.application.tenant == tenant
+        {
+            return Ok(Some(routes));
+        }
+        let id = match self.kept_uid(tenant, reference) {
+            Some(id) => id,
+            None => match self.find_uid(tenant, reference).await? {
+                Some(id) => id,
+                None => return Ok(None),
+            },
+        };
+        Ok(self.get(id).await?.filter(|routes| routes.application.tenant == tenant))
+    }
+
+    /// An application, whosever it is.
+    pub(crate) async fn get(&self, id: ApplicationId) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
+        if let Some(routes) = self.read(|kept| kept.applications.get(&id).cloned()) {
+            return Ok(Some(routes));
+        }
+        let version = self.version.load(Ordering::Acquire);
+        let Some(application) = applications::find_for_engine(&*self.store, id).await? else { return Ok(None) };
+        let endpoints = endpoints::all_with_secrets(&*self.store, application.tenant, id).await?;
+        let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint).map(Arc::new)).collect::<Result<_, _>>()?;
+        let routes = Arc::new(ApplicationRoutes { application, endpoints });
+        self.keep(version, |kept| make_room(&mut kept.applications).insert(id, Arc::clone(&routes)));
+        Ok(Some(routes))
+    }
+
+    /// The schema that payloads of this type must keep, where there is one.
+    pub(crate) async fn schema(&self, tenant: Tenant, event_type: &str) -> Result<Option<Arc<PayloadSchema>>, Error> {
+        let kept = self.read(|kept| kept.schemas.get(&tenant.environment)?.get(event_type).cloned());
+        if let Some(schema) = kept {
+            return Ok(schema);
+        }
+        let version = self.version.load(Ordering::Acquire);
+        let found = event_types::find_by_name(&*self.store, tenant, event_type).await?;
+        let text = found.filter(|found| found.status == EventTypeStatus::Active).and_then(|found| found.json_schema);
+        let unreadable = |_| Error::Unreadable { what: "json_schema" };
+        let schema = text.map(|text| PayloadSchema::compile(&text).map(Arc::new).map_err(unreadable)).transpose()?;
+        self.keep(version, |kept| {
+            make_room(kept.schemas.entry(tenant.environment).or_default()).insert(event_type.to_owned(), schema.clone())
+        });
+        Ok(schema)
+    }
+
+    /// To be called when an application or one of its endpoints has changed, before anybody is told.
+    pub fn forget(&self, application: ApplicationId) {
+        self.change(|kept| {
+            kept.applications.remove(&application);
+            kept.uids.clear();
+        });
+    }
+
+    /// To be called when an event type has changed, before anybody is told.
+    pub fn forget_schemas(&self, tenant: Tenant) {
+        self.change(|kept| {
+            kept.schemas.remove(&tenant.environment);
+        });
+    }
+
+    fn kept_uid(&self, tenant: Tenant, uid: &str) -> Option<ApplicationId> {
+        self.read(|kept| kept.uids.get(&tenant.environment)?.get(uid).copied())
+    }
+
+    async fn find_uid(&self, tenant: Tenant, uid: &str) -> Result<Option<ApplicationId>, Error> {
+        let version = self.version.load(Ordering::Acquire);
+        let Some(application) = applications::find_by_uid(&*self.store, tenant, uid).await? else { return Ok(None) };
+        self.keep(version, |kept| make_room(kept.uids.entry(tenant.environment).or_default()).insert(uid.to_owned(), application.id));
+        Ok(Some(application.id))
+    }
+
+    fn route(&self, with_secrets: WithSecrets) -> Result<Route, Error> {
+        let WithSecrets { endpoint, secret, previous } = with_secrets;
+        let unreadable = |_| Error::Unreadable { what: "signing secret" };
+        let current = SigningKey::parse(&secret).map_err(unreadable)?;
+        let previous =
+            previous.map(|(secret, until)| SigningKey::parse(&secret).map(|key| (key, until))).transpose().map_err(unreadable)?;
+        Ok(Route {
+            target: Target::http(&endpoint.url),
+            keys: SigningKeys::new(current, previous),
+            schedule: endpoint.retry_schedule.clone().unwrap_or_else(|| self.schedule.clone()),
+            timeout: endpoint.timeout_ms.map_or(self.timeout, |ms| Duration::from_millis(u64::from(ms))),
+            headers: headers(&endpoint),
+            endpoint,
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Kept) -> T) -> T {
+        read(&self.kept.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Kept)) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        change(&mut kept);
+    }
+
+    /// Keeps what was read since `version`, unless something changed meanwhile.
+    fn keep<T>(&self, version: u64, keep: impl FnOnce(&mut Kept) -> T) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if self.version.load(Ordering::Acquire) == version {
+            keep(&mut kept);
+        }
+    }
+}
+
+fn make_room<K, V>(kept: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
+    if kept.len() >= KEPT {
+        kept.clear();
+    }
+    kept
+}
+
+/// The headers of an endpoint that do not depend on the message.
+fn headers(endpoint: &Endpoint) -> HeaderMap {
+    const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    for (name, value) in endpoint.headers.iter().flatten() {
+        // They were checked when they were saved; a rule that has since become stricter drops one.
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}

@@ -1,0 +1,354 @@
+//! Endpoints: where an application's messages go, and what an endpoint wants.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::{
+    InvalidField,
+    delivery::SkipReason,
+    event_type,
+    ids::{ApplicationId, EndpointId},
+    retry::RetrySchedule,
+    signature::SigningAlgorithm,
+    tenancy::Tenant,
+    time::Timestamp,
+};
+
+/// The longest `url`, in characters (CONTRACT: Messages).
+pub const URL_MAX: usize = 2048;
+/// The most names in `filter_types`.
+pub const FILTER_TYPES_MAX: usize = 1000;
+/// The most `headers` of an endpoint's own.
+pub const HEADERS_MAX: usize = 32;
+/// The longest value of one of them, in bytes.
+pub const HEADER_VALUE_MAX: usize = 4096;
+/// The shortest and the longest `timeout_ms`.
+pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 1_000..=60_000;
+
+/// A URL that messages of an application are delivered to.
+///
+/// Its signing keys are not part of it; they are read only to sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The application it belongs to.
+    pub application_id: ApplicationId,
+    /// Where deliveries go.
+    pub url: EndpointUrl,
+    /// A note for people.
+    pub description: Option<String>,
+    /// How deliveries are signed.
+    pub signing_algorithm: SigningAlgorithm,
+    /// Whether it is on; see [`Endpoint::skips`] for what else keeps deliveries away.
+    pub status: EndpointStatus,
+    /// Why it was disabled, where it was not by hand.
+    pub disabled_reason: Option<DisabledReason>,
+    /// The event types it wants; `None` or empty means all.
+    pub filter_types: Option<Vec<String>>,
+    /// Deliveries per second; `None` and `0` mean no limit.
+    pub rate_limit_per_second: Option<u32>,
+    /// When it stops to receive.
+    pub expires_at: Option<Timestamp>,
+    /// Headers of its own, sent with each delivery.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// Its own schedule in place of the installation's.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Its own limit for one try, in milliseconds.
+    pub timeout_ms: Option<u32>,
+    /// The first failure since the last success; `None` while it is well.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// Whether it wants messages of this type (empty or no filter: all).
+    pub fn wants(&self, event_type: &str) -> bool {
+        match &self.filter_types {
+            Some(types) if !types.is_empty() => types.iter().any(|wanted| wanted == event_type),
+            Some(_) | None => true,
+        }
+    }
+
+    /// Why a delivery that is due now is not to be sent, where it is not.
+    pub fn skips(&self, now: Timestamp) -> Option<SkipReason> {
+        if self.status == EndpointStatus::Disabled {
+            return Some(SkipReason::EndpointDisabled);
+        }
+        if self.is_expired(now) {
+            return Some(SkipReason::EndpointExpired);
+        }
+        None
+    }
+
+    /// Whether `expires_at` has come.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// The word of the API's `status`: what its owner set, or `expired`.
+    pub fn shown_status(&self, now: Timestamp) -> &'static str {
+        if self.is_expired(now) { "expired" } else { self.status.as_str() }
+    }
+}
+
+/// Whether an endpoint is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointStatus {
+    /// It receives.
+    Active,
+    /// It does not; what it would have received is kept as skipped.
+    Disabled,
+}
+
+impl EndpointStatus {
+    /// Its word in the API and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// For any other word.
+    pub fn parse(word: &str) -> Result<Self, InvalidField> {
+        match word {
+            "active" => Ok(Self::Active),
+            "disabled" => Ok(Self::Disabled),
+            _ => Err(InvalidField::new("status", "must be `active` or `disabled`")),
+        }
+    }
+}
+
+/// Why Hookstream disabled an endpoint by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisabledReason {
+    /// It answered 410.
+    Gone,
+    /// It answered with the header `webhook-delivery: disable`.
+    AskedToStop,
+    /// Every try failed for as long as the installation allows.
+    KeptFailing,
+}
+
+impl DisabledReason {
+    /// Its word in the API and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::AskedToStop => "asked_to_stop",
+            Self::KeptFailing => "kept_failing",
+        }
+    }
+
+    /// Reads a word that [`Self::as_str`] wrote.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Gone, Self::AskedToStop, Self::KeptFailing].into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// Where deliveries go: `https` or `http`, with a host, without credentials or fragment.
+///
+/// Kept as its owner wrote it. Whether its address may be reached is decided by the destinations,
+/// on save and on every connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointUrl(String);
+
+impl EndpointUrl {
+    /// Checks a URL's form.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, InvalidField> {
+        let refuse = |problem: &str| Err(InvalidField::new("url", problem));
+        if text.chars().count() > URL_MAX {
+            return refuse("must have at most 2,048 characters");
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+            return refuse("must not contain white space, control characters or backslashes");
+        }
+        let Ok(url) = Url::parse(text) else {
+            return refuse("must be an absolute URL such as https://example.com/webhooks");
+        };
+        if !matches!(url.scheme(), "https" | "http") {
+            return refuse("must start with https:// or http://");
+        }
+        if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
+            return refuse("must not contain credentials; use `headers` for an Authorization header");
+        }
+        if url.fragment().is_some() {
+            return refuse("must not contain a fragment (#…)");
+        }
+        if url.host_str().is_none_or(|host| host.is_empty() || host == ".") {
+            return refuse("must name a host");
+        }
+        if url.port() == Some(0) {
+            return refuse("must not use port 0");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL as its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL taken apart.
+    pub fn to_url(&self) -> Url {
+        Url::parse(&self.0).expect("the constructor parsed it")
+    }
+}
+
+/// What stands between `//` and the path, the query or the end.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
+/// Checks `filter_types`: event type names, at most 1,000.
+///
+/// # Errors
+/// Names the first that is none.
+pub fn check_filter_types(types: &[String]) -> Result<(), InvalidField> {
+    if types.len() > FILTER_TYPES_MAX {
+        return Err(InvalidField::new("filter_types", format!("must have at most {FILTER_TYPES_MAX} entries")));
+    }
+    for name in types {
+        event_type::check_name(name)
+            .map_err(|error| InvalidField::new("filter_types", format!("contains {name:?}, which {}", error.problem)))?;
+    }
+    Ok(())
+}
+
+/// Headers that Hookstream or HTTP itself sets (RFC 9110 section 7.6.1, RFC 9112).
+const RESERVED_HEADERS: [&str; 12] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Checks an endpoint's own headers: at most 32, with names that are tokens (RFC 9110 section 5.6.2)
+/// and not set by Hookstream or HTTP, and values of visible ASCII, spaces and tabs.
+///
+/// # Errors
+/// Names the first header that breaks a rule, never its value.
+pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidField> {
+    let refuse = |problem: String| Err(InvalidField::new("headers", problem));
+    if headers.len() > HEADERS_MAX {
+        return refuse(format!("must have at most {HEADERS_MAX} entries"));
+    }
+    for (name, value) in headers {
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
+            return refuse(format!("contains {name:?}, which is not a header name"));
+        }
+        let lower = name.to_ascii_lowercase();
+        if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") || lower.starts_with("x-hookstream-") {
+            return refuse(format!("contains {name:?}, which Hookstream sets itself"));
+        }
+        let is_visible = |b: u8| matches!(b, b'\t' | b' '..=b'~');
+        if value.len() > HEADER_VALUE_MAX || !value.bytes().all(is_visible) {
+            return refuse(format!("has a value for {name:?} that is longer than {HEADER_VALUE_MAX} bytes or not visible ASCII"));
+        }
+    }
+    let mut names: Vec<_> = headers.keys().map(|name| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => refuse(format!("names {:?} twice", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// Checks `timeout_ms`: 1,000 to 60,000.
+///
+/// # Errors
+/// Where it is outside.
+pub fn check_timeout_ms(timeout_ms: u32) -> Result<(), InvalidField> {
+    if TIMEOUT_MS.contains(&timeout_ms) { Ok(()) } else { Err(InvalidField::new("timeout_ms", "must be between 1000 and 60000")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_kept_as_it_was_written() {
+        for text in [
+            "https://example.com",
+            "http://example.com:8080/a?b=c",
+            "https://EXAMPLE.com/ä",
+            "https://[::1]/",
+            "http://0x7f.1/",
+            "https://example.com./x",
+            "https://bücher.example/",
+            "https://example.com/a@b",
+        ] {
+            assert_eq!(EndpointUrl::parse(text).map(|url| url.as_str().to_owned()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_url_is_refused() {
+        let long = format!("https://example.com/{}", "x".repeat(URL_MAX));
+        for text in [
+            "",
+            "string",
+            "example.com/x",
+            "/x",
+            "ftp://example.com",
+            "file:///etc/passwd",
+            "https://",
+            "https://user@example.com/",
+            "https://user:pw@example.com/",
+            "https://@example.com/",
+            "https://example.com/#x",
+            "https://example.com:0/",
+            "https://example.com:99999/",
+            "https://exa mple.com/",
+            "https://example.com\\@evil.example/",
+            "https://example.com/\n",
+            &long,
+            "javascript:alert(1)",
+            "https://999.1.1.1/",
+        ] {
+            assert!(EndpointUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_that_hookstream_sets_are_refused() {
+        let check = |name: &str, value: &str, ok: bool| {
+            let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert_eq!(check_headers(&headers).is_ok(), ok, "{name}");
+        };
+        check("Authorization", "Bearer x", true);
+        check("X-Env", "", true);
+        check("Host", "x", false);
+        check("Webhook-Id", "x", false);
+        check("x-hookstream-event-type", "x", false);
+        check("a b", "x", false);
+        check("", "x", false);
+        check("x-a", "a\r\nb: c", false);
+        check("x-a", "ä", false);
+        let twice = BTreeMap::from([("X-A".to_owned(), String::new()), ("x-a".to_owned(), String::new())]);
+        assert!(check_headers(&twice).is_err());
+    }
+}

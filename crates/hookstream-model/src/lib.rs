@@ -1,0 +1,48 @@
+//! What the things of Hookstream are, and what is decided about them.
+//!
+//! Every function here is pure: no clock is read, no randomness is drawn, nothing is awaited. Time
+//! and chance come in as arguments ([`time::Timestamp`], [`retry::Jitter`]), so each rule can be
+//! tested as a table. The floors above act on what is decided here.
+
+pub mod application;
+pub mod attempt;
+pub mod delivery;
+pub mod endpoint;
+pub mod event_type;
+pub mod ids;
+pub mod json;
+pub mod message;
+pub mod retry;
+pub mod secret;
+pub mod signature;
+pub mod tenancy;
+pub mod time;
+
+use std::fmt;
+
+/// A value that breaks the rule of the field it was meant for.
+///
+/// `field` is the name the sender used, `problem` one clause that says what is wrong with the value
+/// and what would be accepted. The API answers it as 400 `invalid_field`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidField {
+    /// The field's name as it stands in the API.
+    pub field: &'static str,
+    /// What is wrong and what is allowed, to be read after the field's name.
+    pub problem: String,
+}
+
+impl InvalidField {
+    /// An error about `field`.
+    pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self { field, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for InvalidField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.field, self.problem)
+    }
+}
+
+impl std::error::Error for InvalidField {}

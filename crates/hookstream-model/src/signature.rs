@@ -1,0 +1,327 @@
+//! Standard Webhooks 1.0.0 signatures: making them, and for the development receiver checking them.
+//!
+//! What is signed is `<webhook-id>.<webhook-timestamp>.<body>`. `v1` is HMAC-SHA256 with a `whsec_`
+//! secret, `v1a` is ed25519 with a `whsk_` key whose public half is a `whpk_` key.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signature, Signer, SigningKey as Ed25519Key, VerifyingKey};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{InvalidField, secret::Secret, time::Timestamp};
+
+/// How the deliveries of an endpoint are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// One secret, known to both sides.
+    HmacSha256,
+    /// A private key here and its public half at the receiver.
+    Ed25519,
+}
+
+impl SigningAlgorithm {
+    /// Its word in the API and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// Reads the word, with `-` or `_`.
+    ///
+    /// # Errors
+    /// For any other word.
+    pub fn parse(word: &str) -> Result<Self, InvalidField> {
+        match word {
+            "hmac-sha256" | "hmac_sha256" => Ok(Self::HmacSha256),
+            "ed25519" => Ok(Self::Ed25519),
+            _ => Err(InvalidField::new("signing_algorithm", "must be `hmac-sha256` or `ed25519`")),
+        }
+    }
+}
+
+/// A key that signs, ready for use.
+#[derive(Clone)]
+pub enum SigningKey {
+    /// The keyed state of HMAC-SHA256.
+    HmacSha256(Box<Hmac<Sha256>>),
+    /// The private key.
+    Ed25519(Box<Ed25519Key>),
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::HmacSha256(_) => "SigningKey::HmacSha256(…)",
+            Self::Ed25519(_) => "SigningKey::Ed25519(…)",
+        })
+    }
+}
+
+/// The shortest and longest HMAC secret, in bytes (Standard Webhooks: "Signature scheme").
+const HMAC_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+impl SigningKey {
+    /// The text of a new key made of 32 random bytes: `whsec_…` or `whsk_…`.
+    pub fn generate(algorithm: SigningAlgorithm, random: &[u8; 32]) -> Secret {
+        match algorithm {
+            SigningAlgorithm::HmacSha256 => Secret::new(format!("whsec_{}", STANDARD.encode(random))),
+            SigningAlgorithm::Ed25519 => {
+                Secret::new(format!("whsk_{}", STANDARD.encode(Ed25519Key::from_bytes(random).to_keypair_bytes())))
+            }
+        }
+    }
+
+    /// Reads the text of a key: `whsec_` and base64 of 24 to 64 bytes, or `whsk_` and base64 of an
+    /// ed25519 key of 32 bytes (seed) or 64 (seed and public key).
+    ///
+    /// # Errors
+    /// Says what is wrong, without showing the text.
+    pub fn parse(secret: &Secret) -> Result<Self, InvalidField> {
+        let refuse = |problem: &str| InvalidField::new("signing_secret", problem);
+        if let Some(encoded) = secret.expose().strip_prefix("whsec_") {
+            let bytes = STANDARD.decode(encoded).map_err(|_| refuse("must be base64 after `whsec_`"))?;
+            if !HMAC_SECRET_BYTES.contains(&bytes.len()) {
+                return Err(refuse("must stand for 24 to 64 bytes"));
+            }
+            let keyed = Hmac::new_from_slice(&bytes).expect("HMAC takes a key of any length");
+            return Ok(Self::HmacSha256(Box::new(keyed)));
+        }
+        if let Some(encoded) = secret.expose().strip_prefix("whsk_") {
+            let bytes = STANDARD.decode(encoded).map_err(|_| refuse("must be base64 after `whsk_`"))?;
+            let key = match bytes.len() {
+                32 => Ed25519Key::from_bytes(bytes[..].try_into().expect("32 bytes")),
+                64 => Ed25519Key::from_keypair_bytes(bytes[..].try_into().expect("64 bytes"))
+                    .map_err(|_| refuse("has a public half that does not belong to its private half"))?,
+                _ => return Err(refuse("must stand for 32 or 64 bytes")),
+            };
+            return Ok(Self::Ed25519(Box::new(key)));
+        }
+        Err(refuse("must start with `whsec_` (hmac-sha256) or `whsk_` (ed25519)"))
+    }
+
+    /// Which algorithm it is for.
+    pub const fn algorithm(&self) -> SigningAlgorithm {
+        match self {
+            Self::HmacSha256(_) => SigningAlgorithm::HmacSha256,
+            Self::Ed25519(_) => SigningAlgorithm::Ed25519,
+        }
+    }
+
+    /// The public half, `whpk_…`, of an ed25519 key.
+    pub fn public_key(&self) -> Option<String> {
+        match self {
+            Self::HmacSha256(_) => None,
+            Self::Ed25519(key) => Some(format!("whpk_{}", STANDARD.encode(key.verifying_key().as_bytes()))),
+        }
+    }
+
+    fn sign(&self, id: &str, seconds: &str, body: &[u8], header: &mut String) {
+        match self {
+            Self::HmacSha256(keyed) => {
+                let mut mac = Hmac::clone(keyed);
+                for part in [id.as_bytes(), b".", seconds.as_bytes(), b".", body] {
+                    mac.update(part);
+                }
+                header.push_str("v1,");
+                STANDARD.encode_string(mac.finalize().into_bytes(), header);
+            }
+            Self::Ed25519(key) => {
+                header.push_str("v1a,");
+                STANDARD.encode_string(key.sign(&signed_content(id, seconds, body)).to_bytes(), header);
+            }
+        }
+    }
+}
+
+/// The keys that sign an endpoint's deliveries: the current one, and for a while after a rotation the
+/// one before it.
+#[derive(Debug, Clone)]
+pub struct SigningKeys {
+    current: SigningKey,
+    previous: Option<(SigningKey, Timestamp)>,
+}
+
+impl SigningKeys {
+    /// The current key, and the previous one with the moment at which it ends.
+    pub const fn new(current: SigningKey, previous: Option<(SigningKey, Timestamp)>) -> Self {
+        Self { current, previous }
+    }
+
+    /// The value of `webhook-signature` for one try at `now`: a signature per key, apart by spaces.
+    pub fn sign(&self, id: &str, now: Timestamp, body: &[u8]) -> String {
+        let seconds = now.as_seconds().to_string();
+        let mut header = String::with_capacity(96);
+        self.current.sign(id, &seconds, body, &mut header);
+        if let Some((previous, until)) = &self.previous
+            && now < *until
+        {
+            header.push(' ');
+            previous.sign(id, &seconds, body, &mut header);
+        }
+        header
+    }
+}
+
+fn signed_content(id: &str, seconds: &str, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), b".", seconds.as_bytes(), b".", body].concat()
+}
+
+/// How far a delivery's timestamp may be from the receiver's clock, in seconds (Standard Webhooks).
+pub const TOLERANCE_S: i64 = 5 * 60;
+
+/// What a receiver checks signatures with.
+#[derive(Debug, Clone)]
+pub enum VerificationKey {
+    /// The shared secret.
+    Shared(SigningKey),
+    /// The public key.
+    Public(VerifyingKey),
+}
+
+/// Why a delivery does not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// `webhook-timestamp` is not a number.
+    #[error("webhook-timestamp is not a number of seconds")]
+    TimestampUnreadable,
+    /// It is too far from now.
+    #[error("webhook-timestamp is more than five minutes from now")]
+    TimestampOutsideTolerance,
+    /// No signature in the header was made with the key.
+    #[error("no signature in webhook-signature matches the secret")]
+    NoMatch,
+}
+
+impl VerificationKey {
+    /// Reads `whsec_…`, `whpk_…` or `whsk_…`.
+    ///
+    /// # Errors
+    /// Says what is wrong, without showing the text.
+    pub fn parse(secret: &Secret) -> Result<Self, InvalidField> {
+        if let Some(encoded) = secret.expose().strip_prefix("whpk_") {
+            let bytes = STANDARD.decode(encoded).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+            return key
+                .map(Self::Public)
+                .ok_or_else(|| InvalidField::new("signing_secret", "must be base64 of an ed25519 public key after `whpk_`"));
+        }
+        Ok(match SigningKey::parse(secret)? {
+            SigningKey::Ed25519(key) => Self::Public(key.verifying_key()),
+            shared @ SigningKey::HmacSha256(_) => Self::Shared(shared),
+        })
+    }
+
+    /// Checks the three headers and the body of a delivery that arrived at `now`.
+    ///
+    /// # Errors
+    /// Says what does not hold.
+    pub fn verify(&self, id: &str, timestamp: &str, signatures: &str, body: &[u8], now: Timestamp) -> Result<(), Unverified> {
+        let seconds: i64 = timestamp.parse().map_err(|_| Unverified::TimestampUnreadable)?;
+        if (now.as_seconds().saturating_sub(seconds)).abs() > TOLERANCE_S {
+            return Err(Unverified::TimestampOutsideTolerance);
+        }
+        let matches = signatures.split(' ').any(|signature| self.matches(signature, id, timestamp, body));
+        if matches { Ok(()) } else { Err(Unverified::NoMatch) }
+    }
+
+    fn matches(&self, signature: &str, id: &str, timestamp: &str, body: &[u8]) -> bool {
+        match self {
+            Self::Shared(SigningKey::HmacSha256(keyed)) => {
+                let Some(Ok(given)) = signature.strip_prefix("v1,").map(|encoded| STANDARD.decode(encoded)) else { return false };
+                let mut mac = Hmac::clone(keyed);
+                mac.update(&signed_content(id, timestamp, body));
+                mac.verify_slice(&given).is_ok()
+            }
+            Self::Public(key) => {
+                let Some(Ok(given)) = signature.strip_prefix("v1a,").map(|encoded| STANDARD.decode(encoded)) else { return false };
+                Signature::from_slice(&given).is_ok_and(|given| key.verify_strict(&signed_content(id, timestamp, body), &given).is_ok())
+            }
+            Self::Shared(SigningKey::Ed25519(_)) => unreachable!("the constructor keeps the public half of an ed25519 key"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_614_265_330_000);
+
+    fn key(text: &str) -> SigningKey {
+        SigningKey::parse(&Secret::new(text)).expect("a key")
+    }
+
+    #[test]
+    fn the_vector_of_the_specification_is_met() {
+        // From the Standard Webhooks reference implementations.
+        let keys = SigningKeys::new(key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), None);
+        let header = keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", NOW, br#"{"test": 2432232314}"#);
+        assert_eq!(header, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn both_algorithms_verify_and_nothing_else_does() {
+        for algorithm in [SigningAlgorithm::HmacSha256, SigningAlgorithm::Ed25519] {
+            let secret = SigningKey::generate(algorithm, &[9; 32]);
+            let signing = SigningKey::parse(&secret).expect("a generated key");
+            assert_eq!(signing.algorithm(), algorithm);
+            let receiver = signing.public_key().map_or(secret, Secret::new);
+            let header = SigningKeys::new(signing, None).sign("id", NOW, b"body");
+            let check = VerificationKey::parse(&receiver).expect("a key");
+            let seconds = NOW.as_seconds().to_string();
+            assert_eq!(check.verify("id", &seconds, &header, b"body", NOW), Ok(()));
+            assert_eq!(check.verify("id", &seconds, &format!("v1,AAAA v2,x {header}"), b"body", NOW), Ok(()));
+            assert_eq!(check.verify("id", &seconds, &header, b"bodY", NOW), Err(Unverified::NoMatch));
+            assert_eq!(check.verify("ie", &seconds, &header, b"body", NOW), Err(Unverified::NoMatch));
+            assert_eq!(check.verify("id", "x", &header, b"body", NOW), Err(Unverified::TimestampUnreadable));
+        }
+    }
+
+    #[test]
+    fn the_tolerance_is_five_minutes_either_way() {
+        let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[9; 32]);
+        let header = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), None).sign("id", NOW, b"");
+        let check = VerificationKey::parse(&secret).expect("a key");
+        let at = |offset: i64| {
+            let then = Timestamp::from_millis(NOW.as_millis() + offset * 1000);
+            check.verify("id", &NOW.as_seconds().to_string(), &header, b"", then)
+        };
+        assert_eq!(at(300), Ok(()));
+        assert_eq!(at(-300), Ok(()));
+        assert_eq!(at(301), Err(Unverified::TimestampOutsideTolerance));
+        assert_eq!(at(-301), Err(Unverified::TimestampOutsideTolerance));
+    }
+
+    #[test]
+    fn the_previous_key_signs_until_its_end() {
+        let old = SigningKey::generate(SigningAlgorithm::HmacSha256, &[1; 32]);
+        let new = SigningKey::generate(SigningAlgorithm::Ed25519, &[2; 32]);
+        let until = NOW + Duration::from_secs(60);
+        let keys = SigningKeys::new(SigningKey::parse(&new).expect("a key"), Some((SigningKey::parse(&old).expect("a key"), until)));
+        let old = VerificationKey::parse(&old).expect("a key");
+        let verified = |at: Timestamp| old.verify("id", &at.as_seconds().to_string(), &keys.sign("id", at, b""), b"", at).is_ok();
+        assert!(verified(until - Duration::from_millis(1)));
+        assert!(!verified(until));
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_without_being_shown() {
+        for text in ["", "secret", "whsec_", "whsec_!!!!", "whsec_AAAA", "whsk_AAAA", "whpk_AAAA"] {
+            let error = SigningKey::parse(&Secret::new(text)).expect_err(text);
+            assert_eq!(error.field, "signing_secret");
+        }
+    }
+
+    #[test]
+    fn the_official_library_verifies() {
+        let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[5; 32]);
+        let keys = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), None);
+        let header = keys.sign("msg_1", NOW, b"{}");
+        let official = standardwebhooks::Webhook::new(secret.expose()).expect("a secret");
+        assert_eq!(official.sign("msg_1", NOW.as_seconds(), b"{}").ok(), Some(header));
+    }
+}

@@ -1,0 +1,153 @@
+//! Points in time, to the millisecond, and the one door through which the present comes in.
+
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    str::FromStr,
+    time::Duration,
+};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Written as ISO 8601 in UTC with milliseconds and `Z`, as every time in the API is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Where the present comes from. The program has one that reads the system's clock, tests have one
+/// that is moved by hand.
+pub trait Clock: Send + Sync + 'static {
+    /// The present.
+    fn now(&self) -> Timestamp;
+}
+
+/// Why a text is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 8601 date and time with an offset, such as 2027-01-31T12:00:00Z")]
+pub struct InvalidTime;
+
+/// Milliseconds in a day of UTC.
+const DAY_MS: i64 = 86_400_000;
+
+/// The last moment that is written with four digits of year.
+const LATEST_MS: i64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// The point `ms` milliseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_millis(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// How long after `earlier` this is; zero where it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The day of UTC this falls on.
+    pub fn day(self) -> Day {
+        Day(self.0.div_euclid(DAY_MS))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_millisecond(self.0.clamp(0, LATEST_MS)).expect("clamped to years that jiff knows");
+        write!(f, "{time:.3}")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime)?;
+        Ok(Self(time.as_millisecond()))
+    }
+}
+
+/// A day of UTC; what is kept by day carries one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i64);
+
+impl Day {
+    /// The first moment of the day.
+    pub const fn start(self) -> Timestamp {
+        Timestamp(self.0 * DAY_MS)
+    }
+
+    /// The first moment after the day.
+    pub const fn end(self) -> Timestamp {
+        self.next().start()
+    }
+
+    /// The day after.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.start().to_string()[..10])
+    }
+}
+
+impl FromStr for Day {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        format!("{text}T00:00:00Z").parse::<Timestamp>().map(Timestamp::day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_with_milliseconds_and_read_with_any_offset() {
+        let time: Timestamp = "2026-11-24T10:30:00.05+02:00".parse().expect("a time");
+        assert_eq!(time.to_string(), "2026-11-24T08:30:00.050Z");
+        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn what_is_no_point_in_time_is_refused() {
+        for text in ["string", "", "2026-11-24", "2026-11-24T10:30:00", "24.11.2026", "1764000000"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_starts_and_ends_at_midnight_utc() {
+        let time: Timestamp = "2026-11-24T23:59:59.999Z".parse().expect("a time");
+        assert_eq!(time.day().to_string(), "2026-11-24");
+        assert_eq!(time.day().end().to_string(), "2026-11-25T00:00:00.000Z");
+        assert_eq!("2026-11-24".parse::<Day>(), Ok(time.day()));
+    }
+}

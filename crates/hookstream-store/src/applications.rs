@@ -1,0 +1,231 @@
+//! Applications.
+
+use hookstream_model::{
+    application::{Application, ApplicationStatus},
+    ids::{ApplicationId, EnvironmentId, OrganizationId},
+    tenancy::Tenant,
+};
+
+use crate::{
+    error::Error,
+    idempotency::{self, KeptAnswer},
+    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    statement::{Columns, Database, Row, Statement, Value, Written},
+};
+
+macro_rules! columns {
+    () => {
+        "id, organization_id, environment_id, name, uid, description, metadata, status, rate_limit, created_at, updated_at"
+    };
+}
+
+const INSERT: &str =
+    concat!("insert into applications (", columns!(), ", version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)");
+const FIND: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and id = $2");
+const FIND_BY_UID: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and uid = $2");
+const FIND_ANY: &str = concat!("select ", columns!(), ", version from applications where id = $1");
+const LIST: &str =
+    concat!("select ", columns!(), ", version from applications where environment_id = $1 and id < $2 order by id desc limit $3");
+const SEARCH: &str = concat!(
+    "select ",
+    columns!(),
+    ", version from applications where environment_id = $1 and id < $2
+        and (lower(name) like $4 escape '\\' or lower(uid) like $4 escape '\\') order by id desc limit $3"
+);
+const UPDATE: &str = "update applications set name = $4, description = $5, metadata = $6, status = $7, rate_limit = $8, updated_at = $9,
+    version = version + 1 where environment_id = $1 and id = $2 and version = $3";
+const DELETE: &str = "delete from applications where environment_id = $1 and id = $2";
+const DELETE_ENDPOINTS: &str = "delete from endpoints where environment_id = $1 and application_id = $2";
+const COUNT_ENDPOINTS: &str = "select count(*) from endpoints where environment_id = $1 and application_id = $2";
+
+/// What came of creating something with unique parts.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is stored.
+    Stored,
+    /// Something of the same name or uid is there.
+    NameTaken,
+    /// The idempotency key has an answer already.
+    KeyTaken,
+}
+
+/// Runs the statements that create something, with the answer to keep beside it.
+pub(crate) async fn create_with_answer(
+    db: &dyn Database,
+    operation: &'static str,
+    tenant: Tenant,
+    insert: Statement,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    let mut statements: Vec<Statement> = answer.map(|answer| idempotency::keep(tenant, answer)).into_iter().flatten().collect();
+    statements.push(insert);
+    match db.write(operation, statements).await {
+        Ok(Written::Committed(_)) => Ok(Created::Stored),
+        Ok(Written::Unmet(_)) => Ok(Created::KeyTaken),
+        Err(Error::Conflict { .. }) => Ok(Created::NameTaken),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores an application, unless its `uid` is taken.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, application: &Application, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+    let insert = Statement::new(
+        INSERT,
+        vec![
+            application.id.as_bytes().into(),
+            application.tenant.organization.as_bytes().into(),
+            application.tenant.environment.as_bytes().into(),
+            application.name.as_str().into(),
+            application.uid.as_str().into(),
+            application.description.as_deref().into(),
+            application.metadata.as_deref().into(),
+            application.status.as_str().into(),
+            application.rate_limit.into(),
+            application.created_at.into(),
+            application.updated_at.into(),
+        ],
+    );
+    create_with_answer(db, "store an application", application.tenant, insert, answer).await
+}
+
+/// The application with this id.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<Option<Application>, Error> {
+    Ok(find_versioned(db, tenant, id).await?.map(|(application, _)| application))
+}
+
+/// The application with this `uid`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result<Option<Application>, Error> {
+    let rows = db.read(Statement::new(FIND_BY_UID, vec![tenant.environment.as_bytes().into(), uid.into()])).await?;
+    Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
+}
+
+/// The application with this id, whosever it is. For the engine, which works for all tenants; never
+/// for an answer to one of them.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<Application>, Error> {
+    let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
+}
+
+/// A page of an environment's applications, newest first; with `search`, those whose name or uid
+/// contains it, upper and lower case alike.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(
+    db: &dyn Database,
+    tenant: Tenant,
+    search: Option<&str>,
+    page: PageRequest<ApplicationId>,
+) -> Result<Page<Application>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let mut values: Vec<Value> = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
+    let statement = match search {
+        Some(search) => {
+            values.push(contains_pattern(search).into());
+            Statement::new(SEARCH, values)
+        }
+        None => Statement::new(LIST, values),
+    };
+    let rows = db.read(statement).await?;
+    let applications = rows.into_iter().map(|row| read(row).map(|(application, _)| application)).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(applications, page.limit))
+}
+
+/// Changes an application with `change`, which may refuse. Returns what it has become.
+///
+/// # Errors
+/// Where the store fails, or with what `change` says.
+pub async fn update<E: From<Error>>(
+    db: &dyn Database,
+    tenant: Tenant,
+    id: ApplicationId,
+    change: impl Fn(&mut Application) -> Result<(), E>,
+) -> Result<Option<Application>, E> {
+    loop {
+        let Some((mut application, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        change(&mut application)?;
+        let values = vec![
+            tenant.environment.as_bytes().into(),
+            id.as_bytes().into(),
+            version.into(),
+            application.name.as_str().into(),
+            application.description.as_deref().into(),
+            application.metadata.as_deref().into(),
+            application.status.as_str().into(),
+            application.rate_limit.into(),
+            application.updated_at.into(),
+        ];
+        if db.write("change an application", vec![Statement::new(UPDATE, values).required()]).await?.is_committed() {
+            return Ok(Some(application));
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
+}
+
+/// Deletes an application and its endpoints. Returns whether it was there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn delete(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+    let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
+    let statements = vec![Statement::new(DELETE, values()).required(), Statement::new(DELETE_ENDPOINTS, values())];
+    Ok(db.write("delete an application", statements).await?.is_committed())
+}
+
+/// How many endpoints an application has.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn endpoint_count(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<u64, Error> {
+    let rows = db.read(Statement::new(COUNT_ENDPOINTS, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
+    row.columns().integer("count")?.try_into().map_err(|_| Error::Unreadable { what: "count" })
+}
+
+async fn find_versioned(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(read).transpose()
+}
+
+/// A pattern for `like` that finds `text` anywhere; its own wildcards are plain characters.
+fn contains_pattern(text: &str) -> String {
+    let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// The tenant's two columns.
+pub(crate) fn read_tenant(columns: &mut Columns) -> Result<Tenant, Error> {
+    Ok(Tenant {
+        organization: columns.id("organization id", OrganizationId::from_bytes)?,
+        environment: columns.id("environment id", EnvironmentId::from_bytes)?,
+    })
+}
+
+fn read(row: Row) -> Result<(Application, i64), Error> {
+    let mut columns = row.columns();
+    let application = Application {
+        id: columns.id("application id", ApplicationId::from_bytes)?,
+        tenant: read_tenant(&mut columns)?,
+        name: columns.text("name")?,
+        uid: columns.text("uid")?,
+        description: columns.optional_text("description")?,
+        metadata: columns.optional_text("metadata")?,
+        status: columns.word("status", |word| ApplicationStatus::parse(word).ok())?,
+        rate_limit: columns.optional_u32("rate_limit")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    };
+    Ok((application, columns.integer("version")?))
+}

@@ -1,0 +1,213 @@
+//! What goes into and comes out of the store on the hot path.
+
+use std::sync::Arc;
+
+use hookstream_model::{
+    attempt::Attempt,
+    delivery::{DeliveryState, SkipReason, Trigger},
+    ids::{ApplicationId, MessageId, TargetId},
+    message::{Message, MessageStatus},
+    tenancy::Tenant,
+    time::Timestamp,
+};
+
+/// A process that works on deliveries: a number that grows with each start. What it claimed, only it
+/// may settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner(i64);
+
+impl Owner {
+    /// The owner with this number; 0 is nobody's.
+    pub(crate) const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+/// A message to store, with all that must become durable together with it.
+#[derive(Debug)]
+pub struct Publication {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The message; shared with whoever delivers it.
+    pub message: Arc<Message>,
+    /// Its deliveries.
+    pub deliveries: Vec<NewDelivery>,
+    /// What makes their first try happen.
+    pub trigger: Trigger,
+    /// The sender's own id of the message, unique per application since `window_start`.
+    pub event_id: Option<String>,
+    /// The request's idempotency key, unique per environment since `window_start`.
+    pub idempotency: Option<IdempotencyKey>,
+    /// From when on earlier ids and keys count.
+    pub window_start: Timestamp,
+}
+
+impl Publication {
+    /// The status that the message's first answer carries.
+    pub fn first_status(&self) -> MessageStatus {
+        let is_owed = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { .. }));
+        if is_owed { MessageStatus::Pending } else { MessageStatus::Skipped }
+    }
+}
+
+/// An idempotency key and what it was used for.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
+    /// The key, as the sender wrote it.
+    pub key: String,
+    /// A hash of the request it came with.
+    pub fingerprint: [u8; 32],
+}
+
+/// A delivery that comes into being with its message.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDelivery {
+    /// To whom.
+    pub target_id: TargetId,
+    /// How it begins.
+    pub state: NewState,
+}
+
+/// How a delivery begins.
+#[derive(Debug, Clone, Copy)]
+pub enum NewState {
+    /// Owed and due at once.
+    Owed {
+        /// Who delivers it, where somebody has room for it.
+        owner: Option<Owner>,
+    },
+    /// Not sent, but on record and recoverable.
+    Skipped(SkipReason),
+}
+
+/// What came of publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is stored and scheduled.
+    Stored,
+    /// The idempotency key stands for this earlier message, which was answered with that status.
+    Repeated {
+        /// The earlier message.
+        message_id: MessageId,
+        /// The status of its first answer.
+        first_status: MessageStatus,
+    },
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// The application has a message with this `event_id` already.
+    DuplicateEventId {
+        /// The earlier message.
+        message_id: MessageId,
+    },
+}
+
+/// How much to claim at the most.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimLimits {
+    /// So many deliveries.
+    pub deliveries: usize,
+    /// So many bytes of payload; the delivery that passes it is still claimed.
+    pub bytes: usize,
+}
+
+/// Deliveries that were claimed.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// They are the claimer's now.
+    pub deliveries: Vec<Claimed>,
+    /// When the next one that nobody owns falls due, as far as is known; it may be past.
+    pub next_due: Option<Timestamp>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// What is owed.
+    pub message: Arc<Message>,
+    /// To whom.
+    pub target_id: TargetId,
+    /// Tries made so far, over its whole life.
+    pub attempts: u32,
+    /// Failures since it was last made owed; the place in the retry schedule.
+    pub failed: u32,
+    /// What makes the next try happen.
+    pub trigger: Trigger,
+}
+
+/// What became of a claimed delivery.
+#[derive(Debug)]
+pub struct Settled {
+    /// The message.
+    pub message_id: MessageId,
+    /// The target.
+    pub target_id: TargetId,
+    /// The try that was made, where one was.
+    pub attempt: Option<Attempt>,
+    /// Where it stands now.
+    pub next: Next,
+}
+
+/// Where a delivery stands after it was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It arrived.
+    Succeeded,
+    /// It is owed still, after so many failures.
+    Retry {
+        /// When the next try is due.
+        due_at: Timestamp,
+        /// Failures since it was last made owed.
+        failed: u32,
+    },
+    /// It was not tried; it is owed still.
+    Postponed {
+        /// When it is due again.
+        due_at: Timestamp,
+    },
+    /// It ended without arriving: exhausted, skipped or cancelled, at that time.
+    Ended(DeliveryState, Timestamp),
+}
+
+/// A message to be made owed again.
+#[derive(Debug)]
+pub struct Redelivery {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The application.
+    pub application_id: ApplicationId,
+    /// The message.
+    pub message_id: MessageId,
+    /// To whom.
+    pub targets: Vec<TargetId>,
+    /// What makes the try happen.
+    pub trigger: Trigger,
+    /// Since when it is due.
+    pub now: Timestamp,
+}
+
+/// A slice of what a target missed, to be made owed again.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The target's application.
+    pub application_id: ApplicationId,
+    /// The target.
+    pub target_id: TargetId,
+    /// Messages accepted then or later.
+    pub since: Timestamp,
+    /// Messages accepted before then.
+    pub until: Timestamp,
+    /// Whether deliveries that were given up are meant.
+    pub exhausted: bool,
+    /// Whether deliveries that were skipped are meant.
+    pub skipped: bool,
+    /// When it was asked for: they are due then, and what ends later is not taken again.
+    pub now: Timestamp,
+    /// The most of them in this slice.
+    pub limit: usize,
+}

@@ -1,0 +1,286 @@
+//! Endpoints and their signing secrets.
+
+use std::collections::BTreeMap;
+
+use hookstream_model::{
+    endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+    ids::{ApplicationId, EndpointId},
+    retry::RetrySchedule,
+    secret::Secret,
+    signature::SigningAlgorithm,
+    tenancy::Tenant,
+    time::Timestamp,
+};
+
+use crate::{
+    applications::{Created, create_with_answer, read_tenant},
+    error::Error,
+    idempotency::KeptAnswer,
+    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    statement::{Columns, Database, Row, Statement, Value},
+};
+
+macro_rules! columns {
+    () => {
+        "id, organization_id, environment_id, application_id, url, description, signing_algorithm, status, disabled_reason, filter_types,
+            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, failing_since, created_at, updated_at"
+    };
+}
+
+const INSERT: &str = concat!(
+    "insert into endpoints (",
+    columns!(),
+    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1)"
+);
+const FIND: &str =
+    concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
+const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id < $3 order by id desc limit $4"
+);
+const ALL_WITH_SECRETS: &str = concat!(
+    "select ",
+    columns!(),
+    ", version, secret, previous_secret, previous_secret_until from endpoints where environment_id = $1 and application_id = $2 order by id"
+);
+const UPDATE: &str = "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
+    rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15, updated_at = $16,
+    version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
+const ROTATE: &str =
+    "update endpoints set previous_secret = secret, previous_secret_until = $5, secret = $4, updated_at = $6, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3";
+const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3";
+const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
+const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
+
+/// An endpoint and the secrets that sign for it.
+#[derive(Debug)]
+pub struct WithSecrets {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The current secret.
+    pub secret: Secret,
+    /// The one before it and until when it signs too.
+    pub previous: Option<(Secret, Timestamp)>,
+}
+
+/// Which endpoint, and whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointKey {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Its application.
+    pub application_id: ApplicationId,
+    /// Its id.
+    pub id: EndpointId,
+}
+
+impl EndpointKey {
+    fn values(self) -> Vec<Value> {
+        vec![self.tenant.environment.as_bytes().into(), self.application_id.as_bytes().into(), self.id.as_bytes().into()]
+    }
+}
+
+impl From<&Endpoint> for EndpointKey {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self { tenant: endpoint.tenant, application_id: endpoint.application_id, id: endpoint.id }
+    }
+}
+
+/// Stores an endpoint with its secret.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+    let insert = Statement::new(
+        INSERT,
+        vec![
+            endpoint.id.as_bytes().into(),
+            endpoint.tenant.organization.as_bytes().into(),
+            endpoint.tenant.environment.as_bytes().into(),
+            endpoint.application_id.as_bytes().into(),
+            endpoint.url.as_str().into(),
+            endpoint.description.as_deref().into(),
+            endpoint.signing_algorithm.as_str().into(),
+            endpoint.status.as_str().into(),
+            endpoint.disabled_reason.map(DisabledReason::as_str).into(),
+            json_text(endpoint.filter_types.as_ref()).into(),
+            endpoint.rate_limit_per_second.into(),
+            endpoint.expires_at.into(),
+            json_text(endpoint.headers.as_ref()).into(),
+            json_text(endpoint.retry_schedule.as_ref().map(RetrySchedule::as_seconds)).into(),
+            endpoint.timeout_ms.into(),
+            endpoint.failing_since.into(),
+            endpoint.created_at.into(),
+            endpoint.updated_at.into(),
+            secret.expose().into(),
+        ],
+    );
+    create_with_answer(db, "store an endpoint", endpoint.tenant, insert, answer).await
+}
+
+/// The endpoint, and the secret that its public key may be derived from.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, Secret)>, Error> {
+    let rows = db.read(Statement::new(FIND, key.values())).await?;
+    Ok(rows.into_iter().next().map(read).transpose()?.map(|(endpoint, _, secret)| (endpoint, secret)))
+}
+
+/// A page of an application's endpoints, newest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(
+    db: &dyn Database,
+    tenant: Tenant,
+    application: ApplicationId,
+    page: PageRequest<EndpointId>,
+) -> Result<Page<(Endpoint, Secret)>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let values =
+        vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
+    let rows = db.read(Statement::new(LIST, values)).await?;
+    let endpoints = rows.into_iter().map(|row| read(row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(endpoints, page.limit))
+}
+
+/// All endpoints of an application with their secrets, for the engine's routes.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn all_with_secrets(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<WithSecrets>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), application.as_bytes().into()];
+    let rows = db.read(Statement::new(ALL_WITH_SECRETS, values)).await?;
+    rows.into_iter().map(read_with_secrets).collect()
+}
+
+/// Changes an endpoint with `change`, which may refuse. Returns what it has become.
+///
+/// # Errors
+/// Where the store fails, or with what `change` says.
+pub async fn update<E: From<Error>>(
+    db: &dyn Database,
+    key: EndpointKey,
+    change: impl Fn(&mut Endpoint) -> Result<(), E>,
+) -> Result<Option<(Endpoint, Secret)>, E> {
+    loop {
+        let rows = db.read(Statement::new(FIND, key.values())).await?;
+        let Some((mut endpoint, version, secret)) = rows.into_iter().next().map(read).transpose()? else { return Ok(None) };
+        change(&mut endpoint)?;
+        let mut values = key.values();
+        values.extend([
+            version.into(),
+            endpoint.url.as_str().into(),
+            endpoint.description.as_deref().into(),
+            endpoint.status.as_str().into(),
+            endpoint.disabled_reason.map(DisabledReason::as_str).into(),
+            json_text(endpoint.filter_types.as_ref()).into(),
+            endpoint.rate_limit_per_second.into(),
+            endpoint.expires_at.into(),
+            json_text(endpoint.headers.as_ref()).into(),
+            json_text(endpoint.retry_schedule.as_ref().map(RetrySchedule::as_seconds)).into(),
+            endpoint.timeout_ms.into(),
+            endpoint.failing_since.into(),
+            endpoint.updated_at.into(),
+        ]);
+        if db.write("change an endpoint", vec![Statement::new(UPDATE, values).required()]).await?.is_committed() {
+            return Ok(Some((endpoint, secret)));
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
+}
+
+/// Gives an endpoint a new secret; the old one goes on to sign until then. Returns whether the
+/// endpoint was there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn rotate_secret(
+    db: &dyn Database,
+    key: EndpointKey,
+    secret: &Secret,
+    old_until: Timestamp,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let mut values = key.values();
+    values.extend([secret.expose().into(), old_until.into(), now.into()]);
+    Ok(db.write("rotate a signing secret", vec![Statement::new(ROTATE, values).required()]).await?.is_committed())
+}
+
+/// Deletes an endpoint. Returns whether it was there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn delete(db: &dyn Database, key: EndpointKey) -> Result<bool, Error> {
+    Ok(db.write("delete an endpoint", vec![Statement::new(DELETE, key.values()).required()]).await?.is_committed())
+}
+
+/// Disables an endpoint that is active. Returns whether it was.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn disable(db: &dyn Database, key: EndpointKey, reason: DisabledReason, now: Timestamp) -> Result<bool, Error> {
+    let mut values = key.values();
+    values.extend([reason.as_str().into(), now.into()]);
+    Ok(db.write("disable an endpoint", vec![Statement::new(DISABLE, values).required()]).await?.is_committed())
+}
+
+/// Records since when an endpoint fails, or that it is well again.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn record_health(db: &dyn Database, key: EndpointKey, failing_since: Option<Timestamp>) -> Result<(), Error> {
+    let mut values = key.values();
+    values.push(failing_since.into());
+    db.write("record an endpoint's health", vec![Statement::new(RECORD_HEALTH, values)]).await?;
+    Ok(())
+}
+
+fn json_text<T: serde::Serialize>(value: Option<T>) -> Option<String> {
+    value.map(|value| serde_json::to_string(&value).expect("lists and maps of text and numbers are JSON"))
+}
+
+fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
+    Ok(Endpoint {
+        id: columns.id("endpoint id", EndpointId::from_bytes)?,
+        tenant: read_tenant(columns)?,
+        application_id: columns.id("application id", ApplicationId::from_bytes)?,
+        url: columns.word("url", |text| EndpointUrl::parse(text).ok())?,
+        description: columns.optional_text("description")?,
+        signing_algorithm: columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?,
+        status: columns.word("status", |word| EndpointStatus::parse(word).ok())?,
+        disabled_reason: columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word)),
+        filter_types: columns.optional_json::<Vec<String>>("filter_types")?,
+        rate_limit_per_second: columns.optional_u32("rate_limit_per_second")?,
+        expires_at: columns.optional_time("expires_at")?,
+        headers: columns.optional_json::<BTreeMap<String, String>>("headers")?,
+        retry_schedule: columns
+            .optional_json::<Vec<u32>>("retry_schedule")?
+            .map(|seconds| RetrySchedule::from_seconds(seconds).map_err(|_| Error::Unreadable { what: "retry_schedule" }))
+            .transpose()?,
+        timeout_ms: columns.optional_u32("timeout_ms")?,
+        failing_since: columns.optional_time("failing_since")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}
+
+fn read(row: Row) -> Result<(Endpoint, i64, Secret), Error> {
+    let mut columns = row.columns();
+    let endpoint = read_endpoint(&mut columns)?;
+    Ok((endpoint, columns.integer("version")?, Secret::new(columns.text("secret")?)))
+}
+
+fn read_with_secrets(row: Row) -> Result<WithSecrets, Error> {
+    let mut columns = row.columns();
+    let endpoint = read_endpoint(&mut columns)?;
+    columns.integer("version")?;
+    let secret = Secret::new(columns.text("secret")?);
+    let previous = columns.optional_text("previous_secret")?.map(Secret::new);
+    let until = columns.optional_time("previous_secret_until")?;
+    Ok(WithSecrets { endpoint, secret, previous: previous.zip(until) })
+}

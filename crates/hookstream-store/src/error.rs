@@ -1,0 +1,66 @@
+//! What can go wrong between the program and its store.
+
+/// An error's cause, whatever the database.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, named by the operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory or a file in it cannot be used.
+    #[error("could not open {what}")]
+    Open {
+        /// What was being opened.
+        what: String,
+        /// Why it failed.
+        #[source]
+        cause: Cause,
+    },
+    /// Another process works on the same data directory.
+    #[error("the data directory {directory} is in use by another hookstream process")]
+    InUse {
+        /// The directory.
+        directory: String,
+    },
+    /// A newer version of the program has migrated the store.
+    #[error(
+        "{what} was written by a newer version of hookstream (schema {found}, this version knows {known}); start that version or restore a backup"
+    )]
+    TooNew {
+        /// Which file.
+        what: String,
+        /// The schema's number in the file.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// An operation failed; nothing of it was kept.
+    #[error("could not {operation}")]
+    Failed {
+        /// What was being done.
+        operation: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: Cause,
+    },
+    /// The disk is full: nothing was kept, and nothing new can be until there is room.
+    #[error("could not {operation}: the disk is full")]
+    Full {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// A value that must be unique is there already; nothing was kept.
+    #[error("could not {operation}: it is there already")]
+    Conflict {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// A row holds what no version of the program writes.
+    #[error("the store holds an unreadable {what}")]
+    Unreadable {
+        /// The column or value.
+        what: &'static str,
+    },
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}

@@ -1,0 +1,109 @@
+-- What is configured: tenants, keys, applications, endpoints, event types. One file, `core.db`.
+-- Ids are 16 bytes, times are integer milliseconds, JSON is text.
+
+create table organizations (
+    id blob not null primary key,
+    name text not null,
+    created_at integer not null
+) strict;
+
+create table environments (
+    id blob not null primary key,
+    organization_id blob not null references organizations (id),
+    name text not null,
+    slug text not null,
+    created_at integer not null,
+    unique (organization_id, slug)
+) strict;
+
+create table api_keys (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    name text not null,
+    hash blob not null unique,
+    prefix text not null,
+    created_at integer not null,
+    revoked_at integer
+) strict;
+
+create table applications (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    name text not null,
+    uid text not null,
+    description text,
+    metadata text,
+    status text not null,
+    rate_limit integer,
+    created_at integer not null,
+    updated_at integer not null,
+    version integer not null,
+    unique (environment_id, uid)
+) strict;
+create index applications_by_environment on applications (environment_id, id);
+
+create table endpoints (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    application_id blob not null,
+    url text not null,
+    description text,
+    signing_algorithm text not null,
+    status text not null,
+    disabled_reason text,
+    filter_types text,
+    rate_limit_per_second integer,
+    expires_at integer,
+    headers text,
+    retry_schedule text,
+    timeout_ms integer,
+    failing_since integer,
+    secret text not null,
+    previous_secret text,
+    previous_secret_until integer,
+    created_at integer not null,
+    updated_at integer not null,
+    version integer not null
+) strict;
+create index endpoints_by_application on endpoints (application_id, id);
+
+create table event_types (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    name text not null,
+    description text,
+    json_schema text,
+    status text not null,
+    created_at integer not null,
+    updated_at integer not null,
+    version integer not null,
+    unique (environment_id, name)
+) strict;
+create index event_types_by_environment on event_types (environment_id, id);
+
+-- Answers to creating requests, repeated for the idempotency window.
+create table idempotency_keys (
+    environment_id blob not null,
+    key text not null,
+    fingerprint blob not null,
+    status integer not null,
+    body text not null,
+    created_at integer not null,
+    primary key (environment_id, key)
+) strict, without rowid;
+create index idempotency_keys_by_age on idempotency_keys (created_at);
+
+-- Each start of the program is an owner of deliveries with a number of its own.
+create table owners (
+    number integer not null primary key,
+    started_at integer not null
+) strict;
+
+create table settings (
+    name text not null primary key,
+    value text not null
+) strict, without rowid;

@@ -1,0 +1,92 @@
+//! Opening a SQLite file as this store uses it, and bringing it to the current schema.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::Error;
+
+/// The schema of `core.db`, a step a file; a step is never changed once it was released.
+pub(super) const CORE_MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/core/0001_tenants_and_outbound.sql")];
+/// The schema of a day's file.
+pub(super) const DAY_MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/day/0001_messages.sql")];
+
+/// At this many pages (64 MiB) the writer itself moves the log into the file, which bounds the log
+/// where the background checkpoints cannot keep up.
+const WRITER_CHECKPOINT_PAGES: i64 = 16_384;
+/// Page cache of the writing connection to the current day, in KiB.
+const WRITER_CACHE_KIB: i64 = 8_192;
+/// Page cache of a reading connection, in KiB.
+const READER_CACHE_KIB: i64 = 1_024;
+/// Statements kept prepared on a connection.
+const STATEMENTS_CACHED: usize = 64;
+
+/// The one connection that writes to a file.
+pub(super) fn open_writer(path: &Path, migrations: &[&str]) -> Result<Connection, Error> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        Ok(connection)
+    };
+    let mut connection = open().map_err(|cause| open_error(path, cause))?;
+    migrate(&mut connection, path, migrations)?;
+    Ok(connection)
+}
+
+/// A connection that reads only.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = open_existing(path)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        Ok(connection)
+    };
+    open().map_err(|cause| open_error(path, cause))
+}
+
+/// A connection that moves a file's log into the file.
+pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    open_existing(path)
+}
+
+fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn open_error(path: &Path, cause: rusqlite::Error) -> Error {
+    Error::Open { what: path.display().to_string(), cause: cause.into() }
+}
+
+/// Applies the steps that a file lacks, each in a transaction with its number.
+fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+    let opened = |cause: rusqlite::Error| open_error(path, cause);
+    let found: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(opened)?;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(Error::TooNew { what: path.display().to_string(), found, known });
+    }
+    for (number, step) in (1_i64..).zip(migrations).filter(|(number, _)| *number > found) {
+        let transaction = connection.transaction().map_err(opened)?;
+        transaction.execute_batch(step).map_err(opened)?;
+        transaction.pragma_update(None, "user_version", number).map_err(opened)?;
+        transaction.commit().map_err(opened)?;
+    }
+    Ok(())
+}
+
+/// Names the operation that an error of SQLite spoilt.
+pub(super) fn failed(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error + Copy {
+    move |cause| match cause.sqlite_error().map(|error| (error.code, error.extended_code)) {
+        Some((ErrorCode::DiskFull, _)) => Error::Full { operation },
+        Some((ErrorCode::ConstraintViolation, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)) => {
+            Error::Conflict { operation }
+        }
+        Some(_) | None => Error::Failed { operation, cause: cause.into() },
+    }
+}

@@ -1,0 +1,225 @@
+//! The files of the store as the writer holds them, with the transactions that are open on them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hookstream_model::{ids::ApplicationId, time::Day};
+use rusqlite::{Connection, params};
+
+use super::{
+    connection::{CORE_MIGRATIONS, DAY_MIGRATIONS, failed, open_writer},
+    core_path, day_path, days_directory,
+};
+use crate::error::Error;
+
+const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
+    on conflict (application_id) do update set messages = messages + excluded.messages";
+
+/// The days that have a file, known to the writer, the readers and the checkpointer.
+#[derive(Debug)]
+pub(super) struct KnownDays(Mutex<BTreeSet<Day>>);
+
+impl KnownDays {
+    /// Looks which there are.
+    pub(super) fn find(directory: &Path) -> Result<Arc<Self>, Error> {
+        let days = days_directory(directory);
+        let failed = |cause: std::io::Error| Error::Open { what: days.display().to_string(), cause: cause.into() };
+        let mut found = BTreeSet::new();
+        for entry in std::fs::read_dir(&days).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            found.extend(name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|day| day.parse::<Day>().ok()));
+        }
+        Ok(Arc::new(Self(Mutex::new(found))))
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> Vec<Day> {
+        self.lock().iter().copied().collect()
+    }
+
+    /// Whether a day has a file.
+    pub(super) fn contains(&self, day: Day) -> bool {
+        self.lock().contains(&day)
+    }
+
+    fn add(&self, day: Day) {
+        self.lock().insert(day);
+    }
+
+    fn remove(&self, day: Day) {
+        self.lock().remove(&day);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Day>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file and whether a transaction is open on it.
+#[derive(Debug)]
+struct OpenFile {
+    connection: Connection,
+    in_transaction: bool,
+}
+
+impl OpenFile {
+    const fn new(connection: Connection) -> Self {
+        Self { connection, in_transaction: false }
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.in_transaction {
+            self.run("begin immediate", "begin a transaction")?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        if self.in_transaction {
+            self.run("commit", "commit")?;
+            self.in_transaction = false;
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        if self.in_transaction {
+            // It fails only where SQLite has rolled back by itself, which is what is wanted.
+            let _ = self.run("rollback", "roll back");
+            self.in_transaction = false;
+        }
+    }
+
+    fn run(&self, sql: &str, operation: &'static str) -> Result<(), Error> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(|_| ()).map_err(failed(operation))
+    }
+}
+
+/// The file of a day.
+#[derive(Debug)]
+pub(super) struct DayFile {
+    file: OpenFile,
+    /// Messages added in the open transaction, by application.
+    added: HashMap<ApplicationId, i64>,
+    /// False only where it is sure that nothing of the day is owed.
+    pub(super) may_be_owed: bool,
+}
+
+impl DayFile {
+    /// The connection, with a transaction open on it.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.file.connection
+    }
+
+    /// Counts a message that is being added.
+    pub(super) fn count(&mut self, application: ApplicationId) {
+        *self.added.entry(application).or_default() += 1;
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        for (application, added) in self.added.drain() {
+            let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
+            statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
+        }
+        self.file.commit()
+    }
+
+    fn roll_back(&mut self) {
+        self.added.clear();
+        self.file.roll_back();
+    }
+}
+
+/// All files, for the writer.
+#[derive(Debug)]
+pub(super) struct Files {
+    directory: PathBuf,
+    core: OpenFile,
+    days: BTreeMap<Day, DayFile>,
+    known: Arc<KnownDays>,
+}
+
+impl Files {
+    /// Opens `core.db`; the days are opened when they are needed.
+    pub(super) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
+        let core = OpenFile::new(open_writer(&core_path(directory), CORE_MIGRATIONS)?);
+        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known })
+    }
+
+    /// The connection to `core.db`, with a transaction open on it.
+    pub(super) fn core(&mut self) -> Result<&Connection, Error> {
+        self.core.begin()?;
+        Ok(&self.core.connection)
+    }
+
+    /// A day's file with a transaction open on it; it is made where it is not there.
+    pub(super) fn day(&mut self, day: Day) -> Result<&mut DayFile, Error> {
+        if !self.days.contains_key(&day) {
+            let connection = open_writer(&day_path(&self.directory, day), DAY_MIGRATIONS)?;
+            if !self.known.contains(day) {
+                self.sync_directory()?;
+                self.known.add(day);
+            }
+            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), may_be_owed: true });
+        }
+        let file = self.days.get_mut(&day).expect("it was there or was just made");
+        file.file.begin()?;
+        Ok(file)
+    }
+
+    /// The same for a day that may have no file.
+    pub(super) fn existing_day(&mut self, day: Day) -> Result<Option<&mut DayFile>, Error> {
+        if self.known.contains(day) { self.day(day).map(Some) } else { Ok(None) }
+    }
+
+    /// The days that have a file, oldest first.
+    pub(super) fn days(&self) -> Vec<Day> {
+        self.known.all()
+    }
+
+    /// Those of them of which something may be owed.
+    pub(super) fn days_that_may_be_owed(&self) -> Vec<Day> {
+        self.known.all().into_iter().filter(|day| self.days.get(day).is_none_or(|file| file.may_be_owed)).collect()
+    }
+
+    /// Closes a day's file and removes it from the disk.
+    pub(super) fn remove_day(&mut self, day: Day) -> Result<(), Error> {
+        self.known.remove(day);
+        if let Some(mut file) = self.days.remove(&day) {
+            file.roll_back();
+        }
+        let path = day_path(&self.directory, day);
+        std::fs::remove_file(&path).map_err(|cause| Error::Failed { operation: "drop a day", cause: cause.into() })?;
+        for suffix in ["-wal", "-shm"] {
+            // They go with the last connection; where a reader is still at work, they stay until here.
+            let _ = std::fs::remove_file(day_path(&self.directory, day).with_extension(format!("db{suffix}")));
+        }
+        Ok(())
+    }
+
+    /// Commits what is open on every file.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        for file in self.days.values_mut() {
+            file.commit()?;
+        }
+        self.core.commit()
+    }
+
+    /// Undoes what is open on every file.
+    pub(super) fn roll_back(&mut self) {
+        self.core.roll_back();
+        self.days.values_mut().for_each(DayFile::roll_back);
+    }
+
+    /// Makes the name of a new file durable; SQLite does so for its logs only.
+    fn sync_directory(&self) -> Result<(), Error> {
+        let directory = days_directory(&self.directory);
+        let synced = File::open(&directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|cause| Error::Open { what: directory.display().to_string(), cause: cause.into() })
+    }
+}

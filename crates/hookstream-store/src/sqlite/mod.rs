@@ -1,0 +1,196 @@
+//! The embedded store: SQLite in one data directory, for one process.
+//!
+//! `core.db` holds what is configured, `days/<date>.db` what happened with the messages of that day.
+//! One thread writes: it takes whatever waits, does it in one transaction a file, commits (an fsync in
+//! WAL mode with `synchronous = FULL`) and only then answers. Several connections read beside it.
+//!
+//! A transaction spans one file; everything about a message stands in its day's file, so that each
+//! operation on it is atomic. An operation over several days is one transaction a day.
+
+mod checkpoint;
+mod claim;
+mod connection;
+mod files;
+mod messages;
+mod plain;
+mod publish;
+mod readers;
+mod redeliver;
+mod retention;
+mod settle;
+mod writer;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use hookstream_model::{
+    ids::{ApplicationId, MessageId},
+    tenancy::Tenant,
+    time::{Day, Timestamp},
+};
+
+use self::{
+    checkpoint::Checkpointer,
+    files::{Files, KnownDays},
+    readers::Readers,
+    writer::Writer,
+};
+use crate::{
+    Store,
+    deliveries::{Claim, ClaimLimits, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    error::Error,
+    messages::{Message, MessageDetail},
+    page::{Page, PageRequest},
+    statement::{Database, Row, Statement, Written},
+};
+
+/// A store in a data directory.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Arc<Readers>,
+    _checkpointer: Checkpointer,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `directory`, making both where they are not there, and brings its files to
+    /// the schema of this version.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used, another process uses it, or a newer version wrote it.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        make_directory(directory)?;
+        let lock = lock(directory)?;
+        let known = KnownDays::find(directory)?;
+        let files = Files::open(directory, Arc::clone(&known))?;
+        Ok(Self {
+            writer: Writer::start(files)?,
+            readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
+            _checkpointer: Checkpointer::start(directory.to_owned(), known)?,
+            _lock: lock,
+        })
+    }
+
+    /// Finishes what was begun and closes the files. Operations begun later fail.
+    pub async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close();
+    }
+}
+
+/// Where the file of what is configured stands.
+fn core_path(directory: &Path) -> PathBuf {
+    directory.join("core.db")
+}
+
+/// Where the files of the days stand.
+fn days_directory(directory: &Path) -> PathBuf {
+    directory.join("days")
+}
+
+/// Where a day's file stands.
+fn day_path(directory: &Path, day: Day) -> PathBuf {
+    days_directory(directory).join(format!("{day}.db"))
+}
+
+fn make_directory(directory: &Path) -> Result<(), Error> {
+    let days = days_directory(directory);
+    let failed = |cause: std::io::Error| Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() };
+    std::fs::create_dir_all(&days).map_err(failed)?;
+    restrict(directory).map_err(failed)
+}
+
+/// Secrets stand in the files: only their owner may read them.
+#[cfg(unix)]
+fn restrict(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Holds the directory for this process; the lock goes with the process, however it ends.
+fn lock(directory: &Path) -> Result<File, Error> {
+    let path = directory.join("lock");
+    let failed = |cause: std::io::Error| Error::Open { what: path.display().to_string(), cause: cause.into() };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { directory: directory.display().to_string() }),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+#[async_trait]
+impl Database for SqliteStore {
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.readers.core(move |connection| plain::read(connection, &statement)).await
+    }
+
+    async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        self.writer.run(move |files| plain::write(files, operation, &statements)).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn enlist(&self, now: Timestamp) -> Result<Owner, Error> {
+        self.writer.run(move |files| claim::enlist(files, now)).await
+    }
+
+    async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        self.writer.run(move |files| publish::publish(files, &publication)).await
+    }
+
+    async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+        self.writer.run(move |files| claim::claim_due(files, owner, now, limits)).await
+    }
+
+    async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        self.writer.run(move |files| settle::settle(files, owner, &batch)).await
+    }
+
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+        self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<usize, Error> {
+        self.writer.run(move |files| redeliver::recover(files, &recovery)).await
+    }
+
+    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.readers.days(move |days| messages::find(days, tenant, application, id)).await
+    }
+
+    async fn messages(
+        &self,
+        tenant: Tenant,
+        application: ApplicationId,
+        event_type: Option<String>,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Message>, Error> {
+        self.readers.days(move |days| messages::list(days, tenant, application, event_type.as_deref(), page)).await
+    }
+
+    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+        self.readers.days(move |days| messages::counts(days, &applications)).await
+    }
+
+    async fn prepare_day(&self, day: Day) -> Result<(), Error> {
+        self.writer.run(move |files| files.day(day).map(|_| ())).await
+    }
+
+    async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        let dropped = self.writer.run(move |files| retention::drop_days_before(files, day)).await?;
+        self.readers.forget(&dropped);
+        Ok(dropped)
+    }
+}

@@ -1,0 +1,143 @@
+//! Storing a message with all that becomes durable with it.
+
+use hookstream_model::{
+    ids::MessageId,
+    message::{ContentType, MessageStatus},
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{connection::failed, files::Files};
+use crate::{
+    deliveries::{IdempotencyKey, NewState, Publication, Published},
+    error::Error,
+};
+
+const OPERATION: &str = "store a message";
+const INSERT_MESSAGE: &str =
+    "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries) values (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_PAYLOAD: &str = "insert into payloads (message_id, is_text, body) values (?1, ?2, ?3)";
+const INSERT_PENDING: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)";
+const INSERT_SKIPPED: &str =
+    "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
+const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
+const KEEP_KEY: &str =
+    "insert or replace into idempotency_keys (environment_id, key, fingerprint, application_id, message_id, first_status)
+    values (?1, ?2, ?3, ?4, ?5, ?6)";
+const FIND_EVENT_ID: &str = "select message_id from event_ids where application_id = ?1 and event_id = ?2";
+const KEEP_EVENT_ID: &str = "insert or replace into event_ids (application_id, event_id, message_id) values (?1, ?2, ?3)";
+
+pub(super) fn publish(files: &mut Files, publication: &Publication) -> Result<Published, Error> {
+    if let Some(key) = &publication.idempotency
+        && let Some(earlier) = find_key(files, publication, key)?
+    {
+        return Ok(earlier);
+    }
+    if let Some(event_id) = &publication.event_id
+        && let Some(message_id) = find_event_id(files, publication, event_id)?
+    {
+        return Ok(Published::DuplicateEventId { message_id });
+    }
+    insert(files, publication).map(|()| Published::Stored)
+}
+
+fn insert(files: &mut Files, publication: &Publication) -> Result<(), Error> {
+    let message = &publication.message;
+    let accepted_at = message.id.timestamp();
+    let file = files.day(accepted_at.day())?;
+    file.count(message.application_id);
+    file.may_be_owed = true;
+    write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))
+}
+
+fn write(connection: &Connection, publication: &Publication, accepted_at: Timestamp) -> rusqlite::Result<()> {
+    let message = &publication.message;
+    let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
+    let environment = publication.tenant.environment;
+    connection.prepare_cached(INSERT_MESSAGE)?.execute(params![
+        application,
+        id,
+        environment.as_bytes(),
+        message.event_type,
+        publication.event_id,
+        publication.deliveries.len(),
+    ])?;
+    let is_text = message.payload.content_type == ContentType::Text;
+    connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, is_text, &message.payload.body[..]])?;
+    for delivery in &publication.deliveries {
+        let target = delivery.target_id.as_bytes();
+        match delivery.state {
+            NewState::Owed { owner } => connection.prepare_cached(INSERT_PENDING)?.execute(params![
+                id,
+                target,
+                application,
+                owner.map_or(0, |owner| owner.number()),
+                accepted_at.as_millis(),
+                publication.trigger.as_str(),
+            ])?,
+            NewState::Skipped(reason) => {
+                connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, target, reason.as_str(), accepted_at.as_millis()])?
+            }
+        };
+    }
+    if let Some(IdempotencyKey { key, fingerprint }) = &publication.idempotency {
+        let first_status = publication.first_status().as_str();
+        let values = params![environment.as_bytes(), key, fingerprint, application, id, first_status];
+        connection.prepare_cached(KEEP_KEY)?.execute(values)?;
+    }
+    if let Some(event_id) = &publication.event_id {
+        connection.prepare_cached(KEEP_EVENT_ID)?.execute(params![application, event_id, id])?;
+    }
+    Ok(())
+}
+
+fn find_key(files: &mut Files, publication: &Publication, key: &IdempotencyKey) -> Result<Option<Published>, Error> {
+    let environment = publication.tenant.environment;
+    let found = find_within_window(files, publication.window_start, |connection| {
+        connection
+            .prepare_cached(FIND_KEY)?
+            .query_row(params![environment.as_bytes(), key.key], |row| {
+                Ok((MessageId::from_bytes(row.get(0)?), row.get::<_, [u8; 32]>(1)?, row.get::<_, String>(2)?))
+            })
+            .optional()
+            .map(|found| found.map(|(id, fingerprint, status)| (id, (fingerprint, status))))
+    })?;
+    Ok(found.map(|(message_id, (fingerprint, first_status))| {
+        if fingerprint != key.fingerprint {
+            return Published::KeyReused;
+        }
+        let is_skipped = first_status == MessageStatus::Skipped.as_str();
+        Published::Repeated { message_id, first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending } }
+    }))
+}
+
+fn find_event_id(files: &mut Files, publication: &Publication, event_id: &str) -> Result<Option<MessageId>, Error> {
+    let application = publication.message.application_id;
+    let found = find_within_window(files, publication.window_start, |connection| {
+        connection
+            .prepare_cached(FIND_EVENT_ID)?
+            .query_row(params![application.as_bytes(), event_id], |row| Ok((MessageId::from_bytes(row.get(0)?), ())))
+            .optional()
+    })?;
+    Ok(found.map(|(id, ())| id))
+}
+
+/// Looks in each day that reaches into the window, newest first, for what a message since its start
+/// left there.
+fn find_within_window<T>(
+    files: &mut Files,
+    window_start: Timestamp,
+    find: impl Fn(&Connection) -> rusqlite::Result<Option<(MessageId, T)>>,
+) -> Result<Option<(MessageId, T)>, Error> {
+    let days: Vec<_> = files.days().into_iter().rev().take_while(|day| *day >= window_start.day()).collect();
+    for day in days {
+        let file = files.day(day)?;
+        if let Some(found) = find(file.connection()).map_err(failed(OPERATION))?
+            && found.0.timestamp() >= window_start
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,119 @@
+//! Connections that read, beside the writer and without holding it up.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hookstream_model::time::Day;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{connection::open_reader, core_path, day_path, files::KnownDays};
+use crate::error::Error;
+
+/// The most reads at once; further ones wait.
+const AT_ONCE: usize = 4;
+/// The most connections kept open between reads.
+const KEPT: usize = 32;
+
+/// Which file a connection reads; `None` is `core.db`.
+type Key = Option<Day>;
+
+/// A pool of reading connections.
+#[derive(Debug)]
+pub(super) struct Readers {
+    directory: PathBuf,
+    known: Arc<KnownDays>,
+    room: Semaphore,
+    idle: Mutex<HashMap<Key, Vec<Connection>>>,
+}
+
+impl Readers {
+    pub(super) fn new(directory: PathBuf, known: Arc<KnownDays>) -> Self {
+        Self { directory, known, room: Semaphore::new(AT_ONCE), idle: Mutex::new(HashMap::new()) }
+    }
+
+    /// Reads from `core.db`.
+    pub(super) async fn core<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.blocking(move |readers| readers.with(None, read)).await
+    }
+
+    /// Reads from the days' files.
+    pub(super) async fn days<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Days<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.blocking(move |readers| read(&Days(readers))).await
+    }
+
+    /// Closes the connections to days that were dropped.
+    pub(super) fn forget(&self, days: &[Day]) {
+        let mut idle = self.idle();
+        for day in days {
+            idle.remove(&Some(*day));
+        }
+    }
+
+    /// Closes what is idle.
+    pub(super) fn close(&self) {
+        self.idle().clear();
+    }
+
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _room = self.room.acquire().await.map_err(|_| Error::Closed)?;
+        let readers = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || read(&readers)).await;
+        done.map_err(|cause| Error::Failed { operation: "read", cause: cause.into() })?
+    }
+
+    fn with<T>(&self, key: Key, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let kept = self.idle().get_mut(&key).and_then(Vec::pop);
+        let connection = match kept {
+            Some(connection) => connection,
+            None => open_reader(&key.map_or_else(|| core_path(&self.directory), |day| day_path(&self.directory, day)))?,
+        };
+        let result = read(&connection);
+        let mut idle = self.idle();
+        if idle.values().map(Vec::len).sum::<usize>() < KEPT && key.is_none_or(|day| self.known.contains(day)) {
+            idle.entry(key).or_default().push(connection);
+        }
+        result
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The days' files, for one read.
+pub(super) struct Days<'a>(&'a Readers);
+
+impl Days<'_> {
+    /// The days that have a file, newest first.
+    pub(super) fn newest_first(&self) -> Vec<Day> {
+        let mut days = self.0.known.all();
+        days.reverse();
+        days
+    }
+
+    /// Reads from one day's file; `None` where it has none.
+    pub(super) fn read<T>(&self, day: Day, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        if !self.0.known.contains(day) {
+            return Ok(None);
+        }
+        match self.0.with(Some(day), read) {
+            Ok(result) => Ok(Some(result)),
+            // It was dropped between the question and the read.
+            Err(Error::Open { .. }) if !self.0.known.contains(day) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

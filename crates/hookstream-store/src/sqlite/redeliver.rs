@@ -1,0 +1,122 @@
+//! Making owed again what was settled: by hand for a message, or all that a target missed.
+
+use hookstream_model::{
+    delivery::Trigger,
+    ids::{ApplicationId, MessageId, TargetId},
+};
+use rusqlite::{Connection, params};
+
+use super::{connection::failed, files::Files};
+use crate::{
+    deliveries::{Recovery, Redelivery},
+    error::Error,
+};
+
+const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
+const HURRY: &str = "update pending set due_at = ?3, trigger_type = ?4 where message_id = ?1 and target_id = ?2 and owner = 0";
+const IS_PENDING: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)";
+const TRIES: &str = "select max(number) from attempts where message_id = ?1 and target_id = ?2";
+const REVIVE: &str = "delete from undelivered where message_id = ?1 and target_id = ?2";
+const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = ?1 and id = ?2";
+const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    values (?1, ?2, ?3, 0, ?4, ?5, 0, ?6)";
+const SELECT_MISSED: &str = "select u.message_id, m.application_id, u.attempts
+    from undelivered u cross join messages m on m.id = u.message_id and m.application_id = ?7
+    where u.target_id = ?1 and u.message_id >= ?2 and u.message_id < ?3 and m.environment_id = ?6 and u.ended_at <= ?9
+        and ((?4 and u.state = 'exhausted') or (?5 and u.state = 'skipped'))
+    order by u.message_id limit ?8";
+
+pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
+    const OPERATION: &str = "make a message owed again";
+    let day = redelivery.message_id.timestamp().day();
+    let Some(file) = files.existing_day(day)? else { return Ok(None) };
+    file.may_be_owed = true;
+    let connection = file.connection();
+    let application = redelivery.application_id.as_bytes();
+    let key = params![application, redelivery.message_id.as_bytes(), redelivery.tenant.environment.as_bytes()];
+    if !connection.query_row(IS_THERE, key, |row| row.get::<_, bool>(0)).map_err(failed(OPERATION))? {
+        return Ok(None);
+    }
+    for target in &redelivery.targets {
+        redeliver_to(connection, redelivery, *target).map_err(failed(OPERATION))?;
+    }
+    Ok(Some(redelivery.targets.len()))
+}
+
+fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> rusqlite::Result<()> {
+    let (message, application) = (redelivery.message_id, redelivery.application_id);
+    let delivery = params![message.as_bytes(), target.as_bytes()];
+    let due_at = redelivery.now.as_millis();
+    let trigger = redelivery.trigger.as_str();
+    if connection.execute(HURRY, params![message.as_bytes(), target.as_bytes(), due_at, trigger])? == 1 {
+        return Ok(());
+    }
+    if connection.query_row(IS_PENDING, delivery, |row| row.get(0))? {
+        // It is owned: a try is under way, or about to be.
+        return Ok(());
+    }
+    let tries: Option<u32> = connection.query_row(TRIES, delivery, |row| row.get(0))?;
+    let revived = connection.execute(REVIVE, delivery)? == 1;
+    if tries.is_none() && !revived {
+        connection.execute(ADD_DELIVERY, params![application.as_bytes(), message.as_bytes()])?;
+    }
+    owe(connection, message, target, application, due_at, tries.unwrap_or(0), redelivery.trigger)
+}
+
+pub(super) fn recover(files: &mut Files, recovery: &Recovery) -> Result<usize, Error> {
+    let days: Vec<_> = files.days().into_iter().filter(|day| *day >= recovery.since.day() && *day <= recovery.until.day()).collect();
+    let mut recovered = 0;
+    for day in days {
+        if recovered == recovery.limit {
+            break;
+        }
+        let Some(file) = files.existing_day(day)? else { continue };
+        let more = recover_day(file.connection(), recovery, recovery.limit - recovered).map_err(failed("recover deliveries"))?;
+        file.may_be_owed |= more > 0;
+        recovered += more;
+    }
+    Ok(recovered)
+}
+
+fn recover_day(connection: &Connection, recovery: &Recovery, limit: usize) -> rusqlite::Result<usize> {
+    let values = params![
+        recovery.target_id.as_bytes(),
+        first_id_at(recovery.since.as_millis()),
+        first_id_at(recovery.until.as_millis()),
+        recovery.exhausted,
+        recovery.skipped,
+        recovery.tenant.environment.as_bytes(),
+        recovery.application_id.as_bytes(),
+        limit,
+        recovery.now.as_millis(),
+    ];
+    let missed = connection
+        .prepare_cached(SELECT_MISSED)?
+        .query_map(values, |row| Ok((MessageId::from_bytes(row.get(0)?), ApplicationId::from_bytes(row.get(1)?), row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(MessageId, ApplicationId, u32)>>>()?;
+    for (message, application, attempts) in &missed {
+        connection.prepare_cached(REVIVE)?.execute(params![message.as_bytes(), recovery.target_id.as_bytes()])?;
+        owe(connection, *message, recovery.target_id, *application, recovery.now.as_millis(), *attempts, Trigger::Recover)?;
+    }
+    Ok(missed.len())
+}
+
+fn owe(
+    connection: &Connection,
+    message: MessageId,
+    target: TargetId,
+    application: ApplicationId,
+    due_at: i64,
+    attempts: u32,
+    trigger: Trigger,
+) -> rusqlite::Result<()> {
+    let values = params![message.as_bytes(), target.as_bytes(), application.as_bytes(), due_at, attempts, trigger.as_str()];
+    connection.prepare_cached(OWE)?.execute(values).map(|_| ())
+}
+
+/// The smallest id that a message accepted in this millisecond can have.
+fn first_id_at(ms: i64) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);
+    id
+}

@@ -1,0 +1,242 @@
+//! Claiming, settling and making owed again.
+
+use hookstream_model::{
+    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    ids::{MessageId, TargetId},
+    message::MessageStatus,
+};
+use hookstream_store::deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery};
+
+use crate::world::{DAY, NOON, SECOND, World, settled};
+
+const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
+const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
+
+pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let late = world.publish(NOON + SECOND * 2, &[target]).await;
+    let early = world.publish(NOON, &[target]).await;
+    let middle = world.publish(NOON + SECOND, &[target]).await;
+
+    let claim = world.store.claim_due(owner, NOON + SECOND, crate::world::PLENTY).await.expect("claimed");
+    assert_eq!(claim.deliveries.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [early, middle]);
+    assert_eq!(claim.next_due, Some(NOON + SECOND * 2));
+    assert_eq!((claim.deliveries[0].attempts, claim.deliveries[0].failed, claim.deliveries[0].trigger), (0, 0, Trigger::Initial));
+
+    let rest = world.store.claim_due(owner, NOON + DAY, crate::world::PLENTY).await.expect("claimed");
+    assert_eq!(rest.deliveries.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [late]);
+    assert_eq!(rest.next_due, None);
+}
+
+pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &World) {
+    let owner = world.enlist().await;
+    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner) } };
+    world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
+    assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
+}
+
+pub(crate) async fn a_claim_keeps_its_limits(world: &World) {
+    let owner = world.enlist().await;
+    for _ in 0..5 {
+        world.publish(NOON, &[world.target()]).await;
+    }
+    let claim = async |deliveries, bytes| {
+        let claim = world.store.claim_due(owner, NOON, ClaimLimits { deliveries, bytes }).await.expect("claimed");
+        (claim.deliveries.len(), claim.next_due.is_some())
+    };
+    assert_eq!(claim(2, 1_000).await, (2, true));
+    // Each payload has two bytes: the one that passes the limit is still taken.
+    assert_eq!(claim(10, 3).await, (2, true));
+    assert_eq!(claim(10, 1_000).await, (1, false));
+}
+
+pub(crate) async fn a_new_owner_finds_what_an_earlier_one_had(world: &World) {
+    let first = world.enlist().await;
+    let id = world.publish(NOON, &[world.target()]).await;
+    assert_eq!(world.claim(first, NOON).await.len(), 1);
+    let second = world.enlist().await;
+    assert_ne!(first, second);
+    assert_eq!(world.claim(second, NOON).await[0].message.id, id);
+}
+
+pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
+    let stale = world.enlist().await;
+    let id = world.publish(NOON, &[world.target()]).await;
+    let claimed = world.claim(stale, NOON).await;
+    let owner = world.enlist().await;
+    world.claim(owner, NOON).await;
+    for next in
+        [Next::Succeeded, Next::Retry { due_at: NOON + DAY, failed: 1 }, Next::Postponed { due_at: NOON }, Next::Ended(EXHAUSTED, NOON)]
+    {
+        assert!(!world.settle(stale, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), next)).await, "{next:?}");
+    }
+    let detail = world.detail(id).await;
+    assert_eq!(detail.message.counts.status(), MessageStatus::Pending);
+    assert_eq!(detail.attempts, []);
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
+    assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "a delivery is settled once");
+}
+
+pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &World) {
+    let owner = world.enlist().await;
+    let id = world.publish(NOON, &[world.target()]).await;
+    let claimed = world.claim(owner, NOON).await;
+    let mut attempt = world.attempt(&claimed[0], NOON + SECOND);
+    attempt.succeeded = true;
+    attempt.error = None;
+    assert!(world.settle(owner, settled(&claimed[0], Some(attempt.clone()), Next::Succeeded)).await);
+    let detail = world.detail(id).await;
+    assert_eq!(detail.attempts, [attempt]);
+    assert_eq!(detail.message.counts.status(), MessageStatus::Delivered);
+    assert_eq!(detail.message.updated_at, NOON + SECOND);
+    assert_eq!((detail.deliveries[0].state, detail.deliveries[0].attempts), (DeliveryState::Succeeded, 1));
+}
+
+pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) {
+    let owner = world.enlist().await;
+    let id = world.publish(NOON, &[world.target()]).await;
+    let mut due_at = NOON;
+    for failed in 0..3 {
+        assert_eq!(world.claim(owner, due_at - SECOND).await.len(), 0);
+        let claimed = world.claim(owner, due_at).await;
+        assert_eq!((claimed[0].attempts, claimed[0].failed), (failed, failed));
+        assert_eq!(claimed[0].trigger, if failed == 0 { Trigger::Initial } else { Trigger::Automatic });
+        let attempt = world.attempt(&claimed[0], due_at);
+        due_at = due_at + SECOND * 60;
+        assert!(world.settle(owner, settled(&claimed[0], Some(attempt), Next::Retry { due_at, failed: failed + 1 })).await);
+    }
+    let detail = world.detail(id).await;
+    assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(detail.deliveries[0].state, DeliveryState::Pending { due_at });
+}
+
+pub(crate) async fn a_postponement_counts_no_try(world: &World) {
+    let owner = world.enlist().await;
+    world.publish(NOON, &[world.target()]).await;
+    let claimed = world.claim(owner, NOON).await;
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Postponed { due_at: NOON + SECOND })).await);
+    assert_eq!(world.claim(owner, NOON).await.len(), 0);
+    let again = world.claim(owner, NOON + SECOND).await;
+    assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (0, 0, Trigger::Initial));
+}
+
+pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &World) {
+    let owner = world.enlist().await;
+    let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
+    for (state, status) in [(EXHAUSTED, MessageStatus::Failed), (SKIPPED, MessageStatus::Skipped), (cancelled, MessageStatus::Skipped)] {
+        let id = end(world, owner, NOON, world.target(), state).await;
+        let detail = world.detail(id).await;
+        assert_eq!(detail.message.counts.status(), status);
+        assert_eq!((detail.deliveries[0].state, detail.deliveries[0].ended_at), (state, Some(NOON)));
+        assert_eq!(detail.deliveries[0].attempts, 1);
+    }
+}
+
+/// Publishes a message whose one delivery ends so after a try.
+async fn end(world: &World, owner: Owner, at: hookstream_model::time::Timestamp, target: TargetId, state: DeliveryState) -> MessageId {
+    let id = world.publish(at, &[target]).await;
+    let claimed = world.claim(owner, at).await;
+    let attempt = world.attempt(&claimed[0], at);
+    assert!(world.settle(owner, settled(&claimed[0], Some(attempt), Next::Ended(state, at))).await);
+    id
+}
+
+fn redelivery(world: &World, message_id: MessageId, targets: Vec<TargetId>) -> Redelivery {
+    Redelivery {
+        tenant: world.tenant,
+        application_id: world.application,
+        message_id,
+        targets,
+        trigger: Trigger::Manual,
+        now: NOON + SECOND,
+    }
+}
+
+pub(crate) async fn a_message_can_be_made_owed_again(world: &World) {
+    let owner = world.enlist().await;
+    let (failed, new) = (world.target(), world.target());
+    let id = end(world, owner, NOON, failed, EXHAUSTED).await;
+    let again = world.store.redeliver(redelivery(world, id, vec![failed, new])).await.expect("done");
+    assert_eq!(again, Some(2));
+    let detail = world.detail(id).await;
+    assert_eq!((detail.message.counts.total, detail.message.counts.pending), (2, 2));
+
+    let mut claimed = world.claim(owner, NOON + SECOND).await;
+    claimed.sort_by_key(|claimed| claimed.target_id);
+    let found: Vec<_> = claimed.iter().map(|claimed| (claimed.target_id, claimed.attempts, claimed.failed, claimed.trigger)).collect();
+    assert_eq!(found, [(failed, 1, 0, Trigger::Manual), (new, 0, 0, Trigger::Manual)]);
+    for claimed in &claimed {
+        let mut attempt = world.attempt(claimed, NOON + SECOND);
+        attempt.succeeded = true;
+        assert!(world.settle(owner, settled(claimed, Some(attempt), Next::Succeeded)).await);
+    }
+    assert_eq!(world.detail(id).await.message.counts.status(), MessageStatus::Delivered);
+
+    // What arrived can be sent again, and is then no new delivery.
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Some(1));
+    assert_eq!(world.detail(id).await.message.counts.total, 2);
+
+    let mut strangers = redelivery(world, id, vec![failed]);
+    strangers.tenant = world.stranger;
+    assert_eq!(world.store.redeliver(strangers).await.expect("done"), None);
+    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), None);
+}
+
+pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let id = world.publish(NOON, &[target]).await;
+    let claimed = world.claim(owner, NOON).await;
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
+    assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
+    // One that waits for its next try is due at once.
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { due_at: NOON + DAY, failed: 1 })).await);
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
+    let claimed = world.claim(owner, NOON + SECOND).await;
+    assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
+}
+
+pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
+    let owner = world.enlist().await;
+    let (target, other) = (world.target(), world.target());
+    let too_early = end(world, owner, NOON - SECOND, target, EXHAUSTED).await;
+    let first = end(world, owner, NOON, target, EXHAUSTED).await;
+    let skipped = end(world, owner, NOON + SECOND, target, SKIPPED).await;
+    let next_day = end(world, owner, NOON + DAY, target, EXHAUSTED).await;
+    let too_late = end(world, owner, NOON + DAY * 2, target, EXHAUSTED).await;
+    let others = end(world, owner, NOON, other, EXHAUSTED).await;
+
+    let recovery = Recovery {
+        tenant: world.tenant,
+        application_id: world.application,
+        target_id: target,
+        since: NOON,
+        until: NOON + DAY * 2,
+        exhausted: true,
+        skipped: false,
+        now: NOON + DAY * 3,
+        limit: 1,
+    };
+    let strangers = Recovery { tenant: world.stranger, ..recovery.clone() };
+    assert_eq!(world.store.recover(strangers).await.expect("done"), 0);
+    let mut slices = Vec::new();
+    loop {
+        let recovered = world.store.recover(recovery.clone()).await.expect("done");
+        slices.push(recovered);
+        if recovered == 0 {
+            break;
+        }
+    }
+    assert_eq!(slices, [1, 1, 0]);
+    let both = Recovery { skipped: true, limit: 10, ..recovery };
+    assert_eq!(world.store.recover(both).await.expect("done"), 1);
+
+    let mut claimed: Vec<_> = world.claim(owner, NOON + DAY * 3).await;
+    claimed.sort_by_key(|claimed| claimed.message.id);
+    assert!(claimed.iter().all(|claimed| claimed.trigger == Trigger::Recover && claimed.attempts == 1 && claimed.failed == 0));
+    assert_eq!(claimed.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [first, skipped, next_day]);
+    for untouched in [too_early, too_late, others] {
+        assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
+    }
+}

@@ -1,0 +1,62 @@
+//! What every store must do. A database joins by opening itself here; the suite is the same for all.
+
+mod deliveries;
+mod messages;
+mod resources;
+mod world;
+
+/// One test a database and behaviour.
+macro_rules! suite {
+    ($($module:ident: $($name:ident)*;)*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(&crate::world::World::on_sqlite().await).await;
+                })*
+            })*
+        }
+    };
+}
+
+suite! {
+    messages:
+        a_message_reads_back_as_it_was_published
+        messages_are_listed_newest_first_over_all_days
+        a_page_never_skips_or_repeats_while_messages_are_added
+        a_list_can_be_of_one_event_type
+        what_waits_for_one_commit_is_all_there
+        another_tenant_sees_nothing
+        an_idempotency_key_stands_for_its_first_message
+        an_idempotency_key_is_free_again_after_its_window
+        an_event_id_is_unique_per_application_within_its_window
+        messages_are_counted_per_application
+        a_day_is_dropped_whole_unless_something_is_owed;
+    deliveries:
+        what_nobody_owns_is_claimed_once_in_the_order_it_is_due
+        what_was_published_as_owned_is_not_claimed
+        a_claim_keeps_its_limits
+        a_new_owner_finds_what_an_earlier_one_had
+        a_stale_owner_settles_nothing
+        a_success_is_recorded_with_its_attempt
+        a_retry_is_due_later_and_counts_its_failures
+        a_postponement_counts_no_try
+        a_delivery_that_ends_otherwise_says_why
+        a_message_can_be_made_owed_again
+        a_delivery_under_way_is_not_doubled_by_a_retry
+        a_recovery_takes_what_was_meant_and_no_more;
+    resources:
+        an_application_is_kept_found_changed_and_deleted
+        a_uid_is_unique_per_environment
+        applications_are_searched_by_name_and_uid
+        pages_of_applications_are_complete_while_more_are_added
+        an_answer_is_kept_with_what_it_answered
+        two_changes_at_once_both_count
+        an_endpoint_is_kept_with_all_its_fields
+        an_endpoint_rotates_its_secret
+        an_endpoint_is_disabled_once
+        deleting_an_application_deletes_its_endpoints
+        an_event_type_is_kept_changed_and_deleted
+        an_api_key_is_found_by_its_hash
+        a_setting_is_made_once;
+}

@@ -1,0 +1,205 @@
+//! Publishing messages and reading them back.
+
+use std::collections::BTreeSet;
+
+use hookstream_model::{
+    delivery::{DeliveryState, SkipReason},
+    ids::MessageId,
+    message::{ContentType, DeliveryCounts, MessageStatus},
+};
+use hookstream_store::{
+    PageRequest,
+    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Published},
+};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+
+use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+
+pub(crate) async fn a_message_reads_back_as_it_was_published(world: &World) {
+    let (wanting, disabled) = (world.target(), world.target());
+    let mut message = world.message(NOON, "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }");
+    message.payload.content_type = ContentType::Text;
+    let skipped = NewDelivery { target_id: disabled, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let mut publication = world.publication(message.clone(), vec![owed(wanting), skipped]);
+    publication.event_id = Some("order-7".to_owned());
+    assert_eq!(publication.first_status(), MessageStatus::Pending);
+    assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
+
+    let detail = world.detail(message.id).await;
+    assert_eq!(detail.message.payload, message.payload);
+    assert_eq!(detail.message.event_type, "invoice.paid");
+    assert_eq!(detail.message.event_id.as_deref(), Some("order-7"));
+    assert_eq!(detail.message.updated_at, NOON);
+    assert_eq!(detail.message.counts, DeliveryCounts { total: 2, pending: 1, exhausted: 0, skipped_or_cancelled: 1 });
+    let states: Vec<_> = detail.deliveries.iter().map(|delivery| (delivery.target_id, delivery.state)).collect();
+    assert_eq!(
+        states,
+        [(wanting, DeliveryState::Pending { due_at: NOON }), (disabled, DeliveryState::Skipped { reason: SkipReason::EndpointDisabled })]
+    );
+    assert_eq!(detail.attempts, []);
+}
+
+async fn page(world: &World, after: Option<MessageId>, limit: usize) -> (Vec<MessageId>, bool) {
+    let page = world.store.messages(world.tenant, world.application, None, PageRequest { after, limit }).await.expect("a page");
+    (page.items.into_iter().map(|message| message.id).collect(), page.has_more)
+}
+
+pub(crate) async fn messages_are_listed_newest_first_over_all_days(world: &World) {
+    let mut expected = Vec::new();
+    for day in 0..3 {
+        for _ in 0..2 {
+            expected.push(world.publish(NOON + DAY * day, &[]).await);
+        }
+    }
+    expected.reverse();
+    assert_eq!(page(world, None, 10).await, (expected.clone(), false));
+    assert_eq!(page(world, None, 6).await, (expected.clone(), false));
+    assert_eq!(page(world, None, 3).await, (expected[..3].to_vec(), true));
+    assert_eq!(page(world, Some(expected[2]), 3).await, (expected[3..].to_vec(), false));
+}
+
+pub(crate) async fn a_page_never_skips_or_repeats_while_messages_are_added(world: &World) {
+    for seed in 0..20 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut at = NOON + DAY * u32::try_from(seed).expect("small");
+        let mut there_before = BTreeSet::new();
+        for _ in 0..rng.random_range(0..30) {
+            at = at + DAY / 20;
+            there_before.insert(world.publish(at, &[]).await);
+        }
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let (ids, has_more) = page(world, after, rng.random_range(1..8)).await;
+            after = ids.last().copied().or(after);
+            seen.extend(ids);
+            for _ in 0..rng.next_u32() % 3 {
+                at = at + SECOND;
+                world.publish(at, &[]).await;
+            }
+            if !has_more {
+                break;
+            }
+        }
+        let unique: BTreeSet<_> = seen.iter().copied().collect();
+        assert_eq!(unique.len(), seen.len(), "seed {seed}: a row was repeated");
+        assert!(unique.is_superset(&there_before), "seed {seed}: a row was skipped");
+    }
+}
+
+pub(crate) async fn a_list_can_be_of_one_event_type(world: &World) {
+    let mut other = world.message(NOON, "{}");
+    other.event_type = "user.created".to_owned();
+    let id = other.id;
+    world.store.publish(world.publication(other, vec![])).await.expect("published");
+    world.publish(NOON, &[]).await;
+    let wanted = Some("user.created".to_owned());
+    let found = world.store.messages(world.tenant, world.application, wanted, PageRequest { after: None, limit: 5 }).await.expect("a page");
+    assert_eq!(found.items.iter().map(|message| message.id).collect::<Vec<_>>(), [id]);
+}
+
+pub(crate) async fn what_waits_for_one_commit_is_all_there(world: &World) {
+    let target = world.target();
+    let publications: Vec<_> = (0..200).map(|_| world.publication(world.message(NOON, "{}"), vec![owed(target)])).collect();
+    let mut expected: Vec<_> = publications.iter().map(|publication| publication.message.id).collect();
+    let mut running = tokio::task::JoinSet::new();
+    for publication in publications {
+        let store = world.store.clone();
+        running.spawn(async move { store.publish(publication).await.expect("published") });
+    }
+    assert!(running.join_all().await.into_iter().all(|published| published == Published::Stored));
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(page(world, None, 1_000).await, (expected, false));
+    let owner = world.enlist().await;
+    assert_eq!(world.claim(owner, NOON).await.len(), 200);
+}
+
+pub(crate) async fn another_tenant_sees_nothing(world: &World) {
+    let id = world.publish(NOON, &[world.target()]).await;
+    assert_eq!(world.store.message(world.stranger, world.application, id).await.expect("read"), None);
+    let request = PageRequest { after: None, limit: 5 };
+    let page = world.store.messages(world.stranger, world.application, None, request).await.expect("read");
+    assert_eq!(page.items, []);
+    let elsewhere = world.new_id(NOON).into();
+    assert_eq!(world.store.message(world.tenant, elsewhere, id).await.expect("read"), None);
+}
+
+fn key(text: &str, fingerprint: u8) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey { key: text.to_owned(), fingerprint: [fingerprint; 32] })
+}
+
+pub(crate) async fn an_idempotency_key_stands_for_its_first_message(world: &World) {
+    // Just before midnight, so that the second request falls on another day.
+    let midnight = NOON.day().end();
+    let publish = async |at, tenant, idempotency| {
+        let mut publication = world.publication(world.message(at, "{}"), vec![owed(world.target())]);
+        publication.idempotency = idempotency;
+        publication.tenant = tenant;
+        (publication.message.id, world.store.publish(publication).await.expect("an answer"))
+    };
+    let (first, published) = publish(midnight - SECOND, world.tenant, key("k", 1)).await;
+    assert_eq!(published, Published::Stored);
+    let repeated = Published::Repeated { message_id: first, first_status: MessageStatus::Pending };
+    assert_eq!(publish(midnight + SECOND, world.tenant, key("k", 1)).await.1, repeated);
+    assert_eq!(publish(midnight + SECOND, world.tenant, key("k", 2)).await.1, Published::KeyReused);
+    assert_eq!(publish(midnight + SECOND, world.tenant, key("other", 1)).await.1, Published::Stored);
+    assert_eq!(publish(midnight + SECOND, world.stranger, key("k", 2)).await.1, Published::Stored);
+    assert_eq!(page(world, None, 10).await.0.len(), 2, "neither repetition nor refusal left a message");
+}
+
+pub(crate) async fn an_idempotency_key_is_free_again_after_its_window(world: &World) {
+    let publish = async |at| {
+        let mut publication = world.publication(world.message(at, "{}"), vec![]);
+        publication.idempotency = key("k", 1);
+        world.store.publish(publication).await.expect("an answer")
+    };
+    assert_eq!(publish(NOON).await, Published::Stored);
+    assert!(matches!(publish(NOON + DAY).await, Published::Repeated { first_status: MessageStatus::Skipped, .. }));
+    assert_eq!(publish(NOON + DAY + SECOND).await, Published::Stored);
+}
+
+pub(crate) async fn an_event_id_is_unique_per_application_within_its_window(world: &World) {
+    let publish = async |at, application| {
+        let mut message = world.message(at, "{}");
+        message.application_id = application;
+        let mut publication = world.publication(message, vec![]);
+        publication.event_id = Some("order-7".to_owned());
+        (publication.message.id, world.store.publish(publication).await.expect("an answer"))
+    };
+    let (first, published) = publish(NOON, world.application).await;
+    assert_eq!(published, Published::Stored);
+    assert_eq!(publish(NOON + DAY, world.application).await.1, Published::DuplicateEventId { message_id: first });
+    assert_eq!(publish(NOON + DAY, world.new_id(NOON).into()).await.1, Published::Stored);
+    assert_eq!(publish(NOON + DAY * 2, world.application).await.1, Published::Stored);
+}
+
+pub(crate) async fn messages_are_counted_per_application(world: &World) {
+    for day in 0..2 {
+        for _ in 0..3 {
+            world.publish(NOON + DAY * day, &[]).await;
+        }
+    }
+    let counts = world.store.message_counts(vec![world.new_id(NOON).into(), world.application]).await.expect("counts");
+    assert_eq!(counts, [0, 6]);
+}
+
+pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &World) {
+    let target = world.target();
+    let owner = world.enlist().await;
+    let settled_id = world.publish(NOON, &[target]).await;
+    let claimed = world.claim(owner, NOON).await;
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
+    let owed_id = world.publish(NOON + DAY, &[target]).await;
+    let kept_id = world.publish(NOON + DAY * 2, &[]).await;
+
+    let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
+    assert_eq!(dropped, [NOON.day()]);
+    assert_eq!(page(world, None, 10).await.0, [kept_id, owed_id]);
+    assert_eq!(world.store.message(world.tenant, world.application, settled_id).await.expect("read"), None);
+
+    let claimed = world.claim(owner, NOON + DAY).await;
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
+    let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
+    assert_eq!(dropped, [(NOON + DAY).day()]);
+    assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "what is gone cannot be settled");
+}

@@ -1,0 +1,271 @@
+//! Plain resources: applications, endpoints, event types, keys, settings.
+
+use std::collections::BTreeMap;
+
+use hookstream_model::{
+    endpoint::{DisabledReason, EndpointStatus},
+    event_type::{EventType, EventTypeStatus},
+    retry::RetrySchedule,
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode},
+};
+use hookstream_store::{
+    Error, PageRequest, api_keys, applications,
+    applications::Created,
+    deliveries::IdempotencyKey,
+    endpoints,
+    endpoints::EndpointKey,
+    event_types,
+    idempotency::{self, KeptAnswer},
+    settings,
+};
+
+use crate::world::{DAY, NOON, SECOND, World};
+
+pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &World) {
+    let db = &*world.store;
+    let application = world.application(NOON, "acme");
+    assert_eq!(applications::create(db, &application, None).await.expect("stored"), Created::Stored);
+    let find = async |tenant| applications::find(db, tenant, application.id).await.expect("read");
+    assert_eq!(find(world.tenant).await.as_ref(), Some(&application));
+    assert_eq!(find(world.stranger).await, None);
+    assert_eq!(applications::find_by_uid(db, world.tenant, "acme").await.expect("read").as_ref(), Some(&application));
+    assert_eq!(applications::find_by_uid(db, world.stranger, "acme").await.expect("read"), None);
+
+    let rename = async |tenant| {
+        let change = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+            application.name = "Acme & Söhne".to_owned();
+            application.metadata = None;
+            Ok(())
+        };
+        applications::update(db, tenant, application.id, change).await.expect("written")
+    };
+    assert_eq!(rename(world.stranger).await, None);
+    let changed = rename(world.tenant).await.expect("it is there");
+    assert_eq!((changed.name.as_str(), changed.metadata.as_deref()), ("Acme & Söhne", None));
+    assert_eq!(find(world.tenant).await, Some(changed));
+
+    assert!(!applications::delete(db, world.stranger, application.id).await.expect("written"));
+    assert!(applications::delete(db, world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, world.tenant, application.id).await.expect("written"));
+    assert_eq!(find(world.tenant).await, None);
+}
+
+pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
+    let create = async |tenant| {
+        let mut application = world.application(NOON, "acme");
+        application.tenant = tenant;
+        applications::create(&*world.store, &application, None).await.expect("an answer")
+    };
+    assert_eq!(create(world.tenant).await, Created::Stored);
+    assert_eq!(create(world.tenant).await, Created::NameTaken);
+    assert_eq!(create(world.stranger).await, Created::Stored);
+}
+
+pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
+    for uid in ["alpha", "Beta_1", "gamma%", "delta\\x"] {
+        applications::create(&*world.store, &world.application(NOON, uid), None).await.expect("stored");
+    }
+    let check = async |search: &str, expected: &[&str]| {
+        let request = PageRequest { after: None, limit: 10 };
+        let page = applications::list(&*world.store, world.tenant, Some(search), request).await.expect("read");
+        let found: Vec<_> = page.items.iter().map(|application| application.uid.as_str()).collect();
+        assert_eq!(found, expected, "{search}");
+    };
+    check("ALPHA", &["alpha"]).await;
+    check("the beta", &["Beta_1"]).await;
+    check("_", &["Beta_1"]).await;
+    check("%", &["gamma%"]).await;
+    check("\\", &["delta\\x"]).await;
+    check("company", &["delta\\x", "gamma%", "Beta_1", "alpha"]).await;
+    check("nobody", &[]).await;
+}
+
+pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(world: &World) {
+    let mut there_before = Vec::new();
+    for number in 0..25 {
+        let application = world.application(NOON, &format!("a{number}"));
+        applications::create(&*world.store, &application, None).await.expect("stored");
+        there_before.push(application.id);
+    }
+    let mut seen = Vec::new();
+    let mut after = None;
+    for round in 0.. {
+        let page = applications::list(&*world.store, world.tenant, None, PageRequest { after, limit: 4 }).await.expect("read");
+        seen.extend(page.items.iter().map(|application| application.id));
+        after = seen.last().copied();
+        let newcomer = world.application(NOON + SECOND, &format!("b{round}"));
+        applications::create(&*world.store, &newcomer, None).await.expect("stored");
+        if !page.has_more {
+            break;
+        }
+    }
+    there_before.reverse();
+    assert_eq!(seen, there_before);
+}
+
+pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
+    let db = &*world.store;
+    let answer = |at| KeptAnswer {
+        key: IdempotencyKey { key: "k".to_owned(), fingerprint: [3; 32] },
+        status: 201,
+        body: "{}".to_owned(),
+        created_at: at,
+        window_start: at - DAY,
+    };
+    let first = world.application(NOON, "first");
+    assert_eq!(applications::create(db, &first, Some(answer(NOON))).await.expect("an answer"), Created::Stored);
+    let second = world.application(NOON, "second");
+    assert_eq!(applications::create(db, &second, Some(answer(NOON + SECOND))).await.expect("an answer"), Created::KeyTaken);
+    assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing of it was kept");
+
+    let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");
+    let kept = find(world.tenant, NOON).await.expect("kept");
+    assert_eq!((kept.fingerprint, kept.status, kept.body.as_str()), ([3; 32], 201, "{}"));
+    assert_eq!(find(world.stranger, NOON).await, None);
+    assert_eq!(find(world.tenant, NOON + SECOND).await, None);
+    assert_eq!(applications::create(db, &second, Some(answer(NOON + DAY + SECOND))).await.expect("an answer"), Created::Stored);
+
+    // Where the name is taken, no answer is kept either.
+    let mut other_key = answer(NOON);
+    other_key.key.key = "l".to_owned();
+    assert_eq!(applications::create(db, &first, Some(other_key)).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
+}
+
+pub(crate) async fn two_changes_at_once_both_count(world: &World) {
+    let application = world.application(NOON, "acme");
+    applications::create(&*world.store, &application, None).await.expect("stored");
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (store, tenant, id) = (world.store.clone(), world.tenant, application.id);
+        running.spawn(async move {
+            let add = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+                application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
+                Ok(())
+            };
+            applications::update(&*store, tenant, id, add).await.expect("written")
+        });
+    }
+    running.join_all().await;
+    let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("it is there");
+    assert_eq!(found.rate_limit, Some(20));
+}
+
+pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
+    let db = &*world.store;
+    let mut endpoint = world.endpoint("https://example.com/hooks");
+    endpoint.description = Some("for invoices".to_owned());
+    endpoint.filter_types = Some(vec!["invoice.paid".to_owned()]);
+    endpoint.rate_limit_per_second = Some(0);
+    endpoint.expires_at = Some(NOON + DAY);
+    endpoint.headers = Some(BTreeMap::from([("Authorization".to_owned(), "Bearer x".to_owned())]));
+    endpoint.retry_schedule = Some(RetrySchedule::from_seconds(vec![1, 2]).expect("a schedule"));
+    endpoint.timeout_ms = Some(5_000);
+    let secret = Secret::new("whsec_one");
+    assert_eq!(endpoints::create(db, &endpoint, &secret, None).await.expect("an answer"), Created::Stored);
+    let key = EndpointKey::from(&endpoint);
+    assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
+
+    let elsewhere = EndpointKey { application_id: world.new_id(NOON).into(), ..key };
+    let strangers = EndpointKey { tenant: world.stranger, ..key };
+    for other in [elsewhere, strangers] {
+        assert_eq!(endpoints::find(db, other).await.expect("read"), None);
+        assert!(!endpoints::delete(db, other).await.expect("written"));
+    }
+    let page = endpoints::list(db, world.tenant, world.application, PageRequest { after: None, limit: 5 }).await.expect("read");
+    assert_eq!(page.items.len(), 1);
+    let clear = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
+        endpoint.filter_types = None;
+        endpoint.expires_at = None;
+        Ok(())
+    };
+    let (changed, _) = endpoints::update(db, key, clear).await.expect("written").expect("it is there");
+    assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
+    assert!(endpoints::delete(db, key).await.expect("written"));
+}
+
+pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    let key = EndpointKey::from(&endpoint);
+    assert!(endpoints::rotate_secret(db, key, &Secret::new("two"), NOON + DAY, NOON).await.expect("written"));
+    let all = endpoints::all_with_secrets(db, world.tenant, world.application).await.expect("read");
+    assert_eq!(all[0].secret, Secret::new("two"));
+    assert_eq!(all[0].previous, Some((Secret::new("one"), NOON + DAY)));
+    let strangers = EndpointKey { tenant: world.stranger, ..key };
+    assert!(!endpoints::rotate_secret(db, strangers, &Secret::new("three"), NOON, NOON).await.expect("written"));
+}
+
+pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    let key = EndpointKey::from(&endpoint);
+    endpoints::record_health(db, key, Some(NOON)).await.expect("written");
+    assert!(endpoints::disable(db, key, DisabledReason::Gone, NOON).await.expect("written"));
+    assert!(!endpoints::disable(db, key, DisabledReason::KeptFailing, NOON).await.expect("written"));
+    let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
+    assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
+    assert_eq!(found.failing_since, Some(NOON));
+}
+
+pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World) {
+    let db = &*world.store;
+    let mut application = world.application(NOON, "acme");
+    application.id = world.application;
+    applications::create(db, &application, None).await.expect("stored");
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
+    assert!(applications::delete(db, world.tenant, application.id).await.expect("written"));
+    assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
+}
+
+pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
+    let db = &*world.store;
+    let event_type = EventType {
+        id: world.new_id(NOON).into(),
+        tenant: world.tenant,
+        name: "invoice.paid".to_owned(),
+        description: None,
+        json_schema: Some("{}".to_owned()),
+        status: EventTypeStatus::Active,
+        created_at: NOON,
+        updated_at: NOON,
+    };
+    assert_eq!(event_types::create(db, &event_type, None).await.expect("an answer"), Created::Stored);
+    let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
+    assert_eq!(event_types::create(db, &twin, None).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(event_types::find_by_name(db, world.tenant, "invoice.paid").await.expect("read").as_ref(), Some(&event_type));
+    assert_eq!(event_types::find_by_name(db, world.stranger, "invoice.paid").await.expect("read"), None);
+    let archive = |event_type: &mut EventType| -> Result<(), Error> {
+        event_type.status = EventTypeStatus::Archived;
+        Ok(())
+    };
+    assert_eq!(event_types::update(db, world.stranger, event_type.id, archive).await.expect("written"), None);
+    let changed = event_types::update(db, world.tenant, event_type.id, archive).await.expect("written");
+    assert_eq!(event_types::find(db, world.tenant, event_type.id).await.expect("read"), changed);
+    let page = event_types::list(db, world.tenant, PageRequest { after: None, limit: 5 }).await.expect("read");
+    assert_eq!(page.items, changed.into_iter().collect::<Vec<_>>());
+    assert!(!event_types::delete(db, world.stranger, event_type.id).await.expect("written"));
+    assert!(event_types::delete(db, world.tenant, event_type.id).await.expect("written"));
+}
+
+pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
+    let db = &*world.store;
+    let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
+    let key = ApiKey { id: world.new_id(NOON).into(), tenant: world.tenant, name: "first".to_owned() };
+    assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
+    let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
+    assert!(!api_keys::create(db, &again, &text, NOON).await.expect("written"));
+    assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
+    assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
+}
+
+pub(crate) async fn a_setting_is_made_once(world: &World) {
+    let keep = async |fresh: &str| settings::get_or_keep(&*world.store, "portal_key", fresh.to_owned()).await.expect("kept");
+    assert_eq!(keep("one").await, "one");
+    assert_eq!(keep("two").await, "one");
+}

@@ -1,0 +1,178 @@
+//! A store with two tenants in it, and short ways to fill it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hookstream_model::{
+    application::{Application, ApplicationStatus},
+    attempt::Attempt,
+    delivery::Trigger,
+    endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+    ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
+    message::{ContentType, Message, Payload},
+    signature::SigningAlgorithm,
+    tenancy::Tenant,
+    time::Timestamp,
+};
+use hookstream_store::{
+    Store,
+    deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled},
+    sqlite::SqliteStore,
+};
+use rand::{SeedableRng, rngs::StdRng};
+
+/// The middle of a day.
+pub(crate) const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const PLENTY: ClaimLimits = ClaimLimits { deliveries: 1_000, bytes: 1 << 30 };
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tenant: Tenant,
+    pub(crate) stranger: Tenant,
+    pub(crate) application: ApplicationId,
+    /// A source for each moment, since one source never goes back in time and tests do.
+    ids: Mutex<HashMap<Timestamp, IdSource<StdRng>>>,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn on_sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let store = SqliteStore::open(directory.path()).expect("a new store");
+        Self::with(Arc::new(store), directory).await
+    }
+
+    async fn with(store: Arc<dyn Store>, directory: tempfile::TempDir) -> Self {
+        let mut ids = IdSource::new(StdRng::seed_from_u64(u64::MAX));
+        let mut next = || ids.next(NOON);
+        let tenant = Tenant { organization: next().into(), environment: next().into() };
+        let stranger = Tenant { organization: next().into(), environment: next().into() };
+        for Tenant { organization, environment } in [tenant, stranger] {
+            hookstream_store::organizations::create_default(&*store, organization, environment, NOON).await.expect("a tenant");
+        }
+        let application = next().into();
+        Self { store, tenant, stranger, application, ids: Mutex::default(), _directory: directory }
+    }
+
+    pub(crate) fn new_id(&self, at: Timestamp) -> NewId {
+        let mut sources = self.ids.lock().expect("no test panics while it holds this");
+        let seed = sources.len() as u64;
+        sources.entry(at).or_insert_with(|| IdSource::new(StdRng::seed_from_u64(seed))).next(at)
+    }
+
+    pub(crate) fn target(&self) -> TargetId {
+        self.new_id(NOON).into()
+    }
+
+    pub(crate) fn message(&self, at: Timestamp, body: &'static str) -> Message {
+        Message {
+            id: self.new_id(at).into(),
+            application_id: self.application,
+            event_type: "invoice.paid".to_owned(),
+            payload: Payload { body: body.into(), content_type: ContentType::Json },
+        }
+    }
+
+    pub(crate) fn publication(&self, message: Message, deliveries: Vec<NewDelivery>) -> Publication {
+        Publication {
+            tenant: self.tenant,
+            window_start: message.id.timestamp() - DAY,
+            message: Arc::new(message),
+            deliveries,
+            trigger: Trigger::Initial,
+            event_id: None,
+            idempotency: None,
+        }
+    }
+
+    /// Publishes a message that is owed to these targets and owned by nobody.
+    pub(crate) async fn publish(&self, at: Timestamp, targets: &[TargetId]) -> MessageId {
+        let deliveries = targets.iter().map(|target| owed(*target)).collect();
+        let publication = self.publication(self.message(at, "{}"), deliveries);
+        let id = publication.message.id;
+        assert_eq!(self.store.publish(publication).await.expect("published"), Published::Stored);
+        id
+    }
+
+    pub(crate) async fn enlist(&self) -> Owner {
+        self.store.enlist(NOON).await.expect("enlisted")
+    }
+
+    pub(crate) async fn claim(&self, owner: Owner, now: Timestamp) -> Vec<Claimed> {
+        self.store.claim_due(owner, now, PLENTY).await.expect("claimed").deliveries
+    }
+
+    pub(crate) async fn settle(&self, owner: Owner, settled: Settled) -> bool {
+        self.store.settle(owner, Arc::new(vec![settled])).await.expect("settled") == [true]
+    }
+
+    pub(crate) async fn detail(&self, id: MessageId) -> hookstream_store::messages::MessageDetail {
+        self.store.message(self.tenant, self.application, id).await.expect("read").expect("the message is there")
+    }
+
+    pub(crate) fn attempt(&self, claimed: &Claimed, at: Timestamp) -> Attempt {
+        Attempt {
+            id: AttemptId::from(self.new_id(at)),
+            message_id: claimed.message.id,
+            target_id: claimed.target_id,
+            number: claimed.attempts + 1,
+            trigger: claimed.trigger,
+            succeeded: false,
+            response_status: Some(500),
+            response_body: Some("no".to_owned()),
+            duration: Duration::from_millis(12),
+            error: Some("http_status: the receiver answered 500".to_owned()),
+            created_at: at,
+        }
+    }
+
+    pub(crate) fn application(&self, at: Timestamp, uid: &str) -> Application {
+        Application {
+            id: self.new_id(at).into(),
+            tenant: self.tenant,
+            name: format!("The {uid} company"),
+            uid: uid.to_owned(),
+            description: None,
+            metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
+            status: ApplicationStatus::Active,
+            rate_limit: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    pub(crate) fn endpoint(&self, url: &str) -> Endpoint {
+        Endpoint {
+            id: self.new_id(NOON).into(),
+            tenant: self.tenant,
+            application_id: self.application,
+            url: EndpointUrl::parse(url).expect("a URL"),
+            description: None,
+            signing_algorithm: SigningAlgorithm::HmacSha256,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            filter_types: None,
+            rate_limit_per_second: None,
+            expires_at: None,
+            headers: None,
+            retry_schedule: None,
+            timeout_ms: None,
+            failing_since: None,
+            created_at: NOON,
+            updated_at: NOON,
+        }
+    }
+}
+
+pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
+    NewDelivery { target_id, state: NewState::Owed { owner: None } }
+}
+
+pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
+    Settled { message_id: claimed.message.id, target_id: claimed.target_id, attempt, next }
+}

@@ -1,0 +1,155 @@
+//! `hookstream bench`: load on a server, and what became of it.
+//!
+//! The server is the real binary in a process of its own; sender and receiver are here, made to cost
+//! little, since they share the machine with it.
+
+#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
+
+mod load;
+mod process;
+mod receiver;
+mod report;
+mod run;
+
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+use hookstream_model::{secret::Secret, signature::VerificationKey};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use self::{process::ServerProcess, receiver::Receiver, run::Run};
+use super::{client::ApiClient, sink::parse_duration};
+
+/// What load, on which server.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: hookstream bench --duration 10s --connections 64 --payload-bytes 500\n         \
+    hookstream bench --rate 2000 --receiver-delay 50ms --endpoints 5\n\n\
+    Without --url the bench starts a server of its own on a scratch directory.")]
+pub(crate) struct BenchArgs {
+    /// How long to send
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+
+    /// How long to send before counting
+    #[arg(long, value_name = "D", default_value = "1s", value_parser = parse_duration)]
+    warmup: Duration,
+
+    /// Connections that send
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+
+    /// Send so many a second, whatever the answers do (open loop); without it each connection sends when it is answered
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+
+    /// The payload's size
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    payload_bytes: u32,
+
+    /// Endpoints that want each message
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    endpoints: u32,
+
+    /// Applications that messages are sent to in turn
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    applications: u32,
+
+    /// How long the receiver takes to answer
+    #[arg(long, value_name = "D", default_value = "0ms", value_parser = parse_duration)]
+    receiver_delay: Duration,
+
+    /// The share of messages whose first try is answered 500 (it is tried again after 5 s)
+    #[arg(long, value_name = "0..1", default_value_t = 0.0)]
+    fail_share: f64,
+
+    /// Verify each signature
+    #[arg(long)]
+    verify: bool,
+
+    /// How long to wait for what is on its way when sending is over
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = parse_duration)]
+    drain_timeout: Duration,
+
+    /// A server that runs already (its process is measured with --pid)
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL")]
+    url: Option<String>,
+
+    /// Its API key
+    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+
+    /// Its process
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+
+    /// Where the bench's own server keeps its data, to look at it afterwards; without it, gone at the end
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Further arguments of the bench's own server
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
+    server_args: String,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the load and prints the result. Fails where something that was accepted is lost.
+pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+    let server = match &arguments.url {
+        Some(url) => {
+            let key = arguments.api_key.clone().context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
+            ServerProcess::running(url, &key, arguments.pid)
+        }
+        None => ServerProcess::start(arguments.data_dir.as_deref(), &arguments.server_args).await?,
+    };
+    let result = measure(&arguments, &server).await;
+    server.stop().await;
+    let report = result?;
+    println!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
+    anyhow::ensure!(report.lost == 0, "{} messages were accepted and did not arrive", report.lost);
+    Ok(())
+}
+
+async fn measure(arguments: &BenchArgs, server: &ServerProcess) -> anyhow::Result<report::Report> {
+    let run = Arc::new(Run::new(arguments));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let client = ApiClient::new(&server.url, &server.api_key)?;
+    let (applications, keys) = make_applications(arguments, &client, &url).await?;
+    let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
+    let tasks = tokio_util::task::TaskTracker::new();
+    let receiving = tasks.spawn(receiver.serve(listener, tasks.clone()));
+    let begun = load::send(arguments, server, &applications, &run, &tasks).await?;
+    run.until_all_arrived(arguments.drain_timeout).await;
+    let report = report::Report::new(&run, &begun, server);
+    receiving.abort();
+    Ok(report)
+}
+
+/// Makes the applications, each with its endpoints. Returns their ids, and the keys of all endpoints
+/// in the order of their numbers.
+async fn make_applications(arguments: &BenchArgs, client: &ApiClient, url: &str) -> anyhow::Result<(Vec<String>, Vec<VerificationKey>)> {
+    let mut ids = Vec::new();
+    let mut keys = Vec::new();
+    for number in 0..arguments.applications {
+        let uid = format!("bench-{}-{number}", std::process::id());
+        let made = client.post("/applications", json!({ "name": "Bench", "uid": uid }).to_string(), None).await?.accepted()?;
+        let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
+        for endpoint in 0..arguments.endpoints {
+            // The receiver tells the endpoints of an application apart by their paths.
+            let body = json!({ "url": format!("{url}/{endpoint}") });
+            let made = client.post(&format!("/applications/{id}/endpoints"), body.to_string(), None).await?.accepted()?;
+            let secret = made["endpoint"]["signing_secret"].as_str().context("an endpoint has a secret")?;
+            if arguments.verify && number == 0 {
+                keys.push(VerificationKey::parse(&Secret::new(secret))?);
+            }
+        }
+        ids.push(id);
+    }
+    anyhow::ensure!(!arguments.verify || arguments.applications == 1, "--verify goes with one application");
+    Ok((ids, keys))
+}

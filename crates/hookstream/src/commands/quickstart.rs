@@ -1,0 +1,119 @@
+//! `hookstream quickstart`: a server, a receiver, and one webhook from the one to the other.
+
+#![expect(clippy::print_stdout, reason = "the newcomer reads it on standard output")]
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Args;
+use hookstream_model::{secret::Secret, signature::VerificationKey};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Notify};
+
+use super::{
+    client::ApiClient,
+    sink::{self, SinkOptions},
+};
+use crate::{
+    config::{Config, Sources},
+    lifecycle,
+    wire::Server,
+};
+
+/// How long the first delivery may take before we say that something is wrong.
+const FIRST_DELIVERY: Duration = Duration::from_secs(10);
+/// The application's uid.
+const UID: &str = "quickstart";
+
+/// The server's settings; without a data directory everything is gone at the end.
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    #[command(flatten)]
+    sources: Sources,
+}
+
+/// Shows one webhook on its way and goes on serving.
+pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
+    let keeps_data = arguments.sources.settings.data_dir.is_some();
+    let wants_address = arguments.sources.settings.listen.is_some();
+    let mut config = Config::load(arguments.sources, &crate::environment())?;
+    lifecycle::start_logging(&config.log)?;
+    let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
+    if !keeps_data {
+        config.data_dir = scratch.path().to_owned();
+    }
+    if !wants_address && TcpListener::bind(config.listen).await.is_err() {
+        config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    }
+    // The receiver is on this machine, which is not allowed otherwise.
+    config.allow_targets.0.push("127.0.0.0/8".parse()?);
+    let server = Server::start(&config).await?;
+    let key = server.new_key(UID).await?;
+    let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
+    let receiver_url = format!("http://{}/webhooks", receiver.local_addr()?);
+
+    println!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
+    println!("A receiver waits at {receiver_url}\n");
+    let client = ApiClient::new(&server.url(), key.expose())?;
+    let secret = make_endpoint(&client, &receiver_url).await?;
+    let verification = VerificationKey::parse(&Secret::new(&secret))?;
+    let arrived = Arc::new(Notify::new());
+    let tell = Arc::clone(&arrived);
+    let show = move |delivery: &sink::Delivery| {
+        println!("What the receiver got:\n\n{}", sink::as_text(delivery));
+        tell.notify_one();
+    };
+    let options = SinkOptions { key: Some(verification), ..SinkOptions::default() };
+    let receiving = sink::serve(receiver, options, Arc::new(show));
+    tokio::pin!(receiving);
+
+    let message = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42, "amount": "99.00", "currency": "EUR" } });
+    println!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
+    let answer = client.post(&format!("/applications/{UID}/messages"), message.to_string(), None).await?.accepted()?;
+    println!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
+    tokio::select! {
+        () = arrived.notified() => {}
+        ended = &mut receiving => return ended,
+        () = tokio::time::sleep(FIRST_DELIVERY) => anyhow::bail!("the delivery did not arrive within {} s", FIRST_DELIVERY.as_secs()),
+    }
+    print_next(&server.url(), key.expose(), keeps_data);
+    tokio::select! {
+        told = lifecycle::until_told_to_stop() => told?,
+        ended = &mut receiving => ended?,
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Makes the application, where it is not there, and an endpoint. Returns the endpoint's secret.
+async fn make_endpoint(client: &ApiClient, url: &str) -> anyhow::Result<String> {
+    let application = json!({ "name": "Quickstart", "uid": UID });
+    let made = client.post("/applications", application.to_string(), None).await?;
+    if made.status != http::StatusCode::CONFLICT {
+        made.accepted()?;
+    }
+    let endpoint = json!({ "url": url, "description": "the receiver of the quickstart" });
+    let answer = client.post(&format!("/applications/{UID}/endpoints"), endpoint.to_string(), None).await?.accepted()?;
+    Ok(text(&answer, &["endpoint", "signing_secret"]).to_owned())
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    path.iter().fold(value, |value, name| &value[*name]).as_str().unwrap_or("?")
+}
+
+fn print_next(url: &str, key: &str, keeps_data: bool) {
+    println!(
+        "Next, in another terminal:
+
+  export HOOKSTREAM_URL={url} HOOKSTREAM_API_KEY={key}
+  hookstream send --app {UID} --type invoice.paid --data '{{\"invoice_id\":43}}'
+  curl -H \"X-API-Key: $HOOKSTREAM_API_KEY\" $HOOKSTREAM_URL/v1/applications/{UID}/messages
+
+The reference is at {url}/docs. Ctrl-C stops.{}",
+        if keeps_data { "" } else { " Everything here is gone then; `hookstream serve` keeps what it is given." }
+    );
+}

@@ -1,0 +1,93 @@
+//! `hookstream send`: sends a message.
+
+#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
+
+use std::io::Read;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::client::{ApiClient, path_segment};
+
+/// What to send, to whom, through which server.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream send --app acme --type invoice.paid --data '{\"invoice_id\":42}'\n         \
+    jq .invoice order.json | hookstream send --app acme --type invoice.paid --data @-")]
+pub(crate) struct SendArgs {
+    /// The application's id or uid
+    #[arg(long, value_name = "APP")]
+    app: String,
+
+    /// The event type, such as invoice.paid
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: String,
+
+    /// The payload: JSON, @FILE, or @- (or -) for standard input; sent byte for byte
+    #[arg(long, value_name = "DATA", default_value = "null")]
+    data: String,
+
+    /// Your own id of the message; a second one with the same id is refused
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
+
+    /// Makes sending it again harmless
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
+    /// Print the API's answer as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// The server
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL", default_value = "http://127.0.0.1:8484")]
+    url: String,
+
+    /// The API key
+    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    event_type: &'a str,
+    payload: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+}
+
+/// Sends it and says what became of it.
+pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
+    let key = arguments.api_key.context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
+    let data = read_data(&arguments.data)?;
+    let payload: &RawValue = serde_json::from_str(&data).map_err(|error| anyhow::anyhow!("--data is not JSON: {error}"))?;
+    let body = Body { event_type: &arguments.event_type, payload, event_id: arguments.event_id.as_deref() };
+    let path = format!("/applications/{}/messages", path_segment(&arguments.app));
+    let client = ApiClient::new(&arguments.url, &key)?;
+    let answer = client.post(&path, serde_json::to_vec(&body)?, arguments.idempotency_key.as_deref()).await?.accepted()?;
+    if arguments.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    let text = |name: &str| answer["message"][name].as_str().unwrap_or("?");
+    println!("accepted {} ({})", text("id"), text("status"));
+    println!(
+        "see what became of it: curl -H \"X-API-Key: $HOOKSTREAM_API_KEY\" {}/v1{path}/{}",
+        arguments.url.trim_end_matches('/'),
+        text("id")
+    );
+    Ok(())
+}
+
+fn read_data(data: &str) -> anyhow::Result<String> {
+    match data.strip_prefix('@').or(if data == "-" { Some("-") } else { None }) {
+        None => Ok(data.to_owned()),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("could not read standard input")?;
+            Ok(text)
+        }
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("could not read {path}")),
+    }
+}

@@ -1,0 +1,210 @@
+//! `hookstream sink`: a receiver for development.
+
+#![expect(clippy::print_stdout, reason = "what arrives is shown on standard output")]
+
+mod show;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use axum::{Router, extract::State, response::IntoResponse};
+use bytes::Bytes;
+use clap::Args;
+use hookstream_model::{
+    secret::Secret,
+    signature::VerificationKey,
+    time::{Clock, Timestamp},
+};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use tokio::net::TcpListener;
+
+pub(crate) use self::show::{as_json, as_text};
+use crate::{clock::SystemClock, lifecycle};
+
+/// The largest body that is read, in bytes.
+const BODY_MAX: usize = 16 * 1024 * 1024;
+
+/// Where to listen and what to answer.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream sink --secret whsec_… --fail-first 2\n\n\
+    A server on this machine delivers to it with --allow-targets 127.0.0.0/8.")]
+pub(crate) struct SinkArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8485")]
+    listen: SocketAddr,
+
+    /// The endpoint's signing_secret (or its public_key) to verify with; what does not verify is answered 401
+    #[arg(long, value_name = "SECRET", env = "HOOKSTREAM_SINK_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+
+    /// The status to answer
+    #[arg(long, value_name = "N", default_value_t = 204, value_parser = clap::value_parser!(u16).range(200..=599))]
+    status: u16,
+
+    /// Answer the first N tries of each message with 500
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fail_first: u32,
+
+    /// Wait before each answer, such as 250ms or 2s
+    #[arg(long, value_name = "D", default_value = "0ms", value_parser = parse_duration)]
+    delay: Duration,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A wait as people write it: `250ms`, `2s`, `1m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err("write it as 250ms, 2s or 1m".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "write it as 250ms, 2s or 1m".to_owned())?;
+    Ok(Duration::from_millis(number.saturating_mul(unit)))
+}
+
+/// How a sink answers.
+#[derive(Debug, Clone)]
+pub(crate) struct SinkOptions {
+    pub(crate) key: Option<VerificationKey>,
+    pub(crate) status: StatusCode,
+    pub(crate) fail_first: u32,
+    pub(crate) delay: Duration,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        Self { key: None, status: StatusCode::NO_CONTENT, fail_first: 0, delay: Duration::ZERO }
+    }
+}
+
+/// A delivery that arrived.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) at: Timestamp,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) signature: Signature,
+    pub(crate) answered: StatusCode,
+}
+
+/// What is known of a delivery's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// There is no secret to check it with.
+    Unchecked,
+    /// It is the sender's.
+    Verified,
+    /// It is not, and why.
+    Refused(String),
+}
+
+type OnDelivery = Arc<dyn Fn(&Delivery) + Send + Sync>;
+
+struct Shared {
+    options: SinkOptions,
+    tries: Mutex<HashMap<String, u32>>,
+    on_delivery: OnDelivery,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: SinkArgs) -> anyhow::Result<()> {
+    let key = arguments.secret.map(|secret| VerificationKey::parse(&Secret::new(secret)));
+    let key = key.transpose().map_err(|error| anyhow::anyhow!("--secret {}", error.problem))?;
+    let status = StatusCode::from_u16(arguments.status)?;
+    let options = SinkOptions { key, status, fail_first: arguments.fail_first, delay: arguments.delay };
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("could not listen on {} (--listen)", arguments.listen))?;
+    println!("receiving at http://{}", listener.local_addr()?);
+    let is_json = arguments.json;
+    let print = move |delivery: &Delivery| println!("{}", if is_json { as_json(delivery) } else { as_text(delivery) });
+    tokio::select! {
+        served = serve(listener, options, Arc::new(print)) => served,
+        told = lifecycle::until_told_to_stop() => told,
+    }
+}
+
+/// Receives on a listener until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, options: SinkOptions, on_delivery: OnDelivery) -> anyhow::Result<()> {
+    let shared = Arc::new(Shared { options, tries: Mutex::default(), on_delivery });
+    let router = Router::new().fallback(receive).with_state(shared);
+    match axum::serve(listener, router).await {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("the receiver ended: {error}"),
+    }
+}
+
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> impl IntoResponse {
+    let body = match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    let at = SystemClock.now();
+    let signature = check(shared.options.key.as_ref(), &headers, &body, at);
+    let answered = match &signature {
+        Signature::Refused(_) => StatusCode::UNAUTHORIZED,
+        Signature::Unchecked | Signature::Verified if shared.is_to_fail(&headers) => StatusCode::INTERNAL_SERVER_ERROR,
+        Signature::Unchecked | Signature::Verified => shared.options.status,
+    };
+    tokio::time::sleep(shared.options.delay).await;
+    let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    (shared.on_delivery)(&Delivery { at, method, path, headers, body, signature, answered });
+    answered
+}
+
+impl Shared {
+    fn is_to_fail(&self, headers: &HeaderMap) -> bool {
+        let id = header(headers, "webhook-id").to_owned();
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = tries.entry(id).or_default();
+        *tries += 1;
+        *tries <= self.options.fail_first
+    }
+}
+
+fn check(key: Option<&VerificationKey>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Signature {
+    let Some(key) = key else { return Signature::Unchecked };
+    let [id, timestamp, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| header(headers, name));
+    match key.verify(id, timestamp, signatures, body, now) {
+        Ok(()) => Signature::Verified,
+        Err(problem) => Signature::Refused(problem.to_string()),
+    }
+}
+
+/// A header as text; empty where it is not there or no text.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));
+        for text in ["", "5", "s", "1h", "-1s", "1.5s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

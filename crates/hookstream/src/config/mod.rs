@@ -1,0 +1,310 @@
+//! Settings: a flag, else the environment, else the file, else the default.
+//!
+//! Each setting has one name: `--retention-days`, `HOOKSTREAM_RETENTION_DAYS` and `retention_days` in
+//! the file. A key that is not known or a value that is not allowed is refused at start.
+
+mod values;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Args, CommandFactory};
+use hookstream_engine::Options as EngineOptions;
+use serde::Deserialize;
+
+pub(crate) use self::values::{KeyText, Networks, Schedule};
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// A TOML file with settings, named like the flags with `_` for `-`.
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The settings of a server as they are given; what is left out has a default.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Where to listen [default: 127.0.0.1:8484]
+    #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Where everything is kept; made where it is not there [default: ./hookstream-data]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// The address under which people reach this server, for links [default: where it listens]
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Networks that endpoints may be in besides public addresses, comma-separated [default: none]
+    #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_ALLOW_TARGETS")]
+    pub(crate) allow_targets: Option<Networks>,
+
+    /// Certificates (PEM) of authorities to trust for endpoints, besides the public ones
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CA_FILE")]
+    pub(crate) target_ca_file: Option<PathBuf>,
+
+    /// The first API key, for automation; where it is not set, one is made and printed once
+    #[arg(skip)]
+    pub(crate) bootstrap_api_key: Option<KeyText>,
+
+    /// The largest payload of a message, in bytes [default: 1048576]
+    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_PAYLOAD_LIMIT_BYTES")]
+    pub(crate) payload_limit_bytes: Option<usize>,
+
+    /// Seconds between the tries of a delivery [default: 5,300,1800,7200,18000,36000,50400,72000,86400]
+    #[arg(long, value_name = "S[,S…]", env = "HOOKSTREAM_RETRY_SCHEDULE")]
+    pub(crate) retry_schedule: Option<Schedule>,
+
+    /// How long one try may take, in milliseconds: 1000 to 60000 [default: 20000]
+    #[arg(long, value_name = "MS", env = "HOOKSTREAM_TIMEOUT_MS")]
+    pub(crate) timeout_ms: Option<u32>,
+
+    /// An endpoint that fails for so many hours without a success is disabled [default: 120]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_DISABLE_AFTER_HOURS")]
+    pub(crate) disable_after_hours: Option<u32>,
+
+    /// How long an idempotency key and an event_id stand for their first use, in hours [default: 24]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_IDEMPOTENCY_HOURS")]
+    pub(crate) idempotency_hours: Option<u32>,
+
+    /// How long a rotated signing secret goes on to sign, in hours: 0 to 168 [default: 24]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS")]
+    pub(crate) secret_grace_hours: Option<u32>,
+
+    /// How many days messages are kept [default: 30]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS")]
+    pub(crate) retention_days: Option<u32>,
+
+    /// Tries under way at once, over all endpoints [default: 1024]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT")]
+    pub(crate) max_in_flight: Option<usize>,
+
+    /// Tries under way at once to one endpoint [default: 64]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT_PER_TARGET")]
+    pub(crate) max_in_flight_per_target: Option<usize>,
+
+    /// How long a stop waits for what is under way, in seconds [default: 20]
+    #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S")]
+    pub(crate) shutdown_grace_s: Option<u32>,
+
+    /// What to log: error, warn, info, debug or trace, or a filter such as hookstream_engine=debug [default: info]
+    #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+/// The settings of a server, complete and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) public_url: Option<String>,
+    pub(crate) allow_targets: Networks,
+    pub(crate) target_ca_file: Option<PathBuf>,
+    pub(crate) bootstrap_api_key: Option<KeyText>,
+    pub(crate) secret_grace: Duration,
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) log: String,
+    pub(crate) engine: EngineOptions,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Variables that other commands read, and the one that has no flag.
+const OTHER_VARIABLES: [&str; 5] =
+    ["HOOKSTREAM_BOOTSTRAP_API_KEY", "HOOKSTREAM_CONFIG", "HOOKSTREAM_URL", "HOOKSTREAM_API_KEY", "HOOKSTREAM_SINK_SECRET"];
+const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
+
+impl Config {
+    /// Reads the file and the environment and puts all together.
+    ///
+    /// # Errors
+    /// Names the first key that is not known or value that is not allowed.
+    pub(crate) fn load(sources: Sources, environment: &[(String, String)]) -> anyhow::Result<Self> {
+        check_environment(environment)?;
+        let mut given = sources.settings;
+        // A secret has no flag: the list of processes shows those.
+        if let Some((_, key)) = environment.iter().find(|(name, _)| name == BOOTSTRAP_VARIABLE) {
+            given.bootstrap_api_key = Some(key.parse().map_err(|problem| anyhow::anyhow!("{BOOTSTRAP_VARIABLE} {problem}"))?);
+        }
+        let file = match &sources.config {
+            Some(path) => read_file(path)?,
+            None => Settings::default(),
+        };
+        given.or(file).complete()
+    }
+}
+
+impl Settings {
+    /// These, and for what they leave out `other`.
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            data_dir: self.data_dir.or(other.data_dir),
+            public_url: self.public_url.or(other.public_url),
+            allow_targets: self.allow_targets.or(other.allow_targets),
+            target_ca_file: self.target_ca_file.or(other.target_ca_file),
+            bootstrap_api_key: self.bootstrap_api_key.or(other.bootstrap_api_key),
+            payload_limit_bytes: self.payload_limit_bytes.or(other.payload_limit_bytes),
+            retry_schedule: self.retry_schedule.or(other.retry_schedule),
+            timeout_ms: self.timeout_ms.or(other.timeout_ms),
+            disable_after_hours: self.disable_after_hours.or(other.disable_after_hours),
+            idempotency_hours: self.idempotency_hours.or(other.idempotency_hours),
+            secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
+            retention_days: self.retention_days.or(other.retention_days),
+            max_in_flight: self.max_in_flight.or(other.max_in_flight),
+            max_in_flight_per_target: self.max_in_flight_per_target.or(other.max_in_flight_per_target),
+            shutdown_grace_s: self.shutdown_grace_s.or(other.shutdown_grace_s),
+            log: self.log.or(other.log),
+        }
+    }
+
+    fn complete(self) -> anyhow::Result<Config> {
+        let defaults = EngineOptions::default();
+        let timeout_ms = within("timeout_ms", self.timeout_ms.unwrap_or(20_000), 1_000, 60_000)?;
+        let secret_grace_hours = within("secret_grace_hours", self.secret_grace_hours.unwrap_or(24), 0, 168)?;
+        let max_in_flight = within("max_in_flight", self.max_in_flight.unwrap_or(defaults.max_in_flight), 1, 100_000)?;
+        let per_target = self.max_in_flight_per_target.unwrap_or(defaults.max_in_flight_per_target);
+        Ok(Config {
+            listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484))),
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("hookstream-data")),
+            public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
+            allow_targets: self.allow_targets.unwrap_or_default(),
+            target_ca_file: self.target_ca_file,
+            bootstrap_api_key: self.bootstrap_api_key,
+            secret_grace: HOUR * secret_grace_hours,
+            shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            engine: EngineOptions {
+                retry_schedule: self.retry_schedule.map_or(defaults.retry_schedule, |schedule| schedule.0),
+                timeout: Duration::from_millis(u64::from(timeout_ms)),
+                disable_after: HOUR * within("disable_after_hours", self.disable_after_hours.unwrap_or(120), 1, 8_760)?,
+                max_in_flight,
+                max_in_flight_per_target: within("max_in_flight_per_target", per_target, 1, max_in_flight)?,
+                payload_limit: within(
+                    "payload_limit_bytes",
+                    self.payload_limit_bytes.unwrap_or(defaults.payload_limit),
+                    1_024,
+                    64 * 1024 * 1024,
+                )?,
+                idempotency_window: HOUR * within("idempotency_hours", self.idempotency_hours.unwrap_or(24), 1, 168)?,
+                retention_days: within("retention_days", self.retention_days.unwrap_or(defaults.retention_days), 1, 3_650)?,
+                ..defaults
+            },
+        })
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(name: &str, value: T, least: T, most: T) -> anyhow::Result<T> {
+    if value < least || value > most {
+        bail!("{name} is {value}; allowed are {least} to {most}");
+    }
+    Ok(value)
+}
+
+fn check_public_url(text: &str) -> anyhow::Result<String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some()) {
+        bail!("public_url is {text:?}; allowed is an address such as https://hooks.example.com");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("could not read the configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration file {} is refused", path.display()))
+}
+
+/// Refuses a variable of ours that no setting has. What a Kubernetes service named `hookstream` puts
+/// into the environment of its pods is no setting and is let be.
+fn check_environment(environment: &[(String, String)]) -> anyhow::Result<()> {
+    let command = crate::Cli::command();
+    let serve = command.find_subcommand("serve").context("there is a serve command")?;
+    let mut known: Vec<String> = serve.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect();
+    known.extend(OTHER_VARIABLES.map(str::to_owned));
+    known.sort();
+    known.dedup();
+    let is_kubernetes =
+        |name: &str| name == "HOOKSTREAM_PORT" || name.starts_with("HOOKSTREAM_PORT_") || name.starts_with("HOOKSTREAM_SERVICE_");
+    let names = environment.iter().map(|(name, _)| name).filter(|name| name.starts_with("HOOKSTREAM_") && !is_kubernetes(name));
+    match names.into_iter().find(|name| !known.contains(name)) {
+        Some(unknown) => bail!("there is no setting {unknown}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn load(arguments: &[&str], file: Option<&str>, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        #[derive(Parser)]
+        struct Server {
+            #[command(flatten)]
+            sources: Sources,
+        }
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let mut sources = Server::try_parse_from([&["server"], arguments].concat())?.sources;
+        if let Some(text) = file {
+            let path = directory.path().join("hookstream.toml");
+            std::fs::write(&path, text).expect("written");
+            sources.config = Some(path);
+        }
+        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::load(sources, &environment)
+    }
+
+    #[test]
+    fn nothing_has_to_be_set() {
+        let config = load(&[], None, &[]).expect("the defaults");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8484");
+        assert_eq!(config.data_dir, PathBuf::from("hookstream-data"));
+        assert_eq!(config.engine.retention_days, 30);
+        assert_eq!(config.allow_targets, Networks::default());
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nretention_days = 7\nallow_targets = [\"10.0.0.0/8\", \"::1\"]\nretry_schedule = [1, 2]";
+        let config = load(&["--listen", "127.0.0.1:2"], Some(file), &[]).expect("settings");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:2");
+        assert_eq!(config.engine.retention_days, 7);
+        assert_eq!(config.allow_targets.to_string(), "10.0.0.0/8,::1/128");
+        assert_eq!(config.engine.retry_schedule.as_seconds(), [1, 2]);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_refused_with_its_name() {
+        let check = |arguments: &[&str], file: Option<&str>, environment: &[(&str, &str)], named: &str| {
+            let error = format!("{:#}", load(arguments, file, environment).expect_err(named));
+            assert!(error.contains(named), "{error} does not name {named}");
+        };
+        check(&["--listen", "here"], None, &[], "--listen");
+        check(&["--allow-targets", "10.0.0.0/8,home"], None, &[], "home");
+        check(&["--retention-days", "0"], None, &[], "retention_days is 0; allowed are 1 to 3650");
+        check(&["--public-url", "example.com"], None, &[], "public_url");
+        check(&[], Some("retention_day = 7"), &[], "retention_day");
+        check(&[], Some("retention_days = \"week\""), &[], "retention_days");
+        check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is 10; allowed are 1000 to 60000");
+        check(&[], None, &[("HOOKSTREAM_RETENTION", "7")], "HOOKSTREAM_RETENTION; there are");
+        check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
+    }
+
+    #[test]
+    fn variables_of_other_commands_and_of_kubernetes_are_let_be() {
+        let environment = [
+            ("HOOKSTREAM_URL", "x"),
+            ("HOOKSTREAM_SERVICE_HOST", "10.0.0.1"),
+            ("HOOKSTREAM_PORT_8484_TCP", "tcp://10.0.0.1:8484"),
+            ("PATH", "/bin"),
+        ];
+        load(&[], None, &environment).expect("settings");
+    }
+}

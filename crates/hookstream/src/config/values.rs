@@ -1,0 +1,94 @@
+//! The forms that settings have on the command line and in the environment, and in the file.
+
+use std::{fmt, str::FromStr};
+
+use hookstream_model::{retry::RetrySchedule, tenancy::ApiKeyText};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// Networks: comma-separated, or a list in the file. A single address is a network of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Networks(pub(crate) Vec<IpNet>);
+
+impl FromStr for Networks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+    parsed.ok_or_else(|| format!("{text:?} is not a network such as 10.0.0.0/8, fd00::/8 or 192.168.1.7"))
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(","))
+    }
+}
+
+/// Waits between tries in seconds: comma-separated, or a list in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schedule(pub(crate) RetrySchedule);
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let seconds = parts.map(|part| part.parse::<u32>().map_err(|_| format!("{part:?} is not a whole number of seconds")));
+        RetrySchedule::from_seconds(seconds.collect::<Result<_, _>>()?).map(Self).map_err(|error| error.problem)
+    }
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyText(pub(crate) ApiKeyText);
+
+impl FromStr for KeyText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ApiKeyText::parse(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// In the file: the same text, or a list of texts or numbers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TextOrList {
+    Text(String),
+    Texts(Vec<String>),
+    Numbers(Vec<u32>),
+}
+
+fn from_text_or_list<'de, T: FromStr<Err = String>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let text = match TextOrList::deserialize(deserializer)? {
+        TextOrList::Text(text) => text,
+        TextOrList::Texts(texts) => texts.join(","),
+        TextOrList::Numbers(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    };
+    text.parse().map_err(D::Error::custom)
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text_or_list(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text_or_list(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,156 @@
+//! Putting the parts together: store, transport, engine, API, and the listener in front.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use hookstream_api::{Api, Options as ApiOptions, Parts as ApiParts};
+use hookstream_destinations::http::{HttpTransport, Options as HttpOptions};
+use hookstream_engine::{Handle, Parts as EngineParts};
+use hookstream_model::{
+    ids::IdSource,
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    time::Clock,
+};
+use hookstream_store::{api_keys, organizations, settings, sqlite::SqliteStore};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::SystemClock, config::Config};
+
+/// Of the time for a stop, what requests under way may use.
+const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The key that was made because this was the first start.
+    pub(crate) first_key: Option<ApiKeyText>,
+    tenant: Tenant,
+    store: Arc<SqliteStore>,
+    engine: Handle,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Starts a server. When this returns, it answers.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let clock = SystemClock;
+        let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
+        let address = listener.local_addr()?;
+        let directory = config.data_dir.clone();
+        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??;
+        let store = Arc::new(store);
+        let (tenant, first_key) = bootstrap(&store, config, clock, &mut rng).await?;
+        let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
+        let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
+        let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: Arc::new(clock) };
+        let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let api = Api::new(
+            ApiParts {
+                engine: engine.clone(),
+                store: store.clone(),
+                transport,
+                clock: Arc::new(clock),
+                portal_key: Secret::new(portal_key),
+            },
+            ApiOptions { public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)), secret_grace: config.secret_grace },
+        );
+        let stop = CancellationToken::new();
+        let listener = listener.tap_io(|stream| {
+            // Small answers must not wait for more to send with them.
+            let _ = stream.set_nodelay(true);
+        });
+        let serve = axum::serve(listener, hookstream_api::router(api)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
+        let serving = tokio::spawn(serve.into_future());
+        Ok(Self { address, first_key, tenant, store, engine, stop, serving, grace: config.shutdown_grace })
+    }
+
+    /// The address as one would type it.
+    pub(crate) fn url(&self) -> String {
+        reachable(self.address)
+    }
+
+    /// Makes another API key of the first environment.
+    pub(crate) async fn new_key(&self, name: &str) -> anyhow::Result<ApiKeyText> {
+        let text = ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes());
+        let key = ApiKey { id: self.engine.new_id().into(), tenant: self.tenant, name: name.to_owned() };
+        api_keys::create(&*self.store, &key, &text, SystemClock.now()).await?;
+        Ok(text)
+    }
+
+    /// Stops within the configured time: no new requests, then no new tries; what is under way may
+    /// end, what is left falls due again with the next start.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let requests = self.grace.min(REQUESTS_GRACE);
+        let mut serving = self.serving;
+        if tokio::time::timeout(requests, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        self.engine.stop(self.grace.saturating_sub(requests)).await;
+        self.store.close().await;
+    }
+}
+
+/// Makes the organization, the environment and the first API key where there are none.
+async fn bootstrap(
+    store: &SqliteStore,
+    config: &Config,
+    clock: SystemClock,
+    rng: &mut StdRng,
+) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
+    let now = clock.now();
+    let mut ids = IdSource::new(StdRng::from_rng(rng));
+    let (tenant, is_first) = match organizations::first(store).await? {
+        Some(tenant) => (tenant, false),
+        None => (organizations::create_default(store, ids.next(now).into(), ids.next(now).into(), now).await?, true),
+    };
+    let mut keep = async |text: &ApiKeyText, name: &str| {
+        let key = ApiKey { id: ids.next(now).into(), tenant, name: name.to_owned() };
+        api_keys::create(store, &key, text, now).await
+    };
+    match &config.bootstrap_api_key {
+        Some(key) => {
+            keep(&key.0, "bootstrap").await?;
+            Ok((tenant, None))
+        }
+        None if is_first => {
+            let mut random = [0; 32];
+            rng.fill_bytes(&mut random);
+            let text = ApiKeyText::generate(KeyMode::Live, &random);
+            keep(&text, "first").await?;
+            Ok((tenant, Some(text)))
+        }
+        None => Ok((tenant, None)),
+    }
+}
+
+fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
+    let mut options = HttpOptions::new(hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone()));
+    if let Some(path) = &config.target_ca_file {
+        let pem = std::fs::read(path).with_context(|| format!("could not read target_ca_file {}", path.display()))?;
+        options.extra_roots = hookstream_destinations::http::certificates(&pem)
+            .with_context(|| format!("target_ca_file {} holds no certificates in PEM", path.display()))?;
+    }
+    Ok(options)
+}
+
+fn random_hex(rng: &mut StdRng) -> String {
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How a browser on this machine reaches an address: the unspecified one stands for any.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+}

@@ -1,0 +1,257 @@
+//! The API's rules that hold for every operation, and those of single ones.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Server, TestClient, scratch};
+
+/// Checks that an answer is an error in the one form there is.
+fn check_error((status, answer): &(u16, Value), expected: u16, code: &str) {
+    assert_eq!((*status, &answer["status"], &answer["code"]), (expected, &json!(expected), &json!(code)), "{answer}");
+    assert!(answer["error"].as_str().is_some_and(|error| error.ends_with(['.', '?'])), "{answer}");
+    assert!(answer["request_id"].as_str().is_some_and(|id| id.len() == 16 && id.starts_with("req_")), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_have_one_form() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    check_error(&client.get("/").await, 404, "unknown_route");
+    check_error(&client.get("/v1/nothing").await, 404, "unknown_route");
+    check_error(&client.send(Method::PUT, "/v1/applications", &[], "").await, 405, "method_not_allowed");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], "").await, 400, "invalid_json");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], "{\"name\":").await, 400, "invalid_json");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], "[]").await, 400, "invalid_json");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], vec![b'"', 0xff, b'"']).await, 400, "invalid_json");
+    check_error(&client.post("/v1/applications", json!({ "name": 5, "uid": "a" })).await, 400, "invalid_field");
+    check_error(&client.get("/v1/applications?limit=0").await, 400, "invalid_field");
+    check_error(&client.get("/v1/applications?limit=101").await, 400, "invalid_field");
+    check_error(&client.get("/v1/applications?cursor=x").await, 400, "invalid_field");
+    check_error(&client.get("/v1/applications?limit=1&limit=2").await, 400, "invalid_query");
+    check_error(&client.get("/v1/applications/%ff").await, 404, "unknown_route");
+    check_error(&client.get("/v1/applications?org_id=00000000000000000000000000000000").await, 404, "not_found");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], "x".repeat(3_000_000)).await, 413, "body_too_large");
+
+    let response = client.try_send(Method::PUT, "/v1/applications", &[], "").await.expect("an answer");
+    assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(response.headers()["x-request-id"], body["request_id"].as_str().expect("an id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_wants_a_key_in_one_of_its_forms() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let stranger = server.client.with_key("");
+    let (status, document) = stranger.get("/v1/openapi.json").await;
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
+    let mut checked = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys().filter(|method| *method != "parameters") {
+            let path = path.replace("{appId}", "acme").replace("{id}", "x").replace("{msgId}", "x");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            if !path.starts_with("/v1/health") {
+                check_error(&stranger.send(method.clone(), &path, &[], "").await, 401, "unauthorized");
+                let wrong = stranger.with_key(&KEY.replace('0', "1"));
+                check_error(&wrong.send(method, &path, &[], "").await, 401, "unauthorized");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "only {checked} operations were checked");
+    let bearer = format!("Bearer {KEY}");
+    let cookie = format!("a=b; better-auth.session_token={KEY}");
+    for header in [("x-api-key", KEY), ("authorization", &bearer), ("cookie", &cookie)] {
+        let (status, _) = stranger.send(Method::GET, "/v1/applications", &[header], "").await;
+        assert_eq!(status, 200, "{}", header.0);
+    }
+    let response = stranger.try_send(Method::GET, "/docs", &[], "").await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_lives_from_create_to_delete() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let body = json!({
+        "name": "Acme", "uid": "acme", "description": "d", "metadata": { "plan": "pro" }, "rate_limit": 10, "unknown": true,
+    });
+    let (status, answer) = client.post("/v1/applications", body.clone()).await;
+    assert_eq!(status, 201, "{answer}");
+    let application = &answer["application"];
+    assert_eq!((&application["metadata"], &application["status"]), (&json!("{\"plan\":\"pro\"}"), &json!("active")));
+    check_error(&client.post("/v1/applications", body).await, 409, "uid_taken");
+    let id = application["id"].as_str().expect("an id");
+    for reference in [id.to_owned(), format!("app_{id}"), id.to_uppercase(), "acme".to_owned()] {
+        let (status, answer) = client.get(&format!("/v1/applications/{reference}")).await;
+        assert_eq!((status, &answer["application"]["id"]), (200, &json!(id)), "{reference}");
+        assert_eq!((&answer["application"]["endpoint_count"], &answer["application"]["message_count"]), (&json!(0), &json!(0)));
+    }
+    check_error(&client.patch("/v1/applications/acme", json!({})).await, 400, "no_fields");
+    check_error(&client.patch("/v1/applications/acme", json!({ "unknown": 1 })).await, 400, "no_fields");
+    check_error(&client.patch("/v1/applications/acme", json!({ "name": null })).await, 400, "invalid_field");
+    check_error(&client.patch("/v1/applications/acme", json!({ "status": "paused" })).await, 400, "invalid_field");
+    check_error(&client.patch("/v1/applications/nobody", json!({ "name": "x" })).await, 404, "not_found");
+    let change = json!({ "description": null, "metadata": "{\"plan\":\"free\"}", "status": "disabled", "rate_limit": null });
+    let (status, answer) = client.patch("/v1/applications/acme", change).await;
+    assert_eq!(status, 200, "{answer}");
+    let changed = &answer["application"];
+    assert_eq!(
+        (&changed["description"], &changed["metadata"], &changed["rate_limit"]),
+        (&Value::Null, &json!("{\"plan\":\"free\"}"), &Value::Null)
+    );
+    check_error(&client.post("/v1/applications/acme/messages", json!({ "event_type": "a" })).await, 400, "application_disabled");
+
+    assert_eq!(client.delete("/v1/applications/acme").await, (200, json!({ "success": true })));
+    check_error(&client.delete("/v1/applications/acme").await, 404, "not_found");
+    check_error(&client.post("/v1/applications/acme/messages", json!({ "event_type": "a" })).await, 404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_page_and_search() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    for n in 0..5 {
+        let (status, _) = server.client.post("/v1/applications", json!({ "name": format!("Number {n}"), "uid": format!("n{n}") })).await;
+        assert_eq!(status, 201);
+    }
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (_, page) = server.client.get(&format!("/v1/applications?limit=2&cursor={cursor}")).await;
+        seen.extend(
+            page["applications"]
+                .as_array()
+                .expect("a page")
+                .iter()
+                .map(|application| application["uid"].as_str().expect("a uid").to_owned()),
+        );
+        assert_eq!(page["has_more"], page["cursor"].is_string());
+        match page["cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["n4", "n3", "n2", "n1", "n0"]);
+    let (_, page) = server.client.get("/v1/applications?search=NUMBER%203").await;
+    assert_eq!(page["applications"][0]["uid"], "n3");
+    assert_eq!(page["applications"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_types_schema_is_enforced_while_it_is_active() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    let schema = json!({ "type": "object", "required": ["id"], "properties": { "amount": { "type": "integer" } } });
+    let (status, answer) = client.post("/v1/event-types", json!({ "name": "invoice.paid", "json_schema": schema.to_string() })).await;
+    assert_eq!(status, 201, "{answer}");
+    let id = answer["event_type"]["id"].as_str().expect("an id").to_owned();
+    check_error(&client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await, 409, "name_taken");
+    check_error(&client.post("/v1/event-types", json!({ "name": "a b" })).await, 400, "invalid_field");
+    check_error(&client.post("/v1/event-types", json!({ "name": "a", "json_schema": "{\"type\":5}" })).await, 400, "invalid_field");
+
+    let send = async |payload: Value| {
+        client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": payload })).await
+    };
+    assert_eq!(send(json!({ "id": 1, "amount": 5 })).await.0, 201);
+    let refused = send(json!({ "id": 1, "amount": "much" })).await;
+    check_error(&refused, 422, "schema_violated");
+    let violation = &refused.1["details"]["violations"][0];
+    assert_eq!((&violation["path"], &violation["rule"]), (&json!("/amount"), &json!("/properties/amount/type")));
+
+    let (status, _) = client.patch(&format!("/v1/event-types/{id}"), json!({ "status": "archived" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(send(json!({})).await.0, 201);
+    let (_, answer) = client.patch(&format!("/v1/event-types/{id}"), json!({ "status": "active", "json_schema": null })).await;
+    assert_eq!(answer["event_type"]["json_schema"], Value::Null);
+    assert_eq!(send(json!({})).await.0, 201);
+    let (_, list) = client.get("/v1/event-types").await;
+    assert_eq!(list["event_types"][0]["id"], id.as_str());
+    assert_eq!(client.delete(&format!("/v1/event-types/{id}")).await.0, 200);
+    check_error(&client.get(&format!("/v1/event-types/{id}")).await, 404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_makes_fifty_requests_one() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let message = json!({ "event_type": "a.b", "payload": { "n": 1 } }).to_string();
+    let application = json!({ "name": "Acme", "uid": "acme" }).to_string();
+    for (path, body) in [("/v1/applications", application), ("/v1/applications/acme/messages", message)] {
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (client, path, body) = (server.client.clone(), path.to_owned(), body.clone());
+            running.spawn(async move { client.send(Method::POST, &path, &[("idempotency-key", "\"k-1\"")], body).await });
+        }
+        let answers = running.join_all().await;
+        assert_eq!(answers[0].0, 201, "{}", answers[0].1);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{path}: the answers differ");
+        let other = server.client.send(Method::POST, path, &[("idempotency-key", "k-1")], body.replace('}', ",\"x\":1}")).await;
+        check_error(&other, 422, "idempotency_key_reused");
+        check_error(&server.client.send(Method::POST, path, &[("idempotency-key", "")], body.clone()).await, 400, "invalid_field");
+    }
+    let (_, list) = server.client.get("/v1/applications/acme/messages").await;
+    assert_eq!(list["messages"].as_array().map(Vec::len), Some(1));
+    let with_event_id = || json!({ "event_type": "a.b", "event_id": "order-1" });
+    let (status, first) = server.client.post("/v1/applications/acme/messages", with_event_id()).await;
+    assert_eq!(status, 201);
+    let second = server.client.post("/v1/applications/acme/messages", with_event_id()).await;
+    check_error(&second, 409, "duplicate_event_id");
+    assert_eq!(second.1["details"]["message_id"], first["message"]["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_refuse_what_is_wrong_and_say_which_field() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client: &TestClient = &server.client;
+    let endpoint = client.acme(json!({}), "https://receiver.example.test/").await;
+    let good = "https://receiver.example.test/";
+    for (field, body) in [
+        ("url", json!({})),
+        ("url", json!({ "url": "string" })),
+        ("url", json!({ "url": "https://user:pw@example.test/" })),
+        ("url", json!({ "url": 5 })),
+        ("filter_types", json!({ "url": good, "filter_types": "all" })),
+        ("filter_types", json!({ "url": good, "filter_types": ["a b"] })),
+        ("rate_limit_per_second", json!({ "url": good, "rate_limit_per_second": -1 })),
+        ("rate_limit_per_second", json!({ "url": good, "rate_limit_per_second": "many" })),
+        ("expires_at", json!({ "url": good, "expires_at": "string" })),
+        ("signing_algorithm", json!({ "url": good, "signing_algorithm": "md5" })),
+        ("signing_secret", json!({ "url": good, "signing_secret": "short" })),
+        ("headers", json!({ "url": good, "headers": { "webhook-id": "x" } })),
+        ("retry_schedule", json!({ "url": good, "retry_schedule": [99_999_999] })),
+        ("timeout_ms", json!({ "url": good, "timeout_ms": 5 })),
+    ] {
+        let refused = client.post("/v1/applications/acme/endpoints", body).await;
+        check_error(&refused, 400, "invalid_field");
+        assert_eq!(refused.1["details"]["field"], field, "{}", refused.1);
+    }
+    let id = endpoint["id"].as_str().expect("an id");
+    let path = format!("/v1/applications/acme/endpoints/{id}");
+    let (_, answer) = client.get(&path).await;
+    assert!(answer["endpoint"].get("signing_secret").is_none(), "{answer}");
+    check_error(&client.patch(&path, json!({ "url": "http://10.0.0.1/" })).await, 400, "address_not_allowed");
+    check_error(&client.patch(&path, json!({})).await, 400, "no_fields");
+    check_error(&client.post(&format!("{path}/rotate-secret?grace_seconds=-1"), json!({})).await, 400, "invalid_field");
+    check_error(&client.post(&format!("{path}/recover"), json!({ "since": "yesterday" })).await, 400, "invalid_field");
+    let change = json!({ "filter_types": ["a.b"], "timeout_ms": 2000, "retry_schedule": "[1,2]", "headers": { "X-A": "b" } });
+    let (_, answer) = client.patch(&path, change).await;
+    let changed = &answer["endpoint"];
+    assert_eq!(
+        (&changed["filter_types"], &changed["timeout_ms"], &changed["retry_schedule"], &changed["headers"]),
+        (&json!("[\"a.b\"]"), &json!(2000), &json!("[1,2]"), &json!("{\"X-A\":\"b\"}"))
+    );
+    let (_, list) = client.get("/v1/applications/acme/endpoints").await;
+    assert_eq!((&list["endpoints"][0]["id"], &list["has_more"]), (&json!(id), &json!(false)));
+    assert_eq!(client.delete(&path).await.0, 200);
+    check_error(&client.get(&path).await, 404, "not_found");
+
+    let (status, answer) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+    assert_eq!((status, &answer["expires_in"], &answer["application"]["name"]), (200, &json!(3600), &json!("Acme")));
+    assert_eq!(answer["url"], format!("{}/portal#token={}", server.url, answer["token"].as_str().expect("a token")));
+}

@@ -1,0 +1,149 @@
+//! The process is killed, and nothing that was accepted is lost.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Server, scratch};
+
+const MESSAGES: usize = 2_000;
+const KILLS: usize = 20;
+const SENDERS: usize = 8;
+/// Tries that may be under way or unrecorded at a kill: the setting below, and four times that.
+const IN_FLIGHT: usize = 8 * 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_delivered_over_twenty_kills() {
+    let directory = scratch();
+    let arguments = ["--allow-targets", "127.0.0.0/8", "--max-in-flight-per-target", "8", "--retry-schedule", "0,0,0,1,1,1"];
+    // A little slow, so that there always is something under way.
+    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(2))).await;
+    let mut server = Server::start_on("127.0.0.1:0", &directory, &arguments);
+    let address = server.address();
+    server.client.acme(json!({}), &receiver.url()).await;
+
+    let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..SENDERS {
+        let (client, accepted, begun) = (server.client.clone(), Arc::clone(&accepted), Arc::clone(&begun));
+        senders.spawn(async move {
+            while begun.fetch_add(1, Ordering::SeqCst) < MESSAGES {
+                // Where the server is away, the message is sent anew: the old one may or may not be stored.
+                loop {
+                    let body = json!({ "event_type": "invoice.paid", "payload": {} }).to_string();
+                    let answer = client.try_send(Method::POST, "/v1/applications/acme/messages", &[], body).await;
+                    if let Some(answer) = answer.filter(|answer| answer.status() == 201) {
+                        let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+                        accepted.lock().expect("no panic").push(answer["message"]["id"].as_str().expect("an id").to_owned());
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        });
+    }
+    for kill in 1..=KILLS {
+        // At a moment that differs from kill to kill, spread over the stream.
+        let moment = kill * MESSAGES / (KILLS + 1) + kill * 7 % 13;
+        eventually("progress", async || (accepted.lock().expect("no panic").len() >= moment).then_some(())).await;
+        server.kill();
+        server = Server::start_on(&address, &directory, &arguments);
+    }
+    senders.join_all().await;
+
+    let accepted: BTreeSet<String> = accepted.lock().expect("no panic").iter().cloned().collect();
+    assert!(accepted.len() >= MESSAGES);
+    let deliveries = eventually("everything that was accepted", async || {
+        let mut deliveries: HashMap<String, usize> = HashMap::new();
+        for received in receiver.received() {
+            *deliveries.entry(received.id()).or_default() += 1;
+        }
+        accepted.iter().all(|id| deliveries.contains_key(id)).then_some(deliveries)
+    })
+    .await;
+    let duplicates: usize = deliveries.values().map(|count| count - 1).sum();
+    println!("{} accepted, {} delivered, {duplicates} twice, over {KILLS} kills", accepted.len(), deliveries.len());
+    assert!(duplicates <= KILLS * IN_FLIGHT, "{duplicates} duplicates");
+
+    // And the records agree: nothing is owed, and nothing is on record that did not happen.
+    eventually("every message on record as delivered", async || {
+        let mut cursor = String::new();
+        loop {
+            let (_, page) = server.client.get(&format!("/v1/applications/acme/messages?limit=100&cursor={cursor}")).await;
+            let messages = page["messages"].as_array().expect("messages");
+            if messages.iter().any(|message| message["status"] != "delivered") {
+                return None;
+            }
+            match page["cursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => return Some(()),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_takes_up_what_was_under_way_at_once() {
+    let directory = scratch();
+    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    let server = Server::start(&directory, &[]);
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    for _ in 0..3 {
+        server.client.message(json!({})).await;
+    }
+    let first = receiver.wait_for(3).await;
+    server.kill();
+
+    receiver.answer(|_| Answer::status(200));
+    let began = tokio::time::Instant::now();
+    let server = Server::start(&directory, &[]);
+    let all = receiver.wait_for(6).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "it waited {:?}", began.elapsed());
+    let ids = |received: &[hookstream_testkit::receiver::Received]| received.iter().map(|delivery| delivery.id()).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&first), ids(&all[3..]), "the same ids again");
+    let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
+    for delivery in &all[3..] {
+        official.verify(&delivery.body, &delivery.headers).expect("it verifies");
+    }
+    for id in ids(&first) {
+        server.client.until(&id, "delivered").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_what_is_under_way_end_and_a_second_signal_does_not() {
+    let directory = scratch();
+    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_millis(700))).await;
+    let mut server = Server::start(&directory, &[]);
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    receiver.wait_for(1).await;
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(10)).await, Some(0));
+    let mut server = Server::start(&directory, &[]);
+    let seen = server.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "it ended before the stop and was recorded");
+
+    receiver.answer(|_| Answer::status(200).after(Duration::from_secs(60)));
+    server.client.message(json!({})).await;
+    receiver.wait_for(2).await;
+    server.terminate();
+    let client = server.client.clone();
+    eventually("the first signal counts", async || client.try_send(Method::GET, "/v1/health", &[], "").await.is_none().then_some(())).await;
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(3)).await, Some(1));
+}

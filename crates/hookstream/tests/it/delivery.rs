@@ -1,0 +1,274 @@
+//! What receivers do, and what becomes of deliveries.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use hookstream_testkit::receiver::{Answer, Receiver};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::support::{Server, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_verifies_with_the_official_library() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({ "headers": { "Authorization": "Bearer mine" } }), &receiver.url()).await;
+    let id = server.client.message(json!({ "invoice_id": 42 })).await;
+
+    let delivery = &receiver.wait_for(1).await[0];
+    let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
+    let signed: HeaderMap = delivery.headers.clone();
+    official.verify(&delivery.body, &signed).expect("it verifies");
+    assert_eq!((delivery.method.as_str(), delivery.path.as_str(), delivery.id()), ("POST", "/hook", id.clone()));
+    assert_eq!(&delivery.body[..], br#"{"invoice_id":42}"#);
+    assert_eq!(delivery.header("content-type"), "application/json");
+    assert_eq!(delivery.header("user-agent"), concat!("hookstream/", env!("CARGO_PKG_VERSION")));
+    assert_eq!(delivery.header("x-hookstream-event-type"), "invoice.paid");
+    assert_eq!(delivery.header("x-hookstream-delivery-attempt"), "1");
+    assert_eq!(delivery.header("authorization"), "Bearer mine");
+
+    let seen = server.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"][0]["response_status"], 204);
+    assert_eq!(seen["attempts"][0]["trigger_type"], "initial");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ed25519_delivery_verifies_with_the_public_key() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({ "signing_algorithm": "ed25519" }), &receiver.url()).await;
+    server.client.message(json!({})).await;
+    let delivery = &receiver.wait_for(1).await[0];
+    let public = hookstream_model::secret::Secret::new(endpoint["public_key"].as_str().expect("a public key"));
+    let key = hookstream_model::signature::VerificationKey::parse(&public).expect("a key");
+    let seconds: i64 = delivery.header("webhook-timestamp").parse().expect("seconds");
+    let now = hookstream_model::time::Timestamp::from_millis(seconds * 1_000);
+    let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| delivery.header(name));
+    key.verify(id, timestamp, signature, &delivery.body, now).expect("it verifies");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_fails_twice_is_tried_a_third_time() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "0,1,60"]);
+    let tries = AtomicU32::new(0);
+    let receiver =
+        Receiver::answering(move |_| Answer::status(if tries.fetch_add(1, Ordering::SeqCst) < 2 { 503 } else { 200 }).body("sorry")).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+
+    let seen = server.client.until(&id, "delivered").await;
+    let field =
+        |name: &str| seen["attempts"].as_array().expect("attempts").iter().map(|attempt| attempt[name].clone()).collect::<Vec<Value>>();
+    assert_eq!(field("status"), ["failed", "failed", "success"]);
+    assert_eq!(field("attempt_number"), [1, 2, 3]);
+    assert_eq!(field("trigger_type"), ["initial", "automatic", "automatic"]);
+    assert_eq!(field("response_body"), ["sorry", "sorry", "sorry"]);
+    assert_eq!(seen["attempts"][0]["error"], "http_status: the receiver answered 503");
+    let received = receiver.received();
+    assert!(received.iter().all(|delivery| delivery.id() == id), "the id stays the same");
+    assert_eq!(
+        received.iter().map(|delivery| delivery.header("x-hookstream-delivery-attempt").to_owned()).collect::<Vec<_>>(),
+        ["1", "2", "3"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_end_and_a_retry_by_hand_begins_anew() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "0"]);
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(2));
+    assert_eq!(seen["deliveries"][0]["status"], "exhausted");
+    assert_eq!(seen["deliveries"][0]["reason"], "schedule_ended");
+
+    receiver.answer(|_| Answer::status(200));
+    let (status, answer) = server.client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await;
+    assert_eq!((status, answer), (200, json!({ "retried": true })));
+    let seen = server.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"][2]["trigger_type"], "manual");
+    assert_eq!(seen["attempts"][2]["attempt_number"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::answering(|_| Answer::status(410)).await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    let first = server.client.message(json!({ "n": 1 })).await;
+    server.client.until(&first, "failed").await;
+    hookstream_testkit::eventually("the endpoint is disabled", async || {
+        let (_, answer) = server.client.get(&path).await;
+        (answer["endpoint"]["status"] == "disabled" && answer["endpoint"]["disabled_reason"] == "gone").then_some(())
+    })
+    .await;
+
+    let second = server.client.message(json!({ "n": 2 })).await;
+    let seen = server.client.until(&second, "skipped").await;
+    assert_eq!(seen["deliveries"][0]["reason"], "endpoint_disabled");
+    assert_eq!(receiver.received().len(), 1);
+    let recover = json!({ "since": "2020-01-01T00:00:00Z" });
+    let (status, answer) = server.client.post(&format!("{path}/recover"), recover.clone()).await;
+    assert_eq!((status, &answer["code"]), (400, &json!("endpoint_disabled")));
+
+    receiver.answer(|_| Answer::status(200));
+    let (status, answer) = server.client.patch(&path, json!({ "status": "active" })).await;
+    assert_eq!((status, &answer["endpoint"]["disabled_reason"]), (200, &Value::Null));
+    let (status, answer) = server.client.post(&format!("{path}/recover"), recover.clone()).await;
+    assert_eq!((status, answer), (200, json!({ "recovered": 2 })));
+    for id in [&first, &second] {
+        let seen = server.client.until(id, "delivered").await;
+        assert_eq!(
+            seen["attempts"].as_array().and_then(|attempts| attempts.last()).map(|attempt| attempt["trigger_type"].clone()),
+            Some("recover".into())
+        );
+    }
+    let (_, answer) = server.client.post(&format!("{path}/recover"), recover).await;
+    assert_eq!(answer, json!({ "recovered": 0 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_may_ask_to_stop() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::answering(|_| Answer::status(500).header("webhook-delivery", "abort-message")).await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    assert_eq!(seen["deliveries"][0]["reason"], "receiver_asked");
+    receiver.answer(|_| Answer::status(200).header("webhook-delivery", "disable"));
+    let id = server.client.message(json!({})).await;
+    server.client.until(&id, "delivered").await;
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    hookstream_testkit::eventually("the endpoint is disabled", async || {
+        let (_, answer) = server.client.get(&path).await;
+        (answer["endpoint"]["disabled_reason"] == "asked_to_stop").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_shown_and_not_followed() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    let elsewhere = Receiver::start().await;
+    let url = elsewhere.url();
+    let receiver = Receiver::answering(move |_| Answer::status(307).header("location", &url)).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    let error = seen["attempts"][0]["error"].as_str().expect("an error");
+    assert!(error.starts_with("redirect_refused: the receiver answered 307 to ") && error.contains(&elsewhere.url()), "{error}");
+    assert_eq!(elsewhere.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    let silent = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    let prompt = Receiver::start().await;
+    server.client.acme(json!({ "timeout_ms": 1000 }), &silent.url()).await;
+    let (status, _) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": prompt.url() })).await;
+    assert_eq!(status, 201);
+    let id = server.client.message(json!({})).await;
+    prompt.wait_for(1).await;
+    let seen = server.client.until(&id, "failed").await;
+    let errors: Vec<_> = seen["attempts"].as_array().expect("attempts").iter().filter_map(|attempt| attempt["error"].as_str()).collect();
+    assert_eq!(errors, ["timeout: there was no answer within 1000 ms"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_not_allowed_is_refused_on_save_and_on_connection() {
+    let directory = scratch();
+    let receiver = Receiver::start().await;
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    server.client.acme(json!({}), &receiver.url()).await;
+    let address = server.address();
+    server.kill();
+
+    let server = Server::start_on(&address, &directory, &["--retry-schedule", ""]);
+    for url in ["http://127.0.0.1/", "http://localhost:1/", "http://0x7f.1/", "http://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest"]
+    {
+        let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": url })).await;
+        assert_eq!((status, &answer["code"]), (400, &json!("address_not_allowed")), "{url}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains("--allow-targets")), "{answer}");
+    }
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    assert!(
+        seen["attempts"][0]["error"]
+            .as_str()
+            .is_some_and(|error| error.starts_with("address_not_allowed: the URL leads to 127.0.0.1 (loopback)"))
+    );
+    assert_eq!(receiver.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_wants_a_type_gets_it_and_a_test_goes_to_one() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let wanting = Receiver::start().await;
+    let other = Receiver::start().await;
+    server.client.acme(json!({ "filter_types": ["invoice.paid"] }), &wanting.url()).await;
+    let body = json!({ "url": other.url(), "filter_types": "[\"user.created\"]" });
+    let (_, answer) = server.client.post("/v1/applications/acme/endpoints", body).await;
+    let id = answer["endpoint"]["id"].as_str().expect("an id");
+    server.client.message(json!({})).await;
+    wanting.wait_for(1).await;
+
+    let (status, answer) = server.client.post(&format!("/v1/applications/acme/endpoints/{id}/test"), json!({})).await;
+    assert_eq!(status, 201, "{answer}");
+    let test = server.client.until(answer["message"]["id"].as_str().expect("an id"), "delivered").await;
+    assert_eq!(test["attempts"][0]["trigger_type"], "test");
+    assert_eq!(other.wait_for(1).await[0].header("x-hookstream-event-type"), "hookstream.test");
+    assert_eq!(wanting.received().len(), 1);
+
+    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares" })).await;
+    assert_eq!(answer["message"]["status"], "skipped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_secrets_sign_after_a_rotation_unless_the_old_one_is_ended() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let path = format!("/v1/applications/acme/endpoints/{}/rotate-secret", endpoint["id"].as_str().expect("an id"));
+    let verifies = |delivery: &hookstream_testkit::receiver::Received, secret: &Value| {
+        let official = standardwebhooks::Webhook::new(secret.as_str().expect("a secret")).expect("a secret");
+        official.verify(&delivery.body, &delivery.headers).is_ok()
+    };
+    let (status, rotated) = server.client.post(&path, json!({})).await;
+    assert_eq!(status, 200, "{rotated}");
+    server.client.message(json!({})).await;
+    let delivery = receiver.wait_for(1).await[0].clone();
+    assert!(verifies(&delivery, &endpoint["signing_secret"]) && verifies(&delivery, &rotated["signing_secret"]));
+
+    let (_, ended) = server.client.post(&format!("{path}?grace_seconds=0"), json!({})).await;
+    server.client.message(json!({})).await;
+    let delivery = receiver.wait_for(2).await[1].clone();
+    assert!(verifies(&delivery, &ended["signing_secret"]) && !verifies(&delivery, &rotated["signing_secret"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_endpoint_receives_nothing_and_says_so() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({ "expires_at": "2020-01-01T00:00:00Z" }), &receiver.url()).await;
+    assert_eq!(endpoint["status"], "expired");
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "skipped").await;
+    assert_eq!(seen["deliveries"][0]["reason"], "endpoint_expired");
+}

@@ -1,0 +1,63 @@
+//! Payloads arrive byte for byte.
+
+use hookstream_testkit::receiver::Receiver;
+use http::Method;
+use serde_json::json;
+
+use crate::support::{Server, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_arrive_as_they_were_sent_and_verify() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
+    let large = format!("{{\"text\": \"{}\"}}", "ä".repeat(524_000));
+    let largest = format!("\"{}\"", "x".repeat(1024 * 1024));
+    let json = "application/json";
+    let text = "text/plain; charset=utf-8";
+    let cases = [
+        ("{ \"b\" :1,\t\"a\" : [ 1 ,2 ]\n}", None, json),
+        (r#"{"big":12345678901234567890,"e":1E400,"neg":-0}"#, None, json),
+        (r#"{"a":1,"a":2}"#, None, json),
+        (r#"{"ü":"日本語 \u00e9 \ud83d\ude00","nul":"\u0000","lone":"\ud800"}"#, None, json),
+        ("{}", None, json),
+        ("[]", None, json),
+        ("null", None, json),
+        ("-1.50", None, json),
+        (r#""just text, \"quoted\" é""#, Some("just text, \"quoted\" é"), text),
+        (r#""{\"a\": 1}""#, Some("{\"a\": 1}"), json),
+        (large.as_str(), None, json),
+        (largest.as_str(), Some(&largest[1..largest.len() - 1]), text),
+    ];
+    for (number, (payload, body, content_type)) in cases.into_iter().enumerate() {
+        let request = format!("{{\"event_type\":\"a.b\", \"payload\" : {payload} }}");
+        let (status, answer) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
+        assert_eq!(status, 201, "{number}: {}", answer["error"]);
+        let delivery = receiver.wait_for(number + 1).await[number].clone();
+        let expected = body.unwrap_or(payload);
+        assert!(delivery.body == expected.as_bytes(), "{number}: the body differs");
+        assert_eq!(delivery.header("content-type"), content_type, "{number}");
+        official.verify(&delivery.body, &delivery.headers).unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert!(answer["message"]["payload"] == expected, "{number}: the answer shows something else");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_over_the_limit_is_refused_with_the_limit() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--payload-limit-bytes", "2048"]);
+    server.client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let (status, _) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2048) })).await;
+    assert_eq!(status, 201);
+    let (status, answer) =
+        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2049) })).await;
+    assert_eq!((status, &answer["code"], &answer["details"]["limit"]), (413, &json!("payload_too_large"), &json!(2048)));
+    assert!(answer["error"].as_str().is_some_and(|error| error.contains("2048 bytes")), "{answer}");
+    let (status, answer) =
+        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(200_000) })).await;
+    assert_eq!((status, &answer["code"]), (413, &json!("body_too_large")));
+    let (_, list) = server.client.get("/v1/applications/acme/messages").await;
+    assert_eq!(list["messages"].as_array().map(Vec::len), Some(1));
+}

@@ -1,0 +1,10 @@
+//! The real binary, from outside: started, called, killed, started again.
+
+mod api;
+mod commands;
+mod crash;
+mod delivery;
+mod fidelity;
+mod program;
+mod samples;
+mod support;

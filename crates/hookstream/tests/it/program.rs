@@ -1,0 +1,89 @@
+//! Starting the program: its settings, its first start, its help.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::support::{Server, hookstream, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_prints_a_key_and_a_curl_that_works() {
+    use std::io::BufRead;
+    let directory = scratch();
+    let start = || {
+        let mut command = hookstream();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut printed = Vec::new();
+        for line in std::io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
+            let is_ready = line.contains(" is ready at ");
+            printed.push(line);
+            if is_ready {
+                break;
+            }
+        }
+        (child, printed.join("\n"))
+    };
+    let (mut child, printed) = start();
+    let curl = &printed[printed.find("curl ").expect("a curl")..];
+    let curl = &curl[..curl.find("\n\n").expect("its end")];
+    let made = std::process::Command::new("bash").args(["-c", &format!("{curl} -s")]).output().expect("bash and curl run");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("an answer");
+    assert_eq!(made["application"]["uid"], "acme", "{made}");
+    child.kill().and_then(|()| child.wait()).expect("ended");
+
+    let (mut child, printed) = start();
+    assert!(!printed.contains("hs_live_"), "the key is shown once");
+    child.kill().and_then(|()| child.wait()).expect("ended");
+}
+
+#[test]
+fn a_setting_that_is_not_known_or_not_allowed_is_refused() {
+    let check = |arguments: &[&str], variables: &[(&str, &str)], named: &str| {
+        let directory = scratch();
+        let mut command = hookstream();
+        command.arg("serve").args(arguments).arg("--data-dir").arg(directory.path()).envs(variables.iter().copied());
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(named), "{arguments:?} {variables:?}: {said}");
+    };
+    check(&["--listen", "nowhere"], &[], "--listen");
+    check(&["--lisen", "127.0.0.1:0"], &[], "--lisen");
+    check(&[], &[("HOOKSTREAM_LISTEN", "nowhere")], "--listen");
+    check(&[], &[("HOOKSTREAM_LISEN", "127.0.0.1:0")], "HOOKSTREAM_LISEN");
+    check(&[], &[("HOOKSTREAM_TIMEOUT_MS", "5")], "timeout_ms is 5; allowed are 1000 to 60000");
+    check(&["--config", "/nowhere/hookstream.toml"], &[], "/nowhere/hookstream.toml");
+    check(&["--listen", "127.0.0.1:0", "--log", "a=b=c"], &[], "log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_has_one_server_at_a_time() {
+    let directory = scratch();
+    let _first = Server::start(&directory, &[]);
+    let mut second = hookstream();
+    second.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path());
+    let output = second.output().expect("it runs");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is in use by another hookstream process"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_answers_without_a_key() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let stranger = server.client.with_key("");
+    for path in ["/v1/health", "/v1/health/ready"] {
+        let (status, answer) = stranger.get(path).await;
+        assert_eq!((status, &answer["status"]), (200, &json!("ok")), "{path}");
+    }
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in ["serve", "quickstart", "send", "sink", "bench"] {
+        let output = hookstream().args([command, "--help"]).env("COLUMNS", "120").output().expect("it runs");
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(help.contains(&format!("Example: hookstream {command}")), "{command}: {help}");
+        insta::assert_snapshot!(format!("help_{command}"), help);
+    }
+}

@@ -1,0 +1,190 @@
+//! A server process and a client for it.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const KEY: &str = "hs_test_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The binary under test, in a clean environment.
+pub(crate) fn hookstream() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookstream"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("HOOKSTREAM_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A server in a process of its own; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) client: TestClient,
+}
+
+impl Server {
+    /// Starts one that may deliver to loopback, on a directory, with further arguments.
+    pub(crate) fn start(directory: &TempDir, arguments: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", directory, &[&["--allow-targets", "127.0.0.0/8"], arguments].concat())
+    }
+
+    /// Starts one at an address, with these arguments only.
+    pub(crate) fn start_on(listen: &str, directory: &TempDir, arguments: &[&str]) -> Self {
+        let mut command = hookstream();
+        command.args(["serve", "--listen", listen, "--log", "warn", "--data-dir"]).arg(directory.path()).args(arguments);
+        command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let url = lines.filter(|line| line.contains(" is ready at ")).find_map(|line| first_url(&line)).expect("it says that it is ready");
+        Self { child, client: TestClient::new(&url, KEY), url }
+    }
+
+    /// Where it listens, to start another there.
+    pub(crate) fn address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Waits for its end and returns the exit code, if it was not killed.
+    pub(crate) async fn ended(&mut self, within: Duration) -> Option<i32> {
+        let end = tokio::time::Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status.code();
+            }
+            assert!(tokio::time::Instant::now() < end, "the server did not end in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn first_url(line: &str) -> Option<String> {
+    line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+}
+
+pub(crate) fn scratch() -> TempDir {
+    tempfile::tempdir().expect("a scratch directory")
+}
+
+/// A client of the API.
+#[derive(Clone)]
+pub(crate) struct TestClient {
+    base: String,
+    key: String,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl TestClient {
+    pub(crate) fn new(url: &str, key: &str) -> Self {
+        Self { base: url.to_owned(), key: key.to_owned(), http: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// Sends anything; `None` where the server cannot be reached.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Option<Response<Bytes>> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !self.key.is_empty() {
+            request = request.header("x-api-key", &self.key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.http.request(request.body(Full::new(body.into())).expect("a request")).await.ok()?;
+        let (head, body) = response.into_parts();
+        Some(Response::from_parts(head, body.collect().await.ok()?.to_bytes()))
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> (u16, Value) {
+        let response = self.try_send(method, path, headers, body).await.expect("the server answers");
+        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("no JSON: {:?}", response.body()));
+        (response.status().as_u16(), body)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "tests write json!(…) in place")]
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::POST, path, &[], body.to_string()).await
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "tests write json!(…) in place")]
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::PATCH, path, &[], body.to_string()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    /// The same client with another key.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// Makes the application `acme` with an endpoint, and returns the endpoint.
+    pub(crate) async fn acme(&self, mut endpoint: Value, url: &str) -> Value {
+        let (status, answer) = self.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+        assert_eq!(status, 201, "{answer}");
+        endpoint["url"] = url.into();
+        let (status, answer) = self.post("/v1/applications/acme/endpoints", endpoint).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["endpoint"].clone()
+    }
+
+    /// Sends a message to `acme` and returns its id.
+    pub(crate) async fn message(&self, payload: Value) -> String {
+        let (status, answer) =
+            self.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": payload })).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["message"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until a message of `acme` has this status, and returns it with its attempts.
+    pub(crate) async fn until(&self, id: &str, status: &str) -> Value {
+        let path = format!("/v1/applications/acme/messages/{id}");
+        hookstream_testkit::eventually(&format!("message {status}"), async || {
+            let (_, answer) = self.get(&path).await;
+            (answer["message"]["status"] == status).then_some(answer)
+        })
+        .await
+    }
+}
