@@ -7,14 +7,11 @@ use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, MessageId, TargetId},
     message::{ContentType, Message, Payload},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 use rusqlite::{Connection, Row, params};
 
-use super::{
-    connection::failed,
-    files::{DayFile, Files},
-};
+use super::{connection::failed, files::Files};
 use crate::{
     deliveries::{Claim, ClaimLimits, Claimed, Owner},
     error::Error,
@@ -36,30 +33,22 @@ const IS_OWED: &str = "select exists (select 1 from pending)";
 /// The process is alone with its files, so whatever another owner had claimed is free again.
 pub(super) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     for day in files.days_that_may_be_owed() {
-        let file = files.day(day)?;
-        file.connection().execute(RELEASE, []).map_err(failed("release deliveries"))?;
-        note_whether_owed(file)?;
+        files.day(day)?.connection().execute(RELEASE, []).map_err(failed("release deliveries"))?;
+        note_whether_owed(files, day)?;
     }
     let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
     number.map(Owner::new).map_err(failed("enlist"))
 }
 
-pub(super) fn claim_due(files: &mut Files, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-    let days = files.days_that_may_be_owed();
-    // Each day gets a share, so that a backlog in one does not starve the others.
-    let share = ClaimLimits { deliveries: (limits.deliveries / days.len().max(1)).max(1), bytes: limits.bytes / days.len().max(1) };
-    let mut claim = Claim::default();
-    for day in days {
-        let file = files.day(day)?;
-        let claimed = claim_from(file.connection(), owner, now, share).map_err(failed(OPERATION))?;
-        claim.deliveries.extend(claimed);
-        let next_due = next_due(file.connection()).map_err(failed(OPERATION))?;
-        if next_due.is_none() {
-            note_whether_owed(file)?;
-        }
-        claim.next_due = [claim.next_due, next_due].into_iter().flatten().min();
+/// Claims from one day, so that a claim is kept whole or not at all.
+pub(super) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(Claim::default()) };
+    let deliveries = claim_from(file.connection(), owner, now, limits).map_err(failed(OPERATION))?;
+    let next_due = next_due(file.connection()).map_err(failed(OPERATION))?;
+    if next_due.is_none() {
+        note_whether_owed(files, day)?;
     }
-    Ok(claim)
+    Ok(Claim { deliveries, next_due })
 }
 
 fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: ClaimLimits) -> rusqlite::Result<Vec<Claimed>> {
@@ -105,7 +94,8 @@ fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     rows.next()?.map(|row| row.get(0).map(Timestamp::from_millis)).transpose()
 }
 
-fn note_whether_owed(file: &mut DayFile) -> Result<(), Error> {
-    file.may_be_owed = file.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed(OPERATION))?;
+fn note_whether_owed(files: &mut Files, day: Day) -> Result<(), Error> {
+    let is_owed = files.day(day)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed(OPERATION))?;
+    files.note_owed(day, is_owed);
     Ok(())
 }

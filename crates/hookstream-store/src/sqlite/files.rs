@@ -19,42 +19,58 @@ use crate::error::Error;
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
 
-/// The days that have a file, known to the writer, the readers and the checkpointer.
+/// Which file; `None` is `core.db`.
+pub(super) type Key = Option<Day>;
+
+/// The days that have a file, known to the writer, the readers and the checkpointer. With each stands
+/// whether something of it may be owed: false only where it is sure that nothing is.
 #[derive(Debug)]
-pub(super) struct KnownDays(Mutex<BTreeSet<Day>>);
+pub(super) struct KnownDays(Mutex<BTreeMap<Day, bool>>);
 
 impl KnownDays {
     /// Looks which there are.
     pub(super) fn find(directory: &Path) -> Result<Arc<Self>, Error> {
         let days = days_directory(directory);
         let failed = |cause: std::io::Error| Error::Open { what: days.display().to_string(), cause: cause.into() };
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(&days).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            found.extend(name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|day| day.parse::<Day>().ok()));
+            let day = name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|day| day.parse::<Day>().ok());
+            found.extend(day.map(|day| (day, true)));
         }
         Ok(Arc::new(Self(Mutex::new(found))))
     }
 
     /// All of them, oldest first.
     pub(super) fn all(&self) -> Vec<Day> {
-        self.lock().iter().copied().collect()
+        self.lock().keys().copied().collect()
+    }
+
+    /// Those of which something may be owed, oldest first.
+    pub(super) fn that_may_be_owed(&self) -> Vec<Day> {
+        self.lock().iter().filter(|(_, may_be_owed)| **may_be_owed).map(|(day, _)| *day).collect()
     }
 
     /// Whether a day has a file.
     pub(super) fn contains(&self, day: Day) -> bool {
-        self.lock().contains(&day)
+        self.lock().contains_key(&day)
     }
 
     fn add(&self, day: Day) {
-        self.lock().insert(day);
+        self.lock().entry(day).or_insert(true);
+    }
+
+    fn note_owed(&self, day: Day, may_be_owed: bool) {
+        if let Some(known) = self.lock().get_mut(&day) {
+            *known = may_be_owed;
+        }
     }
 
     fn remove(&self, day: Day) {
         self.lock().remove(&day);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Day>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Day, bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,8 +122,6 @@ pub(super) struct DayFile {
     file: OpenFile,
     /// Messages added in the open transaction, by application.
     added: HashMap<ApplicationId, i64>,
-    /// False only where it is sure that nothing of the day is owed.
-    pub(super) may_be_owed: bool,
 }
 
 impl DayFile {
@@ -142,17 +156,20 @@ pub(super) struct Files {
     core: OpenFile,
     days: BTreeMap<Day, DayFile>,
     known: Arc<KnownDays>,
+    /// The files used since [`take_touched`](Self::take_touched) was last called.
+    touched: BTreeSet<Key>,
 }
 
 impl Files {
     /// Opens `core.db`; the days are opened when they are needed.
     pub(super) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
         let core = OpenFile::new(open_writer(&core_path(directory), CORE_MIGRATIONS)?);
-        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known })
+        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known, touched: BTreeSet::new() })
     }
 
     /// The connection to `core.db`, with a transaction open on it.
     pub(super) fn core(&mut self) -> Result<&Connection, Error> {
+        self.touched.insert(None);
         self.core.begin()?;
         Ok(&self.core.connection)
     }
@@ -165,8 +182,9 @@ impl Files {
                 self.sync_directory()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), may_be_owed: true });
+            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new() });
         }
+        self.touched.insert(Some(day));
         let file = self.days.get_mut(&day).expect("it was there or was just made");
         file.file.begin()?;
         Ok(file)
@@ -184,7 +202,17 @@ impl Files {
 
     /// Those of them of which something may be owed.
     pub(super) fn days_that_may_be_owed(&self) -> Vec<Day> {
-        self.known.all().into_iter().filter(|day| self.days.get(day).is_none_or(|file| file.may_be_owed)).collect()
+        self.known.that_may_be_owed()
+    }
+
+    /// Notes whether something of a day may be owed; false only where it is sure that nothing is.
+    pub(super) fn note_owed(&self, day: Day, may_be_owed: bool) {
+        self.known.note_owed(day, may_be_owed);
+    }
+
+    /// The files that were used since this was last called.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Closes a day's file and removes it from the disk.
@@ -202,12 +230,12 @@ impl Files {
         Ok(())
     }
 
-    /// Commits what is open on every file.
-    pub(super) fn commit(&mut self) -> Result<(), Error> {
-        for file in self.days.values_mut() {
-            file.commit()?;
-        }
-        self.core.commit()
+    /// Commits what is open on every file, each by itself. Returns the files whose commit failed; what
+    /// was open on them is still to be undone.
+    pub(super) fn commit(&mut self) -> Vec<(Key, Error)> {
+        let days = self.days.iter_mut().map(|(day, file)| (Some(*day), file.commit()));
+        let core = std::iter::once((None, self.core.commit()));
+        days.chain(core).filter_map(|(key, committed)| committed.err().map(|error| (key, error))).collect()
     }
 
     /// Undoes what is open on every file.

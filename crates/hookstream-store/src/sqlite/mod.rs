@@ -53,6 +53,7 @@ use crate::{
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
+    known: Arc<KnownDays>,
     _checkpointer: Checkpointer,
     _lock: File,
 }
@@ -71,7 +72,8 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(files)?,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
-            _checkpointer: Checkpointer::start(directory.to_owned(), known)?,
+            _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
+            known,
             _lock: lock,
         })
     }
@@ -151,7 +153,23 @@ impl Store for SqliteStore {
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-        self.writer.run(move |files| claim::claim_due(files, owner, now, limits)).await
+        let days = self.known.that_may_be_owed();
+        // Each day gets a share, so that a backlog in one does not starve the others.
+        let among = days.len().max(1);
+        let share = ClaimLimits { deliveries: (limits.deliveries / among).max(1), bytes: limits.bytes / among };
+        let mut claim = Claim::default();
+        for day in days {
+            match self.writer.run(move |files| claim::claim_due(files, day, owner, now, share)).await {
+                Ok(more) => {
+                    claim.deliveries.extend(more.deliveries);
+                    claim.next_due = [claim.next_due, more.next_due].into_iter().flatten().min();
+                }
+                Err(error) if claim.deliveries.is_empty() => return Err(error),
+                // What was claimed before is delivered; the next claim meets the error again.
+                Err(_) => break,
+            }
+        }
+        Ok(claim)
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
@@ -189,7 +207,7 @@ impl Store for SqliteStore {
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
-        let dropped = self.writer.run(move |files| retention::drop_days_before(files, day)).await?;
+        let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);
         Ok(dropped)
     }

@@ -47,8 +47,9 @@ fn insert(files: &mut Files, publication: &Publication) -> Result<(), Error> {
     let accepted_at = message.id.timestamp();
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
-    file.may_be_owed = true;
-    write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))
+    write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))?;
+    files.note_owed(accepted_at.day(), true);
+    Ok(())
 }
 
 fn write(connection: &Connection, publication: &Publication, accepted_at: Timestamp) -> rusqlite::Result<()> {

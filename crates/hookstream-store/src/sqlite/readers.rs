@@ -10,16 +10,17 @@ use hookstream_model::time::Day;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{connection::open_reader, core_path, day_path, files::KnownDays};
+use super::{
+    connection::open_reader,
+    core_path, day_path,
+    files::{Key, KnownDays},
+};
 use crate::error::Error;
 
 /// The most reads at once; further ones wait.
 const AT_ONCE: usize = 4;
 /// The most connections kept open between reads.
 const KEPT: usize = 32;
-
-/// Which file a connection reads; `None` is `core.db`.
-type Key = Option<Day>;
 
 /// A pool of reading connections.
 #[derive(Debug)]

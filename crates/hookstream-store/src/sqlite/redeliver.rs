@@ -29,8 +29,8 @@ const SELECT_MISSED: &str = "select u.message_id, m.application_id, u.attempts
 pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
     const OPERATION: &str = "make a message owed again";
     let day = redelivery.message_id.timestamp().day();
+    files.note_owed(day, true);
     let Some(file) = files.existing_day(day)? else { return Ok(None) };
-    file.may_be_owed = true;
     let connection = file.connection();
     let application = redelivery.application_id.as_bytes();
     let key = params![application, redelivery.message_id.as_bytes(), redelivery.tenant.environment.as_bytes()];
@@ -72,7 +72,9 @@ pub(super) fn recover(files: &mut Files, recovery: &Recovery) -> Result<usize, E
         }
         let Some(file) = files.existing_day(day)? else { continue };
         let more = recover_day(file.connection(), recovery, recovery.limit - recovered).map_err(failed("recover deliveries"))?;
-        file.may_be_owed |= more > 0;
+        if more > 0 {
+            files.note_owed(day, true);
+        }
         recovered += more;
     }
     Ok(recovered)

@@ -8,8 +8,6 @@ use crate::error::Error;
 const IS_OWED: &str = "select exists (select 1 from pending)";
 
 pub(super) fn drop_days_before(files: &mut Files, day: Day) -> Result<Vec<Day>, Error> {
-    // Files are removed at once, so what other operations of this batch did must be kept first.
-    files.commit()?;
     let mut dropped = Vec::new();
     for old in files.days().into_iter().filter(|old| *old < day) {
         let owed: bool = files.day(old)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed("drop a day"))?;

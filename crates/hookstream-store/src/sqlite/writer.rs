@@ -3,11 +3,11 @@
 //! There is no timer. While one commit is under way others wait, and they go into the next: the fsync
 //! is the window.
 
-use std::{sync::Mutex, thread::JoinHandle};
+use std::{collections::BTreeSet, sync::Mutex, thread::JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::files::Files;
+use super::files::{Files, Key};
 use crate::error::Error;
 
 /// The most operations that wait for the writer; further callers wait to get in.
@@ -24,6 +24,8 @@ pub(super) struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
+    /// One that shares its commit with no other.
+    Alone(Box<dyn Job>),
     Stop,
 }
 
@@ -73,9 +75,24 @@ impl Writer {
         &self,
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        self.ask(Message::Job, work).await
+    }
+
+    /// The same in a commit of its own, for what changes the files themselves.
+    pub(super) async fn run_alone<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.ask(Message::Alone, work).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(Box<dyn Job>) -> Message,
+        work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let task = Task { work, output: None, reply };
-        self.jobs.send(Message::Job(Box::new(task))).await.map_err(|_| Error::Closed)?;
+        self.jobs.send(message(Box::new(Task { work, output: None, reply }))).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
@@ -98,6 +115,10 @@ fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
         while let Some(message) = next.take() {
             match message {
                 Message::Job(job) => batch.push(job),
+                Message::Alone(job) => {
+                    commit(&mut files, std::mem::take(&mut batch));
+                    commit(&mut files, vec![job]);
+                }
                 Message::Stop => {
                     queue.close();
                     stopping = true;
@@ -111,18 +132,80 @@ fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
     }
 }
 
-/// Does a batch in one commit. Where any of it fails, all is undone and each is done by itself, so
-/// that one bad operation spoils no other.
+/// Does a batch in one commit a file. Where any of it fails, what was not kept is undone and done again
+/// each by itself, so that one bad operation spoils no other.
 fn commit(files: &mut Files, mut batch: Vec<Box<dyn Job>>) {
-    let done = batch.iter_mut().try_for_each(|job| job.run(files)).and_then(|()| files.commit());
-    match done {
-        Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
+    files.take_touched();
+    let mut touched = Vec::with_capacity(batch.len());
+    let ran = batch.iter_mut().try_for_each(|job| {
+        job.run(files)?;
+        touched.push(files.take_touched());
+        Ok(())
+    });
+    let spoilt = match ran {
+        Ok(()) => files.commit(),
         Err(error) => {
             files.roll_back();
-            match batch.pop() {
-                Some(only) if batch.is_empty() => only.answer(Err(error)),
-                last => batch.into_iter().chain(last).for_each(|job| commit(files, vec![job])),
-            }
+            return again_each_by_itself(files, batch, error);
         }
+    };
+    if spoilt.is_empty() {
+        return batch.into_iter().for_each(|job| job.answer(Ok(())));
+    }
+    files.roll_back();
+    let is_spoilt = |used: &BTreeSet<Key>| spoilt.iter().any(|(key, _)| used.contains(key));
+    let (kept, undone): (Vec<_>, Vec<_>) = batch.into_iter().zip(touched).partition(|(_, used)| !is_spoilt(used));
+    kept.into_iter().for_each(|(job, _)| job.answer(Ok(())));
+    if let Some((_, error)) = spoilt.into_iter().next() {
+        again_each_by_itself(files, undone.into_iter().map(|(job, _)| job).collect(), error);
+    }
+}
+
+/// One that was alone has had its chance and is told the error.
+fn again_each_by_itself(files: &mut Files, mut batch: Vec<Box<dyn Job>>, error: Error) {
+    match batch.pop() {
+        Some(only) if batch.is_empty() => only.answer(Err(error)),
+        last => batch.into_iter().chain(last).for_each(|job| commit(files, vec![job])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookstream_model::time::Timestamp;
+
+    use super::{
+        super::{connection::failed, files::KnownDays, make_directory},
+        *,
+    };
+
+    fn task<T: Send + 'static>(
+        work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
+    ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, Error>>) {
+        let (reply, answer) = oneshot::channel();
+        (Box::new(Task { work, output: None, reply }), answer)
+    }
+
+    #[test]
+    fn a_commit_that_fails_on_one_file_undoes_and_repeats_nothing_on_another() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        make_directory(directory.path()).expect("made");
+        let known = KnownDays::find(directory.path()).expect("read");
+        let mut files = Files::open(directory.path(), known).expect("opened");
+        let day = Timestamp::from_millis(1_795_521_600_000).day();
+        let (kept, kept_answer) = task(move |files| {
+            let insert = "insert into message_counts (application_id, messages) values (x'01', 1)";
+            files.day(day)?.connection().execute(insert, []).map_err(failed("count"))
+        });
+        let (spoilt, spoilt_answer) = task(|files| {
+            // It is noticed at the commit that there is no such organization.
+            let insert = "pragma defer_foreign_keys = on;
+                insert into environments (id, organization_id, name, slug, created_at) values (x'02', x'03', 'a', 'a', 0)";
+            files.core()?.execute_batch(insert).map_err(failed("spoil"))
+        });
+        commit(&mut files, vec![kept, spoilt]);
+        assert!(matches!(kept_answer.blocking_recv(), Ok(Ok(1))), "it was kept, and is not done again");
+        assert!(matches!(spoilt_answer.blocking_recv(), Ok(Err(Error::Failed { .. }))));
+        let count = |connection: &rusqlite::Connection| connection.query_row("select count(*) from message_counts", [], |row| row.get(0));
+        assert_eq!(count(files.day(day).expect("open").connection()), Ok(1));
     }
 }
