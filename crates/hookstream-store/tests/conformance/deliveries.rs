@@ -51,10 +51,11 @@ pub(crate) async fn a_claim_keeps_its_limits(world: &World) {
     assert_eq!(claim(10, 1_000).await, (1, false));
 }
 
-pub(crate) async fn a_new_owner_finds_what_an_earlier_one_had(world: &World) {
+pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &World) {
     let first = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     assert_eq!(world.claim(first, NOON).await.len(), 1);
+    world.store.retire(first).await.expect("retired");
     let second = world.enlist().await;
     assert_ne!(first, second);
     assert_eq!(world.claim(second, NOON).await[0].message.id, id);
@@ -64,6 +65,7 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
     let stale = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(stale, NOON).await;
+    world.store.retire(stale).await.expect("retired");
     let owner = world.enlist().await;
     world.claim(owner, NOON).await;
     for next in

@@ -6,5 +6,6 @@ mod crash;
 mod delivery;
 mod fidelity;
 mod program;
+mod restart;
 mod samples;
 mod support;
