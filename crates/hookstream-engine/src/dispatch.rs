@@ -90,8 +90,10 @@ async fn step(core: &Arc<Core>) -> Duration {
     if !core.may_begin() {
         return FULL;
     }
+    let begun = Instant::now();
     match core.store.claim_due(core.owner(), now, limits).await {
         Ok(claim) => {
+            tracing::debug!(claimed = claim.deliveries.len(), took_us = begun.elapsed().as_micros(), "claimed");
             place(core, claim.deliveries, now).await;
             claim.next_due.map_or(core.options.poll_period, |due| due.since(now).min(core.options.poll_period))
         }
