@@ -10,5 +10,6 @@ mod delivery;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
 mod nodes;
+mod pooler;
 #[path = "../it/support.rs"]
 mod support;
