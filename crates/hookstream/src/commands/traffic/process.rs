@@ -1,9 +1,9 @@
-//! The server's process: starting it, what it costs, ending it.
+//! The server's process: starting it, what it costs, ending it, well or badly.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -16,40 +16,33 @@ const STOP: Duration = Duration::from_secs(30);
 /// The key of a server of our own, which lives as long as the run.
 const KEY: &str = "hs_test_0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A server under load.
-pub(super) struct ServerProcess {
-    pub(super) url: String,
-    pub(super) api_key: String,
+/// A server under load. One of our own is killed when this is dropped.
+pub(crate) struct ServerProcess {
+    pub(crate) url: String,
+    pub(crate) api_key: String,
     pid: Option<u32>,
     child: Option<Child>,
-    _scratch: Option<tempfile::TempDir>,
 }
 
 impl ServerProcess {
     /// A server that runs already.
-    pub(super) fn running(url: &str, key: &str, pid: Option<u32>) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), api_key: key.to_owned(), pid, child: None, _scratch: None }
+    pub(crate) fn running(url: &str, key: &str, pid: Option<u32>) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), api_key: key.to_owned(), pid, child: None }
     }
 
-    /// Starts a server of our own, in `directory` or a scratch directory.
-    pub(super) async fn start(directory: Option<&Path>, arguments: &str) -> anyhow::Result<Self> {
-        let scratch = match directory {
-            Some(_) => None,
-            None => Some(tempfile::tempdir().context("could not make a scratch directory")?),
-        };
-        let data_dir = directory.or(scratch.as_ref().map(tempfile::TempDir::path)).context("one of the two is there")?;
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn", "--data-dir"])
-            .arg(data_dir)
-            .args(arguments.split_whitespace())
-            .env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY)
-            .env_remove("HOOKSTREAM_CONFIG")
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("could not start a server")?;
+    /// Starts a server of our own on loopback, with these arguments besides. It has no setting but those:
+    /// what stands in the environment is meant for another server.
+    pub(crate) async fn start(arguments: &[OsString], stderr: Stdio) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn"]).args(arguments);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSTREAM_")) {
+            command.env_remove(name);
+        }
+        command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().context("could not start a server")?;
         let stdout = child.stdout.take().context("its output is piped")?;
         let pid = child.id();
-        let mut server = Self { url: String::new(), api_key: KEY.to_owned(), pid: Some(pid), child: Some(child), _scratch: scratch };
+        let mut server = Self { url: String::new(), api_key: KEY.to_owned(), pid: Some(pid), child: Some(child) };
         let reading = tokio::task::spawn_blocking(move || address(stdout));
         match tokio::time::timeout(READY, reading).await {
             Ok(Ok(Some(url))) => {
@@ -64,39 +57,73 @@ impl ServerProcess {
     }
 
     /// The CPU that the server has used so far.
-    pub(super) fn cpu(&self) -> Option<Cpu> {
+    pub(crate) fn cpu(&self) -> Option<Cpu> {
         Cpu::of(self.pid?)
     }
 
     /// What it has in memory now and has had at the most, in KiB.
-    pub(super) fn memory_kib(&self) -> Option<(u64, u64)> {
+    pub(crate) fn memory_kib(&self) -> Option<(u64, u64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
         Some((field("VmRSS:")?, field("VmHWM:")?))
     }
 
+    /// How it ended, where it is our own and did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok()?
+    }
+
+    /// Sends a signal, such as `STOP`, to a server of our own.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        signal(self.child.as_ref().context("it is not ours")?, name)
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.end_hard();
+    }
+
     /// Ends a server of our own.
-    pub(super) async fn stop(mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        let asked = Command::new("kill").arg(child.id().to_string()).status().is_ok_and(|status| status.success());
-        let end = tokio::time::Instant::now() + STOP;
-        while asked && tokio::time::Instant::now() < end {
-            if child.try_wait().is_ok_and(|status| status.is_some()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    pub(crate) async fn stop(mut self) {
+        let Some(child) = &mut self.child else { return };
+        if signal(child, "TERM").is_ok() && ended_within(child, STOP).await {
+            self.child = None;
         }
-        let _ = child.kill();
-        let _ = child.wait();
+        self.end_hard();
+    }
+
+    fn end_hard(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Sends a signal to a process of ours. It is not waited for yet, so its number is nobody else's.
+pub(crate) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().context("could not run kill")?;
+    anyhow::ensure!(status.success(), "kill -s {name} failed");
+    Ok(())
+}
+
+/// Whether a process of ours ends within so long.
+pub(crate) async fn ended_within(child: &mut Child, limit: Duration) -> bool {
+    let end = tokio::time::Instant::now() + limit;
+    loop {
+        if child.try_wait().is_ok_and(|status| status.is_some()) {
+            return true;
+        }
+        if tokio::time::Instant::now() >= end {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.end_hard();
     }
 }
 
@@ -110,7 +137,7 @@ fn address(stdout: impl std::io::Read) -> Option<String> {
 
 /// CPU time of a process, user and system together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     ticks: u64,
 }
 
@@ -119,12 +146,12 @@ const TICKS: f64 = 100.0;
 
 impl Cpu {
     /// What a process has used so far.
-    pub(super) fn of(pid: u32) -> Option<Self> {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| Self { ticks })
     }
 
     /// Microseconds since `before`.
-    pub(super) fn micros_since(self, before: Self) -> f64 {
+    pub(crate) fn micros_since(self, before: Self) -> f64 {
         (self.ticks - before.ticks) as f64 / TICKS * 1e6
     }
 }
