@@ -6,5 +6,5 @@ pub(crate) mod quickstart;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod sink;
-// pub(crate) mod torture;
+pub(crate) mod torture;
 mod traffic;
