@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -23,6 +23,8 @@ const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 /// Where Debian keeps the programs, by version.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// Those that are needed.
+const PROGRAMS: [&str; 5] = ["initdb", "postgres", "pg_isready", "pg_basebackup", "psql"];
 /// For a cluster that lives for minutes on a machine that others use too.
 const SETTINGS: [&str; 6] = [
     "listen_addresses=127.0.0.1",
@@ -67,8 +69,11 @@ impl Programs {
         let debian = fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path());
         let version = |path: &PathBuf| path.file_name().and_then(OsStr::to_str)?.parse::<u32>().ok();
         let newest = debian.max_by_key(version).map(|version| version.join("bin"));
-        let bin = std::env::split_paths(&path).chain(newest).find(|bin| bin.join("initdb").is_file());
-        let bin = bin.with_context(|| format!("found no initdb on PATH or in {DEBIAN}/*/bin; install PostgreSQL's server"))?;
+        // Where it really stands, all others stand too.
+        let bins = std::env::split_paths(&path).chain(newest).filter_map(|bin| bin.join("initdb").canonicalize().ok());
+        let mut bins = bins.filter_map(|initdb| initdb.parent().map(Path::to_owned));
+        let bin = bins.find(|bin| PROGRAMS.iter().all(|program| bin.join(program).is_file()));
+        let bin = bin.with_context(|| format!("{} are not on PATH and not in {DEBIAN}/*/bin; install PostgreSQL", PROGRAMS.join(", ")))?;
         let owner = if is_root() { Some(unprivileged()?) } else { None };
         Ok(Self { bin, owner })
     }
@@ -99,7 +104,8 @@ impl Programs {
     /// An empty directory that belongs to the owner, who can reach it.
     fn make_directory(&self, path: &Path) -> anyhow::Result<()> {
         let failed = || format!("could not make {}", path.display());
-        fs::create_dir(path).with_context(failed)?;
+        // PostgreSQL insists on its mode.
+        fs::DirBuilder::new().mode(0o700).create(path).with_context(failed)?;
         if let Some((user, group)) = self.owner {
             chown(path, Some(user), Some(group)).with_context(failed)?;
             for above in
@@ -201,6 +207,9 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
+            if process.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
             // It ends its own processes, within 5 s, before it goes.
             if signal(&process, Stop::Immediate.signal()).is_err() {
                 let _ = process.kill();

@@ -175,3 +175,107 @@ pub(super) async fn output(mut command: Command) -> anyhow::Result<String> {
     anyhow::ensure!(output.status.success(), "{} ended with {}: {}", program.display(), output.status, said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::commands::torture::{
+        cluster::{Programs, Stop},
+        disk::SmallDisk,
+        fault::Fault,
+        ground::{Ground, Stage},
+    };
+
+    /// A stage for a fault with a table of one row, where PostgreSQL is installed.
+    async fn stage(fault: Fault) -> Option<(Stage, TempDir)> {
+        let ground = Ground::Own(Arc::new(Programs::find().ok()?));
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let stage = Stage::build(&ground, fault, 1, directory.path()).await.expect("a stage");
+        as_node(&stage, "create table t (n int, pad text)").await.expect("a table");
+        insert(&stage).await.expect("a row");
+        Some((stage, directory))
+    }
+
+    async fn as_node(stage: &Stage, sql: &str) -> anyhow::Result<String> {
+        let psql = stage.psql()?;
+        output(psql.command(psql.node_url(), sql)).await
+    }
+
+    async fn insert(stage: &Stage) -> anyhow::Result<String> {
+        as_node(stage, "insert into t select n, repeat('x', 1000) from generate_series(1, 100) n").await
+    }
+
+    async fn count(stage: &Stage) -> String {
+        as_node(stage, "select count(*) from t").await.expect("it answers").trim().to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_promoted_replica_has_what_was_committed_and_gets_a_replica_in_turn() {
+        let Some((mut stage, _directory)) = stage(Fault::Failover).await else { return };
+        for expected in ["200", "300"] {
+            stage.fail_over().await.expect("a failover");
+            insert(&stage).await.expect("the promoted one takes writes");
+            assert_eq!(count(&stage).await, expected);
+            stage.prepare_next().await.expect("a new replica");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cluster_comes_back_with_what_was_committed() {
+        let Some((mut stage, _directory)) = stage(Fault::RestartFast).await else { return };
+        for mode in [Stop::Fast, Stop::Immediate] {
+            let cluster = stage.primary().expect("a cluster");
+            cluster.stop(mode).await.expect("stopped");
+            assert!(insert(&stage).await.is_err());
+            stage.primary().expect("a cluster").start().await.expect("started");
+        }
+        assert_eq!(count(&stage).await, "100");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn connections_are_ended_taken_and_given_back_and_tables_locked() {
+        let Some((stage, _directory)) = stage(Fault::Connections).await else { return };
+        let psql = stage.psql().expect("there is one");
+        let mut command = psql.command(psql.node_url(), "select pg_sleep(30)");
+        let mut other = command.env("PGAPPNAME", "a node").spawn().expect("psql runs");
+        let sleeping = "select count(*) from pg_stat_activity where application_name = 'a node'";
+        while psql.run(sleeping).await.expect("it answers").trim() != "1" {}
+        let held = psql.hold_all_connections().await.expect("all places");
+        assert!(crate::commands::traffic::process::ended_within(&mut other, WITHIN).await);
+        let refused = insert(&stage).await.expect_err("there is no place").to_string();
+        assert!(refused.contains("connection slots"), "{refused}");
+        held.let_go();
+        psql.until_it_answers().await.expect("there is a place again");
+
+        let held = psql.lock_all_tables().expect("locked");
+        let locked = "select count(*) from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock' and granted";
+        while psql.run(locked).await.expect("it answers").trim() != "1" {}
+        let refused = as_node(&stage, "set lock_timeout = 100; select count(*) from t").await.expect_err("it is locked").to_string();
+        assert!(refused.contains("lock timeout"), "{refused}");
+        held.let_go();
+        assert_eq!(count(&stage).await, "100");
+        psql.terminate_others().await.expect("it runs");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_tablespace_refuses_writes_and_takes_them_again_when_there_is_room() {
+        if SmallDisk::prevented().is_some() {
+            return;
+        }
+        let Some((mut stage, _directory)) = stage(Fault::DiskFull).await else { return };
+        stage.disk().expect("a disk").fill().expect("filled");
+        // What is free in pages that there are is used up first.
+        let refused = loop {
+            if let Err(error) = insert(&stage).await {
+                break error.to_string();
+            }
+        };
+        assert!(refused.contains("No space left on device"), "{refused}");
+        stage.disk().expect("a disk").make_room().expect("room");
+        insert(&stage).await.expect("there is room");
+    }
+}
