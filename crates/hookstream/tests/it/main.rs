@@ -8,3 +8,4 @@ mod fidelity;
 mod program;
 mod samples;
 mod support;
+mod torture;

@@ -40,8 +40,9 @@ use crate::lifecycle;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: hookstream torture --rounds 200 --only kill\n         \
     hookstream torture --postgres --nodes 3\n\n\
-    Faults on SQLite: kill, pause, disk-full. On any PostgreSQL: kill, pause, terminate, connections, locks. On clusters of its own\n\
-    (--postgres): also restart-fast, restart-immediate, failover, disk-full. docs/reliability.md says what each is.\n\
+    Faults on SQLite: kill, pause, disk-full. On any PostgreSQL: kill, pause, terminate, connections, locks.\n\
+    On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
+    docs/reliability.md says what each is. A full disk takes root, which may mount one.\n\n\
     Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\
     and where a node needs a restart.")]
 pub(crate) struct TortureArgs {

@@ -1,6 +1,6 @@
 //! What is told: one line a fault.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -22,6 +22,15 @@ pub(super) struct Tally {
     /// Sends that were answered otherwise than with 201, by status.
     pub(super) refused: BTreeMap<u16, u64>,
     pub(super) failures: Vec<String>,
+}
+
+/// Says how far a fault is, where somebody watches.
+#[expect(clippy::print_stderr, reason = "the result goes to standard output")]
+pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
+    if std::io::stderr().is_terminal() {
+        // The line of the table is written over it.
+        eprint!("\r{:<18}{round:>6} of {rounds}\r", fault.name());
+    }
 }
 
 /// What is told of a whole run.
@@ -112,4 +121,28 @@ impl Report {
 fn row(cells: &[&str; 8]) -> String {
     let [fault, rounds, accepted, delivered, accounted, lost, duplicates, recovery] = cells;
     format!("{fault:<18}{rounds:>6}{accepted:>10}{delivered:>11}{accounted:>11}{lost:>6}{duplicates:>20}{recovery:>18}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_stand_below_their_heads_and_one_failure_is_enough() {
+        let mut report = Report::new(&Ground::Sqlite, 1, 300, 7);
+        let mut tally = Tally::new(Fault::RestartImmediate);
+        tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1 };
+        tally.lost = 1;
+        report.tallies.push(tally);
+        assert!(report.is_fine());
+        insta::assert_snapshot!(format!("{}\n{}", report.head(), report.tallies[0].line()), @"
+        SQLite, 1 node, 300 messages/s, seed 7
+
+        fault             rounds  accepted  delivered  accounted  lost          duplicates  longest recovery
+        restart-immediate      0         3          2          0     1            1 (of 0)              0 ms
+        ");
+        report.tallies[0].failures.push("1 lost".to_owned());
+        assert!(!report.is_fine());
+        assert_eq!(report.as_json()["fine"], false);
+    }
 }

@@ -19,7 +19,7 @@ use super::{
     ground::{Ground, Stage},
     ledger::Ledger,
     receiver::Receiver,
-    report::Tally,
+    report::{self, Tally},
     senders::{Senders, Target},
 };
 use crate::{
@@ -71,6 +71,7 @@ pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
 async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
     let mut before = 0;
     for round in 1..=plan.rounds {
+        report::progress(plan.fault, round, plan.rounds);
         sleep(between(rng, 200, 800)).await;
         let broken = plan.fault.inflict(&mut world.stage, &mut world.fleet, &world.ledger, rng).await;
         world.fleet.check()?;
