@@ -49,7 +49,7 @@ impl SmallDisk {
     }
 
     /// An empty directory on it.
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn room(&self) -> &Path {
         &self.data
     }
 
@@ -94,7 +94,7 @@ mod tests {
         }
         let directory = tempfile::tempdir().expect("a scratch directory");
         let disk = SmallDisk::mount(&directory.path().join("disk"), 4, None).expect("mounted");
-        let write = || fs::write(disk.path().join("file"), [0; 8192]);
+        let write = || fs::write(disk.room().join("file"), [0; 8192]);
         disk.fill().expect("filled");
         assert_eq!(write().expect_err("full").kind(), ErrorKind::StorageFull);
         disk.make_room().expect("room");

@@ -134,5 +134,13 @@ impl Fleet {
 
 async fn start(log: PathBuf, settings: Vec<OsString>) -> anyhow::Result<ServerProcess> {
     let file = OpenOptions::new().create(true).append(true).open(&log).with_context(|| format!("could not open {}", log.display()))?;
-    ServerProcess::start(&settings, Stdio::from(file)).await.with_context(|| format!("a node did not start; its log is {}", log.display()))
+    let started = ServerProcess::start(&settings, Stdio::from(file)).await;
+    started.with_context(|| format!("a node did not start; its log is {} and ends:\n{}", log.display(), last_lines(&log)))
+}
+
+/// What a log says last.
+fn last_lines(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(8)..].join("\n")
 }

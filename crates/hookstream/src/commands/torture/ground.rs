@@ -133,7 +133,7 @@ impl Stage {
         let database = match ground {
             Ground::Sqlite => {
                 let disk = disk(None)?;
-                Database::Sqlite { data_dir: disk.as_ref().map_or(directory, SmallDisk::path).join("sqlite"), disk }
+                Database::Sqlite { data_dir: disk.as_ref().map_or(directory, SmallDisk::room).join("sqlite"), disk }
             }
             Ground::Given(url) => Database::Given(Psql::new("psql".into(), url, url)),
             Ground::Own(programs) if fault == Fault::Failover => {
@@ -146,7 +146,7 @@ impl Stage {
                 let disk = disk(programs.owner())?;
                 let cluster = Cluster::create(programs, directory, "cluster").await?;
                 // The log of changes stays on the other disk: where that one is full, PostgreSQL itself ends.
-                cluster.psql().create_database(disk.as_ref().map(SmallDisk::path)).await?;
+                cluster.psql().create_database(disk.as_ref().map(SmallDisk::room)).await?;
                 Database::One { cluster, disk }
             }
         };

@@ -104,9 +104,7 @@ impl Ledger {
         let end = Instant::now() + limit;
         let mut waiting: Vec<String> = self.books().owed.iter().cloned().collect();
         loop {
-            let books = self.books();
-            waiting.retain(|id| books.owed.contains(id));
-            drop(books);
+            self.books().keep_owed(&mut waiting);
             if waiting.is_empty() || Instant::now() >= end {
                 return waiting;
             }
@@ -120,6 +118,10 @@ impl Ledger {
 }
 
 impl Books {
+    fn keep_owed(&self, ids: &mut Vec<String>) {
+        ids.retain(|id| self.owed.contains(id));
+    }
+
     /// Notes under which id a number goes, which must be one.
     fn name(&mut self, number: usize, id: &str) {
         let known = self.ids.entry(number).or_insert_with(|| id.to_owned());

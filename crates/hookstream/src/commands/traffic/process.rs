@@ -49,10 +49,8 @@ impl ServerProcess {
                 server.url = url;
                 Ok(server)
             }
-            _ => {
-                server.stop().await;
-                bail!("the server did not say that it is ready within {} s", READY.as_secs())
-            }
+            Ok(Ok(None) | Err(_)) => bail!("the server ended before it was ready"),
+            Err(_) => bail!("the server did not say that it is ready within {} s", READY.as_secs()),
         }
     }
 
@@ -102,8 +100,8 @@ impl ServerProcess {
 
 /// Sends a signal to a process of ours. It is not waited for yet, so its number is nobody else's.
 pub(crate) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
-    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().context("could not run kill")?;
-    anyhow::ensure!(status.success(), "kill -s {name} failed");
+    let output = Command::new("kill").args(["-s", name, &child.id().to_string()]).output().context("could not run kill")?;
+    anyhow::ensure!(output.status.success(), "kill -s {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
