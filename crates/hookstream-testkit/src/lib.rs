@@ -1,8 +1,9 @@
-//! What the tests of several crates share: a clock that is moved by hand, receivers, and waiting for
-//! a state.
+//! What the tests of several crates share: a clock that is moved by hand, receivers and their
+//! certificates, and waiting for a state.
 
 pub mod clock;
 pub mod receiver;
+pub mod tls;
 
 use std::{future::Future, time::Duration};
 

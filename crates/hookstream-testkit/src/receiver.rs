@@ -5,16 +5,28 @@ use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::eventually;
@@ -24,6 +36,8 @@ use crate::eventually;
 pub struct Received {
     /// Its method.
     pub method: Method,
+    /// The version of HTTP that it came by.
+    pub version: Version,
     /// Its path and query.
     pub path: String,
     /// Its headers.
@@ -84,10 +98,13 @@ type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 struct Shared {
     script: Mutex<Arc<Script>>,
     received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
 }
 
-/// A receiver that speaks HTTP/1.1, keeps what arrives, and answers as told. It ends when dropped.
+/// A receiver that speaks HTTP/1.1, or by TLS what its certificate's configuration offers, keeps what
+/// arrives, and answers as told. It ends when dropped.
 pub struct Receiver {
+    scheme: &'static str,
     address: SocketAddr,
     shared: Arc<Shared>,
     _serving: AbortOnDropHandle<()>,
@@ -101,11 +118,22 @@ impl Receiver {
 
     /// One that answers as `script` says.
     pub async fn answering(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listening(None, script).await
+    }
+
+    /// One that is spoken to by TLS.
+    pub async fn secure(tls: Arc<ServerConfig>, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listening(Some(tls.into()), script).await
+    }
+
+    async fn listening(tls: Option<TlsAcceptor>, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
         let address = listener.local_addr().expect("it is bound");
-        let shared = Arc::new(Shared { script: Mutex::new(Arc::new(script)), received: Mutex::default() });
-        let serving = TaskTracker::new().spawn(serve(listener, Arc::clone(&shared)));
-        Self { address, shared, _serving: AbortOnDropHandle::new(serving) }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let shared =
+            Arc::new(Shared { script: Mutex::new(Arc::new(script)), received: Mutex::default(), connections: AtomicUsize::default() });
+        let serving = TaskTracker::new().spawn(serve(listener, tls, Arc::clone(&shared)));
+        Self { scheme, address, shared, _serving: AbortOnDropHandle::new(serving) }
     }
 
     /// From now on answers as `script` says.
@@ -115,7 +143,17 @@ impl Receiver {
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+        format!("{}://{}/hook", self.scheme, self.address)
+    }
+
+    /// Its URL by a name of its address.
+    pub fn url_at(&self, host: &str) -> String {
+        format!("{}://{host}:{}/hook", self.scheme, self.address.port())
+    }
+
+    /// How many connections have been made to it so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// What has arrived so far.
@@ -129,22 +167,36 @@ impl Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let connections = TaskTracker::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
         let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
-        let service = service_fn(move |request| receive(Arc::clone(&shared), request));
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        connections.spawn(async move { connection.await.is_ok() });
+        connections.spawn(speak(stream, tls.clone(), Arc::clone(&shared)));
     }
+}
+
+async fn speak(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let service = service_fn(move |request| receive(Arc::clone(&shared), request));
+    // How a connection ends is the test's affair.
+    let _ = match tls {
+        None => http1::Builder::new().serve_connection(TokioIo::new(stream), service).await,
+        Some(tls) => {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+            } else {
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+            }
+        }
+    };
 }
 
 async fn receive(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let received = Received { method: head.method, path: head.uri.to_string(), headers: head.headers, body };
+    let received = Received { method: head.method, version: head.version, path: head.uri.to_string(), headers: head.headers, body };
     let script = Arc::clone(&shared.script.lock().unwrap_or_else(PoisonError::into_inner));
     let answer = script(&received);
     shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
@@ -185,4 +237,23 @@ impl RawReceiver {
     pub fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
+}
+
+/// Reads a request of HTTP/1.1, its head and as much body as it announces; `None` where the connection
+/// ends before.
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let head = read_head(stream).await?;
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; announced.map_or(0, |length| length.parse().expect("a length"))];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(head + &String::from_utf8_lossy(&body))
+}
+
+/// Reads the head of a request and nothing of its body; `None` where the connection ends before.
+pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8_lossy(&head).into_owned())
 }

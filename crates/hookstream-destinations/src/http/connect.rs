@@ -17,7 +17,10 @@ use hyper_util::{
     rt::TokioIo,
 };
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
@@ -26,6 +29,9 @@ use super::{
     resolve::{self, DnsError, Resolve},
 };
 use crate::AddressRefused;
+
+/// The most addresses of a name that are tried, so that each has a second or more of the usual time.
+const ADDRESSES_TRIED: usize = 8;
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) policy: AddressPolicy,
     pub(crate) resolver: Box<dyn Resolve>,
     pub(crate) tls: TlsConnector,
-    /// For all addresses of a host together.
+    /// For all that it takes: the name, its addresses one after another, TLS.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -72,28 +78,32 @@ impl Service<Uri> for Connector {
 }
 
 impl Shared {
+    /// Each step is limited here too, and not only by the exchange's limit: where another connection
+    /// became free first, the pool lets this one come about in the background, which must have an end.
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
+        let deadline = Instant::now() + self.connect_timeout;
         let host = uri.host().ok_or(ConnectError::Url)?;
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let addresses = resolve::addresses(&*self.resolver, host).await?;
+        let resolving = resolve::addresses(&*self.resolver, host);
+        let addresses = timeout_at(deadline, resolving).await.unwrap_or(Err(DnsError::TimedOut))?;
         self.policy.judge_all(&addresses)?;
-        let tcp = self.connect_to(&addresses, port).await?;
+        let tcp = self.connect_to(&addresses, port, deadline).await?;
         if !is_https {
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
-        let tls = self.tls.connect(server_name(host)?, tcp).await.map_err(ConnectError::Tls)?;
+        let handshake = self.tls.connect(server_name(host)?, tcp);
+        let tls = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Tls)?;
         Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
     }
 
-    /// Tries the addresses in turn; each has an equal share of the time that is left.
-    async fn connect_to(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, ConnectError> {
-        let mut left = self.connect_timeout;
+    /// Tries the first few addresses in turn; each has an equal share of the time that is left.
+    async fn connect_to(&self, addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, ConnectError> {
+        let addresses = &addresses[..addresses.len().min(ADDRESSES_TRIED)];
         let mut last = ConnectError::TimedOut;
         for (tried, address) in addresses.iter().enumerate() {
-            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let began = tokio::time::Instant::now();
-            match tokio::time::timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
+            let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
                 Ok(Ok(stream)) => {
                     // A second lock on the same door: what was connected to is what was vetted.
                     self.policy.judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
@@ -103,7 +113,6 @@ impl Shared {
                 Ok(Err(error)) => last = ConnectError::Tcp(error),
                 Err(_) => last = ConnectError::TimedOut,
             }
-            left = left.saturating_sub(began.elapsed());
         }
         Err(last)
     }

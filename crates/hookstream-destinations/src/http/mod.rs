@@ -40,7 +40,7 @@ pub struct Options {
     pub policy: AddressPolicy,
     /// Authorities to trust besides the public ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// How long a host's addresses may take to connect to.
+    /// How long a connection may take to come about: the name, its addresses one after another, TLS.
     pub connect_timeout: Duration,
     /// How long a name may take to resolve when an endpoint is saved.
     pub check_timeout: Duration,
@@ -48,6 +48,10 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How many such connections are kept to one host.
     pub max_idle_per_host: usize,
+    /// How long nothing may be heard on a connection of HTTP/2 that is in use before it is pinged, and
+    /// then until it is given up. Deliveries share it, so that a dead one would fail them all, and keep
+    /// failing those to come for as long as the system takes to notice.
+    pub ping_interval: Duration,
 }
 
 impl Options {
@@ -60,6 +64,7 @@ impl Options {
             check_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(60),
             max_idle_per_host: 64,
+            ping_interval: Duration::from_secs(5),
         }
     }
 }
@@ -88,7 +93,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 /// The largest head of an answer, in bytes.
-const HEAD_MAX: usize = 64 * 1024;
+const HEAD_MAX: u32 = 64 * 1024;
 /// The most headers of an answer.
 const HEADERS_MAX: usize = 100;
 
@@ -117,9 +122,11 @@ impl HttpTransport {
             .timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host)
-            .http1_max_buf_size(HEAD_MAX)
+            .http1_max_buf_size(HEAD_MAX as usize)
             .http1_max_headers(HEADERS_MAX)
-            .http2_max_header_list_size(HEAD_MAX as u32)
+            .http2_keep_alive_interval(options.ping_interval)
+            .http2_keep_alive_timeout(options.ping_interval)
+            .http2_max_header_list_size(HEAD_MAX)
             .build(Connector(Arc::clone(&shared)));
         Ok(Self { client, shared, check_timeout: options.check_timeout })
     }

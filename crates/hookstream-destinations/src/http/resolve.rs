@@ -15,7 +15,7 @@ use hickory_resolver::{
 /// What answers for names; tests have one that is scripted.
 #[async_trait]
 pub(crate) trait Resolve: Send + Sync + 'static {
-    /// The addresses of a name, at least one.
+    /// The addresses of a name.
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, DnsError>;
 }
 
@@ -33,8 +33,6 @@ pub(crate) enum DnsError {
     Failed,
 }
 
-/// The most addresses of a name that are looked at.
-const ADDRESSES: usize = 64;
 /// How long one question to one server may take.
 const QUESTION: Duration = Duration::from_secs(2);
 
@@ -58,10 +56,7 @@ impl SystemResolver {
 impl Resolve for SystemResolver {
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
         match self.0.lookup_ip(name).await {
-            Ok(found) => match found.iter().take(ADDRESSES).collect::<Vec<_>>() {
-                addresses if addresses.is_empty() => Err(DnsError::NoSuchName),
-                addresses => Ok(addresses),
-            },
+            Ok(found) => Ok(found.iter().collect()),
             Err(error) if error.is_no_records_found() => Err(DnsError::NoSuchName),
             Err(NetError::Timeout) => Err(DnsError::TimedOut),
             Err(_) => Err(DnsError::Failed),
@@ -69,8 +64,8 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// The addresses of a host as it stands in a URL: a literal is itself, `localhost` and what is below it
-/// is this machine (RFC 6761 section 6.3), anything else is asked for.
+/// The addresses of a host as it stands in a URL, at least one: a literal is itself, `localhost` and
+/// what is below it is this machine (RFC 6761 section 6.3), anything else is asked for.
 pub(crate) async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<IpAddr>, DnsError> {
     if let Some(literal) = literal(host) {
         return Ok(vec![literal]);
@@ -80,7 +75,8 @@ pub(crate) async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
     // With the final dot no search domain is tried: the name is the one that was typed.
-    resolver.resolve(&format!("{name}.")).await
+    let addresses = resolver.resolve(&format!("{name}.")).await?;
+    if addresses.is_empty() { Err(DnsError::NoSuchName) } else { Ok(addresses) }
 }
 
 /// The address that a host is, where it is one.

@@ -36,7 +36,7 @@ pub(crate) async fn exchange(client: &HttpClient, target: &Target, request: Requ
     let (head, body) = response.into_parts();
     match read(body).await {
         Ok(body) => Outcome::from_answer(answer(head.status.as_u16(), &head.headers, body)),
-        Err(error) => Outcome::Failed(body_failure(&error)),
+        Err(error) => Outcome::Failed(failure::classify_body(&error)),
     }
 }
 
@@ -53,13 +53,6 @@ async fn read(mut body: Incoming) -> Result<Bytes, hyper::Error> {
         kept.extend_from_slice(&data[..data.len().min(room)]);
     }
     Ok(kept.freeze())
-}
-
-fn body_failure(error: &hyper::Error) -> Failure {
-    match failure::classify(error) {
-        Failure { kind: FailureKind::ResponseInvalid, .. } => Failure::new(FailureKind::ResponseInvalid, "the answer's body is not HTTP"),
-        _ => Failure::new(FailureKind::ConnectionReset, "the connection broke before the answer's body was complete"),
-    }
 }
 
 /// Reads what matters of the head. Nothing in it can make this fail.

@@ -1,0 +1,240 @@
+//! HTTP/2: negotiated by TLS, one connection for many deliveries, and receivers that misuse it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ::http::Version;
+use hookstream_testkit::receiver::{Answer as Says, Receiver};
+use tokio::{net::TcpStream, sync::Notify};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{tls::BOTH, *};
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+/// `:status: 200` (RFC 7541 appendix A).
+const OK: &[u8] = &[0x88];
+
+/// A frame (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// The receiver's settings, all as usual, and that it has seen ours.
+fn settings() -> Vec<u8> {
+    [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, 1, 0, &[])].concat()
+}
+
+/// A connection on which the settings have been sent and the headers of the first request have come.
+async fn accept(tls: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let mut stream = tls.accept(stream).await.ok()?;
+    stream.write_all(&settings()).await.ok()?;
+    read_until_headers(&mut stream).await?;
+    Some(stream)
+}
+
+/// Reads frames up to the headers of a request.
+async fn read_until_headers(stream: &mut TlsStream<TcpStream>) -> Option<()> {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.ok()?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).await.ok()?;
+        if head[3] == HEADERS {
+            return Some(());
+        }
+    }
+}
+
+/// What comes of a message to a receiver that answers its headers with these bytes and then only reads.
+async fn outcome_of_saying(bytes: Vec<u8>, limit: Duration) -> Outcome {
+    outcome_of_sending("{}", bytes, limit).await
+}
+
+async fn outcome_of_sending(body: impl Into<Bytes>, answer: Vec<u8>, limit: Duration) -> Outcome {
+    let authority = Authority::new();
+    let tls = TlsAcceptor::from(authority.issue(&["127.0.0.1"]).server(&["h2"]));
+    let answer = Bytes::from(answer);
+    let receiver = RawReceiver::start(move |stream| {
+        let (tls, answer) = (tls.clone(), answer.clone());
+        async move {
+            let Some(stream) = accept(&tls, stream).await else { return };
+            let (mut reading, mut writing) = tokio::io::split(stream);
+            let answering = async {
+                let _ = writing.write_all(&answer).await;
+                let _ = writing.flush().await;
+            };
+            tokio::join!(answering, until_closed(&mut reading));
+        }
+    })
+    .await;
+    let url = format!("https://{}/", receiver.address());
+    send_body(&transport(trusting(authority.certificate())), &url, limit, body).await
+}
+
+#[tokio::test]
+async fn deliveries_at_the_same_time_share_one_connection() {
+    let authority = Authority::new();
+    let tls = authority.issue(&["127.0.0.1"]).server(&BOTH);
+    let receiver = Receiver::secure(tls, |_| Says::status(204).after(Duration::from_millis(50))).await;
+    let transport = transport(trusting(authority.certificate()));
+    let url = receiver.url();
+    assert_eq!(send(&transport, &url, AMPLE).await, answered(204));
+    let send = || send(&transport, &url, AMPLE);
+    let outcomes = tokio::join!(send(), send(), send(), send(), send(), send());
+    assert_eq!(<[Outcome; 6]>::from(outcomes), [0; 6].map(|_| answered(204)));
+    assert_eq!(receiver.connections(), 1);
+    let versions: Vec<_> = receiver.received().iter().map(|received| received.version).collect();
+    assert_eq!(versions, [Version::HTTP_2; 7]);
+}
+
+#[tokio::test]
+async fn the_first_deliveries_at_the_same_time_all_arrive() {
+    let authority = Authority::new();
+    let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let transport = transport(trusting(authority.certificate()));
+    let url = receiver.url();
+    let send = || send(&transport, &url, AMPLE);
+    let outcomes = tokio::join!(send(), send(), send(), send(), send(), send());
+    assert_eq!(<[Outcome; 6]>::from(outcomes), [0; 6].map(|_| answered(204)));
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_given_up_and_its_status_counts() {
+    let authority = Authority::new();
+    let body = vec![b'x'; 1_000_000];
+    let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), move |_| Says::status(200).body(body.clone())).await;
+    let transport = transport(trusting(authority.certificate()));
+    for _ in 0..20 {
+        let expected = Answer { status: 200, body: "x".repeat(16_384).into(), ..Answer::default() };
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, Outcome::Accepted(expected));
+    }
+    // The connection outlives what was given up on it.
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_plain_frames_is_understood() {
+    assert_eq!(outcome_of_saying(frame(HEADERS, 5, 1, OK), AMPLE).await, answered(200));
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    // `:status: 103`, spelt out.
+    let interim = frame(HEADERS, 4, 1, b"\x08\x03103");
+    let bytes = [interim.repeat(10_000), frame(HEADERS, 5, 1, OK)].concat();
+    assert_eq!(outcome_of_saying(bytes, AMPLE).await, answered(200));
+}
+
+#[tokio::test]
+async fn a_storm_of_resets_is_a_recorded_failure() {
+    // INTERNAL_ERROR, REFUSED_STREAM, CANCEL.
+    for reason in [2, 7, 8] {
+        let bytes = frame(RST_STREAM, 0, 1, &[0, 0, 0, reason]).repeat(10_000);
+        assert_eq!(outcome_of_saying(bytes, AMPLE).await, broken_before_answer(), "reason {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_goes_away_is_a_recorded_failure() {
+    // NO_ERROR, PROTOCOL_ERROR, ENHANCE_YOUR_CALM.
+    for reason in [0, 1, 11] {
+        let bytes = frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, reason]);
+        assert_eq!(outcome_of_saying(bytes, AMPLE).await, broken_before_answer(), "reason {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_receiver_took_leave_of_is_no_failure() {
+    let authority = Authority::new();
+    let identity = authority.issue(&["127.0.0.1"]);
+    let tls = TlsAcceptor::from(identity.server(&["h2"]));
+    let left = Arc::new(Notify::new());
+    let leaving = Arc::clone(&left);
+    let receiver = RawReceiver::start(move |stream| {
+        let (tls, leaving) = (tls.clone(), Arc::clone(&leaving));
+        async move {
+            let Some(mut stream) = accept(&tls, stream).await else { return };
+            let leave = frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
+            let _ = stream.write_all(&[frame(HEADERS, 5, 1, OK), leave].concat()).await;
+            let _ = stream.flush().await;
+            leaving.notify_one();
+            until_closed(&mut stream).await;
+        }
+    })
+    .await;
+    let other = Receiver::secure(identity.server(&BOTH), |_| Says::status(204)).await;
+    let transport = transport(trusting(authority.certificate()));
+    for round in 0..20 {
+        assert_eq!(send(&transport, &format!("https://{}/", receiver.address()), AMPLE).await, answered(200), "round {round}");
+        left.notified().await;
+        // What the system tells of one connection it has told of the other before.
+        assert_eq!(send(&transport, &other.url(), AMPLE).await, answered(204));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http_2_is_a_recorded_failure() {
+    for bytes in [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(), frame(HEADERS, 5, 1, &[0xff; 100]), frame(HEADERS, 5, 2, OK)] {
+        assert_eq!(outcome_of_saying(bytes, AMPLE).await, broken_before_answer());
+    }
+}
+
+#[tokio::test]
+async fn headers_beyond_the_limits_are_a_recorded_failure() {
+    // A header whose value is announced with 1 MiB, in frames of 16 KiB.
+    let begin = [OK, b"\x00\x01a\x7f\x81\xff\x3f"].concat();
+    let more = frame(CONTINUATION, 0, 1, &[b'a'; 16_384]).repeat(64);
+    let bytes = [frame(HEADERS, 1, 1, &begin), more, frame(CONTINUATION, 4, 1, &[b'a'; 16_384])].concat();
+    assert_eq!(outcome_of_saying(bytes, AMPLE).await, broken_before_answer());
+    let many = [OK.to_vec(), b"\x00\x01a\x01b".repeat(3000)].concat();
+    assert_eq!(outcome_of_saying(frame(HEADERS, 5, 1, &many), AMPLE).await, broken_before_answer());
+}
+
+#[tokio::test]
+async fn a_receiver_that_opens_no_window_ends_at_the_limit() {
+    // More than the 64 KiB that may be sent at first.
+    assert_eq!(outcome_of_sending(vec![b'x'; 1_000_000], vec![], SHORT).await, timed_out(SHORT));
+    // An answer counts even so.
+    assert_eq!(outcome_of_sending(vec![b'x'; 1_000_000], frame(HEADERS, 5, 1, OK), AMPLE).await, answered(200));
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_and_settings_ends_at_the_limit() {
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(20_000);
+    assert_eq!(outcome_of_saying(pings, SHORT).await, timed_out(SHORT));
+    let settings = frame(SETTINGS, 0, 0, &[]).repeat(20_000);
+    assert_eq!(outcome_of_saying(settings, SHORT).await, timed_out(SHORT));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_heard_any_more_is_given_up() {
+    let authority = Authority::new();
+    let tls = TlsAcceptor::from(authority.issue(&["127.0.0.1"]).server(&["h2"]));
+    let connections = Arc::new(AtomicUsize::default());
+    let counting = Arc::clone(&connections);
+    let receiver = RawReceiver::start(move |stream| {
+        let tls = tls.clone();
+        counting.fetch_add(1, Ordering::SeqCst);
+        async move {
+            // The first request is answered; then it falls silent, but does not close.
+            let Some(mut stream) = accept(&tls, stream).await else { return };
+            let _ = stream.write_all(&frame(HEADERS, 5, 1, OK)).await;
+            let _ = stream.flush().await;
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let transport = transport(Options { ping_interval: SHORT / 3, ..trusting(authority.certificate()) });
+    let url = format!("https://{}/", receiver.address());
+    assert_eq!(send(&transport, &url, AMPLE).await, answered(200));
+    assert_eq!(send(&transport, &url, AMPLE).await, broken_before_answer());
+    assert_eq!(send(&transport, &url, AMPLE).await, answered(200));
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}

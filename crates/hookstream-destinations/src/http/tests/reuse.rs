@@ -1,0 +1,131 @@
+//! Connections of HTTP/1.1 are kept and used again, and one that ended meanwhile costs nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hookstream_testkit::receiver::Receiver;
+use tokio::sync::Notify;
+
+use super::*;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn one_connection_serves_many_deliveries_in_turn() {
+    let receiver = Receiver::start().await;
+    let transport = transport(options());
+    for _ in 0..20 {
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(204));
+    }
+    assert_eq!((receiver.received().len(), receiver.connections()), (20, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_receiver_wants_closed_is_not_used_again() {
+    let answer = |_: &_| hookstream_testkit::receiver::Answer::status(200).header("connection", "close");
+    let receiver = Receiver::answering(answer).await;
+    let transport = transport(options());
+    for _ in 0..3 {
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    }
+    assert_eq!(receiver.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_was_given_up_is_not_used_again() {
+    let receiver = saying([b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 70_000]].concat()).await;
+    let transport = transport(options());
+    for _ in 0..3 {
+        let expected = Answer { status: 200, body: "x".repeat(16_384).into(), ..Answer::default() };
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, Outcome::Accepted(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_unasked_is_not_taken_for_the_next_answer() {
+    let smuggled = [OK, b"HTTP/1.1 500 Smuggled\r\ncontent-length: 0\r\n\r\n"].concat();
+    let receiver = saying(smuggled).await;
+    let transport = transport(options());
+    for _ in 0..10 {
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_is_no_failure() {
+    let closed = Arc::new(Notify::new());
+    let closing = Arc::clone(&closed);
+    let receiver = RawReceiver::start(move |mut stream| {
+        let closing = Arc::clone(&closing);
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(OK).await;
+            drop(stream);
+            closing.notify_one();
+        }
+    })
+    .await;
+    let other = Receiver::start().await;
+    let transport = transport(options());
+    for round in 0..50 {
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200), "round {round}");
+        closed.notified().await;
+        // What the system tells of one connection it has told of the other before.
+        assert_eq!(send(&transport, &other.url(), AMPLE).await, answered(204));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_reached_the_receiver_is_not_sent_again_unasked() {
+    let requests = Arc::new(AtomicUsize::default());
+    let counting = Arc::clone(&requests);
+    let receiver = RawReceiver::start(move |mut stream| {
+        let counting = Arc::clone(&counting);
+        async move {
+            // The first of a connection is answered, the second read and left.
+            for answer in [OK, b""] {
+                if read_request(&mut stream).await.is_none() {
+                    return;
+                }
+                counting.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(answer).await;
+            }
+        }
+    })
+    .await;
+    let transport = transport(options());
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, broken_before_answer());
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn connections_are_not_shared_between_hosts_of_one_address() {
+    let receiver = Receiver::start().await;
+    let names = Names::default().with("a.test.", &["127.0.0.1"]).with("b.test.", &["127.0.0.1"]);
+    let transport = with_names(options(), names);
+    for host in ["a.test", "b.test", "a.test"] {
+        assert_eq!(send(&transport, &receiver.url_at(host), AMPLE).await, answered(204));
+    }
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_in_time() {
+    let closed = Arc::new(Notify::new());
+    let closing = Arc::clone(&closed);
+    let receiver = RawReceiver::start(move |mut stream| {
+        let closing = Arc::clone(&closing);
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(OK).await;
+            until_closed(&mut stream).await;
+            closing.notify_one();
+        }
+    })
+    .await;
+    let transport = transport(Options { idle_timeout: Duration::from_millis(100), ..options() });
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    tokio::time::timeout(SLACK, closed.notified()).await.expect("it is closed");
+}

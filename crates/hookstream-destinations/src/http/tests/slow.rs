@@ -1,0 +1,79 @@
+//! Receivers that take their time: the limit is for the whole exchange, whatever trickles in.
+
+use hookstream_testkit::receiver::Receiver;
+
+use super::*;
+
+/// A receiver that answers with `at_once`, then with `bit` again and again, one every 20 ms.
+async fn trickling(at_once: &'static [u8], bit: &'static [u8]) -> RawReceiver {
+    RawReceiver::start(move |mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(at_once).await;
+        while stream.write_all(bit).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_ends_at_the_limit() {
+    let receiver = trickling(b"HTTP/1.1 200 OK\r\nx: ", b"a").await;
+    assert_eq!(send(&transport(options()), &receiver.url(), SHORT).await, timed_out(SHORT));
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_in_ends_at_the_limit() {
+    let expected = failed(FailureKind::Timeout, "the answer's body did not end within 300 ms");
+    for head in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"[..],
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffff\r\n",
+    ] {
+        let receiver = trickling(head, b"a").await;
+        assert_eq!(send(&transport(options()), &receiver.url(), SHORT).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_end_at_the_limit() {
+    let receiver = RawReceiver::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        let flood = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
+        while stream.write_all(&flood).await.is_ok() {}
+    })
+    .await;
+    assert_eq!(send(&transport(options()), &receiver.url(), SHORT).await, timed_out(SHORT));
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_nothing_ends_at_the_limit() {
+    let receiver = saying("").await;
+    assert_eq!(send(&transport(options()), &receiver.url(), SHORT).await, timed_out(SHORT));
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_read_ends_at_the_limit() {
+    let receiver = RawReceiver::start(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let body = vec![b'x'; 16 * 1024 * 1024];
+    assert_eq!(send_body(&transport(options()), &receiver.url(), SHORT, body).await, timed_out(SHORT));
+}
+
+#[tokio::test]
+async fn one_slow_receiver_does_not_slow_another() {
+    let (slow, quick) = (saying("").await, Receiver::start().await);
+    let transport = transport(options());
+    let (slow_url, quick_url) = (slow.url(), quick.url());
+    let slowly = async { tokio::join!(send(&transport, &slow_url, SHORT), send(&transport, &slow_url, SHORT)) };
+    let quickly = async {
+        for _ in 0..20 {
+            assert_eq!(send(&transport, &quick_url, AMPLE).await, answered(204));
+        }
+    };
+    let (slowly, ()) = tokio::join!(slowly, quickly);
+    assert_eq!(slowly, (timed_out(SHORT), timed_out(SHORT)));
+}

@@ -1,0 +1,131 @@
+//! TLS: whom it trusts, and what it says of whom it does not.
+
+use hookstream_testkit::{
+    receiver::{Answer as Says, Receiver},
+    tls::Identity,
+};
+use rustls::ServerConfig;
+
+use super::*;
+
+/// Either protocol; the client takes HTTP/2.
+pub(super) const BOTH: [&str; 2] = ["h2", "http/1.1"];
+const HOST: &str = "hooks.receiver.test";
+
+/// What comes of a message to [`HOST`], served by such TLS, where the authority is trusted.
+async fn outcome_of(authority: &Authority, tls: Arc<ServerConfig>) -> Outcome {
+    let receiver = Receiver::secure(tls, |_| Says::status(204)).await;
+    let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
+    let transport = with_names(trusting(authority.certificate()), names);
+    let outcome = send(&transport, &receiver.url_at(HOST), AMPLE).await;
+    assert_eq!(receiver.received().len(), usize::from(outcome.is_accepted()), "what is not trusted receives nothing");
+    outcome
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_trusted_authority_is_accepted() {
+    let authority = Authority::new();
+    for protocols in [&BOTH[..], &["http/1.1"], &["h2"], &[]] {
+        assert_eq!(outcome_of(&authority, authority.issue(&[HOST]).server(protocols)).await, answered(204), "{protocols:?}");
+    }
+    // A final dot is no part of the name that a certificate is for.
+    let receiver = Receiver::secure(authority.issue(&[HOST]).server(&BOTH), |_| Says::status(204)).await;
+    let transport = with_names(trusting(authority.certificate()), Names::default().with("hooks.receiver.test.", &["127.0.0.1"]));
+    assert_eq!(send(&transport, &receiver.url_at("hooks.receiver.test."), AMPLE).await, answered(204));
+    assert_eq!(outcome_of(&authority, authority.issue(&["*.receiver.test"]).server(&BOTH)).await, answered(204));
+}
+
+#[tokio::test]
+async fn a_certificate_for_an_address_is_accepted_for_that_address() {
+    let authority = Authority::new();
+    let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let transport = transport(trusting(authority.certificate()));
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(204));
+    let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
+    let transport = with_names(trusting(authority.certificate()), names);
+    // Of a name that leads to that address, the name counts.
+    for host in [HOST, "hooks.receiver.test."] {
+        let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
+        assert_eq!(send(&transport, &receiver.url_at(host), AMPLE).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_host_is_told() {
+    let authority = Authority::new();
+    let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
+    for name in ["receiver.test", "*.other.test", "*.hooks.receiver.test", "127.0.0.1"] {
+        assert_eq!(outcome_of(&authority, authority.issue(&[name]).server(&BOTH)).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_told() {
+    let authority = Authority::new();
+    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate is not valid at this time");
+    for identity in [authority.issue_expired(&[HOST]), authority.issue_for_later(&[HOST])] {
+        assert_eq!(outcome_of(&authority, identity.server(&BOTH)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusted_vouches_for_is_told() {
+    let authority = Authority::new();
+    let expected = failed(FailureKind::TlsUntrusted, "the receiver's certificate is not from an authority that is trusted here");
+    for identity in [Identity::self_signed(&[HOST]), Authority::new().issue(&[HOST])] {
+        assert_eq!(outcome_of(&authority, identity.server(&BOTH)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
+    let authority = Authority::new();
+    for (protocol, detail) in
+        [("http/1.1", "the receiver ended the TLS connection (CertificateRequired)"), ("h2", "TLS broke off after the handshake")]
+    {
+        let tls = authority.issue(&[HOST]).server_for_clients_of(&authority, &[protocol]);
+        assert_eq!(outcome_of(&authority, tls).await, failed(FailureKind::TlsFailed, detail), "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_ends_at_the_limit_or_when_a_connection_should_have_come_about() {
+    let receiver = RawReceiver::start(|mut stream| async move { until_closed(&mut stream).await }).await;
+    let url = format!("https://{}/", receiver.address());
+    assert_eq!(send(&transport(options()), &url, SHORT).await, timed_out(SHORT));
+    let transport = transport(Options { connect_timeout: SHORT, ..options() });
+    assert_eq!(send(&transport, &url, AMPLE).await, failed(FailureKind::Timeout, "no connection came about in time"));
+}
+
+#[tokio::test]
+async fn a_receiver_that_aborts_the_handshake_is_told() {
+    let aborting = async |bytes: &'static [u8]| {
+        let receiver = RawReceiver::start(move |mut stream| async move {
+            let mut hello = [0; 5];
+            let _ = stream.read_exact(&mut hello).await;
+            let _ = stream.write_all(bytes).await;
+            let _ = stream.shutdown().await;
+            until_closed(&mut stream).await;
+        })
+        .await;
+        send(&transport(options()), &format!("https://{}/", receiver.address()), AMPLE).await
+    };
+    assert_eq!(aborting(b"").await, broken());
+    // The alert of a server that speaks TLS 1.0 only.
+    let expected = failed(FailureKind::TlsFailed, "the receiver ended the TLS connection (ProtocolVersion)");
+    assert_eq!(aborting(b"\x15\x03\x01\x00\x02\x02\x46").await, expected);
+    let expected = failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 with the receiver");
+    assert_eq!(aborting(b"\x16\x03\x01\xff\xff").await, expected);
+}
+
+#[tokio::test]
+async fn tls_to_a_receiver_without_it_fails_and_the_reverse_is_no_http() {
+    let plain = Receiver::start().await;
+    let outcome = send(&transport(options()), &plain.url().replace("http://", "https://"), AMPLE).await;
+    assert_eq!(outcome, failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 with the receiver"));
+
+    let authority = Authority::new();
+    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let outcome = send(&transport(options()), &secure.url().replace("https://", "http://"), AMPLE).await;
+    assert_eq!(outcome, not_http());
+}
