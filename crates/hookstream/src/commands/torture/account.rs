@@ -20,7 +20,8 @@ pub(super) async fn account(client: &ApiClient, application: &str, missing: &[St
             client.get(&format!("/applications/{application}/messages/{id}")).await.context("could not ask for what is missing")?;
         let verdict = match answer.status.as_u16() {
             200 => verdict(&answer.body, SystemClock.now()),
-            status => Err(format!("asked for it: {status}")),
+            404 => Err("not on record".to_owned()),
+            status => anyhow::bail!("asked for message {id}, which is missing, and was answered {status}"),
         };
         match verdict {
             Ok(()) => result.accounted += 1,

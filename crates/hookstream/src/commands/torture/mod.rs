@@ -86,7 +86,7 @@ pub(crate) struct TortureArgs {
 /// Breaks things and prints what became of it.
 pub(crate) async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("hookstream-torture-").tempdir().context("could not make a scratch directory")?;
-    let directory = arguments.scratch_dir.clone().unwrap_or_else(|| scratch.path().to_owned());
+    let directory = arguments.scratch_dir.as_deref().map_or(Ok(scratch.path().to_owned()), std::path::absolute)?;
     let report = tokio::select! {
         report = torture(&arguments, &directory) => report,
         told = lifecycle::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),

@@ -134,6 +134,7 @@ impl World {
         for [one, other] in self.ledger.twice() {
             tally.failures.push(format!("{when}: one message, with one idempotency key, was accepted as {one} and as {other}"));
         }
+        (tally.accounted, tally.lost) = (0, 0);
         self.fleet.check()?;
         if missing.is_empty() {
             return Ok(());
