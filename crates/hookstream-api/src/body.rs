@@ -1,12 +1,14 @@
 //! Reading a request's body: bounded, JSON, with errors that name the field.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{json, value::RawValue};
 
@@ -21,20 +23,43 @@ impl FromRequest<Api> for RawBody {
 
     async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, ApiError> {
         let limit = api.body_limit();
-        match Limited::new(request.into_body(), limit).collect().await {
-            Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => {
+        let mut body = request.into_body();
+        let mut kept = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                let message = "The request's body broke off. Send it again, with a Content-Length that is true.";
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if kept.len() + data.len() > limit {
+                read_off(body).await;
                 let message = format!(
                     "The request's body is larger than {limit} bytes, the most this installation takes (setting payload_limit_bytes)."
                 );
-                Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit })))
+                return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit })));
             }
-            Err(_) => {
-                let message = "The request's body broke off. Send it again, with a Content-Length that is true.";
-                Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message))
-            }
+            kept.extend_from_slice(&data);
         }
+        Ok(Self(kept.freeze()))
     }
+}
+
+/// How much of a body that is refused is read off, in bytes, and for how long.
+const READ_OFF: usize = 32 * 1024 * 1024;
+const READ_OFF_FOR: Duration = Duration::from_secs(3);
+
+/// Reads off what is left of a body: a connection that is closed on a sender in mid-sentence is reset, and
+/// the sender never reads why.
+async fn read_off(mut body: Body) {
+    let reading = async {
+        let mut read = 0;
+        while read < READ_OFF
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    let _ = tokio::time::timeout(READ_OFF_FOR, reading).await;
 }
 
 impl RawBody {

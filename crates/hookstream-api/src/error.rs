@@ -142,6 +142,10 @@ impl From<hookstream_store::Error> for ApiError {
                 let message = "The disk is full: nothing new is accepted until there is room. What was accepted goes on being delivered.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
             }
+            Error::Unavailable { .. } => {
+                let message = "The database is not available at the moment. Try again; an Idempotency-Key makes that harmless.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", message)
+            }
             Error::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "This server is stopping. Try again in a moment."),
             Error::Open { .. }
             | Error::InUse { .. }
@@ -180,6 +184,10 @@ impl From<SendError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "duplicate_event_id", message).with_details(json!({ "message_id": message_id.to_string() }))
             }
             SendError::KeyReused => Self::key_reused(),
+            SendError::KeepsChanging => {
+                let message = "The application or its event types keep changing while the message is accepted. Try again.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "keeps_changing", message)
+            }
             SendError::Store(error) => error.into(),
         }
     }

@@ -28,10 +28,23 @@ use crate::error::ApiError;
 /// The whole HTTP service over `api`.
 pub fn router(api: Api) -> Router {
     let (versioned, _) = versioned().split_for_parts();
-    Router::new()
+    let routes = Router::new()
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
-        .route("/docs", routing::get(openapi::reference))
+        .route("/docs", routing::get(openapi::reference));
+    serve(routes, api)
+}
+
+/// What a node answers that only delivers: whether it lives and is ready.
+pub fn probes(api: Api) -> Router {
+    let routes = Router::new()
+        .route("/v1/health", routing::get(crate::routes::health::live))
+        .route("/v1/health/ready", routing::get(crate::routes::health::ready));
+    serve(routes, api)
+}
+
+fn serve(routes: Router<Api>, api: Api) -> Router {
+    routes
         .fallback(|| async { ApiError::unknown_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), request::handle))
@@ -40,7 +53,7 @@ pub fn router(api: Api) -> Router {
 
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
-    use crate::routes::{applications, endpoints, event_types, health, messages, portal_access};
+    use crate::routes::{applications, endpoints, event_types, health, messages, nodes, portal_access};
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::get, applications::update, applications::delete))
@@ -55,6 +68,7 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
         .routes(routes!(portal_access::create))
+        .routes(routes!(nodes::list))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

@@ -34,6 +34,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Messages", description = "What you tell your customers, and what became of it."),
         (name = "Event types", description = "The catalogue of what messages can be about."),
         (name = "Portal", description = "Where your customers help themselves."),
+        (name = "Nodes", description = "The processes of this installation."),
         (name = "Health", description = "For load balancers and probes.")
     ),
     components(schemas(ErrorBody)),

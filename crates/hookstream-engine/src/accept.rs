@@ -12,7 +12,7 @@ use hookstream_model::{
     tenancy::Tenant,
     time::Timestamp,
 };
-use hookstream_store::deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published};
+use hookstream_store::deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions};
 
 use crate::{
     Handle,
@@ -80,10 +80,25 @@ pub enum SendError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// What decides about it changed again and again while it was being accepted.
+    #[error("the application or its event types keep changing")]
+    KeepsChanging,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] hookstream_store::Error),
 }
+
+/// To whom a message goes.
+#[derive(Clone, Copy)]
+enum Addressees {
+    /// Every endpoint that wants its type.
+    Wanting,
+    /// One endpoint, whatever it wants, as a test.
+    Only(EndpointId),
+}
+
+/// How often a message is accepted anew because something changed meanwhile.
+const AGAIN: usize = 10;
 
 impl Handle {
     /// Accepts a message to an application, which is named by its id or `uid`. When this returns, the
@@ -92,12 +107,7 @@ impl Handle {
     /// # Errors
     /// Says why the message is not accepted; then nothing of it is kept.
     pub async fn send(&self, tenant: Tenant, application: &str, draft: Draft) -> Result<Accepted, SendError> {
-        let routes = self.core.routes.resolve(tenant, application).await?.ok_or(SendError::ApplicationNotFound)?;
-        check(&self.core, tenant, &routes, &draft).await?;
-        let now = self.core.now();
-        let wanted = routes.endpoints.iter().filter(|route| route.endpoint.wants(&draft.event_type));
-        let deliveries = wanted.map(|route| first_state(&self.core, route, now)).collect();
-        publish(&self.core, tenant, routes.application.id, draft, deliveries, Trigger::Initial).await
+        accept(&self.core, tenant, application, draft, Addressees::Wanting).await
     }
 
     /// Sends a message to one endpoint only, whatever its filter, to see whether it arrives. There is
@@ -106,78 +116,126 @@ impl Handle {
     /// # Errors
     /// As [`send`](Self::send), and where the endpoint is not there or receives nothing.
     pub async fn send_test(&self, tenant: Tenant, application: &str, endpoint: EndpointId, draft: Draft) -> Result<Accepted, SendError> {
-        let routes = self.core.routes.resolve(tenant, application).await?.ok_or(SendError::ApplicationNotFound)?;
-        let route = routes.endpoint(endpoint).ok_or(SendError::EndpointNotFound)?;
-        if let Some(reason) = route.endpoint.skips(self.core.now()) {
-            return Err(SendError::EndpointSkips(reason.as_str()));
-        }
-        check(&self.core, tenant, &routes, &draft).await?;
-        let deliveries = vec![first_state(&self.core, route, self.core.now())];
-        publish(&self.core, tenant, routes.application.id, draft, deliveries, Trigger::Test).await
+        accept(&self.core, tenant, application, draft, Addressees::Only(endpoint)).await
     }
 }
 
-async fn check(core: &Core, tenant: Tenant, routes: &ApplicationRoutes, draft: &Draft) -> Result<(), SendError> {
+/// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
+/// before a message is refused for what is remembered, it is read again.
+async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
+    let Draft { event_type, payload, event_id, idempotency } = draft;
+    check(core, &event_type, event_id.as_deref(), &payload)?;
+    let mut is_fresh = core.store.lease().is_none();
+    let id: MessageId = core.new_id().into();
+    for _ in 0..AGAIN {
+        let routes =
+            if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
+        let decided = match routes {
+            None => Err(SendError::ApplicationNotFound),
+            Some(routes) => decide(core, tenant, &routes, &event_type, &payload, to).await.map(|decided| (routes, decided)),
+        };
+        let (routes, (seen, deliveries)) = match decided {
+            Ok(decided) => decided,
+            Err(refusal) if is_fresh => return Err(refusal),
+            Err(_) => {
+                is_fresh = true;
+                core.routes.forget_schemas(tenant.environment);
+                continue;
+            }
+        };
+        let application_id = routes.application.id;
+        let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone() });
+        let publication = Publication {
+            tenant,
+            message: Arc::clone(&message),
+            window_start: id.timestamp() - core.options.idempotency_window,
+            deliveries,
+            trigger: match to {
+                Addressees::Wanting => Trigger::Initial,
+                Addressees::Only(_) => Trigger::Test,
+            },
+            seen,
+            event_id: event_id.clone(),
+            idempotency: idempotency.clone(),
+        };
+        let status = publication.first_status();
+        // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
+        let published =
+            core.tasks.spawn(store_and_offer(Arc::clone(core), publication)).await.map_err(|_| hookstream_store::Error::Closed)??;
+        match published {
+            Published::Stored => return Ok(Accepted { message, event_id, status }),
+            Published::Repeated { message_id, first_status } => {
+                return repeated(core, tenant, application_id, message_id, first_status).await;
+            }
+            Published::KeyReused => return Err(SendError::KeyReused),
+            Published::DuplicateEventId { message_id } => return Err(SendError::DuplicateEventId(message_id)),
+            Published::Stale => {
+                core.routes.forget(application_id);
+                core.routes.forget_schemas(tenant.environment);
+            }
+        }
+    }
+    Err(SendError::KeepsChanging)
+}
+
+/// What can be told of a message by itself.
+fn check(core: &Core, event_type: &str, event_id: Option<&str>, payload: &Payload) -> Result<(), SendError> {
+    message::check_event_type(event_type)?;
+    if let Some(event_id) = event_id {
+        message::check_event_id(event_id)?;
+    }
+    let (size, limit) = (payload.body.len(), core.options.payload_limit);
+    if size > limit { Err(SendError::PayloadTooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// Who gets a message, and by which versions that was decided.
+async fn decide(
+    core: &Core,
+    tenant: Tenant,
+    routes: &ApplicationRoutes,
+    event_type: &str,
+    payload: &Payload,
+    to: Addressees,
+) -> Result<(Versions, Vec<NewDelivery>), SendError> {
     if routes.application.status == ApplicationStatus::Disabled {
         return Err(SendError::ApplicationDisabled);
     }
-    message::check_event_type(&draft.event_type)?;
-    if let Some(event_id) = &draft.event_id {
-        message::check_event_id(event_id)?;
-    }
-    let (size, limit) = (draft.payload.body.len(), core.options.payload_limit);
-    if size > limit {
-        return Err(SendError::PayloadTooLarge { size, limit });
-    }
-    if let Some(schema) = core.routes.schema(tenant, &draft.event_type).await? {
-        let violations = schema.violations(&draft.payload);
+    let now = core.now();
+    let deliveries = match to {
+        Addressees::Wanting => {
+            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type));
+            wanting.map(|route| first_state(core, route, now)).collect()
+        }
+        Addressees::Only(endpoint) => {
+            let route = routes.endpoint(endpoint).ok_or(SendError::EndpointNotFound)?;
+            if let Some(reason) = route.endpoint.skips(now) {
+                return Err(SendError::EndpointSkips(reason.as_str()));
+            }
+            vec![first_state(core, route, now)]
+        }
+    };
+    let (of_event_types, schema) = core.routes.schema(tenant, event_type).await?;
+    if let Some(schema) = schema {
+        let violations = schema.violations(payload);
         if !violations.is_empty() {
             return Err(SendError::SchemaViolated(violations));
         }
     }
-    Ok(())
+    Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
 }
 
 /// How a delivery begins: skipped where its endpoint is off, else owed, and owned by this process
-/// where its lane has room.
+/// where it delivers and the lane has room.
 fn first_state(core: &Core, route: &Route, now: Timestamp) -> NewDelivery {
     let target_id = TargetId::from(route.endpoint.id);
     let state = match route.endpoint.skips(now) {
         Some(reason) => NewState::Skipped(reason),
-        None => NewState::Owed { owner: core.lanes().has_room(target_id).then_some(core.owner) },
+        None => {
+            let is_ours = core.options.role.delivers() && core.lanes().has_room(target_id) && core.may_begin();
+            NewState::Owed { owner: is_ours.then(|| core.owner()) }
+        }
     };
     NewDelivery { target_id, state }
-}
-
-async fn publish(
-    core: &Arc<Core>,
-    tenant: Tenant,
-    application_id: ApplicationId,
-    draft: Draft,
-    deliveries: Vec<NewDelivery>,
-    trigger: Trigger,
-) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, idempotency } = draft;
-    let message = Arc::new(Message { id: core.new_id().into(), application_id, event_type, payload });
-    let publication = Publication {
-        tenant,
-        message: Arc::clone(&message),
-        window_start: message.id.timestamp() - core.options.idempotency_window,
-        deliveries,
-        trigger,
-        event_id: event_id.clone(),
-        idempotency,
-    };
-    let status = publication.first_status();
-    // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
-    let published =
-        core.tasks.spawn(store_and_offer(Arc::clone(core), publication)).await.map_err(|_| hookstream_store::Error::Closed)??;
-    match published {
-        Published::Stored => Ok(Accepted { message, event_id, status }),
-        Published::Repeated { message_id, first_status } => repeated(core, tenant, application_id, message_id, first_status).await,
-        Published::KeyReused => Err(SendError::KeyReused),
-        Published::DuplicateEventId { message_id } => Err(SendError::DuplicateEventId(message_id)),
-    }
 }
 
 async fn store_and_offer(core: Arc<Core>, publication: Publication) -> Result<Published, hookstream_store::Error> {
@@ -187,16 +245,32 @@ async fn store_and_offer(core: Arc<Core>, publication: Publication) -> Result<Pu
     let mut left_to_claim = false;
     for delivery in &publication.deliveries {
         match delivery.state {
-            NewState::Owed { owner: Some(_) } => ours.push(delivery.target_id),
+            NewState::Owed { owner: Some(owner) } => ours.push((owner, delivery.target_id)),
             NewState::Owed { owner: None } => left_to_claim = true,
             NewState::Skipped(_) => {}
         }
     }
-    let published = core.store.publish(publication).await?;
+    let published = match core.store.publish(publication).await {
+        Ok(published) => published,
+        Err(error) => {
+            if matches!(error, hookstream_store::Error::Unavailable { .. }) && !ours.is_empty() {
+                // It may be stored all the same, under a number that does not know of it.
+                core.roll_over.notify_one();
+            }
+            return Err(error);
+        }
+    };
     if published == Published::Stored {
         dispatch::offer(
             &core,
-            ours.into_iter().map(|target_id| Claimed { message: Arc::clone(&message), target_id, attempts: 0, failed: 0, trigger }),
+            ours.into_iter().map(|(owner, target_id)| Claimed {
+                owner,
+                message: Arc::clone(&message),
+                target_id,
+                attempts: 0,
+                failed: 0,
+                trigger,
+            }),
         );
         if left_to_claim {
             core.note_due(message.id.timestamp());

@@ -56,7 +56,7 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Claimed) {
 /// Does what is to be done with a delivery.
 async fn deliver(core: &Core, delivery: &Claimed) -> Recorded {
     match decide(core, delivery).await {
-        Decision::Settle(next) => Recorded { settled: settled(delivery, None, next), effect: None },
+        Decision::Settle(next) => Recorded { owner: delivery.owner, settled: settled(delivery, None, next), effect: None },
         Decision::Try(route) => attempt(core, delivery, route).await,
     }
 }
@@ -101,7 +101,7 @@ async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> Recorded
     }
     let effect = Effect { succeeded: outcome.is_accepted(), disable: verdict.disable, at: now, route };
     let attempt = describe(core, delivery, &outcome, began_at, duration);
-    Recorded { settled: settled(delivery, Some(attempt), next), effect: Some(effect) }
+    Recorded { owner: delivery.owner, settled: settled(delivery, Some(attempt), next), effect: Some(effect) }
 }
 
 /// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.

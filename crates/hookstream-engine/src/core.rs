@@ -22,14 +22,16 @@ use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, Parts, health::Health, lane::Lanes, record::Recorded, routes::Routes};
+use crate::{Options, Parts, health::Health, lane::Lanes, lease::Lease, record::Recorded, routes::Routes};
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
-    pub(crate) owner: Owner,
+    lease: Mutex<Lease>,
+    /// Asks for a new number to own deliveries under.
+    pub(crate) roll_over: Notify,
     pub(crate) routes: Routes,
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
@@ -51,7 +53,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(parts: Parts, options: Options, owner: Owner, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
+    pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
         let Parts { store, transport, clock } = parts;
         Self {
             routes: Routes::new(Arc::clone(&store), &options),
@@ -69,7 +71,8 @@ impl Core {
             transport,
             clock,
             options,
-            owner,
+            lease: Mutex::new(lease),
+            roll_over: Notify::new(),
             outcomes,
         }
     }
@@ -95,6 +98,27 @@ impl Core {
     /// The lanes; held for a few lines, never across an await.
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Claimed>> {
         lock(&self.lanes)
+    }
+
+    /// This node's standing; held for a few lines, never across an await, and after the lanes where both
+    /// are.
+    pub(crate) fn lease(&self) -> MutexGuard<'_, Lease> {
+        lock(&self.lease)
+    }
+
+    /// Whether a try may be begun now.
+    pub(crate) fn may_begin(&self) -> bool {
+        !self.stop.is_cancelled() && self.lease().is_valid()
+    }
+
+    /// The number to own new deliveries under, where this node delivers.
+    pub(crate) fn owner(&self) -> Owner {
+        self.lease().current()
+    }
+
+    /// For how long the oldest delivery that is known to be due and to be nobody's waits.
+    pub(crate) fn lag_ms(&self) -> u64 {
+        self.noted_due().map_or(0, |due| u64::try_from(self.now().since(due).as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The endpoints' health; held for a few lines, never across an await.

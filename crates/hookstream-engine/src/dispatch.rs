@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{ids::TargetId, time::Timestamp};
-use hookstream_store::deliveries::{ClaimLimits, Claimed, Next, Settled};
+use hookstream_store::{
+    Error,
+    deliveries::{ClaimLimits, Claimed, Next, Owner, Settled},
+};
 use tokio::time::Instant;
 
 use crate::{attempt, core::Core};
@@ -17,20 +20,27 @@ const FULL: Duration = Duration::from_millis(20);
 pub(crate) fn offer(core: &Arc<Core>, deliveries: impl IntoIterator<Item = Claimed>) {
     {
         let mut lanes = core.lanes();
+        let mut lease = core.lease();
         for delivery in deliveries {
-            let bytes = delivery.message.payload.body.len();
-            lanes.offer(delivery.target_id, delivery, bytes);
+            // Under a number that has lapsed it is somebody else's by now.
+            if lease.has(delivery.owner) {
+                lease.hold(delivery.owner);
+                let bytes = delivery.message.payload.body.len();
+                lanes.offer(delivery.target_id, delivery, bytes);
+            }
         }
     }
     begin(core);
 }
 
 /// Tries that are recorded make room for others.
-pub(crate) fn finish(core: &Arc<Core>, targets: impl IntoIterator<Item = TargetId>) {
+pub(crate) fn finish(core: &Arc<Core>, owner: Owner, targets: impl IntoIterator<Item = TargetId>) {
     {
         let mut lanes = core.lanes();
+        let mut lease = core.lease();
         for target in targets {
             lanes.finish(target);
+            lease.release(owner);
         }
     }
     begin(core);
@@ -40,16 +50,15 @@ pub(crate) fn finish(core: &Arc<Core>, targets: impl IntoIterator<Item = TargetI
 /// A try is over: what is next in turn, if anything may be begun.
 pub(crate) fn answered(core: &Core, target: TargetId) -> Option<Claimed> {
     let now = core.now();
+    let may_begin = core.may_begin();
     let mut lanes = core.lanes();
     lanes.answered(target, now);
-    if core.stop.is_cancelled() { None } else { lanes.next() }
+    if may_begin { lanes.next() } else { None }
 }
 
-fn begin(core: &Arc<Core>) {
-    if core.stop.is_cancelled() {
-        return;
-    }
-    loop {
+/// Begins what may be begun.
+pub(crate) fn begin(core: &Arc<Core>) {
+    while core.may_begin() {
         let Some(delivery) = core.lanes().next() else { return };
         core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), delivery));
     }
@@ -78,13 +87,22 @@ async fn step(core: &Arc<Core>) -> Duration {
     core.forget_noted_due();
     let now = core.now();
     let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
-    match core.store.claim_due(core.owner, now, limits).await {
+    if !core.may_begin() {
+        return FULL;
+    }
+    let begun = Instant::now();
+    match core.store.claim_due(core.owner(), now, limits).await {
         Ok(claim) => {
+            tracing::debug!(claimed = claim.deliveries.len(), took_us = begun.elapsed().as_micros(), "claimed");
             place(core, claim.deliveries, now).await;
             claim.next_due.map_or(core.options.poll_period, |due| due.since(now).min(core.options.poll_period))
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
+            if matches!(error, Error::Unavailable { .. }) {
+                // It may have been claimed all the same, by a number that then owns what nobody knows of.
+                core.roll_over.notify_one();
+            }
             core.options.poll_period
         }
     }
@@ -93,10 +111,16 @@ async fn step(core: &Arc<Core>) -> Duration {
 /// Puts what was claimed into the lanes; what finds its lane full goes back for a while.
 async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>, now: Timestamp) {
     let mut turned_away = Vec::new();
+    let Some(owner) = deliveries.first().map(|delivery| delivery.owner) else { return };
     {
         let mut lanes = core.lanes();
+        let mut lease = core.lease();
         for delivery in deliveries {
+            if !lease.has(delivery.owner) {
+                continue;
+            }
             if lanes.has_room(delivery.target_id) {
+                lease.hold(delivery.owner);
                 let bytes = delivery.message.payload.body.len();
                 lanes.offer(delivery.target_id, delivery, bytes);
             } else {
@@ -110,8 +134,9 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>, now: Timestamp) {
     if turned_away.is_empty() {
         return;
     }
-    if let Err(error) = core.store.settle(core.owner, Arc::new(turned_away)).await {
-        // They stay this process's own and fall due again with its next start.
+    if let Err(error) = core.store.settle(owner, Arc::new(turned_away)).await {
+        // They stand under a number that is in no memory for them; it runs dry and is then given up.
+        core.roll_over.notify_one();
         tracing::error!(error = &error as &dyn std::error::Error, "could not postpone deliveries whose lane is full");
     }
 }

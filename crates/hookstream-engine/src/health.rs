@@ -42,6 +42,13 @@ impl Health {
     }
 }
 
+impl Health {
+    /// Forgets what is remembered of an endpoint.
+    pub(crate) fn forget(&mut self, endpoint: EndpointId) {
+        self.changed.remove(&endpoint);
+    }
+}
+
 /// Writes changes until the engine stops, and once more then.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {

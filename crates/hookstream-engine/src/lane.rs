@@ -186,6 +186,31 @@ impl<D> Lanes<D> {
         lane.pace.time_for(lane.queue.len() / 2 + lane.turned_away).clamp(shortest, longest)
     }
 
+    /// Lets go of what waits and is not to be kept. Returns how many.
+    pub(crate) fn let_go(&mut self, keep: impl Fn(&D) -> bool) -> usize {
+        let before = self.queued;
+        for lane in self.lanes.values_mut() {
+            lane.queue.retain(|(delivery, bytes)| {
+                let is_kept = keep(delivery);
+                if !is_kept {
+                    self.queued -= 1;
+                    self.queued_bytes -= bytes;
+                }
+                is_kept
+            });
+            lane.has_turn &= !lane.queue.is_empty();
+        }
+        self.lanes.retain(|_, lane| lane.in_flight > 0 || !lane.queue.is_empty());
+        let lanes = &self.lanes;
+        self.turns.retain(|target| lanes.get(target).is_some_and(|lane| lane.has_turn));
+        before - self.queued
+    }
+
+    /// What waits for its turn.
+    pub(crate) const fn queued(&self) -> usize {
+        self.queued
+    }
+
     /// Tries under way or not yet recorded.
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight
@@ -245,6 +270,22 @@ mod tests {
         end(&mut lanes, 1);
         assert_eq!(lanes.next(), Some((1, 2)));
         assert_eq!(lanes.next(), None);
+    }
+
+    #[test]
+    fn what_is_let_go_leaves_no_trace_in_the_turns() {
+        let mut lanes = lanes();
+        fill(&mut lanes, 1, 3);
+        fill(&mut lanes, 2, 1);
+        assert_eq!(lanes.next(), Some((1, 0)));
+        assert_eq!(lanes.let_go(|(lane, n)| *lane == 1 && *n == 2), 2);
+        assert_eq!(lanes.queued(), 1);
+        assert_eq!(lanes.next(), Some((1, 2)));
+        assert_eq!(lanes.next(), None);
+        end(&mut lanes, 1);
+        end(&mut lanes, 1);
+        fill(&mut lanes, 2, 1);
+        assert_eq!(lanes.next(), Some((2, 0)));
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod core;
 mod dispatch;
 mod health;
 mod lane;
+mod lease;
+mod news;
 mod options;
 mod record;
 mod redeliver;
@@ -28,7 +30,7 @@ use tokio::sync::mpsc;
 
 pub use self::{
     accept::{Accepted, Draft, SendError},
-    options::Options,
+    options::{Options, Role},
     redeliver::{RecoverError, RecoverRequest, RetryError},
     routes::{ApplicationRoutes, Route},
 };
@@ -57,11 +59,19 @@ impl Handle {
     /// # Errors
     /// Where the store cannot be worked with.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
-        let owner = parts.store.enlist(parts.clock.now()).await?;
+        let begun = tokio::time::Instant::now();
+        let owner = parts.store.enlist(&lease::introduction(&options), parts.clock.now()).await?;
+        let lease = lease::Lease::new(owner, begun, parts.store.lease());
+        let now = parts.clock.now().day();
+        parts.store.prepare_day(now).await?;
         let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
-        let core = Arc::new(Core::new(parts, options, owner, outcomes, rng));
+        let core = Arc::new(Core::new(parts, options, lease, outcomes, rng));
         core.tasks.spawn(record::run(Arc::clone(&core), recorded));
-        core.tasks.spawn(dispatch::run(Arc::clone(&core)));
+        if core.options.role.delivers() {
+            core.tasks.spawn(dispatch::run(Arc::clone(&core)));
+        }
+        core.tasks.spawn(lease::run(Arc::clone(&core)));
+        core.tasks.spawn(news::run(Arc::clone(&core)));
         core.tasks.spawn(retention::run(Arc::clone(&core)));
         core.tasks.spawn(health::run(Arc::clone(&core)));
         Ok(Self { core })
@@ -98,5 +108,6 @@ impl Handle {
         self.core.tasks.close();
         // The tasks that are left end on the token; tries that hang are let go.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), lease::retire(&self.core)).await;
     }
 }

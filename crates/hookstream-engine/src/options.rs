@@ -4,9 +4,43 @@ use std::time::Duration;
 
 use hookstream_model::retry::RetrySchedule;
 
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Accepts and delivers.
+    All,
+    /// Accepts, and leaves delivering to others.
+    Api,
+    /// Delivers.
+    Worker,
+}
+
+impl Role {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Whether such a node delivers.
+    pub const fn delivers(self) -> bool {
+        match self {
+            Self::All | Self::Worker => true,
+            Self::Api => false,
+        }
+    }
+}
+
 /// The engine's limits and times.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What this node does.
+    pub role: Role,
+    /// The name under which people know this node.
+    pub node_name: String,
     /// When failed deliveries are tried again, where their endpoint does not say.
     pub retry_schedule: RetrySchedule,
     /// How long one try may take, body included, where its endpoint does not say.
@@ -36,6 +70,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            role: Role::All,
+            node_name: "hookstream".to_owned(),
             retry_schedule: RetrySchedule::default(),
             timeout: Duration::from_secs(20),
             disable_after: Duration::from_secs(5 * 24 * 3600),

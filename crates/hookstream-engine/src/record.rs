@@ -1,10 +1,10 @@
 //! Recording outcomes in batches, and what follows from them for their targets.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{endpoint::DisabledReason, time::Timestamp};
 use hookstream_store::{
-    deliveries::{Next, Settled},
+    deliveries::{Next, Owner, Settled},
     endpoints::{self, EndpointKey},
 };
 use tokio::sync::mpsc;
@@ -13,6 +13,8 @@ use crate::{core::Core, dispatch, routes::Route};
 
 /// What became of a delivery whose turn it was.
 pub(crate) struct Recorded {
+    /// Whose it was.
+    pub(crate) owner: Owner,
     pub(crate) settled: Settled,
     /// What follows for its target, where a try was made.
     pub(crate) effect: Option<Effect>,
@@ -51,19 +53,26 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>)
         {
             batch.push(recorded);
         }
-        record(&core, batch).await;
+        // As a rule all are under one number.
+        let mut by_owner: BTreeMap<Owner, Vec<Recorded>> = BTreeMap::new();
+        for recorded in batch {
+            by_owner.entry(recorded.owner).or_default().push(recorded);
+        }
+        for (owner, batch) in by_owner {
+            record(&core, owner, batch).await;
+        }
     }
 }
 
 /// Records a batch. It does not give up while the engine runs: what is not recorded keeps its permit,
 /// so that a store that refuses slows us down and makes us lose nothing.
-async fn record(core: &Arc<Core>, batch: Vec<Recorded>) {
+async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
     let (settled, effects): (Vec<_>, Vec<_>) = batch.into_iter().map(|recorded| (recorded.settled, recorded.effect)).unzip();
     let targets: Vec<_> = settled.iter().map(|settled| settled.target_id).collect();
     let next_due = settled.iter().filter_map(due_at).min();
     let settled = Arc::new(settled);
     loop {
-        match core.store.settle(core.owner, Arc::clone(&settled)).await {
+        match core.store.settle(owner, Arc::clone(&settled)).await {
             Ok(_) => break,
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again"),
         }
@@ -78,7 +87,7 @@ async fn record(core: &Arc<Core>, batch: Vec<Recorded>) {
     if let Some(due) = next_due {
         core.note_due(due);
     }
-    dispatch::finish(core, targets);
+    dispatch::finish(core, owner, targets);
 }
 
 /// When a delivery that is owed still falls due.
@@ -93,12 +102,24 @@ fn apply(core: &Arc<Core>, effect: Effect) {
     let Effect { succeeded, disable, at, route } = effect;
     let kept_failing = core.health().note(&route.endpoint, succeeded, at, core.options.disable_after);
     if let Some(reason) = disable.or(kept_failing) {
-        core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason));
+        core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason, at));
     }
 }
 
-async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason) {
-    match endpoints::disable(&*core.store, key, reason, core.now()).await {
+async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason, at: Timestamp) {
+    let disabled = match reason {
+        DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, key, reason, core.now()).await,
+        DisabledReason::KeptFailing => {
+            let disabled = endpoints::disable_failing(&*core.store, key, at - core.options.disable_after, core.now()).await;
+            if matches!(disabled, Ok(false)) {
+                // Another node has seen a success, or disabled it: what is remembered here is out of date.
+                core.health().forget(key.id);
+                core.routes.forget(key.application_id);
+            }
+            disabled
+        }
+    };
+    match disabled {
         Ok(true) => {
             core.routes.forget(key.application_id);
             tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");

@@ -58,7 +58,7 @@ impl Handle {
     /// # Errors
     /// Where the message is not there or the store fails.
     pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId) -> Result<usize, RetryError> {
-        let routes = self.core.routes.resolve(tenant, application).await?.ok_or(RetryError::NotFound)?;
+        let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
         let application_id = routes.application.id;
         let detail = self.core.store.message(tenant, application_id, message_id).await?.ok_or(RetryError::NotFound)?;
         let now = self.core.now();
@@ -89,7 +89,7 @@ impl Handle {
         endpoint: EndpointId,
         request: RecoverRequest,
     ) -> Result<usize, RecoverError> {
-        let routes = self.core.routes.resolve(tenant, application).await?.ok_or(RecoverError::NotFound)?;
+        let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RecoverError::NotFound)?;
         let route = routes.endpoint(endpoint).ok_or(RecoverError::NotFound)?;
         let now = self.core.now();
         if let Some(reason) = route.endpoint.skips(now) {

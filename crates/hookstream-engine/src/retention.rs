@@ -24,6 +24,10 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     let now = core.now();
     core.store.prepare_day(now.day()).await?;
     core.store.prepare_day(now.day().next()).await?;
+    core.store.forget_keys_before(now - core.options.idempotency_window).await?;
+    if core.store.lease().is_some() {
+        hookstream_store::changes::forget_old(&*core.store).await?;
+    }
     let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
     for day in core.store.drop_days_before((now - kept).day()).await? {
         tracing::info!(%day, "dropped a day of messages");

@@ -25,7 +25,7 @@ use hookstream_model::{
 use hookstream_store::{
     Error, Store, applications,
     endpoints::{self, WithSecrets},
-    event_types,
+    event_types, organizations,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -42,6 +42,8 @@ const KEPT: usize = 100_000;
 pub struct ApplicationRoutes {
     /// The application.
     pub application: Application,
+    /// Grows with each change of the application or its endpoints.
+    pub(crate) version: i64,
     /// Its endpoints, oldest first.
     pub endpoints: Vec<Arc<Route>>,
 }
@@ -80,8 +82,15 @@ pub struct Routes {
 struct Kept {
     applications: HashMap<ApplicationId, Arc<ApplicationRoutes>>,
     uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
+    schemas: HashMap<EnvironmentId, Schemas>,
+}
+
+/// The event types of an environment, as far as they were asked for.
+#[derive(Default)]
+struct Schemas {
+    version: i64,
     /// `None` for a name that needs no check.
-    schemas: HashMap<EnvironmentId, HashMap<String, Option<Arc<PayloadSchema>>>>,
+    by_name: HashMap<String, Option<Arc<PayloadSchema>>>,
 }
 
 impl Routes {
@@ -122,29 +131,40 @@ impl Routes {
             return Ok(Some(routes));
         }
         let version = self.version.load(Ordering::Acquire);
-        let Some(application) = applications::find_for_engine(&*self.store, id).await? else { return Ok(None) };
+        // Its version is read before its endpoints: what changes in between shows as an old version.
+        let Some((application, of_application)) = applications::find_for_engine(&*self.store, id).await? else { return Ok(None) };
         let endpoints = endpoints::all_with_secrets(&*self.store, application.tenant, id).await?;
         let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint).map(Arc::new)).collect::<Result<_, _>>()?;
-        let routes = Arc::new(ApplicationRoutes { application, endpoints });
+        let routes = Arc::new(ApplicationRoutes { application, version: of_application, endpoints });
         self.keep(version, |kept| make_room(&mut kept.applications).insert(id, Arc::clone(&routes)));
         Ok(Some(routes))
     }
 
-    /// The schema that payloads of this type must keep, where there is one.
-    pub(crate) async fn schema(&self, tenant: Tenant, event_type: &str) -> Result<Option<Arc<PayloadSchema>>, Error> {
-        let kept = self.read(|kept| kept.schemas.get(&tenant.environment)?.get(event_type).cloned());
-        if let Some(schema) = kept {
-            return Ok(schema);
+    /// The version of an environment's event types, and the schema that payloads of this type must keep,
+    /// where there is one.
+    pub(crate) async fn schema(&self, tenant: Tenant, event_type: &str) -> Result<(i64, Option<Arc<PayloadSchema>>), Error> {
+        let environment = tenant.environment;
+        let kept = self.read(|kept| {
+            let schemas = kept.schemas.get(&environment)?;
+            Some((schemas.version, schemas.by_name.get(event_type)?.clone()))
+        });
+        if let Some(known) = kept {
+            return Ok(known);
         }
         let version = self.version.load(Ordering::Acquire);
+        let of_event_types = organizations::version(&*self.store, environment).await?;
         let found = event_types::find_by_name(&*self.store, tenant, event_type).await?;
         let text = found.filter(|found| found.status == EventTypeStatus::Active).and_then(|found| found.json_schema);
         let unreadable = |_| Error::Unreadable { what: "json_schema" };
         let schema = text.map(|text| PayloadSchema::compile(&text).map(Arc::new).map_err(unreadable)).transpose()?;
         self.keep(version, |kept| {
-            make_room(kept.schemas.entry(tenant.environment).or_default()).insert(event_type.to_owned(), schema.clone())
+            let schemas = kept.schemas.entry(environment).or_default();
+            if schemas.version != of_event_types {
+                *schemas = Schemas { version: of_event_types, by_name: HashMap::new() };
+            }
+            make_room(&mut schemas.by_name).insert(event_type.to_owned(), schema.clone())
         });
-        Ok(schema)
+        Ok((of_event_types, schema))
     }
 
     /// To be called when an application or one of its endpoints has changed, before anybody is told.
@@ -156,10 +176,31 @@ impl Routes {
     }
 
     /// To be called when an event type has changed, before anybody is told.
-    pub fn forget_schemas(&self, tenant: Tenant) {
+    pub fn forget_schemas(&self, environment: EnvironmentId) {
         self.change(|kept| {
-            kept.schemas.remove(&tenant.environment);
+            kept.schemas.remove(&environment);
         });
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.change(|kept| *kept = Kept::default());
+    }
+
+    /// The application that a tenant means, as it stands in the store now.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn resolve_now(&self, tenant: Tenant, reference: &str) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
+        if self.store.lease().is_some() {
+            // Another process may have changed it.
+            self.change(|kept| {
+                let uids = kept.uids.get_mut(&tenant.environment);
+                let id = uids.and_then(|uids| uids.remove(reference)).or_else(|| reference.parse().ok());
+                id.and_then(|id| kept.applications.remove(&id));
+            });
+        }
+        self.resolve(tenant, reference).await
     }
 
     fn kept_uid(&self, tenant: Tenant, uid: &str) -> Option<ApplicationId> {

@@ -7,6 +7,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    changes,
     error::Error,
     idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -54,11 +55,11 @@ pub(crate) async fn create_with_answer(
     db: &dyn Database,
     operation: &'static str,
     tenant: Tenant,
-    insert: Statement,
+    inserts: Vec<Statement>,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
     let mut statements: Vec<Statement> = answer.map(|answer| idempotency::keep(tenant, answer)).into_iter().flatten().collect();
-    statements.push(insert);
+    statements.extend(inserts);
     match db.write(operation, statements).await {
         Ok(Written::Committed(_)) => Ok(Created::Stored),
         Ok(Written::Unmet(_)) => Ok(Created::KeyTaken),
@@ -88,7 +89,7 @@ pub async fn create(db: &dyn Database, application: &Application, answer: Option
             application.updated_at.into(),
         ],
     );
-    create_with_answer(db, "store an application", application.tenant, insert, answer).await
+    create_with_answer(db, "store an application", application.tenant, vec![insert], answer).await
 }
 
 /// The application with this id.
@@ -108,14 +109,14 @@ pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
 }
 
-/// The application with this id, whosever it is. For the engine, which works for all tenants; never
+/// The application with this id, whosever it is, with its version. For the engine, which works for all tenants; never
 /// for an answer to one of them.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<Application>, Error> {
+pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
-    Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
+    rows.into_iter().next().map(read).transpose()
 }
 
 /// A page of an environment's applications, newest first; with `search`, those whose name or uid
@@ -167,7 +168,9 @@ pub async fn update<E: From<Error>>(
             application.rate_limit.into(),
             application.updated_at.into(),
         ];
-        if db.write("change an application", vec![Statement::new(UPDATE, values).required()]).await?.is_committed() {
+        let mut statements = vec![Statement::new(UPDATE, values).required()];
+        statements.extend(changes::of_application(tenant, id));
+        if db.write("change an application", statements).await?.is_committed() {
             return Ok(Some(application));
         }
         // Somebody changed it in between: start from what it is now.
@@ -180,7 +183,8 @@ pub async fn update<E: From<Error>>(
 /// Where the store fails.
 pub async fn delete(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
     let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
-    let statements = vec![Statement::new(DELETE, values()).required(), Statement::new(DELETE_ENDPOINTS, values())];
+    let mut statements = vec![Statement::new(DELETE, values()).required(), Statement::new(DELETE_ENDPOINTS, values())];
+    statements.extend(changes::of_application(tenant, id));
     Ok(db.write("delete an application", statements).await?.is_committed())
 }
 

@@ -13,7 +13,7 @@ use hookstream_model::{
 
 /// A process that works on deliveries: a number that grows with each start. What it claimed, only it
 /// may settle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(i64);
 
 impl Owner {
@@ -22,7 +22,8 @@ impl Owner {
         Self(number)
     }
 
-    pub(crate) const fn number(self) -> i64 {
+    /// Its number.
+    pub const fn number(self) -> i64 {
         self.0
     }
 }
@@ -38,6 +39,8 @@ pub struct Publication {
     pub deliveries: Vec<NewDelivery>,
     /// What makes their first try happen.
     pub trigger: Trigger,
+    /// What was known when the deliveries were decided.
+    pub seen: Versions,
     /// The sender's own id of the message, unique per application since `window_start`.
     pub event_id: Option<String>,
     /// The request's idempotency key, unique per environment since `window_start`.
@@ -52,6 +55,15 @@ impl Publication {
         let is_owed = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { .. }));
         if is_owed { MessageStatus::Pending } else { MessageStatus::Skipped }
     }
+}
+
+/// Numbers that grow with each change of what decides about a message's deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// Of the application and its endpoints.
+    pub application: i64,
+    /// Of the environment's event types.
+    pub environment: i64,
 }
 
 /// An idempotency key and what it was used for.
@@ -98,6 +110,8 @@ pub enum Published {
     },
     /// The idempotency key was used for another request.
     KeyReused,
+    /// The application, its endpoints or the event types have changed since [`Publication::seen`].
+    Stale,
     /// The application has a message with this `event_id` already.
     DuplicateEventId {
         /// The earlier message.
@@ -126,6 +140,8 @@ pub struct Claim {
 /// One of them.
 #[derive(Debug, Clone)]
 pub struct Claimed {
+    /// Whose it is now.
+    pub owner: Owner,
     /// What is owed.
     pub message: Arc<Message>,
     /// To whom.

@@ -14,6 +14,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer, read_tenant},
+    changes,
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -53,6 +54,8 @@ const ROTATE: &str =
 const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3";
 const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
+const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3 and status = 'active' and failing_since <= $6";
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.
@@ -80,6 +83,13 @@ pub struct EndpointKey {
 impl EndpointKey {
     fn values(self) -> Vec<Value> {
         vec![self.tenant.environment.as_bytes().into(), self.application_id.as_bytes().into(), self.id.as_bytes().into()]
+    }
+
+    /// Runs a statement that changes the endpoint, and tells of it. Returns whether it changed it.
+    async fn write(self, db: &dyn Database, operation: &'static str, statement: Statement) -> Result<bool, Error> {
+        let mut statements = vec![statement.required()];
+        statements.extend(changes::of_application(self.tenant, self.application_id));
+        Ok(db.write(operation, statements).await?.is_committed())
     }
 }
 
@@ -118,7 +128,9 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
             secret.expose().into(),
         ],
     );
-    create_with_answer(db, "store an endpoint", endpoint.tenant, insert, answer).await
+    let mut statements = vec![insert];
+    statements.extend(changes::of_application(endpoint.tenant, endpoint.application_id));
+    create_with_answer(db, "store an endpoint", endpoint.tenant, statements, answer).await
 }
 
 /// The endpoint, and the secret that its public key may be derived from.
@@ -187,7 +199,7 @@ pub async fn update<E: From<Error>>(
             endpoint.failing_since.into(),
             endpoint.updated_at.into(),
         ]);
-        if db.write("change an endpoint", vec![Statement::new(UPDATE, values).required()]).await?.is_committed() {
+        if key.write(db, "change an endpoint", Statement::new(UPDATE, values)).await? {
             return Ok(Some((endpoint, secret)));
         }
         // Somebody changed it in between: start from what it is now.
@@ -208,7 +220,7 @@ pub async fn rotate_secret(
 ) -> Result<bool, Error> {
     let mut values = key.values();
     values.extend([secret.expose().into(), old_until.into(), now.into()]);
-    Ok(db.write("rotate a signing secret", vec![Statement::new(ROTATE, values).required()]).await?.is_committed())
+    key.write(db, "rotate a signing secret", Statement::new(ROTATE, values)).await
 }
 
 /// Deletes an endpoint. Returns whether it was there.
@@ -216,7 +228,7 @@ pub async fn rotate_secret(
 /// # Errors
 /// Where the store fails.
 pub async fn delete(db: &dyn Database, key: EndpointKey) -> Result<bool, Error> {
-    Ok(db.write("delete an endpoint", vec![Statement::new(DELETE, key.values()).required()]).await?.is_committed())
+    key.write(db, "delete an endpoint", Statement::new(DELETE, key.values())).await
 }
 
 /// Disables an endpoint that is active. Returns whether it was.
@@ -226,7 +238,18 @@ pub async fn delete(db: &dyn Database, key: EndpointKey) -> Result<bool, Error> 
 pub async fn disable(db: &dyn Database, key: EndpointKey, reason: DisabledReason, now: Timestamp) -> Result<bool, Error> {
     let mut values = key.values();
     values.extend([reason.as_str().into(), now.into()]);
-    Ok(db.write("disable an endpoint", vec![Statement::new(DISABLE, values).required()]).await?.is_committed())
+    key.write(db, "disable an endpoint", Statement::new(DISABLE, values)).await
+}
+
+/// Disables an endpoint that is active and on record as failing since then or before. Returns whether it
+/// was: another process may have had a success meanwhile.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn disable_failing(db: &dyn Database, key: EndpointKey, since: Timestamp, now: Timestamp) -> Result<bool, Error> {
+    let mut values = key.values();
+    values.extend([DisabledReason::KeptFailing.as_str().into(), now.into(), since.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values)).await
 }
 
 /// Records since when an endpoint fails, or that it is well again.

@@ -60,6 +60,16 @@ pub enum Error {
         /// The column or value.
         what: &'static str,
     },
+    /// The database cannot be reached, or ended the connection. Where it was about to commit, it may
+    /// have: whoever asked must be ready for either.
+    #[error("could not {operation}: the database is not available")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

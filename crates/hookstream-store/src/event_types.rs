@@ -8,6 +8,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer, read_tenant},
+    changes,
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -48,7 +49,9 @@ pub async fn create(db: &dyn Database, event_type: &EventType, answer: Option<Ke
             event_type.updated_at.into(),
         ],
     );
-    create_with_answer(db, "store an event type", event_type.tenant, insert, answer).await
+    let mut statements = vec![insert];
+    statements.extend(changes::of_event_types(event_type.tenant));
+    create_with_answer(db, "store an event type", event_type.tenant, statements, answer).await
 }
 
 /// The event type with this id.
@@ -102,7 +105,9 @@ pub async fn update<E: From<Error>>(
             event_type.status.as_str().into(),
             event_type.updated_at.into(),
         ];
-        if db.write("change an event type", vec![Statement::new(UPDATE, values).required()]).await?.is_committed() {
+        let mut statements = vec![Statement::new(UPDATE, values).required()];
+        statements.extend(changes::of_event_types(tenant));
+        if db.write("change an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
         }
         // Somebody changed it in between: start from what it is now.
@@ -115,7 +120,9 @@ pub async fn update<E: From<Error>>(
 /// Where the store fails.
 pub async fn delete(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
     let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()]);
-    Ok(db.write("delete an event type", vec![statement.required()]).await?.is_committed())
+    let mut statements = vec![statement.required()];
+    statements.extend(changes::of_event_types(tenant));
+    Ok(db.write("delete an event type", statements).await?.is_committed())
 }
 
 async fn find_versioned(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<Option<(EventType, i64)>, Error> {

@@ -14,19 +14,22 @@
 
 pub mod api_keys;
 pub mod applications;
+pub mod changes;
 pub mod deliveries;
 pub mod endpoints;
 pub mod error;
 pub mod event_types;
 pub mod idempotency;
 pub mod messages;
+pub mod nodes;
 pub mod organizations;
 pub mod page;
+pub mod postgres;
 pub mod settings;
 pub mod sqlite;
 pub mod statement;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use error::Error;
@@ -37,10 +40,12 @@ use hookstream_model::{
 };
 pub use page::{Page, PageRequest};
 pub use statement::Database;
+use tokio::sync::broadcast;
 
 use crate::{
     deliveries::{Claim, ClaimLimits, Owner, Publication, Published, Recovery, Redelivery, Settled},
     messages::{Message, MessageDetail},
+    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -48,10 +53,30 @@ use crate::{
 pub trait Store: Database {
     /// Makes this process an owner of deliveries, with a number that no earlier one had, and releases
     /// what owners that are gone had claimed.
-    async fn enlist(&self, now: Timestamp) -> Result<Owner, Error>;
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error>;
+
+    /// For how long an owner stands without being renewed; `None` where it stands as long as its process.
+    fn lease(&self) -> Option<Duration>;
+
+    /// Renews an owner, and releases what owners that have lapsed had claimed.
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error>;
+
+    /// Ends an owner: what it still has is anybody's again.
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
+
+    /// The owners there are, oldest first.
+    async fn nodes(&self) -> Result<Vec<Node>, Error>;
+
+    /// What other processes on the same database tell. They may tell nothing: a nudge only saves the
+    /// wait for the next poll.
+    fn nudges(&self) -> broadcast::Receiver<Nudge>;
+
+    /// Finishes what was begun and closes the store. Operations begun later fail.
+    async fn close(&self);
 
     /// Stores a message with its deliveries, its idempotency key and its `event_id`, all or nothing.
-    /// When this returns, it is durable and scheduled.
+    /// When this returns, it is durable and scheduled. Nothing is stored where the versions that the
+    /// deliveries were decided by are no longer current.
     async fn publish(&self, publication: Publication) -> Result<Published, Error>;
 
     /// Takes deliveries that are due and that nobody owns, those due longest first.
@@ -67,6 +92,10 @@ pub trait Store: Database {
 
     /// Makes a slice of what a target missed owed again. Returns how many; none means the end.
     async fn recover(&self, recovery: Recovery) -> Result<usize, Error>;
+
+    /// Sets aside a slice of what is owed of messages accepted until then, as skipped because the store
+    /// was restored; what an owner has that is at work is left alone. Returns how many; none means the end.
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error>;
 
     /// A message with its attempts and deliveries.
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error>;
@@ -88,4 +117,7 @@ pub trait Store: Database {
 
     /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;
+
+    /// Forgets the idempotency keys and event ids of messages before a moment; they no longer count.
+    async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error>;
 }

@@ -50,3 +50,37 @@ pub struct Delivery {
     /// When it ended without arriving.
     pub ended_at: Option<Timestamp>,
 }
+
+impl MessageDetail {
+    /// Puts together what was read apart: how a message stands follows from its attempts and from the
+    /// deliveries that are pending or ended without arriving.
+    pub(crate) fn assemble(mut message: Message, attempts: Vec<Attempt>, mut deliveries: Vec<Delivery>) -> Self {
+        for delivery in &deliveries {
+            match delivery.state {
+                DeliveryState::Pending { .. } => message.counts.pending += 1,
+                DeliveryState::Exhausted { .. } => message.counts.exhausted += 1,
+                DeliveryState::Skipped { .. } | DeliveryState::Cancelled { .. } => message.counts.skipped_or_cancelled += 1,
+                DeliveryState::Succeeded => {}
+            }
+        }
+        if let Some(last) = attempts.last() {
+            message.updated_at = last.created_at;
+        }
+        add_succeeded(&attempts, &mut deliveries);
+        deliveries.sort_by_key(|delivery| delivery.target_id);
+        Self { message, attempts, deliveries }
+    }
+}
+
+/// What was tried and is neither pending nor ended otherwise has arrived.
+fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
+    for attempt in attempts {
+        match deliveries.iter_mut().find(|delivery| delivery.target_id == attempt.target_id) {
+            Some(delivery) if delivery.state == DeliveryState::Succeeded => delivery.attempts += 1,
+            Some(_) => {}
+            None => {
+                deliveries.push(Delivery { target_id: attempt.target_id, state: DeliveryState::Succeeded, attempts: 1, ended_at: None });
+            }
+        }
+    }
+}

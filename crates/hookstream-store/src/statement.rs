@@ -45,11 +45,19 @@ pub struct Statement {
     pub(crate) sql: &'static str,
     pub(crate) values: Vec<Value>,
     pub(crate) required: bool,
+    pub(crate) tells_others: bool,
 }
 
 impl Statement {
     pub(crate) const fn new(sql: &'static str, values: Vec<Value>) -> Self {
-        Self { sql, values, required: false }
+        Self { sql, values, required: false, tells_others: false }
+    }
+
+    /// It is there for other processes on the same database, which are nudged once it is committed. A
+    /// database that has only one process skips it.
+    pub(crate) const fn tells_others(mut self) -> Self {
+        self.tells_others = true;
+        self
     }
 
     /// The whole write is undone where this statement changes no row.
@@ -142,6 +150,14 @@ impl Columns {
         match self.next(what)? {
             Value::Blob(bytes) => bytes.try_into().map(make).map_err(|_| Error::Unreadable { what }),
             Value::Null | Value::Integer(_) | Value::Text(_) => Err(Error::Unreadable { what }),
+        }
+    }
+
+    pub(crate) fn optional_id<Id>(&mut self, what: &'static str, make: impl FnOnce([u8; 16]) -> Id) -> Result<Option<Id>, Error> {
+        match self.next(what)? {
+            Value::Blob(bytes) => bytes.try_into().map(make).map(Some).map_err(|_| Error::Unreadable { what }),
+            Value::Null => Ok(None),
+            Value::Integer(_) | Value::Text(_) => Err(Error::Unreadable { what }),
         }
     }
 

@@ -2,6 +2,7 @@
 //! certificates, and waiting for a state.
 
 pub mod clock;
+pub mod postgres;
 pub mod receiver;
 pub mod tls;
 

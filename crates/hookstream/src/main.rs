@@ -31,6 +31,8 @@ enum Command {
         Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
         HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.")]
     Serve(config::Sources),
+    /// Look at the database's schema, or bring it to this version
+    Migrate(commands::migrate::MigrateArgs),
     /// See one webhook on its way: a server, a receiver, a message
     #[command(after_help = "Example: hookstream quickstart")]
     Quickstart(commands::quickstart::QuickstartArgs),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(sources) => commands::serve::run(sources).await,
+            Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,

@@ -6,14 +6,14 @@ use anyhow::Context;
 use axum::serve::ListenerExt;
 use hookstream_api::{Api, Options as ApiOptions, Parts as ApiParts};
 use hookstream_destinations::http::{HttpTransport, Options as HttpOptions};
-use hookstream_engine::{Handle, Parts as EngineParts};
+use hookstream_engine::{Handle, Parts as EngineParts, Role};
 use hookstream_model::{
     ids::IdSource,
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Clock,
 };
-use hookstream_store::{api_keys, organizations, settings, sqlite::SqliteStore};
+use hookstream_store::{Store, api_keys, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     /// The key that was made because this was the first start.
     pub(crate) first_key: Option<ApiKeyText>,
     tenant: Tenant,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     engine: Handle,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
@@ -45,10 +45,11 @@ impl Server {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
         let address = listener.local_addr()?;
-        let directory = config.data_dir.clone();
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??;
-        let store = Arc::new(store);
-        let (tenant, first_key) = bootstrap(&store, config, clock, &mut rng).await?;
+        let store = open_store(config).await?;
+        let (tenant, first_key) = bootstrap(&*store, config, clock, &mut rng).await?;
+        if config.restored {
+            set_aside(&*store, clock).await?;
+        }
         let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: Arc::new(clock) };
@@ -68,7 +69,11 @@ impl Server {
             // Small answers must not wait for more to send with them.
             let _ = stream.set_nodelay(true);
         });
-        let serve = axum::serve(listener, hookstream_api::router(api)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let router = match config.engine.role {
+            Role::All | Role::Api => hookstream_api::router(api),
+            Role::Worker => hookstream_api::probes(api),
+        };
+        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let serving = tokio::spawn(serve.into_future());
         Ok(Self { address, first_key, tenant, store, engine, stop, serving, grace: config.shutdown_grace })
@@ -101,19 +106,41 @@ impl Server {
     }
 }
 
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(options) = &config.database {
+        return Ok(Arc::new(PostgresStore::open(options).await?));
+    }
+    let directory = config.data_dir.clone();
+    Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
+}
+
+/// Sets aside what is owed, so that a restored past is not delivered again.
+async fn set_aside(store: &dyn Store, clock: SystemClock) -> anyhow::Result<()> {
+    const SLICE: usize = 5_000;
+    let until = clock.now();
+    let mut total = 0;
+    loop {
+        let slice = store.set_aside(until, SLICE).await?;
+        total += slice;
+        if slice == 0 {
+            tracing::warn!(total, "set aside what was owed when the backup was made; see it as skipped with the reason `restored`");
+            return Ok(());
+        }
+    }
+}
+
 /// Makes the organization, the environment and the first API key where there are none.
 async fn bootstrap(
-    store: &SqliteStore,
+    store: &dyn Store,
     config: &Config,
     clock: SystemClock,
     rng: &mut StdRng,
 ) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
     let now = clock.now();
     let mut ids = IdSource::new(StdRng::from_rng(rng));
-    let (tenant, is_first) = match organizations::first(store).await? {
-        Some(tenant) => (tenant, false),
-        None => (organizations::create_default(store, ids.next(now).into(), ids.next(now).into(), now).await?, true),
-    };
+    let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
+    let is_first = organizations::first(store).await?.is_none() && organizations::create_default(store, fresh, now).await?;
+    let tenant = organizations::first(store).await?.context("the default organization was just made")?;
     let mut keep = async |text: &ApiKeyText, name: &str| {
         let key = ApiKey { id: ids.next(now).into(), tenant, name: name.to_owned() };
         api_keys::create(store, &key, text, now).await

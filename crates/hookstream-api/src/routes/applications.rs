@@ -292,7 +292,7 @@ pub(crate) async fn delete(State(api): State<Api>, caller: Caller, PathParams(ap
 
 /// The id of the application that a path names by its id or `uid`.
 pub(super) async fn resolve(api: &Api, caller: Caller, reference: &str) -> Result<ApplicationId, ApiError> {
-    let routes = api.engine.routes().resolve(caller.tenant, reference).await?.ok_or_else(not_found)?;
+    let routes = api.engine.routes().resolve_now(caller.tenant, reference).await?.ok_or_else(not_found)?;
     Ok(routes.application.id)
 }
 

@@ -162,7 +162,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
         event_types::create(&*api.store, &event_type, kept).await
     })
     .await;
-    api.engine.routes().forget_schemas(caller.tenant);
+    api.engine.routes().forget_schemas(caller.tenant.environment);
     answer
 }
 
@@ -219,7 +219,7 @@ pub(crate) async fn update(
         })
         .await?
         .ok_or_else(not_found)?;
-    api.engine.routes().forget_schemas(caller.tenant);
+    api.engine.routes().forget_schemas(caller.tenant.environment);
     Ok(Json(EventTypeAnswer { event_type: changed.into() }))
 }
 
@@ -237,7 +237,7 @@ pub(crate) async fn delete(
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let was_there = event_types::delete(&*api.store, caller.tenant, id(&given, "Event type")?).await?;
-    api.engine.routes().forget_schemas(caller.tenant);
+    api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 

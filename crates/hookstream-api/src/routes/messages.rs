@@ -265,7 +265,7 @@ pub(crate) async fn get(
     caller: Caller,
     PathParams((app, message)): PathParams<(String, String)>,
 ) -> Result<Json<MessageDetail>, ApiError> {
-    let routes = api.engine.routes().resolve(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let message = id(&message, "Message")?;
     let found = api.store.message(caller.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(MessageDetail {

@@ -40,7 +40,7 @@ pub(crate) async fn create(
     caller: Caller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
-    let routes = api.engine.routes().resolve(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let application = &routes.application;
     let token = portal::token(&api.portal_key, caller.tenant, application.id, api.now());
     // After the `#`, where no server and no log on the way sees it.

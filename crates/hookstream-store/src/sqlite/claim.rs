@@ -19,7 +19,8 @@ use crate::{
 
 const OPERATION: &str = "claim due deliveries";
 const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
-const RELEASE: &str = "update pending set owner = 0 where owner > 0";
+const RELEASE_ALL: &str = "update pending set owner = 0 where owner > 0";
+const RELEASE: &str = "update pending set owner = 0 where owner = ?1";
 const SELECT_DUE: &str =
     "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type, b.is_text, b.body
     from pending p
@@ -33,11 +34,19 @@ const IS_OWED: &str = "select exists (select 1 from pending)";
 /// The process is alone with its files, so whatever another owner had claimed is free again.
 pub(super) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     for day in files.days_that_may_be_owed() {
-        files.day(day)?.connection().execute(RELEASE, []).map_err(failed("release deliveries"))?;
+        files.day(day)?.connection().execute(RELEASE_ALL, []).map_err(failed("release deliveries"))?;
         note_whether_owed(files, day)?;
     }
     let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
     number.map(Owner::new).map_err(failed("enlist"))
+}
+
+/// Gives back what an owner has.
+pub(super) fn retire(files: &mut Files, owner: Owner) -> Result<(), Error> {
+    for day in files.days_that_may_be_owed() {
+        files.day(day)?.connection().execute(RELEASE, [owner.number()]).map_err(failed("release deliveries"))?;
+    }
+    Ok(())
 }
 
 /// Claims from one day, so that a claim is kept whole or not at all.
@@ -59,7 +68,7 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
     while bytes <= limits.bytes
         && let Some(row) = rows.next()?
     {
-        let delivery = read(row)?;
+        let delivery = read(row, owner)?;
         bytes += delivery.message.payload.body.len();
         claimed.push(delivery);
     }
@@ -71,10 +80,11 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
     Ok(claimed)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Claimed> {
+fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
     let content_type = if row.get(7)? { ContentType::Text } else { ContentType::Json };
     let trigger: String = row.get(5)?;
     Ok(Claimed {
+        owner,
         message: Arc::new(Message {
             id: MessageId::from_bytes(row.get(0)?),
             application_id: ApplicationId::from_bytes(row.get(2)?),

@@ -8,16 +8,20 @@ use std::{
 };
 
 use hookstream_model::{ids::ApplicationId, time::Day};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     connection::{CORE_MIGRATIONS, DAY_MIGRATIONS, failed, open_writer},
     core_path, day_path, days_directory,
 };
-use crate::error::Error;
+use crate::{deliveries::Versions, error::Error};
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
+
+const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
+/// The most versions that are remembered.
+const VERSIONS_KEPT: usize = 10_000;
 
 /// Which file; `None` is `core.db`.
 pub(super) type Key = Option<Day>;
@@ -156,6 +160,9 @@ pub(super) struct Files {
     core: OpenFile,
     days: BTreeMap<Day, DayFile>,
     known: Arc<KnownDays>,
+    /// Versions as they stand in `core.db`; `None` for an application that is not there. Only the writer
+    /// changes them, so they hold until it does.
+    versions: HashMap<ApplicationId, Option<Versions>>,
     /// The files used since [`take_touched`](Self::take_touched) was last called.
     touched: BTreeSet<Key>,
 }
@@ -164,7 +171,7 @@ impl Files {
     /// Opens `core.db`; the days are opened when they are needed.
     pub(super) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
         let core = OpenFile::new(open_writer(&core_path(directory), CORE_MIGRATIONS)?);
-        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known, touched: BTreeSet::new() })
+        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known, versions: HashMap::new(), touched: BTreeSet::new() })
     }
 
     /// The connection to `core.db`, with a transaction open on it.
@@ -172,6 +179,26 @@ impl Files {
         self.touched.insert(None);
         self.core.begin()?;
         Ok(&self.core.connection)
+    }
+
+    /// The versions that decide about messages to an application; `None` where it is not there.
+    pub(super) fn versions(&mut self, application: ApplicationId) -> Result<Option<Versions>, Error> {
+        if let Some(known) = self.versions.get(&application) {
+            return Ok(*known);
+        }
+        let read = |row: &rusqlite::Row<'_>| Ok(Versions { application: row.get(0)?, environment: row.get(1)? });
+        let find = self.core.connection.prepare_cached(VERSIONS);
+        let found = find.and_then(|mut find| find.query_row([application.as_bytes()], read).optional()).map_err(failed("read versions"))?;
+        if self.versions.len() >= VERSIONS_KEPT {
+            self.versions.clear();
+        }
+        self.versions.insert(application, found);
+        Ok(found)
+    }
+
+    /// To be called when something in `core.db` may change.
+    pub(super) fn forget_versions(&mut self) {
+        self.versions.clear();
     }
 
     /// A day's file with a transaction open on it; it is made where it is not there.
@@ -240,6 +267,7 @@ impl Files {
 
     /// Undoes what is open on every file.
     pub(super) fn roll_back(&mut self) {
+        self.forget_versions();
         self.core.roll_back();
         self.days.values_mut().for_each(DayFile::roll_back);
     }

@@ -20,25 +20,16 @@ use crate::{
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
 };
 
-macro_rules! select_message {
-    ($rest:literal) => {
-        concat!(
-            "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body,
-                (select count(*) from pending p where p.message_id = m.id),
-                (select count(*) from undelivered u where u.message_id = m.id and u.state = 'exhausted'),
-                (select count(*) from undelivered u where u.message_id = m.id and u.state <> 'exhausted'),
-                (select a.created_at from attempts a where a.message_id = m.id order by a.id desc limit 1)
-            from messages m join payloads b on b.message_id = m.id ",
-            $rest
-        )
-    };
-}
-
-const FIND: &str = select_message!("where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3");
-const LIST: &str = select_message!(
-    "where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
-    order by m.id desc limit ?5"
-);
+const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body
+    from messages m join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
+const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body,
+        (select count(*) from pending p where p.message_id = m.id),
+        (select count(*) from undelivered u where u.message_id = m.id and u.state = 'exhausted'),
+        (select count(*) from undelivered u where u.message_id = m.id and u.state <> 'exhausted'),
+        (select a.created_at from attempts a where a.message_id = m.id order by a.id desc limit 1)
+    from messages m join payloads b on b.message_id = m.id
+    where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
+    order by m.id desc limit ?5";
 const ATTEMPTS: &str =
     "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at
     from attempts where message_id = ?1 order by id";
@@ -77,7 +68,7 @@ pub(super) fn list(
         let values = params![application.as_bytes(), after, tenant.environment.as_bytes(), event_type, sql_limit(wanted)];
         let more = days.read(day, |connection| {
             let mut list = connection.prepare_cached(LIST).map_err(failed("list messages"))?;
-            let rows = list.query_map(values, read_message).map_err(failed("list messages"))?;
+            let rows = list.query_map(values, read_listed).map_err(failed("list messages"))?;
             rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("list messages"))
         })?;
         messages.extend(more.into_iter().flatten());
@@ -103,18 +94,29 @@ pub(super) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<
     Ok(totals)
 }
 
+/// A message of which nothing is known yet but how many deliveries it has.
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
     let content_type = if row.get(5)? { ContentType::Text } else { ContentType::Json };
-    let last_try: Option<i64> = row.get(10)?;
     Ok(Message {
         id,
         application_id: ApplicationId::from_bytes(row.get(1)?),
         event_type: row.get(2)?,
         event_id: row.get(3)?,
         payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(6)?), content_type },
-        counts: DeliveryCounts { total: row.get(4)?, pending: row.get(7)?, exhausted: row.get(8)?, skipped_or_cancelled: row.get(9)? },
-        updated_at: last_try.map_or(id.timestamp(), Timestamp::from_millis),
+        counts: DeliveryCounts { total: row.get(4)?, ..DeliveryCounts::default() },
+        updated_at: id.timestamp(),
+    })
+}
+
+/// A message with how it stands.
+fn read_listed(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let message = read_message(row)?;
+    let last_try: Option<i64> = row.get(10)?;
+    Ok(Message {
+        counts: DeliveryCounts { pending: row.get(7)?, exhausted: row.get(8)?, skipped_or_cancelled: row.get(9)?, ..message.counts },
+        updated_at: last_try.map_or(message.updated_at, Timestamp::from_millis),
+        ..message
     })
 }
 
@@ -129,23 +131,8 @@ fn read_detail(connection: &Connection, message: Message) -> Result<MessageDetai
         }
         Ok((attempts, deliveries))
     };
-    let (attempts, mut deliveries) = read().map_err(failed("read a message"))?;
-    add_succeeded(&attempts, &mut deliveries);
-    deliveries.sort_by_key(|delivery| delivery.target_id);
-    Ok(MessageDetail { message, attempts, deliveries })
-}
-
-/// What was tried and is neither pending nor ended otherwise has arrived.
-fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
-    for attempt in attempts {
-        match deliveries.iter_mut().find(|delivery| delivery.target_id == attempt.target_id) {
-            Some(delivery) if delivery.state == DeliveryState::Succeeded => delivery.attempts += 1,
-            Some(_) => {}
-            None => {
-                deliveries.push(Delivery { target_id: attempt.target_id, state: DeliveryState::Succeeded, attempts: 1, ended_at: None })
-            }
-        }
-    }
+    let (attempts, deliveries) = read().map_err(failed("read a message"))?;
+    Ok(MessageDetail::assemble(message, attempts, deliveries))
 }
 
 fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {

@@ -23,7 +23,8 @@ mod writer;
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -32,6 +33,8 @@ use hookstream_model::{
     tenancy::Tenant,
     time::{Day, Timestamp},
 };
+
+use tokio::sync::broadcast;
 
 use self::{
     checkpoint::Checkpointer,
@@ -44,6 +47,7 @@ use crate::{
     deliveries::{Claim, ClaimLimits, Owner, Publication, Published, Recovery, Redelivery, Settled},
     error::Error,
     messages::{Message, MessageDetail},
+    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     statement::{Database, Row, Statement, Written},
 };
@@ -54,6 +58,9 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
+    node: Mutex<Option<Node>>,
+    /// There is no other process that could tell anything.
+    nudges: broadcast::Sender<Nudge>,
     _checkpointer: Checkpointer,
     _lock: File,
 }
@@ -74,14 +81,15 @@ impl SqliteStore {
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
             _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
             known,
+            node: Mutex::default(),
+            nudges: broadcast::channel(1).0,
             _lock: lock,
         })
     }
 
-    /// Finishes what was begun and closes the files. Operations begun later fail.
-    pub async fn close(&self) {
-        self.writer.stop().await;
-        self.readers.close();
+    /// The one owner there is.
+    fn node(&self) -> MutexGuard<'_, Option<Node>> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,8 +152,50 @@ impl Database for SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn enlist(&self, now: Timestamp) -> Result<Owner, Error> {
-        self.writer.run(move |files| claim::enlist(files, now)).await
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
+        let owner = self.writer.run(move |files| claim::enlist(files, now)).await?;
+        *self.node() = Some(Node {
+            owner,
+            name: node.name.clone(),
+            role: node.role.to_owned(),
+            version: node.version.to_owned(),
+            started_at: now,
+            renewed_at: now,
+            lapses_at: None,
+            report: NodeReport::default(),
+        });
+        Ok(owner)
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        if let Some(node) = self.node().as_mut().filter(|node| node.owner == owner) {
+            node.renewed_at = now;
+            node.report = report;
+            return Ok(Standing::Held { released: 0 });
+        }
+        Ok(Standing::Lapsed)
+    }
+
+    async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
+        self.node().take_if(|node| node.owner == owner);
+        self.writer.run(move |files| claim::retire(files, owner)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        Ok(self.node().clone().into_iter().collect())
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.nudges.subscribe()
+    }
+
+    async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close();
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
@@ -210,5 +260,14 @@ impl Store for SqliteStore {
         let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);
         Ok(dropped)
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.writer.run(move |files| redeliver::set_aside(files, until, limit)).await
+    }
+
+    async fn forget_keys_before(&self, _: Timestamp) -> Result<(), Error> {
+        // They stand in the file of their day and go with it.
+        Ok(())
     }
 }

@@ -39,6 +39,9 @@ pub(super) fn publish(files: &mut Files, publication: &Publication) -> Result<Pu
     {
         return Ok(Published::DuplicateEventId { message_id });
     }
+    if files.versions(publication.message.application_id)? != Some(publication.seen) {
+        return Ok(Published::Stale);
+    }
     insert(files, publication).map(|()| Published::Stored)
 }
 
@@ -73,7 +76,7 @@ fn write(connection: &Connection, publication: &Publication, accepted_at: Timest
                 id,
                 target,
                 application,
-                owner.map_or(0, |owner| owner.number()),
+                owner.map_or(0, super::super::deliveries::Owner::number),
                 accepted_at.as_millis(),
                 publication.trigger.as_str(),
             ])?,

@@ -199,7 +199,7 @@ mod tests {
         let (spoilt, spoilt_answer) = task(|files| {
             // It is noticed at the commit that there is no such organization.
             let insert = "pragma defer_foreign_keys = on;
-                insert into environments (id, organization_id, name, slug, created_at) values (x'02', x'03', 'a', 'a', 0)";
+                insert into environments (id, organization_id, name, slug, created_at, version) values (x'02', x'03', 'a', 'a', 0, 1)";
             files.core()?.execute_batch(insert).map_err(failed("spoil"))
         });
         commit(&mut files, vec![kept, spoilt]);

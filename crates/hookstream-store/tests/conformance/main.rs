@@ -16,6 +16,17 @@ macro_rules! suite {
                 })*
             })*
         }
+
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = crate::world::World::on_postgres().await;
+                    crate::$module::$name(&world).await;
+                    world.end().await;
+                })*
+            })*
+        }
     };
 }
 
@@ -27,6 +38,7 @@ suite! {
         a_list_can_be_of_one_event_type
         what_waits_for_one_commit_is_all_there
         another_tenant_sees_nothing
+        what_was_decided_by_an_older_version_is_not_stored
         an_idempotency_key_stands_for_its_first_message
         an_idempotency_key_is_free_again_after_its_window
         an_event_id_is_unique_per_application_within_its_window
@@ -36,7 +48,7 @@ suite! {
         what_nobody_owns_is_claimed_once_in_the_order_it_is_due
         what_was_published_as_owned_is_not_claimed
         a_claim_keeps_its_limits
-        a_new_owner_finds_what_an_earlier_one_had
+        a_new_owner_finds_what_a_retired_one_had
         a_stale_owner_settles_nothing
         a_success_is_recorded_with_its_attempt
         a_retry_is_due_later_and_counts_its_failures
@@ -44,7 +56,8 @@ suite! {
         a_delivery_that_ends_otherwise_says_why
         a_message_can_be_made_owed_again
         a_delivery_under_way_is_not_doubled_by_a_retry
-        a_recovery_takes_what_was_meant_and_no_more;
+        a_recovery_takes_what_was_meant_and_no_more
+        what_is_owed_can_be_set_aside_and_recovered;
     resources:
         an_application_is_kept_found_changed_and_deleted
         a_uid_is_unique_per_environment
@@ -58,5 +71,6 @@ suite! {
         deleting_an_application_deletes_its_endpoints
         an_event_type_is_kept_changed_and_deleted
         an_api_key_is_found_by_its_hash
+        the_default_organization_is_made_once
         a_setting_is_made_once;
 }

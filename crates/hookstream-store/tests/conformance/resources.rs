@@ -7,7 +7,7 @@ use hookstream_model::{
     event_type::{EventType, EventTypeStatus},
     retry::RetrySchedule,
     secret::Secret,
-    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode},
+    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode, Tenant},
 };
 use hookstream_store::{
     Error, PageRequest, api_keys, applications,
@@ -17,7 +17,7 @@ use hookstream_store::{
     endpoints::EndpointKey,
     event_types,
     idempotency::{self, KeptAnswer},
-    settings,
+    organizations, settings,
 };
 
 use crate::world::{DAY, NOON, SECOND, World};
@@ -101,6 +101,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
         }
     }
     there_before.reverse();
+    seen.retain(|id| *id != world.application);
     assert_eq!(seen, there_before);
 }
 
@@ -213,9 +214,7 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
 
 pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World) {
     let db = &*world.store;
-    let mut application = world.application(NOON, "acme");
-    application.id = world.application;
-    applications::create(db, &application, None).await.expect("stored");
+    let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
@@ -262,6 +261,14 @@ pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
     assert!(!api_keys::create(db, &again, &text, NOON).await.expect("written"));
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
+}
+
+pub(crate) async fn the_default_organization_is_made_once(world: &World) {
+    let db = &*world.store;
+    let tenant = || Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
+    let (first, second) =
+        tokio::join!(organizations::create_default(db, tenant(), NOON), organizations::create_default(db, tenant(), NOON));
+    assert_eq!([first.expect("an answer"), second.expect("an answer")].iter().filter(|made| **made).count(), 1);
 }
 
 pub(crate) async fn a_setting_is_made_once(world: &World) {

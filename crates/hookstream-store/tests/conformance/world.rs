@@ -13,13 +13,16 @@ use hookstream_model::{
     endpoint::{Endpoint, EndpointStatus, EndpointUrl},
     ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
     message::{ContentType, Message, Payload},
+    secret::Secret,
     signature::SigningAlgorithm,
     tenancy::Tenant,
     time::Timestamp,
 };
 use hookstream_store::{
-    Store,
-    deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled},
+    Store, applications,
+    deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
+    nodes::NodeSelf,
+    postgres::{self, PostgresStore},
     sqlite::SqliteStore,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -37,27 +40,58 @@ pub(crate) struct World {
     pub(crate) application: ApplicationId,
     /// A source for each moment, since one source never goes back in time and tests do.
     ids: Mutex<HashMap<Timestamp, IdSource<StdRng>>>,
-    _directory: tempfile::TempDir,
+    scratch: Scratch,
+}
+
+/// Where the store is, and gone with the test.
+enum Scratch {
+    Directory { _directory: tempfile::TempDir },
+    Database(hookstream_testkit::postgres::ScratchDatabase),
 }
 
 impl World {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let store = SqliteStore::open(directory.path()).expect("a new store");
-        Self::with(Arc::new(store), directory).await
+        Self::with(Arc::new(store), Scratch::Directory { _directory: directory }).await
     }
 
-    async fn with(store: Arc<dyn Store>, directory: tempfile::TempDir) -> Self {
+    pub(crate) async fn on_postgres() -> Self {
+        let database = hookstream_testkit::postgres::ScratchDatabase::create().await;
+        let options = postgres::Options {
+            url: Secret::new(database.url()),
+            max_connections: 4,
+            through_pooler: false,
+            lease: Duration::from_secs(10),
+        };
+        let store = PostgresStore::open(&options).await.expect("a new store");
+        Self::with(Arc::new(store), Scratch::Database(database)).await
+    }
+
+    /// Closes the store and drops what it was in.
+    pub(crate) async fn end(self) {
+        self.store.close().await;
+        if let Scratch::Database(database) = self.scratch {
+            database.drop().await;
+        }
+    }
+
+    async fn with(store: Arc<dyn Store>, scratch: Scratch) -> Self {
         let mut ids = IdSource::new(StdRng::seed_from_u64(u64::MAX));
         let mut next = || ids.next(NOON);
         let tenant = Tenant { organization: next().into(), environment: next().into() };
         let stranger = Tenant { organization: next().into(), environment: next().into() };
-        for Tenant { organization, environment } in [tenant, stranger] {
-            hookstream_store::organizations::create_default(&*store, organization, environment, NOON).await.expect("a tenant");
+        for tenant in [tenant, stranger] {
+            hookstream_store::organizations::create(&*store, tenant, "world", "test", NOON).await.expect("a tenant");
         }
-        let application = next().into();
-        Self { store, tenant, stranger, application, ids: Mutex::default(), _directory: directory }
+        let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
+        let application = Application { id: world.application, name: "World".to_owned(), ..world.application(NOON, "world") };
+        applications::create(&*world.store, &application, None).await.expect("an application");
+        world
     }
+
+    /// What is true of the application as [`World`] made it.
+    pub(crate) const SEEN: Versions = Versions { application: 1, environment: 1 };
 
     pub(crate) fn new_id(&self, at: Timestamp) -> NewId {
         let mut sources = self.ids.lock().expect("no test panics while it holds this");
@@ -85,6 +119,7 @@ impl World {
             message: Arc::new(message),
             deliveries,
             trigger: Trigger::Initial,
+            seen: Self::SEEN,
             event_id: None,
             idempotency: None,
         }
@@ -100,7 +135,8 @@ impl World {
     }
 
     pub(crate) async fn enlist(&self) -> Owner {
-        self.store.enlist(NOON).await.expect("enlisted")
+        let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0" };
+        self.store.enlist(&node, NOON).await.expect("enlisted")
     }
 
     pub(crate) async fn claim(&self, owner: Owner, now: Timestamp) -> Vec<Claimed> {

@@ -9,10 +9,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
-use hookstream_engine::Options as EngineOptions;
+use hookstream_engine::{Options as EngineOptions, Role};
+use hookstream_model::secret::Secret;
+use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
-pub(crate) use self::values::{KeyText, Networks, Schedule};
+pub(crate) use self::values::{KeyText, Networks, RoleName, Schedule};
 
 /// Where settings come from.
 #[derive(Debug, Args)]
@@ -20,6 +22,11 @@ pub(crate) struct Sources {
     /// A TOML file with settings, named like the flags with `_` for `-`.
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+
+    /// The store was restored from a backup: what was owed then is set aside and not delivered again. For
+    /// one start only; `recover` delivers what an endpoint did miss.
+    #[arg(long)]
+    pub(crate) restored: bool,
 
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -36,6 +43,30 @@ pub(crate) struct Settings {
     /// Where everything is kept; made where it is not there [default: ./hookstream-data]
     #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+
+    /// A PostgreSQL database to share with other nodes, in place of the data directory: postgres://user@host/database
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// The most database connections for requests; some 7 more are used for deliveries [default: 12]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_DATABASE_MAX_CONNECTIONS")]
+    pub(crate) database_max_connections: Option<usize>,
+
+    /// A pooler in transaction mode, such as PgBouncer, stands before the database [default: false]
+    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_DATABASE_POOLER", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) database_pooler: Option<bool>,
+
+    /// What this node does: all, api (accept only) or worker (deliver only) [default: all]
+    #[arg(long, value_name = "ROLE", env = "HOOKSTREAM_ROLE")]
+    pub(crate) role: Option<RoleName>,
+
+    /// The name under which people know this node [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "HOOKSTREAM_NODE_NAME")]
+    pub(crate) node_name: Option<String>,
+
+    /// How soon others take over from a node that is gone, in milliseconds: 1000 to 300000 [default: 10000]
+    #[arg(long, value_name = "MS", env = "HOOKSTREAM_LEASE_MS")]
+    pub(crate) lease_ms: Option<u32>,
 
     /// The address under which people reach this server, for links [default: where it listens]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
@@ -103,6 +134,9 @@ pub(crate) struct Settings {
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    /// The database, where there is one in place of the data directory.
+    pub(crate) database: Option<DatabaseOptions>,
+    pub(crate) restored: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_targets: Networks,
     pub(crate) target_ca_file: Option<PathBuf>,
@@ -136,7 +170,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => Settings::default(),
         };
-        given.or(file).complete()
+        Ok(Self { restored: sources.restored, ..given.or(file).complete()? })
     }
 }
 
@@ -146,6 +180,12 @@ impl Settings {
         Self {
             listen: self.listen.or(other.listen),
             data_dir: self.data_dir.or(other.data_dir),
+            database_url: self.database_url.or(other.database_url),
+            database_max_connections: self.database_max_connections.or(other.database_max_connections),
+            database_pooler: self.database_pooler.or(other.database_pooler),
+            role: self.role.or(other.role),
+            node_name: self.node_name.or(other.node_name),
+            lease_ms: self.lease_ms.or(other.lease_ms),
             public_url: self.public_url.or(other.public_url),
             allow_targets: self.allow_targets.or(other.allow_targets),
             target_ca_file: self.target_ca_file.or(other.target_ca_file),
@@ -164,15 +204,33 @@ impl Settings {
         }
     }
 
+    fn database(&self) -> anyhow::Result<Option<DatabaseOptions>> {
+        let lease_ms = within("lease_ms", self.lease_ms.unwrap_or(10_000), 1_000, 300_000)?;
+        let max_connections = within("database_max_connections", self.database_max_connections.unwrap_or(12), 1, 1_000)?;
+        Ok(self.database_url.as_ref().map(|url| DatabaseOptions {
+            url: Secret::new(url),
+            max_connections,
+            through_pooler: self.database_pooler.unwrap_or(false),
+            lease: Duration::from_millis(u64::from(lease_ms)),
+        }))
+    }
+
     fn complete(self) -> anyhow::Result<Config> {
         let defaults = EngineOptions::default();
         let timeout_ms = within("timeout_ms", self.timeout_ms.unwrap_or(20_000), 1_000, 60_000)?;
         let secret_grace_hours = within("secret_grace_hours", self.secret_grace_hours.unwrap_or(24), 0, 168)?;
         let max_in_flight = within("max_in_flight", self.max_in_flight.unwrap_or(defaults.max_in_flight), 1, 100_000)?;
+        let role = self.role.map_or(defaults.role, |role| role.0);
+        let database = self.database()?;
+        if database.is_none() && role != Role::All {
+            bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
+        }
         let per_target = self.max_in_flight_per_target.unwrap_or(defaults.max_in_flight_per_target);
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("hookstream-data")),
+            database,
+            restored: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
             allow_targets: self.allow_targets.unwrap_or_default(),
             target_ca_file: self.target_ca_file,
@@ -181,6 +239,8 @@ impl Settings {
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {
+                role,
+                node_name: self.node_name.unwrap_or_else(host_name),
                 retry_schedule: self.retry_schedule.map_or(defaults.retry_schedule, |schedule| schedule.0),
                 timeout: Duration::from_millis(u64::from(timeout_ms)),
                 disable_after: HOUR * within("disable_after_hours", self.disable_after_hours.unwrap_or(120), 1, 8_760)?,
@@ -200,7 +260,13 @@ impl Settings {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(name: &str, value: T, least: T, most: T) -> anyhow::Result<T> {
+/// The host's name, where it has one.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "hookstream".to_owned() } else { name.trim().to_owned() }
+}
+
+fn within<T: Copy + PartialOrd + std::fmt::Display>(name: &str, value: T, least: T, most: T) -> anyhow::Result<T> {
     if value < least || value > most {
         bail!("{name} is {value}; allowed are {least} to {most}");
     }

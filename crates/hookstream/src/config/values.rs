@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use hookstream_engine::Role;
 use hookstream_model::{retry::RetrySchedule, tenancy::ApiKeyText};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -45,6 +46,19 @@ impl FromStr for Schedule {
     }
 }
 
+/// What a node does, by its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RoleName(pub(crate) Role);
+
+impl FromStr for RoleName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let role = [Role::All, Role::Api, Role::Worker].into_iter().find(|role| role.as_str() == text);
+        role.map(Self).ok_or_else(|| format!("{text:?} is not a role; there are all, api and worker"))
+    }
+}
+
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyText(pub(crate) ApiKeyText);
@@ -84,6 +98,12 @@ impl<'de> Deserialize<'de> for Networks {
 impl<'de> Deserialize<'de> for Schedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text_or_list(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RoleName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod delivery;
 mod fidelity;
 mod program;
+mod restart;
 mod samples;
 mod support;
 mod torture;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use hookstream_testkit::postgres::ScratchDatabase;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
@@ -38,14 +39,25 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one that may deliver to loopback, on a directory, with further arguments.
-    pub(crate) fn start(directory: &TempDir, arguments: &[&str]) -> Self {
-        Self::start_on("127.0.0.1:0", directory, &[&["--allow-targets", "127.0.0.0/8"], arguments].concat())
+    pub(crate) fn start(scratch: &Scratch, arguments: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", scratch, &[&["--allow-targets", "127.0.0.0/8"], arguments].concat())
     }
 
     /// Starts one at an address, with these arguments only.
-    pub(crate) fn start_on(listen: &str, directory: &TempDir, arguments: &[&str]) -> Self {
+    pub(crate) fn start_on(listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
+        let directory = scratch.path().to_str().expect("a path that is text");
+        let url = scratch.database.as_ref().map(ScratchDatabase::url);
+        let store = match &url {
+            None => vec!["--data-dir", directory],
+            Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
+        };
+        Self::start_plain(listen, &[&store[..], arguments].concat())
+    }
+
+    /// Starts one at an address, with nothing but these arguments.
+    pub(crate) fn start_plain(listen: &str, arguments: &[&str]) -> Self {
         let mut command = hookstream();
-        command.args(["serve", "--listen", listen, "--log", "warn", "--data-dir"]).arg(directory.path()).args(arguments);
+        command.args(["serve", "--listen", listen, "--log", "warn"]).args(arguments);
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -66,7 +78,12 @@ impl Server {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill runs");
         assert!(status.success());
     }
 
@@ -94,8 +111,38 @@ pub(crate) fn first_url(line: &str) -> Option<String> {
     line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
 }
 
-pub(crate) fn scratch() -> TempDir {
-    tempfile::tempdir().expect("a scratch directory")
+/// Whether these tests are the ones on PostgreSQL: the same files make a test binary for each store.
+const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"it_postgres");
+
+/// Where a server keeps everything; gone with the test.
+pub(crate) struct Scratch {
+    directory: TempDir,
+    pub(crate) database: Option<ScratchDatabase>,
+}
+
+impl Scratch {
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            blocking(database.drop());
+        }
+    }
+}
+
+pub(crate) fn scratch() -> Scratch {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    Scratch { directory, database: ON_POSTGRES.then(|| blocking(ScratchDatabase::create())) }
+}
+
+/// Waits for `work` on a thread of its own, which a test's runtime does not allow on its.
+fn blocking<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work);
+    std::thread::spawn(run).join().expect("it does not panic")
 }
 
 /// A client of the API.
@@ -141,12 +188,10 @@ impl TestClient {
         self.send(Method::GET, path, &[], Bytes::new()).await
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "tests write json!(…) in place")]
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.send(Method::POST, path, &[], body.to_string()).await
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "tests write json!(…) in place")]
     pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         self.send(Method::PATCH, path, &[], body.to_string()).await
     }

@@ -93,8 +93,8 @@ impl Report {
 
 /// Of sorted microseconds, in milliseconds.
 fn percentiles(sorted: &[u32]) -> Percentiles {
-    [0.5, 0.99, 0.999, 1.0].map(|share| {
-        let rank = (sorted.len() as f64 * share).ceil() as usize;
+    [500, 990, 999, 1_000].map(|per_mille| {
+        let rank = (sorted.len() * per_mille).div_ceil(1_000);
         sorted.get(rank.max(1) - 1).map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
     })
 }

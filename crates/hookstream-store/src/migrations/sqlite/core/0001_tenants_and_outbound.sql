@@ -13,6 +13,8 @@ create table environments (
     name text not null,
     slug text not null,
     created_at integer not null,
+    -- Grows with each change of the event types.
+    version integer not null,
     unique (organization_id, slug)
 ) strict;
 
@@ -39,6 +41,7 @@ create table applications (
     rate_limit integer,
     created_at integer not null,
     updated_at integer not null,
+    -- Grows with each change of the application or one of its endpoints.
     version integer not null,
     unique (environment_id, uid)
 ) strict;

@@ -1,0 +1,68 @@
+//! What other nodes tell: that something is due, or that something was changed.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_store::{
+    Error,
+    changes::{Change, Feed},
+    nodes::Nudge,
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::core::Core;
+
+/// How often changes are asked for, besides when another node tells.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Follows the other nodes until the engine stops. On a store that has none there is nothing to follow.
+pub(crate) async fn run(core: Arc<Core>) {
+    if core.store.lease().is_none() {
+        return;
+    }
+    let mut nudges = core.store.nudges();
+    let mut feed = None;
+    loop {
+        if let Err(error) = follow(&core, &mut feed).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not ask what other nodes have changed; trying again");
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = heard_of_change(&core, &mut nudges) => {}
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// Waits until something may have been changed; passes on what is due meanwhile.
+async fn heard_of_change(core: &Core, nudges: &mut Receiver<Nudge>) {
+    loop {
+        match nudges.recv().await {
+            Ok(Nudge::Due) => core.note_due(core.now()),
+            Ok(Nudge::Changed) => return,
+            Ok(Nudge::Resumed) | Err(RecvError::Lagged(_)) => {
+                core.note_due(core.now());
+                return;
+            }
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+async fn follow(core: &Core, feed: &mut Option<Feed>) -> Result<(), Error> {
+    match feed {
+        None => {
+            *feed = Some(Feed::start(&*core.store).await?);
+            // What was remembered before the feed began may be older.
+            core.routes.forget_all();
+        }
+        Some(feed) => {
+            for change in feed.next(&*core.store).await? {
+                match change {
+                    Change::Application(application) => core.routes.forget(application),
+                    Change::EventTypes(environment) => core.routes.forget_schemas(environment),
+                }
+            }
+        }
+    }
+    Ok(())
+}

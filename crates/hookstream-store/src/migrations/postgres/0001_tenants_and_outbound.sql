@@ -1,0 +1,224 @@
+-- What is configured. Its statements are shared with SQLite, so its columns are bigint, text and bytea;
+-- ids are 16 bytes, times are milliseconds, JSON is text.
+
+create table organizations (
+    id bytea not null primary key,
+    name text not null,
+    created_at bigint not null
+);
+
+create table environments (
+    id bytea not null primary key,
+    organization_id bytea not null references organizations (id),
+    name text not null,
+    slug text not null,
+    created_at bigint not null,
+    -- Grows with each change of the event types.
+    version bigint not null,
+    unique (organization_id, slug)
+);
+
+create table api_keys (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    name text not null,
+    hash bytea not null unique,
+    prefix text not null,
+    created_at bigint not null,
+    revoked_at bigint
+);
+
+create table applications (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    name text not null,
+    uid text not null,
+    description text,
+    metadata text,
+    status text not null,
+    rate_limit bigint,
+    created_at bigint not null,
+    updated_at bigint not null,
+    -- Grows with each change of the application or one of its endpoints.
+    version bigint not null,
+    unique (environment_id, uid)
+);
+create index applications_by_environment on applications (environment_id, id);
+
+create table endpoints (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    application_id bytea not null,
+    url text not null,
+    description text,
+    signing_algorithm text not null,
+    status text not null,
+    disabled_reason text,
+    filter_types text,
+    rate_limit_per_second bigint,
+    expires_at bigint,
+    headers text,
+    retry_schedule text,
+    timeout_ms bigint,
+    failing_since bigint,
+    secret text not null,
+    previous_secret text,
+    previous_secret_until bigint,
+    created_at bigint not null,
+    updated_at bigint not null,
+    version bigint not null
+);
+create index endpoints_by_application on endpoints (application_id, id);
+
+create table event_types (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    name text not null,
+    description text,
+    json_schema text,
+    status text not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    version bigint not null,
+    unique (environment_id, name)
+);
+create index event_types_by_environment on event_types (environment_id, id);
+
+-- Answers to creating requests, repeated for the idempotency window.
+create table idempotency_keys (
+    environment_id bytea not null,
+    key text not null,
+    fingerprint bytea not null,
+    status bigint not null,
+    body text not null,
+    created_at bigint not null,
+    primary key (environment_id, key)
+);
+create index idempotency_keys_by_age on idempotency_keys (created_at);
+
+create table settings (
+    name text not null primary key,
+    value text not null
+);
+
+-- What was changed above, for nodes that remember it.
+create table changes (
+    number bigint generated always as identity primary key,
+    environment_id bytea not null,
+    application_id bytea
+);
+
+-- The nodes. One that is not renewed in time is removed by another, and what it had is anybody's. Times
+-- are the database's, so that the nodes' clocks do not matter.
+create table nodes (
+    number bigint generated always as identity primary key,
+    name text not null,
+    role text not null,
+    version text not null,
+    started_at timestamptz not null,
+    renewed_at timestamptz not null,
+    lapses_at timestamptz not null,
+    queued bigint not null,
+    in_flight bigint not null,
+    lag_ms bigint not null
+) with (fillfactor = 50);
+
+-- What happened with messages. Kept by day of the message's id, a partition a day: retention drops one
+-- whole. Rows are appended in about the order of their keys.
+
+create table messages (
+    application_id uuid not null,
+    id uuid not null,
+    environment_id uuid not null,
+    event_type text not null,
+    event_id text,
+    -- All deliveries, whatever their state: succeeded = deliveries - pending - undelivered.
+    deliveries integer not null,
+    primary key (application_id, id)
+) partition by range (id);
+
+create table payloads (
+    message_id uuid not null primary key,
+    is_text boolean not null,
+    body bytea not null
+) partition by range (message_id);
+
+-- What ended without arriving, until it arrives after all.
+create table undelivered (
+    message_id uuid not null,
+    target_id uuid not null,
+    state text not null,
+    reason text not null,
+    attempts integer not null,
+    ended_at bigint not null,
+    primary key (message_id, target_id)
+) partition by range (message_id);
+create index undelivered_by_target on undelivered (target_id, message_id);
+
+create table attempts (
+    message_id uuid not null,
+    id uuid not null,
+    target_id uuid not null,
+    number integer not null,
+    trigger_type text not null,
+    succeeded boolean not null,
+    response_status integer,
+    duration_ms bigint not null,
+    created_at bigint not null,
+    error text,
+    response_body text,
+    primary key (message_id, id)
+) partition by range (message_id);
+
+-- What is still owed: small, whatever was ever sent. A row is deleted when it is settled; owner 0 is
+-- nobody. It lives short, so it is swept often and without pause.
+create table pending (
+    message_id uuid not null,
+    target_id uuid not null,
+    application_id uuid not null,
+    owner bigint not null,
+    due_at bigint not null,
+    attempts integer not null,
+    failed integer not null,
+    trigger_type text not null,
+    primary key (message_id, target_id)
+) with (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_insert_scale_factor = 0.2,
+    autovacuum_analyze_scale_factor = 0.2,
+    autovacuum_vacuum_cost_delay = 0
+);
+create index pending_by_due on pending (owner, due_at);
+
+-- A row a node, so that no node waits for another to count.
+create table message_counts (
+    day bigint not null,
+    application_id uuid not null,
+    owner bigint not null,
+    messages bigint not null,
+    primary key (application_id, day, owner)
+) with (fillfactor = 50);
+
+create table event_ids (
+    application_id uuid not null,
+    event_id text not null,
+    message_id uuid not null,
+    primary key (application_id, event_id)
+);
+
+create table message_keys (
+    environment_id uuid not null,
+    key text not null,
+    fingerprint bytea not null,
+    application_id uuid not null,
+    message_id uuid not null,
+    first_status text not null,
+    primary key (environment_id, key)
+);
+create index event_ids_by_age on event_ids (message_id);
+create index message_keys_by_age on message_keys (message_id);

@@ -1,0 +1,215 @@
+//! Taking what is due and owned by nobody.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use deadpool_postgres::Pool;
+use hookstream_model::{
+    delivery::Trigger,
+    ids::{ApplicationId, MessageId, TargetId},
+    message::{ContentType, Message, Payload},
+    time::Timestamp,
+};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::{Connection, connect};
+use crate::{
+    deliveries::{Claim, ClaimLimits, Claimed, Owner},
+    error::Error,
+};
+
+/// In the order of the index; what another node is about to take is left to it.
+const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type
+    from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
+/// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
+const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
+    where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
+const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
+    where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner = 0";
+const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
+    where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner = 0";
+const READ: &str = "select m.id, m.event_type, b.is_text, b.body
+    from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
+    join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
+    join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
+const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
+
+/// Below which due time nothing is looked for, as a rule.
+///
+/// What was claimed leaves dead entries at the beginning of the index. As long as an old transaction is
+/// open somewhere they cannot be removed, and each claim would pass over all of them. Nothing falls due
+/// in the past but for clocks that differ and commits that take long, so claims begin a little before
+/// now, and look at everything once in a while.
+#[derive(Debug, Default)]
+pub(super) struct Floor(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    at: i64,
+    looked_at_all: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { at: i64::MIN, looked_at_all: None }
+    }
+}
+
+/// How far in the past something may yet appear.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How often everything is looked at.
+const ALL: Duration = Duration::from_secs(10);
+
+impl Floor {
+    /// Where a claim at `now` begins.
+    fn next(&self, now: Timestamp) -> i64 {
+        let mut state = self.state();
+        if now.as_millis() < state.at {
+            // The clock has stepped back.
+            *state = State::default();
+        }
+        if state.looked_at_all.is_none_or(|then| then.elapsed() >= ALL) {
+            state.looked_at_all = Some(Instant::now());
+            return i64::MIN;
+        }
+        state.at
+    }
+
+    /// Notes that all that was due until then was taken.
+    fn cleared(&self, until: Timestamp) {
+        let mut state = self.state();
+        state.at = state.at.max((until - MARGIN).as_millis());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is due, before its message is read.
+struct Due {
+    message_id: Uuid,
+    target_id: Uuid,
+    application_id: Uuid,
+    attempts: u32,
+    failed: u32,
+    trigger: Trigger,
+    /// In bytes; `None` where the message is gone.
+    size: Option<usize>,
+}
+
+pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+    let from = floor.next(now);
+    let connection = connect(pool, "claim due deliveries").await?;
+    let take = async |connection: &Connection| {
+        let due = select(connection, from, now, limits.deliveries).await?;
+        let is_all = due.len() < limits.deliveries;
+        let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
+        drop_orphans(connection, &orphans).await?;
+        let due = within(due, limits.bytes);
+        let messages = take(connection, owner, &due).await?;
+        let rows = connection.query(NEXT_DUE, &[(&from, Type::INT8)]).await?;
+        let next_due = rows.first().map(|row| Timestamp::from_millis(row.get(0)));
+        Ok((due, messages, next_due, is_all))
+    };
+    let (due, messages, next_due, is_all) = connection.transaction(take, |_| true).await?;
+    if is_all {
+        floor.cleared(now);
+    }
+    let claimed = |due: Due| {
+        let message = messages.get(&due.message_id)?;
+        Some(Claimed {
+            owner,
+            message: Arc::clone(message),
+            target_id: TargetId::from_bytes(due.target_id.into_bytes()),
+            attempts: due.attempts,
+            failed: due.failed,
+            trigger: due.trigger,
+        })
+    };
+    Ok(Claim { deliveries: due.into_iter().filter_map(claimed).collect(), next_due })
+}
+
+async fn select(connection: &Connection, from: i64, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = connection.query(SELECT_DUE, &[(&from, Type::INT8), (&now.as_millis(), Type::INT8), (&limit, Type::INT8)]).await?;
+    let count = |row: &tokio_postgres::Row, column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+    let due = |row: &tokio_postgres::Row| Due {
+        message_id: row.get(0),
+        target_id: row.get(1),
+        application_id: row.get(2),
+        attempts: count(row, 3),
+        failed: count(row, 4),
+        trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
+        size: None,
+    };
+    add_sizes(connection, rows.iter().map(due).collect()).await
+}
+
+async fn add_sizes(connection: &Connection, mut due: Vec<Due>) -> Result<Vec<Due>, Error> {
+    let ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(due) };
+    let values = [(&ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let rows = connection.query(SIZES, &values).await?;
+    let sizes: HashMap<Uuid, i32> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for due in &mut due {
+        due.size = sizes.get(&due.message_id).map(|size| usize::try_from(*size).unwrap_or(0));
+    }
+    Ok(due)
+}
+
+/// The first of them, up to so many bytes; the one that passes the limit is still in.
+fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
+    let mut sum = 0;
+    let fits = |due: &Due| {
+        let before = sum;
+        sum += due.size.unwrap_or(0);
+        before <= bytes
+    };
+    due.into_iter().take_while(fits).collect()
+}
+
+async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<HashMap<Uuid, Arc<Message>>, Error> {
+    let message_ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
+    let targets: Vec<_> = due.iter().map(|due| due.target_id).collect();
+    let applications: Vec<_> = due.iter().map(|due| due.application_id).collect();
+    let taken = [(&owner.number() as _, Type::INT8), (&message_ids as _, Type::UUID_ARRAY), (&targets as _, Type::UUID_ARRAY)];
+    if due.is_empty() {
+        return Ok(HashMap::new());
+    }
+    connection.execute(TAKE, &taken).await?;
+    let (Some(first), Some(last)) = (message_ids.iter().min(), message_ids.iter().max()) else { return Ok(HashMap::new()) };
+    let read =
+        [(&applications as _, Type::UUID_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let rows = connection.query(READ, &read).await?;
+    let application_of: HashMap<_, _> = due.iter().map(|due| (due.message_id, due.application_id)).collect();
+    let message = |row: &tokio_postgres::Row| {
+        let id: Uuid = row.get(0);
+        let content_type = if row.get(2) { ContentType::Text } else { ContentType::Json };
+        let message = Message {
+            id: MessageId::from_bytes(id.into_bytes()),
+            application_id: ApplicationId::from_bytes(application_of.get(&id)?.into_bytes()),
+            event_type: row.get(1),
+            payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(3)), content_type },
+        };
+        Some((id, Arc::new(message)))
+    };
+    Ok(rows.iter().filter_map(message).collect())
+}
+
+/// What has no message can never be delivered. None is ever made so; a restore of parts could.
+async fn drop_orphans(connection: &Connection, orphans: &[Due]) -> Result<(), Error> {
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(count = orphans.len(), "dropped deliveries whose message is gone from the database");
+    let message_ids: Vec<_> = orphans.iter().map(|due| due.message_id).collect();
+    let targets: Vec<_> = orphans.iter().map(|due| due.target_id).collect();
+    connection.execute(DROP_ORPHANS, &[(&message_ids, Type::UUID_ARRAY), (&targets, Type::UUID_ARRAY)]).await.map(|_| ())
+}

@@ -1,0 +1,122 @@
+//! Days as partitions: made ahead, dropped whole.
+
+use deadpool_postgres::Pool;
+use hookstream_model::time::{Day, Timestamp};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::{Connection, connect};
+use crate::error::Error;
+
+/// The tables that are kept by day, the one with the most beside it last.
+const TABLES: [(&str, &str); 4] =
+    [("payloads", "message_id"), ("attempts", "message_id"), ("undelivered", "message_id"), ("messages", "id")];
+
+/// Held until the end of the transaction: the days are made and dropped by one node at a time.
+const LOCK: &str = "select pg_advisory_xact_lock(4853715028)";
+const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'messages'::regclass order by 1";
+const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
+const FORGET_COUNTS: &str = "delete from message_counts where day < $1";
+/// By age alone: what is looked up is what is younger than the window.
+const FORGET_KEYS: [&str; 2] = ["delete from message_keys where message_id < $1", "delete from event_ids where message_id < $1"];
+/// A drop that would wait for a long reader gives up, and is tried again later.
+const PATIENCE: &str = "set local lock_timeout = '3s'";
+
+/// Makes a day's partitions where they are not there.
+pub(super) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
+    let connection = connect(pool, "make room for a day").await?;
+    if days(&connection).await?.contains(&day) {
+        return Ok(());
+    }
+    let make = async |connection: &Connection| {
+        connection.query(LOCK, &[]).await?;
+        if days(connection).await?.contains(&day) {
+            return Ok(());
+        }
+        for (table, _) in TABLES {
+            // Made and then attached, which others hardly notice; made as a partition, it would lock them out.
+            let (part, from, to) = (partition(table, day), first_id_at(day.start()), first_id_at(day.end()));
+            let make = format!(
+                "create table if not exists {part} (like {table} including defaults);
+                alter table {table} attach partition {part} for values from ('{from}') to ('{to}')"
+            );
+            connection.batch(&make).await?;
+        }
+        Ok(())
+    };
+    connection.transaction(make, |()| true).await
+}
+
+/// Drops each day before `day`, unless something of it is owed.
+pub(super) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error> {
+    let connection = connect(pool, "drop a day").await?;
+    let old: Vec<_> = days(&connection).await?.into_iter().filter(|old| *old < day).collect();
+    drop(connection);
+    let mut dropped = Vec::new();
+    for old in old {
+        if drop_day(pool, old).await? {
+            dropped.push(old);
+        }
+    }
+    if !dropped.is_empty() {
+        let connection = connect(pool, "drop a day").await?;
+        connection.execute(FORGET_COUNTS, &[(&number(day), Type::INT8)]).await?;
+    }
+    Ok(dropped)
+}
+
+/// Forgets idempotency keys and event ids of messages before a moment.
+pub(super) async fn forget_keys(pool: &Pool, before: Timestamp) -> Result<(), Error> {
+    let connection = connect(pool, "forget old keys").await?;
+    for forget in FORGET_KEYS {
+        connection.execute(forget, &[(&first_id_at(before), Type::UUID)]).await?;
+    }
+    Ok(())
+}
+
+async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
+    let drop = async |connection: &Connection| {
+        connection.query(LOCK, &[]).await?;
+        connection.batch(PATIENCE).await?;
+        // Nobody can make anything of the day owed again from here on: that reads its message first.
+        connection.batch(&format!("lock table {} in access exclusive mode", partition("messages", day))).await?;
+        let range = [(&first_id_at(day.start()) as _, Type::UUID), (&first_id_at(day.end()) as _, Type::UUID)];
+        let rows = connection.query(IS_OWED, &range).await?;
+        if rows.first().is_none_or(|row| row.get(0)) {
+            return Ok(false);
+        }
+        for (table, _) in TABLES {
+            connection.batch(&format!("drop table {}", partition(table, day))).await?;
+        }
+        Ok(true)
+    };
+    connect(pool, "drop a day").await?.transaction(drop, |dropped| *dropped).await
+}
+
+/// The days that have partitions, oldest first.
+async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
+    let rows = connection.query(DAYS, &[]).await?;
+    let day = |row: &tokio_postgres::Row| {
+        let digits: String = row.get(0);
+        let (year, month, of_month) = (digits.get(..4)?, digits.get(4..6)?, digits.get(6..)?);
+        format!("{year}-{month}-{of_month}").parse().ok()
+    };
+    Ok(rows.iter().filter_map(day).collect())
+}
+
+fn partition(table: &str, day: Day) -> String {
+    format!("{table}_{}", day.to_string().replace('-', ""))
+}
+
+/// A day as a number, for the counts.
+pub(super) fn number(day: Day) -> i64 {
+    day.start().as_millis() / 86_400_000
+}
+
+/// The smallest id that can be made in this millisecond.
+pub(super) fn first_id_at(at: Timestamp) -> Uuid {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&at.as_millis().max(0).to_be_bytes()[2..]);
+    Uuid::from_bytes(id)
+}

@@ -1,0 +1,230 @@
+//! The shared store: PostgreSQL (15 or later), for any number of nodes that are all alike.
+//!
+//! Nothing that matters is held by a node. What a node works on stands under its number in `pending`; a
+//! node that is not renewed in time loses its number, and what it had is anybody's. Nodes never speak to
+//! each other: they meet in the database, and nudge each other through it.
+//!
+//! Relied on beyond plain SQL: `for update skip locked`, `unnest` of several arrays, data-modifying
+//! `with`, range partitions, `pg_advisory_xact_lock` (for migrations and days), `listen`/`notify` (which
+//! may be missing: then nodes poll).
+
+mod claim;
+mod connection;
+mod days;
+mod messages;
+mod migrate;
+mod nodes;
+mod nudge;
+mod plain;
+mod publish;
+mod redeliver;
+mod settle;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use hookstream_model::{
+    ids::{ApplicationId, MessageId},
+    tenancy::Tenant,
+    time::{Day, Timestamp},
+};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{connection::Options, migrate::SchemaState};
+use self::{
+    connection::{Connector, HOT_CONNECTIONS},
+    publish::Publisher,
+};
+use crate::{
+    Store,
+    deliveries::{Claim, ClaimLimits, NewState, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    error::Error,
+    messages::{Message, MessageDetail},
+    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    page::{Page, PageRequest},
+    statement::{Database, Row, Statement, Written},
+};
+
+/// The most nudges that wait to be read; a reader that is behind has missed some, which it is told.
+const NUDGES: usize = 64;
+
+/// A store in a PostgreSQL database.
+pub struct PostgresStore {
+    /// For requests.
+    plain: Pool,
+    /// For the engine's work, which requests must not hold up.
+    hot: Pool,
+    publisher: Publisher,
+    floor: claim::Floor,
+    lease: Duration,
+    nudges: broadcast::Sender<Nudge>,
+    /// Asks for the other nodes to be nudged.
+    tell: Arc<Notify>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl PostgresStore {
+    /// Opens the store and brings its database to the schema of this version.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or a newer version has migrated it.
+    pub async fn open(options: &Options) -> Result<Self, Error> {
+        let connector = Connector::new(options)?;
+        let plain = connector.pool(options.max_connections)?;
+        let hot = connector.pool(HOT_CONNECTIONS)?;
+        migrate::apply(&plain).await?;
+        let (publisher, publishing) = Publisher::new(hot.clone());
+        let store = Self {
+            plain,
+            hot,
+            publisher,
+            floor: claim::Floor::default(),
+            lease: options.lease,
+            nudges: broadcast::channel(NUDGES).0,
+            tell: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let stop = store.stop.clone();
+        store.tasks.spawn(async move { stop.run_until_cancelled(publishing).await });
+        store.tasks.spawn(nudge::tell(store.plain.clone(), Arc::clone(&store.tell), store.stop.clone()));
+        if connector.can_listen() {
+            store.tasks.spawn(nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
+        }
+        Ok(store)
+    }
+
+    /// How far the database's schema is, without changing it.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn schema(options: &Options) -> Result<SchemaState, Error> {
+        migrate::check(&Connector::new(options)?.pool(1)?).await
+    }
+
+    /// Brings the database to the schema of this version, and does nothing else.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or a newer version has migrated it.
+    pub async fn migrate(options: &Options) -> Result<SchemaState, Error> {
+        migrate::apply(&Connector::new(options)?.pool(1)?).await
+    }
+}
+
+#[async_trait]
+impl Database for PostgresStore {
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        plain::read(&self.plain, &statement).await
+    }
+
+    async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        plain::write(&self.plain, operation, &statements).await
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn enlist(&self, node: &NodeSelf, _: Timestamp) -> Result<Owner, Error> {
+        nodes::enlist(&self.hot, node, self.lease).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.lease)
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        let standing = nodes::renew(&self.hot, owner, report, self.lease, now).await?;
+        if matches!(standing, Standing::Held { released: 1.. }) {
+            self.tell.notify_one();
+        }
+        Ok(standing)
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        nodes::retire(&self.hot, owner, now).await?;
+        self.tell.notify_one();
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        nodes::list(&self.plain).await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.nudges.subscribe()
+    }
+
+    async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.plain.close();
+        self.hot.close();
+    }
+
+    async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None }));
+        let published = self.publisher.publish(publication).await?;
+        if is_anybodys && published == Published::Stored {
+            self.tell.notify_one();
+        }
+        Ok(published)
+    }
+
+    async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+        claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
+    }
+
+    async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        settle::settle(&self.hot, owner, &batch).await
+    }
+
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+        let again = redeliver::redeliver(&self.plain, &redelivery).await?;
+        self.tell.notify_one();
+        Ok(again)
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<usize, Error> {
+        let recovered = redeliver::recover(&self.plain, &recovery).await?;
+        self.tell.notify_one();
+        Ok(recovered)
+    }
+
+    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        messages::find(&self.plain, tenant, application, id).await
+    }
+
+    async fn messages(
+        &self,
+        tenant: Tenant,
+        application: ApplicationId,
+        event_type: Option<String>,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Message>, Error> {
+        messages::list(&self.plain, tenant, application, event_type.as_deref(), page).await
+    }
+
+    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+        messages::counts(&self.plain, &applications).await
+    }
+
+    async fn prepare_day(&self, day: Day) -> Result<(), Error> {
+        days::prepare(&self.hot, day).await
+    }
+
+    async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        days::drop_before(&self.hot, day).await
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        redeliver::set_aside(&self.plain, until, limit).await
+    }
+
+    async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
+        days::forget_keys(&self.hot, before).await
+    }
+}

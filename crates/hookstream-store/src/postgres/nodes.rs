@@ -1,0 +1,116 @@
+//! The nodes' rows: each node renews its own, and whoever finds one that lapsed releases what it had.
+//!
+//! All times are the database's. A node that was fenced keeps its number in the rows it once claimed;
+//! what names a number that no node has is released, whatever the reason, so that nothing is owed to
+//! nobody.
+
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use hookstream_model::time::Timestamp;
+use tokio_postgres::types::Type;
+
+use super::connection::connect;
+use crate::{
+    deliveries::Owner,
+    error::Error,
+    nodes::{Node, NodeReport, NodeSelf, Standing},
+};
+
+const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms)
+    values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0)
+    returning number";
+const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
+    queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
+const REMOVE_LAPSED: &str = "delete from nodes where number in
+    (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
+const REMOVE: &str = "delete from nodes where number = $1";
+/// The numbers that own something: one look into the index for each, however much it owns.
+const OWNERS: &str = "with recursive owners (number) as (
+        (select owner from pending where owner > 0 order by owner limit 1)
+        union all
+        select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o where o.number is not null
+    )
+    select number from owners where number is not null and number not in (select number from nodes)";
+/// It is due from now on, where a claim looks first.
+const RELEASE: &str = "update pending p set owner = 0, due_at = greatest(p.due_at, $2) from (
+        select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
+    ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
+const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
+    (extract(epoch from renewed_at) * 1000)::int8, (extract(epoch from lapses_at) * 1000)::int8, queued, in_flight, lag_ms
+    from nodes order by number";
+
+pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Result<Owner, Error> {
+    let connection = connect(pool, "enlist").await?;
+    let values = [
+        (&node.name.as_str() as _, Type::TEXT),
+        (&node.role as _, Type::TEXT),
+        (&node.version as _, Type::TEXT),
+        (&millis(lease) as _, Type::INT8),
+    ];
+    let rows = connection.query(ENLIST, &values).await?;
+    let number = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
+    Ok(Owner::new(number))
+}
+
+pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
+    let connection = connect(pool, "renew a node").await?;
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let lag = i64::try_from(report.lag_ms).unwrap_or(i64::MAX);
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (&millis(lease) as _, Type::INT8),
+        (&count(report.queued) as _, Type::INT8),
+        (&count(report.in_flight) as _, Type::INT8),
+        (&lag as _, Type::INT8),
+    ];
+    if connection.execute(RENEW, &values).await? == 0 {
+        return Ok(Standing::Lapsed);
+    }
+    connection.execute(REMOVE_LAPSED, &[]).await?;
+    let mut released = 0;
+    for row in connection.query(OWNERS, &[]).await? {
+        released += release(&connection, row.get(0), now).await?;
+    }
+    Ok(Standing::Held { released })
+}
+
+pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
+    let connection = connect(pool, "retire a node").await?;
+    connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
+    release(&connection, owner.number(), now).await.map(|_| ())
+}
+
+pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
+    let connection = connect(pool, "list the nodes").await?;
+    let rows = connection.query(LIST, &[]).await?;
+    let time = |row: &tokio_postgres::Row, column| Timestamp::from_millis(row.get(column));
+    let count = |row: &tokio_postgres::Row, column| usize::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    let node = |row: &tokio_postgres::Row| Node {
+        owner: Owner::new(row.get(0)),
+        name: row.get(1),
+        role: row.get(2),
+        version: row.get(3),
+        started_at: time(row, 4),
+        renewed_at: time(row, 5),
+        lapses_at: Some(time(row, 6)),
+        report: NodeReport { queued: count(row, 7), in_flight: count(row, 8), lag_ms: u64::try_from(row.get::<_, i64>(9)).unwrap_or(0) },
+    };
+    Ok(rows.iter().map(node).collect())
+}
+
+/// Releases what a number has, a slice at a time.
+async fn release(connection: &super::connection::Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
+    let mut released = 0;
+    loop {
+        let slice = connection.execute(RELEASE, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;
+        released += slice;
+        if slice == 0 {
+            return Ok(released);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,129 @@
+//! Making owed again what was settled: by hand for a message, or all that a target missed.
+
+use deadpool_postgres::Pool;
+use hookstream_model::{delivery::Trigger, ids::TargetId, time::Timestamp};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{
+    connection::{Connection, connect},
+    days::first_id_at,
+};
+use crate::{
+    deliveries::{Recovery, Redelivery},
+    error::Error,
+};
+
+const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
+const HURRY: &str = "update pending set due_at = $3, trigger_type = $4 where message_id = $1 and target_id = $2 and owner = 0";
+const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
+const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
+const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2";
+const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
+const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    values ($1, $2, $3, 0, $4, $5, 0, $6)";
+/// What is chosen is locked, so that two at once take different slices; what is removed is what is owed.
+const RECOVER: &str = "with missed as (
+        select u.message_id, m.application_id
+        from undelivered u join messages m on m.id = u.message_id and m.application_id = $7 and m.id >= $2 and m.id < $3
+        where u.target_id = $1 and u.message_id >= $2 and u.message_id < $3 and m.environment_id = $6 and u.ended_at <= $9
+            and (($4 and u.state = 'exhausted') or ($5 and u.state = 'skipped'))
+        order by u.message_id limit $8 for update of u skip locked
+    ), revived as (
+        delete from undelivered u using missed
+        where u.message_id = missed.message_id and u.target_id = $1 and u.message_id >= $2 and u.message_id < $3
+        returning u.message_id, missed.application_id, u.attempts
+    )
+    insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    select message_id, $1, application_id, 0, $9, attempts, 0, $10 from revived on conflict do nothing";
+
+/// What a node has that is at work is left alone.
+const SET_ASIDE: &str = "with owed as (
+        select message_id, target_id from pending
+        where message_id < $2 and owner not in (select number from nodes where lapses_at > clock_timestamp())
+        limit $3 for update skip locked
+    ), removed as (
+        delete from pending p using owed where p.message_id = owed.message_id and p.target_id = owed.target_id
+        returning p.message_id, p.target_id, p.attempts
+    )
+    insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+    select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
+
+pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
+    let connection = connect(pool, "make a message owed again").await?;
+    let again = async |connection: &Connection| {
+        let key = [
+            (&Uuid::from_bytes(*redelivery.application_id.as_bytes()) as _, Type::UUID),
+            (&message_of(redelivery) as _, Type::UUID),
+            (&Uuid::from_bytes(*redelivery.tenant.environment.as_bytes()) as _, Type::UUID),
+        ];
+        // The message's row is locked: two at once do this one after the other.
+        if connection.query(IS_THERE, &key).await?.is_empty() {
+            return Ok(None);
+        }
+        for target in &redelivery.targets {
+            redeliver_to(connection, redelivery, *target).await?;
+        }
+        Ok(Some(redelivery.targets.len()))
+    };
+    connection.transaction(again, Option::is_some).await
+}
+
+fn message_of(redelivery: &Redelivery) -> Uuid {
+    Uuid::from_bytes(*redelivery.message_id.as_bytes())
+}
+
+async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> Result<(), Error> {
+    let (message, target) = (message_of(redelivery), Uuid::from_bytes(*target.as_bytes()));
+    let application = Uuid::from_bytes(*redelivery.application_id.as_bytes());
+    let (due_at, trigger) = (redelivery.now.as_millis(), redelivery.trigger.as_str());
+    let delivery = [(&message as _, Type::UUID), (&target as _, Type::UUID)];
+    let hurry = [(&message as _, Type::UUID), (&target as _, Type::UUID), (&due_at as _, Type::INT8), (&trigger as _, Type::TEXT)];
+    if connection.execute(HURRY, &hurry).await? == 1 {
+        return Ok(());
+    }
+    if !connection.query(IS_PENDING, &delivery).await?.is_empty() {
+        // It is owned: a try is under way, or about to be.
+        return Ok(());
+    }
+    let tries: Option<i32> = connection.query(TRIES, &delivery).await?.first().and_then(|row| row.get(0));
+    let revived = connection.execute(REVIVE, &delivery).await? == 1;
+    if tries.is_none() && !revived {
+        connection.execute(ADD_DELIVERY, &[(&application, Type::UUID), (&message, Type::UUID)]).await?;
+    }
+    let owe = [
+        (&message as _, Type::UUID),
+        (&target as _, Type::UUID),
+        (&application as _, Type::UUID),
+        (&due_at as _, Type::INT8),
+        (&tries.unwrap_or(0) as _, Type::INT4),
+        (&trigger as _, Type::TEXT),
+    ];
+    connection.execute(OWE, &owe).await.map(|_| ())
+}
+
+pub(super) async fn recover(pool: &Pool, recovery: &Recovery) -> Result<usize, Error> {
+    let connection = connect(pool, "recover deliveries").await?;
+    let limit = i64::try_from(recovery.limit).unwrap_or(i64::MAX);
+    let values = [
+        (&Uuid::from_bytes(*recovery.target_id.as_bytes()) as _, Type::UUID),
+        (&first_id_at(recovery.since) as _, Type::UUID),
+        (&first_id_at(recovery.until) as _, Type::UUID),
+        (&recovery.exhausted as _, Type::BOOL),
+        (&recovery.skipped as _, Type::BOOL),
+        (&Uuid::from_bytes(*recovery.tenant.environment.as_bytes()) as _, Type::UUID),
+        (&Uuid::from_bytes(*recovery.application_id.as_bytes()) as _, Type::UUID),
+        (&limit as _, Type::INT8),
+        (&recovery.now.as_millis() as _, Type::INT8),
+        (&Trigger::Recover.as_str() as _, Type::TEXT),
+    ];
+    let recovered = connection.execute(RECOVER, &values).await?;
+    Ok(usize::try_from(recovered).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [(&until.as_millis() as _, Type::INT8), (&first_id_at(until) as _, Type::UUID), (&limit as _, Type::INT8)];
+    let set_aside = connect(pool, "set aside deliveries").await?.execute(SET_ASIDE, &values).await?;
+    Ok(usize::try_from(set_aside).unwrap_or(usize::MAX))
+}

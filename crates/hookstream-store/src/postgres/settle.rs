@@ -1,0 +1,159 @@
+//! Recording attempts and what becomes of their deliveries: one statement a batch.
+
+use deadpool_postgres::Pool;
+use hookstream_model::delivery::DeliveryState;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::connect;
+use crate::{
+    deliveries::{Next, Owner, Settled},
+    error::Error,
+};
+
+/// What is settled comes in as columns, numbered in their order; what the owner does not have (any more)
+/// changes nothing and is not among the numbers that come back.
+const SETTLE: &str = "with given as (
+        select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[])
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason)
+    ), removed as (
+        delete from pending p using given g
+        where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        returning g.number, p.attempts
+    ), kept as (
+        update pending p set owner = 0, due_at = g.at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
+            trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
+        from given g
+        where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        returning g.number
+    ), ended as (
+        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+        select g.message_id, g.target_id, g.state, g.reason, r.attempts + g.tried::int4, g.at
+        from removed r join given g on g.number = r.number where g.kind = 3
+        on conflict (message_id, target_id) do update
+            set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
+    ), settled as (
+        select number from removed union all select number from kept
+    ), recorded as (
+        insert into attempts
+            (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, error, response_body)
+        select g.message_id, a.id, g.target_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
+            a.created_at, a.error, a.response_body
+        from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[], $19::text[],
+                $20::text[])
+            as a (number, id, attempt_number, trigger_type, succeeded, response_status, duration_ms, created_at, error, response_body)
+        join settled s on s.number = a.number
+        join given g on g.number = a.number
+    )
+    select number from settled";
+
+/// The columns of [`SETTLE`].
+#[derive(Default)]
+struct Columns {
+    numbers: Vec<i64>,
+    message_ids: Vec<Uuid>,
+    target_ids: Vec<Uuid>,
+    kinds: Vec<i16>,
+    tried: Vec<bool>,
+    at: Vec<i64>,
+    failed: Vec<Option<i32>>,
+    states: Vec<Option<&'static str>>,
+    reasons: Vec<Option<&'static str>>,
+    attempts: Attempts,
+}
+
+#[derive(Default)]
+struct Attempts {
+    numbers: Vec<i64>,
+    ids: Vec<Uuid>,
+    attempt_numbers: Vec<i32>,
+    triggers: Vec<&'static str>,
+    succeeded: Vec<bool>,
+    response_status: Vec<Option<i32>>,
+    duration_ms: Vec<i64>,
+    created_at: Vec<i64>,
+    errors: Vec<Option<String>>,
+    response_bodies: Vec<Option<String>>,
+}
+
+pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Result<Vec<bool>, Error> {
+    let mut columns = Columns::default();
+    for (number, settled) in batch.iter().enumerate() {
+        columns.push(i64::try_from(number).unwrap_or(i64::MAX), settled);
+    }
+    let Columns { numbers, message_ids, target_ids, kinds, tried, at, failed, states, reasons, attempts } = &columns;
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (numbers as _, Type::INT8_ARRAY),
+        (message_ids as _, Type::UUID_ARRAY),
+        (target_ids as _, Type::UUID_ARRAY),
+        (kinds as _, Type::INT2_ARRAY),
+        (tried as _, Type::BOOL_ARRAY),
+        (at as _, Type::INT8_ARRAY),
+        (failed as _, Type::INT4_ARRAY),
+        (states as _, Type::TEXT_ARRAY),
+        (reasons as _, Type::TEXT_ARRAY),
+        (&attempts.numbers as _, Type::INT8_ARRAY),
+        (&attempts.ids as _, Type::UUID_ARRAY),
+        (&attempts.attempt_numbers as _, Type::INT4_ARRAY),
+        (&attempts.triggers as _, Type::TEXT_ARRAY),
+        (&attempts.succeeded as _, Type::BOOL_ARRAY),
+        (&attempts.response_status as _, Type::INT4_ARRAY),
+        (&attempts.duration_ms as _, Type::INT8_ARRAY),
+        (&attempts.created_at as _, Type::INT8_ARRAY),
+        (&attempts.errors as _, Type::TEXT_ARRAY),
+        (&attempts.response_bodies as _, Type::TEXT_ARRAY),
+    ];
+    let rows = connect(pool, "settle deliveries").await?.query(SETTLE, &values).await?;
+    let mut counted = vec![false; batch.len()];
+    for row in &rows {
+        let number = usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX);
+        if let Some(counted) = counted.get_mut(number) {
+            *counted = true;
+        }
+    }
+    Ok(counted)
+}
+
+impl Columns {
+    fn push(&mut self, number: i64, settled: &Settled) {
+        let (kind, at, failed, state) = match settled.next {
+            Next::Succeeded => (0, 0, None, None),
+            Next::Retry { due_at, failed } => (1, due_at.as_millis(), Some(integer(failed)), None),
+            Next::Postponed { due_at } => (2, due_at.as_millis(), None, None),
+            Next::Ended(state, at) => (3, at.as_millis(), None, Some(state)),
+        };
+        self.numbers.push(number);
+        self.message_ids.push(Uuid::from_bytes(*settled.message_id.as_bytes()));
+        self.target_ids.push(Uuid::from_bytes(*settled.target_id.as_bytes()));
+        self.kinds.push(kind);
+        self.tried.push(settled.attempt.is_some());
+        self.at.push(at);
+        self.failed.push(failed);
+        self.states.push(state.as_ref().map(DeliveryState::as_str));
+        self.reasons.push(state.as_ref().map(|state| state.reason().unwrap_or_default()));
+        if let Some(attempt) = &settled.attempt {
+            let into = &mut self.attempts;
+            into.numbers.push(number);
+            into.ids.push(Uuid::from_bytes(*attempt.id.as_bytes()));
+            into.attempt_numbers.push(integer(attempt.number));
+            into.triggers.push(attempt.trigger.as_str());
+            into.succeeded.push(attempt.succeeded);
+            into.response_status.push(attempt.response_status.map(i32::from));
+            into.duration_ms.push(i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX));
+            into.created_at.push(attempt.created_at.as_millis());
+            into.errors.push(attempt.error.as_deref().map(text));
+            into.response_bodies.push(attempt.response_body.as_deref().map(text));
+        }
+    }
+}
+
+fn integer(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// PostgreSQL's text knows no NUL, and a receiver may answer one: what it answers must never keep an
+/// attempt from being recorded.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,15 @@
+//! The real binary on PostgreSQL: what the tests on SQLite show holds here too, and several nodes share
+//! a database.
+
+#[path = "../it/api.rs"]
+mod api;
+#[path = "../it/crash.rs"]
+mod crash;
+#[path = "../it/delivery.rs"]
+mod delivery;
+#[path = "../it/fidelity.rs"]
+mod fidelity;
+mod nodes;
+mod pooler;
+#[path = "../it/support.rs"]
+mod support;

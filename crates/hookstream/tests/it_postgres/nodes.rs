@@ -1,0 +1,184 @@
+//! Several nodes on one database.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Server, scratch};
+
+/// Ends every connection to the database but one's own.
+const BREAK_CONNECTIONS: &str = "do $$ begin
+    perform pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+end $$";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_changed_every_node_honours_at_once() {
+    let scratch = scratch();
+    let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::start().await;
+    one.client.acme(json!({ "filter_types": ["other"] }), &receiver.url()).await;
+    // Both remember the application without the endpoint that is made next.
+    for server in [&one, &two] {
+        let id = server.client.message(json!({})).await;
+        server.client.until(&id, "skipped").await;
+    }
+    for round in 0..20 {
+        let (changes, sends) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let (status, answer) = changes.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
+        assert_eq!(status, 201, "{answer}");
+        let id = sends.client.message(json!({ "round": round })).await;
+        sends.client.until(&id, "delivered").await;
+        let path = format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"));
+        let (status, _) = changes.client.patch(&path, json!({ "status": "disabled" })).await;
+        assert_eq!(status, 200);
+        let (_, answer) = sends.client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid" })).await;
+        assert_eq!(answer["message"]["status"], "skipped", "round {round}");
+        assert_eq!(changes.client.delete(&path).await.0, 200);
+        let (status, _) = sends.client.get(&path).await;
+        assert_eq!(status, 404);
+    }
+    assert_eq!(receiver.received().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
+    let scratch = scratch();
+    let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    one.client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let send = async |server: &Server| {
+        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a.b", "payload": { "n": "x" } })).await.0
+    };
+    assert_eq!([send(&one).await, send(&two).await], [201, 201]);
+    let schema = json!({ "properties": { "n": { "type": "integer" } } }).to_string();
+    let (status, answer) = one.client.post("/v1/event-types", json!({ "name": "a.b", "json_schema": schema })).await;
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!([send(&two).await, send(&one).await], [422, 422]);
+    let path = format!("/v1/event-types/{}", answer["event_type"]["id"].as_str().expect("an id"));
+    two.client.patch(&path, json!({ "status": "archived" })).await;
+    assert_eq!([send(&one).await, send(&two).await], [201, 201]);
+    two.client.patch("/v1/applications/acme", json!({ "status": "disabled" })).await;
+    assert_eq!([send(&one).await, send(&two).await], [400, 400]);
+    one.client.patch("/v1/applications/acme", json!({ "status": "active" })).await;
+    assert_eq!([send(&two).await, send(&one).await], [201, 201]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_gives_up_what_it_had_within_its_lease() {
+    let scratch = scratch();
+    let (dies, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    dies.client.acme(json!({}), &receiver.url()).await;
+    let mut ids = BTreeSet::new();
+    for _ in 0..5 {
+        ids.insert(dies.client.message(json!({})).await);
+    }
+    receiver.wait_for(5).await;
+    receiver.answer(|_| Answer::status(200));
+    dies.kill();
+    for id in &ids {
+        lives.client.until(id, "delivered").await;
+    }
+    let (_, answer) = lives.client.get("/v1/nodes").await;
+    assert_eq!(answer["nodes"].as_array().map(Vec::len), Some(1), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_stopped_past_its_lease_settles_nothing_it_lost() {
+    let scratch = scratch();
+    let (stopped, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(3))).await;
+    stopped.client.acme(json!({}), &receiver.url()).await;
+    let id = stopped.client.message(json!({})).await;
+    receiver.wait_for(1).await;
+    stopped.signal("STOP");
+    receiver.answer(|_| Answer::status(200));
+    let seen = lives.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "the other node's try");
+    stopped.signal("CONT");
+    // It takes part again, under a new number, and its late outcome is not recorded.
+    eventually("both nodes are there", async || {
+        let (_, answer) = lives.client.get("/v1/nodes").await;
+        answer["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2).then_some(())
+    })
+    .await;
+    let next = stopped.client.message(json!({})).await;
+    stopped.client.until(&next, "delivered").await;
+    let (_, seen) = lives.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_may_accept_only_or_deliver_only() {
+    let scratch = scratch();
+    let accepts = Server::start(&scratch, &["--role", "api", "--node-name", "front"]);
+    let delivers = Server::start(&scratch, &["--role", "worker", "--node-name", "back"]);
+    let receiver = Receiver::start().await;
+    accepts.client.acme(json!({}), &receiver.url()).await;
+    let id = accepts.client.message(json!({})).await;
+    accepts.client.until(&id, "delivered").await;
+    assert_eq!(delivers.client.get("/v1/health/ready").await.0, 200);
+    assert_eq!(delivers.client.get("/v1/applications").await.0, 404);
+    let (_, answer) = accepts.client.get("/v1/nodes").await;
+    let nodes: Vec<_> =
+        answer["nodes"].as_array().expect("nodes").iter().map(|node| (node["name"].clone(), node["role"].clone())).collect();
+    assert_eq!(nodes, [("front".into(), "api".into()), ("back".into(), "worker".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_counts_on_all_nodes() {
+    let scratch = scratch();
+    let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    one.client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let client = if number % 2 == 0 { one.client.clone() } else { two.client.clone() };
+        let body = json!({ "event_type": "a.b", "payload": { "n": 1 } }).to_string();
+        running.spawn(
+            async move { client.send(http::Method::POST, "/v1/applications/acme/messages", &[("idempotency-key", "k")], body).await },
+        );
+    }
+    let answers: Vec<(u16, Value)> = running.join_all().await;
+    assert_eq!(answers[0].0, 201, "{}", answers[0].1);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "the answers differ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_on_an_empty_database_make_one_installation() {
+    let scratch = std::sync::Arc::new(scratch());
+    let starting: Vec<_> = (0..3)
+        .map(|_| {
+            let scratch = std::sync::Arc::clone(&scratch);
+            std::thread::spawn(move || Server::start(&scratch, &[]))
+        })
+        .collect();
+    let servers: Vec<_> = starting.into_iter().map(|server| server.join().expect("it starts")).collect();
+    servers[0].client.acme(json!({}), "http://127.0.0.1:9/").await;
+    for server in &servers {
+        let (status, answer) = server.client.get("/v1/applications/acme").await;
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_comes_back_needs_no_restart_of_a_node() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--retry-schedule", "0,1,1,1,1,1"]);
+    let receiver = Receiver::start().await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    for round in 0..3 {
+        let database = scratch.database.as_ref().expect("these tests are on PostgreSQL");
+        database.execute(BREAK_CONNECTIONS).await;
+        let id = eventually("a message is accepted", async || {
+            let body = json!({ "event_type": "invoice.paid", "payload": { "round": round } }).to_string();
+            let answer = server.client.try_send(http::Method::POST, "/v1/applications/acme/messages", &[], body).await?;
+            let answer: Value = serde_json::from_slice(answer.body()).ok()?;
+            answer["message"]["id"].as_str().map(str::to_owned)
+        })
+        .await;
+        server.client.until(&id, "delivered").await;
+    }
+}
