@@ -144,6 +144,9 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
             tally.failures.push(format!("{error:#}"));
         }
         say(tally.line());
+        if let Some(refusals) = tally.odd_refusals() {
+            say(format!("  besides 201 and 503, sends were answered {refusals}"));
+        }
         for failure in &tally.failures {
             say(format!("  FAILED: {failure}"));
         }

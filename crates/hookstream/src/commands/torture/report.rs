@@ -69,6 +69,13 @@ impl Tally {
         row(&[&fault, &rounds, &accepted.to_string(), &delivered.to_string(), &accounted, &lost, &duplicates, &recovery])
     }
 
+    /// Answers that are no part of a fault, such as `500 (3 times)`.
+    pub(super) fn odd_refusals(&self) -> Option<String> {
+        let odd = self.refused.iter().filter(|(status, _)| **status != 503);
+        let told: Vec<_> = odd.map(|(status, count)| format!("{status} ({count} times)")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+
     fn as_json(&self) -> Value {
         json!({
             "fault": self.fault.name(),

@@ -41,6 +41,7 @@ pub(super) struct Target {
     addresses: Arc<Addresses>,
     nodes: usize,
     api_key: String,
+    application: String,
     path: Uri,
     ledger: Arc<Ledger>,
     tasks: TaskTracker,
@@ -69,6 +70,7 @@ impl Target {
             addresses,
             nodes: nodes as usize,
             api_key: api_key.to_owned(),
+            application: application.to_owned(),
             path: format!("/v1/applications/{application}/messages").parse().context("an id is a path")?,
             ledger,
             tasks,
@@ -120,7 +122,8 @@ impl Target {
             None => connection.insert(Connection::open(&address, &self.tasks).await?),
         };
         let mut headers = connection::headers(&address, &self.api_key)?;
-        headers.insert("idempotency-key", HeaderValue::from(number));
+        // Numbers begin anew with each fault, keys must not: a database may be the same.
+        headers.insert("idempotency-key", HeaderValue::try_from(format!("{}-{number}", self.application))?);
         connection.post(self.path.clone(), headers, payload::body(number, PAYLOAD_BYTES)).await
     }
 
