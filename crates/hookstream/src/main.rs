@@ -42,6 +42,8 @@ enum Command {
     Sink(commands::sink::SinkArgs),
     /// Put load on a server and tell what became of it
     Bench(commands::bench::BenchArgs),
+    /// Break things under load and prove that nothing accepted is lost
+    Torture(commands::torture::TortureArgs),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,
+            Command::Torture(arguments) => commands::torture::run(arguments).await,
         }
     });
     // Work that hangs in a thread must not hold up the end.

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, one file or folder each.
 
 pub(crate) mod bench;
 mod client;
@@ -7,3 +7,5 @@ pub(crate) mod quickstart;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod sink;
+pub(crate) mod torture;
+mod traffic;

@@ -6,12 +6,11 @@
 #![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
 
 mod load;
-mod process;
 mod receiver;
 mod report;
 mod run;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -19,8 +18,12 @@ use hookstream_model::{secret::Secret, signature::VerificationKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::{process::ServerProcess, receiver::Receiver, run::Run};
-use super::{client::ApiClient, sink::parse_duration};
+use self::{receiver::Receiver, run::Run};
+use super::{
+    client::ApiClient,
+    sink::parse_duration,
+    traffic::{listener, process::ServerProcess},
+};
 
 /// What load, on which server.
 #[derive(Debug, Clone, Args)]
@@ -99,12 +102,18 @@ pub(crate) struct BenchArgs {
 
 /// Runs the load and prints the result. Fails where something that was accepted is lost.
 pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
     let server = match &arguments.url {
         Some(url) => {
             let key = arguments.api_key.clone().context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
             ServerProcess::running(url, &key, arguments.pid)
         }
-        None => ServerProcess::start(arguments.data_dir.as_deref(), &arguments.server_args).await?,
+        None => {
+            let data_dir = arguments.data_dir.as_deref().unwrap_or(scratch.path());
+            let mut settings = vec!["--data-dir".into(), data_dir.into()];
+            settings.extend(arguments.server_args.split_whitespace().map(Into::into));
+            ServerProcess::start(&settings, Stdio::inherit()).await?
+        }
     };
     let result = measure(&arguments, &server).await;
     server.stop().await;
@@ -122,7 +131,7 @@ async fn measure(arguments: &BenchArgs, server: &ServerProcess) -> anyhow::Resul
     let (applications, keys) = make_applications(arguments, &client, &url).await?;
     let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
     let tasks = tokio_util::task::TaskTracker::new();
-    let receiving = tasks.spawn(receiver.serve(listener, tasks.clone()));
+    let receiving = tasks.spawn(listener::serve(listener, Arc::new(receiver), tasks.clone()));
     let begun = load::send(arguments, server, &applications, &run, &tasks).await?;
     run.until_all_arrived(arguments.drain_timeout).await;
     let report = report::Report::new(&run, &begun, server);

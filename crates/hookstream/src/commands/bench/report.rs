@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     load::Begun,
-    process::{Cpu, ServerProcess},
     run::{Counted, Run},
 };
+use crate::commands::traffic::process::{Cpu, ServerProcess};
 
 /// The figures. Rates and times are of what was sent after the warm-up; the rest is of the whole run.
 pub(super) struct Report {
