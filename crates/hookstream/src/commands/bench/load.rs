@@ -6,7 +6,7 @@ use anyhow::Context;
 use http::{HeaderMap, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
 
-use super::{BenchArgs, run::Run};
+use super::{BenchArgs, Fleet, run::Run};
 use crate::commands::traffic::{
     connection::{self, Connection},
     payload,
@@ -19,14 +19,14 @@ pub(super) struct Begun {
     pub(super) counted_from: u64,
     /// When sending ended.
     pub(super) sent_until: u64,
-    /// The server's and our own CPU before the first message.
-    pub(super) cpu: [Option<Cpu>; 2],
+    /// The CPU before the first message, as [`Fleet::cpu`] has it.
+    pub(super) cpu: [Option<Cpu>; 3],
 }
 
 /// What the tasks share.
 struct Load {
-    authority: String,
-    headers: HeaderMap,
+    /// Each server's address and the headers of a request to it.
+    servers: Vec<(String, HeaderMap)>,
     paths: Vec<Uri>,
     payload_bytes: usize,
     /// Microseconds between two messages of all connections together; 0 for a closed loop.
@@ -39,19 +39,22 @@ struct Load {
 /// Sends for as long as the arguments say.
 pub(super) async fn send(
     arguments: &BenchArgs,
-    server: &ServerProcess,
+    fleet: &Fleet,
     applications: &[String],
     run: &Arc<Run>,
     tasks: &TaskTracker,
 ) -> anyhow::Result<Begun> {
-    let authority = server.url.strip_prefix("http://").context("the bench speaks http only")?.to_owned();
-    let headers = connection::headers(&authority, &server.api_key)?;
+    let address = |server: &ServerProcess| -> anyhow::Result<_> {
+        let authority = server.url.strip_prefix("http://").context("the bench speaks http only")?.to_owned();
+        let headers = connection::headers(&authority, &server.api_key)?;
+        Ok((authority, headers))
+    };
+    let servers = fleet.servers.iter().map(address).collect::<anyhow::Result<Vec<_>>>()?;
     let paths = applications.iter().map(|id| format!("/v1/applications/{id}/messages").parse()).collect::<Result<_, _>>()?;
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let first_at = run.now();
     let load = Arc::new(Load {
-        authority,
-        headers,
+        servers,
         paths,
         payload_bytes: usize::try_from(arguments.payload_bytes).unwrap_or(usize::MAX),
         period_nanos: arguments.rate.map_or(0, |rate| 1_000_000_000 / u64::from(rate)),
@@ -59,8 +62,12 @@ pub(super) async fn send(
         until: first_at + micros(arguments.warmup + arguments.duration),
         run: Arc::clone(run),
     });
-    let cpu = [server.cpu(), Cpu::of(std::process::id())];
-    let connections: Vec<_> = (0..arguments.connections).map(|_| tasks.spawn(Arc::clone(&load).connection(tasks.clone()))).collect();
+    let cpu = fleet.cpu();
+    let connection = |number: u32| {
+        let server = usize::try_from(number).unwrap_or(0) % load.servers.len();
+        tasks.spawn(Arc::clone(&load).connection(server, tasks.clone()))
+    };
+    let connections: Vec<_> = (0..arguments.connections).map(connection).collect();
     for connection in connections {
         connection.await??;
     }
@@ -68,8 +75,9 @@ pub(super) async fn send(
 }
 
 impl Load {
-    async fn connection(self: Arc<Self>, tasks: TaskTracker) -> anyhow::Result<()> {
-        let mut connection = Connection::open(&self.authority, &tasks).await?;
+    async fn connection(self: Arc<Self>, server: usize, tasks: TaskTracker) -> anyhow::Result<()> {
+        let (authority, headers) = &self.servers[server];
+        let mut connection = Connection::open(authority, &tasks).await?;
         while let Some(number) = self.run.next() {
             let at = match self.period_nanos {
                 0 => self.run.now(),
@@ -82,18 +90,18 @@ impl Load {
                 tokio::time::sleep_until(self.run.instant(at)).await;
             }
             self.run.sent(number, at);
-            let accepted = self.message(&mut connection, number).await;
+            let accepted = self.message(&mut connection, headers, number).await;
             self.run.answered(number, matches!(accepted, Ok(true)));
             if accepted.is_err() {
-                connection = Connection::open(&self.authority, &tasks).await?;
+                connection = Connection::open(authority, &tasks).await?;
             }
         }
         Ok(())
     }
 
-    async fn message(&self, connection: &mut Connection, number: usize) -> anyhow::Result<bool> {
+    async fn message(&self, connection: &mut Connection, headers: &HeaderMap, number: usize) -> anyhow::Result<bool> {
         let path = self.paths[number % self.paths.len()].clone();
-        let (status, _) = connection.post(path, self.headers.clone(), payload::body(number, self.payload_bytes)).await?;
+        let (status, _) = connection.post(path, headers.clone(), payload::body(number, self.payload_bytes)).await?;
         Ok(status == StatusCode::CREATED)
     }
 }

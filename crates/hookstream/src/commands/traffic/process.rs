@@ -148,6 +148,19 @@ impl Cpu {
         parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| Self { ticks })
     }
 
+    /// What a process, its children and those it has outlived have used so far: a database server's.
+    pub(crate) fn of_family(pid: u32) -> Option<Self> {
+        let own = parse_family_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|child| Self::of(child.parse().ok()?));
+        Some(Self { ticks: own + children.map(|child| child.ticks).sum::<u64>() })
+    }
+
+    /// Of all of them together; `None` where one is not known.
+    pub(crate) fn sum(parts: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        parts.into_iter().try_fold(Self { ticks: 0 }, |sum, part| Some(Self { ticks: sum.ticks + part?.ticks }))
+    }
+
     /// Microseconds since `before`.
     pub(crate) fn micros_since(self, before: Self) -> f64 {
         (self.ticks - before.ticks) as f64 / TICKS * 1e6
@@ -157,10 +170,19 @@ impl Cpu {
 /// `utime` and `stime` of a line of `/proc/<pid>/stat` (proc(5)): the 14th and 15th field. The second
 /// is the program's name in brackets, which may have spaces and brackets.
 fn parse_stat(line: &str) -> Option<u64> {
+    times(line).map(|[user, system, _, _]| user + system)
+}
+
+/// The same with `cutime` and `cstime`, those of children that ended.
+fn parse_family_stat(line: &str) -> Option<u64> {
+    times(line).map(|times| times.iter().sum())
+}
+
+fn times(line: &str) -> Option<[u64; 4]> {
     let rest = &line[line.rfind(')')? + 1..];
     let mut fields = rest.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
-    Some(next()? + next()?)
+    Some([next()?, next()?, next()?, next()?])
 }
 
 #[cfg(test)]
@@ -171,6 +193,7 @@ mod tests {
     fn the_fields_of_stat_are_counted_from_the_programs_name() {
         let line = "42 (odd) name) S 1 42 42 0 -1 4194560 1 2 3 4 250 50 7 8 20 0 1 0 100 1000 10";
         assert_eq!(parse_stat(line), Some(300));
+        assert_eq!(parse_family_stat(line), Some(315));
         assert_eq!(parse_stat("42"), None);
         assert!(Cpu::of(std::process::id()).is_some());
     }
