@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use deadpool_postgres::Pool;
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, MessageId, TargetId},
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::{Connection, connect};
+use super::connection::{Connection, Pool, connect};
 use crate::{
     deliveries::{Claim, ClaimLimits, Claimed, Owner},
     error::Error,

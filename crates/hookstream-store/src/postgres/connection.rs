@@ -1,11 +1,12 @@
 //! Connecting to PostgreSQL: what an operator sets, TLS, the pools, and what errors mean.
 //!
 //! Statements are sent unnamed and with their types, each with its values in one message: that works
-//! through a pooler in transaction mode, and a plan is made for the tables as they are now.
+//! through a pooler in transaction mode, and a plan is made for the tables as they are now. Only the
+//! engine's own queries, which run all the time, are prepared where no pooler stands in between.
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime};
 use hookstream_model::secret::Secret;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -37,7 +38,7 @@ pub struct Options {
 }
 
 /// Connections that the engine's work has for itself: publishing, settling, claiming, renewing.
-pub(super) const HOT_CONNECTIONS: usize = 5;
+const HOT_CONNECTIONS: usize = 5;
 /// How long a request waits for a free connection, and a connection for the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a statement may take. Those of requests read a page at the most.
@@ -47,6 +48,26 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is set for each session, where a session is ours.
 const SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'";
+
+/// The same for the engine's own statements. They are planned once, perhaps while a table is empty; they
+/// must find their rows by the index when it is not.
+const HOT_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s';
+    set enable_seqscan = off";
+
+/// Connections to the database.
+#[derive(Clone)]
+pub(super) struct Pool {
+    pool: deadpool_postgres::Pool,
+    /// Whether statements are prepared, each once a connection.
+    prepares: bool,
+}
+
+impl Pool {
+    /// Closes it; whoever waits for a connection is told.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+}
 
 /// How to connect: the parsed URL and TLS.
 #[derive(Clone)]
@@ -81,20 +102,30 @@ impl Connector {
         Ok(Self { config, tls, through_pooler: options.through_pooler })
     }
 
-    /// A pool of at most so many connections.
+    /// A pool of at most so many connections for requests.
     pub(super) fn pool(&self, size: usize) -> Result<Pool, Error> {
+        self.make_pool(size, SESSION, false)
+    }
+
+    /// The same for the few statements that the engine runs all the time: they are prepared, where a
+    /// session is ours.
+    pub(super) fn hot_pool(&self) -> Result<Pool, Error> {
+        self.make_pool(HOT_CONNECTIONS, HOT_SESSION, !self.through_pooler)
+    }
+
+    fn make_pool(&self, size: usize, session: &'static str, prepares: bool) -> Result<Pool, Error> {
         let manager =
             Manager::from_config(self.config.clone(), self.tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let sets_session = !self.through_pooler;
         let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move {
                 if sets_session {
-                    client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
+                    client.batch_execute(session).await.map_err(HookError::Backend)?;
                 }
                 Ok(())
             })
         });
-        Pool::builder(manager)
+        let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
             .wait_timeout(Some(CONNECT_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
@@ -102,7 +133,8 @@ impl Connector {
             .post_create(begin)
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|cause| Error::Open { what: "a pool of database connections".to_owned(), cause: cause.into() })
+            .map_err(|cause| Error::Open { what: "a pool of database connections".to_owned(), cause: cause.into() })?;
+        Ok(Pool { pool, prepares })
     }
 
     /// Whether somebody can listen on a connection of this kind.
@@ -118,12 +150,13 @@ pub(super) type Values<'a> = [(&'a (dyn ToSql + Sync), Type)];
 pub(super) struct Connection {
     object: Object,
     operation: &'static str,
+    prepares: bool,
 }
 
 /// Takes a connection for `operation`.
 pub(super) async fn connect(pool: &Pool, operation: &'static str) -> Result<Connection, Error> {
-    match pool.get().await {
-        Ok(object) => Ok(Connection { object, operation }),
+    match pool.pool.get().await {
+        Ok(object) => Ok(Connection { object, operation, prepares: pool.prepares }),
         Err(PoolError::Closed) => Err(Error::Closed),
         Err(PoolError::Backend(cause) | PoolError::PostCreateHook(HookError::Backend(cause))) => Err(failed(operation)(cause)),
         Err(cause) => Err(Error::Unavailable { operation, cause: cause.into() }),
@@ -133,7 +166,16 @@ pub(super) async fn connect(pool: &Pool, operation: &'static str) -> Result<Conn
 impl Connection {
     /// Runs one statement and returns its rows.
     pub(super) async fn query(&self, sql: &str, values: &Values<'_>) -> Result<Vec<tokio_postgres::Row>, Error> {
-        self.within(self.object.query_typed(sql, values)).await
+        if !self.prepares {
+            return self.within(self.object.query_typed(sql, values)).await;
+        }
+        let types: Vec<Type> = values.iter().map(|(_, of_type)| of_type.clone()).collect();
+        let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+        let prepared = async {
+            let statement = self.object.prepare_typed_cached(sql, &types).await?;
+            self.object.query(&statement, &values).await
+        };
+        self.within(prepared).await
     }
 
     /// Runs one statement and returns how many rows it changed.

@@ -1,11 +1,10 @@
 //! Days as partitions: made ahead, dropped whole.
 
-use deadpool_postgres::Pool;
 use hookstream_model::time::{Day, Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::{Connection, connect};
+use super::connection::{Connection, Pool, connect};
 use crate::error::Error;
 
 /// The tables that are kept by day, the one with the most beside it last.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use deadpool_postgres::Pool;
 use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
@@ -15,7 +14,7 @@ use hookstream_model::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::connection::{Connection, connect};
+use super::connection::{Connection, Pool, connect};
 use crate::{
     error::Error,
     messages::{Delivery, Message, MessageDetail},

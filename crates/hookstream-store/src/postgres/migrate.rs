@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::connection::{Connection, connect};
+use super::connection::{Connection, Pool, connect};
 use crate::error::Error;
 
 /// The schema, a step a file; a step is never changed once it was released. A step works with the
@@ -26,7 +26,7 @@ pub struct SchemaState {
 }
 
 /// How far the database is.
-pub(super) async fn check(pool: &deadpool_postgres::Pool) -> Result<SchemaState, Error> {
+pub(super) async fn check(pool: &Pool) -> Result<SchemaState, Error> {
     let connection = connect(pool, "read the schema's state").await?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let rows = connection.query(IS_THERE, &[]).await?;
@@ -36,7 +36,7 @@ pub(super) async fn check(pool: &deadpool_postgres::Pool) -> Result<SchemaState,
 }
 
 /// Applies the steps that are missing. Nodes that start at once wait for each other.
-pub(super) async fn apply(pool: &deadpool_postgres::Pool) -> Result<SchemaState, Error> {
+pub(super) async fn apply(pool: &Pool) -> Result<SchemaState, Error> {
     let state = check(pool).await?;
     if state.found > state.known {
         return Err(Error::TooNew { what: "the database".to_owned(), found: state.found, known: state.known });

@@ -23,7 +23,6 @@ mod settle;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
     tenancy::Tenant,
@@ -34,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{connection::Options, migrate::SchemaState};
 use self::{
-    connection::{Connector, HOT_CONNECTIONS},
+    connection::{Connector, Pool},
     publish::Publisher,
 };
 use crate::{
@@ -74,7 +73,7 @@ impl PostgresStore {
     pub async fn open(options: &Options) -> Result<Self, Error> {
         let connector = Connector::new(options)?;
         let plain = connector.pool(options.max_connections)?;
-        let hot = connector.pool(HOT_CONNECTIONS)?;
+        let hot = connector.hot_pool()?;
         migrate::apply(&plain).await?;
         let (publisher, publishing) = Publisher::new(hot.clone());
         let store = Self {

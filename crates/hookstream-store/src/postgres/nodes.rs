@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use hookstream_model::time::Timestamp;
 use tokio_postgres::types::Type;
 
-use super::connection::connect;
+use super::connection::{Pool, connect};
 use crate::{
     deliveries::Owner,
     error::Error,

@@ -2,12 +2,11 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use deadpool_postgres::Pool;
 use tokio::sync::{Notify, broadcast};
 use tokio_postgres::AsyncMessage;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connector, connect, describe};
+use super::connection::{Connector, Pool, connect, describe};
 use crate::nodes::Nudge;
 
 /// The least time between two notifications of ours: the others wake no more often.

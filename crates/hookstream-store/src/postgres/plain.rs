@@ -1,9 +1,8 @@
 //! Running plain statements.
 
-use deadpool_postgres::Pool;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 
-use super::connection::{Connection, Values, connect, is_passing};
+use super::connection::{Connection, Pool, Values, connect, is_passing};
 use crate::{
     error::Error,
     statement::{Row, Statement, Value, Written},

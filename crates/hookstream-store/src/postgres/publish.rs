@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::Pool;
 use hookstream_model::{
     ids::MessageId,
     message::{ContentType, MessageStatus},
@@ -27,7 +26,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
-    connection::{Connection, connect, is_without_day},
+    connection::{Connection, Pool, connect, is_without_day},
     days::{self, first_id_at, number},
 };
 use crate::{

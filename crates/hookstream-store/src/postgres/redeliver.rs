@@ -1,12 +1,11 @@
 //! Making owed again what was settled: by hand for a message, or all that a target missed.
 
-use deadpool_postgres::Pool;
 use hookstream_model::{delivery::Trigger, ids::TargetId, time::Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
-    connection::{Connection, connect},
+    connection::{Connection, Pool, connect},
     days::first_id_at,
 };
 use crate::{

@@ -1,11 +1,10 @@
 //! Recording attempts and what becomes of their deliveries: one statement a batch.
 
-use deadpool_postgres::Pool;
 use hookstream_model::delivery::DeliveryState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::connect;
+use super::connection::{Pool, connect};
 use crate::{
     deliveries::{Next, Owner, Settled},
     error::Error,
