@@ -6,3 +6,4 @@ pub(crate) mod quickstart;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod sink;
+pub(crate) mod transfer;
