@@ -12,3 +12,4 @@ mod fidelity;
 mod nodes;
 #[path = "../it/support.rs"]
 mod support;
+mod transfer;
