@@ -37,10 +37,10 @@ impl Side for SqliteStore {
 
     async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
         let Some(day) = step.day else {
-            return self.readers.core(move |core| read(core, step.table, after, limits)).await;
+            return self.readers.core(move |core| read(core, step.table, after.as_deref(), limits)).await;
         };
         let read_day = move |days: &Days<'_>| {
-            let slice = days.read(day, |connection| read(connection, step.table, after, limits))?;
+            let slice = days.read(day, |connection| read(connection, step.table, after.as_deref(), limits))?;
             let Some(Slice { rows, last }) = slice else { return Ok(Slice { rows: Vec::new(), last: None }) };
             Ok(Slice { rows: drop_replaced(days, day, step.table, rows)?, last })
         };
@@ -54,13 +54,13 @@ impl Side for SqliteStore {
     }
 }
 
-fn read(connection: &Connection, table: &'static Table, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
+fn read(connection: &Connection, table: &'static Table, after: Option<&[Value]>, limits: Limits) -> Result<Slice, Error> {
     let (columns, form) = (table.column_list(), &table.sqlite);
     let key = form.key.join(", ");
-    let beyond = after.as_ref().map_or_else(String::new, |after| format!("where ({key}) > ({})", places(after.len())));
+    let beyond = after.map_or_else(String::new, |after| format!("where ({key}) > ({})", places(after.len())));
     let select = format!("select {columns} from {} {beyond} order by {key} limit {}", form.from, limits.rows);
     let mut statement = connection.prepare_cached(&select).map_err(failed(OPERATION))?;
-    let mut found = statement.query(rusqlite::params_from_iter(after.iter().flatten())).map_err(failed(OPERATION))?;
+    let mut found = statement.query(rusqlite::params_from_iter(after.unwrap_or_default())).map_err(failed(OPERATION))?;
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while bytes < limits.bytes
         && let Some(row) = found.next().map_err(failed(OPERATION))?

@@ -27,9 +27,10 @@ const TELL: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: hookstream transfer --from sqlite:/var/lib/hookstream --to postgres://hookstream@db.example.com/hookstream\n\n\
-    Stop the server first. The target must be empty. A transfer that was broken off goes on when the same command is run again;\n\
-    until it is finished no server starts on the target. The source is left as it was. A URL with a password is better given in\n\
-    HOOKSTREAM_TRANSFER_FROM or HOOKSTREAM_TRANSFER_TO, since the list of processes shows flags."
+    Stop the server first. The target must be empty, and no server starts on it until the transfer is finished.\n\
+    One that was broken off goes on when the same command is run again. The source is left as it was.\n\
+    A URL with a password is better given in HOOKSTREAM_TRANSFER_FROM or HOOKSTREAM_TRANSFER_TO: the list of\n\
+    processes shows flags."
 )]
 pub(crate) struct TransferArgs {
     /// The store to move: sqlite:DIR or postgres://user@host/database

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{KEY, Scratch, Server, hookstream, scratch};
 
-/// Fails soon, and again much later unless asked to.
+/// What fails is tried again every two seconds, so that a receiver that is well again soon has it.
 const SCHEDULE: [&str; 2] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2"];
 
 fn directory() -> Scratch {
