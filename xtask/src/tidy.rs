@@ -13,6 +13,9 @@ const FLOORS: [&[&str]; 5] =
 /// What begins a statement, as it stands in a Rust string.
 const SQL: [&str; 5] = ["\"select ", "\"insert into ", "\"update ", "\"delete from ", "\"create table "];
 
+/// Breaks databases under the product, which is no query of it.
+const SQL_THAT_BREAKS: &str = "crates/hookstream/src/commands/torture/psql.rs";
+
 /// What opens a connection to an address.
 const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::conn"];
 
@@ -39,7 +42,8 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
     }
     let in_crate = |allowed: &[&str]| allowed.iter().any(|allowed| name.starts_with(&format!("crates/{allowed}/")));
     for (number, line) in (1..).zip(text.lines()) {
-        if !in_crate(&["hookstream-store"]) && SQL.iter().any(|sql| line.to_lowercase().contains(sql)) {
+        let may_query = in_crate(&["hookstream-store"]) || name == SQL_THAT_BREAKS;
+        if !may_query && SQL.iter().any(|sql| line.to_lowercase().contains(sql)) {
             faults.push(format!("{name}:{number}: SQL outside of the store"));
         }
         // The commands are clients of servers that their user names, and the testkit is not shipped.
@@ -95,6 +99,7 @@ mod tests {
         let count = |name: &str, text: &str| check_file(name, text).len();
         assert_eq!(count("crates/hookstream-api/src/a.rs", "//! a\nconst A: &str = \"Select 1\";"), 1);
         assert_eq!(count("crates/hookstream-store/src/a.rs", "//! a\nconst A: &str = \"select 1\";"), 0);
+        assert_eq!(count(SQL_THAT_BREAKS, "//! a\nconst A: &str = \"select 1\";"), 0);
         assert_eq!(count("crates/hookstream-engine/src/a.rs", "//! a\nTcpStream::connect(a)"), 1);
         assert_eq!(count("crates/hookstream-engine/tests/a.rs", "//! a\nTcpStream::connect(a)"), 0);
         assert_eq!(count("crates/hookstream-api/src/a.rs", "mod b;"), 1);

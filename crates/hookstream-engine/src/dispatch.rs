@@ -13,6 +13,11 @@ use crate::{attempt, core::Core};
 
 /// The most deliveries in one claim: each is a small write in the transaction.
 const CLAIM: usize = 1_000;
+/// What falls due is claimed so often at the most; a claim costs the database far more than a wait of so
+/// little costs a retry. What is due already when it is told of is claimed at once.
+const QUANTUM: Duration = Duration::from_millis(100);
+/// The least time between two claims that are asked for at once.
+const GAP: Duration = Duration::from_millis(5);
 /// When to look again while there is no room in memory.
 const FULL: Duration = Duration::from_millis(20);
 
@@ -72,7 +77,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.stop.cancelled() => return,
             () = core.nudge.notified() => {
                 if let Some(due) = core.noted_due() {
-                    wake = wake.min(Instant::now() + due.since(core.now()));
+                    let wait = due.since(core.now());
+                    wake = wake.min(Instant::now() + if wait.is_zero() { GAP } else { wait.max(QUANTUM) });
                 }
             }
             () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core).await,
@@ -90,10 +96,18 @@ async fn step(core: &Arc<Core>) -> Duration {
     if !core.may_begin() {
         return FULL;
     }
+    let begun = Instant::now();
     match core.store.claim_due(core.owner(), now, limits).await {
         Ok(claim) => {
+            let claimed = claim.deliveries.len();
+            tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
             place(core, claim.deliveries, now).await;
-            claim.next_due.map_or(core.options.poll_period, |due| due.since(now).min(core.options.poll_period))
+            match claim.next_due {
+                None => core.options.poll_period,
+                // There was more than the limit. What another node is about to take does not count.
+                Some(due) if due <= now && claimed > 0 => Duration::ZERO,
+                Some(due) => due.since(now).clamp(QUANTUM, core.options.poll_period),
+            }
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");

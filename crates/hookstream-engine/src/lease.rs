@@ -139,7 +139,7 @@ async fn step(core: &Arc<Core>, rolls_over: bool) -> Result<(), Error> {
     }
     let dry = core.lease().dry();
     for owner in dry {
-        core.store.retire(owner).await?;
+        core.store.retire(owner, core.now()).await?;
         core.lease().retiring.retain(|retiring| *retiring != owner);
     }
     // What had to wait while the lease was not sure goes on.
@@ -180,7 +180,7 @@ fn report(core: &Core) -> NodeReport {
 pub(crate) async fn retire(core: &Core) {
     let owners = core.lease().all();
     for owner in owners {
-        if let Err(error) = core.store.retire(owner).await {
+        if let Err(error) = core.store.retire(owner, core.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "could not give back what is left; it is taken over when the lease lapses"

@@ -97,6 +97,8 @@ reasons! {
         EndpointDisabled => "endpoint_disabled",
         /// The endpoint's `expires_at` has come.
         EndpointExpired => "endpoint_expired",
+        /// It was owed when the backup was made that the store was restored from.
+        Restored => "restored",
     }
 }
 

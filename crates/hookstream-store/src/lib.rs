@@ -63,7 +63,7 @@ pub trait Store: Database {
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error>;
 
     /// Ends an owner: what it still has is anybody's again.
-    async fn retire(&self, owner: Owner) -> Result<(), Error>;
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
 
     /// The owners there are, oldest first.
     async fn nodes(&self) -> Result<Vec<Node>, Error>;
@@ -93,6 +93,10 @@ pub trait Store: Database {
 
     /// Makes a slice of what a target missed owed again. Returns how many; none means the end.
     async fn recover(&self, recovery: Recovery) -> Result<usize, Error>;
+
+    /// Sets aside a slice of what is owed of messages accepted until then, as skipped because the store
+    /// was restored; what an owner has that is at work is left alone. Returns how many; none means the end.
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error>;
 
     /// A message with its attempts and deliveries.
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error>;

@@ -31,6 +31,8 @@ enum Command {
         Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
         HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.")]
     Serve(config::Sources),
+    /// Look at the database's schema, or bring it to this version
+    Migrate(commands::migrate::MigrateArgs),
     /// See one webhook on its way: a server, a receiver, a message
     #[command(after_help = "Example: hookstream quickstart")]
     Quickstart(commands::quickstart::QuickstartArgs),
@@ -42,6 +44,8 @@ enum Command {
     Transfer(commands::transfer::TransferArgs),
     /// Put load on a server and tell what became of it
     Bench(commands::bench::BenchArgs),
+    /// Break things under load and prove that nothing accepted is lost
+    Torture(commands::torture::TortureArgs),
 }
 
 fn main() -> ExitCode {
@@ -53,11 +57,13 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(sources) => commands::serve::run(sources).await,
+            Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,
             Command::Transfer(arguments) => commands::transfer::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,
+            Command::Torture(arguments) => commands::torture::run(arguments).await,
         }
     });
     // Work that hangs in a thread must not hold up the end.

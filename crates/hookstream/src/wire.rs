@@ -47,6 +47,9 @@ impl Server {
         let address = listener.local_addr()?;
         let store = open_store(config).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock, &mut rng).await?;
+        if config.restored {
+            set_aside(&*store, clock).await?;
+        }
         let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: Arc::new(clock) };
@@ -120,6 +123,21 @@ async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     }
     let directory = config.data_dir.clone();
     Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
+}
+
+/// Sets aside what is owed, so that a restored past is not delivered again.
+async fn set_aside(store: &dyn Store, clock: SystemClock) -> anyhow::Result<()> {
+    const SLICE: usize = 5_000;
+    let until = clock.now();
+    let mut total = 0;
+    loop {
+        let slice = store.set_aside(until, SLICE).await?;
+        total += slice;
+        if slice == 0 {
+            tracing::warn!(total, "set aside what was owed when the backup was made; see it as skipped with the reason `restored`");
+            return Ok(());
+        }
+    }
 }
 
 /// Makes the organization, the environment and the first API key where there are none.

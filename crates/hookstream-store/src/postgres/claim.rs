@@ -1,6 +1,10 @@
 //! Taking what is due and owned by nobody.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use deadpool_postgres::Pool;
@@ -10,6 +14,7 @@ use hookstream_model::{
     message::{ContentType, Message, Payload},
     time::Timestamp,
 };
+use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -21,7 +26,7 @@ use crate::{
 
 /// In the order of the index; what another node is about to take is left to it.
 const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type
-    from pending where owner = 0 and due_at <= $1 order by due_at limit $2 for update skip locked";
+    from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
 const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
@@ -33,7 +38,59 @@ const READ: &str = "select m.id, m.event_type, b.is_text, b.body
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
     join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
-const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
+const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
+
+/// Below which due time nothing is looked for, as a rule.
+///
+/// What was claimed leaves dead entries at the beginning of the index. As long as an old transaction is
+/// open somewhere they cannot be removed, and each claim would pass over all of them. Nothing falls due
+/// in the past but for clocks that differ and commits that take long, so claims begin a little before
+/// now, and look at everything once in a while.
+#[derive(Debug, Default)]
+pub(super) struct Floor(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    at: i64,
+    looked_at_all: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { at: i64::MIN, looked_at_all: None }
+    }
+}
+
+/// How far in the past something may yet appear.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How often everything is looked at.
+const ALL: Duration = Duration::from_secs(10);
+
+impl Floor {
+    /// Where a claim at `now` begins.
+    fn next(&self, now: Timestamp) -> i64 {
+        let mut state = self.state();
+        if now.as_millis() < state.at {
+            // The clock has stepped back.
+            *state = State::default();
+        }
+        if state.looked_at_all.is_none_or(|then| then.elapsed() >= ALL) {
+            state.looked_at_all = Some(Instant::now());
+            return i64::MIN;
+        }
+        state.at
+    }
+
+    /// Notes that all that was due until then was taken.
+    fn cleared(&self, until: Timestamp) {
+        let mut state = self.state();
+        state.at = state.at.max((until - MARGIN).as_millis());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is due, before its message is read.
 struct Due {
@@ -47,19 +104,24 @@ struct Due {
     size: Option<usize>,
 }
 
-pub(super) async fn claim_due(pool: &Pool, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+    let from = floor.next(now);
     let connection = connect(pool, "claim due deliveries").await?;
     let take = async |connection: &Connection| {
-        let due = select(connection, now, limits.deliveries).await?;
+        let due = select(connection, from, now, limits.deliveries).await?;
+        let is_all = due.len() < limits.deliveries;
         let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
         drop_orphans(connection, &orphans).await?;
         let due = within(due, limits.bytes);
         let messages = take(connection, owner, &due).await?;
-        let rows = connection.query(NEXT_DUE, &[]).await?;
+        let rows = connection.query(NEXT_DUE, &[(&from, Type::INT8)]).await?;
         let next_due = rows.first().map(|row| Timestamp::from_millis(row.get(0)));
-        Ok((due, messages, next_due))
+        Ok((due, messages, next_due, is_all))
     };
-    let (due, messages, next_due) = connection.transaction(take, |_| true).await?;
+    let (due, messages, next_due, is_all) = connection.transaction(take, |_| true).await?;
+    if is_all {
+        floor.cleared(now);
+    }
     let claimed = |due: Due| {
         let message = messages.get(&due.message_id)?;
         Some(Claimed {
@@ -74,9 +136,9 @@ pub(super) async fn claim_due(pool: &Pool, owner: Owner, now: Timestamp, limits:
     Ok(Claim { deliveries: due.into_iter().filter_map(claimed).collect(), next_due })
 }
 
-async fn select(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
+async fn select(connection: &Connection, from: i64, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = connection.query(SELECT_DUE, &[(&now.as_millis(), Type::INT8), (&limit, Type::INT8)]).await?;
+    let rows = connection.query(SELECT_DUE, &[(&from, Type::INT8), (&now.as_millis(), Type::INT8), (&limit, Type::INT8)]).await?;
     let count = |row: &tokio_postgres::Row, column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
     let due = |row: &tokio_postgres::Row| Due {
         message_id: row.get(0),

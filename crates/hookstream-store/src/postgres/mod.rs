@@ -58,6 +58,7 @@ pub struct PostgresStore {
     /// For the engine's work, which requests must not hold up.
     hot: Pool,
     publisher: Publisher,
+    floor: claim::Floor,
     lease: Duration,
     nudges: broadcast::Sender<Nudge>,
     /// Asks for the other nodes to be nudged.
@@ -81,6 +82,7 @@ impl PostgresStore {
             plain,
             hot,
             publisher,
+            floor: claim::Floor::default(),
             lease: options.lease,
             nudges: broadcast::channel(NUDGES).0,
             tell: Arc::default(),
@@ -134,16 +136,16 @@ impl Store for PostgresStore {
         Some(self.lease)
     }
 
-    async fn renew(&self, owner: Owner, report: NodeReport, _: Timestamp) -> Result<Standing, Error> {
-        let standing = nodes::renew(&self.hot, owner, report, self.lease).await?;
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        let standing = nodes::renew(&self.hot, owner, report, self.lease, now).await?;
         if matches!(standing, Standing::Held { released: 1.. }) {
             self.tell.notify_one();
         }
         Ok(standing)
     }
 
-    async fn retire(&self, owner: Owner) -> Result<(), Error> {
-        nodes::retire(&self.hot, owner).await?;
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        nodes::retire(&self.hot, owner, now).await?;
         self.tell.notify_one();
         Ok(())
     }
@@ -174,7 +176,7 @@ impl Store for PostgresStore {
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-        claim::claim_due(&self.hot, owner, now, limits).await
+        claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
@@ -217,6 +219,10 @@ impl Store for PostgresStore {
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
         days::drop_before(&self.hot, day).await
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        redeliver::set_aside(&self.plain, until, limit).await
     }
 
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {

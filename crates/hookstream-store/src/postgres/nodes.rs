@@ -32,7 +32,8 @@ const OWNERS: &str = "with recursive owners (number) as (
         select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o where o.number is not null
     )
     select number from owners where number is not null and number not in (select number from nodes)";
-const RELEASE: &str = "update pending p set owner = 0 from (
+/// It is due from now on, where a claim looks first.
+const RELEASE: &str = "update pending p set owner = 0, due_at = greatest(p.due_at, $2) from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
     ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
@@ -52,7 +53,7 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
     Ok(Owner::new(number))
 }
 
-pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration) -> Result<Standing, Error> {
+pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
     let connection = connect(pool, "renew a node").await?;
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let lag = i64::try_from(report.lag_ms).unwrap_or(i64::MAX);
@@ -69,15 +70,15 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
     connection.execute(REMOVE_LAPSED, &[]).await?;
     let mut released = 0;
     for row in connection.query(OWNERS, &[]).await? {
-        released += release(&connection, row.get(0)).await?;
+        released += release(&connection, row.get(0), now).await?;
     }
     Ok(Standing::Held { released })
 }
 
-pub(super) async fn retire(pool: &Pool, owner: Owner) -> Result<(), Error> {
+pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
     let connection = connect(pool, "retire a node").await?;
     connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
-    release(&connection, owner.number()).await.map(|_| ())
+    release(&connection, owner.number(), now).await.map(|_| ())
 }
 
 pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
@@ -99,10 +100,10 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
 }
 
 /// Releases what a number has, a slice at a time.
-async fn release(connection: &super::connection::Connection, number: i64) -> Result<u64, Error> {
+async fn release(connection: &super::connection::Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
     let mut released = 0;
     loop {
-        let slice = connection.execute(RELEASE, &[(&number, Type::INT8)]).await?;
+        let slice = connection.execute(RELEASE, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;
         released += slice;
         if slice == 0 {
             return Ok(released);

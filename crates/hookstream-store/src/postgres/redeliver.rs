@@ -1,7 +1,7 @@
 //! Making owed again what was settled: by hand for a message, or all that a target missed.
 
 use deadpool_postgres::Pool;
-use hookstream_model::{delivery::Trigger, ids::TargetId};
+use hookstream_model::{delivery::Trigger, ids::TargetId, time::Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -36,6 +36,18 @@ const RECOVER: &str = "with missed as (
     )
     insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     select message_id, $1, application_id, 0, $9, attempts, 0, $10 from revived on conflict do nothing";
+
+/// What a node has that is at work is left alone.
+const SET_ASIDE: &str = "with owed as (
+        select message_id, target_id from pending
+        where message_id < $2 and owner not in (select number from nodes where lapses_at > clock_timestamp())
+        limit $3 for update skip locked
+    ), removed as (
+        delete from pending p using owed where p.message_id = owed.message_id and p.target_id = owed.target_id
+        returning p.message_id, p.target_id, p.attempts
+    )
+    insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+    select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
 
 pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
     let connection = connect(pool, "make a message owed again").await?;
@@ -107,4 +119,11 @@ pub(super) async fn recover(pool: &Pool, recovery: &Recovery) -> Result<usize, E
     ];
     let recovered = connection.execute(RECOVER, &values).await?;
     Ok(usize::try_from(recovered).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [(&until.as_millis() as _, Type::INT8), (&first_id_at(until) as _, Type::UUID), (&limit as _, Type::INT8)];
+    let set_aside = connect(pool, "set aside deliveries").await?.execute(SET_ASIDE, &values).await?;
+    Ok(usize::try_from(set_aside).unwrap_or(usize::MAX))
 }

@@ -186,7 +186,7 @@ impl Store for SqliteStore {
         Ok(Standing::Lapsed)
     }
 
-    async fn retire(&self, owner: Owner) -> Result<(), Error> {
+    async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
         self.node().take_if(|node| node.owner == owner);
         self.writer.run(move |files| claim::retire(files, owner)).await
     }
@@ -266,6 +266,10 @@ impl Store for SqliteStore {
         let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);
         Ok(dropped)
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.writer.run(move |files| redeliver::set_aside(files, until, limit)).await
     }
 
     async fn forget_keys_before(&self, _: Timestamp) -> Result<(), Error> {

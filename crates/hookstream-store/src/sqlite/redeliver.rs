@@ -3,6 +3,7 @@
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, MessageId, TargetId},
+    time::Timestamp,
 };
 use rusqlite::{Connection, params};
 
@@ -25,6 +26,11 @@ const SELECT_MISSED: &str = "select u.message_id, m.application_id, u.attempts
     where u.target_id = ?1 and u.message_id >= ?2 and u.message_id < ?3 and m.environment_id = ?6 and u.ended_at <= ?9
         and ((?4 and u.state = 'exhausted') or (?5 and u.state = 'skipped'))
     order by u.message_id limit ?8";
+
+const SET_ASIDE: &str = "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+    select message_id, target_id, 'skipped', 'restored', attempts, ?1 from pending where message_id < ?2 limit ?3";
+/// Nothing stands in both tables but what was just copied.
+const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 
 pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
     const OPERATION: &str = "make a message owed again";
@@ -101,6 +107,23 @@ fn recover_day(connection: &Connection, recovery: &Recovery, limit: usize) -> ru
         owe(connection, *message, recovery.target_id, *application, recovery.now.as_millis(), *attempts, Trigger::Recover)?;
     }
     Ok(missed.len())
+}
+
+/// Sets aside what is owed, oldest day first. Owners do not matter: none is at work yet.
+pub(super) fn set_aside(files: &mut Files, until: Timestamp, limit: usize) -> Result<usize, Error> {
+    let mut set_aside = 0;
+    for day in files.days_that_may_be_owed() {
+        let values = params![until.as_millis(), first_id_at(until.as_millis()), limit - set_aside];
+        let connection = files.day(day)?.connection();
+        let more =
+            connection.prepare_cached(SET_ASIDE).and_then(|mut copy| copy.execute(values)).map_err(failed("set aside deliveries"))?;
+        connection.execute(REMOVE_SET_ASIDE, []).map_err(failed("set aside deliveries"))?;
+        set_aside += more;
+        if set_aside == limit {
+            break;
+        }
+    }
+    Ok(set_aside)
 }
 
 fn owe(

@@ -55,7 +55,7 @@ pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &World) {
     let first = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     assert_eq!(world.claim(first, NOON).await.len(), 1);
-    world.store.retire(first).await.expect("retired");
+    world.store.retire(first, NOON).await.expect("retired");
     let second = world.enlist().await;
     assert_ne!(first, second);
     assert_eq!(world.claim(second, NOON).await[0].message.id, id);
@@ -65,7 +65,7 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
     let stale = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(stale, NOON).await;
-    world.store.retire(stale).await.expect("retired");
+    world.store.retire(stale, NOON).await.expect("retired");
     let owner = world.enlist().await;
     world.claim(owner, NOON).await;
     for next in
@@ -241,4 +241,33 @@ pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
     for untouched in [too_early, too_late, others] {
         assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
     }
+}
+
+pub(crate) async fn what_is_owed_can_be_set_aside_and_recovered(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let past = [world.publish(NOON, &[target]).await, world.publish(NOON + DAY, &[target]).await];
+    let later = world.publish(NOON + DAY * 2, &[target]).await;
+    let until = NOON + DAY * 2 - SECOND;
+    let slices = [world.store.set_aside(until, 1).await, world.store.set_aside(until, 9).await, world.store.set_aside(until, 9).await];
+    assert_eq!(slices.map(|slice| slice.expect("done")), [1, 1, 0]);
+    for id in past {
+        let detail = world.detail(id).await;
+        let restored = DeliveryState::Skipped { reason: SkipReason::Restored };
+        assert_eq!((detail.deliveries[0].state, detail.deliveries[0].ended_at), (restored, Some(until)));
+    }
+    let claimed: Vec<_> = world.claim(owner, NOON + DAY * 2).await.into_iter().map(|claimed| claimed.message.id).collect();
+    assert_eq!(claimed, [later]);
+    let recovery = Recovery {
+        tenant: world.tenant,
+        application_id: world.application,
+        target_id: target,
+        since: NOON,
+        until: NOON + DAY * 3,
+        exhausted: false,
+        skipped: true,
+        now: NOON + DAY * 3,
+        limit: 10,
+    };
+    assert_eq!(world.store.recover(recovery).await.expect("done"), 2);
 }

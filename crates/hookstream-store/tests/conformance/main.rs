@@ -58,7 +58,8 @@ suite! {
         a_delivery_that_ends_otherwise_says_why
         a_message_can_be_made_owed_again
         a_delivery_under_way_is_not_doubled_by_a_retry
-        a_recovery_takes_what_was_meant_and_no_more;
+        a_recovery_takes_what_was_meant_and_no_more
+        what_is_owed_can_be_set_aside_and_recovered;
     resources:
         an_application_is_kept_found_changed_and_deleted
         a_uid_is_unique_per_environment

@@ -44,15 +44,27 @@ impl ApiClient {
     /// # Errors
     /// Where there is no answer, or one that is not the API's.
     pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>, idempotency_key: Option<&str>) -> anyhow::Result<ApiAnswer> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/v1{path}", self.base))
-            .header("x-api-key", self.key.clone())
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
-        let request = request.body(Full::new(body.into())).with_context(|| format!("{} is not the URL of a server", self.base))?;
+        self.send(request, body.into()).await
+    }
+
+    /// Gets what stands at a path under `/v1` and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where there is no answer, or one that is not the API's.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+        self.send(self.request(Method::GET, path), Bytes::new()).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(format!("{}/v1{path}", self.base)).header("x-api-key", self.key.clone())
+    }
+
+    async fn send(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<ApiAnswer> {
+        let request = request.body(Full::new(body)).with_context(|| format!("{} is not the URL of a server", self.base))?;
         let unreachable = || format!("could not reach {}: is `hookstream serve` running there?", self.base);
         let response = self.http.request(request).await.with_context(unreachable)?;
         let status = response.status();

@@ -1,9 +1,12 @@
-//! The commands, one file each.
+//! The commands, one file or folder each.
 
 pub(crate) mod bench;
 mod client;
+pub(crate) mod migrate;
 pub(crate) mod quickstart;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod sink;
+pub(crate) mod torture;
+mod traffic;
 pub(crate) mod transfer;

@@ -23,6 +23,11 @@ pub(crate) struct Sources {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
+    /// The store was restored from a backup: what was owed then is set aside and not delivered again. For
+    /// one start only; `recover` delivers what an endpoint did miss.
+    #[arg(long)]
+    pub(crate) restored: bool,
+
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
@@ -131,6 +136,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The database, where there is one in place of the data directory.
     pub(crate) database: Option<DatabaseOptions>,
+    pub(crate) restored: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_targets: Networks,
     pub(crate) target_ca_file: Option<PathBuf>,
@@ -171,7 +177,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => Settings::default(),
         };
-        given.or(file).complete()
+        Ok(Self { restored: sources.restored, ..given.or(file).complete()? })
     }
 }
 
@@ -231,6 +237,7 @@ impl Settings {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("hookstream-data")),
             database,
+            restored: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
             allow_targets: self.allow_targets.unwrap_or_default(),
             target_ca_file: self.target_ca_file,

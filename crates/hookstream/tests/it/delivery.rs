@@ -272,3 +272,28 @@ async fn an_expired_endpoint_receives_nothing_and_says_so() {
     let seen = server.client.until(&id, "skipped").await;
     assert_eq!(seen["deliveries"][0]["reason"], "endpoint_expired");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_past_is_not_delivered_again_unless_asked() {
+    let directory = scratch();
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let server = Server::start(&directory, &[]);
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    receiver.wait_for(1).await;
+    server.kill();
+    receiver.answer(|_| Answer::status(200));
+    // Where a lease has to lapse first, what a node had stays its own until then.
+    let server = hookstream_testkit::eventually("the past is set aside", async || {
+        let server = Server::start(&directory, &["--restored"]);
+        let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        (seen["deliveries"][0]["reason"] == "restored").then_some(server)
+    })
+    .await;
+    let tries = receiver.received().len();
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    let (_, answer) = server.client.post(&format!("{path}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await;
+    assert_eq!(answer, json!({ "recovered": 1 }));
+    server.client.until(&id, "delivered").await;
+    assert_eq!(receiver.received().len(), tries + 1);
+}

@@ -9,3 +9,4 @@ mod program;
 mod restart;
 mod samples;
 mod support;
+mod torture;

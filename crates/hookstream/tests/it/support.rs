@@ -45,13 +45,19 @@ impl Server {
 
     /// Starts one at an address, with these arguments only.
     pub(crate) fn start_on(listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
-        let mut command = hookstream();
-        command.args(["serve", "--listen", listen, "--log", "warn"]);
-        match &scratch.database {
-            None => command.arg("--data-dir").arg(scratch.path()),
-            Some(database) => command.args(["--database-url", &database.url(), "--lease-ms", "1000", "--database-max-connections", "4"]),
+        let directory = scratch.path().to_str().expect("a path that is text");
+        let url = scratch.database.as_ref().map(ScratchDatabase::url);
+        let store = match &url {
+            None => vec!["--data-dir", directory],
+            Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
         };
-        command.args(arguments);
+        Self::start_plain(listen, &[&store[..], arguments].concat())
+    }
+
+    /// Starts one at an address, with nothing but these arguments.
+    pub(crate) fn start_plain(listen: &str, arguments: &[&str]) -> Self {
+        let mut command = hookstream();
+        command.args(["serve", "--listen", listen, "--log", "warn"]).args(arguments);
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);

@@ -10,6 +10,7 @@ mod delivery;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
 mod nodes;
+mod pooler;
 #[path = "../it/support.rs"]
 mod support;
 mod transfer;

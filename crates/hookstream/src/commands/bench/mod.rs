@@ -6,12 +6,11 @@
 #![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
 
 mod load;
-mod process;
 mod receiver;
 mod report;
 mod run;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -19,13 +18,21 @@ use hookstream_model::{secret::Secret, signature::VerificationKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::{process::ServerProcess, receiver::Receiver, run::Run};
-use super::{client::ApiClient, sink::parse_duration};
+use self::{receiver::Receiver, run::Run};
+use super::{
+    client::ApiClient,
+    sink::parse_duration,
+    traffic::{
+        listener,
+        process::{Cpu, ServerProcess},
+    },
+};
 
 /// What load, on which server.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: hookstream bench --duration 10s --connections 64 --payload-bytes 500\n         \
-    hookstream bench --rate 2000 --receiver-delay 50ms --endpoints 5\n\n\
+    hookstream bench --rate 2000 --receiver-delay 50ms --endpoints 5\n         \
+    hookstream bench --nodes 2 --server-args '--database-url postgres://localhost/scratch'\n\n\
     Without --url the bench starts a server of its own on a scratch directory.")]
 pub(crate) struct BenchArgs {
     /// How long to send
@@ -88,6 +95,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// Servers of its own that share the database of --server-args; connections go to them in turn
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    nodes: u32,
+
+    /// The database server's main process, to measure it too
+    #[arg(long, value_name = "PID")]
+    database_pid: Option<u32>,
+
     /// Further arguments of the bench's own server
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     server_args: String,
@@ -99,22 +114,57 @@ pub(crate) struct BenchArgs {
 
 /// Runs the load and prints the result. Fails where something that was accepted is lost.
 pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
-    let server = match &arguments.url {
+    let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
+    let mut servers = Vec::new();
+    match &arguments.url {
         Some(url) => {
             let key = arguments.api_key.clone().context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
-            ServerProcess::running(url, &key, arguments.pid)
+            servers.push(ServerProcess::running(url, &key, arguments.pid));
         }
-        None => ServerProcess::start(arguments.data_dir.as_deref(), &arguments.server_args).await?,
-    };
-    let result = measure(&arguments, &server).await;
-    server.stop().await;
+        None => {
+            let data_dir = arguments.data_dir.as_deref().unwrap_or(scratch.path());
+            let mut settings = vec!["--data-dir".into(), data_dir.into()];
+            settings.extend(arguments.server_args.split_whitespace().map(Into::into));
+            for _ in 0..arguments.nodes {
+                servers.push(ServerProcess::start(&settings, Stdio::inherit()).await?);
+            }
+        }
+    }
+    let fleet = Fleet { servers, database_pid: arguments.database_pid };
+    let result = measure(&arguments, &fleet).await;
+    for server in fleet.servers {
+        server.stop().await;
+    }
     let report = result?;
     println!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
     anyhow::ensure!(report.lost == 0, "{} messages were accepted and did not arrive", report.lost);
     Ok(())
 }
 
-async fn measure(arguments: &BenchArgs, server: &ServerProcess) -> anyhow::Result<report::Report> {
+/// The servers under load, and the database behind them.
+struct Fleet {
+    servers: Vec<ServerProcess>,
+    database_pid: Option<u32>,
+}
+
+impl Fleet {
+    /// The CPU used so far: by the servers, by ourselves, by the database.
+    fn cpu(&self) -> [Option<Cpu>; 3] {
+        let servers = Cpu::sum(self.servers.iter().map(ServerProcess::cpu));
+        [servers, Cpu::of(std::process::id()), self.database_pid.and_then(Cpu::of_family)]
+    }
+
+    /// What the servers have in memory now and have had at the most, in KiB.
+    fn memory_kib(&self) -> Option<(u64, u64)> {
+        self.servers.iter().try_fold((0, 0), |(now, most), server| {
+            let (more_now, more_most) = server.memory_kib()?;
+            Some((now + more_now, most + more_most))
+        })
+    }
+}
+
+async fn measure(arguments: &BenchArgs, fleet: &Fleet) -> anyhow::Result<report::Report> {
+    let server = fleet.servers.first().context("there is a server")?;
     let run = Arc::new(Run::new(arguments));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -122,10 +172,10 @@ async fn measure(arguments: &BenchArgs, server: &ServerProcess) -> anyhow::Resul
     let (applications, keys) = make_applications(arguments, &client, &url).await?;
     let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
     let tasks = tokio_util::task::TaskTracker::new();
-    let receiving = tasks.spawn(receiver.serve(listener, tasks.clone()));
-    let begun = load::send(arguments, server, &applications, &run, &tasks).await?;
+    let receiving = tasks.spawn(listener::serve(listener, Arc::new(receiver), tasks.clone()));
+    let begun = load::send(arguments, fleet, &applications, &run, &tasks).await?;
     run.until_all_arrived(arguments.drain_timeout).await;
-    let report = report::Report::new(&run, &begun, server);
+    let report = report::Report::new(&run, &begun, fleet);
     receiving.abort();
     Ok(report)
 }

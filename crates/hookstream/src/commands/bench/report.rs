@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::{
+    Fleet,
     load::Begun,
-    process::{Cpu, ServerProcess},
     run::{Counted, Run},
 };
+use crate::commands::traffic::process::Cpu;
 
 /// The figures. Rates and times are of what was sent after the warm-up; the rest is of the whole run.
 pub(super) struct Report {
@@ -21,8 +22,8 @@ pub(super) struct Report {
     delivered_per_second: f64,
     answer_ms: Percentiles,
     arrival_ms: Percentiles,
-    /// Microseconds of CPU a message: the server, and the bench itself.
-    cpu_us: [Option<f64>; 2],
+    /// Microseconds of CPU a message: the servers, the bench itself, the database.
+    cpu_us: [Option<f64>; 3],
     memory_mib: Option<(f64, f64)>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Report {
 type Percentiles = [f64; 4];
 
 impl Report {
-    pub(super) fn new(run: &Run, begun: &Begun, server: &ServerProcess) -> Self {
+    pub(super) fn new(run: &Run, begun: &Begun, fleet: &Fleet) -> Self {
         let Counted { answers, arrivals, last_arrival } = run.counted(begun.counted_from);
         let seconds = |until: u64| until.saturating_sub(begun.counted_from).max(1) as f64 / 1e6;
         let accepted = run.accepted();
@@ -45,8 +46,8 @@ impl Report {
             delivered_per_second: arrivals.len() as f64 / seconds(last_arrival.max(begun.sent_until)),
             answer_ms: percentiles(&answers),
             arrival_ms: percentiles(&arrivals),
-            cpu_us: [per_message(begun.cpu[0], server.cpu()), per_message(begun.cpu[1], Cpu::of(std::process::id()))],
-            memory_mib: server.memory_kib().map(|(now, most)| (now as f64 / 1024.0, most as f64 / 1024.0)),
+            cpu_us: [0, 1, 2].map(|part: usize| per_message(begun.cpu[part], fleet.cpu()[part])),
+            memory_mib: fleet.memory_kib().map(|(now, most)| (now as f64 / 1024.0, most as f64 / 1024.0)),
         }
     }
 
@@ -65,9 +66,10 @@ impl Report {
             ("send to arrival, ms", times(self.arrival_ms)),
             ("server CPU, µs/message", optional(self.cpu_us[0])),
             ("bench CPU, µs/message", optional(self.cpu_us[1])),
+            ("database CPU, µs/message", optional(self.cpu_us[2])),
             ("server memory, MiB", memory),
         ]
-        .map(|(name, value)| format!("{name:<24}{value}"))
+        .map(|(name, value)| format!("{name:<26}{value}"))
         .join("\n")
     }
 
@@ -85,6 +87,7 @@ impl Report {
             "arrival_ms": times(self.arrival_ms),
             "server_cpu_us_per_message": self.cpu_us[0],
             "bench_cpu_us_per_message": self.cpu_us[1],
+            "database_cpu_us_per_message": self.cpu_us[2],
             "server_rss_mib": self.memory_mib.map(|(now, _)| now),
             "server_rss_most_mib": self.memory_mib.map(|(_, most)| most),
         })

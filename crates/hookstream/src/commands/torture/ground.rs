@@ -1,0 +1,212 @@
+//! What the nodes stand on: SQLite, a database that was given, or PostgreSQL clusters of torture's own;
+//! and what of that a fault needs.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use rand::rngs::StdRng;
+
+use super::{
+    TortureArgs,
+    cluster::{Cluster, Programs, Stop},
+    disk::SmallDisk,
+    fault::{Fault, between},
+    psql::Psql,
+};
+
+/// How long a lease of a node is, in milliseconds: short, so that rounds are.
+const LEASE_MS: u64 = 2_000;
+/// The small disk at first, and what a round may add.
+const DISK_MIB: u32 = 96;
+const DISK_MIB_PER_ROUND: u32 = 8;
+
+/// What the user chose.
+#[derive(Debug)]
+pub(super) enum Ground {
+    Sqlite,
+    /// A database that exists, by its URL.
+    Given(String),
+    /// Clusters of our own.
+    Own(Arc<Programs>),
+}
+
+/// What the nodes of one fault stand on. Clusters end when this is dropped.
+pub(super) struct Stage {
+    database: Database,
+    directory: PathBuf,
+}
+
+enum Database {
+    /// The disk, where there is one, is unmounted after all else is gone.
+    Sqlite {
+        data_dir: PathBuf,
+        disk: Option<SmallDisk>,
+    },
+    Given(Psql),
+    One {
+        cluster: Cluster,
+        disk: Option<SmallDisk>,
+    },
+    /// `made` counts the clusters so far: each replica is a new one.
+    Pair {
+        primary: Cluster,
+        replica: Cluster,
+        made: u32,
+    },
+}
+
+impl Ground {
+    pub(super) fn chosen(arguments: &TortureArgs) -> anyhow::Result<Self> {
+        Ok(match &arguments.database_url {
+            Some(url) => Self::Given(url.clone()),
+            None if arguments.postgres => Self::Own(Arc::new(Programs::find()?)),
+            None => Self::Sqlite,
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Given(_) | Self::Own(_) => "PostgreSQL",
+        }
+    }
+
+    /// How many nodes there are, where so many were asked for.
+    pub(super) fn nodes(&self, asked: Option<u32>) -> anyhow::Result<u32> {
+        match self {
+            Self::Sqlite => {
+                anyhow::ensure!(asked.unwrap_or(1) == 1, "SQLite has one node; --nodes goes with --postgres or --database-url");
+                Ok(1)
+            }
+            Self::Given(_) | Self::Own(_) => Ok(asked.unwrap_or(3)),
+        }
+    }
+
+    /// Why a fault is not possible here, where it is not.
+    pub(super) fn prevents(&self, fault: Fault) -> Option<Prevented> {
+        let elsewhere = |what: &str| Some(Prevented::Elsewhere(what.to_owned()));
+        match (fault, self) {
+            (Fault::Kill | Fault::Pause, _) => None,
+            (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Given(_) | Self::Own(_)) => None,
+            (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Sqlite) => elsewhere("it needs --postgres or --database-url"),
+            (Fault::RestartFast | Fault::RestartImmediate | Fault::Failover, Self::Own(_)) => None,
+            (Fault::RestartFast | Fault::RestartImmediate | Fault::Failover, Self::Sqlite | Self::Given(_)) => {
+                elsewhere("it needs --postgres")
+            }
+            (Fault::DiskFull, Self::Sqlite | Self::Own(_)) => SmallDisk::prevented().map(Prevented::Machine),
+            (Fault::DiskFull, Self::Given(_)) => elsewhere("it needs --postgres"),
+        }
+    }
+}
+
+/// Why a fault is not possible.
+#[derive(Debug)]
+pub(super) enum Prevented {
+    /// It goes with another database.
+    Elsewhere(String),
+    /// The machine does not allow it.
+    Machine(String),
+}
+
+impl Stage {
+    /// Makes what a fault needs, with its data in a directory.
+    pub(super) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path) -> anyhow::Result<Self> {
+        let disk = |owner| match fault {
+            Fault::DiskFull => {
+                let size = rounds.saturating_mul(DISK_MIB_PER_ROUND).saturating_add(DISK_MIB);
+                SmallDisk::mount(&directory.join("disk"), size, owner).map(Some)
+            }
+            Fault::Kill
+            | Fault::Pause
+            | Fault::Terminate
+            | Fault::Connections
+            | Fault::Locks
+            | Fault::RestartFast
+            | Fault::RestartImmediate
+            | Fault::Failover => Ok(None),
+        };
+        let database = match ground {
+            Ground::Sqlite => {
+                let disk = disk(None)?;
+                Database::Sqlite { data_dir: disk.as_ref().map_or(directory, SmallDisk::room).join("sqlite"), disk }
+            }
+            Ground::Given(url) => Database::Given(Psql::new("psql".into(), url, url)),
+            Ground::Own(programs) if fault == Fault::Failover => {
+                let primary = Cluster::create(programs, directory, "cluster-1").await?;
+                primary.psql().create_database(None).await?;
+                let replica = Cluster::replica_of(&primary, directory, "cluster-2").await?;
+                Database::Pair { primary, replica, made: 2 }
+            }
+            Ground::Own(programs) => {
+                let disk = disk(programs.owner())?;
+                let cluster = Cluster::create(programs, directory, "cluster").await?;
+                // The log of changes stays on the other disk: where that one is full, PostgreSQL itself ends.
+                cluster.psql().create_database(disk.as_ref().map(SmallDisk::room)).await?;
+                Database::One { cluster, disk }
+            }
+        };
+        Ok(Self { database, directory: directory.to_owned() })
+    }
+
+    /// The settings by which a node finds its database.
+    pub(super) fn settings(&self) -> Vec<OsString> {
+        let url = match &self.database {
+            Database::Sqlite { data_dir, .. } => return vec!["--data-dir".into(), data_dir.into()],
+            Database::Given(psql) => psql.node_url().to_owned(),
+            Database::One { cluster, .. } => cluster.psql().node_url().to_owned(),
+            Database::Pair { primary, replica, .. } => Cluster::url_of_both(primary, replica),
+        };
+        ["--database-url", &url, "--lease-ms", &LEASE_MS.to_string()].map(OsString::from).to_vec()
+    }
+
+    /// How long a node is paused.
+    pub(super) fn pause(&self, rng: &mut StdRng) -> Duration {
+        match self.database {
+            Database::Sqlite { .. } => between(rng, 500, 1_500),
+            // Longer than the lease, so that the others take over.
+            Database::Given(_) | Database::One { .. } | Database::Pair { .. } => between(rng, LEASE_MS * 3 / 2, LEASE_MS * 5 / 2),
+        }
+    }
+
+    pub(super) fn psql(&self) -> anyhow::Result<Psql> {
+        match &self.database {
+            Database::Given(psql) => Ok(psql.clone()),
+            Database::One { cluster, .. } | Database::Pair { primary: cluster, .. } => Ok(cluster.psql()),
+            Database::Sqlite { .. } => anyhow::bail!("SQLite has no psql"),
+        }
+    }
+
+    pub(super) fn primary(&mut self) -> anyhow::Result<&mut Cluster> {
+        match &mut self.database {
+            Database::One { cluster, .. } | Database::Pair { primary: cluster, .. } => Ok(cluster),
+            Database::Sqlite { .. } | Database::Given(_) => anyhow::bail!("there is no cluster of our own"),
+        }
+    }
+
+    pub(super) fn disk(&mut self) -> anyhow::Result<&mut SmallDisk> {
+        match &mut self.database {
+            Database::Sqlite { disk, .. } | Database::One { disk, .. } => disk.as_mut().context("there is no small disk"),
+            Database::Given(_) | Database::Pair { .. } => anyhow::bail!("there is no small disk"),
+        }
+    }
+
+    /// The primary is gone at once; its replica takes over.
+    pub(super) async fn fail_over(&mut self) -> anyhow::Result<()> {
+        let Database::Pair { primary, replica, .. } = &mut self.database else { anyhow::bail!("there is no replica") };
+        primary.stop(Stop::Immediate).await?;
+        std::mem::swap(primary, replica);
+        primary.psql().promote().await
+    }
+
+    /// After a failover there is a replica again, in the place of the former primary.
+    pub(super) async fn prepare_next(&mut self) -> anyhow::Result<()> {
+        let Database::Pair { primary, replica, made } = &mut self.database else { return Ok(()) };
+        *made += 1;
+        replica.become_replica_of(primary, &self.directory, &format!("cluster-{made}")).await
+    }
+}

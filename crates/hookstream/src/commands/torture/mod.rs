@@ -1,0 +1,156 @@
+//! `hookstream torture`: breaks things under load, and holds that nothing which was accepted is lost.
+//!
+//! The nodes are the real binary in processes of their own; senders and receiver are here. What can be
+//! broken depends on where the nodes keep things ([`ground`]). A fault's rounds ([`round`]) share one
+//! stream of messages and one ledger, in which every id that was answered 201 must turn out delivered
+//! or accounted for ([`ledger`]).
+
+#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
+
+mod account;
+mod cluster;
+mod disk;
+mod fault;
+mod fleet;
+mod ground;
+mod ledger;
+mod psql;
+mod receiver;
+mod report;
+mod round;
+mod senders;
+
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use self::{
+    fault::Fault,
+    ground::{Ground, Prevented},
+    report::{Report, Tally},
+};
+use crate::lifecycle;
+
+/// What to break, how often, and on which database.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: hookstream torture --rounds 200 --only kill\n         \
+    hookstream torture --postgres --nodes 3\n\n\
+    Faults on SQLite: kill, pause, disk-full. On any PostgreSQL: kill, pause, terminate, connections, locks.\n\
+    On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
+    docs/reliability.md says what each is. A full disk takes root, which may mount one.\n\n\
+    Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\
+    and where a node needs a restart.")]
+pub(crate) struct TortureArgs {
+    /// Rounds of each fault
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: u32,
+
+    /// Only these faults [default: all that are possible]
+    #[arg(long, value_name = "FAULT[,FAULT…]", value_delimiter = ',', hide_possible_values = true)]
+    only: Vec<Fault>,
+
+    /// A PostgreSQL database that may be maltreated; nothing else may use it
+    #[arg(long, value_name = "URL", conflicts_with = "postgres")]
+    database_url: Option<String>,
+
+    /// PostgreSQL clusters of torture's own, made with initdb
+    #[arg(long)]
+    postgres: bool,
+
+    /// Nodes that share the database [default: 3 on PostgreSQL, 1 on SQLite]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    nodes: Option<u32>,
+
+    /// Messages a second
+    #[arg(long, value_name = "R", default_value = "300")]
+    rate: NonZeroU32,
+
+    /// Repeats the choices of an earlier run [default: by chance]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+
+    /// Where everything is kept, to look at it afterwards; without it, gone at the end unless something failed
+    #[arg(long, value_name = "DIR")]
+    scratch_dir: Option<PathBuf>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Breaks things and prints what became of it.
+pub(crate) async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
+    let scratch = tempfile::Builder::new().prefix("hookstream-torture-").tempdir().context("could not make a scratch directory")?;
+    let directory = arguments.scratch_dir.as_deref().map_or(Ok(scratch.path().to_owned()), std::path::absolute)?;
+    let report = tokio::select! {
+        report = torture(&arguments, &directory) => report,
+        told = lifecycle::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),
+    }?;
+    if arguments.json {
+        println!("{}", report.as_json());
+    }
+    if report.is_fine() {
+        return Ok(());
+    }
+    if arguments.scratch_dir.is_none() {
+        let _ = scratch.keep();
+    }
+    anyhow::bail!("what was promised did not hold; logs and data are in {}", directory.display())
+}
+
+async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Report> {
+    let ground = Ground::chosen(arguments)?;
+    let nodes = ground.nodes(arguments.nodes)?;
+    let seed = match arguments.seed {
+        Some(seed) => seed,
+        // Short enough to be typed again.
+        None => u64::from(StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?.next_u32()),
+    };
+    let mut report = Report::new(&ground, nodes, arguments.rate.get(), seed);
+    let say = |line: String| {
+        if !arguments.json {
+            println!("{line}");
+        }
+    };
+    say(report.head());
+    for fault in Fault::ALL {
+        if !arguments.only.is_empty() && !arguments.only.contains(&fault) {
+            continue;
+        }
+        match ground.prevents(fault) {
+            None => {}
+            Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) if arguments.only.contains(&fault) => {
+                anyhow::bail!("{} is not possible here: {reason}", fault.name())
+            }
+            // That is in the help.
+            Some(Prevented::Elsewhere(_)) => continue,
+            Some(Prevented::Machine(reason)) => {
+                say(format!("{:<18}skipped: {reason}", fault.name()));
+                report.skipped.push((fault, reason));
+                continue;
+            }
+        }
+        // Each fault has its own chance, so that one can be repeated without the others.
+        let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(fault.number()) << 32));
+        let mut tally = Tally::new(fault);
+        let plan =
+            round::Plan { fault, rounds: arguments.rounds, nodes, rate: arguments.rate.get(), directory: directory.join(fault.name()) };
+        if let Err(error) = round::all(&plan, &ground, &mut rng, &mut tally).await {
+            tally.failures.push(format!("{error:#}"));
+        }
+        say(tally.line());
+        if let Some(refusals) = tally.odd_refusals() {
+            say(format!("  besides 201 and 503, sends were answered {refusals}"));
+        }
+        for failure in &tally.failures {
+            say(format!("  FAILED: {failure}"));
+        }
+        report.tallies.push(tally);
+    }
+    Ok(report)
+}

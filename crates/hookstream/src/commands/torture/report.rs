@@ -1,0 +1,155 @@
+//! What is told: one line a fault.
+
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{fault::Fault, ground::Ground, ledger::Totals};
+
+/// What became of a fault's rounds.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) fault: Fault,
+    pub(super) rounds: u32,
+    pub(super) totals: Totals,
+    /// Not delivered, but on record with the reason.
+    pub(super) accounted: u64,
+    pub(super) lost: u64,
+    /// How many duplicates there may be, over all rounds.
+    pub(super) duplicates_allowed: u64,
+    /// The longest.
+    pub(super) recovery: Duration,
+    /// Sends that were answered otherwise than with 201, by status.
+    pub(super) refused: BTreeMap<u16, u64>,
+    pub(super) failures: Vec<String>,
+}
+
+/// Says how far a fault is, where somebody watches.
+#[expect(clippy::print_stderr, reason = "the result goes to standard output")]
+pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
+    if std::io::stderr().is_terminal() {
+        // The line of the table is written over it.
+        eprint!("\r{:<18}{round:>6} of {rounds}\r", fault.name());
+    }
+}
+
+/// What is told of a whole run.
+#[derive(Debug)]
+pub(super) struct Report {
+    database: &'static str,
+    nodes: u32,
+    rate: u32,
+    seed: u64,
+    pub(super) tallies: Vec<Tally>,
+    pub(super) skipped: Vec<(Fault, String)>,
+}
+
+impl Tally {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            rounds: 0,
+            totals: Totals::default(),
+            accounted: 0,
+            lost: 0,
+            duplicates_allowed: 0,
+            recovery: Duration::ZERO,
+            refused: BTreeMap::new(),
+            failures: vec![],
+        }
+    }
+
+    /// Its line of the table.
+    pub(super) fn line(&self) -> String {
+        let Totals { accepted, delivered, duplicates } = self.totals;
+        let duplicates = format!("{duplicates} (of {})", self.duplicates_allowed);
+        let recovery = format!("{} ms", self.recovery.as_millis());
+        let [fault, rounds, accounted, lost] =
+            [self.fault.name().to_owned(), self.rounds.to_string(), self.accounted.to_string(), self.lost.to_string()];
+        row(&[&fault, &rounds, &accepted.to_string(), &delivered.to_string(), &accounted, &lost, &duplicates, &recovery])
+    }
+
+    /// Answers that are no part of a fault, such as `500 (3 times)`.
+    pub(super) fn odd_refusals(&self) -> Option<String> {
+        let odd = self.refused.iter().filter(|(status, _)| **status != 503);
+        let told: Vec<_> = odd.map(|(status, count)| format!("{status} ({count} times)")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+
+    fn as_json(&self) -> Value {
+        json!({
+            "fault": self.fault.name(),
+            "rounds": self.rounds,
+            "accepted": self.totals.accepted,
+            "delivered": self.totals.delivered,
+            "accounted": self.accounted,
+            "lost": self.lost,
+            "duplicates": self.totals.duplicates,
+            "duplicates_allowed": self.duplicates_allowed,
+            "longest_recovery_ms": u64::try_from(self.recovery.as_millis()).unwrap_or(u64::MAX),
+            "refused": self.refused.iter().map(|(status, count)| (status.to_string(), json!(count))).collect::<serde_json::Map<_, _>>(),
+            "failures": self.failures,
+        })
+    }
+}
+
+impl Report {
+    pub(super) fn new(ground: &Ground, nodes: u32, rate: u32, seed: u64) -> Self {
+        Self { database: ground.name(), nodes, rate, seed, tallies: vec![], skipped: vec![] }
+    }
+
+    /// Whether all that was promised held.
+    pub(super) fn is_fine(&self) -> bool {
+        self.tallies.iter().all(|tally| tally.failures.is_empty())
+    }
+
+    /// What is told before the first fault.
+    pub(super) fn head(&self) -> String {
+        let Self { database, nodes, rate, seed, .. } = self;
+        let plural = if *nodes == 1 { "" } else { "s" };
+        let columns = ["fault", "rounds", "accepted", "delivered", "accounted", "lost", "duplicates", "longest recovery"];
+        format!("{database}, {nodes} node{plural}, {rate} messages/s, seed {seed}\n\n{}", row(&columns))
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        let skipped = |(fault, reason): &(Fault, String)| json!({ "fault": fault.name(), "reason": reason });
+        json!({
+            "database": self.database,
+            "nodes": self.nodes,
+            "rate": self.rate,
+            "seed": self.seed,
+            "fine": self.is_fine(),
+            "faults": self.tallies.iter().map(Tally::as_json).collect::<Vec<_>>(),
+            "skipped": self.skipped.iter().map(skipped).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn row(cells: &[&str; 8]) -> String {
+    let [fault, rounds, accepted, delivered, accounted, lost, duplicates, recovery] = cells;
+    format!("{fault:<18}{rounds:>6}{accepted:>10}{delivered:>11}{accounted:>11}{lost:>6}{duplicates:>20}{recovery:>18}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_stand_below_their_heads_and_one_failure_is_enough() {
+        let mut report = Report::new(&Ground::Sqlite, 1, 300, 7);
+        let mut tally = Tally::new(Fault::RestartImmediate);
+        tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1 };
+        tally.lost = 1;
+        report.tallies.push(tally);
+        assert!(report.is_fine());
+        insta::assert_snapshot!(format!("{}\n{}", report.head(), report.tallies[0].line()), @"
+        SQLite, 1 node, 300 messages/s, seed 7
+
+        fault             rounds  accepted  delivered  accounted  lost          duplicates  longest recovery
+        restart-immediate      0         3          2          0     1            1 (of 0)              0 ms
+        ");
+        report.tallies[0].failures.push("1 lost".to_owned());
+        assert!(!report.is_fine());
+        assert_eq!(report.as_json()["fine"], false);
+    }
+}

@@ -1,0 +1,65 @@
+//! Receiving: as little as it takes to know what arrived.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
+use http_body_util::{BodyExt, Empty};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+/// What decides on the answer to each delivery.
+pub(crate) trait Receive: Send + Sync + 'static {
+    /// The status to answer.
+    fn receive(&self, head: Parts, body: Bytes) -> impl Future<Output = StatusCode> + Send;
+}
+
+/// Receives until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, receiver: Arc<impl Receive>, tasks: TaskTracker) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _ = stream.set_nodelay(true);
+        let receiver = Arc::clone(&receiver);
+        let service = service_fn(move |request| answer(Arc::clone(&receiver), request));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // How a connection ends is the server's affair.
+        tasks.spawn(async move { connection.await.is_ok() });
+    }
+}
+
+async fn answer(receiver: Arc<impl Receive>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let status = match body.collect().await {
+        Ok(body) => receiver.receive(head, body.to_bytes()).await,
+        Err(_) => StatusCode::BAD_REQUEST,
+    };
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// A header as text; empty where it is not there or no text.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether a message is one of the `share` that fail first: by its number, so that a run can be repeated.
+pub(crate) fn fails_first(number: usize, share: f64) -> bool {
+    // The golden ratio's multiples are spread evenly (Knuth, volume 3, section 6.4).
+    share > 0.0 && (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64 / u64::MAX as f64 <= share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fails_first;
+
+    #[test]
+    fn the_share_that_fails_is_as_told() {
+        let count = |share| (0..10_000).filter(|number| fails_first(*number, share)).count();
+        assert_eq!(count(0.0), 0);
+        assert!((290..=310).contains(&count(0.03)), "{}", count(0.03));
+        assert_eq!(count(1.0), 10_000);
+    }
+}

@@ -1,0 +1,55 @@
+//! `hookstream torture`: it breaks things, tells what became of them, and fails where that is its result.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::hookstream;
+
+fn torture(arguments: &[&str]) -> Output {
+    let mut command: Command = hookstream();
+    command.arg("torture").args(arguments).output().expect("it runs")
+}
+
+#[test]
+fn a_round_of_kill_and_pause_on_sqlite_loses_nothing() {
+    let output = torture(&["--rounds", "1", "--only", "kill,pause", "--seed", "1"]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(printed.starts_with("SQLite, 1 node, 300 messages/s, seed 1\n"), "{printed}");
+    for fault in ["kill", "pause"] {
+        let line = printed.lines().find(|line| line.starts_with(fault)).expect(fault);
+        let cells: Vec<u64> = line.split_whitespace().skip(1).take(5).map(|cell| cell.parse().expect("a number")).collect();
+        let [rounds, accepted, delivered, accounted, lost] = cells[..] else { panic!("{line}") };
+        assert_eq!((rounds, delivered, accounted, lost), (1, accepted, 0, 0), "{line}");
+        assert!(accepted > 100, "{line}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
+    let output = torture(&["--rounds", "1", "--only", "disk-full", "--json"]);
+    if String::from_utf8_lossy(&output.stderr).contains("disk-full is not possible here") {
+        return;
+    }
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let fault = &report["faults"][0];
+    assert!(output.status.success() && report["fine"] == true, "{report}");
+    assert!(fault["refused"]["503"].as_u64().is_some_and(|refused| refused > 0), "{report}");
+    assert_eq!((&fault["accepted"], &fault["lost"]), (&fault["delivered"], &0.into()), "{report}");
+}
+
+#[test]
+fn what_is_not_possible_is_refused_with_what_it_takes() {
+    let check = |arguments: &[&str], said: &str| {
+        let output = torture(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
+    };
+    check(&["--only", "failover"], "failover is not possible here: it needs --postgres");
+    check(&["--only", "locks"], "it needs --postgres or --database-url");
+    check(&["--only", "fire"], "kill, pause, terminate, connections, locks, restart-fast, restart-immediate, failover, disk-full");
+    check(&["--nodes", "3"], "SQLite has one node");
+    check(&["--postgres", "--database-url", "postgres://127.0.0.1/x"], "cannot be used with");
+    check(&["--rounds", "0"], "--rounds");
+}
