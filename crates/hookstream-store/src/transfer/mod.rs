@@ -1,7 +1,7 @@
 //! Moving an installation from one store to another, of either kind.
 //!
-//! What is moved is described once ([`tables`]); a store reads and writes slices of it ([`Side`]), and
-//! [`copy`] and [`verify`] know neither table nor database. A slice and how far the transfer is are one
+//! What is moved is described once (`tables.rs`); a store reads and writes slices of it ([`Side`]), and
+//! `copy.rs` and `verify.rs` know neither table nor database. A slice and how far the transfer is are one
 //! transaction on PostgreSQL. On SQLite they stand in different files: the slice is first, and a slice
 //! that is written twice is there once.
 //!
