@@ -8,8 +8,8 @@
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
 //!
-//! To add a plain resource: a table in each `migrations/` folder, a file with its statements beside
-//! [`applications`], a test of it in `tests/conformance`. To add a hot operation: a method of [`Store`]
+//! To add a plain resource: a table in each `migrations/` folder and in [`transfer`]'s tables, a file with
+//! its statements beside [`applications`], a test of it in `tests/conformance`. To add a hot operation: a method of [`Store`]
 //! that says what is atomic, its test in `tests/conformance`, then the method of each database.
 
 pub mod api_keys;
@@ -28,6 +28,7 @@ pub mod postgres;
 pub mod settings;
 pub mod sqlite;
 pub mod statement;
+pub mod transfer;
 
 use std::{sync::Arc, time::Duration};
 

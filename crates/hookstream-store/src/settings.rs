@@ -14,7 +14,14 @@ const KEEP: &str = "insert into settings (name, value) values ($1, $2) on confli
 /// Where the store fails.
 pub async fn get_or_keep(db: &dyn Database, name: &str, fresh: String) -> Result<String, Error> {
     db.write("keep a setting", vec![Statement::new(KEEP, vec![name.into(), fresh.into()])]).await?;
+    find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })
+}
+
+/// The value kept under `name`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, name: &str) -> Result<Option<String>, Error> {
     let rows = db.read(Statement::new(FIND, vec![name.into()])).await?;
-    let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "setting" })?;
-    row.columns().text("setting")
+    rows.into_iter().next().map(|row| row.columns().text("setting")).transpose()
 }

@@ -40,6 +40,8 @@ enum Command {
     Send(commands::send::SendArgs),
     /// Receive webhooks and show them, for development
     Sink(commands::sink::SinkArgs),
+    /// Move everything from one store to another, with what is still owed
+    Transfer(commands::transfer::TransferArgs),
     /// Put load on a server and tell what became of it
     Bench(commands::bench::BenchArgs),
     /// Break things under load and prove that nothing accepted is lost
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,
+            Command::Transfer(arguments) => commands::transfer::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,
             Command::Torture(arguments) => commands::torture::run(arguments).await,
         }

@@ -13,7 +13,7 @@ use hookstream_model::{
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Clock,
 };
-use hookstream_store::{Store, api_keys, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore};
+use hookstream_store::{Store, api_keys, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -107,6 +107,17 @@ impl Server {
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_any_store(config).await?;
+    if let Some(from) = transfer::unfinished(&*store).await? {
+        anyhow::bail!(
+            "what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again, \
+             which goes on where it was"
+        );
+    }
+    Ok(store)
+}
+
+async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     if let Some(options) = &config.database {
         return Ok(Arc::new(PostgresStore::open(options).await?));
     }

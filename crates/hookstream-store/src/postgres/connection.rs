@@ -15,7 +15,7 @@ use rustls::{
 };
 use tokio_postgres::{
     Config,
-    config::SslMode,
+    config::{Host, SslMode},
     error::SqlState,
     types::{ToSql, Type, WrongType},
 };
@@ -35,6 +35,26 @@ pub struct Options {
     pub through_pooler: bool,
     /// For how long a node stands without being renewed.
     pub lease: Duration,
+}
+
+impl Options {
+    /// Where the database is, without what is secret about it.
+    ///
+    /// # Errors
+    /// Where the URL is none.
+    pub fn address(&self) -> Result<String, Error> {
+        let config = Connector::new(self)?.config;
+        let (hosts, ports) = (config.get_hosts(), config.get_ports());
+        let host = |(index, host): (usize, &Host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(path) => format!("{}:{port}", path.display()),
+            }
+        };
+        let hosts: Vec<_> = hosts.iter().enumerate().map(host).collect();
+        Ok(format!("postgres://{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or_default()))
+    }
 }
 
 /// Connections that the engine's work has for itself: publishing, settling, claiming, renewing.
@@ -384,5 +404,14 @@ mod tests {
             assert!(told.contains("database_url") && !told.contains("hunter2"), "{told}");
         }
         assert!(connector("postgres://h/db?sslmode=verify-full&sslrootcert=/nowhere.pem").is_err());
+    }
+
+    #[test]
+    fn an_address_has_no_password() {
+        let address = |url: &str| {
+            Options { url: Secret::new(url), max_connections: 1, through_pooler: false, lease: Duration::ZERO }.address().expect("a URL")
+        };
+        assert_eq!(address("postgres://u:hunter2@one,two:5433/db?sslmode=require"), "postgres://one:5432,two:5433/db");
+        assert_eq!(address("postgres://u:hunter2@h/"), "postgres://h:5432/u");
     }
 }

@@ -94,7 +94,7 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
 }
 
 /// The days that have partitions, oldest first.
-async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
+pub(super) async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
     let rows = connection.query(DAYS, &[]).await?;
     let day = |row: &tokio_postgres::Row| {
         let digits: String = row.get(0);
@@ -111,6 +111,16 @@ fn partition(table: &str, day: Day) -> String {
 /// A day as a number, for the counts.
 pub(super) fn number(day: Day) -> i64 {
     day.start().as_millis() / 86_400_000
+}
+
+/// The day of a number.
+pub(super) fn of_number(number: i64) -> Day {
+    Timestamp::from_millis(number.saturating_mul(86_400_000)).day()
+}
+
+/// Whether a table is kept in partitions.
+pub(super) fn is_partitioned(table: &str) -> bool {
+    TABLES.iter().any(|(name, _)| *name == table)
 }
 
 /// The smallest id that can be made in this millisecond.

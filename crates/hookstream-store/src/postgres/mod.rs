@@ -19,6 +19,7 @@ mod plain;
 mod publish;
 mod redeliver;
 mod settle;
+mod transfer;
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,6 +18,7 @@ mod readers;
 mod redeliver;
 mod retention;
 mod settle;
+mod transfer;
 mod writer;
 
 use std::{
@@ -66,6 +67,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether there is a store in `directory`.
+    pub fn is_in(directory: &Path) -> bool {
+        core_path(directory).is_file()
+    }
+
     /// Opens the store in `directory`, making both where they are not there, and brings its files to
     /// the schema of this version.
     ///

@@ -1,8 +1,10 @@
 //! What every store must do. A database joins by opening itself here; the suite is the same for all.
 
 mod deliveries;
+mod installation;
 mod messages;
 mod resources;
+mod transfer;
 mod world;
 
 /// One test a database and behaviour.

@@ -47,6 +47,7 @@ pub(crate) struct World {
 enum Scratch {
     Directory { _directory: tempfile::TempDir },
     Database(hookstream_testkit::postgres::ScratchDatabase),
+    Elsewhere,
 }
 
 impl World {
@@ -74,6 +75,11 @@ impl World {
         if let Scratch::Database(database) = self.scratch {
             database.drop().await;
         }
+    }
+
+    /// A world in a store that is another's to close.
+    pub(crate) async fn in_store(store: Arc<dyn Store>) -> Self {
+        Self::with(store, Scratch::Elsewhere).await
     }
 
     async fn with(store: Arc<dyn Store>, scratch: Scratch) -> Self {

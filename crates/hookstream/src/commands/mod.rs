@@ -9,3 +9,4 @@ pub(crate) mod serve;
 pub(crate) mod sink;
 pub(crate) mod torture;
 mod traffic;
+pub(crate) mod transfer;

@@ -150,8 +150,15 @@ pub(crate) struct Config {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Variables that other commands read, and the one that has no flag.
-const OTHER_VARIABLES: [&str; 5] =
-    ["HOOKSTREAM_BOOTSTRAP_API_KEY", "HOOKSTREAM_CONFIG", "HOOKSTREAM_URL", "HOOKSTREAM_API_KEY", "HOOKSTREAM_SINK_SECRET"];
+const OTHER_VARIABLES: [&str; 7] = [
+    "HOOKSTREAM_BOOTSTRAP_API_KEY",
+    "HOOKSTREAM_CONFIG",
+    "HOOKSTREAM_URL",
+    "HOOKSTREAM_API_KEY",
+    "HOOKSTREAM_SINK_SECRET",
+    "HOOKSTREAM_TRANSFER_FROM",
+    "HOOKSTREAM_TRANSFER_TO",
+];
 const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
 
 impl Config {

@@ -116,7 +116,7 @@ const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"it_pos
 
 /// Where a server keeps everything; gone with the test.
 pub(crate) struct Scratch {
-    directory: TempDir,
+    pub(crate) directory: TempDir,
     pub(crate) database: Option<ScratchDatabase>,
 }
 

@@ -13,3 +13,4 @@ mod nodes;
 mod pooler;
 #[path = "../it/support.rs"]
 mod support;
+mod transfer;

@@ -1,0 +1,315 @@
+//! This store as one end of a transfer.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use hookstream_model::{ids::MessageId, time::Day};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+use super::{
+    PostgresStore,
+    connection::{Connection, Values, connect},
+    days,
+};
+use crate::{
+    error::Error,
+    statement::Value,
+    transfer::{
+        ADVANCE, Advance, Limits, Side, Slice, Step,
+        tables::{Column, DayBy, Kind, TABLES, Table},
+    },
+};
+
+const OPERATION: &str = "transfer";
+const USER: &str = "select number, name, role, (extract(epoch from lapses_at - clock_timestamp()) * 1000)::int8 from nodes
+    where lapses_at > clock_timestamp() order by number limit 1";
+const STARTS: &str = "select case when is_called then last_value else 0 end from nodes_number_seq";
+const COUNTED_DAYS: &str = "select distinct day from message_counts";
+
+/// A value with the type that it has in its table.
+type Typed<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
+
+#[async_trait]
+impl Side for PostgresStore {
+    fn keeps_nul(&self) -> bool {
+        false
+    }
+
+    async fn user(&self) -> Result<Option<String>, Error> {
+        let rows = connect(&self.hot, OPERATION).await?.query(USER, &[]).await?;
+        let describe = |row: &Row| {
+            let (number, name, role): (i64, String, String) = (row.get(0), row.get(1), row.get(2));
+            let seconds = row.get::<_, i64>(3).div_euclid(1_000) + 1;
+            format!("node {name:?} (number {number}, role {role}) is registered, and unless renewed for {seconds} s more")
+        };
+        Ok(rows.first().map(describe))
+    }
+
+    async fn starts(&self) -> Result<i64, Error> {
+        let rows = connect(&self.hot, OPERATION).await?.query(STARTS, &[]).await?;
+        rows.first().map(|row| row.get(0)).ok_or(Error::Unreadable { what: "number of nodes" })
+    }
+
+    async fn days(&self) -> Result<Vec<Day>, Error> {
+        let connection = connect(&self.hot, OPERATION).await?;
+        let mut found = BTreeSet::from_iter(days::days(&connection).await?);
+        for row in connection.query(COUNTED_DAYS, &[]).await? {
+            found.insert(days::of_number(row.get(0)));
+        }
+        for table in TABLES {
+            if let DayBy::Id(id) = table.postgres.day
+                && !days::is_partitioned(table.postgres.into)
+            {
+                found.extend(days_in(&connection, table.postgres.into, id).await?);
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
+        let (sql, values) = select(step, after.as_deref(), limits)?;
+        let connection = connect(&self.hot, OPERATION).await?;
+        let found = connection.query(&sql, &borrowed(&values)).await?;
+        let read = |row: &Row| (0..).zip(step.table.columns).map(|(index, column)| value_at(row, index, column)).collect();
+        let rows = found.iter().map(read).collect::<Result<Vec<Vec<_>>, _>>()?;
+        let key_of = |row: &Vec<Value>| step.table.positions(step.table.postgres.key).into_iter().map(|index| row[index].clone()).collect();
+        let last = rows.last().map(key_of);
+        Ok(Slice { rows, last })
+    }
+
+    async fn write_rows(&self, step: Step, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, Error> {
+        let (sql, values) = insert(step, &rows)?;
+        let write = async |connection: &Connection| {
+            let marks = [(&advance.from as _, Type::TEXT), (&advance.to as _, Type::TEXT)];
+            if connection.execute(ADVANCE, &marks).await? == 0 {
+                return Ok(false);
+            }
+            connection.execute(&sql, &borrowed(&values)).await?;
+            Ok(true)
+        };
+        connect(&self.hot, OPERATION).await?.transaction(write, |is_ours| *is_ours).await
+    }
+}
+
+fn borrowed<'a>(values: &'a [Typed<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
+}
+
+/// The days of the ids in an indexed column: one look into the index for each.
+async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
+    let next = format!("select {id} from {table} where {id} >= $1 order by {id} limit 1");
+    let mut days: Vec<Day> = Vec::new();
+    loop {
+        let from = days.last().map_or(Uuid::nil(), |day| days::first_id_at(day.end()));
+        let values: &Values<'_> = &[(&from, Type::UUID)];
+        let rows = connection.query(&next, values).await?;
+        let Some(row) = rows.first() else { return Ok(days) };
+        days.push(MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day());
+    }
+}
+
+/// The next rows of a step, up to the limits: what is too much is not even sent.
+fn select(step: Step, after: Option<&[Value]>, limits: Limits) -> Result<(String, Vec<Typed<'static>>), Error> {
+    let (table, form) = (step.table, &step.table.postgres);
+    let (columns, key) = (table.column_list(), form.key.join(", "));
+    let mut values: Vec<Typed<'static>> = Vec::new();
+    let mut conditions = Vec::new();
+    if let Some(after) = after {
+        for (index, value) in table.positions(form.key).into_iter().zip(after) {
+            values.push(typed(&table.columns[index], value)?);
+        }
+        conditions.push(format!("({key}) > ({})", places(1, values.len())));
+    }
+    let next = values.len() + 1;
+    match (form.day, step.day) {
+        (DayBy::Id(id), Some(day)) => {
+            conditions.push(format!("{id} >= ${next} and {id} < ${}", next + 1));
+            values.push((Box::new(days::first_id_at(day.start())), Type::UUID));
+            values.push((Box::new(days::first_id_at(day.end())), Type::UUID));
+        }
+        (DayBy::Number(number), Some(day)) => {
+            conditions.push(format!("{number} = ${next}"));
+            values.push((Box::new(days::number(day)), Type::INT8));
+        }
+        (DayBy::Place | DayBy::Id(_) | DayBy::Number(_), _) => {}
+    }
+    let beyond = if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
+    let (size, Limits { rows, bytes }) = (size(table), limits);
+    let sql = format!(
+        "select {columns} from (
+            select {columns}, sum({size}) over (order by {key} rows unbounded preceding) - ({size}) as bytes_before
+            from (select {columns} from {} {beyond} order by {key} limit {rows}) slice
+        ) sized where bytes_before < {bytes} order by {key}",
+        form.from
+    );
+    Ok((sql, values))
+}
+
+/// The bytes of a row, which the database knows without reading them.
+fn size(table: &Table) -> String {
+    let sized = table.columns.iter().filter(|column| matches!(column.kind, Kind::Text | Kind::Bytes));
+    let sizes: Vec<_> = sized.map(|column| format!("coalesce(octet_length({}), 0)", column.name)).collect();
+    if sizes.is_empty() { "0".to_owned() } else { sizes.join(" + ") }
+}
+
+/// A statement that inserts rows, given by column.
+fn insert<'a>(step: Step, rows: &'a [Vec<Value>]) -> Result<(String, Vec<Typed<'a>>), Error> {
+    let (table, form) = (step.table, &step.table.postgres);
+    let mut columns = table.column_list();
+    let mut selected = columns.clone();
+    let mut values = Vec::with_capacity(table.columns.len() + 1);
+    for (index, column) in table.columns.iter().enumerate() {
+        values.push(array(column, index, rows)?);
+    }
+    let given = places(1, values.len());
+    for name in form.zero {
+        columns += &format!(", {name}");
+        selected += ", 0";
+    }
+    if let (DayBy::Number(number), Some(day)) = (form.day, step.day) {
+        values.push((Box::new(days::number(day)), Type::INT8));
+        columns += &format!(", {number}");
+        selected += &format!(", ${}", values.len());
+    }
+    let sql = format!("insert into {} ({columns}) select {selected} from unnest({given}) as given ({})", form.into, table.column_list());
+    Ok((sql, values))
+}
+
+/// `$1, $2, …`
+fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+fn id(value: &Value) -> Option<Uuid> {
+    let Value::Blob(bytes) = value else { return None };
+    Uuid::from_slice(bytes).ok()
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    let Value::Blob(bytes) = value else { return None };
+    Some(bytes)
+}
+
+fn text(value: &Value) -> Option<&str> {
+    let Value::Text(text) = value else { return None };
+    Some(text)
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    let Value::Integer(number) = value else { return None };
+    Some(*number)
+}
+
+fn small(value: &Value) -> Option<i32> {
+    integer(value).and_then(|number| i32::try_from(number).ok())
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    integer(value).map(|number| number != 0)
+}
+
+/// One value of a column.
+fn typed(column: &Column, value: &Value) -> Result<Typed<'static>, Error> {
+    let typed: Option<Typed<'static>> = match column.kind {
+        Kind::Id => id(value).map(|id| (Box::new(id) as _, Type::UUID)),
+        Kind::Bytes => bytes(value).map(|bytes| (Box::new(bytes.to_vec()) as _, Type::BYTEA)),
+        Kind::Text => text(value).map(|text| (Box::new(text.to_owned()) as _, Type::TEXT)),
+        Kind::Integer => integer(value).map(|number| (Box::new(number) as _, Type::INT8)),
+        Kind::Small => small(value).map(|number| (Box::new(number) as _, Type::INT4)),
+        Kind::Boolean => boolean(value).map(|yes| (Box::new(yes) as _, Type::BOOL)),
+    };
+    typed.ok_or(Error::Unreadable { what: column.name })
+}
+
+/// All values of a column.
+fn array<'a>(column: &Column, index: usize, rows: &'a [Vec<Value>]) -> Result<Typed<'a>, Error> {
+    fn all<'a, T>(
+        what: &'static str,
+        index: usize,
+        rows: &'a [Vec<Value>],
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, Error> {
+        let read = |row: &'a Vec<Value>| match &row[index] {
+            Value::Null => Ok(None),
+            value => read(value).map(Some).ok_or(Error::Unreadable { what }),
+        };
+        rows.iter().map(read).collect()
+    }
+    let what = column.name;
+    Ok(match column.kind {
+        Kind::Id => (Box::new(all(what, index, rows, id)?), Type::UUID_ARRAY),
+        Kind::Bytes => (Box::new(all(what, index, rows, bytes)?), Type::BYTEA_ARRAY),
+        Kind::Text => (Box::new(all(what, index, rows, text)?), Type::TEXT_ARRAY),
+        Kind::Integer => (Box::new(all(what, index, rows, integer)?), Type::INT8_ARRAY),
+        Kind::Small => (Box::new(all(what, index, rows, small)?), Type::INT4_ARRAY),
+        Kind::Boolean => (Box::new(all(what, index, rows, boolean)?), Type::BOOL_ARRAY),
+    })
+}
+
+fn value_at(row: &Row, index: usize, column: &Column) -> Result<Value, Error> {
+    let unreadable = |_| Error::Unreadable { what: column.name };
+    let value = match column.kind {
+        Kind::Id => row.try_get::<_, Option<Uuid>>(index).map_err(unreadable)?.map(|id| Value::Blob(id.into_bytes().to_vec())),
+        Kind::Bytes => row.try_get::<_, Option<Vec<u8>>>(index).map_err(unreadable)?.map(Value::Blob),
+        Kind::Text => row.try_get::<_, Option<String>>(index).map_err(unreadable)?.map(Value::Text),
+        Kind::Integer => row.try_get::<_, Option<i64>>(index).map_err(unreadable)?.map(Value::Integer),
+        Kind::Small => row.try_get::<_, Option<i32>>(index).map_err(unreadable)?.map(|number| Value::Integer(number.into())),
+        Kind::Boolean => row.try_get::<_, Option<bool>>(index).map_err(unreadable)?.map(|yes| Value::Integer(yes.into())),
+    };
+    Ok(value.unwrap_or(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        time::Duration,
+    };
+
+    use hookstream_model::secret::Secret;
+    use hookstream_testkit::postgres::ScratchDatabase;
+
+    use super::{super::Options, *};
+
+    const COLUMNS: &str = "select c.table_name::text, c.column_name::text, c.data_type::text from information_schema.columns c
+        where c.table_schema = current_schema() and c.table_name not in ('schema_steps', 'nodes', 'changes')";
+
+    const fn type_name(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Id => "uuid",
+            Kind::Bytes => "bytea",
+            Kind::Integer => "bigint",
+            Kind::Small => "integer",
+            Kind::Boolean => "boolean",
+            Kind::Text => "text",
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_table_and_column_is_moved() {
+        let database = ScratchDatabase::create().await;
+        let options =
+            Options { url: Secret::new(database.url()), max_connections: 1, through_pooler: true, lease: Duration::from_secs(10) };
+        PostgresStore::migrate(&options).await.expect("a schema");
+        let mut there = BTreeMap::<String, BTreeSet<(String, String)>>::new();
+        for row in hookstream_testkit::postgres::connect(&database.url()).await.query(COLUMNS, &[]).await.expect("rows") {
+            there.entry(row.get(0)).or_default().insert((row.get(1), row.get(2)));
+        }
+        let moved = TABLES.iter().map(|table| {
+            let form = &table.postgres;
+            let mut columns: BTreeSet<_> =
+                table.columns.iter().map(|column| (column.name.to_owned(), type_name(column.kind).to_owned())).collect();
+            columns.extend(form.zero.iter().map(|name| ((*name).to_owned(), "bigint".to_owned())));
+            if let DayBy::Number(name) = form.day {
+                columns.insert((name.to_owned(), "bigint".to_owned()));
+            }
+            (form.into.to_owned(), columns)
+        });
+        assert_eq!(there, moved.collect());
+        database.drop().await;
+    }
+}

@@ -1,0 +1,198 @@
+//! An installation with every kind of row in it, and all that can be read of one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hookstream_model::{
+    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
+    endpoint::DisabledReason,
+    event_type::{EventType, EventTypeStatus},
+    ids::{ApplicationId, MessageId},
+    message::{ContentType, Message},
+    retry::RetrySchedule,
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+};
+use hookstream_store::{
+    PageRequest, Store, api_keys, applications,
+    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published},
+    endpoints::{self, EndpointKey},
+    event_types,
+    idempotency::{self, KeptAnswer},
+    settings,
+};
+
+use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+
+/// What a receiver answered; the second knows no bounds.
+pub(crate) const ANSWERS: [&str; 2] = ["größer \u{1f980} \"quoted\" \\ \r\n", "nul\0led"];
+
+/// What is needed to read an installation.
+pub(crate) struct Installation {
+    pub(crate) tenant: Tenant,
+    pub(crate) application: ApplicationId,
+    pub(crate) messages: Vec<MessageId>,
+    key: ApiKeyText,
+    /// A message that a process which is gone had for itself.
+    pub(crate) owned: MessageId,
+}
+
+impl Installation {
+    /// Fills a store.
+    pub(crate) async fn make(store: Arc<dyn Store>) -> Self {
+        let world = World::in_store(store).await;
+        let key = configure(&world).await;
+        let owner = world.enlist().await;
+        let mut messages = Vec::new();
+        for day in 0..3 {
+            messages.extend(settle_in_every_way(&world, owner, day).await);
+        }
+        messages.extend(publish_with_keys(&world).await);
+        messages.extend(publish_payloads(&world).await);
+        let owned = world.publication(
+            world.message(NOON, "{}"),
+            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner) } }],
+        );
+        let id = owned.message.id;
+        publish(&world, owned).await;
+        messages.push(id);
+        Self { tenant: world.tenant, application: world.application, messages, key, owned: id }
+    }
+
+    /// All that the store tells of it, as text.
+    pub(crate) async fn read(&self, store: &dyn Store) -> Vec<String> {
+        let mut read = vec![
+            format!("{:?}", api_keys::find(store, self.key.hash()).await.expect("read").expect("the key is there")),
+            format!("{:?}", applications::list(store, self.tenant, None, all()).await.expect("read")),
+            format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
+            format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
+            settings::find(store, "portal_key").await.expect("read").expect("it is kept"),
+            format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
+            format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
+        ];
+        for endpoint in endpoints::all_with_secrets(store, self.tenant, self.application).await.expect("read") {
+            let previous = endpoint.previous.as_ref().map(|(secret, until)| (secret.expose().to_owned(), *until));
+            read.push(format!("{:?} {} {previous:?}", endpoint.endpoint, endpoint.secret.expose()));
+        }
+        let listed = store.messages(self.tenant, self.application, None, all()).await.expect("read");
+        assert_eq!(listed.items.len(), self.messages.len());
+        for id in &self.messages {
+            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("it is there");
+            read.push(format!("{detail:?}"));
+        }
+        read
+    }
+}
+
+/// One page with everything.
+const fn all<Id>() -> PageRequest<Id> {
+    PageRequest { after: None, limit: 10_000 }
+}
+
+/// The rows of what is configured.
+async fn configure(world: &World) -> ApiKeyText {
+    let db = &*world.store;
+    let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
+    let key = ApiKey { id: world.new_id(NOON).into(), tenant: world.tenant, name: "größter".to_owned() };
+    assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
+    settings::get_or_keep(db, "portal_key", "00ff".to_owned()).await.expect("written");
+    let answer = KeptAnswer {
+        key: idempotency_key("answer"),
+        status: 201,
+        body: r#"{"name":"Ärger"}"#.to_owned(),
+        created_at: NOON,
+        window_start: NOON - DAY,
+    };
+    applications::create(db, &world.application(NOON, "answered"), Some(answer)).await.expect("written");
+    let event_type = EventType {
+        id: world.new_id(NOON).into(),
+        tenant: world.tenant,
+        name: "invoice.paid".to_owned(),
+        description: Some("eine Rechnung, bezahlt".to_owned()),
+        json_schema: Some("{}".to_owned()),
+        status: EventTypeStatus::Active,
+        created_at: NOON,
+        updated_at: NOON,
+    };
+    event_types::create(db, &event_type, None).await.expect("written");
+    let mut full = world.endpoint("https://example.com/größe?a=b");
+    full.description = Some("all of it".to_owned());
+    full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);
+    full.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer x".to_owned())]));
+    full.retry_schedule = RetrySchedule::from_seconds(vec![1, 2, 3]).ok();
+    full.rate_limit_per_second = Some(7);
+    full.timeout_ms = Some(5_000);
+    full.expires_at = Some(NOON + DAY * 9);
+    for endpoint in [full, world.endpoint("https://example.com/plain")] {
+        endpoints::create(db, &endpoint, &Secret::new("whsec_one"), None).await.expect("written");
+        endpoints::rotate_secret(db, EndpointKey::from(&endpoint), &Secret::new("whsec_two"), NOON + DAY, NOON).await.expect("written");
+        endpoints::record_health(db, EndpointKey::from(&endpoint), Some(NOON)).await.expect("written");
+    }
+    let gone = world.endpoint("https://example.com/gone");
+    endpoints::create(db, &gone, &Secret::new("whsec_three"), None).await.expect("written");
+    endpoints::disable(db, EndpointKey::from(&gone), DisabledReason::Gone, NOON).await.expect("written");
+    text
+}
+
+fn idempotency_key(key: &str) -> IdempotencyKey {
+    IdempotencyKey { key: key.to_owned(), fingerprint: [9; 32] }
+}
+
+async fn publish(world: &World, publication: Publication) {
+    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").1;
+    let environment = hookstream_store::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
+    let seen = hookstream_store::deliveries::Versions { application: current, environment };
+    assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("an answer"), Published::Stored);
+}
+
+/// A message of a day for each way in which a delivery can stand.
+async fn settle_in_every_way(world: &World, owner: Owner, day: u32) -> Vec<MessageId> {
+    let at = NOON + DAY * day;
+    let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
+    let ways = [
+        Next::Succeeded,
+        Next::Retry { due_at: at + DAY * 3, failed: 1 },
+        Next::Postponed { due_at: at + DAY * 4 },
+        Next::Ended(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }, at + SECOND),
+        Next::Ended(cancelled, at + SECOND),
+    ];
+    let mut ids = Vec::new();
+    for (number, next) in ways.into_iter().enumerate() {
+        let skipped = NewDelivery { target_id: world.target(), state: NewState::Skipped(SkipReason::EndpointDisabled) };
+        let publication = world.publication(world.message(at, "{}"), vec![owed(world.target()), skipped]);
+        ids.push(publication.message.id);
+        publish(world, publication).await;
+        for claimed in world.claim(owner, at).await {
+            let mut attempt = world.attempt(&claimed, at);
+            attempt.response_body = Some(ANSWERS[number % 2].to_owned());
+            attempt.response_status = (number > 0).then_some(418);
+            attempt.succeeded = next == Next::Succeeded;
+            assert!(world.settle(owner, settled(&claimed, Some(attempt), next)).await);
+        }
+    }
+    ids
+}
+
+/// One that is repeated after its window has two rows on SQLite, of which the newer counts.
+async fn publish_with_keys(world: &World) -> Vec<MessageId> {
+    let mut ids = Vec::new();
+    for at in [NOON, NOON + DAY * 2] {
+        let mut publication = world.publication(world.message(at, "{}"), vec![owed(world.target())]);
+        ids.push(publication.message.id);
+        publication.event_id = Some("order-ü-7".to_owned());
+        publication.idempotency = Some(idempotency_key("schlüssel"));
+        publish(world, publication).await;
+    }
+    ids
+}
+
+async fn publish_payloads(world: &World) -> Vec<MessageId> {
+    let large: &'static str = "0123456789abcdef".repeat(65_536).leak();
+    let mut ids = Vec::new();
+    for (body, content_type) in [(large, ContentType::Json), ("größer \0 \u{1f980}", ContentType::Text), ("", ContentType::Text)] {
+        let mut message: Message = world.message(NOON + DAY, body);
+        message.payload.content_type = content_type;
+        ids.push(message.id);
+        publish(world, world.publication(message, vec![])).await;
+    }
+    ids
+}

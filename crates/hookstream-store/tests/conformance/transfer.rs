@@ -1,0 +1,322 @@
+//! Moving an installation between stores: everything arrives, whatever breaks it off.
+
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+
+use hookstream_model::secret::Secret;
+use hookstream_store::{
+    Error as StoreError, Store,
+    deliveries::{IdempotencyKey, Published},
+    nodes::NodeSelf,
+    postgres::{Options, PostgresStore},
+    sqlite::SqliteStore,
+    transfer::{Error, Limits, Moved, Report, Side, Transfer, unfinished},
+};
+use hookstream_testkit::postgres::ScratchDatabase;
+
+use crate::{
+    installation::{ANSWERS, Installation},
+    world::{DAY, NOON, PLENTY, SECOND, World},
+};
+
+/// So little that even a small table takes several.
+const SMALL: Limits = Limits { rows: 2, bytes: 1_000 };
+
+/// Somewhere to keep a store.
+enum Place {
+    Directory(tempfile::TempDir),
+    Database(ScratchDatabase),
+}
+
+impl Place {
+    fn directory() -> Self {
+        Self::Directory(tempfile::tempdir().expect("a scratch directory"))
+    }
+
+    async fn database() -> Self {
+        Self::Database(ScratchDatabase::create().await)
+    }
+
+    async fn open(&self) -> Arc<dyn Side> {
+        match self {
+            Self::Directory(directory) => Arc::new(SqliteStore::open(directory.path()).expect("a store")),
+            Self::Database(database) => {
+                let url = Secret::new(database.url());
+                let options = Options { url, max_connections: 2, through_pooler: true, lease: Duration::from_secs(10) };
+                Arc::new(PostgresStore::open(&options).await.expect("a store"))
+            }
+        }
+    }
+
+    /// Makes an installation in it.
+    async fn fill(&self) -> Installation {
+        let store = self.open().await;
+        let installation = Installation::make(Arc::clone(&store) as Arc<dyn Store>).await;
+        if let Self::Database(database) = self {
+            // As if the process were gone long since.
+            database.execute("update nodes set lapses_at = now() - interval '1 second'").await;
+        }
+        store.close().await;
+        installation
+    }
+
+    async fn end(self) {
+        if let Self::Database(database) = self {
+            database.drop().await;
+        }
+    }
+}
+
+fn go_on(_: Moved) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+async fn transfer(source: &Place, target: &Place) -> Result<Report, Error> {
+    let (from, to) = (source.open().await, target.open().await);
+    let done = transfer_between(&*from, &*to, Limits::default()).await;
+    from.close().await;
+    to.close().await;
+    done
+}
+
+async fn transfer_between(from: &dyn Side, to: &dyn Side, limits: Limits) -> Result<Report, Error> {
+    let mut transfer = Transfer::begin(from, "here", to, limits).await?;
+    assert!(transfer.copy(&mut go_on).await?);
+    let report = transfer.verify().await?;
+    assert_eq!(report.differences, []);
+    transfer.finish(&report).await?;
+    Ok(report)
+}
+
+/// What can be read of an installation, and that what was owed can be claimed and its keys count.
+async fn read(place: &Place, installation: &Installation) -> Vec<String> {
+    let store = place.open().await;
+    let read = installation.read(&*store).await;
+    store.close().await;
+    read
+}
+
+/// As PostgreSQL tells it, which has no NUL.
+fn without_nul(read: &[String]) -> Vec<String> {
+    read.iter().map(|text| text.replace("nul\\0led", "nul\u{fffd}led")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_moves_to_postgres_and_back() {
+    let places = [Place::directory(), Place::database().await, Place::database().await, Place::directory(), Place::directory()];
+    let installation = places[0].fill().await;
+    let before = read(&places[0], &installation).await;
+    assert!(before.iter().any(|text| text.contains("nul\\0led")) && before.iter().any(|text| text.contains(&ANSWERS[0][..7])));
+    let mut checksums = Vec::new();
+    for pair in places.windows(2) {
+        let report = transfer(&pair[0], &pair[1]).await.expect("moved");
+        assert!(report.is_equal() && report.rows() > 100, "{report:?}");
+        assert!(report.tables.iter().all(|table| table.source.rows > 0), "{report:?}");
+        assert_eq!(read(&pair[1], &installation).await, without_nul(&before));
+        assert_eq!(read(&pair[0], &installation).await.len(), before.len(), "the source is still there");
+        checksums.push(report.tables.iter().map(|table| table.target).collect::<Vec<_>>());
+    }
+    assert!(checksums.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(read(&places[0], &installation).await, before, "the source is as it was");
+    for place in places {
+        what_was_owed_is_claimed(&place, &installation).await;
+        place.end().await;
+    }
+}
+
+/// Whatever process had it; and keys stand for the newer message.
+async fn what_was_owed_is_claimed(place: &Place, installation: &Installation) {
+    let store = place.open().await;
+    let owner = store.enlist(&NodeSelf { name: "next".to_owned(), role: "all", version: "0" }, NOON).await.expect("enlisted");
+    let claimed = store.claim_due(owner, NOON + DAY * 9, PLENTY).await.expect("claimed").deliveries;
+    assert_eq!(claimed.len(), 3 * 2 + 2 + 1);
+    assert!(claimed.iter().any(|claimed| claimed.message.id == installation.owned));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_event_ids_count_on_after_the_move() {
+    let (source, target) = (Place::directory(), Place::database().await);
+    let from = source.open().await;
+    let world = World::in_store(Arc::clone(&from) as Arc<dyn Store>).await;
+    let publication = || {
+        let mut publication = world.publication(world.message(NOON, "{}"), vec![]);
+        publication.idempotency = Some(IdempotencyKey { key: "k".to_owned(), fingerprint: [1; 32] });
+        publication.event_id = Some("e".to_owned());
+        publication
+    };
+    let first = publication();
+    let message_id = first.message.id;
+    assert_eq!(from.publish(first).await.expect("stored"), Published::Stored);
+    let to = target.open().await;
+    transfer_between(&*from, &*to, SMALL).await.expect("moved");
+    let repeated = to.publish(publication()).await.expect("an answer");
+    assert!(matches!(repeated, Published::Repeated { message_id: id, .. } if id == message_id), "{repeated:?}");
+    let mut other = publication();
+    other.idempotency = None;
+    assert_eq!(to.publish(other).await.expect("an answer"), Published::DuplicateEventId { message_id });
+    to.close().await;
+    from.close().await;
+    target.end().await;
+}
+
+async fn broken_off_after_every_slice(source: Place, target: Place) {
+    let installation = source.fill().await;
+    let before = read(&source, &installation).await;
+    let mut slices = 0;
+    let report = loop {
+        let (from, to) = (source.open().await, target.open().await);
+        let mut transfer = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
+        assert_eq!(transfer.is_resumed(), slices > 0);
+        let is_done = transfer.copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
+        assert_eq!(unfinished(&*to).await.expect("read").as_deref(), Some("here"));
+        if is_done {
+            let report = transfer.verify().await.expect("compared");
+            transfer.finish(&report).await.expect("finished");
+            assert_eq!(unfinished(&*to).await.expect("read"), None);
+            from.close().await;
+            to.close().await;
+            break report;
+        }
+        slices += 1;
+        from.close().await;
+        to.close().await;
+    };
+    assert!(report.is_equal() && slices > 50, "{slices} slices: {report:?}");
+    assert_eq!(without_nul(&read(&target, &installation).await), without_nul(&before));
+    source.end().await;
+    target.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_broken_off_to_postgres_goes_on() {
+    broken_off_after_every_slice(Place::directory(), Place::database().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_broken_off_to_sqlite_goes_on() {
+    broken_off_after_every_slice(Place::database().await, Place::directory()).await;
+}
+
+/// On SQLite the rows of a slice are durable before the mark is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_is_written_again_is_there_once() {
+    let (source, target) = (Place::directory(), Place::directory());
+    let installation = source.fill().await;
+    let (from, to) = (source.open().await, target.open().await);
+    let mut transfer = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
+    transfer.copy(&mut go_on).await.expect("copied");
+    drop(transfer);
+    to.close().await;
+    drop(to);
+    let fresh = format!(r#"{{"source":"here","starts":{},"step":null,"after":[]}}"#, from.starts().await.expect("read"));
+    set_mark(&target, &fresh);
+    let to = target.open().await;
+    let report = transfer_between(&*from, &*to, SMALL).await.expect("moved");
+    assert!(report.is_equal());
+    to.close().await;
+    from.close().await;
+    drop((from, to));
+    assert_eq!(read(&target, &installation).await, read(&source, &installation).await);
+}
+
+fn core(place: &Place) -> PathBuf {
+    let Place::Directory(directory) = place else { panic!("no directory") };
+    directory.path().join("core.db")
+}
+
+fn set_mark(place: &Place, mark: &str) {
+    let connection = rusqlite::Connection::open(core(place)).expect("opened");
+    let changed = connection.execute("update settings set value = ?1 where name = 'transfer_from'", [mark]).expect("written");
+    assert_eq!(changed, 1);
+}
+
+async fn refused(source: &Place, target: &Place) -> String {
+    transfer(source, target).await.expect_err("refused").to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
+    let (source, target, empty) = (Place::directory(), Place::database().await, Place::directory());
+    assert!(refused(&empty, &target).await.contains("no installation"));
+    source.fill().await;
+    transfer(&source, &target).await.expect("moved");
+    let told = refused(&source, &target).await;
+    assert!(told.contains("not empty: it holds organizations, environments, api_keys"), "{told}");
+    let told = refused(&target, &source).await;
+    assert!(told.contains("not empty"), "{told}");
+
+    // A server that started in between, and one that runs.
+    let store = target.open().await;
+    let node = NodeSelf { name: "front".to_owned(), role: "all", version: "0" };
+    store.enlist(&node, NOON).await.expect("enlisted");
+    let Place::Database(database) = &target else { panic!("it is one") };
+    database.execute("update nodes set lapses_at = now() + interval '60 s'").await;
+    let told = refused(&target, &empty).await;
+    assert!(told.contains("the source is in use: node \"front\""), "{told}");
+    store.close().await;
+    target.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
+    let (source, target, third) = (Place::directory(), Place::directory(), Place::directory());
+    source.fill().await;
+    let (from, to) = (source.open().await, target.open().await);
+    let begin = async |name| Transfer::begin(&*from, name, &*to, SMALL).await;
+    begin("here").await.expect("begun").copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
+    let told = begin("there").await.err().expect("refused").to_string();
+    assert!(told.contains("an unfinished transfer from here, which is another source"), "{told}");
+    let next = third.open().await;
+    let told = Transfer::begin(&*to, "half", &*next, SMALL).await.err().expect("refused").to_string();
+    assert!(told.contains("the source is an unfinished transfer from here"), "{told}");
+    from.enlist(&NodeSelf { name: "front".to_owned(), role: "all", version: "0" }, NOON + SECOND).await.expect("enlisted");
+    let told = begin("here").await.err().expect("refused").to_string();
+    assert!(told.contains("a server was started on the source"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_at_once_to_one_target_do_not_mix() {
+    let (source, target) = (Place::database().await, Place::database().await);
+    source.fill().await;
+    let (from, to) = (source.open().await, target.open().await);
+    let mut first = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
+    let mut second = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
+    first.copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
+    assert!(matches!(second.copy(&mut go_on).await, Err(Error::Overtaken)));
+    first.copy(&mut go_on).await.expect("copied");
+    let report = first.verify().await.expect("compared");
+    first.finish(&report).await.expect("finished");
+    from.close().await;
+    to.close().await;
+    source.end().await;
+    target.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_is_found_and_named() {
+    let (source, target) = (Place::directory(), Place::database().await);
+    source.fill().await;
+    let (from, to) = (source.open().await, target.open().await);
+    let mut transfer = Transfer::begin(&*from, "here", &*to, Limits::default()).await.expect("begun");
+    transfer.copy(&mut go_on).await.expect("copied");
+    let Place::Database(database) = &target else { panic!("it is one") };
+    database.execute("update payloads set body = body || '\\x00' where octet_length(body) > 1000000").await;
+    database.execute("delete from pending where message_id = (select message_id from pending order by 1 limit 1)").await;
+    let report = transfer.verify().await.expect("compared");
+    let found: Vec<_> = report.differences.iter().map(|it| (it.table, it.day, it.source.rows.abs_diff(it.target.rows))).collect();
+    assert_eq!(found, [("pending", Some(NOON.day()), 1), ("payloads", Some((NOON + DAY).day()), 0)]);
+    assert!(matches!(transfer.finish(&report).await, Err(Error::Different)));
+    assert!(unfinished(&*to).await.expect("read").is_some());
+    from.close().await;
+    to.close().await;
+    target.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_use_cannot_be_opened() {
+    let source = Place::directory();
+    source.fill().await;
+    let _server = source.open().await;
+    let Place::Directory(directory) = &source else { panic!("it is one") };
+    assert!(matches!(SqliteStore::open(directory.path()), Err(StoreError::InUse { .. })));
+}

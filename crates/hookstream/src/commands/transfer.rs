@@ -1,0 +1,237 @@
+//! `hookstream transfer`: moves everything from one store to another.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to standard output, how far it is to standard error")]
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hookstream_model::secret::Secret;
+use hookstream_store::{
+    postgres::{self, PostgresStore},
+    sqlite::SqliteStore,
+    transfer::{Limits, Moved, Report, Side, Transfer},
+};
+use serde_json::{Value, json};
+
+/// Connections that a transfer needs to a database: it reads and writes one slice at a time.
+const CONNECTIONS: usize = 2;
+/// How often it says how far it is.
+const TELL: Duration = Duration::from_secs(5);
+
+/// From where to where.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: hookstream transfer --from sqlite:/var/lib/hookstream --to postgres://hookstream@db.example.com/hookstream\n\n\
+    Stop the server first. The target must be empty, and no server starts on it until the transfer is finished.\n\
+    One that was broken off goes on when the same command is run again. The source is left as it was.\n\
+    A URL with a password is better given in HOOKSTREAM_TRANSFER_FROM or HOOKSTREAM_TRANSFER_TO: the list of\n\
+    processes shows flags."
+)]
+pub(crate) struct TransferArgs {
+    /// The store to move: sqlite:DIR or postgres://user@host/database
+    #[arg(long, value_name = "STORE", env = "HOOKSTREAM_TRANSFER_FROM", hide_env_values = true)]
+    from: String,
+
+    /// The empty store to move it to: sqlite:DIR or postgres://user@host/database
+    #[arg(long, value_name = "STORE", env = "HOOKSTREAM_TRANSFER_TO", hide_env_values = true)]
+    to: String,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a store is.
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Database(postgres::Options),
+}
+
+/// Moves everything, compares it, and says what was moved.
+pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let (from, to) = (Place::parse(&arguments.from).context("--from")?, Place::parse(&arguments.to).context("--to")?);
+    let (from_name, to_name) = (from.name().context("--from")?, to.name().context("--to")?);
+    if from_name == to_name {
+        bail!("--from and --to are the same store, {from_name}");
+    }
+    let source = from.open_existing().await.context("--from")?;
+    let target = to.open().await.context("--to")?;
+    let moved = transfer(&*source, &from_name, &*target).await;
+    target.close().await;
+    source.close().await;
+    let report = moved?;
+    let took = began.elapsed();
+    if arguments.json {
+        println!("{}", as_json(&report, &from_name, &to_name, took));
+    } else {
+        println!("{}", as_text(&report, &from_name, &to_name, took));
+    }
+    if !report.is_equal() {
+        bail!("the target differs from the source, and no server starts on it; empty the target and transfer again");
+    }
+    Ok(())
+}
+
+async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::Result<Report> {
+    let mut transfer = Transfer::begin(source, name, target, Limits::default()).await?;
+    if transfer.is_resumed() {
+        eprintln!("going on with the transfer that was broken off");
+    }
+    let mut told = Instant::now();
+    let mut tell = |moved: Moved| {
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            let day = moved.day.map_or_else(String::new, |day| format!(" of {day}"));
+            eprintln!("{} rows, at {}{day}", grouped(moved.rows), moved.table);
+        }
+        ControlFlow::Continue(())
+    };
+    transfer.copy(&mut tell).await?;
+    eprintln!("copied; comparing");
+    let report = transfer.verify().await?;
+    if report.is_equal() {
+        transfer.finish(&report).await?;
+    }
+    Ok(report)
+}
+
+impl Place {
+    /// Reads a place. What is wrong is not repeated: it may hold a password.
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        if let Some(directory) = text.strip_prefix("sqlite:").filter(|directory| !directory.is_empty()) {
+            return Ok(Self::Directory(std::path::absolute(directory)?));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Database(postgres::Options {
+                url: Secret::new(text),
+                max_connections: CONNECTIONS,
+                // Nothing is set for a session, and nobody listens: it works either way.
+                through_pooler: true,
+                lease: Duration::ZERO,
+            }));
+        }
+        bail!("allowed are sqlite:DIR and postgres://user@host/database");
+    }
+
+    /// What tells it from other places, without what is secret about it.
+    fn name(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Directory(directory) => Ok(format!("sqlite:{}", real(directory).display())),
+            Self::Database(options) => Ok(options.address()?),
+        }
+    }
+
+    async fn open_existing(&self) -> anyhow::Result<Box<dyn Side>> {
+        let is_there = match self {
+            Self::Directory(directory) => SqliteStore::is_in(directory),
+            Self::Database(options) => PostgresStore::schema(options).await?.found > 0,
+        };
+        if !is_there {
+            bail!("there is no store in {}", self.name()?);
+        }
+        self.open().await
+    }
+
+    async fn open(&self) -> anyhow::Result<Box<dyn Side>> {
+        match self {
+            Self::Directory(directory) => {
+                let directory = directory.clone();
+                Ok(Box::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
+            }
+            Self::Database(options) => Ok(Box::new(PostgresStore::open(options).await?)),
+        }
+    }
+}
+
+/// A directory by its one name, as far as it is there.
+fn real(directory: &Path) -> PathBuf {
+    if let Ok(real) = directory.canonicalize() {
+        return real;
+    }
+    match (directory.parent(), directory.file_name()) {
+        (Some(parent), Some(name)) => real(parent).join(name),
+        (Some(_) | None, _) => directory.to_owned(),
+    }
+}
+
+fn as_text(report: &Report, from: &str, to: &str, took: Duration) -> String {
+    let mut lines = vec![format!("{:<18}{:>6}{:>14}  checksum", "table", "days", "rows")];
+    for table in &report.tables {
+        let days = if table.days == 0 { String::new() } else { table.days.to_string() };
+        let differ = report.differences.iter().filter(|difference| difference.table == table.table).count();
+        let verdict = if differ == 0 { "ok" } else { "DIFFERS" };
+        lines.push(format!("{:<18}{days:>6}{:>14}  {verdict}", table.table, grouped(table.source.rows)));
+    }
+    for difference in &report.differences {
+        let day = difference.day.map_or_else(String::new, |day| format!(" of {day}"));
+        let (source, target) = (difference.source.rows, difference.target.rows);
+        lines.push(format!("{}{day} differs: {} rows in the source, {} in the target", difference.table, grouped(source), grouped(target)));
+    }
+    let done = if report.is_equal() { "moved" } else { "NOT moved" };
+    lines.push(format!("{done} {} rows from {from} to {to} in {:.1} s", grouped(report.rows()), took.as_secs_f64()));
+    lines.join("\n")
+}
+
+fn as_json(report: &Report, from: &str, to: &str, took: Duration) -> Value {
+    let tables = report.tables.iter().map(|table| {
+        json!({
+            "table": table.table,
+            "days": table.days,
+            "rows": table.source.rows,
+            "checksum": table.source.hex(),
+            "equal": table.source == table.target,
+        })
+    });
+    let differences = report.differences.iter().map(|difference| {
+        json!({
+            "table": difference.table,
+            "day": difference.day.map(|day| day.to_string()),
+            "source_rows": difference.source.rows,
+            "target_rows": difference.target.rows,
+        })
+    });
+    json!({
+        "from": from,
+        "to": to,
+        "equal": report.is_equal(),
+        "rows": report.rows(),
+        "seconds": took.as_secs_f64(),
+        "tables": tables.collect::<Vec<_>>(),
+        "differences": differences.collect::<Vec<_>>(),
+    })
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_directory_or_a_database_and_never_shows_a_password() {
+        let name = |text: &str| Place::parse(text).and_then(|place| place.name());
+        assert_eq!(name("sqlite:/nowhere/data").expect("a place"), "sqlite:/nowhere/data");
+        assert_eq!(name("postgres://u:hunter2@h/db").expect("a place"), "postgres://h:5432/db");
+        for wrong in ["postgre://u:hunter2@h/db", "sqlite:", "/var/lib/hookstream", "postgres://u:hunter2@h:port/db"] {
+            let told = format!("{:#}", name(wrong).expect_err(wrong));
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_easy_to_read() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
