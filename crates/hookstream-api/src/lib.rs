@@ -1,7 +1,7 @@
 //! The HTTP API under `/v1`, its OpenAPI document and its reference page.
 //!
 //! A request passes [`request`] (its id, panics, the rendering of errors), is authenticated by the
-//! [`auth::Caller`] extractor, and ends in a handler of [`routes`], one file a resource. Handlers
+//! [`auth::Caller`] extractor, and ends in a handler of [`mod@routes`], one file a resource. Handlers
 //! return [`error::ApiError`]; that one file decides on status codes.
 
 mod auth;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Messages are made on one thread and let go on another, which costs glibc's allocator an eighth of all
+/// Messages are made on one thread and let go on another, which costs glibc's allocator a sixth more
 /// CPU under load (docs/benchmarks.md).
 #[cfg(target_os = "linux")]
 #[global_allocator]
