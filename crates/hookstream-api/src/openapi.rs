@@ -109,3 +109,25 @@ pub(crate) async fn reference() -> Response {
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_operation_has_an_id_of_its_own_a_summary_and_its_errors() {
+        let document = document();
+        let mut ids = BTreeSet::new();
+        for (path, item) in &document.paths.paths {
+            for operation in [&item.get, &item.post, &item.patch, &item.delete].into_iter().flatten() {
+                let id = operation.operation_id.as_deref().unwrap_or_default();
+                assert!(!id.is_empty() && ids.insert(id.to_owned()), "{path}: the id {id:?} is missing or taken");
+                assert!(operation.summary.is_some(), "{id} has no summary");
+                assert!(operation.responses.responses.keys().any(|status| status.starts_with('5')), "{id} tells no errors");
+            }
+        }
+        assert!(ids.len() > 20, "only {} operations", ids.len());
+    }
+}

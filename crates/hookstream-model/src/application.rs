@@ -89,13 +89,17 @@ pub fn check_uid(uid: &str) -> Result<(), InvalidField> {
     }
 }
 
-/// Checks a `description`: at most 4,096 characters.
+/// Checks a `description`: at most 4,096 characters, control characters only for lines and tabs.
 ///
 /// # Errors
-/// Where it is longer.
+/// Says which of these it breaks.
 pub fn check_description(description: &str) -> Result<(), InvalidField> {
     if description.chars().count() > DESCRIPTION_MAX {
         return Err(InvalidField::new("description", format!("must have at most {DESCRIPTION_MAX} characters")));
+    }
+    // Not every database can keep a NUL in a text.
+    if description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(InvalidField::new("description", "must not contain control characters besides line breaks and tabs"));
     }
     Ok(())
 }
@@ -143,6 +147,14 @@ mod tests {
         assert_eq!(check_metadata(r#"{"plan":"pro"}"#), Ok(()));
         for json in ["[]", "null", "{", "\"{}\"", &format!("{{\"a\":\"{}\"}}", "x".repeat(METADATA_MAX))] {
             assert!(check_metadata(json).is_err(), "{}", &json[..json.len().min(20)]);
+        }
+    }
+
+    #[test]
+    fn a_description_has_lines_and_no_other_control_characters() {
+        assert_eq!(check_description("two\nlines,\tindented"), Ok(()));
+        for description in ["a\0b", "\u{7f}", &"x".repeat(DESCRIPTION_MAX + 1)] {
+            assert!(check_description(description).is_err(), "{description:?}");
         }
     }
 

@@ -144,7 +144,7 @@ pub(crate) struct SearchQuery {
 ///
 /// Newest first, with how many endpoints and messages each has.
 #[utoipa::path(
-    get, path = "/applications", tag = "Applications",
+    get, path = "/applications", operation_id = "listApplications", tag = "Applications",
     params(ListQuery, SearchQuery),
     responses((status = 200, description = "A page.", body = ApplicationList))
 )]
@@ -167,7 +167,7 @@ pub(crate) async fn list(
 ///
 /// One for each of your customers. It owns endpoints and receives messages.
 #[utoipa::path(
-    post, path = "/applications", tag = "Applications",
+    post, path = "/applications", operation_id = "createApplication", tag = "Applications",
     request_body = CreateApplication,
     responses(
         (status = 201, description = "It is made.", body = ApplicationAnswer),
@@ -206,7 +206,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
 
 /// Get an application
 #[utoipa::path(
-    get, path = "/applications/{appId}", tag = "Applications",
+    get, path = "/applications/{appId}", operation_id = "getApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     responses((status = 200, description = "It, with its counts.", body = ApplicationAnswer))
 )]
@@ -224,7 +224,7 @@ pub(crate) async fn get(
 
 /// Change an application
 #[utoipa::path(
-    patch, path = "/applications/{appId}", tag = "Applications",
+    patch, path = "/applications/{appId}", operation_id = "updateApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = UpdateApplication,
     responses((status = 200, description = "What it has become.", body = ApplicationAnswer))
@@ -279,7 +279,7 @@ pub(crate) async fn update(
 /// Its endpoints go with it; what was still owed to them is cancelled. Its messages stay until their
 /// retention ends but can no longer be reached.
 #[utoipa::path(
-    delete, path = "/applications/{appId}", tag = "Applications",
+    delete, path = "/applications/{appId}", operation_id = "deleteApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]

@@ -249,7 +249,7 @@ pub(crate) struct TestEndpoint {
 
 /// List endpoints
 #[utoipa::path(
-    get, path = "/applications/{appId}/endpoints", tag = "Endpoints",
+    get, path = "/applications/{appId}/endpoints", operation_id = "listEndpoints", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery),
     responses((status = 200, description = "A page, newest first.", body = EndpointList))
 )]
@@ -274,7 +274,7 @@ pub(crate) async fn list(
 /// The answer carries the secret to verify deliveries with, once. A host name that does not resolve yet
 /// is accepted; an address that this installation does not allow is refused.
 #[utoipa::path(
-    post, path = "/applications/{appId}/endpoints", tag = "Endpoints",
+    post, path = "/applications/{appId}/endpoints", operation_id = "createEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = CreateEndpoint,
     responses((status = 201, description = "It is made.", body = EndpointAnswer))
@@ -328,7 +328,7 @@ pub(crate) async fn create(
 
 /// Get an endpoint
 #[utoipa::path(
-    get, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    get, path = "/applications/{appId}/endpoints/{id}", operation_id = "getEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
     responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
 )]
@@ -346,7 +346,7 @@ pub(crate) async fn get(
 ///
 /// Deliveries that are owed already go to the endpoint as it is when they are tried.
 #[utoipa::path(
-    patch, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    patch, path = "/applications/{appId}/endpoints/{id}", operation_id = "updateEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
     request_body = UpdateEndpoint,
     responses((status = 200, description = "What it has become.", body = EndpointAnswer))
@@ -377,7 +377,7 @@ pub(crate) async fn update(
 ///
 /// What is still owed to it is cancelled.
 #[utoipa::path(
-    delete, path = "/applications/{appId}/endpoints/{id}", tag = "Endpoints",
+    delete, path = "/applications/{appId}/endpoints/{id}", operation_id = "deleteEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
@@ -396,7 +396,7 @@ pub(crate) async fn delete(
 ///
 /// Deliveries are signed with both the new and the old secret until the grace period ends.
 #[utoipa::path(
-    post, path = "/applications/{appId}/endpoints/{id}/rotate-secret", tag = "Endpoints",
+    post, path = "/applications/{appId}/endpoints/{id}/rotate-secret", operation_id = "rotateSigningSecret", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), RotateQuery),
     responses((status = 200, description = "The new secret, once.", body = RotatedSecret))
 )]
@@ -431,7 +431,7 @@ pub(crate) async fn rotate_secret(
 ///
 /// Deliveries that were given up or skipped are owed again, at once, in the order of their messages.
 #[utoipa::path(
-    post, path = "/applications/{appId}/endpoints/{id}/recover", tag = "Endpoints",
+    post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
     request_body = Recover,
     responses((status = 200, description = "How many deliveries are owed again.", body = Recovered))
@@ -461,7 +461,7 @@ pub(crate) async fn recover(
 ///
 /// Only to this endpoint, whatever its filter, and with one try.
 #[utoipa::path(
-    post, path = "/applications/{appId}/endpoints/{id}/test", tag = "Endpoints",
+    post, path = "/applications/{appId}/endpoints/{id}/test", operation_id = "testEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
     request_body = Option<TestEndpoint>,
     responses((status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer))

@@ -109,7 +109,7 @@ pub(crate) struct UpdateEventType<'a> {
 
 /// List event types
 #[utoipa::path(
-    get, path = "/event-types", tag = "Event types",
+    get, path = "/event-types", operation_id = "listEventTypes", tag = "Event types",
     params(ListQuery),
     responses((status = 200, description = "A page, newest first.", body = EventTypeList))
 )]
@@ -130,7 +130,7 @@ pub(crate) async fn list(
 ///
 /// With a JSON Schema, messages of this type whose payload breaks it are refused with 422.
 #[utoipa::path(
-    post, path = "/event-types", tag = "Event types",
+    post, path = "/event-types", operation_id = "createEventType", tag = "Event types",
     request_body = CreateEventType,
     responses(
         (status = 201, description = "It is made.", body = EventTypeAnswer),
@@ -168,7 +168,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
 
 /// Get an event type
 #[utoipa::path(
-    get, path = "/event-types/{id}", tag = "Event types",
+    get, path = "/event-types/{id}", operation_id = "getEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id.")),
     responses((status = 200, description = "It.", body = EventTypeAnswer))
 )]
@@ -183,7 +183,7 @@ pub(crate) async fn get(
 
 /// Change an event type
 #[utoipa::path(
-    patch, path = "/event-types/{id}", tag = "Event types",
+    patch, path = "/event-types/{id}", operation_id = "updateEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id.")),
     request_body = UpdateEventType,
     responses((status = 200, description = "What it has become.", body = EventTypeAnswer))
@@ -227,7 +227,7 @@ pub(crate) async fn update(
 ///
 /// Messages of this type can still be sent; they are no longer checked.
 #[utoipa::path(
-    delete, path = "/event-types/{id}", tag = "Event types",
+    delete, path = "/event-types/{id}", operation_id = "deleteEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]

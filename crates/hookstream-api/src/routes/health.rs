@@ -23,7 +23,7 @@ const OK: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
 /// Whether the server lives
 ///
 /// Answers as soon as it serves, whatever the store does.
-#[utoipa::path(get, path = "/health", tag = "Health", security(()), responses((status = 200, description = "It lives.", body = Health)))]
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "Health", security(()), responses((status = 200, description = "It lives.", body = Health)))]
 pub(crate) async fn live() -> Json<Health> {
     Json(OK)
 }
@@ -31,7 +31,7 @@ pub(crate) async fn live() -> Json<Health> {
 /// Whether the server is ready for requests
 ///
 /// Asks the store; 503 where it does not answer.
-#[utoipa::path(get, path = "/health/ready", tag = "Health", security(()), responses((status = 200, description = "It is ready.", body = Health)))]
+#[utoipa::path(get, path = "/health/ready", operation_id = "getReadiness", tag = "Health", security(()), responses((status = 200, description = "It is ready.", body = Health)))]
 pub(crate) async fn ready(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     organizations::first(&*api.store).await?;
     Ok(Json(OK))

@@ -198,7 +198,7 @@ pub(crate) struct MessageQuery {
 /// When this answers 201, the message is stored durably and its deliveries to every active endpoint
 /// that wants its type are scheduled.
 #[utoipa::path(
-    post, path = "/applications/{appId}/messages", tag = "Messages",
+    post, path = "/applications/{appId}/messages", operation_id = "sendMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = SendMessage,
     responses(
@@ -230,7 +230,7 @@ pub(crate) async fn send(
 
 /// List messages
 #[utoipa::path(
-    get, path = "/applications/{appId}/messages", tag = "Messages",
+    get, path = "/applications/{appId}/messages", operation_id = "listMessages", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery, MessageQuery),
     responses((status = 200, description = "A page, newest first.", body = MessageList))
 )]
@@ -256,7 +256,7 @@ pub(crate) async fn list(
 
 /// Get a message with its attempts
 #[utoipa::path(
-    get, path = "/applications/{appId}/messages/{msgId}", tag = "Messages",
+    get, path = "/applications/{appId}/messages/{msgId}", operation_id = "getMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
     responses((status = 200, description = "It, its attempts and its deliveries.", body = MessageDetail))
 )]
@@ -280,7 +280,7 @@ pub(crate) async fn get(
 /// At once, to every endpoint of the application that is active and wants its type, whether or not it
 /// arrived there before. The `webhook-id` stays the same.
 #[utoipa::path(
-    post, path = "/applications/{appId}/messages/{msgId}/retry", tag = "Messages",
+    post, path = "/applications/{appId}/messages/{msgId}/retry", operation_id = "retryMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
     responses((status = 200, description = "Whether there was somebody to send it to.", body = Retried))
 )]

@@ -61,7 +61,7 @@ pub(crate) struct NodeList {
 ///
 /// The processes that share this installation's database, oldest first. One that was ended hard is
 /// listed until its lease has lapsed.
-#[utoipa::path(get, path = "/nodes", tag = "Nodes", responses((status = 200, description = "All of them.", body = NodeList)))]
+#[utoipa::path(get, path = "/nodes", operation_id = "listNodes", tag = "Nodes", responses((status = 200, description = "All of them.", body = NodeList)))]
 pub(crate) async fn list(State(api): State<Api>, _: Caller) -> Result<Json<NodeList>, ApiError> {
     Ok(Json(NodeList { nodes: api.store.nodes().await?.into_iter().map(Node::from).collect() }))
 }

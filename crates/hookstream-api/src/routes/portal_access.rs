@@ -31,7 +31,7 @@ pub(crate) struct PortalApplication {
 ///
 /// Makes a token for the portal of one application and the URL to hand to the customer.
 #[utoipa::path(
-    post, path = "/applications/{appId}/portal-access", tag = "Portal",
+    post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     responses((status = 200, description = "The token and the URL.", body = PortalAccess))
 )]

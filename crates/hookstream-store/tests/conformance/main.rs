@@ -65,6 +65,7 @@ suite! {
         a_uid_is_unique_per_environment
         applications_are_searched_by_name_and_uid
         pages_of_applications_are_complete_while_more_are_added
+        pages_of_endpoints_and_event_types_are_complete_while_more_are_added
         an_answer_is_kept_with_what_it_answered
         two_changes_at_once_both_count
         an_endpoint_is_kept_with_all_its_fields

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
-    endpoint::{DisabledReason, EndpointStatus},
+    endpoint::{DisabledReason, Endpoint, EndpointStatus},
     event_type::{EventType, EventTypeStatus},
     retry::RetrySchedule,
     secret::Secret,
@@ -103,6 +103,37 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
     there_before.reverse();
     seen.retain(|id| *id != world.application);
     assert_eq!(seen, there_before);
+}
+
+pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_are_added(world: &World) {
+    let db = &*world.store;
+    let add = async |at, number: usize| {
+        let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
+        endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+        let event_type = EventType { id: world.new_id(at).into(), name: format!("type.{number}"), ..event_type(world) };
+        assert_eq!(event_types::create(db, &event_type, None).await.expect("stored"), Created::Stored);
+        (endpoint.id, event_type.id)
+    };
+    let (mut endpoints_before, mut types_before) = (Vec::new(), Vec::new());
+    for number in 0..13 {
+        let (endpoint, event_type) = add(NOON, number).await;
+        endpoints_before.push(endpoint);
+        types_before.push(event_type);
+    }
+    let (mut seen_endpoints, mut seen_types) = (Vec::new(), Vec::new());
+    for round in 0..5 {
+        let page = PageRequest { after: seen_endpoints.last().copied(), limit: 3 };
+        let page = endpoints::list(db, world.tenant, world.application, page).await.expect("read");
+        seen_endpoints.extend(page.items.iter().map(|(endpoint, _)| endpoint.id));
+        let types = PageRequest { after: seen_types.last().copied(), limit: 3 };
+        let types = event_types::list(db, world.tenant, types).await.expect("read");
+        seen_types.extend(types.items.iter().map(|event_type| event_type.id));
+        assert_eq!([page.has_more, types.has_more], [round < 4; 2]);
+        add(NOON + SECOND, 100 + round).await;
+    }
+    endpoints_before.reverse();
+    types_before.reverse();
+    assert_eq!((seen_endpoints, seen_types), (endpoints_before, types_before));
 }
 
 pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
@@ -222,9 +253,8 @@ pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World)
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
 }
 
-pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
-    let db = &*world.store;
-    let event_type = EventType {
+fn event_type(world: &World) -> EventType {
+    EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
         name: "invoice.paid".to_owned(),
@@ -233,7 +263,12 @@ pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
         status: EventTypeStatus::Active,
         created_at: NOON,
         updated_at: NOON,
-    };
+    }
+}
+
+pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
+    let db = &*world.store;
+    let event_type = event_type(world);
     assert_eq!(event_types::create(db, &event_type, None).await.expect("an answer"), Created::Stored);
     let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
     assert_eq!(event_types::create(db, &twin, None).await.expect("an answer"), Created::NameTaken);
