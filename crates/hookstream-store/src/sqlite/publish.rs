@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::failed, files::Files};
 use crate::{
-    deliveries::{IdempotencyKey, NewState, Publication, Published},
+    deliveries::{IdempotencyKey, NewState, Owner, Publication, Published},
     error::Error,
 };
 
@@ -76,7 +76,7 @@ fn write(connection: &Connection, publication: &Publication, accepted_at: Timest
                 id,
                 target,
                 application,
-                owner.map_or(0, super::super::deliveries::Owner::number),
+                owner.map_or(0, Owner::number),
                 accepted_at.as_millis(),
                 publication.trigger.as_str(),
             ])?,

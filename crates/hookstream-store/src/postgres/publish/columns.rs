@@ -1,0 +1,214 @@
+//! Storing a batch of messages: one statement, whose values are columns.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use hookstream_model::message::ContentType;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{application_of, environment_of, id_of};
+use crate::{
+    deliveries::{NewState, Owner, Publication, Published, Versions},
+    error::Error,
+    postgres::{connection::Connection, days::number},
+};
+
+/// Stores those whose application is as it was when their deliveries were decided, and returns which.
+const STORE: &str = "with seen as (
+        select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, application, version, event_types)
+        join applications a on a.id = s.application and a.version = s.version
+        join environments e on e.id = a.environment_id and e.version = s.event_types
+    ), given as (
+        select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[])
+            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body)
+        where g.seen in (select number from seen)
+    ), stored as (
+        insert into messages (application_id, id, environment_id, event_type, event_id, deliveries)
+        select application_id, id, environment_id, event_type, event_id, deliveries from given
+    ), kept as (
+        insert into payloads (message_id, is_text, body) select id, is_text, body from given
+    ), owed as (
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+        select p.message_id, p.target_id, p.application_id, p.owner, p.due_at, 0, 0, p.trigger_type
+        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[])
+            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type)
+        where p.seen in (select number from seen)
+    ), skipped as (
+        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+        select u.message_id, u.target_id, 'skipped', u.reason, 0, u.ended_at
+        from unnest($21::int4[], $22::uuid[], $23::uuid[], $24::text[], $25::int8[]) as u (seen, message_id, target_id, reason, ended_at)
+        where u.seen in (select number from seen)
+    ), counted as (
+        insert into message_counts (day, application_id, owner, messages)
+        select c.day, c.application_id, $26, c.messages
+        from unnest($27::int4[], $28::int8[], $29::uuid[], $30::int8[]) as c (seen, day, application_id, messages)
+        where c.seen in (select number from seen)
+        on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
+    )
+    select number from seen";
+/// Stores messages whose keys are theirs.
+pub(super) async fn store(connection: &Connection, publications: &[&Publication]) -> Result<HashMap<Uuid, Published>, Error> {
+    let columns = Columns::of(publications);
+    let Columns { seen, messages, owed, skipped, counts } = &columns;
+    let owner = owed.owners.iter().copied().max().unwrap_or(0);
+    let values = [
+        (&seen.numbers as _, Type::INT4_ARRAY),
+        (&seen.applications as _, Type::BYTEA_ARRAY),
+        (&seen.versions as _, Type::INT8_ARRAY),
+        (&seen.event_types as _, Type::INT8_ARRAY),
+        (&messages.seen as _, Type::INT4_ARRAY),
+        (&messages.applications as _, Type::UUID_ARRAY),
+        (&messages.ids as _, Type::UUID_ARRAY),
+        (&messages.environments as _, Type::UUID_ARRAY),
+        (&messages.event_types as _, Type::TEXT_ARRAY),
+        (&messages.event_ids as _, Type::TEXT_ARRAY),
+        (&messages.deliveries as _, Type::INT4_ARRAY),
+        (&messages.is_text as _, Type::BOOL_ARRAY),
+        (&messages.bodies as _, Type::BYTEA_ARRAY),
+        (&owed.seen as _, Type::INT4_ARRAY),
+        (&owed.messages as _, Type::UUID_ARRAY),
+        (&owed.targets as _, Type::UUID_ARRAY),
+        (&owed.applications as _, Type::UUID_ARRAY),
+        (&owed.owners as _, Type::INT8_ARRAY),
+        (&owed.due_at as _, Type::INT8_ARRAY),
+        (&owed.triggers as _, Type::TEXT_ARRAY),
+        (&skipped.seen as _, Type::INT4_ARRAY),
+        (&skipped.messages as _, Type::UUID_ARRAY),
+        (&skipped.targets as _, Type::UUID_ARRAY),
+        (&skipped.reasons as _, Type::TEXT_ARRAY),
+        (&skipped.ended_at as _, Type::INT8_ARRAY),
+        (&owner as _, Type::INT8),
+        (&counts.seen as _, Type::INT4_ARRAY),
+        (&counts.days as _, Type::INT8_ARRAY),
+        (&counts.applications as _, Type::UUID_ARRAY),
+        (&counts.messages as _, Type::INT8_ARRAY),
+    ];
+    let rows = connection.query(STORE, &values).await?;
+    let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
+    let published = |(id, seen): (&Uuid, &i32)| (*id, if current.contains(seen) { Published::Stored } else { Published::Stale });
+    Ok(messages.ids.iter().zip(&messages.seen).map(published).collect())
+}
+
+/// The columns of [`STORE`].
+#[derive(Default)]
+struct Columns<'a> {
+    seen: Seen,
+    messages: Messages<'a>,
+    owed: Owed,
+    skipped: Skipped,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Seen {
+    numbers: Vec<i32>,
+    applications: Vec<Vec<u8>>,
+    versions: Vec<i64>,
+    event_types: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Messages<'a> {
+    seen: Vec<i32>,
+    applications: Vec<Uuid>,
+    ids: Vec<Uuid>,
+    environments: Vec<Uuid>,
+    event_types: Vec<&'a str>,
+    event_ids: Vec<Option<&'a str>>,
+    deliveries: Vec<i32>,
+    is_text: Vec<bool>,
+    bodies: Vec<&'a [u8]>,
+}
+
+#[derive(Default)]
+struct Owed {
+    seen: Vec<i32>,
+    messages: Vec<Uuid>,
+    targets: Vec<Uuid>,
+    applications: Vec<Uuid>,
+    owners: Vec<i64>,
+    due_at: Vec<i64>,
+    triggers: Vec<&'static str>,
+}
+
+#[derive(Default)]
+struct Skipped {
+    seen: Vec<i32>,
+    messages: Vec<Uuid>,
+    targets: Vec<Uuid>,
+    reasons: Vec<&'static str>,
+    ended_at: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Counts {
+    seen: Vec<i32>,
+    days: Vec<i64>,
+    applications: Vec<Uuid>,
+    messages: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(publications: &[&'a Publication]) -> Self {
+        let mut columns = Self::default();
+        let mut numbers: HashMap<(Uuid, i64, i64), i32> = HashMap::new();
+        let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
+        for publication in publications {
+            let Versions { application: version, environment: event_types } = publication.seen;
+            let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
+            let seen = *numbers.entry((application_of(publication), version, event_types)).or_insert_with(|| {
+                columns.seen.numbers.push(next);
+                columns.seen.applications.push(publication.message.application_id.as_bytes().to_vec());
+                columns.seen.versions.push(version);
+                columns.seen.event_types.push(event_types);
+                next
+            });
+            columns.push(publication, seen);
+            let day = number(publication.message.id.timestamp().day());
+            *counts.entry((seen, day, application_of(publication))).or_default() += 1;
+        }
+        for ((seen, day, application), messages) in counts {
+            columns.counts.seen.push(seen);
+            columns.counts.days.push(day);
+            columns.counts.applications.push(application);
+            columns.counts.messages.push(messages);
+        }
+        columns
+    }
+
+    fn push(&mut self, publication: &'a Publication, seen: i32) {
+        let message = &publication.message;
+        let (id, application) = (id_of(publication), application_of(publication));
+        let accepted_at = message.id.timestamp().as_millis();
+        self.messages.seen.push(seen);
+        self.messages.applications.push(application);
+        self.messages.ids.push(id);
+        self.messages.environments.push(environment_of(publication));
+        self.messages.event_types.push(&message.event_type);
+        self.messages.event_ids.push(publication.event_id.as_deref());
+        self.messages.deliveries.push(i32::try_from(publication.deliveries.len()).unwrap_or(i32::MAX));
+        self.messages.is_text.push(message.payload.content_type == ContentType::Text);
+        self.messages.bodies.push(&message.payload.body);
+        for delivery in &publication.deliveries {
+            let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
+            match delivery.state {
+                NewState::Owed { owner } => {
+                    self.owed.seen.push(seen);
+                    self.owed.messages.push(id);
+                    self.owed.targets.push(target);
+                    self.owed.applications.push(application);
+                    self.owed.owners.push(owner.map_or(0, Owner::number));
+                    self.owed.due_at.push(accepted_at);
+                    self.owed.triggers.push(publication.trigger.as_str());
+                }
+                NewState::Skipped(reason) => {
+                    self.skipped.seen.push(seen);
+                    self.skipped.messages.push(id);
+                    self.skipped.targets.push(target);
+                    self.skipped.reasons.push(reason.as_str());
+                    self.skipped.ended_at.push(accepted_at);
+                }
+            }
+        }
+    }
+}
