@@ -62,7 +62,8 @@ impl Options {
             extra_roots: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(2),
-            idle_timeout: Duration::from_secs(60),
+            // Load balancers commonly close what is idle for 60 s; it is better to be first.
+            idle_timeout: Duration::from_secs(45),
             max_idle_per_host: 64,
             ping_interval: Duration::from_secs(5),
         }

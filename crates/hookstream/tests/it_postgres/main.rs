@@ -11,6 +11,7 @@ mod delivery;
 mod fidelity;
 mod nodes;
 mod pooler;
+mod rolling;
 #[path = "../it/support.rs"]
 mod support;
 mod transfer;
