@@ -73,7 +73,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The errors that an operation can answer besides its own.
 fn add_errors(path: &str, operation: &mut Operation) {
-    let mut errors = vec![("500", "Something went wrong on our side."), ("503", "The server is stopping, or its disk is full.")];
+    let mut errors = vec![
+        ("500", "Something went wrong on our side."),
+        ("503", "The server is stopping, its disk is full, or its database is not available."),
+    ];
     if !path.starts_with("/v1/health") {
         errors.push(("400", "A parameter or a field is refused; `details.field` names it."));
         errors.push(("401", "No API key was given, or an invalid one."));

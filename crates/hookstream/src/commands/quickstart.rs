@@ -106,11 +106,13 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 }
 
 fn print_next(url: &str, key: &str, keeps_data: bool) {
+    // As it was started here, since it may not be on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "hookstream".to_owned());
     println!(
         "Next, in another terminal:
 
   export HOOKSTREAM_URL={url} HOOKSTREAM_API_KEY={key}
-  hookstream send --app {UID} --type invoice.paid --data '{{\"invoice_id\":43}}'
+  {program} send --app {UID} --type invoice.paid --data '{{\"invoice_id\":43}}'
   curl -H \"X-API-Key: $HOOKSTREAM_API_KEY\" $HOOKSTREAM_URL/v1/applications/{UID}/messages
 
 The reference is at {url}/docs. Ctrl-C stops.{}",
