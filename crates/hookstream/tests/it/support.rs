@@ -21,7 +21,11 @@ pub(crate) const KEY: &str = "hs_test_00112233445566778899aabbccddeeff0011223344
 
 /// The binary under test, in a clean environment.
 pub(crate) fn hookstream() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookstream"));
+    cleaned(Command::new(env!("CARGO_BIN_EXE_hookstream")))
+}
+
+/// A command without what stands in the environment as settings.
+pub(crate) fn cleaned(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("HOOKSTREAM_")) {
             command.env_remove(name);

@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
+mod network;
 mod nodes;
 mod pooler;
 mod rolling;
