@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
 
-    /// The most database connections for requests; some 7 more are used for deliveries [default: 12]
+    /// The most database connections for requests; six more serve deliveries [default: 12]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_DATABASE_MAX_CONNECTIONS")]
     pub(crate) database_max_connections: Option<usize>,
 
