@@ -101,26 +101,31 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.roll_over.notified() => true,
             () = tokio::time::sleep(wait) => false,
         };
-        wait = match step(&core, rolls_over).await {
+        if rolls_over && roll_over(&core).await.is_err() {
+            // Asked for again, after a pause.
+            core.roll_over.notify_one();
+            tokio::time::sleep(AGAIN).await;
+        }
+        wait = match renew(&core).await {
             Ok(()) => period,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not renew this node's lease; trying again");
-                if rolls_over {
-                    core.roll_over.notify_one();
-                }
                 AGAIN.min(period)
             }
         };
     }
 }
 
-async fn step(core: &Arc<Core>, rolls_over: bool) -> Result<(), Error> {
-    if rolls_over {
-        let owner = enlist(core).await?;
-        let mut lease = core.lease();
-        let before = std::mem::replace(&mut lease.current, owner);
-        lease.retiring.push(before);
-    }
+/// Takes a new number; the one before runs dry.
+async fn roll_over(core: &Core) -> Result<(), Error> {
+    let owner = enlist(core).await?;
+    let mut lease = core.lease();
+    let before = std::mem::replace(&mut lease.current, owner);
+    lease.retiring.push(before);
+    Ok(())
+}
+
+async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     let begun = Instant::now();
     let report = report(core);
     let owners = core.lease().all();

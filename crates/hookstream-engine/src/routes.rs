@@ -192,14 +192,17 @@ impl Routes {
     /// # Errors
     /// Where the store fails.
     pub async fn resolve_now(&self, tenant: Tenant, reference: &str) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
-        if self.store.lease().is_some() {
-            // Another process may have changed it.
-            self.change(|kept| {
-                let uids = kept.uids.get_mut(&tenant.environment);
-                let id = uids.and_then(|uids| uids.remove(reference)).or_else(|| reference.parse().ok());
-                id.and_then(|id| kept.applications.remove(&id));
-            });
+        if self.store.lease().is_none() {
+            // Nobody else changes it, and whoever does here has it forgotten.
+            return self.resolve(tenant, reference).await;
         }
+        self.change(|kept| {
+            kept.uids.get_mut(&tenant.environment).and_then(|uids| uids.remove(reference));
+        });
+        let Some(remembered) = self.resolve(tenant, reference).await? else { return Ok(None) };
+        self.change(|kept| {
+            kept.applications.remove(&remembered.application.id);
+        });
         self.resolve(tenant, reference).await
     }
 

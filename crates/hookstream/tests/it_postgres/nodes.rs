@@ -45,6 +45,24 @@ async fn what_one_node_changed_every_node_honours_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_shows_is_as_another_has_just_made_it() {
+    let scratch = scratch();
+    let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let endpoint = one.client.acme(json!({}), "http://127.0.0.1:9/0").await;
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    let id = two.client.message(json!({})).await;
+    two.client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
+    for round in 1..=20 {
+        // The second node remembers the application, but no longer by its uid.
+        two.client.patch("/v1/applications/other", json!({ "name": format!("Other {round}") })).await;
+        let url = format!("http://127.0.0.1:9/{round}");
+        assert_eq!(one.client.patch(&path, json!({ "url": url })).await.0, 200);
+        let (_, seen) = two.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        assert_eq!(seen["deliveries"][0]["endpoint_url"], url.as_str(), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));

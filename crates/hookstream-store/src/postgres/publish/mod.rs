@@ -155,6 +155,11 @@ async fn publish(pool: &Pool, mut batch: Vec<Job>, keyed: bool) -> Vec<Job> {
             }
             again.into_iter().map(|job| Job { is_doubtful: true, ..job }).collect()
         }
+        // A full disk has no room for any of them.
+        Err(Error::Full { operation }) => {
+            batch.into_iter().for_each(|job| job.answer(Err(Error::Full { operation })));
+            Vec::new()
+        }
         Err(error) => {
             let Some(last) = batch.pop() else { return Vec::new() };
             if batch.is_empty() && (last.is_doubtful || !matches!(error, Error::Conflict { .. })) {
