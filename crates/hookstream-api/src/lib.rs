@@ -61,6 +61,7 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
         .routes(routes!(endpoints::rotate_secret))
         .routes(routes!(endpoints::recover))
+        .routes(routes!(endpoints::reset_circuit))
         .routes(routes!(endpoints::test))
         .routes(routes!(messages::list, messages::send))
         .routes(routes!(messages::get))

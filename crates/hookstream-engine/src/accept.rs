@@ -17,7 +17,8 @@ use hookstream_store::deliveries::{Claimed, IdempotencyKey, NewDelivery, NewStat
 use crate::{
     Handle,
     core::Core,
-    dispatch,
+    dispatch::{self, Offered},
+    lanes::LanePolicy,
     routes::{ApplicationRoutes, Route},
 };
 
@@ -145,6 +146,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         };
         let application_id = routes.application.id;
         let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone() });
+        let (deliveries, policies): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
             tenant,
             message: Arc::clone(&message),
@@ -160,8 +162,11 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         };
         let status = publication.first_status();
         // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
-        let published =
-            core.tasks.spawn(store_and_offer(Arc::clone(core), publication)).await.map_err(|_| hookstream_store::Error::Closed)??;
+        let published = core
+            .tasks
+            .spawn(store_and_offer(Arc::clone(core), publication, policies))
+            .await
+            .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => return Ok(Accepted { message, event_id, status }),
             Published::Repeated { message_id, first_status } => {
@@ -196,7 +201,7 @@ async fn decide(
     event_type: &str,
     payload: &Payload,
     to: Addressees,
-) -> Result<(Versions, Vec<NewDelivery>), SendError> {
+) -> Result<(Versions, Vec<First>), SendError> {
     if routes.application.status == ApplicationStatus::Disabled {
         return Err(SendError::ApplicationDisabled);
     }
@@ -204,14 +209,14 @@ async fn decide(
     let deliveries = match to {
         Addressees::Wanting => {
             let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type));
-            wanting.map(|route| first_state(core, route, now)).collect()
+            wanting.map(|route| first_state(core, route, payload, now)).collect()
         }
         Addressees::Only(endpoint) => {
             let route = routes.endpoint(endpoint).ok_or(SendError::EndpointNotFound)?;
             if let Some(reason) = route.endpoint.skips(now) {
                 return Err(SendError::EndpointSkips(reason.as_str()));
             }
-            vec![first_state(core, route, now)]
+            vec![first_state(core, route, payload, now)]
         }
     };
     let (of_event_types, schema) = core.routes.schema(tenant, event_type).await?;
@@ -224,30 +229,47 @@ async fn decide(
     Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
 }
 
-/// How a delivery begins: skipped where its endpoint is off, else owed, and owned by this process
-/// where it delivers and the lane has room.
-fn first_state(core: &Core, route: &Route, now: Timestamp) -> NewDelivery {
-    let target_id = TargetId::from(route.endpoint.id);
-    let state = match route.endpoint.skips(now) {
-        Some(reason) => NewState::Skipped(reason),
-        None => {
-            let is_ours = core.options.role.delivers() && core.lanes().has_room(target_id) && core.may_begin();
-            NewState::Owed { owner: is_ours.then(|| core.owner()) }
-        }
-    };
-    NewDelivery { target_id, state }
+/// A delivery as it begins, and what is configured for it where this process has it.
+struct First {
+    delivery: NewDelivery,
+    ours: Option<Arc<LanePolicy>>,
 }
 
-async fn store_and_offer(core: Arc<Core>, publication: Publication) -> Result<Published, hookstream_store::Error> {
+/// How a delivery begins: skipped where its endpoint is off, else owed, and owned by this process where it
+/// delivers, the lane has room, and no other process has to send it. What is not, waits in its line.
+fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) -> First {
+    let target_id = TargetId::from(route.endpoint.id);
+    if let Some(reason) = route.endpoint.skips(now) {
+        return First { delivery: NewDelivery { target_id, state: NewState::Skipped(reason) }, ours: None };
+    }
+    let limited = route.policy.is_limited(now).then(|| route.line(payload));
+    let is_for_us = match limited {
+        // An order is kept by taking from the line only.
+        Some(line) => !route.policy.is_ordered && !route.policy.is_held(now) && core.has_line(line).is_some(),
+        None => true,
+    };
+    let may_begin = core.options.role.delivers() && core.may_begin();
+    let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
+    // A node that has no room for it leaves it to its lane; one that does not deliver, to anybody.
+    let line = limited.or_else(|| (may_begin && !is_ours).then(|| route.line(payload)));
+    let state = NewState::Owed { owner: is_ours.then(|| core.owner()), line };
+    First { delivery: NewDelivery { target_id, state }, ours: is_ours.then(|| Arc::clone(&route.policy)) }
+}
+
+async fn store_and_offer(
+    core: Arc<Core>,
+    publication: Publication,
+    policies: Vec<Option<Arc<LanePolicy>>>,
+) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
     let trigger = publication.trigger;
     let mut ours = Vec::with_capacity(publication.deliveries.len());
     let mut left_to_claim = false;
-    for delivery in &publication.deliveries {
-        match delivery.state {
-            NewState::Owed { owner: Some(owner) } => ours.push((owner, delivery.target_id)),
-            NewState::Owed { owner: None } => left_to_claim = true,
-            NewState::Skipped(_) => {}
+    for (delivery, policy) in publication.deliveries.iter().zip(policies) {
+        match (delivery.state, policy) {
+            (NewState::Owed { owner: Some(owner), line }, Some(policy)) => ours.push((owner, delivery.target_id, line, policy)),
+            (NewState::Owed { .. }, _) => left_to_claim = true,
+            (NewState::Skipped(_), _) => {}
         }
     }
     let published = match core.store.publish(publication).await {
@@ -261,17 +283,11 @@ async fn store_and_offer(core: Arc<Core>, publication: Publication) -> Result<Pu
         }
     };
     if published == Published::Stored {
-        dispatch::offer(
-            &core,
-            ours.into_iter().map(|(owner, target_id)| Claimed {
-                owner,
-                message: Arc::clone(&message),
-                target_id,
-                attempts: 0,
-                failed: 0,
-                trigger,
-            }),
-        );
+        let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
+            let delivery = Claimed { owner, message: Arc::clone(&message), target_id, line, attempts: 0, failed: 0, trigger };
+            Offered { delivery, policy, line: None }
+        });
+        dispatch::offer(&core, offered);
         if left_to_claim {
             core.note_due(message.id.timestamp());
         }

@@ -7,16 +7,18 @@ use hookstream_model::{
     attempt::{Attempt, BODY_KEPT, Outcome},
     delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
     ids::EndpointId,
+    line::Line,
     message::ContentType,
     time::Timestamp,
 };
-use hookstream_store::deliveries::{Claimed, Next, Settled};
+use hookstream_store::deliveries::{Claimed, Next, Settled, Wait};
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use crate::{
     core::Core,
     dispatch,
+    lanes::Turn,
     record::{Effect, Recorded},
     routes::Route,
 };
@@ -37,13 +39,14 @@ enum Decision {
 }
 
 /// Delivers, and then whatever is next in turn, until nothing may be begun.
-pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Claimed) {
+pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
     let mut next = Some(first);
-    while let Some(delivery) = next {
-        let target = delivery.target_id;
+    while let Some(turn) = next {
+        let begun = Instant::now();
         tokio::select! {
-            recorded = deliver(&core, &delivery) => {
-                next = dispatch::answered(&core, target);
+            recorded = deliver(&core, &turn) => {
+                let tried = recorded.effect.as_ref().map(|effect| (&effect.outcome, &*effect.route));
+                next = dispatch::answered(&core, &turn, tried, begun);
                 // Closed only where the engine has stopped; then it falls due again as well.
                 let _ = core.outcomes.send(recorded).await;
             }
@@ -54,15 +57,17 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Claimed) {
 }
 
 /// Does what is to be done with a delivery.
-async fn deliver(core: &Core, delivery: &Claimed) -> Recorded {
-    match decide(core, delivery).await {
-        Decision::Settle(next) => Recorded { owner: delivery.owner, settled: settled(delivery, None, next), effect: None },
+async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Recorded {
+    let delivery = &turn.delivery;
+    let (settled, effect) = match decide(core, turn).await {
+        Decision::Settle(next) => (settled(delivery, None, next), None),
         Decision::Try(route) => attempt(core, delivery, route).await,
-    }
+    };
+    Recorded { owner: delivery.owner, line: turn.line, settled, effect }
 }
 
-async fn decide(core: &Core, delivery: &Claimed) -> Decision {
-    let now = core.now();
+async fn decide(core: &Core, turn: &Turn<Claimed>) -> Decision {
+    let (delivery, now) = (&turn.delivery, core.now());
     let routes = match core.routes.get(delivery.message.application_id).await {
         Ok(Some(routes)) => routes,
         Ok(None) => {
@@ -70,19 +75,33 @@ async fn decide(core: &Core, delivery: &Claimed) -> Decision {
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
-            return Decision::Settle(Next::Postponed { due_at: now + UNREADABLE });
+            return Decision::Settle(Next::Postponed {
+                wait: Wait { due_at: now + UNREADABLE, line: turn.line, keeps_place: turn.line.is_some() },
+            });
         }
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
     };
-    match route.endpoint.skips(now) {
-        Some(reason) => Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now)),
-        None => Decision::Try(Arc::clone(route)),
+    if let Some(reason) = route.endpoint.skips(now) {
+        return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
+    if is_elsewhere(core, route, turn, now) {
+        return Decision::Settle(Next::Postponed { wait: dispatch::in_line(route, delivery, now) });
+    }
+    Decision::Try(Arc::clone(route))
 }
 
-async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> Recorded {
+/// Whether a delivery must wait in its line after all: what is configured has changed, or another node has
+/// the line now.
+fn is_elsewhere(core: &Core, route: &Route, turn: &Turn<Claimed>, now: Timestamp) -> bool {
+    let Claimed { message, target_id, failed, .. } = &turn.delivery;
+    let is_out_of_order = turn.line.is_none() && route.keeps_order(*failed);
+    let is_limited = route.policy.is_limited(now);
+    is_out_of_order || (is_limited && core.has_line(Line::of_target(message.application_id, *target_id)).is_none())
+}
+
+async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> (Settled, Option<Effect>) {
     let began_at = core.now();
     let began = Instant::now();
     let request = Request { headers: headers(delivery, &route, began_at), body: delivery.message.payload.body.clone() };
@@ -93,15 +112,22 @@ async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> Recorded
     let verdict = delivery::settle(delivery.trigger, delivery.failed, &outcome, &route.schedule, now, core.jitter());
     let next = match verdict.settlement {
         Settlement::Succeeded => Next::Succeeded,
-        Settlement::RetryAt(due_at) => Next::Retry { due_at, failed: delivery.failed + 1 },
+        Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
         Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
     };
     if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
         tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
     }
-    let effect = Effect { succeeded: outcome.is_accepted(), disable: verdict.disable, at: now, route };
     let attempt = describe(core, delivery, &outcome, began_at, duration);
-    Recorded { owner: delivery.owner, settled: settled(delivery, Some(attempt), next), effect: Some(effect) }
+    let effect = Effect { outcome, disable: verdict.disable, at: now, route };
+    (settled(delivery, Some(attempt), next), Some(effect))
+}
+
+/// Where the next try waits: in its line, where only the line's node may make it, else for anybody.
+fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
+    let keeps_place = route.keeps_order(delivery.failed + 1);
+    let is_in_line = keeps_place || route.policy.has_rate() || route.policy.is_held(now);
+    Wait { due_at, line: is_in_line.then(|| route.line(&delivery.message.payload)), keeps_place }
 }
 
 /// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.

@@ -10,7 +10,8 @@ use std::{
 
 use hookstream_destinations::Transport;
 use hookstream_model::{
-    ids::{IdSource, NewId},
+    ids::{ApplicationId, EnvironmentId, IdSource, NewId},
+    line::Line,
     retry::Jitter,
     time::{Clock, Timestamp},
 };
@@ -19,10 +20,21 @@ use hookstream_store::{
     deliveries::{Claimed, Owner},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, Parts, health::Health, lane::Lanes, lease::Lease, record::Recorded, routes::Routes};
+use crate::{
+    Options, Parts,
+    health::Health,
+    holds::Holds,
+    lanes::{LanePolicy, Lanes, Now},
+    lease::Lease,
+    record::Recorded,
+    routes::Routes,
+};
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
@@ -36,7 +48,12 @@ pub(crate) struct Core {
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
     lanes: Mutex<Lanes<Claimed>>,
+    /// Wakes whoever waits for the lanes' next timer, which has become earlier.
+    pub(crate) timer_moved: Notify,
     health: Mutex<Health>,
+    holds: Mutex<Holds>,
+    /// Wakes whoever writes holds.
+    pub(crate) holds_changed: Notify,
     ids: Mutex<IdSource<StdRng>>,
     rng: Mutex<StdRng>,
     /// Wakes whoever claims what is due; it carries no data.
@@ -58,7 +75,10 @@ impl Core {
         Self {
             routes: Routes::new(Arc::clone(&store), &options),
             lanes: Mutex::new(Lanes::new(&options)),
+            timer_moved: Notify::new(),
             health: Mutex::default(),
+            holds: Mutex::default(),
+            holds_changed: Notify::new(),
             ids: Mutex::new(IdSource::new(StdRng::from_rng(&mut rng))),
             rng: Mutex::new(rng),
             nudge: Notify::new(),
@@ -95,6 +115,11 @@ impl Core {
         Jitter::from_random(lock(&self.rng).random())
     }
 
+    /// The present by both clocks.
+    pub(crate) fn both_clocks(&self) -> Now {
+        Now { wall: self.now(), monotonic: Instant::now() }
+    }
+
     /// The lanes; held for a few lines, never across an await.
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Claimed>> {
         lock(&self.lanes)
@@ -124,6 +149,30 @@ impl Core {
     /// The endpoints' health; held for a few lines, never across an await.
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         lock(&self.health)
+    }
+
+    /// Holds that are to be written; held for a few lines, never across an await, and after the lanes where
+    /// both are.
+    pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
+        lock(&self.holds)
+    }
+
+    /// What goes for a target that is not there (any more): nothing keeps it back, and it is not sent.
+    pub(crate) fn free_policy(&self, application: ApplicationId) -> Arc<LanePolicy> {
+        Arc::new(LanePolicy {
+            version: -1,
+            environment: EnvironmentId::from_bytes([0; 16]),
+            application,
+            rate: None,
+            application_rate: None,
+            is_ordered: false,
+            hold: None,
+        })
+    }
+
+    /// Since when this node works on a line's group, where it does.
+    pub(crate) fn has_line(&self, line: Line) -> Option<Instant> {
+        self.lease().works_on(line.group())
     }
 
     /// Says that something in the store falls due then, so that it is not found by the poll only.

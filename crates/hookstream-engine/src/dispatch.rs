@@ -1,18 +1,40 @@
 //! Letting the lanes take turns, and claiming what falls due for them.
+//!
+//! What the lanes have no room for, and what may not go for now, waits in the store in its line, and is taken
+//! from there when its lane has room. Only the process that has a line's group takes from it, and only it
+//! sends what has a rate, an order or a hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
-use hookstream_model::{ids::TargetId, time::Timestamp};
+use hookstream_model::{
+    attempt::Outcome,
+    ids::{ApplicationId, EndpointId, TargetId},
+    line::Line,
+    time::Timestamp,
+};
 use hookstream_store::{
     Error,
-    deliveries::{ClaimLimits, Claimed, Next, Owner, Settled},
+    deliveries::{ClaimLimits, Claimed, LineHead, LineWant, Next, Owner, Settled, Wait},
+    endpoints::EndpointKey,
 };
 use tokio::time::Instant;
 
-use crate::{attempt, core::Core};
+use crate::{
+    attempt,
+    core::Core,
+    holds,
+    lanes::{LanePolicy, Now, Spot, Turn},
+    routes::Route,
+};
 
 /// The most deliveries in one claim: each is a small write in the transaction.
 const CLAIM: usize = 1_000;
+/// The most lines that are looked at in one go; where there are more, the next look goes on behind them.
+const LINES: usize = 1_000;
 /// What falls due is claimed so often at the most; a claim costs the database far more than a wait of so
 /// little costs a retry. What is due already when it is told of is claimed at once.
 const QUANTUM: Duration = Duration::from_millis(100);
@@ -21,57 +43,120 @@ const GAP: Duration = Duration::from_millis(5);
 /// When to look again while there is no room in memory.
 const FULL: Duration = Duration::from_millis(20);
 
+/// A delivery for a lane, with what is configured for it.
+pub(crate) struct Offered {
+    pub(crate) delivery: Claimed,
+    pub(crate) policy: Arc<LanePolicy>,
+    /// The line whose order it keeps.
+    pub(crate) line: Option<Line>,
+}
+
 /// Puts deliveries that this process owns into their lanes, and begins what may be begun.
-pub(crate) fn offer(core: &Arc<Core>, deliveries: impl IntoIterator<Item = Claimed>) {
+pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>) {
+    let now = core.both_clocks();
     {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
-        for delivery in deliveries {
+        for Offered { delivery, policy, line } in offered {
             // Under a number that has lapsed it is somebody else's by now.
-            if lease.has(delivery.owner) {
-                lease.hold(delivery.owner);
-                let bytes = delivery.message.payload.body.len();
-                lanes.offer(delivery.target_id, delivery, bytes);
+            if !lease.has(delivery.owner) {
+                continue;
             }
+            lease.hold(delivery.owner);
+            let spot = Spot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, line };
+            let since =
+                policy.has_rate().then(|| lease.works_on(Line::of_target(policy.application, delivery.target_id).group())).flatten();
+            lanes.offer(delivery.target_id, delivery, spot, &policy, since, now);
         }
     }
     begin(core);
+}
+
+/// A try that is recorded.
+pub(crate) struct Finished {
+    pub(crate) target: TargetId,
+    pub(crate) line: Option<Line>,
+    /// Whether what is behind it in its line may go.
+    pub(crate) moves_on: bool,
 }
 
 /// Tries that are recorded make room for others.
-pub(crate) fn finish(core: &Arc<Core>, owner: Owner, targets: impl IntoIterator<Item = TargetId>) {
-    {
+pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIterator<Item = Finished>) {
+    let now = Instant::now();
+    let let_go = {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
-        for target in targets {
-            lanes.finish(target);
+        let mut let_go = Vec::new();
+        for Finished { target, line, moves_on } in finished {
+            let_go.extend(lanes.finish(target, line, moves_on, now));
             lease.release(owner);
         }
-    }
+        let_go
+    };
     begin(core);
     core.idle.notify_waiters();
+    put_back(core, let_go).await;
 }
 
 /// A try is over: what is next in turn, if anything may be begun.
-pub(crate) fn answered(core: &Core, target: TargetId) -> Option<Claimed> {
-    let now = core.now();
+pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&Outcome, &Route)>, begun: Instant) -> Option<Turn<Claimed>> {
+    let now = core.both_clocks();
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
-    lanes.answered(target, now);
-    if may_begin { lanes.next() } else { None }
+    let answered = lanes.answered(turn.delivery.target_id, turn.is_retry, tried.map(|(outcome, _)| outcome), begun, now);
+    if let (Some(hold), Some((_, route))) = (answered.hold, tried) {
+        holds::note(core, EndpointKey::from(&route.endpoint), hold);
+    }
+    let next = if may_begin { lanes.next(now.monotonic) } else { None };
+    let (timer_moved, is_hungry) = (lanes.take_timer_moved(), lanes.take_hungry());
+    drop(lanes);
+    wake(core, timer_moved, is_hungry, now.wall);
+    if !answered.let_go.is_empty() {
+        let core_too = Arc::clone(core);
+        core.tasks.spawn(async move { put_back(&core_too, answered.let_go).await });
+    }
+    next
 }
 
 /// Begins what may be begun.
 pub(crate) fn begin(core: &Arc<Core>) {
+    let now = Instant::now();
     while core.may_begin() {
-        let Some(delivery) = core.lanes().next() else { return };
-        core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), delivery));
+        let Some(turn) = core.lanes().next(now) else { break };
+        core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), turn));
+    }
+    let (timer_moved, is_hungry) = {
+        let mut lanes = core.lanes();
+        (lanes.take_timer_moved(), lanes.take_hungry())
+    };
+    wake(core, timer_moved, is_hungry, core.now());
+}
+
+fn wake(core: &Core, timer_moved: bool, is_hungry: bool, now: Timestamp) {
+    if timer_moved {
+        core.timer_moved.notify_one();
+    }
+    if is_hungry {
+        core.note_due(now);
+    }
+}
+
+/// Begins what a rate has kept back, when it may go, until the engine stops.
+pub(crate) async fn run_timers(core: Arc<Core>) {
+    loop {
+        let at = core.lanes().next_timer();
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = core.timer_moved.notified() => {}
+            () = async { tokio::time::sleep_until(at.expect("polled only where there is one")).await }, if at.is_some() => begin(&core),
+        }
     }
 }
 
 /// Claims what falls due until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut wake = Instant::now();
+    let mut looked = None;
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
@@ -81,34 +166,26 @@ pub(crate) async fn run(core: Arc<Core>) {
                     wake = wake.min(Instant::now() + if wait.is_zero() { GAP } else { wait.max(QUANTUM) });
                 }
             }
-            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core).await,
+            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core, &mut looked).await,
         }
     }
 }
 
 /// Claims once. Returns for how long nothing is known to fall due.
-async fn step(core: &Arc<Core>) -> Duration {
+async fn step(core: &Arc<Core>, looked: &mut Option<Line>) -> Duration {
     let Some((room, bytes)) = core.lanes().room_to_claim() else { return FULL };
-    // Forgotten before the claim: the claim sees what was noted until now, and tells what is next.
-    core.forget_noted_due();
-    let now = core.now();
-    let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
     if !core.may_begin() {
         return FULL;
     }
-    let begun = Instant::now();
-    match core.store.claim_due(core.owner(), now, limits).await {
-        Ok(claim) => {
-            let claimed = claim.deliveries.len();
-            tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
-            place(core, claim.deliveries, now).await;
-            match claim.next_due {
-                None => core.options.poll_period,
-                // There was more than the limit. What another node is about to take does not count.
-                Some(due) if due <= now && claimed > 0 => Duration::ZERO,
-                Some(due) => due.since(now).clamp(QUANTUM, core.options.poll_period),
-            }
-        }
+    // Forgotten before the claim: the claim sees what was noted until now, and tells what is next.
+    core.forget_noted_due();
+    let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
+    let claimed = match claim(core, limits).await {
+        Ok(wait) => from_lines(core, looked, bytes / 2).await.map(|of_lines| wait.min(of_lines)),
+        Err(error) => Err(error),
+    };
+    match claimed {
+        Ok(wait) => wait.min(core.options.poll_period),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
             if matches!(error, Error::Unavailable { .. }) {
@@ -120,35 +197,155 @@ async fn step(core: &Arc<Core>) -> Duration {
     }
 }
 
-/// Puts what was claimed into the lanes; what finds its lane full goes back for a while.
-async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>, now: Timestamp) {
-    let mut turned_away = Vec::new();
-    let Some(owner) = deliveries.first().map(|delivery| delivery.owner) else { return };
-    {
-        let mut lanes = core.lanes();
-        let mut lease = core.lease();
-        for delivery in deliveries {
-            if !lease.has(delivery.owner) {
-                continue;
-            }
-            if lanes.has_room(delivery.target_id) {
-                lease.hold(delivery.owner);
-                let bytes = delivery.message.payload.body.len();
-                lanes.offer(delivery.target_id, delivery, bytes);
-            } else {
-                let due_at = now + lanes.turn_away(delivery.target_id);
-                let next = Next::Postponed { due_at };
-                turned_away.push(Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt: None, next });
-            }
+/// Claims what waits in no line. Returns for how long nothing more is known to fall due.
+async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error> {
+    let (now, begun) = (core.now(), Instant::now());
+    let claim = core.store.claim_due(core.owner(), now, limits).await?;
+    let claimed = claim.deliveries.len();
+    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
+    place(core, claim.deliveries).await;
+    Ok(match claim.next_due {
+        None => core.options.poll_period,
+        // There was more than the limit. What another node is about to take does not count.
+        Some(due) if due <= now && claimed > 0 => Duration::ZERO,
+        Some(due) => due.since(now).max(QUANTUM),
+    })
+}
+
+/// Takes from the lines whose lanes have room. Returns for how long nothing more is known to fall due.
+async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -> Result<Duration, Error> {
+    let groups = core.lease().groups();
+    let heads = core.store.lines(groups, *looked, LINES).await?;
+    let is_all = looked.is_none() && heads.len() < LINES;
+    *looked = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
+    let mut wait = if is_all { core.options.poll_period } else { QUANTUM };
+    if heads.is_empty() {
+        core.lanes().note_more(Vec::new());
+        return Ok(wait);
+    }
+    let mut policies = HashMap::new();
+    for head in &heads {
+        if let Entry::Vacant(entry) = policies.entry(head.target_id) {
+            entry.insert(policy(core, head.application_id, head.target_id).await);
         }
     }
-    begin(core);
-    if turned_away.is_empty() {
-        return;
+    let now = core.both_clocks();
+    let wants = wants(core, &heads, &policies, now, &mut wait);
+    if wants.is_empty() {
+        return Ok(wait);
     }
-    if let Err(error) = core.store.settle(owner, Arc::new(turned_away)).await {
-        // They stand under a number that is in no memory for them; it runs dry and is then given up.
-        core.roll_over.notify_one();
-        tracing::error!(error = &error as &dyn std::error::Error, "could not postpone deliveries whose lane is full");
+    let begun = Instant::now();
+    let lines = wants.len();
+    let claimed = core.store.claim_lines(core.owner(), now.wall, wants, bytes).await?;
+    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed from lines");
+    place(core, claimed).await;
+    Ok(wait)
+}
+
+/// How much is to be taken from which line.
+fn wants(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LanePolicy>>, now: Now, wait: &mut Duration) -> Vec<LineWant> {
+    let mut lanes = core.lanes();
+    let mut wants = Vec::new();
+    let mut with_more = Vec::new();
+    let mut wanted: HashMap<TargetId, usize> = HashMap::new();
+    for head in heads {
+        let Some(policy) = policies.get(&head.target_id) else { continue };
+        if head.due_at > now.wall {
+            *wait = (*wait).min(head.due_at.since(now.wall).max(QUANTUM));
+            continue;
+        }
+        with_more.push(head.target_id);
+        if let Some(until) = lanes.held_until(head.target_id).filter(|until| *until > now.monotonic) {
+            *wait = (*wait).min((until - now.monotonic).max(QUANTUM));
+        } else if policy.is_held(now.wall) {
+            *wait = (*wait).min(QUANTUM.max(policy.hold.map_or(QUANTUM, |hold| hold.until.since(now.wall))));
+        }
+        // The lines of one target share its room.
+        let of_target = wanted.entry(head.target_id).or_default();
+        let deliveries = lanes.wants_from(head.target_id, head.line, policy, now);
+        let is_probe = policy.is_held(now.wall);
+        let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(CLAIM.saturating_sub(*of_target)) };
+        if deliveries > 0 {
+            *of_target += deliveries;
+            wants.push(LineWant { line: head.line, deliveries, in_order: policy.is_ordered });
+        }
     }
+    lanes.note_more(with_more);
+    wants
+}
+
+/// What is configured for a target, as far as it is there.
+async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Arc<LanePolicy> {
+    match route(core, application, target).await {
+        Some(route) => Arc::clone(&route.policy),
+        None => core.free_policy(application),
+    }
+}
+
+async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Option<Arc<Route>> {
+    // Where it cannot be read, the delivery is postponed when its turn comes.
+    core.routes.get(application).await.ok()??.endpoint(EndpointId::from(target)).cloned()
+}
+
+/// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its line.
+async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
+    let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
+    for delivery in deliveries {
+        let application = delivery.message.application_id;
+        let Some(route) = route(core, application, delivery.target_id).await else {
+            offered.push(Offered { policy: core.free_policy(application), delivery, line: None });
+            continue;
+        };
+        let line = route.keeps_order(delivery.failed).then_some(delivery.line).flatten();
+        let is_from_line = delivery.line.is_some();
+        let may_go = is_from_line || may_go(core, &route, &delivery);
+        if may_go {
+            offered.push(Offered { policy: Arc::clone(&route.policy), delivery, line });
+        } else {
+            core.lease().hold(delivery.owner);
+            put_back_now.push(delivery);
+        }
+    }
+    offer(core, offered);
+    put_back(core, put_back_now).await;
+}
+
+/// Whether what waited in no line may go into its lane.
+fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
+    let now = core.now();
+    let is_limited = route.policy.is_limited(now);
+    let is_out_of_order = route.keeps_order(delivery.failed);
+    let is_elsewhere = is_limited && core.has_line(Line::of_target(delivery.message.application_id, delivery.target_id)).is_none();
+    !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
+}
+
+/// Puts what is in this process's hands, and counted there, into its line in the store.
+pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
+    let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
+    for delivery in deliveries {
+        let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
+            Some(route) => in_line(&route, &delivery, core.now()),
+            None => Wait::until(core.now()),
+        };
+        let next = Next::Postponed { wait };
+        let settled = Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt: None, next };
+        by_owner.entry(delivery.owner).or_default().push(settled);
+    }
+    for (owner, batch) in by_owner {
+        let count = batch.len();
+        if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
+            // They stand under a number that is in no memory for them; it runs dry and is then given up.
+            core.roll_over.notify_one();
+            tracing::error!(error = &error as &dyn std::error::Error, "could not put deliveries back into their lines");
+        }
+        let mut lease = core.lease();
+        (0..count).for_each(|_| lease.release(owner));
+        drop(lease);
+        core.note_due(core.now());
+    }
+}
+
+/// How a delivery waits in its line that may go when its lane lets it.
+pub(crate) fn in_line(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
+    Wait { due_at: now, line: Some(route.line(&delivery.message.payload)), keeps_place: route.keeps_order(delivery.failed) }
 }

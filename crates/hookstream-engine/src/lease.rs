@@ -8,6 +8,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use hookstream_model::{
+    ids::{ApplicationId, TargetId},
+    line::{GROUPS, Group, Groups, Line},
+};
 use hookstream_store::{
     Error,
     deliveries::{Claimed, Owner},
@@ -34,12 +38,23 @@ pub(crate) struct Lease {
     valid_until: Option<Instant>,
     /// What is in memory under each number: waiting, under way or not yet recorded.
     held: HashMap<Owner, usize>,
+    /// The groups of lines that this node works on, and since when.
+    groups: [Option<Instant>; GROUPS as usize],
+    /// Those of them that are about to be given up: nothing more of them is begun.
+    leaving: Groups,
 }
 
 impl Lease {
     /// A lease that was given at `at` for `length`.
     pub(crate) fn new(current: Owner, at: Instant, length: Option<Duration>) -> Self {
-        Self { current, retiring: Vec::new(), valid_until: length.map(|length| at + reliable(length)), held: HashMap::new() }
+        Self {
+            current,
+            retiring: Vec::new(),
+            valid_until: length.map(|length| at + reliable(length)),
+            held: HashMap::new(),
+            groups: [None; GROUPS as usize],
+            leaving: Groups::NONE,
+        }
     }
 
     /// The number to own new deliveries under.
@@ -72,6 +87,23 @@ impl Lease {
         }
     }
 
+    /// Since when this node works on a group, where it does.
+    pub(crate) fn works_on(&self, group: Group) -> Option<Instant> {
+        self.groups[usize::from(group.number())].filter(|_| !self.leaving.contains(group))
+    }
+
+    /// The groups that this node works on.
+    pub(crate) fn groups(&self) -> Groups {
+        (0..GROUPS).filter_map(Group::new).filter(|group| self.works_on(*group).is_some()).collect()
+    }
+
+    fn set_groups(&mut self, groups: Groups, now: Instant) {
+        for group in (0..GROUPS).filter_map(Group::new) {
+            let since = &mut self.groups[usize::from(group.number())];
+            *since = groups.contains(group).then(|| since.unwrap_or(now));
+        }
+    }
+
     fn all(&self) -> Vec<Owner> {
         self.retiring.iter().copied().chain([self.current]).collect()
     }
@@ -87,14 +119,15 @@ fn reliable(length: Duration) -> Duration {
 }
 
 /// What this node says of itself.
-pub(crate) fn introduction(options: &crate::Options) -> NodeSelf {
-    NodeSelf { name: options.node_name.clone(), role: options.role.as_str(), version: env!("CARGO_PKG_VERSION") }
+pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) -> NodeSelf {
+    NodeSelf { name: options.node_name.clone(), role: options.role.as_str(), version: env!("CARGO_PKG_VERSION"), replaces }
 }
 
 /// Renews until the engine has stopped.
 pub(crate) async fn run(core: Arc<Core>) {
     let period = core.store.lease().map_or(REPORT, |length| length / RENEWALS);
-    let mut wait = period;
+    // At once: only then it is known which lines are this node's.
+    let mut wait = Duration::ZERO;
     loop {
         let rolls_over = tokio::select! {
             () = core.finished.cancelled() => return,
@@ -118,7 +151,8 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 /// Takes a new number; the one before runs dry.
 async fn roll_over(core: &Core) -> Result<(), Error> {
-    let owner = enlist(core).await?;
+    let replaced = core.owner();
+    let owner = enlist(core, Some(replaced)).await?;
     let mut lease = core.lease();
     let before = std::mem::replace(&mut lease.current, owner);
     lease.retiring.push(before);
@@ -131,10 +165,14 @@ async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     let owners = core.lease().all();
     for owner in owners {
         match core.store.renew(owner, report, core.now()).await? {
-            Standing::Held { released: 0 } => {}
-            Standing::Held { released } => {
-                tracing::info!(released, "took over from a node that is gone");
-                core.note_due(core.now());
+            Standing::Held { released, groups, surplus } => {
+                if released > 0 {
+                    tracing::info!(released, "took over from a node that is gone");
+                    core.note_due(core.now());
+                }
+                if core.owner() == owner {
+                    share_groups(core, owner, groups, surplus).await?;
+                }
             }
             Standing::Lapsed => lapsed(core, owner).await?,
         }
@@ -152,18 +190,57 @@ async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes up the groups that are this node's now, and gives up what is more than its share: first nothing
+/// more of them is begun, and once nothing of them is under way, others may have them.
+async fn share_groups(core: &Arc<Core>, owner: Owner, groups: Groups, surplus: u32) -> Result<(), Error> {
+    let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
+    let leaving: Groups = groups.iter().collect::<Vec<_>>().into_iter().rev().take(surplus).collect();
+    let is_more = {
+        let mut lease = core.lease();
+        let before = lease.groups();
+        lease.set_groups(groups, Instant::now());
+        lease.leaving = leaving;
+        lease.groups().without(before) != Groups::NONE
+    };
+    if is_more {
+        // What waits in their lines may go.
+        core.note_due(core.now());
+    }
+    if leaving == Groups::NONE {
+        return Ok(());
+    }
+    let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Line::of_target(application, target).group());
+    let let_go = core.lanes().let_go(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id));
+    dispatch::put_back(core, let_go).await;
+    // All of an application's lines are in one group, whatever the target.
+    let is_under_way = {
+        let now = core.now();
+        let lanes = core.lanes();
+        lanes.in_flight_policies().any(|policy| policy.is_limited(now) && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
+    };
+    if is_under_way {
+        return Ok(());
+    }
+    core.store.give_up_groups(owner, leaving).await?;
+    let mut lease = core.lease();
+    lease.set_groups(groups.without(leaving), Instant::now());
+    lease.leaving = Groups::NONE;
+    Ok(())
+}
+
 /// Others have what this node had under `owner`: it is let go here, except what is under way, which the
 /// store will not settle.
 async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
     let is_current = core.lease().current == owner;
     if is_current {
-        let successor = enlist(core).await?;
+        core.lease().set_groups(Groups::NONE, Instant::now());
+        let successor = enlist(core, None).await?;
         core.lease().current = successor;
     }
     core.lease().retiring.retain(|retiring| *retiring != owner);
     let let_go = {
         let mut lanes = core.lanes();
-        let let_go = lanes.let_go(|delivery: &Claimed| delivery.owner != owner);
+        let let_go = lanes.let_go(|delivery: &Claimed| delivery.owner != owner).len();
         let mut lease = core.lease();
         (0..let_go).for_each(|_| lease.release(owner));
         let_go
@@ -172,8 +249,8 @@ async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
     Ok(())
 }
 
-async fn enlist(core: &Core) -> Result<Owner, Error> {
-    core.store.enlist(&introduction(&core.options), core.now()).await
+async fn enlist(core: &Core, replaces: Option<Owner>) -> Result<Owner, Error> {
+    core.store.enlist(&introduction(&core.options, replaces), core.now()).await
 }
 
 fn report(core: &Core) -> NodeReport {

@@ -1,7 +1,7 @@
 //! The delivery engine: something was accepted, it goes to each target that wants it until it is
 //! delivered or accounted for.
 //!
-//! One path: [`accept`] stores a message with its deliveries, a [`lane`] holds what is due for one
+//! One path: [`accept`] stores a message with its deliveries, a [lane](lanes) holds what is due for one
 //! target, [`dispatch`] lets the lanes take turns, [`attempt`] makes one try, [`record`] settles it. A
 //! retry, a recovery and a start after a crash are no paths of their own: each is a delivery that
 //! falls due.
@@ -11,7 +11,8 @@ mod attempt;
 mod core;
 mod dispatch;
 mod health;
-mod lane;
+mod holds;
+mod lanes;
 mod lease;
 mod news;
 mod options;
@@ -23,7 +24,7 @@ mod routes;
 use std::{sync::Arc, time::Duration};
 
 use hookstream_destinations::Transport;
-use hookstream_model::time::Clock;
+use hookstream_model::{ids::ApplicationId, time::Clock};
 use hookstream_store::Store;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
@@ -60,7 +61,7 @@ impl Handle {
     /// Where the store cannot be worked with.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
         let begun = tokio::time::Instant::now();
-        let owner = parts.store.enlist(&lease::introduction(&options), parts.clock.now()).await?;
+        let owner = parts.store.enlist(&lease::introduction(&options, None), parts.clock.now()).await?;
         let lease = lease::Lease::new(owner, begun, parts.store.lease());
         let now = parts.clock.now().day();
         parts.store.prepare_day(now).await?;
@@ -70,6 +71,8 @@ impl Handle {
         if core.options.role.delivers() {
             core.tasks.spawn(dispatch::run(Arc::clone(&core)));
         }
+        core.tasks.spawn(dispatch::run_timers(Arc::clone(&core)));
+        core.tasks.spawn(holds::run(Arc::clone(&core)));
         core.tasks.spawn(lease::run(Arc::clone(&core)));
         core.tasks.spawn(news::run(Arc::clone(&core)));
         core.tasks.spawn(retention::run(Arc::clone(&core)));
@@ -77,7 +80,15 @@ impl Handle {
         Ok(Self { core })
     }
 
-    /// Who wants what; to be told when an application or an endpoint changes.
+    /// To be called when an application or one of its endpoints has changed, before anybody is told. What
+    /// is in memory goes by what is configured now.
+    pub fn application_changed(&self, application: ApplicationId) {
+        self.core.routes.forget(application);
+        let core = Arc::clone(&self.core);
+        self.core.tasks.spawn(async move { holds::refresh(&core, application).await });
+    }
+
+    /// Who wants what.
     pub fn routes(&self) -> &routes::Routes {
         &self.core.routes
     }

@@ -9,7 +9,7 @@ use hookstream_store::{
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::core::Core;
+use crate::{core::Core, holds};
 
 /// How often changes are asked for, besides when another node tells.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ async fn heard_of_change(core: &Core, nudges: &mut Receiver<Nudge>) {
     }
 }
 
-async fn follow(core: &Core, feed: &mut Option<Feed>) -> Result<(), Error> {
+async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> {
     match feed {
         None => {
             *feed = Some(Feed::start(&*core.store).await?);
@@ -58,7 +58,10 @@ async fn follow(core: &Core, feed: &mut Option<Feed>) -> Result<(), Error> {
         Some(feed) => {
             for change in feed.next(&*core.store).await? {
                 match change {
-                    Change::Application(application) => core.routes.forget(application),
+                    Change::Application(application) => {
+                        core.routes.forget(application);
+                        holds::refresh(core, application).await;
+                    }
                     Change::EventTypes(environment) => core.routes.forget_schemas(environment),
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::retry::RetrySchedule;
+use hookstream_model::{hold::BreakerPolicy, retry::RetrySchedule};
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Options {
     pub retry_schedule: RetrySchedule,
     /// How long one try may take, body included, where its endpoint does not say.
     pub timeout: Duration,
+    /// When the circuit breaker of an endpoint opens, and for how long.
+    pub breaker: BreakerPolicy,
     /// An endpoint that fails for so long without a success is disabled.
     pub disable_after: Duration,
     /// Tries under way or not yet recorded, over all targets.
@@ -74,6 +76,7 @@ impl Default for Options {
             node_name: "hookstream".to_owned(),
             retry_schedule: RetrySchedule::default(),
             timeout: Duration::from_secs(20),
+            breaker: BreakerPolicy::default(),
             disable_after: Duration::from_secs(5 * 24 * 3600),
             // A try that waits costs some 10 KiB, so this bounds them at about 10 MiB.
             max_in_flight: 1_024,

@@ -2,19 +2,25 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hookstream_model::{endpoint::DisabledReason, time::Timestamp};
+use hookstream_model::{attempt::Outcome, endpoint::DisabledReason, line::Line, time::Timestamp};
 use hookstream_store::{
     deliveries::{Next, Owner, Settled},
     endpoints::{self, EndpointKey},
 };
 use tokio::sync::mpsc;
 
-use crate::{core::Core, dispatch, routes::Route};
+use crate::{
+    core::Core,
+    dispatch::{self, Finished},
+    routes::Route,
+};
 
 /// What became of a delivery whose turn it was.
 pub(crate) struct Recorded {
     /// Whose it was.
     pub(crate) owner: Owner,
+    /// The line in which it keeps back what is behind it.
+    pub(crate) line: Option<Line>,
     pub(crate) settled: Settled,
     /// What follows for its target, where a try was made.
     pub(crate) effect: Option<Effect>,
@@ -22,7 +28,8 @@ pub(crate) struct Recorded {
 
 /// What a try says about its target.
 pub(crate) struct Effect {
-    pub(crate) succeeded: bool,
+    /// What came of it.
+    pub(crate) outcome: Outcome,
     /// Why the target is to be disabled, where the receiver said so.
     pub(crate) disable: Option<DisabledReason>,
     pub(crate) at: Timestamp,
@@ -67,8 +74,8 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>)
 /// Records a batch. It does not give up while the engine runs: what is not recorded keeps its permit,
 /// so that a store that refuses slows us down and makes us lose nothing.
 async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
+    let finished: Vec<_> = batch.iter().map(finished).collect();
     let (settled, effects): (Vec<_>, Vec<_>) = batch.into_iter().map(|recorded| (recorded.settled, recorded.effect)).unzip();
-    let targets: Vec<_> = settled.iter().map(|settled| settled.target_id).collect();
     let next_due = settled.iter().filter_map(due_at).min();
     let settled = Arc::new(settled);
     loop {
@@ -87,20 +94,29 @@ async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
     if let Some(due) = next_due {
         core.note_due(due);
     }
-    dispatch::finish(core, owner, targets);
+    dispatch::finish(core, owner, finished).await;
+}
+
+/// What is behind a delivery in its line waits where the delivery does.
+fn finished(recorded: &Recorded) -> Finished {
+    let moves_on = match recorded.settled.next {
+        Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_place,
+        Next::Succeeded | Next::Ended(..) => true,
+    };
+    Finished { target: recorded.settled.target_id, line: recorded.line, moves_on }
 }
 
 /// When a delivery that is owed still falls due.
 fn due_at(settled: &Settled) -> Option<Timestamp> {
     match settled.next {
-        Next::Retry { due_at, .. } | Next::Postponed { due_at } => Some(due_at),
+        Next::Retry { wait, .. } | Next::Postponed { wait } => Some(wait.due_at),
         Next::Succeeded | Next::Ended(..) => None,
     }
 }
 
 fn apply(core: &Arc<Core>, effect: Effect) {
-    let Effect { succeeded, disable, at, route } = effect;
-    let kept_failing = core.health().note(&route.endpoint, succeeded, at, core.options.disable_after);
+    let Effect { outcome, disable, at, route } = effect;
+    let kept_failing = core.health().note(&route.endpoint, outcome.is_accepted(), at, core.options.disable_after);
     if let Some(reason) = disable.or(kept_failing) {
         core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason, at));
     }

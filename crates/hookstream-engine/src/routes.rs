@@ -5,9 +5,10 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{self, AtomicU64},
     },
     time::Duration,
 };
@@ -17,7 +18,10 @@ use hookstream_model::{
     application::Application,
     endpoint::Endpoint,
     event_type::{EventTypeStatus, PayloadSchema},
-    ids::{ApplicationId, EndpointId, EnvironmentId},
+    ids::{ApplicationId, EndpointId, EnvironmentId, TargetId},
+    line::Line,
+    message::Payload,
+    ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     signature::{SigningKey, SigningKeys},
     tenancy::Tenant,
@@ -32,7 +36,7 @@ use http::{
     header::{CONTENT_TYPE, USER_AGENT},
 };
 
-use crate::Options;
+use crate::{Options, lanes::LanePolicy};
 
 /// The most entries of each kind; at this many, all are forgotten and read again when needed.
 const KEPT: usize = 100_000;
@@ -64,6 +68,7 @@ pub struct Route {
     pub(crate) keys: SigningKeys,
     pub(crate) schedule: RetrySchedule,
     pub(crate) timeout: Duration,
+    pub(crate) policy: Arc<LanePolicy>,
     /// The headers that are the same for each try.
     pub(crate) headers: HeaderMap,
 }
@@ -130,11 +135,12 @@ impl Routes {
         if let Some(routes) = self.read(|kept| kept.applications.get(&id).cloned()) {
             return Ok(Some(routes));
         }
-        let version = self.version.load(Ordering::Acquire);
+        let version = self.version.load(atomic::Ordering::Acquire);
         // Its version is read before its endpoints: what changes in between shows as an old version.
         let Some((application, of_application)) = applications::find_for_engine(&*self.store, id).await? else { return Ok(None) };
         let endpoints = endpoints::all_with_secrets(&*self.store, application.tenant, id).await?;
-        let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint).map(Arc::new)).collect::<Result<_, _>>()?;
+        let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint, &application, of_application).map(Arc::new));
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
         let routes = Arc::new(ApplicationRoutes { application, version: of_application, endpoints });
         self.keep(version, |kept| make_room(&mut kept.applications).insert(id, Arc::clone(&routes)));
         Ok(Some(routes))
@@ -151,7 +157,7 @@ impl Routes {
         if let Some(known) = kept {
             return Ok(known);
         }
-        let version = self.version.load(Ordering::Acquire);
+        let version = self.version.load(atomic::Ordering::Acquire);
         let of_event_types = organizations::version(&*self.store, environment).await?;
         let found = event_types::find_by_name(&*self.store, tenant, event_type).await?;
         let text = found.filter(|found| found.status == EventTypeStatus::Active).and_then(|found| found.json_schema);
@@ -168,7 +174,7 @@ impl Routes {
     }
 
     /// To be called when an application or one of its endpoints has changed, before anybody is told.
-    pub fn forget(&self, application: ApplicationId) {
+    pub(crate) fn forget(&self, application: ApplicationId) {
         self.change(|kept| {
             kept.applications.remove(&application);
             kept.uids.clear();
@@ -211,13 +217,13 @@ impl Routes {
     }
 
     async fn find_uid(&self, tenant: Tenant, uid: &str) -> Result<Option<ApplicationId>, Error> {
-        let version = self.version.load(Ordering::Acquire);
+        let version = self.version.load(atomic::Ordering::Acquire);
         let Some(application) = applications::find_by_uid(&*self.store, tenant, uid).await? else { return Ok(None) };
         self.keep(version, |kept| make_room(kept.uids.entry(tenant.environment).or_default()).insert(uid.to_owned(), application.id));
         Ok(Some(application.id))
     }
 
-    fn route(&self, with_secrets: WithSecrets) -> Result<Route, Error> {
+    fn route(&self, with_secrets: WithSecrets, application: &Application, version: i64) -> Result<Route, Error> {
         let WithSecrets { endpoint, secret, previous } = with_secrets;
         let unreadable = |_| Error::Unreadable { what: "signing secret" };
         let current = SigningKey::parse(&secret).map_err(unreadable)?;
@@ -226,7 +232,8 @@ impl Routes {
         Ok(Route {
             target: Target::http(&endpoint.url),
             keys: SigningKeys::new(current, previous),
-            schedule: endpoint.retry_schedule.clone().unwrap_or_else(|| self.schedule.clone()),
+            schedule: schedule(&endpoint, &self.schedule),
+            policy: Arc::new(policy(&endpoint, application, version)),
             timeout: endpoint.timeout_ms.map_or(self.timeout, |ms| Duration::from_millis(u64::from(ms))),
             headers: headers(&endpoint),
             endpoint,
@@ -239,16 +246,63 @@ impl Routes {
 
     fn change(&self, change: impl FnOnce(&mut Kept)) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.version.fetch_add(1, atomic::Ordering::AcqRel);
         change(&mut kept);
     }
 
     /// Keeps what was read since `version`, unless something changed meanwhile.
     fn keep<T>(&self, version: u64, keep: impl FnOnce(&mut Kept) -> T) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if self.version.load(Ordering::Acquire) == version {
+        if self.version.load(atomic::Ordering::Acquire) == version {
             keep(&mut kept);
         }
+    }
+}
+
+impl Route {
+    /// The line that a payload to this endpoint waits in: that of its key, where the endpoint keeps an
+    /// order by key. Messages without the key are in one together.
+    pub(crate) fn line(&self, payload: &Payload) -> Line {
+        let (application, target) = (self.endpoint.application_id, TargetId::from(self.endpoint.id));
+        match &self.endpoint.ordering {
+            Ordering::None | Ordering::Strict => Line::of_target(application, target),
+            Ordering::ByKey(path) => {
+                let key = path.find(&payload.body).unwrap_or_default();
+                Line::of_key(application, target, key.as_bytes())
+            }
+        }
+    }
+
+    /// Whether a delivery that failed so often keeps its place in its line.
+    pub(crate) fn keeps_order(&self, failed: u32) -> bool {
+        match self.endpoint.ordering {
+            Ordering::None => false,
+            Ordering::Strict | Ordering::ByKey(_) => match self.endpoint.on_failure {
+                OnFailure::Block | OnFailure::Skip => true,
+                OnFailure::Park => failed == 0,
+            },
+        }
+    }
+}
+
+/// Where an order is kept and nothing may pass what fails, it is tried for as long as the endpoint is on.
+fn schedule(endpoint: &Endpoint, installations: &RetrySchedule) -> RetrySchedule {
+    let schedule = endpoint.retry_schedule.as_ref().unwrap_or(installations);
+    match (&endpoint.ordering, endpoint.on_failure) {
+        (Ordering::Strict | Ordering::ByKey(_), OnFailure::Block) => schedule.without_end(),
+        (Ordering::Strict | Ordering::ByKey(_), OnFailure::Skip | OnFailure::Park) | (Ordering::None, _) => schedule.clone(),
+    }
+}
+
+fn policy(endpoint: &Endpoint, application: &Application, version: i64) -> LanePolicy {
+    LanePolicy {
+        version,
+        environment: application.tenant.environment,
+        application: application.id,
+        rate: endpoint.rate_limit_per_second.and_then(NonZeroU32::new),
+        application_rate: application.rate_limit.and_then(NonZeroU32::new),
+        is_ordered: endpoint.ordering != Ordering::None,
+        hold: endpoint.hold,
     }
 }
 

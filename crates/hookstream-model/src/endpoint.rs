@@ -8,7 +8,9 @@ use crate::{
     InvalidField,
     delivery::SkipReason,
     event_type,
+    hold::Hold,
     ids::{ApplicationId, EndpointId},
+    ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     signature::SigningAlgorithm,
     tenancy::Tenant,
@@ -59,8 +61,14 @@ pub struct Endpoint {
     pub retry_schedule: Option<RetrySchedule>,
     /// Its own limit for one try, in milliseconds.
     pub timeout_ms: Option<u32>,
+    /// In which order it receives.
+    pub ordering: Ordering,
+    /// What a failure does to those behind it, where an order is kept.
+    pub on_failure: OnFailure,
     /// The first failure since the last success; `None` while it is well.
     pub failing_since: Option<Timestamp>,
+    /// Why nothing is sent for now.
+    pub hold: Option<Hold>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

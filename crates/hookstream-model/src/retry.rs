@@ -13,12 +13,18 @@ pub const DELAY_MAX_S: u32 = 7 * 24 * 3600;
 
 /// The waits after the first try, the second, and so on; after the last, a delivery is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetrySchedule(Vec<u32>);
+pub struct RetrySchedule {
+    waits: Vec<u32>,
+    is_endless: bool,
+}
+
+/// The wait of a schedule that has none and does not end, in seconds.
+const ENDLESS_WAIT_S: u32 = 60;
 
 impl Default for RetrySchedule {
     /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten tries over three days and a bit.
     fn default() -> Self {
-        Self(vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400])
+        Self { waits: vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400], is_endless: false }
     }
 }
 
@@ -34,12 +40,18 @@ impl RetrySchedule {
         if seconds.iter().any(|delay| *delay > DELAY_MAX_S) {
             return Err(InvalidField::new("retry_schedule", format!("must have waits of at most {DELAY_MAX_S} seconds (7 days)")));
         }
-        Ok(Self(seconds))
+        Ok(Self { waits: seconds, is_endless: false })
     }
 
     /// The waits in seconds.
     pub fn as_seconds(&self) -> &[u32] {
-        &self.0
+        &self.waits
+    }
+
+    /// The same waits, of which the last goes on for ever: a minute where there is none.
+    #[must_use]
+    pub fn without_end(&self) -> Self {
+        Self { is_endless: true, ..self.clone() }
     }
 
     /// How long to wait after the `failed`-th failure in a row (counted from 1), or `None` to give up.
@@ -48,7 +60,9 @@ impl RetrySchedule {
     /// `Retry-After` can only make it longer, up to 24 h.
     pub fn delay_after(&self, failed: u32, retry_after: Option<Duration>, jitter: Jitter) -> Option<Duration> {
         let step = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
-        let scheduled = jitter.lengthen(Duration::from_secs(u64::from(*self.0.get(step)?)));
+        let endless = self.is_endless.then(|| self.waits.last().copied().unwrap_or(ENDLESS_WAIT_S).max(1));
+        let wait = self.waits.get(step).copied().or(endless)?;
+        let scheduled = jitter.lengthen(Duration::from_secs(u64::from(wait)));
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         Some(scheduled.max(asked))
     }
@@ -116,6 +130,19 @@ mod tests {
         let waits: Vec<_> = (1..=10).map(|failed| schedule.delay_after(failed, None, Jitter::NONE).map(|wait| wait.as_secs())).collect();
         let expected: Vec<_> = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400].map(Some).into_iter().chain([None]).collect();
         assert_eq!(waits, expected);
+    }
+
+    #[test]
+    fn a_schedule_without_end_goes_on_with_its_last_wait() {
+        let wait = |waits: Vec<u32>, failed| {
+            let schedule = RetrySchedule::from_seconds(waits).expect("a schedule").without_end();
+            schedule.delay_after(failed, None, Jitter::NONE).map(|wait| wait.as_secs())
+        };
+        assert_eq!(
+            (wait(vec![5, 9], 1), wait(vec![5, 9], 2), wait(vec![5, 9], 3), wait(vec![5, 9], u32::MAX)),
+            (Some(5), Some(9), Some(9), Some(9))
+        );
+        assert_eq!((wait(vec![], 1), wait(vec![0], 2)), (Some(60), Some(1)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, SkipReason, Trigger},
     ids::{ApplicationId, MessageId, TargetId},
+    line::Line,
     message::{Message, MessageStatus},
     tenancy::Tenant,
     time::Timestamp,
@@ -91,6 +92,8 @@ pub enum NewState {
     Owed {
         /// Who delivers it, where somebody has room for it.
         owner: Option<Owner>,
+        /// The line it waits in, or goes back to when its owner lets go of it.
+        line: Option<Line>,
     },
     /// Not sent, but on record and recoverable.
     Skipped(SkipReason),
@@ -137,6 +140,30 @@ pub struct Claim {
     pub next_due: Option<Timestamp>,
 }
 
+/// A line with something in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineHead {
+    /// Which line.
+    pub line: Line,
+    /// The application of what is first in it.
+    pub application_id: ApplicationId,
+    /// Its target.
+    pub target_id: TargetId,
+    /// When it falls due; it may be past.
+    pub due_at: Timestamp,
+}
+
+/// How much to take from a line.
+#[derive(Debug, Clone, Copy)]
+pub struct LineWant {
+    /// Which line.
+    pub line: Line,
+    /// So many deliveries at the most.
+    pub deliveries: usize,
+    /// Whether nothing may be taken that stands behind one whose next try is not due yet.
+    pub in_order: bool,
+}
+
 /// One of them.
 #[derive(Debug, Clone)]
 pub struct Claimed {
@@ -146,6 +173,8 @@ pub struct Claimed {
     pub message: Arc<Message>,
     /// To whom.
     pub target_id: TargetId,
+    /// The line it waited in, where it did.
+    pub line: Option<Line>,
     /// Tries made so far, over its whole life.
     pub attempts: u32,
     /// Failures since it was last made owed; the place in the retry schedule.
@@ -174,18 +203,52 @@ pub enum Next {
     Succeeded,
     /// It is owed still, after so many failures.
     Retry {
-        /// When the next try is due.
-        due_at: Timestamp,
+        /// Where and until when it waits.
+        wait: Wait,
         /// Failures since it was last made owed.
         failed: u32,
     },
     /// It was not tried; it is owed still.
     Postponed {
-        /// When it is due again.
-        due_at: Timestamp,
+        /// Where and until when it waits.
+        wait: Wait,
     },
     /// It ended without arriving: exhausted, skipped or cancelled, at that time.
     Ended(DeliveryState, Timestamp),
+}
+
+/// How something waits that is owed still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// When it is due again.
+    pub due_at: Timestamp,
+    /// The line it waits in; otherwise anybody takes it then.
+    pub line: Option<Line>,
+    /// Whether it keeps its place in the line, by when its message was accepted, and what stands behind
+    /// it waits too.
+    pub keeps_place: bool,
+}
+
+impl Wait {
+    /// Until then, for anybody to take.
+    pub const fn until(due_at: Timestamp) -> Self {
+        Self { due_at, line: None, keeps_place: false }
+    }
+
+    /// What stands in the columns `owner` and `line`.
+    pub(crate) fn line_number(self) -> i64 {
+        self.line.map_or(0, Line::number)
+    }
+
+    /// What stands in the columns `due_at` and `retry_at`.
+    pub(crate) fn times(self, message: MessageId) -> (i64, Option<i64>) {
+        let due_at = self.due_at.as_millis();
+        if !self.keeps_place {
+            return (due_at, None);
+        }
+        let place = message.timestamp().as_millis();
+        (place, (due_at > place).then_some(due_at))
+    }
 }
 
 /// A message to be made owed again.

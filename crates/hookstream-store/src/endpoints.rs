@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hookstream_model::{
     endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+    hold::{Hold, HoldReason},
     ids::{ApplicationId, EndpointId},
+    ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     secret::Secret,
     signature::SigningAlgorithm,
@@ -24,14 +26,15 @@ use crate::{
 macro_rules! columns {
     () => {
         "id, organization_id, environment_id, application_id, url, description, signing_algorithm, status, disabled_reason, filter_types,
-            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, failing_since, created_at, updated_at"
+            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure, failing_since,
+            held_until, hold_reason, created_at, updated_at"
     };
 }
 
 const INSERT: &str = concat!(
     "insert into endpoints (",
     columns!(),
-    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1)"
+    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, 1)"
 );
 const FIND: &str =
     concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
@@ -47,7 +50,7 @@ const ALL_WITH_SECRETS: &str = concat!(
 );
 const UPDATE: &str = "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
     rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15, updated_at = $16,
-    version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
+    ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21, version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const ROTATE: &str =
     "update endpoints set previous_secret = secret, previous_secret_until = $5, secret = $4, updated_at = $6, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3";
@@ -56,6 +59,8 @@ const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
 const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active' and failing_since <= $6";
+const RECORD_HOLD: &str = "update endpoints set held_until = $4, hold_reason = $5, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3";
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.
@@ -122,7 +127,12 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
             json_text(endpoint.headers.as_ref()).into(),
             json_text(endpoint.retry_schedule.as_ref().map(RetrySchedule::as_seconds)).into(),
             endpoint.timeout_ms.into(),
+            endpoint.ordering.as_str().into(),
+            endpoint.ordering.key_path().map(ToString::to_string).into(),
+            endpoint.on_failure.as_str().into(),
             endpoint.failing_since.into(),
+            endpoint.hold.map(|hold| hold.until).into(),
+            endpoint.hold.map(|hold| hold.reason.as_str()).into(),
             endpoint.created_at.into(),
             endpoint.updated_at.into(),
             secret.expose().into(),
@@ -198,6 +208,11 @@ pub async fn update<E: From<Error>>(
             endpoint.timeout_ms.into(),
             endpoint.failing_since.into(),
             endpoint.updated_at.into(),
+            endpoint.ordering.as_str().into(),
+            endpoint.ordering.key_path().map(ToString::to_string).into(),
+            endpoint.on_failure.as_str().into(),
+            endpoint.hold.map(|hold| hold.until).into(),
+            endpoint.hold.map(|hold| hold.reason.as_str()).into(),
         ]);
         if key.write(db, "change an endpoint", Statement::new(UPDATE, values)).await? {
             return Ok(Some((endpoint, secret)));
@@ -263,6 +278,17 @@ pub async fn record_health(db: &dyn Database, key: EndpointKey, failing_since: O
     Ok(())
 }
 
+/// Records why nothing is sent to an endpoint for now, or that it is sent to again. Returns whether it is
+/// there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn record_hold(db: &dyn Database, key: EndpointKey, hold: Option<Hold>) -> Result<bool, Error> {
+    let mut values = key.values();
+    values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
+    key.write(db, "record why an endpoint is held", Statement::new(RECORD_HOLD, values)).await
+}
+
 fn json_text<T: serde::Serialize>(value: Option<T>) -> Option<String> {
     value.map(|value| serde_json::to_string(&value).expect("lists and maps of text and numbers are JSON"))
 }
@@ -286,7 +312,18 @@ fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
             .map(|seconds| RetrySchedule::from_seconds(seconds).map_err(|_| Error::Unreadable { what: "retry_schedule" }))
             .transpose()?,
         timeout_ms: columns.optional_u32("timeout_ms")?,
+        ordering: {
+            let word = columns.text("ordering")?;
+            let path = columns.optional_text("ordering_key")?;
+            Ordering::from_parts(&word, path.as_deref()).map_err(|_| Error::Unreadable { what: "ordering" })?
+        },
+        on_failure: columns.word("on_failure", |word| OnFailure::parse(word).ok())?,
         failing_since: columns.optional_time("failing_since")?,
+        hold: {
+            let until = columns.optional_time("held_until")?;
+            let reason = columns.optional_text("hold_reason")?.and_then(|word| HoldReason::parse(&word));
+            until.zip(reason).map(|(until, reason)| Hold { until, reason })
+        },
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })

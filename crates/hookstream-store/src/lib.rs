@@ -36,6 +36,7 @@ use async_trait::async_trait;
 pub use error::Error;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
 };
@@ -44,7 +45,7 @@ pub use statement::Database;
 use tokio::sync::broadcast;
 
 use crate::{
-    deliveries::{Claim, ClaimLimits, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Recovery, Redelivery, Settled},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
 };
@@ -61,6 +62,9 @@ pub trait Store: Database {
 
     /// Renews an owner, and releases what owners that have lapsed had claimed.
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error>;
+
+    /// Lets others have groups of lines that an owner works on: nothing that waits in them is in its memory.
+    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error>;
 
     /// Ends an owner: what it still has is anybody's again.
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
@@ -80,8 +84,16 @@ pub trait Store: Database {
     /// deliveries were decided by are no longer current.
     async fn publish(&self, publication: Publication) -> Result<Published, Error>;
 
-    /// Takes deliveries that are due and that nobody owns, those due longest first.
+    /// Takes deliveries that are due, that nobody owns and that wait in no line, those due longest first.
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error>;
+
+    /// The lines of some groups that have something in them, by their numbers: `limit` of them after
+    /// `after`, or after the first where that is none.
+    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error>;
+
+    /// Takes deliveries from lines, those due longest first: those whose message was accepted first, where
+    /// they keep their place.
+    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error>;
 
     /// Records attempts and what becomes of their deliveries. Returns for each whether it counted: one
     /// whose delivery `owner` does not own (any more) leaves no trace.

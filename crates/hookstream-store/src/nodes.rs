@@ -1,6 +1,6 @@
 //! The processes that work on a store, and what they tell each other.
 
-use hookstream_model::time::Timestamp;
+use hookstream_model::{line::Groups, time::Timestamp};
 
 use crate::deliveries::Owner;
 
@@ -13,6 +13,8 @@ pub struct NodeSelf {
     pub role: &'static str,
     /// The program's version.
     pub version: &'static str,
+    /// The number that it had before, whose groups of lines go over to the new one.
+    pub replaces: Option<Owner>,
 }
 
 /// What a process tells of its work with each renewal.
@@ -50,10 +52,14 @@ pub struct Node {
 /// Whether an owner still stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It does. `released` says how many deliveries of lapsed owners are anybody's now.
+    /// It does.
     Held {
-        /// How many.
+        /// How many deliveries of lapsed owners are anybody's now.
         released: u64,
+        /// The groups of lines that it works on, and nobody else.
+        groups: Groups,
+        /// How many of them are more than its share: others wait for them.
+        surplus: u32,
     },
     /// It had lapsed, and what it had is others' now.
     Lapsed,

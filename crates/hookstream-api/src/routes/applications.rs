@@ -270,7 +270,7 @@ pub(crate) async fn update(
     })
     .await?
     .ok_or_else(not_found)?;
-    api.engine.routes().forget(id);
+    api.engine.application_changed(id);
     Ok(Json(ApplicationAnswer { application: changed.into() }))
 }
 
@@ -286,7 +286,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(State(api): State<Api>, caller: Caller, PathParams(app): PathParams<String>) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;
     let was_there = applications::delete(&*api.store, caller.tenant, id).await?;
-    api.engine.routes().forget(id);
+    api.engine.application_changed(id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 

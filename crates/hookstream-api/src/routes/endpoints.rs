@@ -12,8 +12,10 @@ use hookstream_engine::{Draft, RecoverRequest};
 use hookstream_model::{
     application,
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
+    hold::Circuit,
     ids::EndpointId,
     message::Payload,
+    ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     secret::Secret,
     signature::{SigningAlgorithm, SigningKey},
@@ -75,6 +77,23 @@ pub(crate) struct Endpoint {
     retry_schedule: Option<String>,
     /// How long one try may take; `null` means the installation's.
     timeout_ms: Option<u32>,
+    /// `none`; `strict`: one message at a time, in the order of acceptance; `key`: the same among messages with
+    /// the same key.
+    #[schema(example = "none")]
+    ordering: &'static str,
+    /// Where the key stands in a payload; `null` unless `ordering` is `key`.
+    ordering_key: Option<String>,
+    /// What a message that fails does to those behind it, where an order is kept: `block`, `skip` or `park`.
+    #[schema(example = "block")]
+    on_failure: &'static str,
+    /// The circuit breaker: `closed`; `open` after failures in a row, nothing is sent; `half_open`, one
+    /// delivery is sent to see.
+    #[schema(example = "closed")]
+    circuit_state: &'static str,
+    /// Until when nothing is sent, where it is held.
+    held_until: Option<String>,
+    /// Why: `failing` (the circuit breaker) or `retry_after` (the receiver asked for it).
+    hold_reason: Option<&'static str>,
     /// The public half of an ed25519 key, for the receiver to verify with.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
@@ -88,6 +107,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     fn new(endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
         let json = |value: Result<String, serde_json::Error>| value.expect("lists and maps of text and numbers are JSON");
+        let hold = endpoint.hold.filter(|hold| hold.holds(now));
         Self {
             status: endpoint.shown_status(now),
             id: endpoint.id.to_string(),
@@ -104,6 +124,12 @@ impl Endpoint {
             headers: endpoint.headers.map(|headers| json(serde_json::to_string(&headers))),
             retry_schedule: endpoint.retry_schedule.map(|schedule| json(serde_json::to_string(schedule.as_seconds()))),
             timeout_ms: endpoint.timeout_ms,
+            ordering: endpoint.ordering.as_str(),
+            ordering_key: endpoint.ordering.key_path().map(ToString::to_string),
+            on_failure: endpoint.on_failure.as_str(),
+            circuit_state: Circuit::of(endpoint.hold, now).as_str(),
+            held_until: hold.map(|hold| hold.until.to_string()),
+            hold_reason: hold.map(|hold| hold.reason.as_str()),
             public_key: SigningKey::parse(secret).ok().and_then(|key| key.public_key()),
             created_at: endpoint.created_at.to_string(),
             updated_at: endpoint.updated_at.to_string(),
@@ -159,6 +185,15 @@ pub(crate) struct CreateEndpoint<'a> {
     retry_schedule: Option<&'a RawValue>,
     /// How long one try may take: 1000 to 60000.
     timeout_ms: Option<u32>,
+    /// `none` (the default); `strict`: one message at a time, in the order of acceptance; `key`: the same among
+    /// messages with the same key.
+    #[schema(example = "none")]
+    ordering: Option<String>,
+    /// Where the key stands in a payload, for `key`: such as `$.customer.id`.
+    ordering_key: Option<String>,
+    /// What a message that fails does to those behind it: `block` (the default), they wait until it arrives;
+    /// `skip`, they wait through its schedule; `park`, it steps aside after its first failure.
+    on_failure: Option<String>,
 }
 
 /// What is to change; what is left out stays.
@@ -192,6 +227,16 @@ pub(crate) struct UpdateEndpoint<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
     timeout_ms: Field<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ordering: Field<String>,
+    /// To be given together with `ordering`: `key`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ordering_key: Field<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    on_failure: Field<String>,
 }
 
 /// How to rotate a secret.
@@ -310,7 +355,10 @@ pub(crate) async fn create(
         headers: input.headers.map(own_headers).transpose()?,
         retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
         timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
+        ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
+        on_failure: input.on_failure.as_deref().map_or(Ok(OnFailure::default()), OnFailure::parse)?,
         failing_since: None,
+        hold: None,
         created_at: now,
         updated_at: now,
     };
@@ -322,7 +370,7 @@ pub(crate) async fn create(
         endpoints::create(&*api.store, &endpoint, &secret, kept).await
     })
     .await;
-    api.engine.routes().forget(application_id);
+    api.engine.application_changed(application_id);
     answer
 }
 
@@ -368,7 +416,7 @@ pub(crate) async fn update(
         Ok(())
     })
     .await?;
-    api.engine.routes().forget(key.application_id);
+    api.engine.application_changed(key.application_id);
     let (endpoint, secret) = changed.ok_or_else(not_found)?;
     Ok(Json(EndpointAnswer { endpoint: Endpoint::new(endpoint, &secret, now) }))
 }
@@ -388,7 +436,7 @@ pub(crate) async fn delete(
 ) -> Result<Json<Success>, ApiError> {
     let key = key(&api, caller, &path).await?;
     let was_there = endpoints::delete(&*api.store, key).await?;
-    api.engine.routes().forget(key.application_id);
+    api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
@@ -416,7 +464,7 @@ pub(crate) async fn rotate_secret(
     let secret = SigningKey::generate(endpoint.signing_algorithm, &api.engine.random_bytes());
     let now = api.now();
     let was_there = endpoints::rotate_secret(&*api.store, key, &secret, now + grace, now).await?;
-    api.engine.routes().forget(key.application_id);
+    api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
     }
@@ -425,6 +473,29 @@ pub(crate) async fn rotate_secret(
         signing_secret: secret.expose().to_owned(),
         previous_secret_expires_at: (now + grace).to_string(),
     }))
+}
+
+/// Close an endpoint's circuit breaker
+///
+/// Also ends what the receiver asked for with `Retry-After`. What waits is sent from now on, slowly at first.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/reset-circuit", operation_id = "resetCircuit", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    responses((status = 200, description = "The endpoint, which nothing holds.", body = EndpointAnswer))
+)]
+pub(crate) async fn reset_circuit(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+) -> Result<Json<EndpointAnswer>, ApiError> {
+    let key = key(&api, caller, &path).await?;
+    let was_there = endpoints::record_hold(&*api.store, key, None).await?;
+    api.engine.application_changed(key.application_id);
+    if !was_there {
+        return Err(not_found());
+    }
+    let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(found, &secret, api.now()) }))
 }
 
 /// Send again what an endpoint missed
@@ -500,6 +571,8 @@ struct Change {
     headers: Option<Option<BTreeMap<String, String>>>,
     retry_schedule: Option<Option<RetrySchedule>>,
     timeout_ms: Option<Option<u32>>,
+    ordering: Option<Ordering>,
+    on_failure: Option<OnFailure>,
 }
 
 impl Change {
@@ -514,6 +587,8 @@ impl Change {
             headers: input.headers.try_map(own_headers)?.nullable(),
             retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
             timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
+            ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
+            on_failure: input.on_failure.required("on_failure")?.map(|word| OnFailure::parse(&word)).transpose()?,
         };
         if let Some(Some(description)) = &change.description {
             application::check_description(description)?;
@@ -531,6 +606,8 @@ impl Change {
             && self.headers.is_none()
             && self.retry_schedule.is_none()
             && self.timeout_ms.is_none()
+            && self.ordering.is_none()
+            && self.on_failure.is_none()
     }
 
     fn apply(&self, endpoint: &mut Model, now: Timestamp) {
@@ -542,11 +619,18 @@ impl Change {
         set(&mut endpoint.headers, self.headers.as_ref());
         set(&mut endpoint.retry_schedule, self.retry_schedule.as_ref());
         set(&mut endpoint.timeout_ms, self.timeout_ms.as_ref());
+        set(&mut endpoint.ordering, self.ordering.as_ref());
+        set(&mut endpoint.on_failure, self.on_failure.as_ref());
+        if self.url.is_some() {
+            // What failed was elsewhere.
+            endpoint.hold = None;
+        }
         if let Some(status) = self.status {
             endpoint.status = status;
             // Somebody has decided: why it was disabled before and since when it failed no longer count.
             endpoint.disabled_reason = None;
             endpoint.failing_since = None;
+            endpoint.hold = None;
         }
         endpoint.updated_at = now;
     }
@@ -595,6 +679,14 @@ fn retry_schedule(raw: &RawValue) -> Result<RetrySchedule, ApiError> {
 fn timeout_ms(given: u32) -> Result<u32, ApiError> {
     rules::check_timeout_ms(given)?;
     Ok(given)
+}
+
+fn ordering(word: Option<String>, key: Option<String>) -> Result<Option<Ordering>, ApiError> {
+    match (word, key) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ApiError::invalid("ordering_key", "can only be changed together with `ordering`: `key`")),
+        (Some(word), key) => Ok(Some(Ordering::from_parts(&word, key.as_deref())?)),
+    }
 }
 
 fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {

@@ -1,7 +1,7 @@
 //! Taking what is due and owned by nobody.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, MessageId, TargetId},
+    line::Line,
     message::{ContentType, Message, Payload},
     time::Timestamp,
 };
@@ -19,25 +20,44 @@ use uuid::Uuid;
 
 use super::connection::{Connection, Pool, connect};
 use crate::{
-    deliveries::{Claim, ClaimLimits, Claimed, Owner},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
     error::Error,
 };
 
 /// In the order of the index; what another node is about to take is left to it.
-const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type
+const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
+/// Of lines, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
+/// nothing passes it.
+const SELECT_IN_LINES: &str = "select p.* from unnest($1::int8[], $2::int8[]) with ordinality as want (line, deliveries, number)
+    cross join lateral (
+        select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at from pending
+        where owner = want.line and due_at <= $3 order by due_at, message_id limit want.deliveries for update
+    ) p order by want.number, p.due_at, p.message_id";
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
 const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
-    where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner = 0";
+    where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
 const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
-    where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner = 0";
+    where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
 const READ: &str = "select m.id, m.event_type, b.is_text, b.body
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
     join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
+
+/// Each line's first, one look into the index for each.
+const LINES: &str = "with recursive heads as (
+        (select owner, application_id, target_id, due_at, retry_at from pending
+            where owner > $1 and owner <= $2 order by owner, due_at limit 1)
+        union all
+        select next.* from heads cross join lateral (
+            select owner, application_id, target_id, due_at, retry_at from pending
+            where owner > heads.owner and owner <= $2 order by owner, due_at limit 1
+        ) next
+    )
+    select owner, application_id, target_id, greatest(due_at, retry_at) from heads limit $3";
 
 /// Below which due time nothing is looked for, as a rule.
 ///
@@ -99,6 +119,8 @@ struct Due {
     attempts: u32,
     failed: u32,
     trigger: Trigger,
+    line: Option<Line>,
+    retry_at: Option<i64>,
     /// In bytes; `None` where the message is gone.
     size: Option<usize>,
 }
@@ -121,34 +143,106 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
     if is_all {
         floor.cleared(now);
     }
+    Ok(Claim { deliveries: claimed(owner, due, &messages), next_due })
+}
+
+fn claimed(owner: Owner, due: Vec<Due>, messages: &HashMap<Uuid, Arc<Message>>) -> Vec<Claimed> {
     let claimed = |due: Due| {
         let message = messages.get(&due.message_id)?;
         Some(Claimed {
             owner,
             message: Arc::clone(message),
             target_id: TargetId::from_bytes(due.target_id.into_bytes()),
+            line: due.line,
             attempts: due.attempts,
             failed: due.failed,
             trigger: due.trigger,
         })
     };
-    Ok(Claim { deliveries: due.into_iter().filter_map(claimed).collect(), next_due })
+    due.into_iter().filter_map(claimed).collect()
+}
+
+/// The lines within ranges of numbers.
+pub(super) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+    let connection = connect(pool, "find lines").await?;
+    let mut heads = Vec::new();
+    for (first, last) in ranges {
+        let begin = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
+        if begin >= *last || heads.len() >= limit {
+            continue;
+        }
+        let room = i64::try_from(limit - heads.len()).unwrap_or(i64::MAX);
+        let rows = connection.query(LINES, &[(&begin, Type::INT8), (last, Type::INT8), (&room, Type::INT8)]).await?;
+        let head = |row: &tokio_postgres::Row| {
+            Some(LineHead {
+                line: Line::from_number(row.get(0))?,
+                application_id: ApplicationId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
+                target_id: TargetId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
+                due_at: Timestamp::from_millis(row.get(3)),
+            })
+        };
+        heads.extend(rows.iter().filter_map(head));
+    }
+    Ok(heads)
+}
+
+pub(super) async fn claim_lines(
+    pool: &Pool,
+    owner: Owner,
+    now: Timestamp,
+    wants: &[LineWant],
+    bytes: usize,
+) -> Result<Vec<Claimed>, Error> {
+    let lines: Vec<_> = wants.iter().map(|want| want.line.number()).collect();
+    let counts: Vec<_> = wants.iter().map(|want| i64::try_from(want.deliveries).unwrap_or(i64::MAX)).collect();
+    let connection = connect(pool, "claim from lines").await?;
+    let from_lines = async |connection: &Connection| {
+        let values = [(&lines as _, Type::INT8_ARRAY), (&counts as _, Type::INT8_ARRAY), (&now.as_millis() as _, Type::INT8)];
+        let rows = connection.query(SELECT_IN_LINES, &values).await?;
+        let due = add_sizes(connection, rows.iter().map(read_due).collect()).await?;
+        let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
+        drop_orphans(connection, &orphans).await?;
+        let due = within(in_order(due, wants, now), bytes);
+        let messages = take(connection, owner, &due).await?;
+        Ok((due, messages))
+    };
+    let (due, messages) = connection.transaction(from_lines, |_| true).await?;
+    Ok(claimed(owner, due, &messages))
+}
+
+/// Without what is not due yet, and without what stands behind it where an order is kept.
+fn in_order(due: Vec<Due>, wants: &[LineWant], now: Timestamp) -> Vec<Due> {
+    let keep_order: HashSet<Line> = wants.iter().filter(|want| want.in_order).map(|want| want.line).collect();
+    let mut blocked = HashSet::new();
+    let may_go = |due: &Due| {
+        let is_due = due.retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
+        if !is_due {
+            blocked.extend(due.line.filter(|line| keep_order.contains(line)));
+        }
+        is_due && due.line.is_none_or(|line| !blocked.contains(&line))
+    };
+    due.into_iter().filter(may_go).collect()
 }
 
 async fn select(connection: &Connection, from: i64, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = connection.query(SELECT_DUE, &[(&from, Type::INT8), (&now.as_millis(), Type::INT8), (&limit, Type::INT8)]).await?;
-    let count = |row: &tokio_postgres::Row, column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
-    let due = |row: &tokio_postgres::Row| Due {
+    add_sizes(connection, rows.iter().map(read_due).collect()).await
+}
+
+fn read_due(row: &tokio_postgres::Row) -> Due {
+    let count = |column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+    Due {
         message_id: row.get(0),
         target_id: row.get(1),
         application_id: row.get(2),
-        attempts: count(row, 3),
-        failed: count(row, 4),
+        attempts: count(3),
+        failed: count(4),
         trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
+        line: Line::from_number(row.get(7)),
+        retry_at: row.get(8),
         size: None,
-    };
-    add_sizes(connection, rows.iter().map(due).collect()).await
+    }
 }
 
 async fn add_sizes(connection: &Connection, mut due: Vec<Due>) -> Result<Vec<Due>, Error> {

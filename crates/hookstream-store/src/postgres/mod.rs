@@ -26,6 +26,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
 };
@@ -39,7 +40,7 @@ use self::{
 };
 use crate::{
     Store,
-    deliveries::{Claim, ClaimLimits, NewState, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Recovery, Redelivery, Settled},
     error::Error,
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -137,7 +138,7 @@ impl Store for PostgresStore {
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
         let standing = nodes::renew(&self.hot, owner, report, self.lease, now).await?;
-        if matches!(standing, Standing::Held { released: 1.. }) {
+        if matches!(standing, Standing::Held { released: 1.., .. }) {
             self.tell.notify_one();
         }
         Ok(standing)
@@ -166,7 +167,7 @@ impl Store for PostgresStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None }));
+        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None, .. }));
         let published = self.publisher.publish(publication).await?;
         if is_anybodys && published == Published::Stored {
             self.tell.notify_one();
@@ -176,6 +177,18 @@ impl Store for PostgresStore {
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
         claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
+    }
+
+    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+        claim::lines(&self.hot, &groups.ranges(), after, limit).await
+    }
+
+    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+        claim::claim_lines(&self.hot, owner, now, &wants, bytes).await
+    }
+
+    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
+        nodes::give_up_groups(&self.hot, owner, groups).await
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {

@@ -6,19 +6,37 @@
 
 use std::time::Duration;
 
-use hookstream_model::time::Timestamp;
+use hookstream_model::{
+    line::{Group, Groups},
+    time::Timestamp,
+};
 use tokio_postgres::types::Type;
 
-use super::connection::{Pool, connect};
+use super::connection::{Connection, Pool, connect};
 use crate::{
     deliveries::Owner,
     error::Error,
     nodes::{Node, NodeReport, NodeSelf, Standing},
 };
 
-const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms)
-    values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0)
+const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_lines)
+    values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
     returning number";
+/// A number that is replaced runs dry; its groups go on under the new one.
+const REPLACE: &str = "update nodes set takes_lines = false where number = $1";
+const HAND_ON: &str = "update line_groups set owner = $2 where owner = $1";
+/// Groups whose node is gone are nobody's.
+const FREE_GROUPS: &str = "update line_groups set owner = 0 where owner > 0 and owner not in (select number from nodes)";
+/// An equal share, rounded up, of those that are nobody's.
+const TAKE_GROUPS: &str = "update line_groups set owner = $1 where number in (
+        select number from line_groups where owner = 0 order by number
+        limit greatest(0, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_lines)::int8
+            - (select count(*) from line_groups where owner = $1))
+        for update skip locked
+    ) and (select takes_lines from nodes where number = $1)";
+const GROUPS_OF: &str = "select number, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_lines)::int8
+    from line_groups where owner = $1 order by number";
+const GIVE_UP_GROUPS: &str = "update line_groups set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
 const REMOVE_LAPSED: &str = "delete from nodes where number in
@@ -32,7 +50,8 @@ const OWNERS: &str = "with recursive owners (number) as (
     )
     select number from owners where number is not null and number not in (select number from nodes)";
 /// It is due from now on, where a claim looks first.
-const RELEASE: &str = "update pending p set owner = 0, due_at = greatest(p.due_at, $2) from (
+const RELEASE: &str =
+    "update pending p set owner = p.line, due_at = case p.line when 0 then greatest(p.due_at, $2) else p.due_at end from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
     ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
@@ -47,9 +66,22 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
         (&node.version as _, Type::TEXT),
         (&millis(lease) as _, Type::INT8),
     ];
-    let rows = connection.query(ENLIST, &values).await?;
-    let number = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
-    Ok(Owner::new(number))
+    let enlist = async |connection: &Connection| {
+        let rows = connection.query(ENLIST, &values).await?;
+        let number: i64 = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
+        if let Some(before) = node.replaces {
+            connection.execute(REPLACE, &[(&before.number(), Type::INT8)]).await?;
+            connection.execute(HAND_ON, &[(&before.number(), Type::INT8), (&number, Type::INT8)]).await?;
+        }
+        Ok(Owner::new(number))
+    };
+    connection.transaction(enlist, |_| true).await
+}
+
+pub(super) async fn give_up_groups(pool: &Pool, owner: Owner, groups: Groups) -> Result<(), Error> {
+    let numbers: Vec<i32> = groups.iter().map(|group| i32::from(group.number())).collect();
+    let connection = connect(pool, "give up groups of lines").await?;
+    connection.execute(GIVE_UP_GROUPS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
 }
 
 pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
@@ -71,12 +103,19 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
     for row in connection.query(OWNERS, &[]).await? {
         released += release(&connection, row.get(0), now).await?;
     }
-    Ok(Standing::Held { released })
+    let owner = [(&owner.number() as _, Type::INT8)];
+    connection.execute(FREE_GROUPS, &[]).await?;
+    connection.execute(TAKE_GROUPS, &owner).await?;
+    let rows = connection.query(GROUPS_OF, &owner).await?;
+    let groups: Groups = rows.iter().filter_map(|row| Group::new(u8::try_from(row.get::<_, i32>(0)).ok()?)).collect();
+    let share = rows.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+    Ok(Standing::Held { released, groups, surplus: groups.count().saturating_sub(share) })
 }
 
 pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
     let connection = connect(pool, "retire a node").await?;
     connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
+    connection.execute(FREE_GROUPS, &[]).await?;
     release(&connection, owner.number(), now).await.map(|_| ())
 }
 
@@ -99,7 +138,7 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
 }
 
 /// Releases what a number has, a slice at a time.
-async fn release(connection: &super::connection::Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
+async fn release(connection: &Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
     let mut released = 0;
     loop {
         let slice = connection.execute(RELEASE, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;

@@ -14,7 +14,9 @@ use crate::{
 };
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
-const HURRY: &str = "update pending set due_at = $3, trigger_type = $4 where message_id = $1 and target_id = $2 and owner = 0";
+/// What keeps its place in a line keeps it: that is in the past.
+const HURRY: &str = "update pending set due_at = least(due_at, $3), retry_at = null, trigger_type = $4
+    where message_id = $1 and target_id = $2 and owner <= 0";
 const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
 const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
 const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2";

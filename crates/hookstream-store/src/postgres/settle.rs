@@ -13,14 +13,15 @@ use crate::{
 /// What is settled comes in as columns, numbered in their order; what the owner does not have (any more)
 /// changes nothing and is not among the numbers that come back.
 const SETTLE: &str = "with given as (
-        select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[])
-            as g (number, message_id, target_id, kind, tried, at, failed, state, reason)
+        select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
+                $21::int8[], $22::int8[])
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at)
     ), removed as (
         delete from pending p using given g
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number, p.attempts
     ), kept as (
-        update pending p set owner = 0, due_at = g.at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
+        update pending p set owner = g.line, line = g.line, due_at = g.at, retry_at = g.retry_at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
         where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
@@ -58,6 +59,8 @@ struct Columns {
     failed: Vec<Option<i32>>,
     states: Vec<Option<&'static str>>,
     reasons: Vec<Option<&'static str>>,
+    lines: Vec<i64>,
+    retry_at: Vec<Option<i64>>,
     attempts: Attempts,
 }
 
@@ -80,7 +83,7 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
     for (number, settled) in batch.iter().enumerate() {
         columns.push(i64::try_from(number).unwrap_or(i64::MAX), settled);
     }
-    let Columns { numbers, message_ids, target_ids, kinds, tried, at, failed, states, reasons, attempts } = &columns;
+    let Columns { numbers, message_ids, target_ids, kinds, tried, at, failed, states, reasons, lines, retry_at, attempts } = &columns;
     let values = [
         (&owner.number() as _, Type::INT8),
         (numbers as _, Type::INT8_ARRAY),
@@ -102,6 +105,8 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&attempts.created_at as _, Type::INT8_ARRAY),
         (&attempts.errors as _, Type::TEXT_ARRAY),
         (&attempts.response_bodies as _, Type::TEXT_ARRAY),
+        (lines as _, Type::INT8_ARRAY),
+        (retry_at as _, Type::INT8_ARRAY),
     ];
     let rows = connect(pool, "settle deliveries").await?.query(SETTLE, &values).await?;
     let mut counted = vec![false; batch.len()];
@@ -118,10 +123,16 @@ impl Columns {
     fn push(&mut self, number: i64, settled: &Settled) {
         let (kind, at, failed, state) = match settled.next {
             Next::Succeeded => (0, 0, None, None),
-            Next::Retry { due_at, failed } => (1, due_at.as_millis(), Some(integer(failed)), None),
-            Next::Postponed { due_at } => (2, due_at.as_millis(), None, None),
+            Next::Retry { wait, failed } => (1, wait.times(settled.message_id).0, Some(integer(failed)), None),
+            Next::Postponed { wait } => (2, wait.times(settled.message_id).0, None, None),
             Next::Ended(state, at) => (3, at.as_millis(), None, Some(state)),
         };
+        let (line, retry_at) = match settled.next {
+            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times(settled.message_id).1),
+            Next::Succeeded | Next::Ended(..) => (0, None),
+        };
+        self.lines.push(line);
+        self.retry_at.push(retry_at);
         self.numbers.push(number);
         self.message_ids.push(Uuid::from_bytes(*settled.message_id.as_bytes()));
         self.target_ids.push(Uuid::from_bytes(*settled.target_id.as_bytes()));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, MessageId, TargetId},
+    line::Line,
     message::{ContentType, Message, Payload},
     time::{Day, Timestamp},
 };
@@ -13,20 +14,24 @@ use rusqlite::{Connection, Row, params};
 
 use super::{connection::failed, files::Files};
 use crate::{
-    deliveries::{Claim, ClaimLimits, Claimed, Owner},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
     error::Error,
 };
 
 const OPERATION: &str = "claim due deliveries";
 const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
-const RELEASE_ALL: &str = "update pending set owner = 0 where owner > 0";
-const RELEASE: &str = "update pending set owner = 0 where owner = ?1";
-const SELECT_DUE: &str =
-    "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type, b.is_text, b.body
+const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
+const RELEASE: &str = "update pending set owner = line where owner = ?1";
+/// Of a line, or of what is in none, in the order of the index.
+const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
+        b.is_text, b.body, p.due_at, p.line, p.retry_at
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
-    where p.owner = 0 and p.due_at <= ?1 order by p.due_at limit ?2";
+    where p.owner = ?3 and p.due_at <= ?1 order by p.due_at, p.message_id limit ?2";
+/// The first line after a number, and what is first in it.
+const NEXT_LINE: &str = "select owner, application_id, target_id, due_at, retry_at from pending
+    where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
 const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
 const IS_OWED: &str = "select exists (select 1 from pending)";
@@ -62,7 +67,7 @@ pub(super) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestam
 
 fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: ClaimLimits) -> rusqlite::Result<Vec<Claimed>> {
     let mut select = connection.prepare_cached(SELECT_DUE)?;
-    let mut rows = select.query(params![now.as_millis(), limits.deliveries])?;
+    let mut rows = select.query(params![now.as_millis(), limits.deliveries, 0])?;
     let mut claimed = Vec::new();
     let mut bytes = 0;
     while bytes <= limits.bytes
@@ -73,11 +78,89 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
         claimed.push(delivery);
     }
     drop(rows);
+    take(connection, owner, &claimed)?;
+    Ok(claimed)
+}
+
+fn take(connection: &Connection, owner: Owner, claimed: &[Claimed]) -> rusqlite::Result<()> {
     let mut take = connection.prepare_cached(TAKE)?;
-    for delivery in &claimed {
+    for delivery in claimed {
         take.execute(params![owner.number(), delivery.message.id.as_bytes(), delivery.target_id.as_bytes()])?;
     }
-    Ok(claimed)
+    Ok(())
+}
+
+/// What was taken from the lines of a day.
+#[derive(Debug, Default)]
+pub(super) struct FromLines {
+    pub(super) claimed: Vec<Claimed>,
+    /// Lines that nothing may be taken from that is behind.
+    pub(super) blocked: Vec<Line>,
+}
+
+/// Takes from lines, from one day: a claim is kept whole or not at all.
+pub(super) fn claim_lines(
+    files: &mut Files,
+    day: Day,
+    owner: Owner,
+    now: Timestamp,
+    wants: &[LineWant],
+    bytes: usize,
+) -> Result<FromLines, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(FromLines::default()) };
+    from_lines(file.connection(), owner, now, wants, bytes).map_err(failed(OPERATION))
+}
+
+fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[LineWant], bytes: usize) -> rusqlite::Result<FromLines> {
+    let mut found = FromLines::default();
+    let mut room = bytes;
+    for want in wants {
+        if room == 0 {
+            // Nothing is known of the rest: what is behind waits for the next claim.
+            found.blocked.push(want.line);
+            continue;
+        }
+        let mut select = connection.prepare_cached(SELECT_DUE)?;
+        let mut rows = select.query(params![now.as_millis(), want.deliveries, want.line.number()])?;
+        while let Some(row) = rows.next()? {
+            let retry_at: Option<i64> = row.get(11)?;
+            let is_due = retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
+            if room == 0 || (!is_due && want.in_order) {
+                found.blocked.push(want.line);
+                break;
+            }
+            if is_due {
+                let delivery = read(row, owner)?;
+                room = room.saturating_sub(delivery.message.payload.body.len().max(1));
+                found.claimed.push(delivery);
+            }
+        }
+    }
+    take(connection, owner, &found.claimed)?;
+    Ok(found)
+}
+
+/// The lines within ranges of numbers, of one day.
+pub(super) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> rusqlite::Result<Vec<LineHead>> {
+    let mut heads = Vec::new();
+    let mut next = connection.prepare_cached(NEXT_LINE)?;
+    for (first, last) in ranges {
+        let mut number = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
+        while heads.len() < limit && number < *last {
+            let mut rows = next.query(params![number, last])?;
+            let Some(row) = rows.next()? else { break };
+            number = row.get(0)?;
+            let (due_at, retry_at): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
+            let Some(line) = Line::from_number(number) else { break };
+            heads.push(LineHead {
+                line,
+                application_id: ApplicationId::from_bytes(row.get(1)?),
+                target_id: TargetId::from_bytes(row.get(2)?),
+                due_at: Timestamp::from_millis(due_at.max(retry_at.unwrap_or(due_at))),
+            });
+        }
+    }
+    Ok(heads)
 }
 
 fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
@@ -92,6 +175,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
             payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(8)?), content_type },
         }),
         target_id: TargetId::from_bytes(row.get(1)?),
+        line: Line::from_number(row.get(10)?),
         attempts: row.get(3)?,
         failed: row.get(4)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),

@@ -22,6 +22,7 @@ mod transfer;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -31,6 +32,7 @@ use std::{
 use async_trait::async_trait;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
 };
@@ -45,7 +47,7 @@ use self::{
 };
 use crate::{
     Store,
-    deliveries::{Claim, ClaimLimits, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Recovery, Redelivery, Settled},
     error::Error,
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -181,7 +183,7 @@ impl Store for SqliteStore {
         if let Some(node) = self.node().as_mut().filter(|node| node.owner == owner) {
             node.renewed_at = now;
             node.report = report;
-            return Ok(Standing::Held { released: 0 });
+            return Ok(Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 });
         }
         Ok(Standing::Lapsed)
     }
@@ -226,6 +228,57 @@ impl Store for SqliteStore {
             }
         }
         Ok(claim)
+    }
+
+    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+        let owed = self.known.that_may_be_owed();
+        let read = move |days: &readers::Days<'_>| {
+            let ranges = groups.ranges();
+            let mut heads: BTreeMap<Line, LineHead> = BTreeMap::new();
+            for day in owed {
+                let of_day = |connection: &rusqlite::Connection| {
+                    claim::lines(connection, &ranges, after, limit).map_err(connection::failed("find lines"))
+                };
+                // What is first in a line is of its oldest day.
+                for head in days.read(day, of_day)?.unwrap_or_default() {
+                    heads.entry(head.line).or_insert(head);
+                }
+            }
+            Ok(heads.into_values().take(limit).collect())
+        };
+        self.readers.days(read).await
+    }
+
+    async fn claim_lines(&self, owner: Owner, now: Timestamp, mut wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+        let mut claimed: Vec<Claimed> = Vec::new();
+        let mut room = bytes;
+        for day in self.known.that_may_be_owed() {
+            let of_day = wants.clone();
+            match self.writer.run(move |files| claim::claim_lines(files, day, owner, now, &of_day, room)).await {
+                Ok(found) => {
+                    let taken: usize = found.claimed.iter().map(|delivery| delivery.message.payload.body.len().max(1)).sum();
+                    room = room.saturating_sub(taken);
+                    for want in &mut wants {
+                        let of_line = found.claimed.iter().filter(|delivery| delivery.line == Some(want.line)).count();
+                        want.deliveries = want.deliveries.saturating_sub(of_line);
+                    }
+                    wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.line));
+                    claimed.extend(found.claimed);
+                }
+                Err(error) if claimed.is_empty() => return Err(error),
+                // What was claimed before is delivered; the next claim meets the error again.
+                Err(_) => break,
+            }
+            if wants.is_empty() {
+                break;
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn give_up_groups(&self, _: Owner, _: Groups) -> Result<(), Error> {
+        // There is nobody to have them.
+        Ok(())
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {

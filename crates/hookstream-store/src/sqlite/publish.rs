@@ -2,6 +2,7 @@
 
 use hookstream_model::{
     ids::MessageId,
+    line::Line,
     message::{ContentType, MessageStatus},
     time::Timestamp,
 };
@@ -17,8 +18,8 @@ const OPERATION: &str = "store a message";
 const INSERT_MESSAGE: &str =
     "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries) values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, is_text, body) values (?1, ?2, ?3)";
-const INSERT_PENDING: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-    values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)";
+const INSERT_PENDING: &str = "insert into pending
+    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_SKIPPED: &str =
     "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
 const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
@@ -72,14 +73,18 @@ fn write(connection: &Connection, publication: &Publication, accepted_at: Timest
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            NewState::Owed { owner } => connection.prepare_cached(INSERT_PENDING)?.execute(params![
-                id,
-                target,
-                application,
-                owner.map_or(0, Owner::number),
-                accepted_at.as_millis(),
-                publication.trigger.as_str(),
-            ])?,
+            NewState::Owed { owner, line } => {
+                let line = line.map_or(0, Line::number);
+                connection.prepare_cached(INSERT_PENDING)?.execute(params![
+                    id,
+                    target,
+                    application,
+                    owner.map_or(line, Owner::number),
+                    accepted_at.as_millis(),
+                    publication.trigger.as_str(),
+                    line,
+                ])?
+            }
             NewState::Skipped(reason) => {
                 connection.prepare_cached(INSERT_SKIPPED)?.execute(params![id, target, reason.as_str(), accepted_at.as_millis()])?
             }

@@ -160,6 +160,10 @@ const COUNTS_ON_POSTGRES: Form = Form {
     ..Form::plain("message_counts", &["application_id"]).without_owner()
 };
 
+/// What is owed, by nobody or in its line: no owner goes along.
+const OWED: &str = "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, line, retry_at, line as owner
+    from pending) owed";
+
 /// A message has one key and one event id at the most, and PostgreSQL finds both by the message's id.
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
@@ -223,7 +227,12 @@ pub(crate) static TABLES: &[Table] = &[
             text("headers"),
             text("retry_schedule"),
             integer("timeout_ms"),
+            text("ordering"),
+            text("ordering_key"),
+            text("on_failure"),
             integer("failing_since"),
+            integer("held_until"),
+            text("hold_reason"),
             text("secret"),
             text("previous_secret"),
             integer("previous_secret_until"),
@@ -302,11 +311,14 @@ pub(crate) static TABLES: &[Table] = &[
             small("attempts"),
             small("failed"),
             text("trigger_type"),
+            integer("line"),
+            integer("retry_at"),
+            integer("owner"),
         ],
         by_day: true,
         newest_of: &[],
-        sqlite: Form::plain("pending", &["message_id", "target_id"]).without_owner(),
-        postgres: Form::by_id("pending", &["message_id", "target_id"], "message_id").without_owner(),
+        sqlite: Form { from: OWED, ..Form::plain("pending", &["message_id", "target_id"]) },
+        postgres: Form { from: OWED, ..Form::by_id("pending", &["message_id", "target_id"], "message_id") },
     },
     Table {
         name: "message_counts",

@@ -5,7 +5,7 @@ use hookstream_model::{
     ids::{MessageId, TargetId},
     message::MessageStatus,
 };
-use hookstream_store::deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery};
+use hookstream_store::deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery, Wait};
 
 use crate::world::{DAY, NOON, SECOND, World, settled};
 
@@ -31,7 +31,7 @@ pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(worl
 
 pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &World) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner) } };
+    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
@@ -68,9 +68,12 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
     world.store.retire(stale, NOON).await.expect("retired");
     let owner = world.enlist().await;
     world.claim(owner, NOON).await;
-    for next in
-        [Next::Succeeded, Next::Retry { due_at: NOON + DAY, failed: 1 }, Next::Postponed { due_at: NOON }, Next::Ended(EXHAUSTED, NOON)]
-    {
+    for next in [
+        Next::Succeeded,
+        Next::Retry { wait: Wait::until(NOON + DAY), failed: 1 },
+        Next::Postponed { wait: Wait::until(NOON) },
+        Next::Ended(EXHAUSTED, NOON),
+    ] {
         assert!(!world.settle(stale, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), next)).await, "{next:?}");
     }
     let detail = world.detail(id).await;
@@ -106,7 +109,9 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) 
         assert_eq!(claimed[0].trigger, if failed == 0 { Trigger::Initial } else { Trigger::Automatic });
         let attempt = world.attempt(&claimed[0], due_at);
         due_at = due_at + SECOND * 60;
-        assert!(world.settle(owner, settled(&claimed[0], Some(attempt), Next::Retry { due_at, failed: failed + 1 })).await);
+        assert!(
+            world.settle(owner, settled(&claimed[0], Some(attempt), Next::Retry { wait: Wait::until(due_at), failed: failed + 1 })).await
+        );
     }
     let detail = world.detail(id).await;
     assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
@@ -117,7 +122,7 @@ pub(crate) async fn a_postponement_counts_no_try(world: &World) {
     let owner = world.enlist().await;
     world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(owner, NOON).await;
-    assert!(world.settle(owner, settled(&claimed[0], None, Next::Postponed { due_at: NOON + SECOND })).await);
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Postponed { wait: Wait::until(NOON + SECOND) })).await);
     assert_eq!(world.claim(owner, NOON).await.len(), 0);
     let again = world.claim(owner, NOON + SECOND).await;
     assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (0, 0, Trigger::Initial));
@@ -193,7 +198,7 @@ pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World
     assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
     // One that waits for its next try is due at once.
-    assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { due_at: NOON + DAY, failed: 1 })).await);
+    assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait: Wait::until(NOON + DAY), failed: 1 })).await);
     assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
     let claimed = world.claim(owner, NOON + SECOND).await;
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));

@@ -14,7 +14,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     PageRequest, Store, api_keys, applications,
-    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published},
+    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
     endpoints::{self, EndpointKey},
     event_types,
     idempotency::{self, KeptAnswer},
@@ -50,7 +50,7 @@ impl Installation {
         messages.extend(publish_payloads(&world).await);
         let owned = world.publication(
             world.message(NOON, "{}"),
-            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner) } }],
+            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None } }],
         );
         let id = owned.message.id;
         publish(&world, owned).await;
@@ -150,8 +150,8 @@ async fn settle_in_every_way(world: &World, owner: Owner, day: u32) -> Vec<Messa
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
     let ways = [
         Next::Succeeded,
-        Next::Retry { due_at: at + DAY * 3, failed: 1 },
-        Next::Postponed { due_at: at + DAY * 4 },
+        Next::Retry { wait: Wait::until(at + DAY * 3), failed: 1 },
+        Next::Postponed { wait: Wait::until(at + DAY * 4) },
         Next::Ended(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }, at + SECOND),
         Next::Ended(cancelled, at + SECOND),
     ];

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod installation;
+mod lines;
 mod messages;
 mod resources;
 mod transfer;
@@ -60,6 +61,15 @@ suite! {
         a_delivery_under_way_is_not_doubled_by_a_retry
         a_recovery_takes_what_was_meant_and_no_more
         what_is_owed_can_be_set_aside_and_recovered;
+    lines:
+        what_waits_in_a_line_is_taken_from_it_only
+        lines_are_found_by_their_first
+        what_keeps_its_place_blocks_what_is_behind_it
+        what_is_given_back_to_a_line_has_its_place_again
+        a_retry_by_hand_keeps_the_order
+        a_retry_in_a_line_without_order_is_due_then
+        a_claim_from_lines_is_bounded_in_bytes
+        groups_are_one_nodes_each_and_are_shared_out;
     resources:
         an_application_is_kept_found_changed_and_deleted
         a_uid_is_unique_per_environment
@@ -71,6 +81,7 @@ suite! {
         an_endpoint_is_kept_with_all_its_fields
         an_endpoint_rotates_its_secret
         an_endpoint_is_disabled_once
+        an_endpoint_is_held_and_let_go
         deleting_an_application_deletes_its_endpoints
         an_event_type_is_kept_changed_and_deleted
         an_api_key_is_found_by_its_hash

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use hookstream_model::{
     endpoint::{DisabledReason, Endpoint, EndpointStatus},
     event_type::{EventType, EventTypeStatus},
+    hold::{Hold, HoldReason},
+    ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode, Tenant},
@@ -194,6 +196,9 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     endpoint.headers = Some(BTreeMap::from([("Authorization".to_owned(), "Bearer x".to_owned())]));
     endpoint.retry_schedule = Some(RetrySchedule::from_seconds(vec![1, 2]).expect("a schedule"));
     endpoint.timeout_ms = Some(5_000);
+    endpoint.ordering = Ordering::from_parts("key", Some("$.customer.id")).expect("an order");
+    endpoint.on_failure = OnFailure::Park;
+    endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
     assert_eq!(endpoints::create(db, &endpoint, &secret, None).await.expect("an answer"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
@@ -210,6 +215,9 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     let clear = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
         endpoint.filter_types = None;
         endpoint.expires_at = None;
+        endpoint.ordering = Ordering::Strict;
+        endpoint.on_failure = OnFailure::Skip;
+        endpoint.hold = None;
         Ok(())
     };
     let (changed, _) = endpoints::update(db, key, clear).await.expect("written").expect("it is there");
@@ -241,6 +249,19 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
     let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
     assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
     assert_eq!(found.failing_since, Some(NOON));
+}
+
+pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    let key = EndpointKey::from(&endpoint);
+    let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
+    assert!(endpoints::record_hold(db, key, Some(hold)).await.expect("written"));
+    assert!(!endpoints::record_hold(db, EndpointKey { tenant: world.stranger, ..key }, None).await.expect("written"));
+    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, Some(hold));
+    assert!(endpoints::record_hold(db, key, None).await.expect("written"));
+    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, None);
 }
 
 pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World) {

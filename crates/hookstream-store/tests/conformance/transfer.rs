@@ -126,7 +126,8 @@ async fn everything_moves_to_postgres_and_back() {
 /// Whatever process had it; and keys stand for the newer message.
 async fn what_was_owed_is_claimed(place: &Place, installation: &Installation) {
     let store = place.open().await;
-    let owner = store.enlist(&NodeSelf { name: "next".to_owned(), role: "all", version: "0" }, NOON).await.expect("enlisted");
+    let owner =
+        store.enlist(&NodeSelf { name: "next".to_owned(), role: "all", version: "0", replaces: None }, NOON).await.expect("enlisted");
     let claimed = store.claim_due(owner, NOON + DAY * 9, PLENTY).await.expect("claimed").deliveries;
     assert_eq!(claimed.len(), 3 * 2 + 2 + 1);
     assert!(claimed.iter().any(|claimed| claimed.message.id == installation.owned));
@@ -247,7 +248,7 @@ async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
 
     // A server that started in between, and one that runs.
     let store = target.open().await;
-    let node = NodeSelf { name: "front".to_owned(), role: "all", version: "0" };
+    let node = NodeSelf { name: "front".to_owned(), role: "all", version: "0", replaces: None };
     store.enlist(&node, NOON).await.expect("enlisted");
     let Place::Database(database) = &target else { panic!("it is one") };
     database.execute("update nodes set lapses_at = now() + interval '60 s'").await;
@@ -269,7 +270,7 @@ async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
     let next = third.open().await;
     let told = Transfer::begin(&*to, "half", &*next, SMALL).await.err().expect("refused").to_string();
     assert!(told.contains("the source is an unfinished transfer from here"), "{told}");
-    from.enlist(&NodeSelf { name: "front".to_owned(), role: "all", version: "0" }, NOON + SECOND).await.expect("enlisted");
+    from.enlist(&NodeSelf { name: "front".to_owned(), role: "all", version: "0", replaces: None }, NOON + SECOND).await.expect("enlisted");
     let told = begin("here").await.err().expect("refused").to_string();
     assert!(told.contains("a server was started on the source"), "{told}");
 }

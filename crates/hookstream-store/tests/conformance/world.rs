@@ -13,6 +13,7 @@ use hookstream_model::{
     endpoint::{Endpoint, EndpointStatus, EndpointUrl},
     ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
     message::{ContentType, Message, Payload},
+    ordering::{OnFailure, Ordering},
     secret::Secret,
     signature::SigningAlgorithm,
     tenancy::Tenant,
@@ -141,7 +142,7 @@ impl World {
     }
 
     pub(crate) async fn enlist(&self) -> Owner {
-        let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0" };
+        let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: None };
         self.store.enlist(&node, NOON).await.expect("enlisted")
     }
 
@@ -204,7 +205,10 @@ impl World {
             headers: None,
             retry_schedule: None,
             timeout_ms: None,
+            ordering: Ordering::None,
+            on_failure: OnFailure::Block,
             failing_since: None,
+            hold: None,
             created_at: NOON,
             updated_at: NOON,
         }
@@ -212,7 +216,7 @@ impl World {
 }
 
 pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Owed { owner: None } }
+    NewDelivery { target_id, state: NewState::Owed { owner: None, line: None } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {

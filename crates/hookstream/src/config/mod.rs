@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
 use hookstream_engine::{Options as EngineOptions, Role};
-use hookstream_model::secret::Secret;
+use hookstream_model::{hold::BreakerPolicy, secret::Secret};
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
@@ -99,6 +99,14 @@ pub(crate) struct Settings {
     /// An endpoint that fails for so many hours without a success is disabled [default: 120]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_DISABLE_AFTER_HOURS")]
     pub(crate) disable_after_hours: Option<u32>,
+
+    /// So many failures in a row open an endpoint's circuit breaker; 0 means never [default: 5]
+    #[arg(long, value_name = "COUNT", env = "HOOKSTREAM_CIRCUIT_BREAKER_THRESHOLD")]
+    pub(crate) circuit_breaker_threshold: Option<u32>,
+
+    /// How long an open circuit breaker lets nothing through, in seconds: 1 to 86400 [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "HOOKSTREAM_CIRCUIT_BREAKER_COOLDOWN_S")]
+    pub(crate) circuit_breaker_cooldown_s: Option<u32>,
 
     /// How long an idempotency key and an event_id stand for their first use, in hours [default: 24]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_IDEMPOTENCY_HOURS")]
@@ -201,6 +209,8 @@ impl Settings {
             retry_schedule: self.retry_schedule.or(other.retry_schedule),
             timeout_ms: self.timeout_ms.or(other.timeout_ms),
             disable_after_hours: self.disable_after_hours.or(other.disable_after_hours),
+            circuit_breaker_threshold: self.circuit_breaker_threshold.or(other.circuit_breaker_threshold),
+            circuit_breaker_cooldown_s: self.circuit_breaker_cooldown_s.or(other.circuit_breaker_cooldown_s),
             idempotency_hours: self.idempotency_hours.or(other.idempotency_hours),
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
             retention_days: self.retention_days.or(other.retention_days),
@@ -251,6 +261,15 @@ impl Settings {
                 retry_schedule: self.retry_schedule.map_or(defaults.retry_schedule, |schedule| schedule.0),
                 timeout: Duration::from_millis(u64::from(timeout_ms)),
                 disable_after: HOUR * within("disable_after_hours", self.disable_after_hours.unwrap_or(120), 1, 8_760)?,
+                breaker: BreakerPolicy {
+                    threshold: self.circuit_breaker_threshold.unwrap_or(defaults.breaker.threshold),
+                    cooldown: Duration::from_secs(u64::from(within(
+                        "circuit_breaker_cooldown_s",
+                        self.circuit_breaker_cooldown_s.unwrap_or(60),
+                        1,
+                        86_400,
+                    )?)),
+                },
                 max_in_flight,
                 max_in_flight_per_target: within("max_in_flight_per_target", per_target, 1, max_in_flight)?,
                 payload_limit: within(

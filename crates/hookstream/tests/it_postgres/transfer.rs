@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{KEY, Scratch, Server, hookstream, scratch};
 
 /// What fails is tried again every two seconds, so that a receiver that is well again soon has it.
-const SCHEDULE: [&str; 2] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2"];
+const SCHEDULE: [&str; 4] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--circuit-breaker-threshold", "0"];
 
 fn directory() -> Scratch {
     Scratch { directory: tempfile::tempdir().expect("a scratch directory"), database: None }

@@ -63,7 +63,14 @@ create table endpoints (
     headers text,
     retry_schedule text,
     timeout_ms bigint,
+    ordering text not null,
+    -- Where the key of `ordering` stands in a payload.
+    ordering_key text,
+    on_failure text not null,
     failing_since bigint,
+    -- Until when nothing is sent, and why.
+    held_until bigint,
+    hold_reason text,
     secret text not null,
     previous_secret text,
     previous_secret_until bigint,
@@ -124,8 +131,17 @@ create table nodes (
     lapses_at timestamptz not null,
     queued bigint not null,
     in_flight bigint not null,
-    lag_ms bigint not null
+    lag_ms bigint not null,
+    -- Whether it is given groups of lines: it delivers, and this is its latest number.
+    takes_lines boolean not null
 ) with (fillfactor = 50);
+
+-- Which node works on which group of lines; 0 is none. Only it sends what has a limit or an order.
+create table line_groups (
+    number integer not null primary key,
+    owner bigint not null
+) with (fillfactor = 50);
+insert into line_groups (number, owner) select number, 0 from generate_series(0, 63) as number;
 
 -- What happened with messages. Kept by day of the message's id, a partition a day: retention drops one
 -- whole. Rows are appended in about the order of their keys.
@@ -174,8 +190,8 @@ create table attempts (
     primary key (message_id, id)
 ) partition by range (message_id);
 
--- What is still owed: small, whatever was ever sent. A row is deleted when it is settled; owner 0 is
--- nobody. It lives short, so it is swept often and without pause.
+-- What is still owed: small, whatever was ever sent. A row is deleted when it is settled. Owner 0 is
+-- nobody, a number below 0 the line that it waits in. It lives short, so it is swept often and without pause.
 create table pending (
     message_id uuid not null,
     target_id uuid not null,
@@ -185,6 +201,10 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
+    -- The line that it goes back to when its owner lets go of it; 0 is none.
+    line bigint not null default 0,
+    -- When the next try of one that keeps its place is due: due_at is its place.
+    retry_at bigint,
     primary key (message_id, target_id)
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,

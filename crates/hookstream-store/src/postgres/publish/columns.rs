@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hookstream_model::message::ContentType;
+use hookstream_model::{line::Line, message::ContentType};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -28,10 +28,10 @@ const STORE: &str = "with seen as (
     ), kept as (
         insert into payloads (message_id, is_text, body) select id, is_text, body from given
     ), owed as (
-        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-        select p.message_id, p.target_id, p.application_id, p.owner, p.due_at, 0, 0, p.trigger_type
-        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[])
-            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type)
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
+        select p.message_id, p.target_id, p.application_id, p.owner, p.due_at, 0, 0, p.trigger_type, p.line
+        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
+            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, line)
         where p.seen in (select number from seen)
     ), skipped as (
         insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
@@ -50,7 +50,7 @@ const STORE: &str = "with seen as (
 pub(super) async fn store(connection: &Connection, publications: &[&Publication]) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
     let Columns { seen, messages, owed, skipped, counts } = &columns;
-    let owner = owed.owners.iter().copied().max().unwrap_or(0);
+    let owner = owed.owners.iter().copied().max().unwrap_or(0).max(0);
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
         (&seen.applications as _, Type::BYTEA_ARRAY),
@@ -82,6 +82,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Publication]
         (&counts.days as _, Type::INT8_ARRAY),
         (&counts.applications as _, Type::UUID_ARRAY),
         (&counts.messages as _, Type::INT8_ARRAY),
+        (&owed.lines as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -129,6 +130,7 @@ struct Owed {
     owners: Vec<i64>,
     due_at: Vec<i64>,
     triggers: Vec<&'static str>,
+    lines: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -192,14 +194,16 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Owed { owner } => {
+                NewState::Owed { owner, line } => {
+                    let line = line.map_or(0, Line::number);
                     self.owed.seen.push(seen);
                     self.owed.messages.push(id);
                     self.owed.targets.push(target);
                     self.owed.applications.push(application);
-                    self.owed.owners.push(owner.map_or(0, Owner::number));
+                    self.owed.owners.push(owner.map_or(line, Owner::number));
                     self.owed.due_at.push(accepted_at);
                     self.owed.triggers.push(publication.trigger.as_str());
+                    self.owed.lines.push(line);
                 }
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);

@@ -63,7 +63,14 @@ create table endpoints (
     headers text,
     retry_schedule text,
     timeout_ms integer,
+    ordering text not null,
+    -- Where the key of `ordering` stands in a payload.
+    ordering_key text,
+    on_failure text not null,
     failing_since integer,
+    -- Until when nothing is sent, and why.
+    held_until integer,
+    hold_reason text,
     secret text not null,
     previous_secret text,
     previous_secret_until integer,

@@ -19,7 +19,8 @@ create table payloads (
     body blob not null
 ) strict, without rowid;
 
--- What is still owed. A row is deleted when it is settled; owner 0 is nobody.
+-- What is still owed. A row is deleted when it is settled. Owner 0 is nobody, a number below 0 the line
+-- that it waits in.
 create table pending (
     message_id blob not null,
     target_id blob not null,
@@ -29,6 +30,10 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
+    -- The line that it goes back to when its owner lets go of it; 0 is none.
+    line integer not null default 0,
+    -- When the next try of one that keeps its place is due: due_at is its place.
+    retry_at integer,
     primary key (message_id, target_id)
 ) strict, without rowid;
 create index pending_by_due on pending (owner, due_at);

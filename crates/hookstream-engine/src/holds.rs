@@ -1,0 +1,95 @@
+//! Writing why targets are held, and telling the lanes what has become of their applications.
+//!
+//! A lane acts on its hold at once; the store has it a moment later, and other nodes with it. Until it is
+//! written, what the store says of it is older than what the lane knows.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hookstream_model::{
+    hold::Hold,
+    ids::{ApplicationId, EndpointId, TargetId},
+};
+use hookstream_store::endpoints::{self, EndpointKey};
+
+use crate::{core::Core, dispatch};
+
+/// How long to wait where the store refuses.
+const REFUSED: Duration = Duration::from_millis(500);
+
+/// Holds that are to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    changed: HashMap<EndpointId, (EndpointKey, Option<Hold>)>,
+}
+
+/// Notes that a hold has changed.
+pub(crate) fn note(core: &Core, key: EndpointKey, hold: Option<Hold>) {
+    match hold {
+        Some(hold) => tracing::info!(endpoint.id = %key.id, reason = hold.reason.as_str(), until = %hold.until, "endpoint held"),
+        None => tracing::info!(endpoint.id = %key.id, "endpoint is sent to again"),
+    }
+    core.holds().changed.insert(key.id, (key, hold));
+    core.holds_changed.notify_one();
+}
+
+/// Writes holds until the engine has stopped, and what is left then.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        let stopping = tokio::select! {
+            () = core.finished.cancelled() => true,
+            () = core.holds_changed.notified() => false,
+        };
+        let written = write(&core).await;
+        if stopping {
+            return;
+        }
+        if !written {
+            tokio::time::sleep(REFUSED).await;
+            core.holds_changed.notify_one();
+        }
+    }
+}
+
+async fn write(core: &Arc<Core>) -> bool {
+    let changed: Vec<_> = core.holds().changed.values().copied().collect();
+    for (key, hold) in changed {
+        if let Err(error) = endpoints::record_hold(&*core.store, key, hold).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record why an endpoint is held; trying again");
+            return false;
+        }
+        core.routes.forget(key.application_id);
+        {
+            let mut lanes = core.lanes();
+            let mut holds = core.holds();
+            if holds.changed.get(&key.id).is_some_and(|(_, now)| *now == hold) {
+                holds.changed.remove(&key.id);
+                lanes.saved(TargetId::from(key.id));
+            }
+        }
+        refresh(core, key.application_id).await;
+    }
+    true
+}
+
+/// Tells the lanes of an application what is configured now.
+pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
+    let routes = match core.routes.get(application).await {
+        Ok(Some(routes)) => routes,
+        // What waits is cancelled when its turn comes.
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not read an application that was changed");
+            return;
+        }
+    };
+    let now = core.both_clocks();
+    let let_go = {
+        let mut lanes = core.lanes();
+        let endpoints = routes.endpoints.iter();
+        endpoints.flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
+    };
+    dispatch::begin(core);
+    dispatch::put_back(core, let_go).await;
+    // What waits in the store may go by what is configured now.
+    core.note_due(now.wall);
+}

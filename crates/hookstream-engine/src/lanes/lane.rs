@@ -1,0 +1,353 @@
+//! A lane: what waits in memory for one target, and what decides when the next of it may go.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use hookstream_model::{
+    attempt::{FailureKind, Outcome},
+    hold::{self, BreakerPolicy, Hold, HoldReason},
+    ids::{ApplicationId, EnvironmentId},
+    line::Line,
+    time::Timestamp,
+};
+use tokio::time::Instant;
+
+use super::{
+    concurrency::{Bearing, Concurrency},
+    rate::Window,
+};
+
+/// What is configured that decides when a target's deliveries may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LanePolicy {
+    /// Grows with each change; an older one never replaces a newer.
+    pub(crate) version: i64,
+    pub(crate) environment: EnvironmentId,
+    pub(crate) application: ApplicationId,
+    /// Deliveries a second to this target.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Deliveries a second over all targets of the application.
+    pub(crate) application_rate: Option<NonZeroU32>,
+    pub(crate) is_ordered: bool,
+    /// As the store has it.
+    pub(crate) hold: Option<Hold>,
+}
+
+impl LanePolicy {
+    /// Whether only the process that has the target's group of lines may send to it.
+    pub(crate) fn is_limited(&self, now: Timestamp) -> bool {
+        self.has_rate() || self.is_ordered || self.is_held(now)
+    }
+
+    pub(crate) fn is_held(&self, now: Timestamp) -> bool {
+        self.hold.is_some_and(|hold| hold.holds(now))
+    }
+
+    pub(crate) fn has_rate(&self) -> bool {
+        self.rate.is_some() || self.application_rate.is_some()
+    }
+
+    /// The most that is of use in memory: what goes in two seconds.
+    fn queue_of_use(&self) -> usize {
+        let rate = self.rate.into_iter().chain(self.application_rate).min().map_or(u32::MAX, NonZeroU32::get);
+        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2).max(16)
+    }
+}
+
+/// Where a delivery belongs in its lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    /// How much memory its payload takes.
+    pub(crate) bytes: usize,
+    /// Whether it was tried before.
+    pub(crate) is_retry: bool,
+    /// The line whose order it keeps.
+    pub(crate) line: Option<Line>,
+}
+
+/// A delivery whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Turn<D> {
+    pub(crate) delivery: D,
+    /// The line in which it keeps back what is behind it.
+    pub(crate) line: Option<Line>,
+    /// Whether it counts as a further try.
+    pub(crate) is_retry: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lane<D> {
+    pub(super) policy: Arc<LanePolicy>,
+    /// First tries and further ones, which take turns.
+    queues: [VecDeque<(D, usize)>; 2],
+    retries_next: bool,
+    lines: HashMap<Line, LineQueue<D>>,
+    /// Lines whose next may go.
+    ready: VecDeque<Line>,
+    pub(super) queued: usize,
+    pub(super) queued_bytes: usize,
+    pub(super) open: usize,
+    pub(super) in_flight: usize,
+    pub(super) has_turn: bool,
+    /// More waits in the store and is due.
+    pub(super) has_more: bool,
+    pub(super) timer: Option<Instant>,
+    pub(super) window: Window,
+    concurrency: Concurrency,
+    failures: u32,
+    hold: Option<(Hold, Instant)>,
+    /// The hold is to be written; what the store says is older.
+    is_unsaved: bool,
+}
+
+/// What of one line is in memory.
+#[derive(Debug)]
+struct LineQueue<D> {
+    queue: VecDeque<(D, usize)>,
+    /// One is under way or not yet recorded.
+    is_busy: bool,
+}
+
+impl<D> Lane<D> {
+    pub(super) fn new(policy: Arc<LanePolicy>, most: usize, since: Option<Instant>, now: Now) -> Self {
+        let mut lane = Self {
+            queues: [VecDeque::new(), VecDeque::new()],
+            retries_next: false,
+            lines: HashMap::new(),
+            ready: VecDeque::new(),
+            queued: 0,
+            queued_bytes: 0,
+            open: 0,
+            in_flight: 0,
+            has_turn: false,
+            has_more: false,
+            timer: None,
+            window: Window::since(since),
+            concurrency: Concurrency::full(most),
+            failures: 0,
+            hold: None,
+            is_unsaved: false,
+            policy,
+        };
+        lane.take_hold(lane.policy.hold, now);
+        lane
+    }
+
+    /// Takes what is configured, unless something newer is known.
+    pub(super) fn set_policy(&mut self, policy: &Arc<LanePolicy>, now: Now) {
+        if Arc::ptr_eq(&self.policy, policy) || policy.version < self.policy.version {
+            return;
+        }
+        self.policy = Arc::clone(policy);
+        if !self.is_unsaved {
+            self.take_hold(policy.hold, now);
+        }
+    }
+
+    fn take_hold(&mut self, hold: Option<Hold>, now: Now) {
+        if self.hold.map(|(hold, _)| hold) == hold {
+            return;
+        }
+        if self.hold.is_some() && hold.is_none() {
+            self.failures = 0;
+            self.concurrency.begin_slowly();
+        }
+        self.hold = hold.map(|hold| (hold, now.monotonic + hold.until.since(now.wall)));
+    }
+
+    /// Ends a hold that is over by itself.
+    pub(super) fn end_hold(&mut self, now: Instant) {
+        if self.hold.is_some_and(|(hold, until)| hold.reason == HoldReason::RetryAfter && until <= now) {
+            self.hold = None;
+            self.concurrency.begin_slowly();
+        }
+    }
+
+    pub(super) fn saved(&mut self) {
+        self.is_unsaved = false;
+    }
+
+    /// When the hold ends, where there is one.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.hold.map(|(_, until)| until)
+    }
+
+    /// The hold, and whether nothing at all goes because of it.
+    pub(super) fn hold(&self, now: Instant) -> Option<(Hold, bool)> {
+        self.hold.map(|(hold, until)| (hold, until > now))
+    }
+
+    pub(super) fn push(&mut self, delivery: D, spot: Spot) {
+        self.queued += 1;
+        self.queued_bytes += spot.bytes;
+        let Some(line) = spot.line else {
+            self.queues[usize::from(spot.is_retry)].push_back((delivery, spot.bytes));
+            return;
+        };
+        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), is_busy: false });
+        if of_line.queue.is_empty() && !of_line.is_busy {
+            self.ready.push_back(line);
+        }
+        of_line.queue.push_back((delivery, spot.bytes));
+    }
+
+    /// Whether nothing keeps the next one back but the rate.
+    pub(super) fn may_send(&self, permits: usize, unrecorded: usize, now: Instant) -> bool {
+        let most = match self.hold {
+            Some((_, until)) if until > now => 0,
+            Some((Hold { reason: HoldReason::Failing, .. }, _)) => 1,
+            Some(_) | None => permits.min(self.concurrency.allowed()),
+        };
+        let has_next = self.queues.iter().any(|queue| !queue.is_empty()) || !self.ready.is_empty();
+        has_next && self.open < most && self.in_flight < permits * unrecorded
+    }
+
+    /// Takes the next, of the kinds that may go: first tries, further ones. What is in a line counts as a first.
+    pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Turn<D>, usize)> {
+        if kinds[0]
+            && let Some(line) = self.ready.pop_front()
+        {
+            let of_line = self.lines.get_mut(&line)?;
+            of_line.is_busy = true;
+            let (delivery, bytes) = of_line.queue.pop_front()?;
+            self.took(bytes);
+            return Some((Turn { delivery, line: Some(line), is_retry: false }, bytes));
+        }
+        let order = if self.retries_next { [true, false] } else { [false, true] };
+        let is_retry =
+            order.into_iter().find(|is_retry| kinds[usize::from(*is_retry)] && !self.queues[usize::from(*is_retry)].is_empty())?;
+        let (delivery, bytes) = self.queues[usize::from(is_retry)].pop_front()?;
+        self.retries_next = !is_retry;
+        self.took(bytes);
+        Some((Turn { delivery, line: None, is_retry }, bytes))
+    }
+
+    fn took(&mut self, bytes: usize) {
+        self.queued -= 1;
+        self.queued_bytes -= bytes;
+        self.open += 1;
+        self.in_flight += 1;
+    }
+
+    /// Notes what came of a try. Returns the hold where it has changed.
+    pub(super) fn tried(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
+        self.concurrency.note(bearing(outcome, now.monotonic - begun), begun, now.monotonic);
+        self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
+        // By the monotonic clock, so that a clock that is set neither ends nor lengthens it.
+        let seen = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
+        let after = hold::after_try(seen, outcome, self.failures, breaker, now.wall);
+        let is_same = |(after, seen): (Hold, Hold)| after.reason == seen.reason && after.until.since(seen.until) < WORTH_A_WRITE;
+        if after == seen || after.zip(seen).is_some_and(is_same) {
+            return None;
+        }
+        self.take_hold(after, now);
+        self.is_unsaved = true;
+        Some(after)
+    }
+
+    /// One that was popped is recorded. What is behind it in its line and must wait for it is let go.
+    pub(super) fn finish(&mut self, line: Option<Line>, moves_on: bool) -> Vec<D> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let Some(line) = line else { return Vec::new() };
+        let Some(of_line) = self.lines.get_mut(&line) else { return Vec::new() };
+        of_line.is_busy = false;
+        if moves_on && !of_line.queue.is_empty() {
+            self.ready.push_back(line);
+            return Vec::new();
+        }
+        let let_go = self.lines.remove(&line).map(|of_line| of_line.queue).unwrap_or_default();
+        self.count_out(let_go)
+    }
+
+    fn count_out(&mut self, let_go: impl IntoIterator<Item = (D, usize)>) -> Vec<D> {
+        let let_go = let_go.into_iter().map(|(delivery, bytes)| {
+            self.queued -= 1;
+            self.queued_bytes -= bytes;
+            delivery
+        });
+        let_go.collect()
+    }
+
+    /// Lets go of what waits and is not to be kept.
+    pub(super) fn let_go(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
+        let mut let_go = Vec::new();
+        let queues = self.queues.iter_mut().chain(self.lines.values_mut().map(|of_line| &mut of_line.queue));
+        for queue in queues {
+            let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(delivery));
+            queue.extend(kept);
+            let_go.extend(gone);
+        }
+        self.lines.retain(|_, of_line| of_line.is_busy || !of_line.queue.is_empty());
+        let lines = &self.lines;
+        self.ready.retain(|line| lines.contains_key(line));
+        self.count_out(let_go)
+    }
+
+    /// How many more are of use in memory.
+    pub(super) fn room(&self, most: usize) -> usize {
+        most.min(self.policy.queue_of_use()).saturating_sub(self.queued)
+    }
+
+    /// How many may be taken from a line in the store.
+    pub(super) fn wants_from(&self, line: Line, most: usize, now: Instant) -> usize {
+        if self.policy.is_ordered && self.lines.contains_key(&line) {
+            return 0;
+        }
+        match self.hold {
+            Some((_, until)) if until > now => 0,
+            Some((Hold { reason: HoldReason::Failing, .. }, _)) => usize::from(self.queued == 0 && self.in_flight == 0),
+            Some(_) | None if self.policy.is_ordered => self.room(most).min(OF_A_LINE),
+            Some(_) | None => self.room(most),
+        }
+    }
+
+    /// Whether it would be worth asking the store for more.
+    pub(super) fn runs_low(&self, most: usize) -> bool {
+        self.has_more && self.queued <= most.min(self.policy.queue_of_use()) / 2
+    }
+
+    /// Whether nothing of it is worth remembering but what counts until then.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queued == 0 && self.in_flight == 0 && self.failures == 0 && self.hold.is_none() && !self.is_unsaved
+    }
+}
+
+/// The most of one line in memory: what is behind one that fails goes back to the store.
+pub(super) const OF_A_LINE: usize = 32;
+
+/// A hold that ends later by less is the same: what is under way together says so many times.
+const WORTH_A_WRITE: Duration = Duration::from_secs(1);
+
+/// The present by both clocks: the wall's for what is stored, the other for what is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) wall: Timestamp,
+    pub(crate) monotonic: Instant,
+}
+
+/// What an outcome says about how the target bears its load.
+fn bearing(outcome: &Outcome, took: Duration) -> Bearing {
+    match outcome {
+        Outcome::Accepted(_) => Bearing::Answered(took),
+        Outcome::Refused(answer) if matches!(answer.status, 429 | 503) => Bearing::Overloaded,
+        Outcome::Refused(_) => Bearing::Answered(took),
+        Outcome::Failed(failure) => match failure.kind {
+            FailureKind::Timeout | FailureKind::ConnectionRefused | FailureKind::ConnectionReset | FailureKind::ConnectionFailed => {
+                Bearing::Overloaded
+            }
+            FailureKind::DnsFailed
+            | FailureKind::TlsExpired
+            | FailureKind::TlsUntrusted
+            | FailureKind::TlsWrongHost
+            | FailureKind::TlsFailed
+            | FailureKind::AddressNotAllowed
+            | FailureKind::RedirectRefused
+            | FailureKind::ResponseInvalid
+            | FailureKind::HttpStatus => Bearing::Answered(took),
+        },
+    }
+}

@@ -1,0 +1,438 @@
+//! Lanes: what is due for each target waits in a lane of its own, and the lanes take turns.
+//!
+//! Nothing here waits or sends. Environments take turns, and within each its lanes. A lane has its turn
+//! while it has something to send and neither its order, its rate, a hold nor its number of tries keeps it
+//! back; what is kept back by a rate has its turn again when that allows it ([`Lanes::next_timer`]).
+//!
+//! No lane can use up what others need, neither tries nor memory: it may have a part of what is still free,
+//! so that the more lanes want, the less each has, and something is always left for one that has nothing.
+
+mod concurrency;
+mod lane;
+mod rate;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use hookstream_model::{
+    attempt::Outcome,
+    hold::{BreakerPolicy, Hold},
+    ids::{ApplicationId, EnvironmentId, TargetId},
+    line::Line,
+};
+use tokio::time::Instant;
+
+pub(crate) use self::lane::{LanePolicy, Now, Spot, Turn};
+use self::{lane::Lane, rate::Window};
+use crate::Options;
+
+/// All lanes of a process.
+#[derive(Debug)]
+pub(crate) struct Lanes<D> {
+    lanes: HashMap<TargetId, Lane<D>>,
+    /// The environments with lanes that have a turn, in the order of their turns.
+    turns: VecDeque<EnvironmentId>,
+    /// The lanes of each, in the order of theirs.
+    turns_within: HashMap<EnvironmentId, VecDeque<TargetId>>,
+    /// What went for each application that has a rate.
+    applications: HashMap<ApplicationId, Window>,
+    /// Lanes that a rate keeps back, and until when.
+    timers: BTreeSet<(Instant, TargetId)>,
+    timer_moved: bool,
+    /// Lanes that have more in the store.
+    with_more: Vec<TargetId>,
+    is_hungry: bool,
+    /// Tries under way: first ones, further ones.
+    open: [usize; 2],
+    /// Tries under way or not yet recorded.
+    in_flight: usize,
+    queued: usize,
+    queued_bytes: usize,
+    limits: Limits,
+    breaker: BreakerPolicy,
+}
+
+#[derive(Debug)]
+struct Limits {
+    open: usize,
+    open_per_target: usize,
+    queued: usize,
+    queued_per_target: usize,
+    queued_bytes: usize,
+}
+
+/// A lane may have this part of the tries that are free.
+const PART_OF_OPEN: usize = 4;
+/// First tries, and further ones, may have all tries but this part: neither can keep out the other.
+const RESERVED: usize = 8;
+/// Outcomes on their way to be recorded, for each try that may be under way: recording groups them,
+/// and a target need not wait for it.
+const UNRECORDED: usize = 4;
+/// How many lanes are passed over in a search for one that may send.
+const PASSED_OVER: usize = 16;
+
+/// What came of a try for its lane.
+#[derive(Debug)]
+pub(crate) struct Answered<D> {
+    /// What the target's hold has become, where it has changed.
+    pub(crate) hold: Option<Option<Hold>>,
+    /// What is to wait in the store instead.
+    pub(crate) let_go: Vec<D>,
+}
+
+impl<D> Lanes<D> {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            turns_within: HashMap::new(),
+            applications: HashMap::new(),
+            timers: BTreeSet::new(),
+            timer_moved: false,
+            with_more: Vec::new(),
+            is_hungry: false,
+            open: [0; 2],
+            in_flight: 0,
+            queued: 0,
+            queued_bytes: 0,
+            limits: Limits {
+                open: options.max_in_flight,
+                open_per_target: options.max_in_flight_per_target,
+                queued: options.max_queued,
+                queued_per_target: options.max_queued_per_target,
+                queued_bytes: options.max_queued_bytes,
+            },
+            breaker: options.breaker,
+        }
+    }
+
+    /// Whether a delivery to `target` may wait in memory.
+    pub(crate) fn has_room(&self, target: TargetId, policy: &LanePolicy) -> bool {
+        let (free, free_bytes) = self.free();
+        let Some(lane) = self.lanes.get(&target) else { return free > 0 && free_bytes > 0 };
+        let is_of_use = !policy.has_rate() || lane.room(self.limits.queued_per_target) > 0;
+        is_of_use && lane.queued < self.limits.queued_per_target.min(free) && lane.queued_bytes < free_bytes
+    }
+
+    /// How many deliveries and bytes may be claimed from the store; none until half of the room is
+    /// free, so that each claim is worth its transaction.
+    pub(crate) fn room_to_claim(&self) -> Option<(usize, usize)> {
+        let (free, free_bytes) = self.free();
+        (free >= self.limits.queued / 2 && free_bytes >= self.limits.queued_bytes / 2).then_some((free, free_bytes))
+    }
+
+    fn free(&self) -> (usize, usize) {
+        (self.limits.queued.saturating_sub(self.queued), self.limits.queued_bytes.saturating_sub(self.queued_bytes))
+    }
+
+    /// How many deliveries are to be taken from a line of `target` in the store.
+    pub(crate) fn wants_from(&self, target: TargetId, line: Line, policy: &LanePolicy, now: Now) -> usize {
+        let (free, _) = self.free();
+        let most = self.limits.queued_per_target.min(free / 2);
+        match self.lanes.get(&target) {
+            Some(lane) => lane.wants_from(line, most, now.monotonic),
+            None => Lane::<D>::new(Arc::new(policy.clone()), 1, None, now).wants_from(line, most, now.monotonic),
+        }
+    }
+
+    /// When a hold of `target` ends, where it is known here.
+    pub(crate) fn held_until(&self, target: TargetId) -> Option<Instant> {
+        self.lanes.get(&target)?.held_until()
+    }
+
+    /// Notes which lanes have more in the store that is due.
+    pub(crate) fn note_more(&mut self, targets: Vec<TargetId>) {
+        for target in std::mem::replace(&mut self.with_more, targets) {
+            if let Some(lane) = self.lanes.get_mut(&target) {
+                lane.has_more = false;
+            }
+        }
+        for target in &self.with_more {
+            if let Some(lane) = self.lanes.get_mut(target) {
+                lane.has_more = true;
+            }
+        }
+    }
+
+    /// Takes a delivery that is due. Since when what goes to the target is known is `since`; `None` is for ever.
+    pub(crate) fn offer(&mut self, target: TargetId, delivery: D, spot: Spot, policy: &Arc<LanePolicy>, since: Option<Instant>, now: Now) {
+        self.queued += 1;
+        self.queued_bytes += spot.bytes;
+        let most = self.limits.open_per_target;
+        let lane = self.lanes.entry(target).or_insert_with(|| Lane::new(Arc::clone(policy), most, since, now));
+        lane.set_policy(policy, now);
+        lane.push(delivery, spot);
+        if policy.application_rate.is_some() {
+            self.applications.entry(policy.application).or_insert_with(|| Window::since(since));
+        }
+        self.give_turn(target, now.monotonic);
+    }
+
+    /// Takes what is configured for a lane that there is. Returns what is to wait in the store instead.
+    pub(crate) fn set_policy(&mut self, target: TargetId, policy: &Arc<LanePolicy>, now: Now) -> Vec<D> {
+        let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
+        lane.set_policy(policy, now);
+        let let_go = self.let_go_if_held(target, now.monotonic);
+        self.give_turn(target, now.monotonic);
+        self.forget_if_idle(target, now.monotonic);
+        let_go
+    }
+
+    /// The hold of a target is written.
+    pub(crate) fn saved(&mut self, target: TargetId) {
+        if let Some(lane) = self.lanes.get_mut(&target) {
+            lane.saved();
+        }
+    }
+
+    /// The next delivery to try, from the lane whose turn it is; `None` where nothing may be tried now.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Turn<D>> {
+        self.fire_timers(now);
+        let open: usize = self.open.iter().sum();
+        if open >= self.limits.open || self.in_flight >= self.limits.open * UNRECORDED {
+            return None;
+        }
+        let most_of_a_kind = self.limits.open - self.limits.open / RESERVED;
+        let free = self.open.map(|of_kind| most_of_a_kind.saturating_sub(of_kind).min(self.limits.open - open));
+        for _ in 0..PASSED_OVER {
+            let target = self.take_turn()?;
+            let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
+            lane.has_turn = false;
+            if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
+                continue;
+            }
+            let lane = self.lanes.get_mut(&target).expect("it was there just now");
+            let kinds = free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN));
+            let Some((turn, bytes)) = lane.pop(kinds) else {
+                // It has its part of what is free: its turn comes again.
+                self.append_turn(target);
+                continue;
+            };
+            self.open[usize::from(turn.is_retry)] += 1;
+            self.in_flight += 1;
+            self.queued -= 1;
+            self.queued_bytes -= bytes;
+            self.note_gone(target, now);
+            self.give_turn(target, now);
+            return Some(turn);
+        }
+        None
+    }
+
+    /// A try that [`next`](Self::next) began is over; it is yet to be recorded. `outcome` is what came of it,
+    /// where it was made, begun at `begun`.
+    pub(crate) fn answered(
+        &mut self,
+        target: TargetId,
+        is_retry: bool,
+        outcome: Option<&Outcome>,
+        begun: Instant,
+        now: Now,
+    ) -> Answered<D> {
+        let nothing = Answered { hold: None, let_go: Vec::new() };
+        self.open[usize::from(is_retry)] = self.open[usize::from(is_retry)].saturating_sub(1);
+        let breaker = self.breaker;
+        let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
+        lane.open = lane.open.saturating_sub(1);
+        let hold = outcome.and_then(|outcome| lane.tried(outcome, begun, breaker, now));
+        let let_go = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
+        if hold == Some(None) {
+            // What waited in the store goes again.
+            self.is_hungry = true;
+        }
+        self.give_turn(target, now.monotonic);
+        Answered { hold, let_go }
+    }
+
+    /// What is [`answered`](Self::answered) is recorded. `moves_on` says whether what is behind it in its
+    /// line may go. Returns what is to wait in the store instead.
+    pub(crate) fn finish(&mut self, target: TargetId, line: Option<Line>, moves_on: bool, now: Instant) -> Vec<D> {
+        let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
+        let before = (lane.queued, lane.queued_bytes);
+        let let_go = lane.finish(line, moves_on);
+        self.queued -= before.0 - lane.queued;
+        self.queued_bytes -= before.1 - lane.queued_bytes;
+        self.is_hungry |= lane.runs_low(self.limits.queued_per_target);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.give_turn(target, now);
+        self.forget_if_idle(target, now);
+        let_go
+    }
+
+    /// Lets go of what waits and is not to be kept.
+    pub(crate) fn let_go(&mut self, keep: impl Fn(&D) -> bool) -> Vec<D> {
+        let mut all = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let before = (lane.queued, lane.queued_bytes);
+            all.extend(lane.let_go(&keep));
+            self.queued -= before.0 - lane.queued;
+            self.queued_bytes -= before.1 - lane.queued_bytes;
+        }
+        self.lanes.retain(|_, lane| lane.in_flight > 0 || lane.queued > 0 || !lane.is_idle());
+        let lanes = &self.lanes;
+        for of_environment in self.turns_within.values_mut() {
+            of_environment.retain(|target| lanes.contains_key(target));
+        }
+        self.timers.retain(|(_, target)| lanes.contains_key(target));
+        all
+    }
+
+    /// The policies of lanes with something in flight.
+    pub(crate) fn in_flight_policies(&self) -> impl Iterator<Item = &LanePolicy> {
+        self.lanes.values().filter(|lane| lane.in_flight > 0).map(|lane| &*lane.policy)
+    }
+
+    /// When a rate lets something go next.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether [`next_timer`](Self::next_timer) has become earlier since this was last asked.
+    pub(crate) fn take_timer_moved(&mut self) -> bool {
+        std::mem::take(&mut self.timer_moved)
+    }
+
+    /// Whether the store should be asked for more, since this was last asked.
+    pub(crate) fn take_hungry(&mut self) -> bool {
+        std::mem::take(&mut self.is_hungry)
+    }
+
+    /// What waits for its turn.
+    pub(crate) const fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Tries under way or not yet recorded.
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
+        let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
+        if !lane.hold(now).is_some_and(|(_, is_whole)| is_whole) {
+            return Vec::new();
+        }
+        let before = (lane.queued, lane.queued_bytes);
+        let let_go = lane.let_go(&|_| false);
+        self.queued -= before.0 - lane.queued;
+        self.queued_bytes -= before.1 - lane.queued_bytes;
+        let_go
+    }
+
+    fn give_turn(&mut self, target: TargetId, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&target) else { return };
+        lane.end_hold(now);
+        if let Some(until) = lane.held_until().filter(|until| *until > now) {
+            self.set_timer(target, until);
+            return;
+        }
+        if !lane.has_turn && lane.may_send(self.limits.open_per_target, UNRECORDED, now) && self.rate_allows(target, now) {
+            self.append_turn(target);
+        }
+    }
+
+    fn append_turn(&mut self, target: TargetId) {
+        let Some(lane) = self.lanes.get_mut(&target) else { return };
+        lane.has_turn = true;
+        let environment = lane.policy.environment;
+        let of_environment = self.turns_within.entry(environment).or_default();
+        if of_environment.is_empty() {
+            self.turns.push_back(environment);
+        }
+        of_environment.push_back(target);
+    }
+
+    fn take_turn(&mut self) -> Option<TargetId> {
+        loop {
+            let environment = self.turns.pop_front()?;
+            let Some(of_environment) = self.turns_within.get_mut(&environment) else { continue };
+            let target = of_environment.pop_front();
+            if of_environment.is_empty() {
+                self.turns_within.remove(&environment);
+            } else {
+                self.turns.push_back(environment);
+            }
+            if target.is_some() {
+                return target;
+            }
+        }
+    }
+
+    /// Whether the rates of a lane let something go now; where not, it has its turn when they do.
+    fn rate_allows(&mut self, target: TargetId, now: Instant) -> bool {
+        let Some(lane) = self.lanes.get_mut(&target) else { return false };
+        let of_lane = lane.policy.rate.map(|rate| lane.window.next_at(rate, now));
+        let application = lane.policy.application;
+        let of_application = lane.policy.application_rate.map(|rate| self.applications.entry(application).or_default().next_at(rate, now));
+        match of_lane.max(of_application).filter(|at| *at > now) {
+            Some(at) => {
+                self.set_timer(target, at);
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn note_gone(&mut self, target: TargetId, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&target) else { return };
+        if lane.policy.rate.is_some() {
+            lane.window.go(now);
+        }
+        if lane.policy.application_rate.is_some() {
+            self.applications.entry(lane.policy.application).or_default().go(now);
+        }
+        self.is_hungry |= lane.runs_low(self.limits.queued_per_target);
+    }
+
+    fn set_timer(&mut self, target: TargetId, at: Instant) {
+        let Some(lane) = self.lanes.get_mut(&target) else { return };
+        if lane.timer.is_some_and(|timer| timer <= at) {
+            return;
+        }
+        if let Some(timer) = lane.timer.replace(at) {
+            self.timers.remove(&(timer, target));
+        }
+        self.timer_moved |= self.timers.first().is_none_or(|(first, _)| at < *first);
+        self.timers.insert((at, target));
+    }
+
+    fn fire_timers(&mut self, now: Instant) {
+        while let Some((at, target)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&target) {
+                lane.timer = None;
+            }
+            self.give_turn(target, now);
+            self.forget_if_idle(target, now);
+        }
+    }
+
+    /// A lane that has nothing is forgotten, once what went to it no longer counts.
+    fn forget_if_idle(&mut self, target: TargetId, now: Instant) {
+        let Some(lane) = self.lanes.get(&target) else { return };
+        if !lane.is_idle() {
+            return;
+        }
+        let of_application = self.applications.get(&lane.policy.application).and_then(Window::counts_until);
+        let counts_until = lane.window.counts_until().max(of_application).filter(|until| *until > now);
+        match counts_until {
+            Some(until) => self.set_timer(target, until),
+            None => {
+                let application = lane.policy.application;
+                if lane.policy.application_rate.is_some() {
+                    self.applications.remove(&application);
+                }
+                if let Some(timer) = lane.timer {
+                    self.timers.remove(&(timer, target));
+                }
+                self.lanes.remove(&target);
+            }
+        }
+    }
+}
