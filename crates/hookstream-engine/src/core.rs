@@ -48,6 +48,8 @@ pub(crate) struct Core {
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
     lanes: Mutex<Lanes<Claimed>>,
+    /// Held while deliveries are on their way from lines into the lanes.
+    pub(crate) line_claims: tokio::sync::Mutex<()>,
     /// Wakes whoever waits for the lanes' next timer, which has become earlier.
     pub(crate) timer_moved: Notify,
     health: Mutex<Health>,
@@ -75,6 +77,7 @@ impl Core {
         Self {
             routes: Routes::new(Arc::clone(&store), &options),
             lanes: Mutex::new(Lanes::new(&options)),
+            line_claims: tokio::sync::Mutex::new(()),
             timer_moved: Notify::new(),
             health: Mutex::default(),
             holds: Mutex::default(),

@@ -214,7 +214,11 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
 
 /// Takes from the lines whose lanes have room. Returns for how long nothing more is known to fall due.
 async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -> Result<Duration, Error> {
-    let groups = core.lease().groups();
+    let _claiming = core.line_claims.lock().await;
+    let (groups, is_in_doubt) = {
+        let lease = core.lease();
+        (lease.groups(), lease.is_in_doubt())
+    };
     let heads = core.store.lines(groups, *looked, LINES).await?;
     let is_all = looked.is_none() && heads.len() < LINES;
     *looked = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
@@ -230,7 +234,11 @@ async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -
         }
     }
     let now = core.both_clocks();
-    let wants = wants(core, &heads, &policies, now, &mut wait);
+    let mut wants = wants(core, &heads, &policies, now, &mut wait);
+    if is_in_doubt {
+        // The first of a line may stand under an earlier number, and in nobody's memory.
+        wants.retain(|want| !want.in_order);
+    }
     if wants.is_empty() {
         return Ok(wait);
     }
@@ -322,6 +330,7 @@ fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
 /// Puts what is in this process's hands, and counted there, into its line in the store.
 pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
+    let lines: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.line?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
             Some(route) => in_line(&route, &delivery, core.now()),
@@ -343,6 +352,9 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         drop(lease);
         core.note_due(core.now());
     }
+    let now = Instant::now();
+    let mut lanes = core.lanes();
+    lines.into_iter().for_each(|(target, line)| lanes.put_back(target, line, now));
 }
 
 /// How a delivery waits in its line that may go when its lane lets it.

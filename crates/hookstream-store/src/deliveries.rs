@@ -94,6 +94,8 @@ pub enum NewState {
         owner: Option<Owner>,
         /// The line it waits in, or goes back to when its owner lets go of it.
         line: Option<Line>,
+        /// Whether it has a place in the line, behind all that was stored before.
+        in_order: bool,
     },
     /// Not sent, but on record and recoverable.
     Skipped(SkipReason),
@@ -224,8 +226,7 @@ pub struct Wait {
     pub due_at: Timestamp,
     /// The line it waits in; otherwise anybody takes it then.
     pub line: Option<Line>,
-    /// Whether it keeps its place in the line, by when its message was accepted, and what stands behind
-    /// it waits too.
+    /// Whether it keeps its place in the line, and what stands behind it waits too.
     pub keeps_place: bool,
 }
 
@@ -240,14 +241,10 @@ impl Wait {
         self.line.map_or(0, Line::number)
     }
 
-    /// What stands in the columns `due_at` and `retry_at`.
-    pub(crate) fn times(self, message: MessageId) -> (i64, Option<i64>) {
-        let due_at = self.due_at.as_millis();
-        if !self.keeps_place {
-            return (due_at, None);
-        }
-        let place = message.timestamp().as_millis();
-        (place, (due_at > place).then_some(due_at))
+    /// What stands in the columns `due_at`, where it changes, and `retry_at`.
+    pub(crate) const fn times(self) -> (Option<i64>, Option<i64>) {
+        let due_at = Some(self.due_at.as_millis());
+        if self.keeps_place { (None, due_at) } else { (due_at, None) }
     }
 }
 

@@ -25,6 +25,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -44,6 +45,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// Its body, byte for byte.
     pub body: Bytes,
+    /// When it arrived.
+    pub at: Instant,
 }
 
 impl Received {
@@ -194,9 +197,10 @@ async fn speak(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>)
 }
 
 async fn receive(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let at = Instant::now();
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let received = Received { method: head.method, version: head.version, path: head.uri.to_string(), headers: head.headers, body };
+    let received = Received { method: head.method, version: head.version, path: head.uri.to_string(), headers: head.headers, body, at };
     let script = Arc::clone(&shared.script.lock().unwrap_or_else(PoisonError::into_inner));
     let answer = script(&received);
     shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);

@@ -110,6 +110,14 @@ struct LineQueue<D> {
     queue: VecDeque<(D, usize)>,
     /// One is under way or not yet recorded.
     is_busy: bool,
+    /// So many are on their way back to the store: until they are there, what is behind them must not be taken.
+    leaving: usize,
+}
+
+impl<D> LineQueue<D> {
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && !self.is_busy && self.leaving == 0
+    }
 }
 
 impl<D> Lane<D> {
@@ -188,7 +196,7 @@ impl<D> Lane<D> {
             self.queues[usize::from(spot.is_retry)].push_back((delivery, spot.bytes));
             return;
         };
-        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), is_busy: false });
+        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), is_busy: false, leaving: 0 });
         if of_line.queue.is_empty() && !of_line.is_busy {
             self.ready.push_back(line);
         }
@@ -259,8 +267,23 @@ impl<D> Lane<D> {
             self.ready.push_back(line);
             return Vec::new();
         }
-        let let_go = self.lines.remove(&line).map(|of_line| of_line.queue).unwrap_or_default();
+        let let_go = std::mem::take(&mut of_line.queue);
+        of_line.leaving += let_go.len();
+        if of_line.is_done() {
+            self.lines.remove(&line);
+        }
         self.count_out(let_go)
+    }
+
+    /// One of a line that was let go is in the store again. Returns whether the line may be taken from.
+    pub(super) fn put_back(&mut self, line: Line) -> bool {
+        let Some(of_line) = self.lines.get_mut(&line) else { return true };
+        of_line.leaving = of_line.leaving.saturating_sub(1);
+        let is_done = of_line.is_done();
+        if is_done {
+            self.lines.remove(&line);
+        }
+        is_done
     }
 
     fn count_out(&mut self, let_go: impl IntoIterator<Item = (D, usize)>) -> Vec<D> {
@@ -275,15 +298,21 @@ impl<D> Lane<D> {
     /// Lets go of what waits and is not to be kept.
     pub(super) fn let_go(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
         let mut let_go = Vec::new();
-        let queues = self.queues.iter_mut().chain(self.lines.values_mut().map(|of_line| &mut of_line.queue));
-        for queue in queues {
+        let mut part = |queue: &mut VecDeque<(D, usize)>| {
             let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(delivery));
             queue.extend(kept);
+            let count = gone.len();
             let_go.extend(gone);
+            count
+        };
+        for queue in &mut self.queues {
+            part(queue);
         }
-        self.lines.retain(|_, of_line| of_line.is_busy || !of_line.queue.is_empty());
+        for of_line in self.lines.values_mut() {
+            of_line.leaving += part(&mut of_line.queue);
+        }
         let lines = &self.lines;
-        self.ready.retain(|line| lines.contains_key(line));
+        self.ready.retain(|line| lines.get(line).is_some_and(|of_line| !of_line.queue.is_empty()));
         self.count_out(let_go)
     }
 
@@ -310,9 +339,14 @@ impl<D> Lane<D> {
         self.has_more && self.queued <= most.min(self.policy.queue_of_use()) / 2
     }
 
+    /// Whether anything of it is in this process's hands.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.queued > 0 || self.in_flight > 0 || !self.lines.is_empty()
+    }
+
     /// Whether nothing of it is worth remembering but what counts until then.
     pub(super) fn is_idle(&self) -> bool {
-        self.queued == 0 && self.in_flight == 0 && self.failures == 0 && self.hold.is_none() && !self.is_unsaved
+        !self.is_at_work() && !self.has_turn && self.failures == 0 && self.hold.is_none() && !self.is_unsaved
     }
 }
 

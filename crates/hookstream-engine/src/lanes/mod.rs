@@ -203,6 +203,7 @@ impl<D> Lanes<D> {
             let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
             lane.has_turn = false;
             if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
+                self.forget_if_idle(target, now);
                 continue;
             }
             let lane = self.lanes.get_mut(&target).expect("it was there just now");
@@ -272,18 +273,23 @@ impl<D> Lanes<D> {
             self.queued -= before.0 - lane.queued;
             self.queued_bytes -= before.1 - lane.queued_bytes;
         }
-        self.lanes.retain(|_, lane| lane.in_flight > 0 || lane.queued > 0 || !lane.is_idle());
+        self.lanes.retain(|_, lane| !lane.is_idle());
         let lanes = &self.lanes;
-        for of_environment in self.turns_within.values_mut() {
-            of_environment.retain(|target| lanes.contains_key(target));
-        }
         self.timers.retain(|(_, target)| lanes.contains_key(target));
         all
     }
 
-    /// The policies of lanes with something in flight.
-    pub(crate) fn in_flight_policies(&self) -> impl Iterator<Item = &LanePolicy> {
-        self.lanes.values().filter(|lane| lane.in_flight > 0).map(|lane| &*lane.policy)
+    /// One of a line that was let go is in the store again, or lost to this process.
+    pub(crate) fn put_back(&mut self, target: TargetId, line: Line, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&target) {
+            self.is_hungry |= lane.put_back(line);
+            self.forget_if_idle(target, now);
+        }
+    }
+
+    /// The policies of lanes of which something is in this process's hands.
+    pub(crate) fn policies_at_work(&self) -> impl Iterator<Item = &LanePolicy> {
+        self.lanes.values().filter(|lane| lane.is_at_work()).map(|lane| &*lane.policy)
     }
 
     /// When a rate lets something go next.

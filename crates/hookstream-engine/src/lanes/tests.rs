@@ -232,6 +232,11 @@ fn what_is_let_go_leaves_no_trace_in_the_turns() {
     world.end(1);
     world.fill(2, 1);
     assert_eq!(world.begin(), [(2, 0)]);
+    world.end(2);
+    world.fill(3, 1);
+    world.lanes.let_go(|_| false);
+    assert_eq!(world.begin(), []);
+    assert_eq!((world.lanes.lanes.len(), world.lanes.turns.len(), world.lanes.turns_within.len()), (0, 0, 0));
 }
 
 #[test]
@@ -402,6 +407,11 @@ fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
     assert_eq!(world.begin(), [(1, 10)]);
     world.answer(1, &failed());
     assert_eq!(world.lanes.finish(target(1), Some(lines[1]), false, world.now().monotonic), [(1, 11), (1, 21)]);
+    for _ in 0..2 {
+        assert_eq!(world.lanes.wants_from(target(1), lines[1], &ordered, world.now()), 0, "not all of it is in the store again");
+        world.lanes.put_back(target(1), lines[1], world.now().monotonic);
+    }
+    assert!(world.lanes.wants_from(target(1), lines[1], &ordered, world.now()) > 0);
     world.answer(1, &arrived());
     world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
     assert_eq!(world.begin(), [(1, 20)]);

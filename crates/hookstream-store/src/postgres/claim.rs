@@ -29,10 +29,11 @@ const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
 /// Of lines, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
 /// nothing passes it.
-const SELECT_IN_LINES: &str = "select p.* from unnest($1::int8[], $2::int8[]) with ordinality as want (line, deliveries, number)
+const SELECT_IN_LINES: &str =
+    "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (line, deliveries, in_order, number)
     cross join lateral (
         select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at from pending
-        where owner = want.line and due_at <= $3 order by due_at, message_id limit want.deliveries for update
+        where owner = want.line and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
     ) p order by want.number, p.due_at, p.message_id";
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
 const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
@@ -57,7 +58,7 @@ const LINES: &str = "with recursive heads as (
             where owner > heads.owner and owner <= $2 order by owner, due_at limit 1
         ) next
     )
-    select owner, application_id, target_id, greatest(due_at, retry_at) from heads limit $3";
+    select owner, application_id, target_id, coalesce(retry_at, due_at) from heads limit $3";
 
 /// Below which due time nothing is looked for, as a rule.
 ///
@@ -195,14 +196,20 @@ pub(super) async fn claim_lines(
 ) -> Result<Vec<Claimed>, Error> {
     let lines: Vec<_> = wants.iter().map(|want| want.line.number()).collect();
     let counts: Vec<_> = wants.iter().map(|want| i64::try_from(want.deliveries).unwrap_or(i64::MAX)).collect();
+    let in_order: Vec<_> = wants.iter().map(|want| want.in_order).collect();
     let connection = connect(pool, "claim from lines").await?;
     let from_lines = async |connection: &Connection| {
-        let values = [(&lines as _, Type::INT8_ARRAY), (&counts as _, Type::INT8_ARRAY), (&now.as_millis() as _, Type::INT8)];
+        let values = [
+            (&lines as _, Type::INT8_ARRAY),
+            (&counts as _, Type::INT8_ARRAY),
+            (&now.as_millis() as _, Type::INT8),
+            (&in_order as _, Type::BOOL_ARRAY),
+        ];
         let rows = connection.query(SELECT_IN_LINES, &values).await?;
         let due = add_sizes(connection, rows.iter().map(read_due).collect()).await?;
         let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
         drop_orphans(connection, &orphans).await?;
-        let due = within(in_order(due, wants, now), bytes);
+        let due = within(without_blocked(due, wants, now), bytes);
         let messages = take(connection, owner, &due).await?;
         Ok((due, messages))
     };
@@ -211,7 +218,7 @@ pub(super) async fn claim_lines(
 }
 
 /// Without what is not due yet, and without what stands behind it where an order is kept.
-fn in_order(due: Vec<Due>, wants: &[LineWant], now: Timestamp) -> Vec<Due> {
+fn without_blocked(due: Vec<Due>, wants: &[LineWant], now: Timestamp) -> Vec<Due> {
     let keep_order: HashSet<Line> = wants.iter().filter(|want| want.in_order).map(|want| want.line).collect();
     let mut blocked = HashSet::new();
     let may_go = |due: &Due| {

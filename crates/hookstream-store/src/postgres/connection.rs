@@ -70,9 +70,11 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 const SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'";
 
 /// The same for the engine's own statements. They are planned once, perhaps while a table is empty; they
-/// must find their rows by the index when it is not.
+/// must find their rows by the index when it is not. Where there is no index to use, that makes the planner
+/// believe them expensive, and compiling one takes longer than a hundred of them.
 const HOT_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s';
-    set enable_seqscan = off";
+    set enable_seqscan = off;
+    set jit = off";
 
 /// Connections to the database.
 #[derive(Clone)]

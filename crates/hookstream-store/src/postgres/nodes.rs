@@ -22,6 +22,9 @@ use crate::{
 const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_lines)
     values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
     returning number";
+/// Places begin at the present, so that what was given one by its time stands before them.
+const SET_PLACES: &str = "select setval('line_places', now.millis) from line_places,
+    (select (extract(epoch from clock_timestamp()) * 1000)::int8 as millis) now where last_value < now.millis";
 /// A number that is replaced runs dry; its groups go on under the new one.
 const REPLACE: &str = "update nodes set takes_lines = false where number = $1";
 const HAND_ON: &str = "update line_groups set owner = $2 where owner = $1";
@@ -34,21 +37,25 @@ const TAKE_GROUPS: &str = "update line_groups set owner = $1 where number in (
             - (select count(*) from line_groups where owner = $1))
         for update skip locked
     ) and (select takes_lines from nodes where number = $1)";
-const GROUPS_OF: &str = "select number, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_lines)::int8
-    from line_groups where owner = $1 order by number";
 const GIVE_UP_GROUPS: &str = "update line_groups set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
 const REMOVE_LAPSED: &str = "delete from nodes where number in
     (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
 const REMOVE: &str = "delete from nodes where number = $1";
-/// The numbers that own something: one look into the index for each, however much it owns.
-const OWNERS: &str = "with recursive owners (number) as (
+/// What there is to do after a renewal: whether a node has lapsed, the numbers that own something and belong to
+/// no node (one look into the index for each number, however much it owns), whether groups of lines are to be
+/// had, how many are a node's share, and which are this one's.
+const LOOK: &str = "with recursive owners (number) as (
         (select owner from pending where owner > 0 order by owner limit 1)
         union all
         select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o where o.number is not null
     )
-    select number from owners where number is not null and number not in (select number from nodes)";
+    select exists (select 1 from nodes where lapses_at < clock_timestamp()),
+        array(select number from owners where number is not null and number not in (select number from nodes)),
+        exists (select 1 from line_groups where owner not in (select number from nodes)),
+        (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_lines),
+        array(select number from line_groups where owner = $1 order by number)";
 /// It is due from now on, where a claim looks first.
 const RELEASE: &str =
     "update pending p set owner = p.line, due_at = case p.line when 0 then greatest(p.due_at, $2) else p.due_at end from (
@@ -67,6 +74,7 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
         (&millis(lease) as _, Type::INT8),
     ];
     let enlist = async |connection: &Connection| {
+        connection.query(SET_PLACES, &[]).await?;
         let rows = connection.query(ENLIST, &values).await?;
         let number: i64 = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
         if let Some(before) = node.replaces {
@@ -98,17 +106,30 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
     if connection.execute(RENEW, &values).await? == 0 {
         return Ok(Standing::Lapsed);
     }
-    connection.execute(REMOVE_LAPSED, &[]).await?;
-    let mut released = 0;
-    for row in connection.query(OWNERS, &[]).await? {
-        released += release(&connection, row.get(0), now).await?;
-    }
     let owner = [(&owner.number() as _, Type::INT8)];
-    connection.execute(FREE_GROUPS, &[]).await?;
-    connection.execute(TAKE_GROUPS, &owner).await?;
-    let rows = connection.query(GROUPS_OF, &owner).await?;
-    let groups: Groups = rows.iter().filter_map(|row| Group::new(u8::try_from(row.get::<_, i32>(0)).ok()?)).collect();
-    let share = rows.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+    let look = async || connection.query(LOOK, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });
+    let mut seen = look().await?;
+    let (is_one_lapsed, is_group_free) = (seen.get::<_, bool>(0), seen.get::<_, bool>(2));
+    if is_one_lapsed {
+        connection.execute(REMOVE_LAPSED, &[]).await?;
+        seen = look().await?;
+    }
+    let mut released = 0;
+    let orphaned = seen.get::<_, Vec<i64>>(1);
+    if !orphaned.is_empty() {
+        for number in orphaned {
+            released += release(&connection, number, now).await?;
+        }
+        seen = look().await?;
+    }
+    // Not before what their lines miss is back in them: another node may be about to release some of it.
+    if (is_one_lapsed || is_group_free) && seen.get::<_, Vec<i64>>(1).is_empty() {
+        connection.execute(FREE_GROUPS, &[]).await?;
+        connection.execute(TAKE_GROUPS, &owner).await?;
+        seen = look().await?;
+    }
+    let groups: Groups = seen.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Group::new(u8::try_from(number).ok()?)).collect();
+    let share = u32::try_from(seen.get::<_, i64>(3)).unwrap_or(0);
     Ok(Standing::Held { released, groups, surplus: groups.count().saturating_sub(share) })
 }
 

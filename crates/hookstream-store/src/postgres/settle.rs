@@ -21,7 +21,7 @@ const SETTLE: &str = "with given as (
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number, p.attempts
     ), kept as (
-        update pending p set owner = g.line, line = g.line, due_at = g.at, retry_at = g.retry_at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
+        update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
         where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
@@ -55,7 +55,7 @@ struct Columns {
     target_ids: Vec<Uuid>,
     kinds: Vec<i16>,
     tried: Vec<bool>,
-    at: Vec<i64>,
+    at: Vec<Option<i64>>,
     failed: Vec<Option<i32>>,
     states: Vec<Option<&'static str>>,
     reasons: Vec<Option<&'static str>>,
@@ -122,13 +122,13 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
 impl Columns {
     fn push(&mut self, number: i64, settled: &Settled) {
         let (kind, at, failed, state) = match settled.next {
-            Next::Succeeded => (0, 0, None, None),
-            Next::Retry { wait, failed } => (1, wait.times(settled.message_id).0, Some(integer(failed)), None),
-            Next::Postponed { wait } => (2, wait.times(settled.message_id).0, None, None),
-            Next::Ended(state, at) => (3, at.as_millis(), None, Some(state)),
+            Next::Succeeded => (0, None, None, None),
+            Next::Retry { wait, failed } => (1, wait.times().0, Some(integer(failed)), None),
+            Next::Postponed { wait } => (2, wait.times().0, None, None),
+            Next::Ended(state, at) => (3, Some(at.as_millis()), None, Some(state)),
         };
         let (line, retry_at) = match settled.next {
-            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times(settled.message_id).1),
+            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times().1),
             Next::Succeeded | Next::Ended(..) => (0, None),
         };
         self.lines.push(line);

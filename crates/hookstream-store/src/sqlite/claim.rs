@@ -156,7 +156,7 @@ pub(super) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Optio
                 line,
                 application_id: ApplicationId::from_bytes(row.get(1)?),
                 target_id: TargetId::from_bytes(row.get(2)?),
-                due_at: Timestamp::from_millis(due_at.max(retry_at.unwrap_or(due_at))),
+                due_at: Timestamp::from_millis(retry_at.unwrap_or(due_at)),
             });
         }
     }

@@ -73,7 +73,8 @@ fn write(connection: &Connection, publication: &Publication, accepted_at: Timest
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            NewState::Owed { owner, line } => {
+            // Ids grow with each message of a process, and there is one: the time of acceptance is the place.
+            NewState::Owed { owner, line, in_order: _ } => {
                 let line = line.map_or(0, Line::number);
                 connection.prepare_cached(INSERT_PENDING)?.execute(params![
                     id,

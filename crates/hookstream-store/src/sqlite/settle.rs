@@ -13,9 +13,9 @@ const OPERATION: &str = "settle deliveries";
 const REMOVE: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3";
 const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3 returning attempts";
 const RETRY: &str = "update pending
-    set owner = ?4, line = ?4, due_at = ?5, retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
+    set owner = ?4, line = ?4, due_at = coalesce(?5, due_at), retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
     where message_id = ?1 and target_id = ?2 and owner = ?3";
-const POSTPONE: &str = "update pending set owner = ?4, line = ?4, due_at = ?5, retry_at = ?6
+const POSTPONE: &str = "update pending set owner = ?4, line = ?4, due_at = coalesce(?5, due_at), retry_at = ?6
     where message_id = ?1 and target_id = ?2 and owner = ?3";
 const END: &str =
     "insert or replace into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -40,12 +40,12 @@ fn settle_one(connection: &Connection, owner: Owner, settled: &Settled) -> rusql
     let is_owned = match settled.next {
         Next::Succeeded => connection.prepare_cached(REMOVE)?.execute(params![message, target, owner])? == 1,
         Next::Retry { wait, failed } => {
-            let (due_at, retry_at) = wait.times(settled.message_id);
+            let (due_at, retry_at) = wait.times();
             let values = params![message, target, owner, wait.line_number(), due_at, retry_at, failed];
             connection.prepare_cached(RETRY)?.execute(values)? == 1
         }
         Next::Postponed { wait } => {
-            let (due_at, retry_at) = wait.times(settled.message_id);
+            let (due_at, retry_at) = wait.times();
             let values = params![message, target, owner, wait.line_number(), due_at, retry_at];
             connection.prepare_cached(POSTPONE)?.execute(values)? == 1
         }

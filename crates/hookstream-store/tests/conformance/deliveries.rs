@@ -31,7 +31,7 @@ pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(worl
 
 pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &World) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None } };
+    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None, in_order: false } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }

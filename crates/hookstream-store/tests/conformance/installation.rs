@@ -50,7 +50,7 @@ impl Installation {
         messages.extend(publish_payloads(&world).await);
         let owned = world.publication(
             world.message(NOON, "{}"),
-            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None } }],
+            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None, in_order: false } }],
         );
         let id = owned.message.id;
         publish(&world, owned).await;

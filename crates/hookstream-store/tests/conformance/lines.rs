@@ -21,7 +21,7 @@ fn line_of(world: &World, target: TargetId) -> Line {
 
 /// Publishes a message that waits in its target's line.
 async fn publish_in_line(world: &World, at: Timestamp, target: TargetId) -> MessageId {
-    let state = NewState::Owed { owner: None, line: Some(line_of(world, target)) };
+    let state = NewState::Owed { owner: None, line: Some(line_of(world, target)), in_order: false };
     let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
@@ -211,4 +211,19 @@ pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &World) 
     assert_eq!(renew(world, second).await, (Groups::NONE, 0));
     world.store.retire(first, NOON).await.expect("retired");
     assert_eq!(renew(world, renewed).await, (Groups::ALL, 0));
+}
+
+pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let mut stored = Vec::new();
+    // One source of ids never goes back; several processes are as many sources.
+    for at in if world.store.lease().is_some() { [3, 1, 2] } else { [1, 2, 3] } {
+        let state = NewState::Owed { owner: None, line: Some(line_of(world, target)), in_order: true };
+        let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
+        stored.push(publication.message.id);
+        world.store.publish(publication).await.expect("published");
+    }
+    assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[..2]);
+    assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[2..]);
 }

@@ -216,7 +216,7 @@ impl World {
 }
 
 pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Owed { owner: None, line: None } }
+    NewDelivery { target_id, state: NewState::Owed { owner: None, line: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {

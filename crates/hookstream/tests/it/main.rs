@@ -5,6 +5,8 @@ mod commands;
 mod crash;
 mod delivery;
 mod fidelity;
+mod limits;
+mod order;
 mod program;
 mod restart;
 mod samples;

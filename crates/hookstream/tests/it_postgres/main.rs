@@ -9,8 +9,12 @@ mod crash;
 mod delivery;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
+#[path = "../it/limits.rs"]
+mod limits;
 mod network;
 mod nodes;
+#[path = "../it/order.rs"]
+mod order;
 mod pooler;
 mod rolling;
 #[path = "../it/support.rs"]

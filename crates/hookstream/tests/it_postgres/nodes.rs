@@ -200,3 +200,72 @@ async fn a_database_that_comes_back_needs_no_restart_of_a_node() {
         server.client.until(&id, "delivered").await;
     }
 }
+
+/// Sends so many messages to `acme`, one after the other, to one node after the other.
+async fn send_numbers(servers: &[&Server], numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        let server = servers[usize::try_from(number).expect("small") % servers.len()];
+        server.client.message(json!({ "number": number })).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
+    let scratch = scratch();
+    let receiver = Receiver::start().await;
+    let mut servers = vec![Server::start(&scratch, &[]), Server::start(&scratch, &[])];
+    servers[0].client.acme(json!({ "rate_limit_per_second": 25 }), &receiver.url()).await;
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 0..60).await;
+    receiver.wait_for(10).await;
+    // A third takes its share of the lines, and then those that had some before go, one hard, one in order.
+    servers.push(Server::start(&scratch, &[]));
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 60..90).await;
+    receiver.wait_for(40).await;
+    servers.remove(0).kill();
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 90..120).await;
+    receiver.wait_for(70).await;
+    let mut leaves = servers.remove(0);
+    leaves.terminate();
+    assert_eq!(leaves.ended(Duration::from_secs(30)).await, Some(0));
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 120..140).await;
+    let received = eventually("all of them", async || {
+        let received = receiver.received();
+        let ids: BTreeSet<_> = received.iter().map(hookstream_testkit::receiver::Received::id).collect();
+        (ids.len() == 140).then_some(received)
+    })
+    .await;
+    let most = crate::limits::most_in_a_second(&received);
+    assert!(most <= 25, "{most} in a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
+    let scratch = scratch();
+    let number_of = |received: &hookstream_testkit::receiver::Received| {
+        let payload: Value = serde_json::from_slice(&received.body).expect("JSON");
+        payload["number"].as_u64().expect("a number")
+    };
+    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(3))).await;
+    let mut servers = vec![Server::start(&scratch, &[]), Server::start(&scratch, &[])];
+    servers[0].client.acme(json!({ "ordering": "strict" }), &receiver.url()).await;
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 0..50).await;
+    servers.push(Server::start(&scratch, &[]));
+    send_numbers(&servers.iter().collect::<Vec<_>>(), 50..100).await;
+    for round in 1..=2_u64 {
+        servers.remove(0).kill();
+        servers.push(Server::start(&scratch, &[]));
+        send_numbers(&servers.iter().collect::<Vec<_>>(), round * 50 + 50..round * 50 + 100).await;
+    }
+    let received = eventually("all of them", async || {
+        let received = receiver.received();
+        received.iter().any(|received| number_of(received) == 199).then_some(received)
+    })
+    .await;
+    let mut latest = 0;
+    for (index, number) in received.iter().map(number_of).enumerate() {
+        let around: Vec<_> =
+            received.iter().skip(index.saturating_sub(5)).take(12).map(|it| (number_of(it), it.at - received[0].at)).collect();
+        assert!(number == latest || number == latest + 1, "only what was under way comes twice: {around:?}");
+        latest = number;
+    }
+}

@@ -141,6 +141,8 @@ create table line_groups (
     number integer not null primary key,
     owner bigint not null
 ) with (fillfactor = 50);
+-- Places in lines that keep an order: whatever the nodes' clocks say, what is stored later stands behind.
+create sequence line_places;
 insert into line_groups (number, owner) select number, 0 from generate_series(0, 63) as number;
 
 -- What happened with messages. Kept by day of the message's id, a partition a day: retention drops one
@@ -203,7 +205,7 @@ create table pending (
     trigger_type text not null,
     -- The line that it goes back to when its owner lets go of it; 0 is none.
     line bigint not null default 0,
-    -- When the next try of one that keeps its place is due: due_at is its place.
+    -- When the next try of one that keeps its place in a line is due: due_at is its place.
     retry_at bigint,
     primary key (message_id, target_id)
 ) with (

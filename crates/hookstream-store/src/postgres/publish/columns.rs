@@ -29,7 +29,7 @@ const STORE: &str = "with seen as (
         insert into payloads (message_id, is_text, body) select id, is_text, body from given
     ), owed as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
-        select p.message_id, p.target_id, p.application_id, p.owner, p.due_at, 0, 0, p.trigger_type, p.line
+        select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('line_places')), 0, 0, p.trigger_type, p.line
         from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
             as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, line)
         where p.seen in (select number from seen)
@@ -128,7 +128,8 @@ struct Owed {
     targets: Vec<Uuid>,
     applications: Vec<Uuid>,
     owners: Vec<i64>,
-    due_at: Vec<i64>,
+    /// None for the next place.
+    due_at: Vec<Option<i64>>,
     triggers: Vec<&'static str>,
     lines: Vec<i64>,
 }
@@ -194,14 +195,14 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Owed { owner, line } => {
+                NewState::Owed { owner, line, in_order } => {
                     let line = line.map_or(0, Line::number);
                     self.owed.seen.push(seen);
                     self.owed.messages.push(id);
                     self.owed.targets.push(target);
                     self.owed.applications.push(application);
                     self.owed.owners.push(owner.map_or(line, Owner::number));
-                    self.owed.due_at.push(accepted_at);
+                    self.owed.due_at.push((!in_order).then_some(accepted_at));
                     self.owed.triggers.push(publication.trigger.as_str());
                     self.owed.lines.push(line);
                 }

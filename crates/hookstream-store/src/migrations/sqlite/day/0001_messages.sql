@@ -32,7 +32,7 @@ create table pending (
     trigger_type text not null,
     -- The line that it goes back to when its owner lets go of it; 0 is none.
     line integer not null default 0,
-    -- When the next try of one that keeps its place is due: due_at is its place.
+    -- When the next try of one that keeps its place in a line is due: due_at is its place.
     retry_at integer,
     primary key (message_id, target_id)
 ) strict, without rowid;

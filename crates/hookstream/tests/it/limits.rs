@@ -1,0 +1,160 @@
+//! Rates delay and never drop; a target that fails is left alone for a while; one that asks for time gets it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Received, Receiver},
+};
+use serde_json::json;
+
+use crate::support::{Server, scratch};
+
+/// The most that arrived within any second.
+pub(crate) fn most_in_a_second(received: &[Received]) -> usize {
+    let mut times: Vec<_> = received.iter().map(|received| received.at).collect();
+    times.sort_unstable();
+    let within = |from: usize| times[from..].iter().take_while(|at| **at < times[from] + Duration::from_secs(1)).count();
+    (0..times.len()).map(within).max().unwrap_or(0)
+}
+
+async fn shown(server: &Server, endpoint: &serde_json::Value) -> serde_json::Value {
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    server.client.get(&path).await.1["endpoint"].clone()
+}
+
+fn path_of(endpoint: &serde_json::Value) -> String {
+    format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoints_rate_is_never_passed_and_nothing_is_dropped() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let receiver = Receiver::start().await;
+    server.client.acme(json!({ "rate_limit_per_second": 20 }), &receiver.url()).await;
+    for number in 0..70 {
+        server.client.message(json!({ "number": number })).await;
+    }
+    let received = receiver.wait_for(70).await;
+    assert_eq!(received.len(), 70);
+    let most = most_in_a_second(&received);
+    assert!((15..=20).contains(&most), "{most} in a second");
+    let took = received.iter().map(|received| received.at).max().expect("some") - received[0].at;
+    assert!(took < Duration::from_secs(6), "the rate is used: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_rate_is_over_all_its_endpoints_and_a_change_counts_at_once() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
+    let (status, _) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme", "rate_limit": 10 })).await;
+    assert_eq!(status, 201);
+    for receiver in &receivers {
+        let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    for number in 0..60 {
+        server.client.message(json!({ "number": number })).await;
+    }
+    let all = || receivers.iter().flat_map(Receiver::received).collect::<Vec<_>>();
+    eventually("some of them", async || (all().len() >= 20).then_some(())).await;
+    let received = all();
+    assert!(most_in_a_second(&received) <= 10, "{} in a second", most_in_a_second(&received));
+    assert!(receivers.iter().all(|receiver| !receiver.received().is_empty()), "each has some of it");
+    // 160 more would take 16 seconds.
+    assert_eq!(server.client.patch("/v1/applications/acme", json!({ "rate_limit": null })).await.0, 200);
+    eventually("the rest at once", async || (all().len() == 180).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breaker_opens_lets_one_through_and_closes() {
+    let scratch = scratch();
+    let arguments = ["--circuit-breaker-cooldown-s", "2", "--retry-schedule", "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"];
+    let server = Server::start(&scratch, &arguments);
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    assert_eq!((&endpoint["circuit_state"], &endpoint["held_until"]), (&json!("closed"), &json!(null)));
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        ids.push(server.client.message(json!({ "number": number })).await);
+    }
+    let open =
+        eventually("an open breaker", async || Some(shown(&server, &endpoint).await).filter(|shown| shown["circuit_state"] == "open"))
+            .await;
+    assert_eq!(open["hold_reason"], "failing");
+    assert!(open["held_until"].as_str().is_some());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let tries = receiver.received().len();
+    assert!(tries < 40, "{tries} tries");
+    // One a cooldown, to see.
+    receiver.wait_for(tries + 1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(receiver.received().len(), tries + 1);
+    receiver.answer(|_| Answer::status(204));
+    for id in &ids {
+        server.client.until(id, "delivered").await;
+    }
+    eventually("a closed breaker", async || (shown(&server, &endpoint).await["circuit_state"] == "closed").then_some(())).await;
+    let last = server.client.message(json!({})).await;
+    server.client.until(&last, "delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_breaker_survives_a_restart_and_can_be_reset() {
+    let scratch = scratch();
+    let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0"];
+    let server = Server::start(&scratch, &arguments);
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    eventually("an open breaker", async || (shown(&server, &endpoint).await["circuit_state"] == "open").then_some(())).await;
+    server.kill();
+    let server = Server::start(&scratch, &arguments);
+    receiver.answer(|_| Answer::status(204));
+    let tries = receiver.received().len();
+    let later = server.client.message(json!({})).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(shown(&server, &endpoint).await["circuit_state"], "open");
+    assert_eq!(receiver.received().len(), tries, "nothing goes");
+    let (status, answer) = server.client.post(&format!("{}/reset-circuit", path_of(&endpoint)), json!({})).await;
+    assert_eq!((status, &answer["endpoint"]["circuit_state"]), (200, &json!("closed")));
+    for id in [&id, &later] {
+        server.client.until(id, "delivered").await;
+    }
+    let (status, _) = server.client.post("/v1/applications/acme/endpoints/00000000000000000000000000000000/reset-circuit", json!({})).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_for_the_whole_target() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--retry-schedule", "0,0,0,0,0"]);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let receiver = Receiver::answering(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 { Answer::status(429).header("retry-after", "3") } else { Answer::status(204) }
+    })
+    .await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let first = server.client.message(json!({})).await;
+    let held =
+        eventually("a hold", async || Some(shown(&server, &endpoint).await).filter(|shown| shown["hold_reason"] == "retry_after")).await;
+    assert_eq!(held["circuit_state"], "closed");
+    let second = server.client.message(json!({})).await;
+    for id in [&first, &second] {
+        server.client.until(id, "delivered").await;
+    }
+    let received = receiver.received();
+    assert_eq!(received.len(), 3);
+    let wait = received[1].at - received[0].at;
+    assert!(wait >= Duration::from_secs(3) && wait < Duration::from_secs(6), "{wait:?}");
+    assert_eq!(shown(&server, &endpoint).await["hold_reason"], json!(null));
+}
