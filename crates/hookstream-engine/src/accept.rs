@@ -270,6 +270,7 @@ async fn store_and_offer(core: Arc<Core>, publication: Publication) -> Result<Pu
                 attempts: 0,
                 failed: 0,
                 trigger,
+                due_at: message.id.timestamp(),
             }),
         );
         if left_to_claim {

@@ -17,6 +17,7 @@ pub mod secret;
 pub mod signature;
 pub mod tenancy;
 pub mod time;
+pub mod waterfall;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     attempt::Attempt,
-    delivery::DeliveryState,
+    delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, MessageId, TargetId},
     message::{DeliveryCounts, Payload},
     time::Timestamp,
@@ -49,6 +49,19 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it ended without arriving.
     pub ended_at: Option<Timestamp>,
+    /// What its next try will be, where it is pending.
+    pub owed: Option<Owed>,
+}
+
+/// What is known of a delivery that is owed, besides when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// Failures since it was last made owed; the place in the retry schedule.
+    pub failed: u32,
+    /// What makes the next try happen.
+    pub trigger: Trigger,
+    /// Whether a node has it: it waits in its target's lane there, or is being tried.
+    pub is_taken: bool,
 }
 
 impl MessageDetail {
@@ -79,7 +92,8 @@ fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
             Some(delivery) if delivery.state == DeliveryState::Succeeded => delivery.attempts += 1,
             Some(_) => {}
             None => {
-                deliveries.push(Delivery { target_id: attempt.target_id, state: DeliveryState::Succeeded, attempts: 1, ended_at: None });
+                let (state, target_id) = (DeliveryState::Succeeded, attempt.target_id);
+                deliveries.push(Delivery { target_id, state, attempts: 1, ended_at: None, owed: None });
             }
         }
     }

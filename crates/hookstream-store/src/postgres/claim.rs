@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// In the order of the index; what another node is about to take is left to it.
-const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type
+const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
 const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
@@ -99,6 +99,7 @@ struct Due {
     attempts: u32,
     failed: u32,
     trigger: Trigger,
+    due_at: Timestamp,
     /// In bytes; `None` where the message is gone.
     size: Option<usize>,
 }
@@ -130,6 +131,7 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
             attempts: due.attempts,
             failed: due.failed,
             trigger: due.trigger,
+            due_at: due.due_at,
         })
     };
     Ok(Claim { deliveries: due.into_iter().filter_map(claimed).collect(), next_due })
@@ -146,6 +148,7 @@ async fn select(connection: &Connection, from: i64, now: Timestamp, limit: usize
         attempts: count(row, 3),
         failed: count(row, 4),
         trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get(6)),
         size: None,
     };
     add_sizes(connection, rows.iter().map(due).collect()).await

@@ -22,7 +22,7 @@ const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce
 const RELEASE_ALL: &str = "update pending set owner = 0 where owner > 0";
 const RELEASE: &str = "update pending set owner = 0 where owner = ?1";
 const SELECT_DUE: &str =
-    "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type, b.is_text, b.body
+    "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type, b.is_text, b.body, p.due_at
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
@@ -95,6 +95,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
         attempts: row.get(3)?,
         failed: row.get(4)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get(9)?),
     })
 }
 
