@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
+pub mod explain;
 pub mod ids;
 pub mod json;
 pub mod message;

@@ -348,7 +348,7 @@ fn endpoint_url(routes: &ApplicationRoutes, endpoint: EndpointId) -> Option<Stri
     routes.endpoint(endpoint).map(|route| route.endpoint.url.as_str().to_owned())
 }
 
-fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
+pub(super) fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
     let endpoint = EndpointId::from(attempt.target_id);
     Attempt {
         id: attempt.id.to_string(),
