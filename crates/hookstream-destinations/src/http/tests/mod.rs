@@ -7,6 +7,7 @@ mod dns;
 mod hostile;
 mod http2;
 mod literals;
+mod name_server;
 mod reuse;
 mod slow;
 mod timings;
