@@ -53,7 +53,7 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
-    use crate::routes::{applications, endpoints, event_types, health, messages, nodes, portal_access};
+    use crate::routes::{applications, endpoints, event_types, explain, health, messages, nodes, portal_access};
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::get, applications::update, applications::delete))
@@ -66,6 +66,7 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(messages::list, messages::send))
         .routes(routes!(messages::get))
         .routes(routes!(messages::retry))
+        .routes(routes!(explain::explain))
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
         .routes(routes!(portal_access::create))

@@ -10,7 +10,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use ::http::{HeaderMap, Uri};
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookstream_model::{attempt::Outcome, endpoint::EndpointUrl};
+use hookstream_model::{attempt::Outcome, endpoint::EndpointUrl, waterfall::Timings};
 
 pub use self::http::guard::{AddressPolicy, Rule};
 
@@ -23,7 +23,16 @@ pub trait Transport: Send + Sync + 'static {
 
     /// One try. Whatever happens comes back as an outcome, within `timeout` for the whole exchange,
     /// the answer's body included.
-    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Outcome;
+    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent;
+}
+
+/// What came of one try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// How long its parts took.
+    pub timings: Timings,
 }
 
 /// Where a delivery goes, taken apart once.

@@ -284,7 +284,8 @@ async fn store_and_offer(
     };
     if published == Published::Stored {
         let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
-            let delivery = Claimed { owner, message: Arc::clone(&message), target_id, line, attempts: 0, failed: 0, trigger };
+            let due_at = message.id.timestamp();
+            let delivery = Claimed { owner, message: Arc::clone(&message), target_id, line, attempts: 0, failed: 0, trigger, due_at };
             Offered { delivery, policy, line: None }
         });
         dispatch::offer(&core, offered);

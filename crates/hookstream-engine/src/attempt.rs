@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hookstream_destinations::Request;
+use hookstream_destinations::{Request, Sent};
 use hookstream_model::{
-    attempt::{Attempt, BODY_KEPT, Outcome},
+    attempt::{Attempt, BODY_KEPT},
     delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
     ids::EndpointId,
     line::Line,
     message::ContentType,
     time::Timestamp,
+    waterfall::Waterfall,
 };
 use hookstream_store::deliveries::{Claimed, Next, Settled, Wait};
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
@@ -105,11 +106,12 @@ async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> (Settled
     let began_at = core.now();
     let began = Instant::now();
     let request = Request { headers: headers(delivery, &route, began_at), body: delivery.message.payload.body.clone() };
-    let outcome = core.transport.send(&route.target, request, route.timeout).await;
+    let sent = core.transport.send(&route.target, request, route.timeout).await;
     let duration = began.elapsed();
+    let outcome = &sent.outcome;
 
     let now = core.now();
-    let verdict = delivery::settle(delivery.trigger, delivery.failed, &outcome, &route.schedule, now, core.jitter());
+    let verdict = delivery::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
     let next = match verdict.settlement {
         Settlement::Succeeded => Next::Succeeded,
         Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
@@ -118,8 +120,8 @@ async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> (Settled
     if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
         tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
     }
-    let attempt = describe(core, delivery, &outcome, began_at, duration);
-    let effect = Effect { outcome, disable: verdict.disable, at: now, route };
+    let attempt = describe(core, delivery, &sent, began_at, duration);
+    let effect = Effect { outcome: sent.outcome, disable: verdict.disable, at: now, route };
     (settled(delivery, Some(attempt), next), Some(effect))
 }
 
@@ -148,7 +150,8 @@ fn headers(delivery: &Claimed, route: &Route, now: Timestamp) -> HeaderMap {
     headers
 }
 
-fn describe(core: &Core, delivery: &Claimed, outcome: &Outcome, began_at: Timestamp, duration: Duration) -> Attempt {
+fn describe(core: &Core, delivery: &Claimed, sent: &Sent, began_at: Timestamp, duration: Duration) -> Attempt {
+    let Sent { outcome, timings } = sent;
     let answer = outcome.answer();
     Attempt {
         id: core.new_id().into(),
@@ -163,6 +166,7 @@ fn describe(core: &Core, delivery: &Claimed, outcome: &Outcome, began_at: Timest
             String::from_utf8_lossy(kept).into_owned()
         }),
         duration,
+        waterfall: Some(Waterfall { queue: began_at.since(delivery.due_at), exchange: *timings }),
         error: outcome.error(),
         created_at: began_at,
     }

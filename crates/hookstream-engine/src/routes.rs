@@ -66,7 +66,8 @@ pub struct Route {
     pub endpoint: Endpoint,
     pub(crate) target: Target,
     pub(crate) keys: SigningKeys,
-    pub(crate) schedule: RetrySchedule,
+    /// When it is tried again: its own schedule, or the installation's.
+    pub schedule: RetrySchedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Arc<LanePolicy>,
     /// The headers that are the same for each try.

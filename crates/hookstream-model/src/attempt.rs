@@ -9,6 +9,7 @@ use crate::{
     ids::{AttemptId, MessageId, TargetId},
     retry::RetryAfter,
     time::Timestamp,
+    waterfall::Waterfall,
 };
 
 /// What came of one try. It is data: a refusal by a receiver is a result of our work, not an error.
@@ -193,6 +194,8 @@ pub struct Attempt {
     pub response_body: Option<String>,
     /// How long the whole exchange took.
     pub duration: Duration,
+    /// How long each part of it took, where that is known.
+    pub waterfall: Option<Waterfall>,
     /// Why it failed, in the fixed vocabulary.
     pub error: Option<String>,
     /// When the try began.

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
+pub mod explain;
 pub mod hold;
 pub mod ids;
 pub mod json;
@@ -20,6 +21,7 @@ pub mod secret;
 pub mod signature;
 pub mod tenancy;
 pub mod time;
+pub mod waterfall;
 
 use std::fmt;
 

@@ -183,6 +183,8 @@ pub struct Claimed {
     pub failed: u32,
     /// What makes the next try happen.
     pub trigger: Trigger,
+    /// Since when it is due: for a first try, since the message was accepted.
+    pub due_at: Timestamp,
 }
 
 /// What became of a claimed delivery.

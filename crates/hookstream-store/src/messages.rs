@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     attempt::Attempt,
-    delivery::DeliveryState,
+    delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, MessageId, TargetId},
     message::{DeliveryCounts, Payload},
     time::Timestamp,
@@ -49,6 +49,21 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it ended without arriving.
     pub ended_at: Option<Timestamp>,
+    /// What its next try will be, where it is pending.
+    pub owed: Option<Owed>,
+}
+
+/// What is known of a delivery that is owed, besides when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// Failures since it was last made owed; the place in the retry schedule.
+    pub failed: u32,
+    /// What makes the next try happen.
+    pub trigger: Trigger,
+    /// Whether a node has it: it waits in its target's lane there, or is being tried.
+    pub is_taken: bool,
+    /// Whether it waits in its line until its target's lane may have it.
+    pub is_in_line: bool,
 }
 
 impl MessageDetail {
@@ -66,6 +81,12 @@ impl MessageDetail {
         if let Some(last) = attempts.last() {
             message.updated_at = last.created_at;
         }
+        // What keeps a place in a line has that in the stead of its time.
+        for delivery in &mut deliveries {
+            if let DeliveryState::Pending { due_at } = &mut delivery.state {
+                *due_at = (*due_at).max(message.id.timestamp());
+            }
+        }
         add_succeeded(&attempts, &mut deliveries);
         deliveries.sort_by_key(|delivery| delivery.target_id);
         Self { message, attempts, deliveries }
@@ -79,7 +100,8 @@ fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
             Some(delivery) if delivery.state == DeliveryState::Succeeded => delivery.attempts += 1,
             Some(_) => {}
             None => {
-                deliveries.push(Delivery { target_id: attempt.target_id, state: DeliveryState::Succeeded, attempts: 1, ended_at: None });
+                let (state, target_id) = (DeliveryState::Succeeded, attempt.target_id);
+                deliveries.push(Delivery { target_id, state, attempts: 1, ended_at: None, owed: None });
             }
         }
     }

@@ -38,6 +38,8 @@ enum Command {
     Quickstart(commands::quickstart::QuickstartArgs),
     /// Send a message
     Send(commands::send::SendArgs),
+    /// Say why a message came or did not come
+    Explain(commands::explain::ExplainArgs),
     /// Receive webhooks and show them, for development
     Sink(commands::sink::SinkArgs),
     /// Move everything from one store to another, with what is still owed
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
+            Command::Explain(arguments) => commands::explain::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,
             Command::Transfer(arguments) => commands::transfer::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,

@@ -1,5 +1,7 @@
 //! Messages and what became of them.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
@@ -12,6 +14,7 @@ use hookstream_model::{
     ids::{EndpointId, MessageId},
     message::{Payload, check_event_type},
     tenancy::Tenant,
+    waterfall::{Timings, Waterfall as WaterfallModel},
 };
 use hookstream_store::messages::{Delivery as StoredDelivery, Message as Stored};
 use http::{HeaderMap, StatusCode};
@@ -86,6 +89,52 @@ impl Message {
     }
 }
 
+/// How long each part of a try took, in milliseconds with microseconds behind the point; `null` for a
+/// part that did not happen (a connection that was used again has no `dns_ms`, `connect_ms`, `tls_ms`),
+/// and for the one in which the try broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Waterfall {
+    /// From when it was due until it began.
+    #[schema(example = 1.0)]
+    queue_ms: f64,
+    /// Resolving the host's name.
+    #[schema(example = 2.518)]
+    dns_ms: Option<f64>,
+    /// Connecting.
+    #[schema(example = 11.204)]
+    connect_ms: Option<f64>,
+    /// The TLS handshake.
+    #[schema(example = 24.73)]
+    tls_ms: Option<f64>,
+    /// Sending the request.
+    #[schema(example = 0.085)]
+    write_ms: Option<f64>,
+    /// Waiting for the answer's head.
+    #[schema(example = 132.409)]
+    first_byte_ms: Option<f64>,
+    /// Reading the answer's body.
+    #[schema(example = 0.031)]
+    read_ms: Option<f64>,
+}
+
+impl From<WaterfallModel> for Waterfall {
+    fn from(waterfall: WaterfallModel) -> Self {
+        let WaterfallModel { queue, exchange } = waterfall;
+        let Timings { dns, connect, tls, write, first_byte, read } = exchange;
+        // A whole number divided once, so that what is printed has three digits behind the point at the most.
+        let ms = |part: Duration| part.as_micros() as f64 / 1_000.0;
+        Self {
+            queue_ms: ms(queue),
+            dns_ms: dns.map(ms),
+            connect_ms: connect.map(ms),
+            tls_ms: tls.map(ms),
+            write_ms: write.map(ms),
+            first_byte_ms: first_byte.map(ms),
+            read_ms: read.map(ms),
+        }
+    }
+}
+
 /// One try of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Attempt {
@@ -101,6 +150,8 @@ pub(crate) struct Attempt {
     response_body: Option<String>,
     /// How long the whole exchange took.
     duration_ms: u64,
+    /// How long each part of it took; `null` where that is not known.
+    waterfall: Option<Waterfall>,
     /// `success` or `failed`.
     #[schema(example = "success")]
     status: &'static str,
@@ -297,7 +348,7 @@ fn endpoint_url(routes: &ApplicationRoutes, endpoint: EndpointId) -> Option<Stri
     routes.endpoint(endpoint).map(|route| route.endpoint.url.as_str().to_owned())
 }
 
-fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
+pub(super) fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptModel) -> Attempt {
     let endpoint = EndpointId::from(attempt.target_id);
     Attempt {
         id: attempt.id.to_string(),
@@ -308,6 +359,7 @@ fn show_attempt(tenant: Tenant, routes: &ApplicationRoutes, attempt: AttemptMode
         response_status: attempt.response_status,
         response_body: attempt.response_body,
         duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+        waterfall: attempt.waterfall.map(Waterfall::from),
         status: if attempt.succeeded { "success" } else { "failed" },
         error: attempt.error,
         attempt_number: attempt.number,

@@ -3,6 +3,7 @@
 pub(crate) mod applications;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod messages;
 pub(crate) mod nodes;

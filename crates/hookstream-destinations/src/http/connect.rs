@@ -27,6 +27,7 @@ use tower_service::Service;
 use super::{
     guard::AddressPolicy,
     resolve::{self, DnsError, Resolve},
+    steps::{self, Step},
 };
 use crate::AddressRefused;
 
@@ -87,13 +88,20 @@ impl Shared {
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let resolving = resolve::addresses(&*self.resolver, host);
         let addresses = timeout_at(deadline, resolving).await.unwrap_or(Err(DnsError::TimedOut))?;
+        if resolve::literal(host).is_none() {
+            steps::done(Step::Dns);
+        }
         self.policy.judge_all(&addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
+        steps::done(Step::Connect);
         if !is_https {
+            steps::connected();
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
         let handshake = self.tls.connect(server_name(host)?, tcp);
         let tls = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Tls)?;
+        steps::done(Step::Tls);
+        steps::connected();
         Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
     }
 

@@ -8,6 +8,7 @@ mod failure;
 pub mod guard;
 mod resolve;
 mod send;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +31,9 @@ use self::{
     guard::AddressPolicy,
     resolve::{Resolve, SystemResolver},
     send::HttpClient,
+    steps::{Step, Steps},
 };
-use crate::{AddressRefused, Request, Target, Transport};
+use crate::{AddressRefused, Request, Sent, Target, Transport};
 
 /// What an installation sets about HTTP.
 #[derive(Debug, Clone)]
@@ -145,16 +147,17 @@ impl Transport for HttpTransport {
         }
     }
 
-    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Outcome {
-        let mut reached_body = false;
-        let exchange = send::exchange(&self.client, target, request, &mut reached_body);
-        match tokio::time::timeout(timeout, exchange).await {
+    async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent {
+        let steps = Steps::begin();
+        let exchange = send::exchange(&self.client, target, request, &steps);
+        let outcome = match tokio::time::timeout(timeout, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let what = if reached_body { "the answer's body did not end" } else { "there was no answer" };
+                let what = if steps.is_done(Step::FirstByte) { "the answer's body did not end" } else { "there was no answer" };
                 Outcome::Failed(Failure::new(FailureKind::Timeout, format!("{what} within {} ms", timeout.as_millis())))
             }
-        }
+        };
+        Sent { outcome, timings: steps.timings() }
     }
 }
 

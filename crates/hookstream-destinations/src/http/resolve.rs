@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use hickory_resolver::{
-    TokioResolver,
+    ResolverBuilder, TokioResolver,
     config::{LookupIpStrategy, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
 };
@@ -42,11 +42,21 @@ pub(crate) struct SystemResolver(TokioResolver);
 impl SystemResolver {
     /// Reads the system's configuration; where there is none, asks as a system with defaults would.
     pub(crate) fn new() -> Result<Self, NetError> {
-        let mut builder = TokioResolver::builder_tokio()
+        let builder = TokioResolver::builder_tokio()
             .unwrap_or_else(|_| TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default()));
+        Self::build(builder, QUESTION)
+    }
+
+    /// Asks these servers, and gives each question so long.
+    #[cfg(test)]
+    pub(crate) fn asking(servers: ResolverConfig, question: Duration) -> Result<Self, NetError> {
+        Self::build(TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default()), question)
+    }
+
+    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>, question: Duration) -> Result<Self, NetError> {
         let options = builder.options_mut();
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        options.timeout = QUESTION;
+        options.timeout = question;
         options.attempts = 2;
         builder.build().map(Self)
     }

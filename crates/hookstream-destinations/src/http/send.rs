@@ -1,5 +1,7 @@
 //! One exchange: the request out, the answer's head and the first of its body in.
 
+use std::sync::Arc;
+
 use ::http::{HeaderMap, HeaderName, Method, header};
 use bytes::{Bytes, BytesMut};
 use hookstream_model::{
@@ -10,32 +12,39 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 
-use super::{connect::Connector, failure};
+use super::{
+    connect::Connector,
+    failure,
+    steps::{self, Outgoing, Step, Steps},
+};
 use crate::{Request, Target};
 
 /// The longest `Location` that is shown, in characters.
 const LOCATION_MAX: usize = 2048;
 const WEBHOOK_DELIVERY: HeaderName = HeaderName::from_static("webhook-delivery");
 
-pub(crate) type HttpClient = Client<Connector, Full<Bytes>>;
+pub(crate) type HttpClient = Client<Connector, Full<Outgoing>>;
 
-/// Sends a request and reads its answer; `reached_body` says so once the answer's head has come.
-pub(crate) async fn exchange(client: &HttpClient, target: &Target, request: Request, reached_body: &mut bool) -> Outcome {
+/// Sends a request and reads its answer; `steps` says how far it has come.
+pub(crate) async fn exchange(client: &HttpClient, target: &Target, request: Request, steps: &Arc<Steps>) -> Outcome {
     let Some(uri) = target.uri.clone() else {
         return Outcome::Failed(Failure::new(FailureKind::ConnectionFailed, "the URL cannot be requested"));
     };
-    let mut outgoing = ::http::Request::new(Full::new(request.body));
+    let mut outgoing = ::http::Request::new(Full::new(Outgoing::new(request.body, steps)));
     *outgoing.method_mut() = Method::POST;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = request.headers;
-    let response = match client.request(outgoing).await {
+    let response = match steps::within(steps, client.request(outgoing)).await {
         Ok(response) => response,
         Err(error) => return Outcome::Failed(failure::classify(&error)),
     };
-    *reached_body = true;
+    steps.done(Step::FirstByte);
     let (head, body) = response.into_parts();
     match read(body).await {
-        Ok(body) => Outcome::from_answer(answer(head.status.as_u16(), &head.headers, body)),
+        Ok(body) => {
+            steps.done(Step::Read);
+            Outcome::from_answer(answer(head.status.as_u16(), &head.headers, body))
+        }
         Err(error) => Outcome::Failed(failure::classify_body(&error)),
     }
 }

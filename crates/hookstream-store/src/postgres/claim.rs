@@ -120,6 +120,7 @@ struct Due {
     attempts: u32,
     failed: u32,
     trigger: Trigger,
+    due_at: Timestamp,
     line: Option<Line>,
     retry_at: Option<i64>,
     /// In bytes; `None` where the message is gone.
@@ -158,6 +159,8 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: &HashMap<Uuid, Arc<Message>>) 
             attempts: due.attempts,
             failed: due.failed,
             trigger: due.trigger,
+            // What keeps a place has that in the column's stead.
+            due_at: due.due_at.max(message.id.timestamp()),
         })
     };
     due.into_iter().filter_map(claimed).collect()
@@ -246,6 +249,7 @@ fn read_due(row: &tokio_postgres::Row) -> Due {
         attempts: count(3),
         failed: count(4),
         trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(8).unwrap_or_else(|| row.get(6))),
         line: Line::from_number(row.get(7)),
         retry_at: row.get(8),
         size: None,

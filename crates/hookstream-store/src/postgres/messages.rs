@@ -10,6 +10,7 @@ use hookstream_model::{
     message::{ContentType, DeliveryCounts, Payload},
     tenancy::Tenant,
     time::Timestamp,
+    waterfall::Waterfall,
 };
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::connection::{Connection, Pool, connect};
 use crate::{
     error::Error,
-    messages::{Delivery, Message, MessageDetail},
+    messages::{Delivery, Message, MessageDetail, Owed},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
 };
 
@@ -37,9 +38,11 @@ const STANDING: &str = "select g.id, b.is_text, b.body,
             where a.message_id = g.id and a.message_id >= $2 and a.message_id <= $3 order by a.id desc limit 1)
     from unnest($1::uuid[]) as g (id) join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at
+    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+        waterfall
     from attempts where message_id = $1 order by id";
-const PENDING: &str = "select target_id, due_at, attempts from pending where message_id = $1";
+const PENDING: &str =
+    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = $1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
 const COUNTS: &str =
     "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) group by application_id";
@@ -172,13 +175,20 @@ fn read_attempt(row: &Row) -> Attempt {
         duration: Duration::from_millis(u64::try_from(row.get::<_, i64>(8)).unwrap_or(0)),
         error: row.get(9),
         created_at: Timestamp::from_millis(row.get(10)),
+        waterfall: row.get::<_, Option<&[u8]>>(11).and_then(Waterfall::unpack),
     }
 }
 
 fn read_pending(row: &Row) -> Delivery {
     let state = DeliveryState::Pending { due_at: Timestamp::from_millis(row.get(1)) };
     let attempts = u32::try_from(row.get::<_, i32>(2)).unwrap_or(0);
-    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None }
+    let owed = Owed {
+        failed: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
+        trigger: Trigger::parse(row.get(4)).unwrap_or(Trigger::Automatic),
+        is_taken: row.get::<_, i64>(5) > 0,
+        is_in_line: row.get::<_, i64>(5) < 0,
+    };
+    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, owed: Some(owed) }
 }
 
 /// `None` for a state of a newer version, which this one cannot name.
@@ -186,5 +196,5 @@ fn read_undelivered(row: &Row) -> Option<Delivery> {
     let state = DeliveryState::parse_undelivered(row.get(1), row.get(2))?;
     let attempts = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
     let ended_at = Some(Timestamp::from_millis(row.get(4)));
-    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at })
+    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, owed: None })
 }

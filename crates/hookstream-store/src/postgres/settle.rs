@@ -1,6 +1,9 @@
 //! Recording attempts and what becomes of their deliveries: one statement a batch.
 
-use hookstream_model::delivery::DeliveryState;
+use hookstream_model::{
+    delivery::DeliveryState,
+    waterfall::{Packed, Waterfall},
+};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -14,14 +17,15 @@ use crate::{
 /// changes nothing and is not among the numbers that come back.
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
-                $21::int8[], $22::int8[])
+                $22::int8[], $23::int8[])
             as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at)
     ), removed as (
         delete from pending p using given g
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number, p.attempts
     ), kept as (
-        update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at, attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
+        update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
+            attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
         where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
@@ -36,12 +40,14 @@ const SETTLE: &str = "with given as (
         select number from removed union all select number from kept
     ), recorded as (
         insert into attempts
-            (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, error, response_body)
+            (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+                response_body)
         select g.message_id, a.id, g.target_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
-            a.created_at, a.error, a.response_body
-        from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[], $19::text[],
-                $20::text[])
-            as a (number, id, attempt_number, trigger_type, succeeded, response_status, duration_ms, created_at, error, response_body)
+            a.created_at, a.waterfall, a.error, a.response_body
+        from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[],
+                $19::bytea[], $20::text[], $21::text[])
+            as a (number, id, attempt_number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+                response_body)
         join settled s on s.number = a.number
         join given g on g.number = a.number
     )
@@ -74,6 +80,7 @@ struct Attempts {
     response_status: Vec<Option<i32>>,
     duration_ms: Vec<i64>,
     created_at: Vec<i64>,
+    waterfalls: Vec<Option<Packed>>,
     errors: Vec<Option<String>>,
     response_bodies: Vec<Option<String>>,
 }
@@ -84,6 +91,7 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         columns.push(i64::try_from(number).unwrap_or(i64::MAX), settled);
     }
     let Columns { numbers, message_ids, target_ids, kinds, tried, at, failed, states, reasons, lines, retry_at, attempts } = &columns;
+    let waterfalls: Vec<_> = attempts.waterfalls.iter().map(|packed| packed.as_ref().map(Packed::as_bytes)).collect();
     let values = [
         (&owner.number() as _, Type::INT8),
         (numbers as _, Type::INT8_ARRAY),
@@ -103,6 +111,7 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&attempts.response_status as _, Type::INT4_ARRAY),
         (&attempts.duration_ms as _, Type::INT8_ARRAY),
         (&attempts.created_at as _, Type::INT8_ARRAY),
+        (&waterfalls as _, Type::BYTEA_ARRAY),
         (&attempts.errors as _, Type::TEXT_ARRAY),
         (&attempts.response_bodies as _, Type::TEXT_ARRAY),
         (lines as _, Type::INT8_ARRAY),
@@ -152,6 +161,7 @@ impl Columns {
             into.response_status.push(attempt.response_status.map(i32::from));
             into.duration_ms.push(i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX));
             into.created_at.push(attempt.created_at.as_millis());
+            into.waterfalls.push(attempt.waterfall.as_ref().map(Waterfall::pack));
             into.errors.push(attempt.error.as_deref().map(text));
             into.response_bodies.push(attempt.response_body.as_deref().map(text));
         }

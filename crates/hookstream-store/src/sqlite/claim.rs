@@ -179,6 +179,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
         attempts: row.get(3)?,
         failed: row.get(4)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(11)?.map_or_else(|| row.get(9), Ok)?),
     })
 }
 

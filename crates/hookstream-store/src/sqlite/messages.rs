@@ -10,13 +10,14 @@ use hookstream_model::{
     message::{ContentType, DeliveryCounts, Payload},
     tenancy::Tenant,
     time::Timestamp,
+    waterfall::Waterfall,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{connection::failed, readers::Days};
 use crate::{
     error::Error,
-    messages::{Delivery, Message, MessageDetail},
+    messages::{Delivery, Message, MessageDetail, Owed},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
 };
 
@@ -31,9 +32,11 @@ const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.d
     where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
     order by m.id desc limit ?5";
 const ATTEMPTS: &str =
-    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at
+    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+        waterfall
     from attempts where message_id = ?1 order by id";
-const PENDING: &str = "select target_id, due_at, attempts from pending where message_id = ?1";
+const PENDING: &str =
+    "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = ?1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = ?1";
 const COUNT: &str = "select messages from message_counts where application_id = ?1";
 
@@ -149,12 +152,17 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         duration: Duration::from_millis(row.get(8)?),
         error: row.get(9)?,
         created_at: Timestamp::from_millis(row.get(10)?),
+        waterfall: row.get::<_, Option<Vec<u8>>>(11)?.and_then(|packed| Waterfall::unpack(&packed)),
     })
 }
 
 fn read_pending(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let state = DeliveryState::Pending { due_at: Timestamp::from_millis(row.get(1)?) };
-    Ok(Delivery { target_id: TargetId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None })
+    let trigger: String = row.get(4)?;
+    let trigger = Trigger::parse(&trigger).unwrap_or(Trigger::Automatic);
+    let owner: i64 = row.get(5)?;
+    let owed = Owed { failed: row.get(3)?, trigger, is_taken: owner > 0, is_in_line: owner < 0 };
+    Ok(Delivery { target_id: TargetId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None, owed: Some(owed) })
 }
 
 /// `None` for a state of a newer version, which this one cannot name.
@@ -162,5 +170,5 @@ fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     let (state, reason): (String, String) = (row.get(1)?, row.get(2)?);
     let state = DeliveryState::parse_undelivered(&state, &reason);
     let (target_id, attempts, ended_at) = (TargetId::from_bytes(row.get(0)?), row.get(3)?, Timestamp::from_millis(row.get(4)?));
-    Ok(state.map(|state| Delivery { target_id, state, attempts, ended_at: Some(ended_at) }))
+    Ok(state.map(|state| Delivery { target_id, state, attempts, ended_at: Some(ended_at), owed: None }))
 }

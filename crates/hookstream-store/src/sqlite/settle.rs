@@ -1,6 +1,11 @@
 //! Recording attempts and what becomes of their deliveries.
 
-use hookstream_model::{attempt::Attempt, delivery::DeliveryState, time::Timestamp};
+use hookstream_model::{
+    attempt::Attempt,
+    delivery::DeliveryState,
+    time::Timestamp,
+    waterfall::{Packed, Waterfall},
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::failed, files::Files};
@@ -20,8 +25,9 @@ const POSTPONE: &str = "update pending set owner = ?4, line = ?4, due_at = coale
 const END: &str =
     "insert or replace into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";
 const RECORD: &str = "insert into attempts
-    (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, error, response_body)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+        response_body)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 pub(super) fn settle(files: &mut Files, owner: Owner, batch: &[Settled]) -> Result<Vec<bool>, Error> {
     let mut counted = Vec::with_capacity(batch.len());
@@ -71,6 +77,7 @@ fn end(connection: &Connection, owner: i64, settled: &Settled, state: DeliverySt
 }
 
 fn record(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
+    let waterfall = attempt.waterfall.as_ref().map(Waterfall::pack);
     let duration_ms = i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX);
     connection.prepare_cached(RECORD)?.execute(params![
         attempt.message_id.as_bytes(),
@@ -82,6 +89,7 @@ fn record(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
         attempt.response_status,
         duration_ms,
         attempt.created_at.as_millis(),
+        waterfall.as_ref().map(Packed::as_bytes),
         attempt.error,
         attempt.response_body,
     ])?;

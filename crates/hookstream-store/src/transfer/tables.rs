@@ -297,6 +297,7 @@ pub(crate) static TABLES: &[Table] = &[
             small("response_status"),
             integer("duration_ms"),
             integer("created_at"),
+            bytes("waterfall"),
             text("error"),
             text("response_body"),
         ],

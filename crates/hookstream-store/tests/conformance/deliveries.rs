@@ -1,11 +1,18 @@
 //! Claiming, settling and making owed again.
 
+use std::time::Duration;
+
 use hookstream_model::{
+    attempt::Attempt,
     delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
     ids::{MessageId, TargetId},
     message::MessageStatus,
+    waterfall::{Timings, Waterfall},
 };
-use hookstream_store::deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery, Wait};
+use hookstream_store::{
+    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery, Wait},
+    messages::Owed,
+};
 
 use crate::world::{DAY, NOON, SECOND, World, settled};
 
@@ -98,6 +105,33 @@ pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &World) {
     assert_eq!((detail.deliveries[0].state, detail.deliveries[0].attempts), (DeliveryState::Succeeded, 1));
 }
 
+pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &World) {
+    let owner = world.enlist().await;
+    let id = world.publish(NOON, &[world.target(), world.target(), world.target()]).await;
+    let micros = |number| Some(Duration::from_micros(number));
+    let all = Timings {
+        dns: micros(1),
+        connect: micros(127),
+        tls: micros(128),
+        write: micros(0),
+        first_byte: micros(60_000_000),
+        read: micros(16_384),
+    };
+    let waterfalls = [
+        None,
+        Some(Waterfall { queue: DAY * 400, exchange: all }),
+        Some(Waterfall { queue: Duration::ZERO, exchange: Timings::default() }),
+    ];
+    let mut batch = Vec::new();
+    for (claimed, waterfall) in world.claim(owner, NOON).await.iter().zip(waterfalls) {
+        let attempt = Attempt { waterfall, ..world.attempt(claimed, NOON + SECOND) };
+        batch.push(settled(claimed, Some(attempt), Next::Succeeded));
+    }
+    assert_eq!(world.store.settle(owner, batch.into()).await.expect("settled"), [true; 3]);
+    let kept = world.detail(id).await.attempts;
+    assert_eq!(kept.iter().map(|attempt| attempt.waterfall).collect::<Vec<_>>(), waterfalls);
+}
+
 pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
@@ -105,6 +139,7 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) 
     for failed in 0..3 {
         assert_eq!(world.claim(owner, due_at - SECOND).await.len(), 0);
         let claimed = world.claim(owner, due_at).await;
+        assert_eq!(claimed[0].due_at, due_at);
         assert_eq!((claimed[0].attempts, claimed[0].failed), (failed, failed));
         assert_eq!(claimed[0].trigger, if failed == 0 { Trigger::Initial } else { Trigger::Automatic });
         let attempt = world.attempt(&claimed[0], due_at);
@@ -116,6 +151,12 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) 
     let detail = world.detail(id).await;
     assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(detail.deliveries[0].state, DeliveryState::Pending { due_at });
+    assert_eq!(detail.deliveries[0].owed, Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_line: false }));
+    world.claim(owner, due_at).await;
+    assert_eq!(
+        world.detail(id).await.deliveries[0].owed,
+        Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: true, is_in_line: false })
+    );
 }
 
 pub(crate) async fn a_postponement_counts_no_try(world: &World) {

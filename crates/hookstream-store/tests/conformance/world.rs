@@ -18,6 +18,7 @@ use hookstream_model::{
     signature::SigningAlgorithm,
     tenancy::Tenant,
     time::Timestamp,
+    waterfall::{Timings, Waterfall},
 };
 use hookstream_store::{
     Store, applications,
@@ -169,6 +170,7 @@ impl World {
             response_status: Some(500),
             response_body: Some("no".to_owned()),
             duration: Duration::from_millis(12),
+            waterfall: Some(Waterfall { queue: Duration::from_millis(3), exchange: Timings::default() }),
             error: Some("http_status: the receiver answered 500".to_owned()),
             created_at: at,
         }

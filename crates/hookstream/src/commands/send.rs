@@ -72,11 +72,7 @@ pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
     }
     let text = |name: &str| answer["message"][name].as_str().unwrap_or("?");
     println!("accepted {} ({})", text("id"), text("status"));
-    println!(
-        "see what became of it: curl -H \"X-API-Key: $HOOKSTREAM_API_KEY\" {}/v1{path}/{}",
-        arguments.url.trim_end_matches('/'),
-        text("id")
-    );
+    println!("see what became of it: hookstream explain {} --app {}", text("id"), arguments.app);
     Ok(())
 }
 

@@ -189,6 +189,30 @@ async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_shows_how_long_its_parts_took() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "2"]);
+    let thinks = Duration::from_millis(100);
+    let receiver = Receiver::answering(move |_| Answer::status(500).after(thinks)).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    let parts = |attempt: usize| {
+        let waterfall = &seen["attempts"][attempt]["waterfall"];
+        ["queue_ms", "dns_ms", "connect_ms", "tls_ms", "write_ms", "first_byte_ms", "read_ms"].map(|name| waterfall[name].as_f64())
+    };
+    let [queue, dns, connect, tls, write, first_byte, read] = parts(0);
+    assert!(queue.is_some() && connect.is_some() && write.is_some() && first_byte >= Some(95.0) && read.is_some(), "{seen}");
+    assert_eq!((dns, tls), (None, None), "{seen}");
+    // The wait between the tries is no wait in the queue, and the connection was used again.
+    let [queue, dns, connect, tls, write, first_byte, read] = parts(1);
+    assert!(queue.is_some_and(|queue| queue < 1_900.0) && write.is_some() && first_byte >= Some(95.0) && read.is_some(), "{seen}");
+    assert_eq!((dns, connect, tls), (None, None, None), "{seen}");
+    let sum: f64 = [write, first_byte, read].into_iter().flatten().sum();
+    assert!(seen["attempts"][1]["duration_ms"].as_f64().is_some_and(|duration| sum < duration + 1.0), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_allowed_is_refused_on_save_and_on_connection() {
     let directory = scratch();
     let receiver = Receiver::start().await;

@@ -3,10 +3,22 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
+use hookstream_model::{
+    ids::{ApiKeyId, EnvironmentId, OrganizationId},
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    time::Timestamp,
+};
+use hookstream_store::{
+    Store, api_keys, organizations,
+    postgres::{self, PostgresStore},
+    sqlite::SqliteStore,
+};
 use hookstream_testkit::postgres::ScratchDatabase;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -127,6 +139,28 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
+    }
+}
+
+impl Scratch {
+    /// Adds another organization where a server has been and none runs; returns an API key of it.
+    pub(crate) async fn add_stranger(&self) -> ApiKeyText {
+        let store: Arc<dyn Store> = match &self.database {
+            None => Arc::new(SqliteStore::open(self.path()).expect("no server runs")),
+            Some(database) => {
+                let url = Secret::new(database.url());
+                let options = postgres::Options { url, max_connections: 1, through_pooler: false, lease: Duration::from_secs(1) };
+                Arc::new(PostgresStore::open(&options).await.expect("it opens"))
+            }
+        };
+        let tenant = Tenant { organization: OrganizationId::from_bytes([0xee; 16]), environment: EnvironmentId::from_bytes([0xef; 16]) };
+        let now = Timestamp::from_millis(0);
+        organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");
+        let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
+        let key = ApiKey { id: ApiKeyId::from_bytes([0xed; 16]), tenant, name: "stranger".to_owned() };
+        assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
+        store.close().await;
+        text
     }
 }
 

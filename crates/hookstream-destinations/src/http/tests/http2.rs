@@ -238,3 +238,47 @@ async fn a_connection_on_which_nothing_is_heard_any_more_is_given_up() {
     assert_eq!(send(&transport, &url, AMPLE).await, answered(200));
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn a_receiver_that_allows_no_requests_at_a_time_ends_at_the_limit() {
+    let authority = Authority::new();
+    let tls = TlsAcceptor::from(authority.issue(&["127.0.0.1"]).server(&["h2"]));
+    let receiver = RawReceiver::start(move |stream| {
+        let tls = tls.clone();
+        async move {
+            let Some(mut stream) = accept(&tls, stream).await else { return };
+            // SETTINGS_MAX_CONCURRENT_STREAMS: none.
+            let none = frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0]);
+            let _ = stream.write_all(&[none, frame(HEADERS, 5, 1, OK)].concat()).await;
+            let _ = stream.flush().await;
+            until_closed(&mut stream).await;
+        }
+    })
+    .await;
+    let other = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let transport = transport(trusting(authority.certificate()));
+    let url = format!("https://{}/", receiver.address());
+    assert_eq!(send(&transport, &url, AMPLE).await, answered(200));
+    assert_eq!(send(&transport, &url, SHORT).await, timed_out(SHORT));
+    assert_eq!(send(&transport, &other.url(), AMPLE).await, answered(204));
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_in_ends_at_the_limit() {
+    let authority = Authority::new();
+    let tls = TlsAcceptor::from(authority.issue(&["127.0.0.1"]).server(&["h2"]));
+    let receiver = RawReceiver::start(move |stream| {
+        let tls = tls.clone();
+        async move {
+            let Some(mut stream) = accept(&tls, stream).await else { return };
+            let mut next = frame(HEADERS, 4, 1, OK);
+            while stream.write_all(&next).await.is_ok() && stream.flush().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                next = frame(0, 0, 1, b"a");
+            }
+        }
+    })
+    .await;
+    let outcome = send(&transport(trusting(authority.certificate())), &format!("https://{}/", receiver.address()), SHORT).await;
+    assert_eq!(outcome, failed(FailureKind::Timeout, "the answer's body did not end within 300 ms"));
+}

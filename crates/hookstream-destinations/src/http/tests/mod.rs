@@ -7,8 +7,10 @@ mod dns;
 mod hostile;
 mod http2;
 mod literals;
+mod name_server;
 mod reuse;
 mod slow;
+mod timings;
 mod tls;
 
 use std::{
@@ -37,7 +39,7 @@ use super::{
     guard::AddressPolicy,
     resolve::{DnsError, Resolve},
 };
-use crate::{AddressRefused, Request, Target, Transport};
+use crate::{AddressRefused, Request, Sent, Target, Transport};
 
 /// A limit for tries that end by themselves, long before.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -82,6 +84,11 @@ async fn send(transport: &HttpTransport, url: &str, limit: Duration) -> Outcome 
 
 /// One try; panics where it takes more than its limit, or more than [`SLACK`] where the limit is ample.
 async fn send_body(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Outcome {
+    send_timed(transport, url, limit, body).await.outcome
+}
+
+/// The same, with how long its parts took.
+async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Sent {
     let target = target(url);
     let sending = transport.send(&target, request(body), limit);
     let deadline = if limit == AMPLE { SLACK } else { limit + SLACK };

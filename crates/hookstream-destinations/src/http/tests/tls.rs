@@ -51,6 +51,50 @@ async fn a_certificate_for_an_address_is_accepted_for_that_address() {
 }
 
 #[tokio::test]
+async fn a_receiver_is_told_in_the_handshake_for_which_name_it_is() {
+    let authority = Authority::new();
+    let tls = authority.issue(&[HOST, "127.0.0.1"]).server(&["http/1.1"]);
+    let told: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+    let telling = Arc::clone(&told);
+    let receiver = RawReceiver::start(move |stream| {
+        let (tls, telling) = (Arc::clone(&tls), Arc::clone(&telling));
+        async move {
+            let hello = tokio_rustls::LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.expect("a hello");
+            telling.lock().expect("not poisoned").push(hello.client_hello().server_name().map(str::to_owned));
+            let mut stream = hello.into_stream(tls).await.expect("a handshake");
+            read_request(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+            until_closed(&mut stream).await;
+        }
+    })
+    .await;
+    let transport = with_names(trusting(authority.certificate()), Names::default().with("hooks.receiver.test.", &["127.0.0.1"]));
+    let port = receiver.address().port();
+    for host in [HOST, "hooks.receiver.test.", "HOOKS.receiver.test", "127.0.0.1"] {
+        assert_eq!(send(&transport, &format!("https://{host}:{port}/"), AMPLE).await, answered(204), "{host}");
+    }
+    // In lower case and without its final dot; an address is no name (RFC 6066 section 3).
+    let name = Some(HOST.to_owned());
+    assert_eq!(*told.lock().expect("not poisoned"), [name.clone(), name.clone(), name, None]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_knows_no_such_name_is_told() {
+    // The alert of a server that has no certificate for the name it was told: unrecognized_name.
+    let receiver = RawReceiver::start(|mut stream| async move {
+        let mut hello = [0; 5];
+        let _ = stream.read_exact(&mut hello).await;
+        let _ = stream.write_all(b"\x15\x03\x03\x00\x02\x02\x70").await;
+        let _ = stream.shutdown().await;
+        until_closed(&mut stream).await;
+    })
+    .await;
+    let transport = with_names(options(), Names::default().with("hooks.receiver.test.", &["127.0.0.1"]));
+    let outcome = send(&transport, &format!("https://{HOST}:{}/", receiver.address().port()), AMPLE).await;
+    assert_eq!(outcome, failed(FailureKind::TlsFailed, "the receiver ended the TLS connection (UnrecognisedName)"));
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_host_is_told() {
     let authority = Authority::new();
     let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");

@@ -187,6 +187,8 @@ create table attempts (
     response_status integer,
     duration_ms bigint not null,
     created_at bigint not null,
+    -- How long its parts took, packed (the model's waterfall.rs).
+    waterfall bytea,
     error text,
     response_body text,
     primary key (message_id, id)

@@ -60,6 +60,8 @@ create table attempts (
     response_status integer,
     duration_ms integer not null,
     created_at integer not null,
+    -- How long its parts took, packed (the model's waterfall.rs).
+    waterfall blob,
     error text,
     response_body text,
     primary key (message_id, id)

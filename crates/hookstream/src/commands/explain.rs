@@ -1,0 +1,52 @@
+//! `hookstream explain`: why a message came or did not come.
+
+#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
+
+mod show;
+
+use anyhow::Context;
+use clap::Args;
+
+use self::show::Explanation;
+use super::client::{ApiClient, path_segment};
+
+/// Which message, of which application, on which server.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream explain 019dc1e2a3b47c5d8e9f001122334455 --app acme\n\n\
+    The application is asked for because a message is kept, and may be read, under it.")]
+pub(crate) struct ExplainArgs {
+    /// The message's id, which is the webhook-id that receivers see
+    #[arg(value_name = "MESSAGE")]
+    message: String,
+
+    /// The application's id or uid
+    #[arg(long, value_name = "APP", visible_alias = "application")]
+    app: String,
+
+    /// Print the API's answer as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// The server
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL", default_value = "http://127.0.0.1:8484")]
+    url: String,
+
+    /// The API key
+    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+/// Asks the server and shows what it says.
+pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
+    let key = arguments.api_key.context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
+    let path = format!("/applications/{}/messages/{}/explain", path_segment(&arguments.app), path_segment(&arguments.message));
+    let answer = ApiClient::new(&arguments.url, &key)?.get(&path).await?.accepted()?;
+    if arguments.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    let answer: show::Answer = serde_json::from_value(answer).context("the server's answer has another form: is it of another version?")?;
+    let explanation: Explanation = answer.explanation;
+    print!("{}", show::as_text(&explanation));
+    Ok(())
+}

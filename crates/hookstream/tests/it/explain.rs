@@ -1,0 +1,227 @@
+//! Why a message came or did not come: asked of the API, and by the command.
+
+use hookstream_testkit::receiver::{Answer, Receiver};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Server, TestClient, hookstream, scratch};
+
+async fn explanation(client: &TestClient, id: &str) -> Value {
+    let (status, answer) = client.get(&format!("/v1/applications/acme/messages/{id}/explain")).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["explanation"].clone()
+}
+
+/// Makes another endpoint of `acme` and returns its path.
+async fn endpoint(client: &TestClient, body: Value) -> String {
+    let (status, answer) = client.post("/v1/applications/acme/endpoints", body).await;
+    assert_eq!(status, 201, "{answer}");
+    format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"))
+}
+
+/// The part of an explanation that is about the endpoint with this path.
+fn about<'a>(explanation: &'a Value, path: &str) -> &'a Value {
+    let endpoints = explanation["endpoints"].as_array().expect("endpoints");
+    endpoints.iter().find(|endpoint| endpoint["endpoint_id"].as_str().is_some_and(|id| path.ends_with(id))).expect("it is explained")
+}
+
+fn says(value: &Value, part: &str) {
+    assert!(value.as_str().is_some_and(|text| text.contains(part)), "{part:?} is not in {value}");
+}
+
+/// Runs `hookstream explain` and returns what it prints.
+fn explain(server: &Server, arguments: &[&str]) -> Result<String, String> {
+    let mut command = hookstream();
+    command.arg("explain").args(arguments).env("HOOKSTREAM_URL", &server.url).env("HOOKSTREAM_API_KEY", KEY);
+    let output = command.output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_endpoint_is_explained_with_what_would_make_it_go() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "3600,7200"]);
+    let client = &server.client;
+    let well = Receiver::start().await;
+    let busy = Receiver::answering(|_| Answer::status(503)).await;
+    let arrived = client.acme(json!({}), &well.url()).await;
+    let arrived = format!("/v1/applications/acme/endpoints/{}", arrived["id"].as_str().expect("an id"));
+    let failing = endpoint(client, json!({ "url": busy.url() })).await;
+    let other = endpoint(client, json!({ "url": well.url(), "filter_types": ["user.created"] })).await;
+    let off = endpoint(client, json!({ "url": well.url() })).await;
+    client.patch(&off, json!({ "status": "disabled" })).await;
+    let expired = endpoint(client, json!({ "url": well.url(), "expires_at": "2020-01-01T00:00:00Z" })).await;
+
+    let body = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42 }, "event_id": "order-1" });
+    let (_, answer) = client.post("/v1/applications/acme/messages", body).await;
+    let id = answer["message"]["id"].as_str().expect("an id");
+    hookstream_testkit::eventually("one arrived and one failed", async || {
+        let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        (seen["attempts"].as_array().map(Vec::len) == Some(2)).then_some(())
+    })
+    .await;
+    let later = endpoint(client, json!({ "url": well.url() })).await;
+    let found = explanation(client, id).await;
+
+    let message = &found["message"];
+    assert_eq!(
+        (&message["id"], &message["event_type"], &message["event_id"], &message["size_bytes"], &message["status"]),
+        (&json!(id), &json!("invoice.paid"), &json!("order-1"), &json!(17), &json!("pending"))
+    );
+    assert_eq!((&message["content_type"], &message["accepted_at"]), (&json!("application/json"), &answer["message"]["created_at"]));
+    says(&found["summary"], "It is for 4 endpoints: 1 succeeded, 1 pending, 2 skipped. The next try is due at ");
+    assert_eq!((found["endpoints"].as_array().map(Vec::len), &found["unmatched_left_out"]), (Some(6), &json!(0)));
+
+    let check = |path: &str, matched: bool, status: &str, reason: Option<&str>, why: &str| {
+        let about = about(&found, path);
+        assert_eq!((&about["matched"], &about["status"], &about["reason"]), (&json!(matched), &json!(status), &json!(reason)), "{about}");
+        says(&about["why"], why);
+        about
+    };
+    let about = check(&arrived, true, "succeeded", None, "It arrived with try 1, at ");
+    assert_eq!((&about["next_step"], &about["next_attempt"]), (&Value::Null, &Value::Null));
+    assert!(about["attempts"][0]["waterfall"]["first_byte_ms"].is_number(), "{about}");
+
+    let about =
+        check(&failing, true, "pending", None, "The last try failed (http_status: the receiver answered 503). Try 2 of 3 is due at ");
+    let next = &about["next_attempt"];
+    assert_eq!(
+        (&next["attempt_number"], &next["step"], &next["steps"], &next["is_taken"]),
+        (&json!(2), &json!(2), &json!(3), &json!(false))
+    );
+    says(&about["next_step"], next["due_at"].as_str().expect("a time"));
+    says(&about["next_step"], &format!("/messages/{id}/retry"));
+    assert_eq!(about["attempts"][0]["response_status"], 503);
+
+    let about = check(&off, true, "skipped", Some("endpoint_disabled"), "The endpoint was disabled when it was to be sent, at ");
+    assert_eq!(about["endpoint_status"], "disabled");
+    says(&about["next_step"], "Enable the endpoint (PATCH /v1/applications/");
+    says(&about["next_step"], "/recover with {\"since\":");
+    let about = check(&expired, true, "skipped", Some("endpoint_expired"), "The endpoint had expired");
+    says(&about["next_step"], "Move or remove its expires_at");
+    let about = check(&other, false, "unmatched", Some("type_not_wanted"), "The endpoint wants user.created, and not invoice.paid.");
+    says(&about["next_step"], "Add invoice.paid to its filter_types");
+    let about = check(&later, false, "unmatched", Some("endpoint_made_later"), ", after the message was accepted.");
+    says(&about["next_step"], "sends it to every endpoint that is active and wants it");
+    assert_eq!(about["attempts"], json!([]));
+
+    // What it says would make it go does.
+    busy.answer(|_| Answer::status(200));
+    client.patch(&off, json!({ "status": "active" })).await;
+    client.patch(&expired, json!({ "expires_at": null })).await;
+    client.patch(&other, json!({ "filter_types": [] })).await;
+    assert_eq!(client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await.0, 200);
+    client.until(id, "delivered").await;
+    let found = explanation(client, id).await;
+    says(&found["summary"], "It is for 6 endpoints: 6 succeeded.");
+    client.delete(&off).await;
+    let found = explanation(client, id).await;
+    let about = self::about(&found, &off);
+    assert_eq!(
+        (&about["endpoint_status"], &about["endpoint_url"], &about["status"]),
+        (&json!("deleted"), &Value::Null, &json!("succeeded"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    let client = &server.client;
+    let receiver = Receiver::answering(|_| Answer::status(410)).await;
+    let (status, _) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    assert_eq!(status, 201);
+    let alone = client.message(json!({})).await;
+    assert_eq!(explanation(client, &alone).await["summary"], "It is for nobody: the application has no endpoint.");
+
+    let path = endpoint(client, json!({ "url": receiver.url() })).await;
+    let id = client.message(json!({})).await;
+    client.until(&id, "failed").await;
+    let found = hookstream_testkit::eventually("the endpoint is disabled", async || {
+        let found = explanation(client, &id).await;
+        (about(&found, &path)["endpoint_status"] == "disabled").then_some(found)
+    })
+    .await;
+    let gone = about(&found, &path);
+    assert_eq!((&gone["status"], &gone["reason"], &gone["ended_at"].is_string()), (&json!("exhausted"), &json!("gone"), &true));
+    says(&gone["why"], "the receiver answered 410");
+    says(&gone["next_step"], "Enable the endpoint");
+
+    receiver.answer(|_| Answer::status(200));
+    client.patch(&path, json!({ "status": "active" })).await;
+    let unconcerned = endpoint(client, json!({ "url": receiver.url() })).await;
+    let (_, test) = client.post(&format!("{path}/test"), json!({})).await;
+    let test = test["message"]["id"].as_str().expect("an id");
+    client.until(test, "delivered").await;
+    let found = explanation(client, test).await;
+    assert_eq!(about(&found, &unconcerned)["reason"], "test_of_another_endpoint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_or_anothers_is_not_explained() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    client.acme(json!({}), &receiver.url()).await;
+    client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
+    let id = client.message(json!({})).await;
+    let zeros = "0".repeat(32);
+    for path in [
+        format!("/v1/applications/nobody/messages/{id}/explain"),
+        format!("/v1/applications/other/messages/{id}/explain"),
+        format!("/v1/applications/acme/messages/{zeros}/explain"),
+        "/v1/applications/acme/messages/x/explain".to_owned(),
+        format!("/v1/applications/acme/messages/{id}x/explain"),
+        "/v1/applications/acme/messages/%00%0a/explain".to_owned(),
+        format!("/v1/applications/acme/messages/{}/explain", "a".repeat(4_000)),
+    ] {
+        let (status, answer) = client.get(&path).await;
+        assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{path}: {answer}");
+    }
+    let path = format!("/v1/applications/acme/messages/{id}/explain");
+    let (status, answer) = client.send(Method::POST, &path, &[], "{}").await;
+    assert_eq!((status, &answer["code"]), (405, &json!("method_not_allowed")));
+    let (status, _) = client.with_key(&KEY.replace('0', "1")).get(&path).await;
+    assert_eq!(status, 401);
+
+    let application = client.get("/v1/applications/acme").await.1["application"]["id"].as_str().expect("an id").to_owned();
+    let address = server.address();
+    server.kill();
+    let stranger = directory.add_stranger().await;
+    let server = Server::start_on(&address, &directory, &[]);
+    let stranger = server.client.with_key(stranger.expose());
+    assert_eq!(server.client.get(&path).await.0, 200);
+    for application in ["acme", &application] {
+        let (status, answer) = stranger.get(&format!("/v1/applications/{application}/messages/{id}/explain")).await;
+        assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{answer}");
+    }
+    // Not even where the application's uid is one of the stranger's own.
+    assert_eq!(stranger.post("/v1/applications", json!({ "name": "Mine", "uid": "acme" })).await.0, 201);
+    let (status, answer) = stranger.get(&path).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{answer}");
+
+    let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("it is not there");
+    assert!(refused.contains("Message not found") && refused.contains("404"), "{refused}");
+    let refused = explain(&server, &[&id]).expect_err("it names no application");
+    assert!(refused.contains("--app <APP>"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_what_the_api_tells() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    server.client.until(&id, "delivered").await;
+    let shown = explain(&server, &[&id, "--app", "acme"]).expect("it is there");
+    for part in [&id, "invoice.paid, 2 bytes of application/json", "succeeded: It arrived with try 1", "first byte", "█", &receiver.url()]
+    {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
+    let json = explain(&server, &[&id, "--application", "acme", "--json"]).expect("it is there");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["explanation"]["message"]["id"], id.as_str());
+}
