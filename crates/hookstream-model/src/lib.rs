@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
 pub mod ids;
+pub mod job;
 pub mod json;
 pub mod message;
 pub mod retry;
