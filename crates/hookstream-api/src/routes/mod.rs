@@ -4,6 +4,7 @@ pub(crate) mod applications;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod portal_access;

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod installation;
+mod jobs;
 mod messages;
 mod resources;
 mod transfer;
@@ -58,8 +59,17 @@ suite! {
         a_delivery_that_ends_otherwise_says_why
         a_message_can_be_made_owed_again
         a_delivery_under_way_is_not_doubled_by_a_retry
+        what_is_owed_can_be_set_aside;
+    jobs:
+        a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone
+        the_same_job_runs_once_at_a_time
+        a_survey_tells_where_deliveries_stand
         a_recovery_takes_what_was_meant_and_no_more
-        what_is_owed_can_be_set_aside_and_recovered;
+        a_replay_sends_again_what_arrived_and_what_was_never_meant
+        a_slice_is_made_owed_once
+        a_cancelled_job_makes_nothing_owed
+        a_job_is_taken_over_from_an_owner_that_is_gone
+        a_full_node_takes_no_more_jobs;
     resources:
         an_application_is_kept_found_changed_and_deleted
         a_uid_is_unique_per_environment
