@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod delivery;
 mod fidelity;
+mod jobs;
 mod program;
 mod restart;
 mod samples;

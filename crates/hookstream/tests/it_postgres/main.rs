@@ -9,6 +9,8 @@ mod crash;
 mod delivery;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
+#[path = "../it/jobs.rs"]
+mod jobs;
 mod network;
 mod nodes;
 mod pooler;
