@@ -14,6 +14,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Error,
+    deliveries::Owner,
     jobs::{self, JobSlice, Survey},
 };
 use tokio::time::Instant;
@@ -173,8 +174,8 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
     if !core.may_begin() {
         return PERIOD;
     }
-    let owner = core.owner();
-    let jobs = match core.store.take_jobs(owner, AT_ONCE, core.now()).await {
+    let (owner, earlier) = (core.owner(), core.lease().earlier());
+    let jobs = match core.store.take_jobs(owner, earlier, AT_ONCE, core.now()).await {
         Ok(jobs) => jobs,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not look for jobs; trying again");
@@ -188,7 +189,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
             continue;
         }
         let id = job.id;
-        let pause = advance(core, job).await.unwrap_or_else(|error| {
+        let pause = advance(core, job, owner).await.unwrap_or_else(|error| {
             tracing::error!(job.id = %id, error = &error as &dyn std::error::Error, "could not go on with a job; trying again");
             PERIOD
         });
@@ -199,7 +200,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
 }
 
 /// Makes the next slice of a job owed, or ends it. Returns how long after its beginning the next may begin.
-async fn advance(core: &Core, job: Job) -> Result<Duration, Error> {
+async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error> {
     let now = core.now();
     let routes = core.routes.get(job.application_id).await?;
     let route = match &routes {
@@ -212,14 +213,14 @@ async fn advance(core: &Core, job: Job) -> Result<Duration, Error> {
     });
     let route = match route {
         Ok(route) => route,
-        Err(reason) => return end(core, &job, JobState::Failed { at: now, reason }, job.progress).await,
+        Err(reason) => return end(core, &job, owner, JobState::Failed { at: now, reason }, job.progress).await,
     };
     let most = job.next_slice();
     let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, LOOK)).await? };
     let Some((messages, position)) = choose(&job, &found, route, most) else {
-        return end(core, &job, JobState::Completed { at: now }, job.progress.completed()).await;
+        return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
     };
-    let slice = JobSlice { owner: core.owner(), messages, position, now, job };
+    let slice = JobSlice { owner, messages, position, now, job };
     let job = slice.job.clone();
     let made_owed = core.store.advance_job(slice).await?.unwrap_or(0);
     if made_owed > 0 {
@@ -245,8 +246,8 @@ fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<
     Some((messages, position))
 }
 
-async fn end(core: &Core, job: &Job, state: JobState, progress: Progress) -> Result<Duration, Error> {
-    jobs::end(&*core.store, job.id, core.owner(), state, progress).await?;
+async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<Duration, Error> {
+    jobs::end(&*core.store, job.id, owner, state, progress).await?;
     let made_owed = progress.made_owed;
     match state {
         JobState::Failed { reason, .. } => {
@@ -257,4 +258,210 @@ async fn end(core: &Core, job: &Job, state: JobState, progress: Progress) -> Res
         }
     }
     Ok(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use hookstream_destinations::{AddressRefused, Request, Target, Transport};
+    use hookstream_model::{
+        application::{Application, ApplicationStatus},
+        attempt::{Failure, FailureKind, Outcome},
+        delivery::{SkipReason, Trigger},
+        endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+        ids::{ApplicationId, IdSource},
+        job::JobKind,
+        message::{ContentType, Message, Payload},
+        signature::{SigningAlgorithm, SigningKey},
+        time::{Clock, Timestamp},
+    };
+    use hookstream_store::{
+        Store, applications,
+        deliveries::{ClaimLimits, NewDelivery, NewState, Publication, Versions},
+        endpoints::{self, EndpointKey},
+        organizations,
+        sqlite::SqliteStore,
+    };
+    use hookstream_testkit::clock::ManualClock;
+    use rand::{SeedableRng, rngs::StdRng};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Options, Parts, lease};
+
+    /// Nothing is sent here.
+    struct Nowhere;
+
+    #[async_trait]
+    impl Transport for Nowhere {
+        async fn check(&self, _: &Target) -> Result<(), AddressRefused> {
+            Ok(())
+        }
+
+        async fn send(&self, _: &Target, _: Request, _: Duration) -> Outcome {
+            Outcome::Failed(Failure::new(FailureKind::Timeout, "nobody is there"))
+        }
+    }
+
+    /// An engine without its tasks, and an endpoint that has missed three messages.
+    struct World {
+        handle: Handle,
+        clock: ManualClock,
+        tenant: Tenant,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        _directory: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a scratch directory");
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
+            let clock = ManualClock::default();
+            let now = clock.now();
+            let mut ids = IdSource::new(StdRng::seed_from_u64(7));
+            let tenant = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
+            organizations::create(&*store, tenant, "world", "test", now).await.expect("made");
+            let application = Application {
+                id: ids.next(now).into(),
+                tenant,
+                name: "World".to_owned(),
+                uid: "world".to_owned(),
+                description: None,
+                metadata: None,
+                status: ApplicationStatus::Active,
+                rate_limit: None,
+                created_at: now,
+                updated_at: now,
+            };
+            applications::create(&*store, &application, None).await.expect("made");
+            let endpoint = endpoint(ids.next(now).into(), &application);
+            let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
+            endpoints::create(&*store, &endpoint, &secret, None).await.expect("made");
+            for _ in 0..3 {
+                let message = Message {
+                    id: ids.next(now).into(),
+                    application_id: application.id,
+                    event_type: "a.b".to_owned(),
+                    payload: Payload { body: "{}".into(), content_type: ContentType::Json },
+                };
+                let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
+                let publication = Publication {
+                    tenant,
+                    message: Arc::new(message),
+                    deliveries: vec![NewDelivery { target_id: endpoint.id.into(), state: skipped }],
+                    trigger: Trigger::Initial,
+                    seen: Versions { application: 2, environment: 1 },
+                    event_id: None,
+                    idempotency: None,
+                    window_start: now,
+                };
+                store.publish(publication).await.expect("published");
+            }
+            clock.advance(Duration::from_secs(1));
+            let options = Options::default();
+            let owner = store.enlist(&lease::introduction(&options), now).await.expect("enlisted");
+            let lease = lease::Lease::new(owner, Instant::now(), None);
+            let parts = Parts { store, transport: Arc::new(Nowhere), clock: Arc::new(clock.clone()) };
+            let (outcomes, _) = mpsc::channel(1);
+            let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8));
+            let handle = Handle { core: Arc::new(core) };
+            Self { handle, clock, tenant, application: application.id, endpoint: endpoint.id, _directory: directory }
+        }
+
+        /// Stores a job for all that was missed.
+        async fn ask(&self, rate_limit: u32) -> Job {
+            let request = JobRequest {
+                kind: JobKind::Recover,
+                since: self.clock.now() - Duration::from_secs(60),
+                until: None,
+                statuses: None,
+                event_types: None,
+                rate_limit: Some(rate_limit),
+                max_messages: None,
+            };
+            let (job, _) = self.handle.plan(self.tenant, "world", self.endpoint, &request).await.expect("planned");
+            jobs::create(&*self.handle.core.store, &job, None).await.expect("stored");
+            job
+        }
+
+        async fn step(&self, pace: &mut Pace) -> Duration {
+            step(&self.handle.core, pace).await
+        }
+
+        /// A job's word and how many it has made owed.
+        async fn stands(&self, job: &Job) -> (&'static str, u64) {
+            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("it is there");
+            (job.state.as_str(), job.progress.made_owed)
+        }
+    }
+
+    fn endpoint(id: EndpointId, application: &Application) -> Endpoint {
+        Endpoint {
+            id,
+            tenant: application.tenant,
+            application_id: application.id,
+            url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            description: None,
+            signing_algorithm: SigningAlgorithm::HmacSha256,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            filter_types: None,
+            rate_limit_per_second: None,
+            expires_at: None,
+            headers: None,
+            retry_schedule: None,
+            timeout_ms: None,
+            failing_since: None,
+            created_at: application.created_at,
+            updated_at: application.created_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_makes_one_slice_owed_and_waits_for_the_time_of_the_next() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        assert_eq!(job.progress.total, Some(3));
+        let mut pace = Pace::new();
+        for made_owed in 1..=3 {
+            assert!(world.step(&mut pace).await > Duration::from_millis(500));
+            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            // Asked too early, nothing is done.
+            world.step(&mut pace).await;
+            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            pace.clear();
+        }
+        world.step(&mut pace).await;
+        assert_eq!(world.stands(&job).await, ("completed", 3));
+        assert_eq!(world.step(&mut pace).await, PERIOD);
+        assert!(pace.is_empty());
+        let limits = ClaimLimits { deliveries: 10, bytes: 1_000 };
+        let core = &world.handle.core;
+        let claim = core.store.claim_due(core.owner(), world.clock.now(), limits).await.expect("claimed");
+        assert_eq!(claim.deliveries.iter().map(|claimed| claimed.trigger).collect::<Vec<_>>(), [Trigger::Recover; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_endpoint_is_switched_off_fails_with_what_it_had_done() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        let mut pace = Pace::new();
+        world.step(&mut pace).await;
+        let (core, key) = (&world.handle.core, EndpointKey { tenant: world.tenant, application_id: world.application, id: world.endpoint });
+        endpoints::disable(&*core.store, key, DisabledReason::KeptFailing, Timestamp::from_millis(0)).await.expect("disabled");
+        core.routes.forget(world.application);
+        pace.clear();
+        world.step(&mut pace).await;
+        assert_eq!(world.stands(&job).await, ("failed", 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_after_a_stop() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        world.handle.core.stop.cancel();
+        world.step(&mut Pace::new()).await;
+        assert_eq!(world.stands(&job).await, ("running", 0));
+    }
 }

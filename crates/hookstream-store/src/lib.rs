@@ -94,9 +94,9 @@ pub trait Store: Database {
     /// Returns how many, or `None` where there is no such message.
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error>;
 
-    /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone become its own.
-    /// At any moment a job has one owner at the most.
-    async fn take_jobs(&self, owner: Owner, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error>;
+    /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone, and of the
+    /// `earlier` numbers of the same process, become its own. At any moment a job has one owner at the most.
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error>;
 
     /// Deliveries that a job may take, with where they stand. It is a look, no promise: each may have moved on.
     async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error>;

@@ -197,8 +197,9 @@ pub(crate) enum NoNewJob {
     Dry { dry_run: DryRun },
 }
 
-/// What an endpoint missed.
+/// What an endpoint missed. Other fields are refused: one that is mistyped would make it more than was meant.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Recover<'a> {
     /// Messages accepted then or later: ISO 8601 with an offset.
     #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
@@ -215,8 +216,9 @@ pub(crate) struct Recover<'a> {
     rate_limit: Option<u32>,
 }
 
-/// A set of an endpoint's deliveries.
+/// A set of an endpoint's deliveries. Other fields are refused: one that is mistyped would make it more than was meant.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Replay<'a> {
     /// Messages accepted then or later: ISO 8601 with an offset.
     #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]

@@ -12,16 +12,12 @@ use hookstream_model::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{
-    connection::{Connection, Pool, connect},
-    plain,
-};
+use super::connection::{Connection, Pool, connect};
 use crate::{
     deliveries::Owner,
     error::Error,
     jobs::{JobSlice, Survey},
     page::sql_limit,
-    statement::Statement,
 };
 
 /// The columns of a candidate, of the message `m` and the target `$1`. The bounds tell the planner which days
@@ -58,7 +54,7 @@ const CANDIDATES: &str = concat!(
 /// A job of an owner that has lapsed is anybody's.
 const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at, $2) where id in (
         select id from jobs where status = 'running' and owner <> $1
-            and owner not in (select number from nodes where lapses_at > clock_timestamp())
+            and (owner = any($4) or owner not in (select number from nodes where lapses_at > clock_timestamp()))
         order by id limit $3 for update skip locked)";
 const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
 const HOLD_MESSAGES: &str =
@@ -95,9 +91,15 @@ pub(super) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate
     Ok(rows.iter().map(read).collect())
 }
 
-pub(super) async fn take(pool: &Pool, owner: Owner, limit: usize, now: Timestamp) -> Result<(), Error> {
-    let values = vec![owner.number().into(), now.into(), sql_limit(limit).into()];
-    plain::write(pool, "take up jobs", &[Statement::new(TAKE, values)]).await.map(|_| ())
+pub(super) async fn take(pool: &Pool, owner: Owner, earlier: &[Owner], limit: usize, now: Timestamp) -> Result<(), Error> {
+    let earlier: Vec<_> = earlier.iter().map(|owner| owner.number()).collect();
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (&now.as_millis() as _, Type::INT8),
+        (&sql_limit(limit) as _, Type::INT8),
+        (&earlier as _, Type::INT8_ARRAY),
+    ];
+    connect(pool, "take up jobs").await?.execute(TAKE, &values).await.map(|_| ())
 }
 
 pub(super) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usize>, Error> {

@@ -191,12 +191,12 @@ impl Store for PostgresStore {
         Ok(again)
     }
 
-    async fn take_jobs(&self, owner: Owner, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
         let owned = job_rows::owned(self, owner, limit).await?;
         if owned.len() == limit || !job_rows::waiting(self, owner).await? {
             return Ok(owned);
         }
-        jobs::take(&self.plain, owner, limit - owned.len(), now).await?;
+        jobs::take(&self.plain, owner, &earlier, limit - owned.len(), now).await?;
         job_rows::owned(self, owner, limit).await
     }
 

@@ -255,7 +255,7 @@ mod tests {
         };
         jobs::create(&store, &job, None).await.expect("stored");
         let owner = enlist(&store).await;
-        let job = store.take_jobs(owner, 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
         let slice = JobSlice { job: job.clone(), owner, messages: vec![message(1), message(2)], position: message(2), now: at };
         let again = slice.clone();
         let done = store.writer.run(move |files| make_owed(files, &slice)).await.expect("done").expect("it is ours");
@@ -269,11 +269,11 @@ mod tests {
 
         let store = SqliteStore::open(directory.path()).expect("opened");
         let owner = enlist(&store).await;
-        let job = store.take_jobs(owner, 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
         assert_eq!((job.progress.made_owed, job.progress.position), (2, message(2)));
         let slice = JobSlice { job, owner, messages: vec![message(3)], position: message(3), now: at };
         assert_eq!(store.advance_job(slice).await.expect("done"), Some(1));
-        let job = store.take_jobs(owner, 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
         assert_eq!((job.progress.made_owed, job.progress.position), (3, message(3)));
         let owed = |files: &mut Files| {
             let connection = files.day(NOON.day())?.connection();

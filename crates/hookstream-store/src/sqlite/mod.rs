@@ -239,7 +239,7 @@ impl Store for SqliteStore {
         self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
     }
 
-    async fn take_jobs(&self, owner: Owner, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+    async fn take_jobs(&self, owner: Owner, _: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
         if job_rows::waiting(self, owner).await? {
             self.writer.run(move |files| jobs::take(files, owner, limit, now)).await?;
         }

@@ -61,7 +61,7 @@ async fn begun(world: &World, owner: Owner, target: TargetId, request: &JobReque
 
 /// A job as the one who works on it reads it.
 async fn taken(world: &World, owner: Owner, job: &Job) -> Option<Job> {
-    let taken = world.store.take_jobs(owner, 10, ASKED).await.expect("taken");
+    let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
     taken.into_iter().find(|taken| taken.id == job.id)
 }
 
@@ -352,6 +352,14 @@ pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &World
     assert_eq!(kept(world, &job).await.progress.made_owed, 3);
 }
 
+pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &World) {
+    let before = world.enlist().await;
+    let job = begun(world, before, world.target(), &request(JobKind::Recover, &["skipped"])).await;
+    let owner = world.enlist().await;
+    let taken = world.store.take_jobs(owner, vec![before], 10, ASKED).await.expect("taken");
+    assert_eq!(taken.iter().map(|taken| taken.id).collect::<Vec<_>>(), [job.id]);
+}
+
 pub(crate) async fn a_full_node_takes_no_more_jobs(world: &World) {
     let owner = world.enlist().await;
     for _ in 0..3 {
@@ -359,6 +367,6 @@ pub(crate) async fn a_full_node_takes_no_more_jobs(world: &World) {
         jobs::create(&*world.store, &job, None).await.expect("stored");
     }
     for limit in [2, 2, 3] {
-        assert_eq!(world.store.take_jobs(owner, limit, ASKED).await.expect("taken").len(), limit);
+        assert_eq!(world.store.take_jobs(owner, vec![], limit, ASKED).await.expect("taken").len(), limit);
     }
 }

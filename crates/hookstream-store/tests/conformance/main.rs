@@ -69,6 +69,7 @@ suite! {
         a_slice_is_made_owed_once
         a_cancelled_job_makes_nothing_owed
         a_job_is_taken_over_from_an_owner_that_is_gone
+        a_new_number_takes_over_the_jobs_of_the_one_before
         a_full_node_takes_no_more_jobs;
     resources:
         an_application_is_kept_found_changed_and_deleted

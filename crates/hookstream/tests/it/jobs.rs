@@ -335,6 +335,9 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
         check(client.post(&format!("{path}/replay"), body).await, field);
     }
     check(client.post(&format!("{path}/recover"), json!({})).await, "since");
+    // Ignored, it would send more than was meant.
+    check(client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await, "dry_run");
+    check(client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await, "untill");
     check(
         client.post(&format!("{path}/recover"), json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" })).await,
         "since",
