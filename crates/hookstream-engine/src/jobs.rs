@@ -27,8 +27,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 /// The most of an environment that may run at once: each takes its turn in the store.
 const RUNNING_MAX: u64 = 1_000;
-/// The most deliveries that are looked at for one slice: where few are taken, many are passed over.
-const LOOK: usize = 500;
+/// How many deliveries are looked at for each that a slice may take, and at least: where few are taken, many
+/// are passed over, and where many are, nothing is looked at for nothing.
+const LOOK_PER_TAKEN: usize = 4;
+const LOOK_LEAST: usize = 100;
 /// The same while they are counted.
 const COUNT: usize = 5_000;
 /// For how long they are counted. Where it takes longer, the total is told at the end.
@@ -216,7 +218,8 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
         Err(reason) => return end(core, &job, owner, JobState::Failed { at: now, reason }, job.progress).await,
     };
     let most = job.next_slice();
-    let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, LOOK)).await? };
+    let look = (most * LOOK_PER_TAKEN).max(LOOK_LEAST);
+    let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, look)).await? };
     let Some((messages, position)) = choose(&job, &found, route, most) else {
         return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
     };

@@ -21,19 +21,19 @@ use crate::{
 };
 
 /// The columns of a candidate, of the message `m` and the target `$1`. The bounds tell the planner which days
-/// there are to look at.
+/// there are to look at. There is no `exists`, which it might answer by reading a whole table once.
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
-            exists (select 1 from pending p where p.message_id = m.id and p.target_id = $1),
+            (select true from pending p where p.message_id = m.id and p.target_id = $1) is not null,
             (select u.state from undelivered u
                 where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
             (select u.ended_at from undelivered u
                 where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
             (select max(a.created_at) from attempts a
                 where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.target_id = $1),
-            exists (select 1 from attempts a
-                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test')"
+            (select true from attempts a
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null"
     };
 }
 

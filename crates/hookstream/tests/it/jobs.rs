@@ -216,7 +216,7 @@ async fn a_double_click_starts_one_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
-    const MESSAGES: usize = 200;
+    const MESSAGES: usize = 120;
     let directory = scratch();
     let arguments = ["--allow-targets", "127.0.0.0/8", "--max-in-flight-per-target", "8"];
     let mut server = Server::start_on("127.0.0.1:0", &directory, &arguments);
@@ -224,7 +224,7 @@ async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
     let receiver = Receiver::start().await;
     let path = path_of(&server.client.acme(json!({}), &receiver.url()).await);
     let ids = send(&server.client, MESSAGES, "delivered").await;
-    let job = start(&server.client, &format!("{path}/replay"), json!({ "since": EVER, "rate_limit": 100 })).await;
+    let job = start(&server.client, &format!("{path}/replay"), json!({ "since": EVER, "rate_limit": 50 })).await;
     for part in [3, 2] {
         receiver.wait_for(MESSAGES + MESSAGES / part).await;
         server.kill();
