@@ -5,7 +5,7 @@
 
 use axum::response::{IntoResponse, Response};
 use hookstream_destinations::AddressRefused;
-use hookstream_engine::{RecoverError, RetryError, SendError};
+use hookstream_engine::{JobError, RetryError, SendError};
 use hookstream_model::InvalidField;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -214,12 +214,17 @@ impl From<RetryError> for ApiError {
     }
 }
 
-impl From<RecoverError> for ApiError {
-    fn from(error: RecoverError) -> Self {
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
         match error {
-            RecoverError::NotFound => Self::not_found("Endpoint"),
-            RecoverError::Skips(reason) => endpoint_skips(reason),
-            RecoverError::Store(error) => error.into(),
+            JobError::NotFound => Self::not_found("Endpoint"),
+            JobError::Skips(reason) => endpoint_skips(reason),
+            JobError::Invalid(error) => error.into(),
+            JobError::TooMany(running) => {
+                let message = format!("{running} jobs of this environment run already. Wait for some to end, or cancel them.");
+                Self::new(StatusCode::CONFLICT, "too_many_jobs", message).with_details(json!({ "running": running }))
+            }
+            JobError::Store(error) => error.into(),
         }
     }
 }

@@ -84,6 +84,32 @@ pub(crate) async fn create_once<B: Serialize>(
     }
 }
 
+/// The first answer of a key, where it has one.
+pub(crate) async fn repeated(api: &Api, tenant: Tenant, key: Option<&IdempotencyKey>) -> Result<Option<Response>, ApiError> {
+    let Some(key) = key else { return Ok(None) };
+    let window_start = api.now() - api.engine.options().idempotency_window;
+    let earlier = idempotency::find(&*api.store, tenant, &key.key, window_start).await?;
+    earlier.map(|earlier| repeat(earlier, key)).transpose()
+}
+
+/// Answers with what is there already, and keeps that as the key's answer.
+pub(crate) async fn answer_with<B: Serialize>(
+    api: &Api,
+    tenant: Tenant,
+    key: Option<IdempotencyKey>,
+    status: StatusCode,
+    body: &B,
+) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
+    if let Some(key) = key {
+        let now = api.now();
+        let window_start = now - api.engine.options().idempotency_window;
+        let kept = KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+        idempotency::keep_alone(&*api.store, tenant, kept).await?;
+    }
+    Ok(answer(status, body))
+}
+
 fn repeat(earlier: Answer, key: &IdempotencyKey) -> Result<Response, ApiError> {
     if earlier.fingerprint != key.fingerprint {
         return Err(ApiError::key_reused());

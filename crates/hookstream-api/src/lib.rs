@@ -53,15 +53,16 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
-    use crate::routes::{applications, endpoints, event_types, explain, health, messages, nodes, portal_access};
+    use crate::routes::{applications, endpoints, event_types, explain, health, jobs, messages, nodes, portal_access};
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::get, applications::update, applications::delete))
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
         .routes(routes!(endpoints::rotate_secret))
-        .routes(routes!(endpoints::recover))
         .routes(routes!(endpoints::reset_circuit))
+        .routes(routes!(jobs::recover))
+        .routes(routes!(jobs::replay))
         .routes(routes!(endpoints::test))
         .routes(routes!(messages::list, messages::send))
         .routes(routes!(messages::get))
@@ -70,6 +71,9 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
         .routes(routes!(portal_access::create))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
         .routes(routes!(nodes::list))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

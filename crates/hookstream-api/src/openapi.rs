@@ -32,6 +32,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Applications", description = "One for each of your customers."),
         (name = "Endpoints", description = "Where an application's messages go."),
         (name = "Messages", description = "What you tell your customers, and what became of it."),
+        (name = "Jobs", description = "Sending sets of messages again, in the background."),
         (name = "Event types", description = "The catalogue of what messages can be about."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Nodes", description = "The processes of this installation."),

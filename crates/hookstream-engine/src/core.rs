@@ -60,6 +60,8 @@ pub(crate) struct Core {
     rng: Mutex<StdRng>,
     /// Wakes whoever claims what is due; it carries no data.
     pub(crate) nudge: Notify,
+    /// Wakes whoever works on jobs; it carries no data.
+    pub(crate) jobs: Notify,
     /// When something that nobody has in memory is due next, as far as is known, in milliseconds.
     next_due: AtomicI64,
     /// Wakes whoever waits for the end of what is under way.
@@ -85,6 +87,7 @@ impl Core {
             ids: Mutex::new(IdSource::new(StdRng::from_rng(&mut rng))),
             rng: Mutex::new(rng),
             nudge: Notify::new(),
+            jobs: Notify::new(),
             next_due: AtomicI64::new(i64::MAX),
             idle: Notify::new(),
             tasks: TaskTracker::new(),

@@ -109,6 +109,11 @@ impl Lease {
         }
     }
 
+    /// Earlier numbers that are this node's still.
+    pub(crate) fn earlier(&self) -> Vec<Owner> {
+        self.retiring.clone()
+    }
+
     fn all(&self) -> Vec<Owner> {
         self.retiring.iter().copied().chain([self.current]).collect()
     }

@@ -3,8 +3,8 @@
 //!
 //! One path: [`accept`] stores a message with its deliveries, a [lane](lanes) holds what is due for one
 //! target, [`dispatch`] lets the lanes take turns, [`attempt`] makes one try, [`record`] settles it. A
-//! retry, a recovery and a start after a crash are no paths of their own: each is a delivery that
-//! falls due.
+//! retry, what a [job](jobs) makes owed and a start after a crash are no paths of their own: each is a
+//! delivery that falls due.
 
 mod accept;
 mod attempt;
@@ -12,6 +12,7 @@ mod core;
 mod dispatch;
 mod health;
 mod holds;
+mod jobs;
 mod lanes;
 mod lease;
 mod news;
@@ -31,8 +32,9 @@ use tokio::sync::mpsc;
 
 pub use self::{
     accept::{Accepted, Draft, SendError},
+    jobs::{Forecast, JobError},
     options::{Options, Role},
-    redeliver::{RecoverError, RecoverRequest, RetryError},
+    redeliver::RetryError,
     routes::{ApplicationRoutes, Route},
 };
 use crate::core::Core;
@@ -70,6 +72,7 @@ impl Handle {
         core.tasks.spawn(record::run(Arc::clone(&core), recorded));
         if core.options.role.delivers() {
             core.tasks.spawn(dispatch::run(Arc::clone(&core)));
+            core.tasks.spawn(jobs::run(Arc::clone(&core)));
         }
         core.tasks.spawn(dispatch::run_timers(Arc::clone(&core)));
         core.tasks.spawn(holds::run(Arc::clone(&core)));

@@ -1,17 +1,13 @@
-//! Sending again what was settled: a message by hand, or all that an endpoint missed.
+//! Sending a message again by hand, whatever became of it.
 
 use hookstream_model::{
     delivery::Trigger,
-    ids::{EndpointId, MessageId, TargetId},
+    ids::{MessageId, TargetId},
     tenancy::Tenant,
-    time::Timestamp,
 };
-use hookstream_store::deliveries::{Recovery, Redelivery};
+use hookstream_store::deliveries::Redelivery;
 
 use crate::Handle;
-
-/// The most deliveries made owed again in one transaction.
-const SLICE: usize = 500;
 
 /// Why a message is not sent again.
 #[derive(Debug, thiserror::Error)]
@@ -19,33 +15,6 @@ pub enum RetryError {
     /// The tenant has no such message in such an application.
     #[error("the message is not there")]
     NotFound,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] hookstream_store::Error),
-}
-
-/// What is to be sent again to an endpoint.
-#[derive(Debug, Clone, Copy)]
-pub struct RecoverRequest {
-    /// Messages accepted then or later.
-    pub since: Timestamp,
-    /// Messages accepted before then.
-    pub until: Timestamp,
-    /// Whether deliveries that were given up are meant.
-    pub exhausted: bool,
-    /// Whether deliveries that were skipped are meant.
-    pub skipped: bool,
-}
-
-/// Why nothing is sent again to an endpoint.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The tenant has no such endpoint in such an application.
-    #[error("the endpoint is not there")]
-    NotFound,
-    /// It would be skipped again.
-    #[error("the endpoint receives nothing: {0}")]
-    Skips(&'static str),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] hookstream_store::Error),
@@ -75,46 +44,5 @@ impl Handle {
         let retried = self.core.store.redeliver(redelivery).await?.ok_or(RetryError::NotFound)?;
         self.core.note_due(now);
         Ok(retried)
-    }
-
-    /// Makes owed again, at once, what an endpoint missed. Returns how many deliveries. Done in slices:
-    /// where it breaks off, what was made owed stays so, and asking again goes on from there.
-    ///
-    /// # Errors
-    /// Where the endpoint is not there or off, or the store fails.
-    pub async fn recover(
-        &self,
-        tenant: Tenant,
-        application: &str,
-        endpoint: EndpointId,
-        request: RecoverRequest,
-    ) -> Result<usize, RecoverError> {
-        let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RecoverError::NotFound)?;
-        let route = routes.endpoint(endpoint).ok_or(RecoverError::NotFound)?;
-        let now = self.core.now();
-        if let Some(reason) = route.endpoint.skips(now) {
-            return Err(RecoverError::Skips(reason.as_str()));
-        }
-        let RecoverRequest { since, until, exhausted, skipped } = request;
-        let recovery = Recovery {
-            tenant,
-            application_id: routes.application.id,
-            target_id: endpoint.into(),
-            since,
-            until,
-            exhausted,
-            skipped,
-            now,
-            limit: SLICE,
-        };
-        let mut total = 0;
-        loop {
-            let slice = self.core.store.recover(recovery.clone()).await?;
-            total += slice;
-            self.core.note_due(now);
-            if slice < SLICE {
-                return Ok(total);
-            }
-        }
     }
 }

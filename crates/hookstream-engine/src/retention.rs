@@ -1,4 +1,4 @@
-//! Making room for tomorrow and dropping the days whose time is over.
+//! Making room for tomorrow, and dropping the days and jobs whose time is over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,6 +29,7 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
         hookstream_store::changes::forget_old(&*core.store).await?;
     }
     let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
+    hookstream_store::jobs::forget_ended_before(&*core.store, now - kept).await?;
     for day in core.store.drop_days_before((now - kept).day()).await? {
         tracing::info!(%day, "dropped a day of messages");
     }

@@ -98,6 +98,17 @@ id_types! {
     AttemptId
     /// Who owes a delivery to whom: an endpoint, later a destination, as the engine sees it.
     TargetId
+    /// A job: sending a set of deliveries again.
+    JobId
+}
+
+impl MessageId {
+    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    pub fn before_all_at(at: Timestamp) -> Self {
+        let mut id = [0; 16];
+        id[..6].copy_from_slice(&at.as_millis().max(0).to_be_bytes()[2..]);
+        Self::from_bytes(id)
+    }
 }
 
 impl From<EndpointId> for TargetId {
@@ -163,6 +174,8 @@ fn timestamp_of(id: Uuid) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
@@ -185,6 +198,15 @@ mod tests {
         let id = source.next(Timestamp::from_millis(1_780_000_000_123));
         assert_eq!(MessageId::from(id).timestamp(), Timestamp::from_millis(1_780_000_000_123));
         assert_eq!(id.0.get_version_num(), 7);
+    }
+
+    #[test]
+    fn a_moment_has_a_bound_below_its_ids() {
+        let mut source = IdSource::new(StdRng::seed_from_u64(7));
+        let at = Timestamp::from_millis(1_780_000_000_123);
+        let (earlier, id) = (MessageId::from(source.next(at - Duration::from_millis(1))), MessageId::from(source.next(at)));
+        assert!(earlier < MessageId::before_all_at(at) && MessageId::before_all_at(at) < id);
+        assert_eq!(MessageId::before_all_at(at).timestamp(), at);
     }
 
     #[test]

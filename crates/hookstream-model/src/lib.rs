@@ -12,6 +12,7 @@ pub mod event_type;
 pub mod explain;
 pub mod hold;
 pub mod ids;
+pub mod job;
 pub mod json;
 pub mod line;
 pub mod message;

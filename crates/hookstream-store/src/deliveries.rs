@@ -266,26 +266,3 @@ pub struct Redelivery {
     /// Since when it is due.
     pub now: Timestamp,
 }
-
-/// A slice of what a target missed, to be made owed again.
-#[derive(Debug, Clone)]
-pub struct Recovery {
-    /// Whose it is.
-    pub tenant: Tenant,
-    /// The target's application.
-    pub application_id: ApplicationId,
-    /// The target.
-    pub target_id: TargetId,
-    /// Messages accepted then or later.
-    pub since: Timestamp,
-    /// Messages accepted before then.
-    pub until: Timestamp,
-    /// Whether deliveries that were given up are meant.
-    pub exhausted: bool,
-    /// Whether deliveries that were skipped are meant.
-    pub skipped: bool,
-    /// When it was asked for: they are due then, and what ends later is not taken again.
-    pub now: Timestamp,
-    /// The most of them in this slice.
-    pub limit: usize,
-}

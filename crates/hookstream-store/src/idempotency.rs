@@ -65,6 +65,14 @@ pub(crate) fn keep(tenant: Tenant, answer: KeptAnswer) -> [Statement; 2] {
     [Statement::new(FORGET, vec![answer.window_start.into()]), Statement::new(INSERT, values).required()]
 }
 
+/// Keeps an answer that tells of nothing new, unless the key has one already.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<(), Error> {
+    db.write("keep an answer", keep(tenant, answer).into()).await.map(|_| ())
+}
+
 fn read(row: Row) -> Result<Answer, Error> {
     let mut columns = row.columns();
     let fingerprint = columns.blob("fingerprint")?;

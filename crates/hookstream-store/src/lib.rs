@@ -3,7 +3,7 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`event_types`], [`idempotency`]) are functions over a [`Database`]. Their statements are portable
+//!   [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
 //!   and stand once; each database only knows how to run a statement.
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
@@ -20,6 +20,7 @@ pub mod endpoints;
 pub mod error;
 pub mod event_types;
 pub mod idempotency;
+pub mod jobs;
 pub mod messages;
 pub mod nodes;
 pub mod organizations;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 pub use error::Error;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
@@ -45,7 +47,8 @@ pub use statement::Database;
 use tokio::sync::broadcast;
 
 use crate::{
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
 };
@@ -103,8 +106,18 @@ pub trait Store: Database {
     /// Returns how many, or `None` where there is no such message.
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error>;
 
-    /// Makes a slice of what a target missed owed again. Returns how many; none means the end.
-    async fn recover(&self, recovery: Recovery) -> Result<usize, Error>;
+    /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone, and of the
+    /// `earlier` numbers of the same process, become its own. At any moment a job has one owner at the most.
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error>;
+
+    /// Deliveries that a job may take, with where they stand. It is a look, no promise: each may have moved on.
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error>;
+
+    /// Makes a job's deliveries owed, due now, and moves the job on: both or neither, or, where they stand in
+    /// different files, so that doing it again does nothing twice. Those that stand otherwise by now are passed
+    /// over. Returns how many were made owed; `None` where the job does not run any more, is another owner's, or
+    /// has moved on since it was read.
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error>;
 
     /// Sets aside a slice of what is owed of messages accepted until then, as skipped because the store
     /// was restored; what an owner has that is at work is left alone. Returns how many; none means the end.

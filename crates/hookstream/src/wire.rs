@@ -13,7 +13,7 @@ use hookstream_model::{
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Clock,
 };
-use hookstream_store::{Store, api_keys, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer};
+use hookstream_store::{Store, api_keys, jobs, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -125,10 +125,11 @@ async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
 }
 
-/// Sets aside what is owed, so that a restored past is not delivered again.
+/// Sets aside what is owed and ends the jobs that ran, so that a restored past is not delivered again.
 async fn set_aside(store: &dyn Store, clock: SystemClock) -> anyhow::Result<()> {
     const SLICE: usize = 5_000;
     let until = clock.now();
+    jobs::fail_restored(store, until).await?;
     let mut total = 0;
     loop {
         let slice = store.set_aside(until, SLICE).await?;

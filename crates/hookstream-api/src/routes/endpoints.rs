@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookstream_destinations::Target;
-use hookstream_engine::{Draft, RecoverRequest};
+use hookstream_engine::Draft;
 use hookstream_model::{
     application,
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
@@ -261,27 +261,6 @@ pub(crate) struct RotatedSecret {
     previous_secret_expires_at: String,
 }
 
-/// What is to be sent again.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct Recover {
-    /// Messages accepted then or later: ISO 8601 with an offset.
-    #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
-    since: String,
-    /// Messages accepted before then; the default is now.
-    #[schema(format = DateTime)]
-    until: Option<String>,
-    /// Which deliveries: `exhausted` (or `failed`), `skipped`; the default is both.
-    #[schema(example = json!(["exhausted", "skipped"]))]
-    statuses: Option<Vec<String>>,
-}
-
-/// What is sent again.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Recovered {
-    /// How many deliveries are owed again.
-    recovered: usize,
-}
-
 /// A test message; all of it may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct TestEndpoint {
@@ -496,36 +475,6 @@ pub(crate) async fn reset_circuit(
     }
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     Ok(Json(EndpointAnswer { endpoint: Endpoint::new(found, &secret, api.now()) }))
-}
-
-/// Send again what an endpoint missed
-///
-/// Deliveries that were given up or skipped are owed again, at once, in the order of their messages.
-#[utoipa::path(
-    post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
-    request_body = Recover,
-    responses((status = 200, description = "How many deliveries are owed again.", body = Recovered))
-)]
-pub(crate) async fn recover(
-    State(api): State<Api>,
-    caller: Caller,
-    PathParams((app, endpoint)): PathParams<(String, String)>,
-    body: RawBody,
-) -> Result<Json<Recovered>, ApiError> {
-    let input: Recover = body.parse()?;
-    let statuses = input.statuses.unwrap_or_else(|| vec!["exhausted".to_owned(), "skipped".to_owned()]);
-    if let Some(odd) = statuses.iter().find(|status| !matches!(status.as_str(), "exhausted" | "failed" | "skipped")) {
-        return Err(ApiError::invalid("statuses", &format!("contains {odd:?}; `exhausted`, `failed` and `skipped` are allowed")));
-    }
-    let request = RecoverRequest {
-        since: time("since", &input.since)?,
-        until: input.until.map_or_else(|| Ok(api.now() + Duration::from_millis(1)), |text| time("until", &text))?,
-        exhausted: statuses.iter().any(|status| status != "skipped"),
-        skipped: statuses.iter().any(|status| status == "skipped"),
-    };
-    let recovered = api.engine.recover(caller.tenant, &app, id(&endpoint, "Endpoint")?, request).await?;
-    Ok(Json(Recovered { recovered }))
 }
 
 /// Send a test message to an endpoint

@@ -11,6 +11,7 @@
 mod claim;
 mod connection;
 mod days;
+mod jobs;
 mod messages;
 mod migrate;
 mod nodes;
@@ -26,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
@@ -40,8 +42,9 @@ use self::{
 };
 use crate::{
     Store,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivery, Settled},
     error::Error,
+    jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
@@ -201,10 +204,25 @@ impl Store for PostgresStore {
         Ok(again)
     }
 
-    async fn recover(&self, recovery: Recovery) -> Result<usize, Error> {
-        let recovered = redeliver::recover(&self.plain, &recovery).await?;
-        self.tell.notify_one();
-        Ok(recovered)
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+        let owned = job_rows::owned(self, owner, limit).await?;
+        if owned.len() == limit || !job_rows::waiting(self, owner).await? {
+            return Ok(owned);
+        }
+        jobs::take(&self.plain, owner, &earlier, limit - owned.len(), now).await?;
+        job_rows::owned(self, owner, limit).await
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
+        jobs::survey(&self.plain, &survey).await
+    }
+
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
+        let made_owed = jobs::advance(&self.plain, &slice).await?;
+        if made_owed.is_some_and(|made_owed| made_owed > 0) {
+            self.tell.notify_one();
+        }
+        Ok(made_owed)
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {

@@ -1,6 +1,6 @@
-//! Making owed again what was settled: by hand for a message, or all that a target missed.
+//! Making owed again what was settled, and setting aside what is owed.
 
-use hookstream_model::{delivery::Trigger, ids::TargetId, time::Timestamp};
+use hookstream_model::{ids::TargetId, time::Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -8,10 +8,7 @@ use super::{
     connection::{Connection, Pool, connect},
     days::first_id_at,
 };
-use crate::{
-    deliveries::{Recovery, Redelivery},
-    error::Error,
-};
+use crate::{deliveries::Redelivery, error::Error};
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
 /// What keeps its place in a line keeps it: that is in the past.
@@ -23,21 +20,6 @@ const REVIVE: &str = "delete from undelivered where message_id = $1 and target_i
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
 const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     values ($1, $2, $3, 0, $4, $5, 0, $6)";
-/// What is chosen is locked, so that two at once take different slices; what is removed is what is owed.
-const RECOVER: &str = "with missed as (
-        select u.message_id, m.application_id
-        from undelivered u join messages m on m.id = u.message_id and m.application_id = $7 and m.id >= $2 and m.id < $3
-        where u.target_id = $1 and u.message_id >= $2 and u.message_id < $3 and m.environment_id = $6 and u.ended_at <= $9
-            and (($4 and u.state = 'exhausted') or ($5 and u.state = 'skipped'))
-        order by u.message_id limit $8 for update of u skip locked
-    ), revived as (
-        delete from undelivered u using missed
-        where u.message_id = missed.message_id and u.target_id = $1 and u.message_id >= $2 and u.message_id < $3
-        returning u.message_id, missed.application_id, u.attempts
-    )
-    insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-    select message_id, $1, application_id, 0, $9, attempts, 0, $10 from revived on conflict do nothing";
-
 /// What a node has that is at work is left alone.
 const SET_ASIDE: &str = "with owed as (
         select message_id, target_id from pending
@@ -101,25 +83,6 @@ async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: 
         (&trigger as _, Type::TEXT),
     ];
     connection.execute(OWE, &owe).await.map(|_| ())
-}
-
-pub(super) async fn recover(pool: &Pool, recovery: &Recovery) -> Result<usize, Error> {
-    let connection = connect(pool, "recover deliveries").await?;
-    let limit = i64::try_from(recovery.limit).unwrap_or(i64::MAX);
-    let values = [
-        (&Uuid::from_bytes(*recovery.target_id.as_bytes()) as _, Type::UUID),
-        (&first_id_at(recovery.since) as _, Type::UUID),
-        (&first_id_at(recovery.until) as _, Type::UUID),
-        (&recovery.exhausted as _, Type::BOOL),
-        (&recovery.skipped as _, Type::BOOL),
-        (&Uuid::from_bytes(*recovery.tenant.environment.as_bytes()) as _, Type::UUID),
-        (&Uuid::from_bytes(*recovery.application_id.as_bytes()) as _, Type::UUID),
-        (&limit as _, Type::INT8),
-        (&recovery.now.as_millis() as _, Type::INT8),
-        (&Trigger::Recover.as_str() as _, Type::TEXT),
-    ];
-    let recovered = connection.execute(RECOVER, &values).await?;
-    Ok(usize::try_from(recovered).unwrap_or(usize::MAX))
 }
 
 pub(super) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {

@@ -11,6 +11,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod files;
+mod jobs;
 mod messages;
 mod plain;
 mod publish;
@@ -32,6 +33,7 @@ use std::{
 use async_trait::async_trait;
 use hookstream_model::{
     ids::{ApplicationId, MessageId},
+    job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
     time::{Day, Timestamp},
@@ -47,8 +49,9 @@ use self::{
 };
 use crate::{
     Store,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Recovery, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
     error::Error,
+    jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
@@ -289,8 +292,24 @@ impl Store for SqliteStore {
         self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
     }
 
-    async fn recover(&self, recovery: Recovery) -> Result<usize, Error> {
-        self.writer.run(move |files| redeliver::recover(files, &recovery)).await
+    async fn take_jobs(&self, owner: Owner, _: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+        if job_rows::waiting(self, owner).await? {
+            self.writer.run(move |files| jobs::take(files, owner, limit, now)).await?;
+        }
+        job_rows::owned(self, owner, limit).await
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
+        self.readers.days(move |days| jobs::survey(days, &survey)).await
+    }
+
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
+        let slice = Arc::new(slice);
+        let made = Arc::clone(&slice);
+        let Some(done) = self.writer.run(move |files| jobs::make_owed(files, &made)).await? else { return Ok(None) };
+        // In a commit of its own: were it in the same, the job's row might be kept and the day's file not.
+        self.writer.run(move |files| jobs::follow(files, &slice, done)).await?;
+        Ok(Some(done.made_owed))
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {

@@ -1,4 +1,4 @@
-//! Making owed again what was settled: by hand for a message, or all that a target missed.
+//! Making owed again what was settled, and setting aside what is owed.
 
 use hookstream_model::{
     delivery::Trigger,
@@ -8,10 +8,7 @@ use hookstream_model::{
 use rusqlite::{Connection, params};
 
 use super::{connection::failed, files::Files};
-use crate::{
-    deliveries::{Recovery, Redelivery},
-    error::Error,
-};
+use crate::{deliveries::Redelivery, error::Error};
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
 /// What keeps its place in a line keeps it: that is in the past.
@@ -23,12 +20,6 @@ const REVIVE: &str = "delete from undelivered where message_id = ?1 and target_i
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = ?1 and id = ?2";
 const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     values (?1, ?2, ?3, 0, ?4, ?5, 0, ?6)";
-const SELECT_MISSED: &str = "select u.message_id, m.application_id, u.attempts
-    from undelivered u cross join messages m on m.id = u.message_id and m.application_id = ?7
-    where u.target_id = ?1 and u.message_id >= ?2 and u.message_id < ?3 and m.environment_id = ?6 and u.ended_at <= ?9
-        and ((?4 and u.state = 'exhausted') or (?5 and u.state = 'skipped'))
-    order by u.message_id limit ?8";
-
 const SET_ASIDE: &str = "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
     select message_id, target_id, 'skipped', 'restored', attempts, ?1 from pending where message_id < ?2 limit ?3";
 /// Nothing stands in both tables but what was just copied.
@@ -63,52 +54,27 @@ fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: Target
         // It is owned: a try is under way, or about to be.
         return Ok(());
     }
-    let tries: Option<u32> = connection.query_row(TRIES, delivery, |row| row.get(0))?;
-    let revived = connection.execute(REVIVE, delivery)? == 1;
+    owe_again(connection, message, target, application, due_at, redelivery.trigger)
+}
+
+/// Makes owed what is not, however it stands.
+pub(super) fn owe_again(
+    connection: &Connection,
+    message: MessageId,
+    target: TargetId,
+    application: ApplicationId,
+    due_at: i64,
+    trigger: Trigger,
+) -> rusqlite::Result<()> {
+    let delivery = params![message.as_bytes(), target.as_bytes()];
+    let tries: Option<u32> = connection.prepare_cached(TRIES)?.query_row(delivery, |row| row.get(0))?;
+    let revived = connection.prepare_cached(REVIVE)?.execute(delivery)? == 1;
     if tries.is_none() && !revived {
-        connection.execute(ADD_DELIVERY, params![application.as_bytes(), message.as_bytes()])?;
+        connection.prepare_cached(ADD_DELIVERY)?.execute(params![application.as_bytes(), message.as_bytes()])?;
     }
-    owe(connection, message, target, application, due_at, tries.unwrap_or(0), redelivery.trigger)
-}
-
-pub(super) fn recover(files: &mut Files, recovery: &Recovery) -> Result<usize, Error> {
-    let days: Vec<_> = files.days().into_iter().filter(|day| *day >= recovery.since.day() && *day <= recovery.until.day()).collect();
-    let mut recovered = 0;
-    for day in days {
-        if recovered == recovery.limit {
-            break;
-        }
-        let Some(file) = files.existing_day(day)? else { continue };
-        let more = recover_day(file.connection(), recovery, recovery.limit - recovered).map_err(failed("recover deliveries"))?;
-        if more > 0 {
-            files.note_owed(day, true);
-        }
-        recovered += more;
-    }
-    Ok(recovered)
-}
-
-fn recover_day(connection: &Connection, recovery: &Recovery, limit: usize) -> rusqlite::Result<usize> {
-    let values = params![
-        recovery.target_id.as_bytes(),
-        first_id_at(recovery.since.as_millis()),
-        first_id_at(recovery.until.as_millis()),
-        recovery.exhausted,
-        recovery.skipped,
-        recovery.tenant.environment.as_bytes(),
-        recovery.application_id.as_bytes(),
-        limit,
-        recovery.now.as_millis(),
-    ];
-    let missed = connection
-        .prepare_cached(SELECT_MISSED)?
-        .query_map(values, |row| Ok((MessageId::from_bytes(row.get(0)?), ApplicationId::from_bytes(row.get(1)?), row.get(2)?)))?
-        .collect::<rusqlite::Result<Vec<(MessageId, ApplicationId, u32)>>>()?;
-    for (message, application, attempts) in &missed {
-        connection.prepare_cached(REVIVE)?.execute(params![message.as_bytes(), recovery.target_id.as_bytes()])?;
-        owe(connection, *message, recovery.target_id, *application, recovery.now.as_millis(), *attempts, Trigger::Recover)?;
-    }
-    Ok(missed.len())
+    let attempts = tries.unwrap_or(0);
+    let values = params![message.as_bytes(), target.as_bytes(), application.as_bytes(), due_at, attempts, trigger.as_str()];
+    connection.prepare_cached(OWE)?.execute(values).map(|_| ())
 }
 
 /// Sets aside what is owed, oldest day first. Owners do not matter: none is at work yet.
@@ -126,19 +92,6 @@ pub(super) fn set_aside(files: &mut Files, until: Timestamp, limit: usize) -> Re
         }
     }
     Ok(set_aside)
-}
-
-fn owe(
-    connection: &Connection,
-    message: MessageId,
-    target: TargetId,
-    application: ApplicationId,
-    due_at: i64,
-    attempts: u32,
-    trigger: Trigger,
-) -> rusqlite::Result<()> {
-    let values = params![message.as_bytes(), target.as_bytes(), application.as_bytes(), due_at, attempts, trigger.as_str()];
-    connection.prepare_cached(OWE)?.execute(values).map(|_| ())
 }
 
 /// The smallest id that a message accepted in this millisecond can have.

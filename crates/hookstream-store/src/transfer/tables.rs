@@ -167,8 +167,8 @@ const OWED: &str = "(select message_id, target_id, application_id, due_at, attem
 /// A message has one key and one event id at the most, and PostgreSQL finds both by the message's id.
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
-/// All that is moved. What is not: owners and nodes, which are processes, and changes, which are for
-/// nodes that remember.
+/// All that is moved. What is not: owners and nodes, which are processes; changes, which are for nodes that
+/// remember; and how far a job had come in a day of SQLite when its process ended at that very moment.
 pub(crate) static TABLES: &[Table] = &[
     configured("organizations", &["id"], &[bytes("id"), text("name"), integer("created_at")]),
     configured(
@@ -257,6 +257,38 @@ pub(crate) static TABLES: &[Table] = &[
             integer("version"),
         ],
     ),
+    Table {
+        name: "jobs",
+        columns: &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            bytes("application_id"),
+            bytes("endpoint_id"),
+            text("kind"),
+            integer("since"),
+            integer("until"),
+            text("statuses"),
+            text("event_types"),
+            integer("max_messages"),
+            integer("rate_limit"),
+            text("fingerprint"),
+            text("status"),
+            text("error"),
+            integer("total"),
+            integer("made_owed"),
+            integer("skipped"),
+            bytes("position"),
+            integer("created_at"),
+            integer("started_at"),
+            integer("updated_at"),
+            integer("completed_at"),
+        ],
+        by_day: false,
+        newest_of: &[],
+        sqlite: Form::plain("jobs", &["id"]).without_owner(),
+        postgres: Form::plain("jobs", &["id"]).without_owner(),
+    },
     configured(
         "idempotency_keys",
         &["environment_id", "key"],

@@ -10,7 +10,7 @@ use hookstream_model::{
     waterfall::{Timings, Waterfall},
 };
 use hookstream_store::{
-    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Recovery, Redelivery, Wait},
+    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivery, Wait},
     messages::Owed,
 };
 
@@ -245,51 +245,7 @@ pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
 }
 
-pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
-    let owner = world.enlist().await;
-    let (target, other) = (world.target(), world.target());
-    let too_early = end(world, owner, NOON - SECOND, target, EXHAUSTED).await;
-    let first = end(world, owner, NOON, target, EXHAUSTED).await;
-    let skipped = end(world, owner, NOON + SECOND, target, SKIPPED).await;
-    let next_day = end(world, owner, NOON + DAY, target, EXHAUSTED).await;
-    let too_late = end(world, owner, NOON + DAY * 2, target, EXHAUSTED).await;
-    let others = end(world, owner, NOON, other, EXHAUSTED).await;
-
-    let recovery = Recovery {
-        tenant: world.tenant,
-        application_id: world.application,
-        target_id: target,
-        since: NOON,
-        until: NOON + DAY * 2,
-        exhausted: true,
-        skipped: false,
-        now: NOON + DAY * 3,
-        limit: 1,
-    };
-    let strangers = Recovery { tenant: world.stranger, ..recovery.clone() };
-    assert_eq!(world.store.recover(strangers).await.expect("done"), 0);
-    let mut slices = Vec::new();
-    loop {
-        let recovered = world.store.recover(recovery.clone()).await.expect("done");
-        slices.push(recovered);
-        if recovered == 0 {
-            break;
-        }
-    }
-    assert_eq!(slices, [1, 1, 0]);
-    let both = Recovery { skipped: true, limit: 10, ..recovery };
-    assert_eq!(world.store.recover(both).await.expect("done"), 1);
-
-    let mut claimed: Vec<_> = world.claim(owner, NOON + DAY * 3).await;
-    claimed.sort_by_key(|claimed| claimed.message.id);
-    assert!(claimed.iter().all(|claimed| claimed.trigger == Trigger::Recover && claimed.attempts == 1 && claimed.failed == 0));
-    assert_eq!(claimed.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [first, skipped, next_day]);
-    for untouched in [too_early, too_late, others] {
-        assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
-    }
-}
-
-pub(crate) async fn what_is_owed_can_be_set_aside_and_recovered(world: &World) {
+pub(crate) async fn what_is_owed_can_be_set_aside(world: &World) {
     let owner = world.enlist().await;
     let target = world.target();
     let past = [world.publish(NOON, &[target]).await, world.publish(NOON + DAY, &[target]).await];
@@ -304,16 +260,4 @@ pub(crate) async fn what_is_owed_can_be_set_aside_and_recovered(world: &World) {
     }
     let claimed: Vec<_> = world.claim(owner, NOON + DAY * 2).await.into_iter().map(|claimed| claimed.message.id).collect();
     assert_eq!(claimed, [later]);
-    let recovery = Recovery {
-        tenant: world.tenant,
-        application_id: world.application,
-        target_id: target,
-        since: NOON,
-        until: NOON + DAY * 3,
-        exhausted: false,
-        skipped: true,
-        now: NOON + DAY * 3,
-        limit: 10,
-    };
-    assert_eq!(world.store.recover(recovery).await.expect("done"), 2);
 }

@@ -7,6 +7,7 @@ use hookstream_model::{
     endpoint::DisabledReason,
     event_type::{EventType, EventTypeStatus},
     ids::{ApplicationId, MessageId},
+    job::{JobKind, JobRequest},
     message::{ContentType, Message},
     retry::RetrySchedule,
     secret::Secret,
@@ -18,7 +19,7 @@ use hookstream_store::{
     endpoints::{self, EndpointKey},
     event_types,
     idempotency::{self, KeptAnswer},
-    settings,
+    jobs, settings,
 };
 
 use crate::world::{DAY, NOON, SECOND, World, owed, settled};
@@ -65,6 +66,7 @@ impl Installation {
             format!("{:?}", applications::list(store, self.tenant, None, all()).await.expect("read")),
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
             format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
+            format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
             settings::find(store, "portal_key").await.expect("read").expect("it is kept"),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
@@ -127,6 +129,12 @@ async fn configure(world: &World) -> ApiKeyText {
         endpoints::create(db, &endpoint, &Secret::new("whsec_one"), None).await.expect("written");
         endpoints::rotate_secret(db, EndpointKey::from(&endpoint), &Secret::new("whsec_two"), NOON + DAY, NOON).await.expect("written");
         endpoints::record_health(db, EndpointKey::from(&endpoint), Some(NOON)).await.expect("written");
+    }
+    for kind in [JobKind::Recover, JobKind::Replay] {
+        let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
+        let asked =
+            JobRequest { kind, since: NOON - DAY, until: None, statuses: None, event_types, rate_limit: None, max_messages: Some(9) };
+        jobs::create(db, &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
     endpoints::create(db, &gone, &Secret::new("whsec_three"), None).await.expect("written");

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod installation;
+mod jobs;
 mod lines;
 mod messages;
 mod resources;
@@ -60,8 +61,18 @@ suite! {
         a_delivery_that_ends_otherwise_says_why
         a_message_can_be_made_owed_again
         a_delivery_under_way_is_not_doubled_by_a_retry
+        what_is_owed_can_be_set_aside;
+    jobs:
+        a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone
+        the_same_job_runs_once_at_a_time
+        a_survey_tells_where_deliveries_stand
         a_recovery_takes_what_was_meant_and_no_more
-        what_is_owed_can_be_set_aside_and_recovered;
+        a_replay_sends_again_what_arrived_and_what_was_never_meant
+        a_slice_is_made_owed_once
+        a_cancelled_job_makes_nothing_owed
+        a_job_is_taken_over_from_an_owner_that_is_gone
+        a_new_number_takes_over_the_jobs_of_the_one_before
+        a_full_node_takes_no_more_jobs;
     lines:
         what_waits_in_a_line_is_taken_from_it_only
         lines_are_found_by_their_first

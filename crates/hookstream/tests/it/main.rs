@@ -6,6 +6,7 @@ mod crash;
 mod delivery;
 mod explain;
 mod fidelity;
+mod jobs;
 mod limits;
 mod order;
 mod program;

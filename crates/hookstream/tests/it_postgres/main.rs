@@ -11,6 +11,8 @@ mod delivery;
 mod explain;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
+#[path = "../it/jobs.rs"]
+mod jobs;
 #[path = "../it/limits.rs"]
 mod limits;
 mod network;

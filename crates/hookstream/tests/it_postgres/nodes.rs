@@ -105,6 +105,37 @@ async fn a_node_that_dies_gives_up_what_it_had_within_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_one_node_and_another_goes_on_when_it_dies() {
+    let scratch = scratch();
+    let (dies, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::start().await;
+    let endpoint = dies.client.acme(json!({}), &receiver.url()).await;
+    let mut ids = BTreeSet::new();
+    for _ in 0..100 {
+        ids.insert(dies.client.message(json!({})).await);
+    }
+    for id in &ids {
+        dies.client.until(id, "delivered").await;
+    }
+    let path = format!("/v1/applications/acme/endpoints/{}/replay", endpoint["id"].as_str().expect("an id"));
+    let (status, answer) = dies.client.post(&path, json!({ "since": "2020-01-01T00:00:00Z", "rate_limit": 50 })).await;
+    assert_eq!(status, 201, "{answer}");
+    receiver.wait_for(130).await;
+    dies.kill();
+    let path = format!("/v1/jobs/{}", answer["job"]["id"].as_str().expect("an id"));
+    let job = eventually("the job is done", async || {
+        let (_, answer) = lives.client.get(&path).await;
+        (answer["job"]["status"] == "completed").then(|| answer["job"].clone())
+    })
+    .await;
+    assert_eq!((&job["made_owed"], &job["skipped"]), (&json!(100), &json!(0)));
+    for id in &ids {
+        let seen = lives.client.until(id, "delivered").await;
+        assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(2), "{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_stopped_past_its_lease_settles_nothing_it_lost() {
     let scratch = scratch();
     let (stopped, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));

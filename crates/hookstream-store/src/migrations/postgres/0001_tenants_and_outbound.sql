@@ -95,6 +95,40 @@ create table event_types (
 );
 create index event_types_by_environment on event_types (environment_id, id);
 
+-- Sending sets of deliveries again, in the background.
+create table jobs (
+    id bytea not null primary key,
+    organization_id bytea not null,
+    environment_id bytea not null,
+    application_id bytea not null,
+    endpoint_id bytea not null,
+    kind text not null,
+    since bigint not null,
+    until bigint not null,
+    statuses text not null,
+    event_types text,
+    max_messages bigint,
+    rate_limit bigint not null,
+    fingerprint text not null,
+    status text not null,
+    error text,
+    total bigint,
+    made_owed bigint not null,
+    skipped bigint not null,
+    -- The last message that was looked at.
+    position bytea not null,
+    -- Who works on it; 0 is nobody.
+    owner bigint not null,
+    created_at bigint not null,
+    started_at bigint,
+    updated_at bigint not null,
+    completed_at bigint
+);
+create index jobs_by_environment on jobs (environment_id, id);
+create index jobs_by_end on jobs (completed_at);
+-- One that is asked for twice is there once, while it runs.
+create unique index jobs_running on jobs (endpoint_id, fingerprint) where status = 'running';
+
 -- Answers to creating requests, repeated for the idempotency window.
 create table idempotency_keys (
     environment_id bytea not null,

@@ -95,6 +95,40 @@ create table event_types (
 ) strict;
 create index event_types_by_environment on event_types (environment_id, id);
 
+-- Sending sets of deliveries again, in the background.
+create table jobs (
+    id blob not null primary key,
+    organization_id blob not null,
+    environment_id blob not null,
+    application_id blob not null,
+    endpoint_id blob not null,
+    kind text not null,
+    since integer not null,
+    until integer not null,
+    statuses text not null,
+    event_types text,
+    max_messages integer,
+    rate_limit integer not null,
+    fingerprint text not null,
+    status text not null,
+    error text,
+    total integer,
+    made_owed integer not null,
+    skipped integer not null,
+    -- The last message that was looked at.
+    position blob not null,
+    -- Who works on it; 0 is nobody.
+    owner integer not null,
+    created_at integer not null,
+    started_at integer,
+    updated_at integer not null,
+    completed_at integer
+) strict;
+create index jobs_by_environment on jobs (environment_id, id);
+create index jobs_by_end on jobs (completed_at);
+-- One that is asked for twice is there once, while it runs.
+create unique index jobs_running on jobs (endpoint_id, fingerprint) where status = 'running';
+
 -- Answers to creating requests, repeated for the idempotency window.
 create table idempotency_keys (
     environment_id blob not null,

@@ -67,6 +67,13 @@ create table attempts (
     primary key (message_id, id)
 ) strict, without rowid;
 
+-- How far jobs have come in this day, in the same commit as what they made owed: `jobs` is in another file.
+create table job_slices (
+    job_id blob not null primary key,
+    position blob not null,
+    made_owed integer not null
+) strict, without rowid;
+
 create table message_counts (
     application_id blob not null primary key,
     messages integer not null

@@ -1,0 +1,453 @@
+//! Jobs: sending again what an endpoint missed, or any set of its deliveries, in the background.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_engine::Forecast;
+use hookstream_model::{
+    ids::{EndpointId, JobId},
+    job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
+    time::Timestamp,
+};
+use hookstream_store::{applications::Created, jobs};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+use utoipa::{IntoParams, ToSchema};
+
+use super::ListQuery;
+use crate::{
+    auth::Caller,
+    body::{RawBody, json_value},
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// For how long the same request again is a double click and not another job, in seconds, where the first is done
+/// already. While it runs, it is one in any case.
+const DOUBLE_CLICK_S: u64 = 10;
+
+/// Sending a set of an endpoint's deliveries again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Job {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    application_id: String,
+    endpoint_id: String,
+    /// `recover` or `replay`; the `trigger_type` of its attempts.
+    #[schema(example = "recover")]
+    kind: &'static str,
+    /// `running` (or waiting for its turn), `completed`, `cancelled` or `failed`.
+    #[schema(example = "running")]
+    status: &'static str,
+    /// Why it failed: a word, a colon and a sentence.
+    error: Option<String>,
+    /// Messages accepted then or later.
+    since: String,
+    /// Messages accepted before then.
+    until: String,
+    /// JSON text of how deliveries have to stand.
+    #[schema(example = "[\"exhausted\",\"skipped\"]")]
+    statuses: String,
+    /// JSON text of the types that messages have to have; `null` means all.
+    event_types: Option<String>,
+    /// The most deliveries it may make owed; `null` means no limit.
+    max_messages: Option<u32>,
+    /// Deliveries made owed a second, at the most.
+    #[schema(example = 100)]
+    rate_limit: u32,
+    /// How many deliveries were meant when it was asked for; `null` while that is not known.
+    #[schema(example = 1200)]
+    total: Option<u64>,
+    /// `made_owed` and `skipped` together.
+    processed: u64,
+    /// How many deliveries are owed again by it. They stay so, however the job ends.
+    made_owed: u64,
+    /// How many were owed already or had been tried otherwise when their turn came.
+    skipped: u64,
+    created_at: String,
+    /// When it was first worked on.
+    started_at: Option<String>,
+    updated_at: String,
+    /// When it ended, however.
+    completed_at: Option<String>,
+}
+
+impl From<Model> for Job {
+    fn from(job: Model) -> Self {
+        let statuses: Vec<_> = job.selection.statuses.iter().map(|status| status.as_str()).collect();
+        let text = |value: Result<String, serde_json::Error>| value.expect("lists of text are JSON");
+        Self {
+            id: job.id.to_string(),
+            org_id: job.tenant.organization.to_string(),
+            env_id: job.tenant.environment.to_string(),
+            application_id: job.application_id.to_string(),
+            endpoint_id: job.endpoint_id.to_string(),
+            kind: job.kind.as_str(),
+            status: job.state.as_str(),
+            error: match job.state {
+                JobState::Failed { reason, .. } => Some(format!("{}: {}", reason.as_str(), reason.explained())),
+                JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
+            },
+            since: job.selection.since.to_string(),
+            until: job.selection.until.to_string(),
+            statuses: text(serde_json::to_string(&statuses)),
+            event_types: job.selection.event_types.map(|types| text(serde_json::to_string(&types))),
+            max_messages: job.selection.max_messages,
+            rate_limit: job.rate_limit,
+            total: job.progress.total,
+            processed: job.progress.made_owed + job.progress.skipped,
+            made_owed: job.progress.made_owed,
+            skipped: job.progress.skipped,
+            created_at: job.selection.asked_at.to_string(),
+            started_at: job.started_at.map(|at| at.to_string()),
+            updated_at: job.updated_at.to_string(),
+            completed_at: job.state.ended_at().map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A job, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobAnswer {
+    job: Job,
+}
+
+impl JobAnswer {
+    fn new(job: Model) -> Self {
+        Self { job: job.into() }
+    }
+}
+
+/// A page of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobList {
+    jobs: Vec<Job>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// What a job would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DryRun {
+    /// How many deliveries it would make owed.
+    #[schema(example = 1200)]
+    count: u64,
+    /// False where counting took too long: then there are more.
+    is_complete: bool,
+    /// The first of them, oldest first.
+    sample: Vec<Sample>,
+    rate_limit: u32,
+    /// How long it takes to make them owed at this rate, in seconds.
+    #[schema(example = 12)]
+    duration_s: u64,
+}
+
+/// A message that would be sent again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sample {
+    id: String,
+    #[schema(example = "invoice.paid")]
+    event_type: String,
+    /// How its delivery to the endpoint stands: `delivered`, `exhausted`, `skipped` or `missing`.
+    status: Option<&'static str>,
+    created_at: String,
+}
+
+impl From<Candidate> for Sample {
+    fn from(candidate: Candidate) -> Self {
+        let status = match candidate.standing {
+            Standing::Delivered(_) => Some(Status::Delivered),
+            Standing::Exhausted(_) => Some(Status::Exhausted),
+            Standing::Skipped(_) => Some(Status::Skipped),
+            Standing::Missing => Some(Status::Missing),
+            Standing::Pending | Standing::Cancelled | Standing::TestOfAnother => None,
+        };
+        Self {
+            id: candidate.message_id.to_string(),
+            event_type: candidate.event_type,
+            status: status.map(Status::as_str),
+            created_at: candidate.message_id.timestamp().to_string(),
+        }
+    }
+}
+
+impl From<Forecast> for DryRun {
+    fn from(forecast: Forecast) -> Self {
+        let Forecast { count, is_partial, sample, rate_limit, duration } = forecast;
+        let sample = sample.into_iter().map(Sample::from).collect();
+        Self { count, is_complete: !is_partial, sample, rate_limit, duration_s: duration.as_secs() }
+    }
+}
+
+/// What is answered where no job is made.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum NoNewJob {
+    /// The same request has made one before.
+    Earlier { job: Box<Job> },
+    /// It was only asked what a job would do.
+    Dry { dry_run: DryRun },
+}
+
+/// What an endpoint missed. Other fields are refused: one that is mistyped would make it more than was meant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recover<'a> {
+    /// Messages accepted then or later: ISO 8601 with an offset.
+    #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
+    since: String,
+    /// Messages accepted before then; the default is now.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// Which deliveries: `exhausted` (or `failed`), `skipped`; the default is both.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["exhausted", "skipped"]))]
+    statuses: Option<&'a RawValue>,
+    /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<u32>,
+}
+
+/// A set of an endpoint's deliveries. Other fields are refused: one that is mistyped would make it more than was meant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replay<'a> {
+    /// Messages accepted then or later: ISO 8601 with an offset.
+    #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
+    since: String,
+    /// Messages accepted before then; the default is now.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// Only messages of these types; the default is all.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["invoice.paid"]))]
+    event_types: Option<&'a RawValue>,
+    /// Which deliveries: `delivered`, `exhausted` (or `failed`), `skipped`, and `missing` for messages that were never
+    /// for the endpoint though it wants their type now. The default is the first three.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["delivered"]))]
+    statuses: Option<&'a RawValue>,
+    /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<u32>,
+    /// The most deliveries, oldest first; the default is all.
+    #[schema(minimum = 1)]
+    max_messages: Option<u32>,
+}
+
+/// Whether to do it or to tell what it would do.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DryRunQuery {
+    /// `1`: nothing is done; the answer tells how many deliveries there are, some of them, and how long it takes.
+    dry_run: Option<String>,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JobQuery {
+    /// Only jobs that stand so: `running`, `completed`, `cancelled` or `failed`.
+    status: Option<String>,
+}
+
+/// Send again what an endpoint missed
+///
+/// Starts a job that makes deliveries owed which were given up or skipped, in the order of their messages.
+/// While the same request's job runs, and for ten seconds after it was made, asking again answers that
+/// job with 200.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Jobs",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    request_body = Recover,
+    responses(
+        (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
+        (status = 200, description = "The job that the same request has made before, or with `dry_run` what a job would do.", body = NoNewJob),
+        (status = 409, description = "Too many jobs run.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn recover(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+    QueryParams(query): QueryParams<DryRunQuery>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let Recover { since, until, statuses, rate_limit } = body.parse()?;
+    let request = JobRequest {
+        kind: JobKind::Recover,
+        since: time("since", &since)?,
+        until: until.map(|text| time("until", &text)).transpose()?,
+        statuses: words("statuses", statuses)?,
+        event_types: None,
+        rate_limit,
+        max_messages: None,
+    };
+    start(&api, caller, &path, &query, &headers, &body, &request).await
+}
+
+/// Send a set of an endpoint's messages again
+///
+/// Starts a job that makes deliveries owed whether they arrived or not, in the order of their messages. The
+/// `webhook-id` stays the same. While the same request's job runs, and for ten seconds after it was made, asking
+/// again answers that job with 200.
+#[utoipa::path(
+    post, path = "/applications/{appId}/endpoints/{id}/replay", operation_id = "replayEndpoint", tag = "Jobs",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    request_body = Replay,
+    responses(
+        (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
+        (status = 200, description = "The job that the same request has made before, or with `dry_run` what a job would do.", body = NoNewJob),
+        (status = 409, description = "Too many jobs run.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn replay(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(path): PathParams<(String, String)>,
+    QueryParams(query): QueryParams<DryRunQuery>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let Replay { since, until, event_types, statuses, rate_limit, max_messages } = body.parse()?;
+    let request = JobRequest {
+        kind: JobKind::Replay,
+        since: time("since", &since)?,
+        until: until.map(|text| time("until", &text)).transpose()?,
+        statuses: words("statuses", statuses)?,
+        event_types: words("event_types", event_types)?,
+        rate_limit,
+        max_messages,
+    };
+    start(&api, caller, &path, &query, &headers, &body, &request).await
+}
+
+/// List jobs
+#[utoipa::path(
+    get, path = "/jobs", operation_id = "listJobs", tag = "Jobs",
+    params(ListQuery, JobQuery),
+    responses((status = 200, description = "A page, newest first.", body = JobList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<ListQuery>,
+    QueryParams(JobQuery { status }): QueryParams<JobQuery>,
+) -> Result<Json<JobList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), JobId::from_bytes)?;
+    if status.as_deref().is_some_and(|status| !JobState::WORDS.contains(&status)) {
+        return Err(ApiError::invalid("status", "must be `running`, `completed`, `cancelled` or `failed`"));
+    }
+    let page = jobs::list(&*api.store, caller.tenant, status.as_deref(), request).await?;
+    let cursor = page::cursor(&page, |job| *job.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(JobList { jobs: page.items.into_iter().map(Job::from).collect(), cursor, has_more }))
+}
+
+/// Get a job
+#[utoipa::path(
+    get, path = "/jobs/{id}", operation_id = "getJob", tag = "Jobs",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses((status = 200, description = "It, and how far it is.", body = JobAnswer))
+)]
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job): PathParams<String>) -> Result<Json<JobAnswer>, ApiError> {
+    let found = jobs::find(&*api.store, caller.tenant, id(&job, "Job")?).await?;
+    found.map(|job| Json(JobAnswer::new(job))).ok_or_else(not_found)
+}
+
+/// Cancel a job
+///
+/// When this answers, it makes nothing owed any more. What it has made owed (`made_owed`) stays so.
+#[utoipa::path(
+    post, path = "/jobs/{id}/cancel", operation_id = "cancelJob", tag = "Jobs",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "It is cancelled.", body = JobAnswer),
+        (status = 409, description = "It has ended already; `details.status` says how.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(job): PathParams<String>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = jobs::cancel(&*api.store, caller.tenant, id(&job, "Job")?, api.now()).await?.ok_or_else(not_found)?;
+    match job.state {
+        JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
+        JobState::Completed { .. } | JobState::Failed { .. } => {
+            let message = format!("The job has ended already ({}); there is nothing to cancel.", job.state.as_str());
+            Err(ApiError::new(StatusCode::CONFLICT, "job_ended", message).with_details(json!({ "status": job.state.as_str() })))
+        }
+    }
+}
+
+/// Starts the job that is asked for, or tells what it would do.
+async fn start(
+    api: &Api,
+    caller: Caller,
+    (app, endpoint): &(String, String),
+    query: &DryRunQuery,
+    headers: &HeaderMap,
+    body: &RawBody,
+    request: &JobRequest,
+) -> Result<Response, ApiError> {
+    let is_dry = read_dry_run(query)?;
+    let operation = format!("POST /v1/applications/{app}/endpoints/{endpoint}/{}", request.kind.as_str());
+    let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
+    if let Some(answer) = idempotency::repeated(api, caller.tenant, key.as_ref()).await? {
+        return Ok(answer);
+    }
+    let endpoint: EndpointId = id(endpoint, "Endpoint")?;
+    let (job, forecast) = api.engine.plan(caller.tenant, app, endpoint, request).await?;
+    if is_dry {
+        return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
+    }
+    let double_click = job.selection.asked_at - std::time::Duration::from_secs(DOUBLE_CLICK_S);
+    let mut is_there = false;
+    let taken = || {
+        is_there = true;
+        ApiError::new(StatusCode::CONFLICT, "conflict", "The same job has just been started and ended. Try again.")
+    };
+    let answer = idempotency::create_once(api, caller.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
+        if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
+            return Ok(Created::NameTaken);
+        }
+        jobs::create(&*api.store, &job, kept).await
+    })
+    .await;
+    api.engine.note_job();
+    if is_there && let Some(same) = jobs::find_same(&*api.store, &job, double_click).await? {
+        return idempotency::answer_with(api, caller.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
+    }
+    answer
+}
+
+fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
+    match query.dry_run.as_deref() {
+        None | Some("0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(ApiError::invalid("dry_run", "must be 1 or 0")),
+    }
+}
+
+fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
+    raw.map(|raw| json_value(field, raw, "an array of words")).transpose()
+}
+
+fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    text.parse().map_err(|error: hookstream_model::time::InvalidTime| ApiError::invalid(field, &error.to_string()))
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Job")
+}

@@ -1,0 +1,372 @@
+//! Jobs: their rows, what they find, and that each of their slices is made owed once.
+
+use hookstream_model::{
+    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    ids::{EndpointId, MessageId, TargetId},
+    job::{Job, JobFailure, JobKind, JobRequest, JobState, Progress, Standing},
+    message::MessageStatus,
+    time::Timestamp,
+};
+use hookstream_store::{
+    PageRequest,
+    applications::Created,
+    deliveries::{NewDelivery, NewState, Next, Owner, Redelivery, Wait},
+    jobs::{self, JobSlice, Survey},
+};
+
+use crate::world::{DAY, NOON, SECOND, World, settled};
+
+const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
+const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
+/// When jobs are asked for.
+const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_600_000);
+
+fn request(kind: JobKind, statuses: &[&str]) -> JobRequest {
+    JobRequest {
+        kind,
+        since: NOON,
+        until: None,
+        statuses: Some(statuses.iter().map(|word| (*word).to_owned()).collect()),
+        event_types: None,
+        rate_limit: None,
+        max_messages: None,
+    }
+}
+
+/// A job for a target, not stored.
+pub(crate) fn job(world: &World, target: TargetId, request: &JobRequest) -> Job {
+    let (selection, rate_limit) = request.check(ASKED).expect("a request");
+    Job {
+        id: world.new_id(ASKED).into(),
+        tenant: world.tenant,
+        application_id: world.application,
+        endpoint_id: EndpointId::from(target),
+        kind: request.kind,
+        rate_limit,
+        fingerprint: request.fingerprint(&selection),
+        state: JobState::Running,
+        progress: Progress { total: Some(3), made_owed: 0, skipped: 0, position: selection.start() },
+        selection,
+        started_at: None,
+        updated_at: ASKED,
+    }
+}
+
+/// A job for a target that is stored and taken up.
+async fn begun(world: &World, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
+    let job = job(world, target, request);
+    assert_eq!(jobs::create(&*world.store, &job, None).await.expect("stored"), Created::Stored);
+    taken(world, owner, &job).await.expect("it is taken up")
+}
+
+/// A job as the one who works on it reads it.
+async fn taken(world: &World, owner: Owner, job: &Job) -> Option<Job> {
+    let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
+    taken.into_iter().find(|taken| taken.id == job.id)
+}
+
+async fn kept(world: &World, job: &Job) -> Job {
+    jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("it is there")
+}
+
+/// The next slice of a job: at most so many of what it takes.
+async fn slice(world: &World, owner: Owner, job: &Job, most: usize) -> Option<JobSlice> {
+    let found = world.store.survey(Survey::of(job, 3)).await.expect("found");
+    let (mut messages, mut position) = (Vec::new(), found.first()?.message_id);
+    for candidate in &found {
+        if messages.len() == most {
+            break;
+        }
+        position = candidate.message_id;
+        if job.selection.takes(candidate, true) {
+            messages.push(candidate.message_id);
+        }
+    }
+    Some(JobSlice { job: job.clone(), owner, messages, position, now: ASKED })
+}
+
+/// Goes through a job to its end. Returns how many each slice made owed.
+async fn run(world: &World, owner: Owner, mut job: Job, most: usize) -> Vec<usize> {
+    let mut slices = Vec::new();
+    while let Some(slice) = slice(world, owner, &job, most).await {
+        slices.push(world.store.advance_job(slice).await.expect("done").expect("it runs and is ours"));
+        job = taken(world, owner, &job).await.expect("it still runs");
+    }
+    slices
+}
+
+/// Publishes a message whose one delivery has been tried and stands so.
+async fn end(world: &World, owner: Owner, at: Timestamp, target: TargetId, next: Next) -> MessageId {
+    let id = world.publish(at, &[target]).await;
+    let claimed = world.claim(owner, at).await;
+    let mut attempt = world.attempt(&claimed[0], at);
+    attempt.succeeded = next == Next::Succeeded;
+    assert!(world.settle(owner, settled(&claimed[0], Some(attempt), next)).await);
+    id
+}
+
+/// The messages that are owed now, with what for.
+async fn owed(world: &World, owner: Owner) -> Vec<(MessageId, Trigger)> {
+    let mut owed: Vec<_> = world.claim(owner, ASKED).await.iter().map(|claimed| (claimed.message.id, claimed.trigger)).collect();
+    owed.sort_unstable_by_key(|(id, _)| *id);
+    owed
+}
+
+pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(world: &World) {
+    let full = JobRequest {
+        until: Some(NOON + DAY),
+        event_types: Some(vec!["a.b".to_owned(), "c.d".to_owned()]),
+        rate_limit: Some(7),
+        max_messages: Some(9),
+        ..request(JobKind::Replay, &["missing", "delivered"])
+    };
+    let mut made = Vec::new();
+    for request in [full, request(JobKind::Recover, &["skipped"]), request(JobKind::Replay, &["skipped"])] {
+        let job = job(world, world.target(), &request);
+        assert_eq!(jobs::create(&*world.store, &job, None).await.expect("stored"), Created::Stored);
+        assert_eq!(kept(world, &job).await, job);
+        assert_eq!(jobs::find(&*world.store, world.stranger, job.id).await.expect("read"), None);
+        assert_eq!(jobs::cancel(&*world.store, world.stranger, job.id, ASKED).await.expect("done"), None);
+        made.push(job);
+    }
+    let cancelled = jobs::cancel(&*world.store, world.tenant, made[1].id, ASKED + SECOND).await.expect("done").expect("it is there");
+    assert_eq!(cancelled.state, JobState::Cancelled { at: ASKED + SECOND });
+    let again = jobs::cancel(&*world.store, world.tenant, made[1].id, ASKED + DAY).await.expect("done");
+    assert_eq!(again, Some(cancelled.clone()));
+
+    let list = async |status, after, limit| {
+        let page = jobs::list(&*world.store, world.tenant, status, PageRequest { after, limit }).await.expect("listed");
+        (page.items.iter().map(|job| job.id).collect::<Vec<_>>(), page.has_more)
+    };
+    assert_eq!(list(None, None, 2).await, (vec![made[2].id, made[1].id], true));
+    assert_eq!(list(None, Some(made[1].id), 2).await, (vec![made[0].id], false));
+    assert_eq!(list(Some("cancelled"), None, 2).await, (vec![made[1].id], false));
+    assert_eq!(list(Some("running"), None, 2).await, (vec![made[2].id, made[0].id], false));
+    assert_eq!(jobs::count_running(&*world.store, world.tenant).await.expect("counted"), 2);
+    assert_eq!(jobs::count_running(&*world.store, world.stranger).await.expect("counted"), 0);
+
+    jobs::forget_ended_before(&*world.store, ASKED + SECOND).await.expect("done");
+    assert_eq!(list(None, None, 9).await.0.len(), 3);
+    jobs::forget_ended_before(&*world.store, ASKED + DAY).await.expect("done");
+    assert_eq!(list(None, None, 9).await.0, [made[2].id, made[0].id]);
+    jobs::fail_restored(&*world.store, ASKED + DAY).await.expect("done");
+    assert_eq!(kept(world, &made[0]).await.state, JobState::Failed { at: ASKED + DAY, reason: JobFailure::Restored });
+}
+
+pub(crate) async fn the_same_job_runs_once_at_a_time(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let asked = request(JobKind::Recover, &["skipped"]);
+    let first = begun(world, owner, target, &asked).await;
+    let twin = job(world, target, &asked);
+    assert_eq!(jobs::create(&*world.store, &twin, None).await.expect("an answer"), Created::NameTaken);
+    let same = async |since| jobs::find_same(&*world.store, &twin, since).await.expect("read").map(|job| job.id);
+    assert_eq!(same(ASKED + DAY).await, Some(first.id));
+    let other_target = job(world, world.target(), &asked);
+    assert_eq!(jobs::create(&*world.store, &other_target, None).await.expect("stored"), Created::Stored);
+
+    let done = JobState::Completed { at: ASKED + SECOND };
+    let nobody = world.enlist().await;
+    jobs::end(&*world.store, first.id, nobody, done, first.progress.completed()).await.expect("done");
+    assert_eq!(kept(world, &first).await.state, JobState::Running, "it is another's to end");
+    jobs::end(&*world.store, first.id, owner, done, first.progress.completed()).await.expect("done");
+    let ended = kept(world, &first).await;
+    assert_eq!((ended.state, ended.progress.skipped, ended.updated_at), (done, 3, ASKED + SECOND));
+    assert_eq!(same(ASKED).await, Some(first.id), "it was asked for a moment ago");
+    assert_eq!(same(ASKED + SECOND).await, None);
+    assert_eq!(jobs::create(&*world.store, &twin, None).await.expect("stored"), Created::Stored);
+}
+
+pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &World) {
+    let owner = world.enlist().await;
+    let (target, other) = (world.target(), world.target());
+    let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
+    let exhausted = end(world, owner, NOON + SECOND, target, Next::Ended(EXHAUSTED, NOON + SECOND * 2)).await;
+    let cancelled = end(world, owner, NOON + DAY, target, Next::Ended(CANCELLED, NOON + DAY)).await;
+    let pending = end(world, owner, NOON + DAY + SECOND, target, Next::Retry { wait: Wait::until(NOON + DAY * 9), failed: 1 }).await;
+    let missing = end(world, owner, NOON + DAY * 2, other, Next::Succeeded).await;
+    let skipped = NewDelivery { target_id: target, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let at = NOON + DAY * 2 + SECOND;
+    let publication = world.publication(world.message(at, "{}"), vec![skipped]);
+    let skipped = publication.message.id;
+    world.store.publish(publication).await.expect("published");
+    let test = end_test(world, owner, NOON + DAY * 2 + SECOND * 2, other).await;
+
+    let all = job(world, target, &request(JobKind::Replay, &["delivered", "skipped"]));
+    let standings = async |job: &Job, limit| {
+        let mut survey = Survey::of(job, limit);
+        let mut standings = Vec::new();
+        loop {
+            let found = world.store.survey(survey.clone()).await.expect("found");
+            assert!(found.len() <= limit && found.iter().all(|candidate| candidate.event_type == "invoice.paid"));
+            let Some(last) = found.last() else { return standings };
+            survey.after = last.message_id;
+            standings.extend(found.into_iter().map(|candidate| (candidate.message_id, candidate.standing)));
+        }
+    };
+    let expected = [
+        (delivered, Standing::Delivered(NOON)),
+        (exhausted, Standing::Exhausted(NOON + SECOND * 2)),
+        (cancelled, Standing::Cancelled),
+        (pending, Standing::Pending),
+        (missing, Standing::Missing),
+        (skipped, Standing::Skipped(at)),
+        (test, Standing::TestOfAnother),
+    ];
+    for limit in [1, 2, 100] {
+        assert_eq!(standings(&all, limit).await, expected);
+    }
+    let undelivered = job(world, target, &request(JobKind::Recover, &["exhausted", "skipped"]));
+    assert_eq!(standings(&undelivered, 2).await, [expected[1], expected[2], expected[5]]);
+    let strangers = Job { tenant: world.stranger, ..all };
+    assert_eq!(standings(&strangers, 100).await, []);
+}
+
+/// A message that was a test of `target`.
+async fn end_test(world: &World, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
+    let mut publication = world.publication(world.message(at, "{}"), vec![crate::world::owed(target)]);
+    publication.trigger = Trigger::Test;
+    let id = publication.message.id;
+    world.store.publish(publication).await.expect("published");
+    let claimed = world.claim(owner, at).await;
+    let attempt = world.attempt(&claimed[0], at);
+    assert!(world.settle(owner, settled(&claimed[0], Some(attempt), Next::Succeeded)).await);
+    id
+}
+
+pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
+    let owner = world.enlist().await;
+    let (target, other) = (world.target(), world.target());
+    let exhausted = |at| Next::Ended(EXHAUSTED, at);
+    let too_early = end(world, owner, NOON - SECOND, target, exhausted(NOON)).await;
+    let first = end(world, owner, NOON, target, exhausted(NOON)).await;
+    end(world, owner, NOON + SECOND, target, Next::Succeeded).await;
+    let second = end(world, owner, NOON + SECOND * 2, target, exhausted(NOON + DAY)).await;
+    let next_day = end(world, owner, NOON + DAY, target, exhausted(NOON + DAY)).await;
+    let ended_since = end(world, owner, NOON + DAY + SECOND, target, exhausted(ASKED + SECOND)).await;
+    let too_late = end(world, owner, NOON + DAY * 2, target, exhausted(NOON + DAY * 2)).await;
+    let others = end(world, owner, NOON, other, exhausted(NOON)).await;
+
+    let asked = JobRequest { until: Some(NOON + DAY * 2), ..request(JobKind::Recover, &["failed"]) };
+    let job = begun(world, owner, target, &asked).await;
+    assert_eq!(run(world, owner, job.clone(), 2).await.iter().sum::<usize>(), 3);
+    let progress = kept(world, &job).await.progress;
+    assert_eq!((progress.made_owed, progress.skipped), (3, 0));
+    assert_eq!(owed(world, owner).await, [first, second, next_day].map(|id| (id, Trigger::Recover)));
+    for untouched in [too_early, ended_since, too_late, others] {
+        assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
+    }
+}
+
+pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(world: &World) {
+    let owner = world.enlist().await;
+    let (target, other) = (world.target(), world.target());
+    let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
+    let missing = end(world, owner, NOON + DAY, other, Next::Succeeded).await;
+    let job = begun(world, owner, target, &request(JobKind::Replay, &["delivered", "missing"])).await;
+    assert_eq!(run(world, owner, job, 10).await.iter().sum::<usize>(), 2);
+    let counts = async |id| world.detail(id).await.message.counts;
+    assert_eq!((counts(delivered).await.total, counts(delivered).await.pending), (1, 1));
+    assert_eq!((counts(missing).await.total, counts(missing).await.pending), (2, 1));
+
+    let mut claimed = world.claim(owner, ASKED).await;
+    claimed.sort_by_key(|claimed| claimed.message.id);
+    let found: Vec<_> = claimed.iter().map(|claimed| (claimed.message.id, claimed.attempts, claimed.failed, claimed.trigger)).collect();
+    assert_eq!(found, [(delivered, 1, 0, Trigger::Replay), (missing, 0, 0, Trigger::Replay)]);
+    for claimed in &claimed {
+        let mut attempt = world.attempt(claimed, ASKED + SECOND);
+        attempt.succeeded = true;
+        assert!(world.settle(owner, settled(claimed, Some(attempt), Next::Succeeded)).await);
+    }
+    for id in [delivered, missing] {
+        assert_eq!(counts(id).await.status(), MessageStatus::Delivered);
+    }
+}
+
+pub(crate) async fn a_slice_is_made_owed_once(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
+    let job = begun(world, owner, target, &request(JobKind::Replay, &["delivered"])).await;
+    let first = slice(world, owner, &job, 1).await.expect("there is one");
+    assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), Some(1));
+    assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), None, "the job has moved on");
+    assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)]);
+    let progress = kept(world, &job).await.progress;
+    assert_eq!((progress.made_owed, progress.position), (1, ids[0]));
+
+    // What was tried since the job was asked for is passed over, whoever had it tried.
+    let now = taken(world, owner, &job).await.expect("it runs");
+    let second = slice(world, owner, &now, 1).await.expect("there is one");
+    let by_hand = Redelivery {
+        tenant: world.tenant,
+        application_id: world.application,
+        message_id: ids[1],
+        targets: vec![target],
+        trigger: Trigger::Manual,
+        now: ASKED,
+    };
+    world.store.redeliver(by_hand).await.expect("done");
+    assert_eq!(world.store.advance_job(second).await.expect("done"), Some(0));
+    let progress = kept(world, &job).await.progress;
+    assert_eq!((progress.made_owed, progress.skipped, progress.position), (1, 1, ids[1]));
+    assert_eq!(owed(world, owner).await, [(ids[1], Trigger::Manual)]);
+    assert_eq!(world.detail(ids[1]).await.message.counts.pending, 1);
+}
+
+pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &World) {
+    let owner = world.enlist().await;
+    let target = world.target();
+    let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
+    let job = begun(world, owner, target, &request(JobKind::Replay, &["delivered"])).await;
+    let first = slice(world, owner, &job, 1).await.expect("there is one");
+    assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
+    let now = taken(world, owner, &job).await.expect("it runs");
+    let second = slice(world, owner, &now, 1).await.expect("there is one");
+    let cancelled = jobs::cancel(&*world.store, world.tenant, job.id, ASKED).await.expect("done").expect("it is there");
+    assert_eq!(cancelled.progress.made_owed, 1);
+    assert_eq!(world.store.advance_job(second).await.expect("done"), None);
+    assert_eq!(taken(world, owner, &job).await, None);
+    assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)], "what was made owed stays so");
+}
+
+pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &World) {
+    let gone = world.enlist().await;
+    let target = world.target();
+    for second in 0..3 {
+        end(world, gone, NOON + SECOND * second, target, Next::Succeeded).await;
+    }
+    let job = begun(world, gone, target, &request(JobKind::Replay, &["delivered"])).await;
+    assert_eq!(job.started_at, Some(ASKED));
+    let first = slice(world, gone, &job, 1).await.expect("there is one");
+    assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
+    let stale = slice(world, gone, &taken(world, gone, &job).await.expect("it runs"), 1).await.expect("there is one");
+    world.store.retire(gone, ASKED).await.expect("retired");
+
+    let owner = world.enlist().await;
+    let taken_over = taken(world, owner, &job).await.expect("it is nobody's");
+    assert_eq!(taken_over.progress.made_owed, 1);
+    assert_eq!(world.store.advance_job(stale).await.expect("done"), None, "it is another's now");
+    assert_eq!(run(world, owner, taken_over, 10).await.iter().sum::<usize>(), 2);
+    assert_eq!(owed(world, owner).await.len(), 3);
+    assert_eq!(kept(world, &job).await.progress.made_owed, 3);
+}
+
+pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &World) {
+    let before = world.enlist().await;
+    let job = begun(world, before, world.target(), &request(JobKind::Recover, &["skipped"])).await;
+    let owner = world.enlist().await;
+    let taken = world.store.take_jobs(owner, vec![before], 10, ASKED).await.expect("taken");
+    assert_eq!(taken.iter().map(|taken| taken.id).collect::<Vec<_>>(), [job.id]);
+}
+
+pub(crate) async fn a_full_node_takes_no_more_jobs(world: &World) {
+    let owner = world.enlist().await;
+    for _ in 0..3 {
+        let job = job(world, world.target(), &request(JobKind::Recover, &["skipped"]));
+        jobs::create(&*world.store, &job, None).await.expect("stored");
+    }
+    for limit in [2, 2, 3] {
+        assert_eq!(world.store.take_jobs(owner, vec![], limit, ASKED).await.expect("taken").len(), limit);
+    }
+}

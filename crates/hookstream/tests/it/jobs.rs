@@ -1,0 +1,410 @@
+//! Jobs: what an endpoint missed, or any set, is sent again exactly once, whatever comes in between.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hookstream_model::{
+    ids::{ApiKeyId, EnvironmentId, OrganizationId},
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    time::Timestamp,
+};
+use hookstream_store::{
+    Store, api_keys, organizations,
+    postgres::{Options, PostgresStore},
+    sqlite::SqliteStore,
+};
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Scratch, Server, TestClient, scratch};
+
+const EVER: &str = "2020-01-01T00:00:00Z";
+
+/// The path of an endpoint of `acme`.
+fn path_of(endpoint: &Value) -> String {
+    format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"))
+}
+
+async fn send(client: &TestClient, count: usize, status: &str) -> Vec<String> {
+    let mut ids = Vec::with_capacity(count);
+    for n in 0..count {
+        ids.push(client.message(json!({ "n": n })).await);
+    }
+    for id in &ids {
+        client.until(id, status).await;
+    }
+    ids
+}
+
+/// Starts a job and returns it.
+async fn start(client: &TestClient, path: &str, body: Value) -> Value {
+    let (status, answer) = client.post(path, body).await;
+    assert_eq!(status, 201, "{answer}");
+    answer["job"].clone()
+}
+
+async fn get(client: &TestClient, job: &Value) -> Value {
+    let (status, answer) = client.get(&format!("/v1/jobs/{}", job["id"].as_str().expect("an id"))).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["job"].clone()
+}
+
+async fn until(client: &TestClient, job: &Value, status: &str) -> Value {
+    eventually(&format!("job {status}"), async || {
+        let job = get(client, job).await;
+        (job["status"] == status).then_some(job)
+    })
+    .await
+}
+
+/// What the triggers of each message's attempts were.
+async fn triggers(client: &TestClient, id: &str) -> Vec<Value> {
+    let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+    seen["attempts"].as_array().expect("attempts").iter().map(|attempt| attempt["trigger_type"].clone()).collect()
+}
+
+fn counts(job: &Value) -> [Option<u64>; 4] {
+    ["total", "processed", "made_owed", "skipped"].map(|field| job[field].as_u64())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_disabled_endpoint_missed_is_recovered_exactly_once() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let endpoint = client.acme(json!({}), &receiver.url()).await;
+    let path = path_of(&endpoint);
+    client.patch(&path, json!({ "status": "disabled" })).await;
+    let ids = send(client, 60, "skipped").await;
+    let recover = json!({ "since": EVER, "rate_limit": 500 });
+    let (status, answer) = client.post(&format!("{path}/recover"), recover.clone()).await;
+    assert_eq!((status, &answer["code"]), (400, &json!("endpoint_disabled")));
+    client.patch(&path, json!({ "status": "active" })).await;
+    let arrived_before = client.message(json!({})).await;
+    client.until(&arrived_before, "delivered").await;
+
+    let job = start(client, &format!("{path}/recover"), recover).await;
+    assert_eq!((&job["kind"], &job["endpoint_id"], &job["total"]), (&json!("recover"), &endpoint["id"], &json!(60)));
+    assert_eq!(job["statuses"], r#"["exhausted","skipped"]"#);
+    let done = until(client, &job, "completed").await;
+    assert_eq!(counts(&done), [60, 60, 60, 0].map(Some));
+    assert!(done["started_at"].is_string() && done["completed_at"].is_string() && done["error"].is_null(), "{done}");
+    for id in &ids {
+        client.until(id, "delivered").await;
+        assert_eq!(triggers(client, id).await, ["recover"]);
+    }
+    assert_eq!(receiver.received().len(), 61);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failing_endpoint_missed_is_recovered_and_stands_by_its_schedule() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "0", "--circuit-breaker-threshold", "0"]);
+    let client = &server.client;
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let path = path_of(&client.acme(json!({}), &receiver.url()).await);
+    let ids = send(client, 5, "failed").await;
+    let recover = json!({ "since": EVER, "statuses": "[\"failed\"]" });
+    let job = start(client, &format!("{path}/recover"), recover).await;
+    until(client, &job, "completed").await;
+    for id in &ids {
+        client.until(id, "failed").await;
+        assert_eq!(triggers(client, id).await, ["initial", "automatic", "recover", "automatic"]);
+    }
+    assert_eq!(get(client, &job).await["made_owed"], 5, "what failed again since is not taken again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_and_a_replay_does() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let path = path_of(&client.acme(json!({}), &receiver.url()).await);
+    let ids = send(client, 15, "delivered").await;
+    let (_, other) = client.post("/v1/applications/acme/messages", json!({ "event_type": "other.type" })).await;
+    let other = other["message"]["id"].as_str().expect("an id").to_owned();
+    client.until(&other, "delivered").await;
+    let replay = json!({ "since": EVER, "event_types": ["invoice.paid"], "statuses": ["delivered"], "rate_limit": 5 });
+    let (status, answer) = client.post(&format!("{path}/replay?dry_run=1"), replay).await;
+    assert_eq!(status, 200, "{answer}");
+    let told = &answer["dry_run"];
+    assert_eq!((&told["count"], &told["is_complete"], &told["duration_s"]), (&json!(15), &json!(true), &json!(3)), "{told}");
+    let sample: Vec<_> = told["sample"].as_array().expect("a sample").iter().map(|message| message["id"].clone()).collect();
+    assert_eq!(sample, ids[..10]);
+    assert_eq!((&told["sample"][0]["event_type"], &told["sample"][0]["status"]), (&json!("invoice.paid"), &json!("delivered")));
+    assert!(told["sample"][0]["created_at"].is_string());
+    let (_, list) = client.get("/v1/jobs").await;
+    assert_eq!(list, json!({ "jobs": [], "cursor": null, "has_more": false }));
+
+    let replay = json!({ "since": EVER, "event_types": ["invoice.paid"], "max_messages": 12, "rate_limit": 1000 });
+    let job = start(client, &format!("{path}/replay"), replay).await;
+    assert_eq!(counts(&until(client, &job, "completed").await), [12, 12, 12, 0].map(Some));
+    receiver.wait_for(28).await;
+    for (n, id) in ids.iter().enumerate() {
+        client.until(id, "delivered").await;
+        assert_eq!(triggers(client, id).await.len(), if n < 12 { 2 } else { 1 });
+    }
+    assert_eq!(triggers(client, &other).await.len(), 1);
+    let mut received = HashMap::<_, u32>::new();
+    for delivery in receiver.received() {
+        *received.entry(delivery.id()).or_default() += 1;
+    }
+    assert_eq!((received.len(), received[&ids[0]], received[&ids[14]]), (16, 2, 1), "the ids stay the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_endpoint_is_told_what_was_before_it() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let first = Receiver::start().await;
+    client.acme(json!({}), &first.url()).await;
+    let ids = send(client, 3, "delivered").await;
+    let second = Receiver::start().await;
+    let (_, answer) =
+        client.post("/v1/applications/acme/endpoints", json!({ "url": second.url(), "filter_types": ["invoice.paid"] })).await;
+    let replay = json!({ "since": EVER, "statuses": ["missing"] });
+    let job = start(client, &format!("{}/replay", path_of(&answer["endpoint"])), replay).await;
+    assert_eq!(counts(&until(client, &job, "completed").await), [3, 3, 3, 0].map(Some));
+    let received: Vec<_> = second.wait_for(3).await.iter().map(hookstream_testkit::receiver::Received::id).collect();
+    assert!(ids.iter().all(|id| received.contains(id)));
+    assert_eq!(first.received().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_click_starts_one_job() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let path = format!("{}/replay", path_of(&client.acme(json!({}), &receiver.url()).await));
+    send(client, 10, "delivered").await;
+    let body = json!({ "since": EVER, "statuses": ["delivered"], "rate_limit": 10 });
+    let mut clicks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (client, path, body) = (client.clone(), path.clone(), body.clone());
+        clicks.spawn(async move { client.post(&path, body).await });
+    }
+    let answers = clicks.join_all().await;
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
+    let job = &answers[0].1["job"];
+    assert!(answers.iter().all(|(status, answer)| matches!(status, 200 | 201) && answer["job"]["id"] == job["id"]), "{answers:?}");
+    // With a key, the earlier job is its answer for good; another request under it is refused.
+    let keyed = async |body: &Value| client.send(Method::POST, &path, &[("idempotency-key", "k")], body.to_string()).await;
+    let (status, first) = keyed(&body).await;
+    assert_eq!((status, &first["job"]["id"]), (200, &job["id"]));
+    until(client, job, "completed").await;
+    assert_eq!(keyed(&body).await, (200, first));
+    assert_eq!(keyed(&json!({ "since": EVER })).await.0, 422);
+    let (status, answer) = client.post(&path, body).await;
+    assert_eq!((status, &answer["job"]["status"]), (200, &json!("completed")), "it was asked for a moment ago");
+    receiver.wait_for(20).await;
+    let (_, list) = client.get("/v1/jobs").await;
+    assert_eq!(list["jobs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(receiver.received().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
+    const MESSAGES: usize = 120;
+    let directory = scratch();
+    let arguments = ["--allow-targets", "127.0.0.0/8", "--max-in-flight-per-target", "8"];
+    let mut server = Server::start_on("127.0.0.1:0", &directory, &arguments);
+    let address = server.address();
+    let receiver = Receiver::start().await;
+    let path = path_of(&server.client.acme(json!({}), &receiver.url()).await);
+    let ids = send(&server.client, MESSAGES, "delivered").await;
+    let job = start(&server.client, &format!("{path}/replay"), json!({ "since": EVER, "rate_limit": 50 })).await;
+    for part in [3, 2] {
+        receiver.wait_for(MESSAGES + MESSAGES / part).await;
+        server.kill();
+        server = Server::start_on(&address, &directory, &arguments);
+    }
+    let done = until(&server.client, &job, "completed").await;
+    let all = u64::try_from(MESSAGES).expect("small");
+    assert_eq!(counts(&done), [all, all, all, 0].map(Some));
+    for id in &ids {
+        server.client.until(id, "delivered").await;
+        assert_eq!(triggers(&server.client, id).await, ["initial", "replay"], "{id}");
+    }
+    let again = receiver.received().len() - 2 * MESSAGES;
+    assert!(again <= 2 * 8 * 4, "{again} tries were made again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_keeps_its_rate_and_a_cancelled_one_stops() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let path = format!("{}/replay", path_of(&client.acme(json!({}), &receiver.url()).await));
+    send(client, 60, "delivered").await;
+    let begun = Instant::now();
+    let job = start(client, &path, json!({ "since": EVER, "rate_limit": 20 })).await;
+    for wanted in [10, 20, 30] {
+        receiver.wait_for(60 + wanted).await;
+        // Two at once, and the first two at once.
+        let least = Duration::from_millis((u64::try_from(wanted).expect("small") - 2) * 1_000 / 20);
+        assert!(begun.elapsed() >= least, "{wanted} within {:?}", begun.elapsed());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "it is not much slower either: {:?}", begun.elapsed());
+    let id = job["id"].as_str().expect("an id");
+    let (status, answer) = client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await;
+    assert_eq!((status, &answer["job"]["status"], &answer["job"]["total"]), (200, &json!("cancelled"), &json!(60)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let cancelled = get(client, &job).await;
+    let made_owed = usize::try_from(cancelled["made_owed"].as_u64().expect("a number")).expect("small");
+    assert!((30..60).contains(&made_owed), "{cancelled}");
+    assert_eq!(receiver.wait_for(60 + made_owed).await.len(), 60 + made_owed, "what was made owed stays so, and no more comes");
+    assert_eq!(client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await.0, 200);
+
+    let job = start(client, &path, json!({ "since": EVER, "max_messages": 1 })).await;
+    until(client, &job, "completed").await;
+    let (status, answer) = client.post(&format!("/v1/jobs/{}/cancel", job["id"].as_str().expect("an id")), json!({})).await;
+    assert_eq!((status, &answer["code"], &answer["details"]["status"]), (409, &json!("job_ended"), &json!("completed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let path = path_of(&client.acme(json!({}), &receiver.url()).await);
+    send(client, 20, "delivered").await;
+    let replay = json!({ "since": EVER, "rate_limit": 1 });
+    let job = start(client, &format!("{path}/replay"), replay.clone()).await;
+    receiver.wait_for(21).await;
+    client.patch(&path, json!({ "status": "disabled" })).await;
+    let failed = until(client, &job, "failed").await;
+    assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it and ask again");
+    assert!(failed["made_owed"].as_u64().is_some_and(|made_owed| (1..20).contains(&made_owed)), "{failed}");
+
+    client.patch(&path, json!({ "status": "active" })).await;
+    let job = start(client, &format!("{path}/replay"), replay).await;
+    client.delete(&path).await;
+    assert_eq!(until(client, &job, "failed").await["error"], "endpoint_deleted: the endpoint was deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_refuse_what_is_wrong_and_say_which_field() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let path = path_of(&client.acme(json!({}), "https://receiver.example.test/").await);
+    let check = |(status, answer): (u16, Value), field: &str| {
+        assert_eq!((status, &answer["code"], &answer["details"]["field"]), (400, &json!("invalid_field"), &json!(field)), "{answer}");
+    };
+    for operation in ["recover", "replay", "replay?dry_run=1"] {
+        for (field, value) in [
+            ("since", json!("yesterday")),
+            ("since", json!(5)),
+            ("since", Value::Null),
+            ("since", json!("2999-01-01T00:00:00Z")),
+            ("until", json!("tomorrow")),
+            ("until", json!(true)),
+            ("statuses", json!(["pending"])),
+            ("statuses", json!([])),
+            ("statuses", json!("failed")),
+            ("statuses", json!([5])),
+            ("rate_limit", json!(0)),
+            ("rate_limit", json!(1001)),
+            ("rate_limit", json!("fast")),
+            ("rate_limit", json!(-1)),
+        ] {
+            let mut body = json!({ "since": EVER });
+            body[field] = value;
+            check(client.post(&format!("{path}/{operation}"), body).await, field);
+        }
+    }
+    for (field, value) in
+        [("event_types", json!(["a b"])), ("event_types", json!("a.b")), ("max_messages", json!(0)), ("max_messages", json!("all"))]
+    {
+        let mut body = json!({ "since": EVER });
+        body[field] = value;
+        check(client.post(&format!("{path}/replay"), body).await, field);
+    }
+    check(client.post(&format!("{path}/recover"), json!({})).await, "since");
+    // Ignored, it would send more than was meant.
+    check(client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await, "dry_run");
+    check(client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await, "untill");
+    check(
+        client.post(&format!("{path}/recover"), json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" })).await,
+        "since",
+    );
+    check(client.post(&format!("{path}/recover?dry_run=maybe"), json!({ "since": EVER })).await, "dry_run");
+    check(client.get("/v1/jobs?status=done").await, "status");
+    check(client.get("/v1/jobs?limit=0").await, "limit");
+    for absent in ["/v1/jobs/x", "/v1/jobs/0198c0de00007000800000000000abcd"] {
+        assert_eq!(client.get(absent).await.0, 404);
+        assert_eq!(client.post(&format!("{absent}/cancel"), json!({})).await.0, 404);
+    }
+    let elsewhere = "/v1/applications/acme/endpoints/0198c0de00007000800000000000abcd/recover";
+    assert_eq!(client.post(elsewhere, json!({ "since": EVER })).await.0, 404);
+}
+
+/// Makes another tenant in a server's store, and returns its key.
+async fn another_tenant(scratch: &Scratch) -> String {
+    let store: Arc<dyn Store> = match &scratch.database {
+        None => Arc::new(SqliteStore::open(scratch.path()).expect("a store")),
+        Some(database) => {
+            let url = Secret::new(database.url());
+            let options = Options { url, max_connections: 2, through_pooler: true, lease: Duration::from_secs(1) };
+            Arc::new(PostgresStore::open(&options).await.expect("a store"))
+        }
+    };
+    let tenant = Tenant { organization: OrganizationId::from_bytes([0xfe; 16]), environment: EnvironmentId::from_bytes([0xff; 16]) };
+    let now = Timestamp::from_millis(4_000_000_000_000);
+    organizations::create(&*store, tenant, "other", "other", now).await.expect("made");
+    let text = ApiKeyText::generate(KeyMode::Live, &[0xfd; 32]);
+    let key = ApiKey { id: ApiKeyId::from_bytes([0xfc; 16]), tenant, name: "other".to_owned() };
+    assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
+    store.close().await;
+    text.expose().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_in_pages_and_another_tenants_are_not_there() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let path = path_of(&server.client.acme(json!({}), "https://receiver.example.test/").await);
+    server.kill();
+    let key = another_tenant(&directory).await;
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let mut made = Vec::new();
+    for n in 1..=5 {
+        let job = start(client, &format!("{path}/recover"), json!({ "since": format!("2020-01-0{n}T00:00:00Z") })).await;
+        until(client, &job, "completed").await;
+        made.insert(0, job["id"].clone());
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = client.get(&format!("/v1/jobs?limit=2&status=completed&cursor={cursor}")).await;
+        seen.extend(page["jobs"].as_array().expect("jobs").iter().map(|job| job["id"].clone()));
+        match page["cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(seen, made);
+    assert_eq!(client.get("/v1/jobs?status=running").await.1["jobs"], json!([]));
+
+    let stranger = client.with_key(&key);
+    assert_eq!(stranger.get("/v1/jobs").await, (200, json!({ "jobs": [], "cursor": null, "has_more": false })));
+    let job = format!("/v1/jobs/{}", made[0].as_str().expect("an id"));
+    assert_eq!(stranger.get(&job).await.0, 404);
+    assert_eq!(stranger.post(&format!("{job}/cancel"), json!({})).await.0, 404);
+    let (status, answer) = stranger.post(&format!("{path}/recover"), json!({ "since": EVER })).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("not_found")));
+}
