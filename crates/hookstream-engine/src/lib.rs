@@ -25,7 +25,11 @@ mod routes;
 use std::{sync::Arc, time::Duration};
 
 use hookstream_destinations::Transport;
-use hookstream_model::{ids::ApplicationId, time::Clock};
+use hookstream_model::{
+    ids::{ApplicationId, EnvironmentId},
+    tenancy::Tenant,
+    time::Clock,
+};
 use hookstream_store::Store;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
@@ -33,6 +37,7 @@ use tokio::sync::mpsc;
 pub use self::{
     accept::{Accepted, Draft, SendError},
     jobs::{Forecast, JobError},
+    lanes::LaneView,
     options::{Options, Role},
     redeliver::RetryError,
     routes::{ApplicationRoutes, Route},
@@ -89,6 +94,20 @@ impl Handle {
         self.core.routes.forget(application);
         let core = Arc::clone(&self.core);
         self.core.tasks.spawn(async move { holds::refresh(&core, application).await });
+    }
+
+    /// The lanes of an environment in this node's memory that have something in them or are held.
+    pub fn lanes(&self, environment: EnvironmentId) -> Vec<LaneView> {
+        let now = self.core.both_clocks();
+        self.core.lanes().views(environment, |delivery| delivery.due_at, now)
+    }
+
+    /// Whether an application is a tenant's.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn is_of(&self, tenant: Tenant, application: ApplicationId) -> Result<bool, hookstream_store::Error> {
+        Ok(self.core.routes.get(application).await?.is_some_and(|routes| routes.application.tenant == tenant))
     }
 
     /// Who wants what.

@@ -94,6 +94,9 @@ pub trait Store: Database {
     /// `after`, or after the first where that is none.
     async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error>;
 
+    /// How many deliveries wait in each of these lines, counted up to `at_most`.
+    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error>;
+
     /// Takes deliveries from lines, those due longest first: those whose message was accepted first, where
     /// they keep their place.
     async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error>;

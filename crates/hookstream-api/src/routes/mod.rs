@@ -6,6 +6,7 @@ pub(crate) mod event_types;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod lanes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod portal_access;

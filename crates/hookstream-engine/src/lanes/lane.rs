@@ -10,7 +10,7 @@ use std::{
 use hookstream_model::{
     attempt::{FailureKind, Outcome},
     hold::{self, BreakerPolicy, Hold, HoldReason},
-    ids::{ApplicationId, EnvironmentId},
+    ids::{ApplicationId, EnvironmentId, TargetId},
     line::Line,
     time::Timestamp,
 };
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::{
     concurrency::{Bearing, Concurrency},
+    pace::Pace,
     rate::Window,
 };
 
@@ -98,6 +99,7 @@ pub(crate) struct Lane<D> {
     pub(super) timer: Option<Instant>,
     pub(super) window: Window,
     concurrency: Concurrency,
+    pace: Pace,
     failures: u32,
     hold: Option<(Hold, Instant)>,
     /// The hold is to be written; what the store says is older.
@@ -136,6 +138,7 @@ impl<D> Lane<D> {
             timer: None,
             window: Window::since(since),
             concurrency: Concurrency::full(most),
+            pace: Pace::default(),
             failures: 0,
             hold: None,
             is_unsaved: false,
@@ -243,6 +246,7 @@ impl<D> Lane<D> {
 
     /// Notes what came of a try. Returns the hold where it has changed.
     pub(super) fn tried(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
+        self.pace.answered(now.monotonic);
         self.concurrency.note(bearing(outcome, now.monotonic - begun), begun, now.monotonic);
         self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
         // By the monotonic clock, so that a clock that is set neither ends nor lengthens it.
@@ -339,6 +343,23 @@ impl<D> Lane<D> {
         self.has_more && self.queued <= most.min(self.policy.queue_of_use()) / 2
     }
 
+    /// What can be seen of it; `due_of` tells when a delivery fell due.
+    pub(super) fn view(&self, target: TargetId, due_of: &impl Fn(&D) -> Timestamp, now: Now) -> LaneView {
+        let in_lines = self.lines.values().map(|of_line| &of_line.queue);
+        let fronts = self.queues.iter().chain(in_lines).filter_map(|queue| queue.front());
+        let hold = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
+        LaneView {
+            target,
+            application: self.policy.application,
+            queued: self.queued,
+            in_flight: self.in_flight,
+            at_once: self.concurrency.allowed(),
+            oldest_due: fronts.map(|(delivery, _)| due_of(delivery)).min(),
+            per_second: self.pace.per_second(),
+            hold: hold.filter(|hold| hold.holds(now.wall)),
+        }
+    }
+
     /// Whether anything of it is in this process's hands.
     pub(super) fn is_at_work(&self) -> bool {
         self.queued > 0 || self.in_flight > 0 || !self.lines.is_empty()
@@ -355,6 +376,27 @@ pub(super) const OF_A_LINE: usize = 32;
 
 /// A hold that ends later by less is the same: what is under way together says so many times.
 const WORTH_A_WRITE: Duration = Duration::from_secs(1);
+
+/// A lane as it is seen from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneView {
+    /// Its target.
+    pub target: TargetId,
+    /// The target's application.
+    pub application: ApplicationId,
+    /// Deliveries in memory that wait for their turn.
+    pub queued: usize,
+    /// Tries under way or not yet recorded.
+    pub in_flight: usize,
+    /// How many tries the target is given at once.
+    pub at_once: usize,
+    /// When the one that waits longest fell due.
+    pub oldest_due: Option<Timestamp>,
+    /// How many tries it answered in a second lately, where that is known.
+    pub per_second: Option<f64>,
+    /// Why nothing goes for now.
+    pub hold: Option<Hold>,
+}
 
 /// The present by both clocks: the wall's for what is stored, the other for what is measured.
 #[derive(Debug, Clone, Copy)]

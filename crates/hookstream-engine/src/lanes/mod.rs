@@ -9,6 +9,7 @@
 
 mod concurrency;
 mod lane;
+mod pace;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,11 @@ use hookstream_model::{
     hold::{BreakerPolicy, Hold},
     ids::{ApplicationId, EnvironmentId, TargetId},
     line::Line,
+    time::Timestamp,
 };
 use tokio::time::Instant;
 
+pub use self::lane::LaneView;
 pub(crate) use self::lane::{LanePolicy, Now, Spot, Turn};
 use self::{lane::Lane, rate::Window};
 use crate::Options;
@@ -305,6 +308,13 @@ impl<D> Lanes<D> {
     /// Whether the store should be asked for more, since this was last asked.
     pub(crate) fn take_hungry(&mut self) -> bool {
         std::mem::take(&mut self.is_hungry)
+    }
+
+    /// The lanes of an environment with something in them; `due_of` tells when a delivery fell due.
+    pub(crate) fn views(&self, environment: EnvironmentId, due_of: impl Fn(&D) -> Timestamp, now: Now) -> Vec<LaneView> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.policy.environment == environment);
+        let views = lanes.map(|(target, lane)| lane.view(*target, &due_of, now));
+        views.filter(|view| view.queued > 0 || view.in_flight > 0 || view.hold.is_some()).collect()
     }
 
     /// What waits for its turn.

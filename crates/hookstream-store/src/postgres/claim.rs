@@ -60,6 +60,9 @@ const LINES: &str = "with recursive heads as (
     )
     select owner, application_id, target_id, coalesce(retry_at, due_at) from heads limit $3";
 
+const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = line.number limit $2) counted)
+    from unnest($1::int8[]) with ordinality as line (number, place) order by line.place";
+
 /// Below which due time nothing is looked for, as a rule.
 ///
 /// What was claimed leaves dead entries at the beginning of the index. As long as an old transaction is
@@ -188,6 +191,15 @@ pub(super) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line
         heads.extend(rows.iter().filter_map(head));
     }
     Ok(heads)
+}
+
+/// How many wait in each of these lines, counted up to a bound.
+pub(super) async fn line_lengths(pool: &Pool, lines: &[Line], at_most: usize) -> Result<Vec<usize>, Error> {
+    let numbers: Vec<_> = lines.iter().map(|line| line.number()).collect();
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let connection = connect(pool, "count what waits in lines").await?;
+    let rows = connection.query(LENGTHS, &[(&numbers as _, Type::INT8_ARRAY), (&at_most as _, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| usize::try_from(row.get::<_, i64>(0)).unwrap_or(0)).collect())
 }
 
 pub(super) async fn claim_lines(

@@ -186,6 +186,10 @@ impl Store for PostgresStore {
         claim::lines(&self.hot, &groups.ranges(), after, limit).await
     }
 
+    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
+        claim::line_lengths(&self.plain, &lines, at_most).await
+    }
+
     async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
         claim::claim_lines(&self.hot, owner, now, &wants, bytes).await
     }

@@ -32,6 +32,7 @@ const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.
 /// The first line after a number, and what is first in it.
 const NEXT_LINE: &str = "select owner, application_id, target_id, due_at, retry_at from pending
     where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
+const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
 const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
 const IS_OWED: &str = "select exists (select 1 from pending)";
@@ -138,6 +139,11 @@ fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[Li
     }
     take(connection, owner, &found.claimed)?;
     Ok(found)
+}
+
+/// How many wait in a line, of one day.
+pub(super) fn line_length(connection: &Connection, line: Line, at_most: usize) -> rusqlite::Result<usize> {
+    connection.prepare_cached(LENGTH)?.query_row(params![line.number(), at_most], |row| row.get(0))
 }
 
 /// The lines within ranges of numbers, of one day.

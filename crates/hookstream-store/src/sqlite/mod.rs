@@ -252,6 +252,24 @@ impl Store for SqliteStore {
         self.readers.days(read).await
     }
 
+    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
+        let owed = self.known.that_may_be_owed();
+        let read = move |days: &readers::Days<'_>| {
+            let mut lengths = vec![0; lines.len()];
+            for day in owed {
+                for (line, length) in lines.iter().zip(&mut lengths) {
+                    let room = at_most.saturating_sub(*length);
+                    let of_day = |connection: &rusqlite::Connection| {
+                        claim::line_length(connection, *line, room).map_err(connection::failed("count what waits in lines"))
+                    };
+                    *length += days.read(day, of_day)?.unwrap_or(0);
+                }
+            }
+            Ok(lengths)
+        };
+        self.readers.days(read).await
+    }
+
     async fn claim_lines(&self, owner: Owner, now: Timestamp, mut wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
         let mut claimed: Vec<Claimed> = Vec::new();
         let mut room = bytes;

@@ -79,6 +79,12 @@ pub(crate) async fn lines_are_found_by_their_first(world: &World) {
     assert_eq!(world.store.lines(ours, None, 10).await.expect("read").len(), 3, "an application's lines are in one group");
     assert_eq!(world.store.lines(Groups::ALL.without(ours), None, 10).await.expect("read"), []);
 
+    let lines: Vec<_> = targets.into_iter().map(|target| line_of(world, target)).collect();
+    assert_eq!(world.store.line_lengths(lines.clone(), 10).await.expect("counted"), [2, 2, 2]);
+    assert_eq!(world.store.line_lengths(lines.clone(), 1).await.expect("counted"), [1, 1, 1]);
+    let nobodys = line_of(world, world.target());
+    assert_eq!(world.store.line_lengths(vec![nobodys, lines[0]], 10).await.expect("counted"), [0, 2]);
+
     for claimed in take(world, owner, NOON + DAY * 9, targets[0], 10, true).await {
         assert!(world.settle(owner, settled(&claimed, None, Next::Succeeded)).await);
     }

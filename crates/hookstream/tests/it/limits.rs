@@ -158,3 +158,34 @@ async fn retry_after_is_for_the_whole_target() {
     assert!(wait >= Duration::from_secs(3) && wait < Duration::from_secs(6), "{wait:?}");
     assert_eq!(shown(&server, &endpoint).await["hold_reason"], json!(null));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lanes_show_who_uses_the_engine_and_what_waits() {
+    let scratch = scratch();
+    // Anybody's first start makes the store.
+    drop(Server::start(&scratch, &[]));
+    let stranger = scratch.add_stranger().await;
+    let server = Server::start(&scratch, &["--retry-schedule", "0,0,0,0,0,0,0,0,0", "--circuit-breaker-cooldown-s", "3600"]);
+    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(5))).await;
+    let failing = Receiver::answering(|_| Answer::status(500)).await;
+    let first = server.client.acme(json!({ "rate_limit_per_second": 2 }), &slow.url()).await;
+    let (_, second) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": failing.url() })).await;
+    for number in 0..50 {
+        server.client.message(json!({ "number": number })).await;
+    }
+    let lane_of = |lanes: &serde_json::Value, endpoint: &serde_json::Value| {
+        let lanes = lanes["lanes"].as_array().expect("lanes");
+        lanes.iter().find(|lane| lane["endpoint_id"] == endpoint["id"]).cloned().unwrap_or_default()
+    };
+    eventually("both lanes", async || {
+        let (status, lanes) = server.client.get("/v1/engine/lanes").await;
+        assert_eq!((status, &lanes["left_out"]), (200, &json!(0)), "{lanes}");
+        let (rated, held) = (lane_of(&lanes, &first), lane_of(&lanes, &second["endpoint"]));
+        let waits = |lane: &serde_json::Value| lane["queued"].as_u64().unwrap_or(0) + lane["in_store"].as_u64().unwrap_or(0);
+        (waits(&rated) >= 30 && rated["in_flight"].as_u64() >= Some(1) && waits(&held) >= 40 && held["circuit_state"] == "open")
+            .then_some(())
+    })
+    .await;
+    let (status, theirs) = server.client.with_key(stranger.expose()).get("/v1/engine/lanes").await;
+    assert_eq!((status, theirs), (200, json!({ "lanes": [], "left_out": 0 })));
+}

@@ -1,0 +1,133 @@
+//! Lanes: who uses the capacity, and what waits for whom.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use hookstream_engine::LaneView;
+use hookstream_model::{
+    hold::Circuit,
+    ids::{ApplicationId, EndpointId, TargetId},
+    line::{Groups, Line},
+    time::Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{auth::Caller, error::ApiError, state::Api};
+
+/// The most lanes that are shown: those with the most in them.
+const SHOWN: usize = 100;
+/// The most lines in the store that are looked at, of all tenants.
+const LINES: usize = 10_000;
+/// How far what waits in a line is counted.
+const COUNTED: usize = 10_000;
+
+/// What one endpoint has of the engine, and what waits for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Lane {
+    endpoint_id: String,
+    application_id: String,
+    /// Deliveries in this node's memory that wait for their turn.
+    queued: usize,
+    /// Deliveries in the store that wait for room or may not go for now; counted up to 10,000.
+    in_store: usize,
+    /// Tries of this node under way or not yet recorded.
+    in_flight: usize,
+    /// How many tries it is given at once, for as well as it answers.
+    at_once: Option<usize>,
+    /// When what waits longest in memory fell due.
+    oldest_due_at: Option<String>,
+    /// Tries that it answered in a second lately; `null` where too little was answered to tell.
+    per_second: Option<f64>,
+    /// `closed`, `open` or `half_open`.
+    #[schema(example = "closed")]
+    circuit_state: &'static str,
+    /// Until when nothing is sent, where it is held.
+    held_until: Option<String>,
+    /// `failing` or `retry_after`.
+    hold_reason: Option<&'static str>,
+    /// In how many seconds all this is done at that pace; `null` where that cannot be told.
+    drained_in_s: Option<f64>,
+}
+
+/// The lanes with the most in them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LaneList {
+    lanes: Vec<Lane>,
+    /// Lanes that are not shown.
+    left_out: usize,
+}
+
+/// What is known of a lane: in memory, and in the store.
+#[derive(Default)]
+struct Known {
+    view: Option<LaneView>,
+    application: Option<ApplicationId>,
+    lines: Vec<Line>,
+    in_store: usize,
+}
+
+/// Show the lanes
+///
+/// Of your environment, those with the most in them first: what waits in the memory of the node that
+/// answers, and in the store for all nodes.
+#[utoipa::path(
+    get, path = "/engine/lanes", operation_id = "listLanes", tag = "Nodes",
+    responses((status = 200, description = "Up to 100 of them.", body = LaneList))
+)]
+pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<LaneList>, ApiError> {
+    let mut lanes: BTreeMap<TargetId, Known> = BTreeMap::new();
+    for view in api.engine.lanes(caller.tenant.environment) {
+        let known = lanes.entry(view.target).or_default();
+        known.application = Some(view.application);
+        known.view = Some(view);
+    }
+    for head in api.store.lines(Groups::ALL, None, LINES).await? {
+        // A line knows no tenant: its application does.
+        if api.engine.is_of(caller.tenant, head.application_id).await? {
+            let known = lanes.entry(head.target_id).or_default();
+            known.application = Some(head.application_id);
+            known.lines.push(head.line);
+        }
+    }
+    count(&api, &mut lanes).await?;
+    let mut lanes: Vec<_> = lanes.into_iter().collect();
+    lanes.sort_by_key(|(_, known)| std::cmp::Reverse(known.in_store + known.view.as_ref().map_or(0, |view| view.queued + view.in_flight)));
+    let left_out = lanes.len().saturating_sub(SHOWN);
+    let now = api.now();
+    let lanes = lanes.into_iter().take(SHOWN).map(|(target, known)| show(target, &known, now)).collect();
+    Ok(Json(LaneList { lanes, left_out }))
+}
+
+async fn count(api: &Api, lanes: &mut BTreeMap<TargetId, Known>) -> Result<(), ApiError> {
+    let lines: Vec<_> = lanes.values().flat_map(|known| known.lines.iter().copied()).collect();
+    let mut lengths = api.store.line_lengths(lines, COUNTED).await?.into_iter();
+    for known in lanes.values_mut() {
+        known.in_store = lengths.by_ref().take(known.lines.len()).sum::<usize>().min(COUNTED);
+    }
+    Ok(())
+}
+
+fn show(target: TargetId, known: &Known, now: Timestamp) -> Lane {
+    let view = known.view.as_ref();
+    let (queued, in_flight) = view.map_or((0, 0), |view| (view.queued, view.in_flight));
+    let hold = view.and_then(|view| view.hold);
+    let per_second = view.and_then(|view| view.per_second);
+    let left = queued + in_flight + known.in_store;
+    let oldest = view.and_then(|view| view.oldest_due);
+    let rounded = |number: f64| (number * 10.0).round() / 10.0;
+    Lane {
+        endpoint_id: EndpointId::from(target).to_string(),
+        application_id: known.application.map(|id| id.to_string()).unwrap_or_default(),
+        queued,
+        in_store: known.in_store,
+        in_flight,
+        at_once: view.map(|view| view.at_once),
+        oldest_due_at: oldest.map(|at| at.to_string()),
+        per_second: per_second.map(rounded),
+        circuit_state: Circuit::of(hold, now).as_str(),
+        held_until: hold.map(|hold| hold.until.to_string()),
+        hold_reason: hold.map(|hold| hold.reason.as_str()),
+        drained_in_s: per_second.filter(|rate| *rate > 0.0 && hold.is_none()).map(|rate| rounded(left as f64 / rate)),
+    }
+}

@@ -1,0 +1,56 @@
+//! How many tries a target answers in a second, as it was lately.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Over how long answers are counted.
+const SPAN: Duration = Duration::from_secs(1);
+
+/// The pace of a target.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    since: Option<Instant>,
+    answered: u32,
+    per_second: Option<f64>,
+}
+
+impl Pace {
+    pub(crate) fn answered(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        self.answered += 1;
+        let elapsed = now - since;
+        if elapsed >= SPAN {
+            let latest = f64::from(self.answered) / elapsed.as_secs_f64();
+            self.per_second = Some(self.per_second.map_or(latest, |before| f64::midpoint(before, latest)));
+            (self.since, self.answered) = (Some(now), 0);
+        }
+    }
+
+    /// `None` where too little was answered to tell.
+    pub(crate) const fn per_second(&self) -> Option<f64> {
+        self.per_second
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_of_the_latest_seconds() {
+        let (mut pace, begin) = (Pace::default(), Instant::now());
+        let mut now = begin;
+        pace.answered(now);
+        assert_eq!(pace.per_second(), None);
+        let mut run = |count: u32, every: u64| {
+            for _ in 0..count {
+                now += Duration::from_millis(every);
+                pace.answered(now);
+            }
+            pace.per_second().expect("known")
+        };
+        assert!((run(1_000, 10) - 100.0).abs() < 2.0);
+        assert!((run(100, 500) - 2.0).abs() < 0.2);
+    }
+}
