@@ -41,6 +41,8 @@ pub(crate) struct Lanes<D> {
     turns: VecDeque<EnvironmentId>,
     /// The lanes of each, in the order of theirs.
     turns_within: HashMap<EnvironmentId, VecDeque<TargetId>>,
+    /// Lanes that have their part of what is free, and wait for more to be.
+    had_their_part: VecDeque<TargetId>,
     /// What went for each application that has a rate.
     applications: HashMap<ApplicationId, Window>,
     /// Lanes that a rate keeps back, and until when.
@@ -75,8 +77,8 @@ const RESERVED: usize = 8;
 /// Outcomes on their way to be recorded, for each try that may be under way: recording groups them,
 /// and a target need not wait for it.
 const UNRECORDED: usize = 4;
-/// How many lanes are passed over in a search for one that may send.
-const PASSED_OVER: usize = 16;
+/// How many lanes that had their part are looked at again where no other may send.
+const LOOKED_AGAIN: usize = 16;
 
 /// What came of a try for its lane.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl<D> Lanes<D> {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             turns_within: HashMap::new(),
+            had_their_part: VecDeque::new(),
             applications: HashMap::new(),
             timers: BTreeSet::new(),
             timer_moved: false,
@@ -201,30 +204,52 @@ impl<D> Lanes<D> {
         }
         let most_of_a_kind = self.limits.open - self.limits.open / RESERVED;
         let free = self.open.map(|of_kind| most_of_a_kind.saturating_sub(of_kind).min(self.limits.open - open));
-        for _ in 0..PASSED_OVER {
-            let target = self.take_turn()?;
-            let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
-            lane.has_turn = false;
-            if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
-                self.forget_if_idle(target, now);
-                continue;
-            }
-            let lane = self.lanes.get_mut(&target).expect("it was there just now");
-            let kinds = free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN));
-            let Some((turn, bytes)) = lane.pop(kinds) else {
-                // It has its part of what is free: its turn comes again.
-                self.append_turn(target);
+        // One that had its part has a turn with each that is given, so that it is not forgotten.
+        self.readmit();
+        let mut looked_again = 0;
+        loop {
+            let Some(target) = self.take_turn() else {
+                looked_again += 1;
+                if looked_again > LOOKED_AGAIN || !self.readmit() {
+                    return None;
+                }
                 continue;
             };
-            self.open[usize::from(turn.is_retry)] += 1;
-            self.in_flight += 1;
-            self.queued -= 1;
-            self.queued_bytes -= bytes;
-            self.note_gone(target, now);
-            self.give_turn(target, now);
-            return Some(turn);
+            if let Some(turn) = self.begin(target, free, now) {
+                return Some(turn);
+            }
         }
-        None
+    }
+
+    /// Begins what is next in a lane whose turn it is, if it may go.
+    fn begin(&mut self, target: TargetId, free: [usize; 2], now: Instant) -> Option<Turn<D>> {
+        let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
+        lane.has_turn = false;
+        if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
+            self.forget_if_idle(target, now);
+            return None;
+        }
+        let lane = self.lanes.get_mut(&target).expect("it was there just now");
+        let kinds = free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN));
+        let Some((turn, bytes)) = lane.pop(kinds) else {
+            lane.has_turn = true;
+            self.had_their_part.push_back(target);
+            return None;
+        };
+        self.open[usize::from(turn.is_retry)] += 1;
+        self.in_flight += 1;
+        self.queued -= 1;
+        self.queued_bytes -= bytes;
+        self.note_gone(target, now);
+        self.give_turn(target, now);
+        Some(turn)
+    }
+
+    /// Gives a lane that had its part of what was free another turn. Returns whether there was one.
+    fn readmit(&mut self) -> bool {
+        let Some(target) = self.had_their_part.pop_front() else { return false };
+        self.append_turn(target);
+        true
     }
 
     /// A try that [`next`](Self::next) began is over; it is yet to be recorded. `outcome` is what came of it,

@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod delivery;
 mod explain;
+mod fair;
 mod fidelity;
 mod jobs;
 mod limits;

@@ -9,6 +9,8 @@ mod crash;
 mod delivery;
 #[path = "../it/explain.rs"]
 mod explain;
+#[path = "../it/fair.rs"]
+mod fair;
 #[path = "../it/fidelity.rs"]
 mod fidelity;
 #[path = "../it/jobs.rs"]
