@@ -75,19 +75,24 @@ pub(super) struct Floor(Mutex<State>);
 #[derive(Debug)]
 struct State {
     at: i64,
-    looked_at_all: Option<Instant>,
+    /// When everything is looked at again.
+    all_at: Option<Instant>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { at: i64::MIN, looked_at_all: None }
+        Self { at: i64::MIN, all_at: None }
     }
 }
 
 /// How far in the past something may yet appear.
 const MARGIN: Duration = Duration::from_secs(30);
-/// How often everything is looked at.
+/// How often everything is looked at, where that takes no time.
 const ALL: Duration = Duration::from_secs(10);
+/// How often at the least, however long it takes.
+const ALL_AT_LEAST: Duration = Duration::from_secs(300);
+/// Looking at everything may take this part of the time.
+const PART: u32 = 1_000;
 
 impl Floor {
     /// Where a claim at `now` begins.
@@ -97,11 +102,17 @@ impl Floor {
             // The clock has stepped back.
             *state = State::default();
         }
-        if state.looked_at_all.is_none_or(|then| then.elapsed() >= ALL) {
-            state.looked_at_all = Some(Instant::now());
+        let begun = Instant::now();
+        if state.all_at.is_none_or(|at| at <= begun) {
+            state.all_at = Some(begun + ALL);
             return i64::MIN;
         }
         state.at
+    }
+
+    /// Notes how long it took to look at everything.
+    fn looked_at_all(&self, took: Duration) {
+        self.state().all_at = Some(Instant::now() + (took * PART).clamp(ALL, ALL_AT_LEAST));
     }
 
     /// Notes that all that was due until then was taken.
@@ -132,6 +143,7 @@ struct Due {
 
 pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
     let from = floor.next(now);
+    let begun = Instant::now();
     let connection = connect(pool, "claim due deliveries").await?;
     let take = async |connection: &Connection| {
         let due = select(connection, from, now, limits.deliveries).await?;
@@ -145,6 +157,9 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
         Ok((due, messages, next_due, is_all))
     };
     let (due, messages, next_due, is_all) = connection.transaction(take, |_| true).await?;
+    if from == i64::MIN {
+        floor.looked_at_all(begun.elapsed());
+    }
     if is_all {
         floor.cleared(now);
     }
