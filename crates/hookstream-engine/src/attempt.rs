@@ -76,9 +76,7 @@ async fn decide(core: &Core, turn: &Turn<Claimed>) -> Decision {
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
-            return Decision::Settle(Next::Postponed {
-                wait: Wait { due_at: now + UNREADABLE, line: turn.line, keeps_place: turn.line.is_some() },
-            });
+            return Decision::Settle(Next::Postponed { wait: dispatch::where_it_was(delivery, now + UNREADABLE) });
         }
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {

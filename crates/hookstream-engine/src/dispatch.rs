@@ -334,7 +334,7 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
             Some(route) => in_line(&route, &delivery, core.now()),
-            None => Wait::until(core.now()),
+            None => where_it_was(&delivery, core.now()),
         };
         let next = Next::Postponed { wait };
         let settled = Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt: None, next };
@@ -355,6 +355,11 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let now = Instant::now();
     let mut lanes = core.lanes();
     lines.into_iter().for_each(|(target, line)| lanes.put_back(target, line, now));
+}
+
+/// How a delivery waits of whose target nothing can be read: in the line that it came from, at its place.
+pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
+    Wait { due_at, line: delivery.line, keeps_place: delivery.line.is_some() }
 }
 
 /// How a delivery waits in its line that may go when its lane lets it.

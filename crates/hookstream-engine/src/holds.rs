@@ -10,6 +10,7 @@ use hookstream_model::{
     ids::{ApplicationId, EndpointId, TargetId},
 };
 use hookstream_store::endpoints::{self, EndpointKey};
+use tokio::time::Instant;
 
 use crate::{core::Core, dispatch};
 
@@ -75,8 +76,11 @@ async fn write(core: &Arc<Core>) -> bool {
 pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
     let routes = match core.routes.get(application).await {
         Ok(Some(routes)) => routes,
-        // What waits is cancelled when its turn comes.
-        Ok(None) => return,
+        Ok(None) => {
+            core.lanes().let_loose(application, |_| false, Instant::now());
+            core.note_due(core.now());
+            return;
+        }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not read an application that was changed");
             return;
@@ -85,6 +89,7 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
     let now = core.both_clocks();
     let let_go = {
         let mut lanes = core.lanes();
+        lanes.let_loose(application, |target| routes.endpoint(EndpointId::from(target)).is_some(), now.monotonic);
         let endpoints = routes.endpoints.iter();
         endpoints.flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
     };

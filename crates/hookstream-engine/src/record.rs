@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::{
     core::Core,
     dispatch::{self, Finished},
+    holds,
     routes::Route,
 };
 
@@ -138,6 +139,8 @@ async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledRea
     match disabled {
         Ok(true) => {
             core.routes.forget(key.application_id);
+            // What waits is skipped, however it was held back.
+            holds::refresh(&core, key.application_id).await;
             tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
         }
         Ok(false) => {}

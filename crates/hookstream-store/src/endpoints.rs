@@ -55,12 +55,15 @@ const ROTATE: &str =
     "update endpoints set previous_secret = secret, previous_secret_until = $5, secret = $4, updated_at = $6, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3";
 const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3";
-const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
+const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
+    held_until = null, hold_reason = null, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
-const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, version = version + 1
+const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
+    held_until = null, hold_reason = null, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active' and failing_since <= $6";
+/// One that is disabled is not held: what waits for it is skipped.
 const RECORD_HOLD: &str = "update endpoints set held_until = $4, hold_reason = $5, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3";
+    where environment_id = $1 and application_id = $2 and id = $3 and (status = 'active' or $5 is null)";
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.

@@ -178,6 +178,13 @@ impl<D> Lane<D> {
         }
     }
 
+    /// Forgets what was held against a target that is not there any more.
+    pub(super) fn let_loose(&mut self) {
+        self.failures = 0;
+        self.hold = None;
+        self.is_unsaved = false;
+    }
+
     pub(super) fn saved(&mut self) {
         self.is_unsaved = false;
     }

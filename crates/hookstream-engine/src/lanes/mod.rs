@@ -188,6 +188,22 @@ impl<D> Lanes<D> {
         let_go
     }
 
+    /// Holds back nothing of an application's targets that are not there any more: what waits for them is
+    /// cancelled when its turn comes.
+    pub(crate) fn let_loose(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
+        let mut gone = Vec::new();
+        for (target, lane) in &mut self.lanes {
+            if lane.policy.application == application && !is_there(*target) {
+                lane.let_loose();
+                gone.push(*target);
+            }
+        }
+        for target in gone {
+            self.give_turn(target, now);
+            self.forget_if_idle(target, now);
+        }
+    }
+
     /// The hold of a target is written.
     pub(crate) fn saved(&mut self, target: TargetId) {
         if let Some(lane) = self.lanes.get_mut(&target) {

@@ -430,3 +430,18 @@ fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
     assert_eq!((world.lanes.queued(), world.lanes.in_flight(), world.lanes.lanes.len()), (0, 0, 0));
     assert!(world.lanes.wants_from(target(1), lines[0], &ordered, world.now()) > 1);
 }
+
+#[test]
+fn what_is_held_back_of_a_target_that_is_gone_is_let_loose() {
+    let mut world = World::new(&Options::default());
+    world.fill(1, 5);
+    world.begin();
+    (0..5).for_each(|_| drop(world.answer(1, &failed())));
+    (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
+    world.fill(1, 3);
+    assert_eq!(world.begin().len(), 0);
+    world.lanes.let_loose(policy().application, |_| true, world.now().monotonic);
+    assert_eq!(world.begin().len(), 0);
+    world.lanes.let_loose(policy().application, |_| false, world.now().monotonic);
+    assert_eq!(world.begin().len(), 3);
+}

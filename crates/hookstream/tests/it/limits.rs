@@ -189,3 +189,34 @@ async fn the_lanes_show_who_uses_the_engine_and_what_waits() {
     let (status, theirs) = server.client.with_key(stranger.expose()).get("/v1/engine/lanes").await;
     assert_eq!((status, theirs), (200, json!({ "lanes": [], "left_out": 0 })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hold_kept_back_ends_with_its_endpoint() {
+    let scratch = scratch();
+    let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0,0"];
+    let server = Server::start(&scratch, &arguments);
+    for end in ["disabled", "deleted"] {
+        let receiver = Receiver::answering(|_| Answer::status(500)).await;
+        let (status, _) = server.client.post("/v1/applications", json!({ "name": end, "uid": end })).await;
+        assert_eq!(status, 201);
+        let (_, answer) = server.client.post(&format!("/v1/applications/{end}/endpoints"), json!({ "url": receiver.url() })).await;
+        let endpoint = format!("/v1/applications/{end}/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"));
+        let mut ids = Vec::new();
+        for number in 0..40 {
+            let message = json!({ "event_type": "a", "payload": number });
+            let (_, answer) = server.client.post(&format!("/v1/applications/{end}/messages"), message).await;
+            ids.push(answer["message"]["id"].as_str().expect("an id").to_owned());
+        }
+        eventually("an open breaker", async || (server.client.get(&endpoint).await.1["endpoint"]["circuit_state"] == "open").then_some(()))
+            .await;
+        let (status, _) = match end {
+            "disabled" => server.client.patch(&endpoint, json!({ "status": "disabled" })).await,
+            _ => server.client.delete(&endpoint).await,
+        };
+        assert_eq!(status, 200);
+        for id in &ids {
+            let path = format!("/v1/applications/{end}/messages/{id}");
+            eventually("it ended", async || (server.client.get(&path).await.1["message"]["status"] == "skipped").then_some(())).await;
+        }
+    }
+}
