@@ -63,7 +63,7 @@ const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disable
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active' and failing_since <= $6";
 /// One that is disabled is not held: what waits for it is skipped.
 const RECORD_HOLD: &str = "update endpoints set held_until = $4, hold_reason = $5, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and (status = 'active' or $5 is null)";
+    where environment_id = $1 and application_id = $2 and id = $3 and (status = 'active' or coalesce($5, '') = '')";
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.
