@@ -124,6 +124,10 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         None => {
             let data_dir = arguments.data_dir.as_deref().unwrap_or(scratch.path());
             let mut settings = vec!["--data-dir".into(), data_dir.into()];
+            if arguments.fail_share > 0.0 && !arguments.server_args.contains("--circuit-breaker-threshold") {
+                // Failures that were asked for are not to be taken for a receiver in trouble.
+                settings.extend(["--circuit-breaker-threshold", "0"].map(Into::into));
+            }
             settings.extend(arguments.server_args.split_whitespace().map(Into::into));
             for _ in 0..arguments.nodes {
                 servers.push(ServerProcess::start(&settings, Stdio::inherit()).await?);
