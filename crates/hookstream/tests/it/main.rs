@@ -4,6 +4,7 @@ mod api;
 mod commands;
 mod crash;
 mod delivery;
+mod doctor;
 mod explain;
 mod fidelity;
 mod jobs;

@@ -7,6 +7,8 @@ mod api;
 mod crash;
 #[path = "../it/delivery.rs"]
 mod delivery;
+#[path = "../it/doctor.rs"]
+mod doctor;
 #[path = "../it/explain.rs"]
 mod explain;
 #[path = "../it/fidelity.rs"]
