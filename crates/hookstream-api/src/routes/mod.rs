@@ -9,6 +9,7 @@ pub(crate) mod jobs;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod portal_access;
+pub(crate) mod usage;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

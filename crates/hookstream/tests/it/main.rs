@@ -15,3 +15,4 @@ mod restart;
 mod samples;
 mod support;
 mod torture;
+mod usage;

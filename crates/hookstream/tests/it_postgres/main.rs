@@ -26,3 +26,5 @@ mod rolling;
 #[path = "../it/support.rs"]
 mod support;
 mod transfer;
+#[path = "../it/usage.rs"]
+mod usage;
