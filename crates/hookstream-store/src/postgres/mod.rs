@@ -136,7 +136,9 @@ impl Database for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn enlist(&self, node: &NodeSelf, _: Timestamp) -> Result<Owner, Error> {
-        nodes::enlist(&self.hot, node, self.lease).await
+        let owner = nodes::enlist(&self.hot, node, self.lease).await?;
+        self.publisher.count_as(owner);
+        Ok(owner)
     }
 
     fn lease(&self) -> Option<Duration> {

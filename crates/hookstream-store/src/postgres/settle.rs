@@ -25,7 +25,7 @@ const SETTLE: &str = "with given as (
     ), removed as (
         delete from pending p using given g
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
-        returning g.number, p.attempts
+        returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
         update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
@@ -41,10 +41,9 @@ const SETTLE: &str = "with given as (
             set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
     ), counted as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
-        select g.day, g.environment_id, -$1, 0, 0, count(*) filter (where g.kind = 0), count(*) filter (where g.state = 'exhausted'),
-            count(*) filter (where g.state = 'skipped'), count(*) filter (where g.state = 'cancelled')
-        from removed r join given g on g.number = r.number
-        group by g.day, g.environment_id order by g.day, g.environment_id
+        select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
+            count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
+        from removed group by day, environment_id order by day, environment_id
         on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
             exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
             cancelled = delivery_counts.cancelled + excluded.cancelled

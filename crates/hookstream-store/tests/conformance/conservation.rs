@@ -12,7 +12,7 @@ use hookstream_model::{
 use hookstream_store::{
     audit::Balance,
     counts::Counts,
-    deliveries::{NewDelivery, NewState, Next, Owner, Publication, Published, Redelivery, Settled, Wait},
+    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivery, Settled, Wait},
     jobs::{self, JobSlice, Survey},
 };
 
@@ -173,6 +173,49 @@ pub(crate) async fn every_transition_is_counted(world: &World) {
     }
     let after = standing(world).await;
     assert_eq!((after[1], after[3], after[5]), (10, 0, before[3]));
+}
+
+pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
+    const EACH: usize = 60;
+    let owners = [world.enlist().await, world.enlist().await];
+    let (good, dead) = (world.target(), world.target());
+    let mut known = Vec::new();
+    for number in 0..10 {
+        known.push(world.publish(NOON + DAY * (number % 2), &[good]).await);
+    }
+    // As a node does: it publishes what is its own, and settles that by and by.
+    let work = async |owner| {
+        for number in 0..EACH {
+            let at = NOON + DAY * u32::try_from(number % 3).expect("small");
+            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), line: None, in_order: false } };
+            let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
+            let message = Arc::clone(&publication.message);
+            assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
+            let settle = |target_id, next| {
+                let (environment_id, message) = (world.tenant.environment, Arc::clone(&message));
+                let (trigger, due_at) = (Trigger::Initial, at);
+                let taken = Claimed { owner, environment_id, message, target_id, line: None, attempts: 0, failed: 0, trigger, due_at };
+                settled(&taken, Some(world.attempt(&taken, at)), next)
+            };
+            let batch = vec![settle(good, Next::Succeeded), settle(dead, Next::Ended(EXHAUSTED, at))];
+            assert_eq!(world.store.settle(owner, Arc::new(batch)).await.expect("settled"), [true, true]);
+        }
+    };
+    let redeliver = async || {
+        for number in 0..EACH {
+            redeliver(world, known[number % known.len()], &[good, dead]).await;
+        }
+    };
+    let look = async || {
+        for _ in 0..5 {
+            let audit = world.store.audit().await.expect("read");
+            assert!(audit.is_sound(), "{audit:#?}");
+        }
+    };
+    tokio::join!(work(owners[0]), work(owners[0]), work(owners[1]), redeliver(), redeliver(), look());
+    settle_all(world, owners[0], ASKED, |_| Next::Succeeded).await;
+    let each = i64::try_from(EACH).expect("small");
+    assert_eq!(standing(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
 }
 
 pub(crate) async fn two_tenants_are_counted_apart(world: &World) {

@@ -79,6 +79,7 @@ suite! {
         a_full_node_takes_no_more_jobs;
     conservation:
         every_transition_is_counted
+        what_happens_at_once_is_counted
         two_tenants_are_counted_apart
         a_day_is_dropped_with_its_counts
         a_stale_settlement_counts_nothing;

@@ -56,11 +56,11 @@ const STORE: &str = "with seen as (
             accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped
     )
     select number from seen";
-/// Stores messages whose keys are theirs.
-pub(super) async fn store(connection: &Connection, publications: &[&Publication]) -> Result<HashMap<Uuid, Published>, Error> {
+
+/// Stores messages whose keys are theirs, and counts them under the node's number.
+pub(super) async fn store(connection: &Connection, publications: &[&Publication], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
     let Columns { seen, messages, owed, skipped, counts, standings } = &columns;
-    let owner = owed.owners.iter().copied().max().unwrap_or(0).max(0);
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
         (&seen.applications as _, Type::BYTEA_ARRAY),
