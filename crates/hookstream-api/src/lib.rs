@@ -53,7 +53,7 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
-    use crate::routes::{applications, endpoints, event_types, explain, health, jobs, lanes, messages, nodes, portal_access};
+    use crate::routes::{applications, endpoints, event_types, explain, health, jobs, lanes, messages, nodes, portal_access, usage};
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::get, applications::update, applications::delete))
@@ -76,6 +76,7 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(lanes::list))
         .routes(routes!(nodes::list))
+        .routes(routes!(usage::get))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

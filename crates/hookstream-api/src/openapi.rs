@@ -35,6 +35,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Jobs", description = "Sending sets of messages again, in the background."),
         (name = "Event types", description = "The catalogue of what messages can be about."),
         (name = "Portal", description = "Where your customers help themselves."),
+        (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
         (name = "Nodes", description = "The processes of this installation."),
         (name = "Health", description = "For load balancers and probes.")
     ),

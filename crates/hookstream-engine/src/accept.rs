@@ -262,7 +262,7 @@ async fn store_and_offer(
     policies: Vec<Option<Arc<LanePolicy>>>,
 ) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
-    let trigger = publication.trigger;
+    let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
     let mut ours = Vec::with_capacity(publication.deliveries.len());
     let mut left_to_claim = false;
     for (delivery, policy) in publication.deliveries.iter().zip(policies) {
@@ -285,7 +285,8 @@ async fn store_and_offer(
     if published == Published::Stored {
         let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
             let due_at = message.id.timestamp();
-            let delivery = Claimed { owner, message: Arc::clone(&message), target_id, line, attempts: 0, failed: 0, trigger, due_at };
+            let message = Arc::clone(&message);
+            let delivery = Claimed { owner, environment_id, message, target_id, line, attempts: 0, failed: 0, trigger, due_at };
             Offered { delivery, policy, line: None }
         });
         dispatch::offer(&core, offered);

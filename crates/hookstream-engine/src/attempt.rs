@@ -171,5 +171,5 @@ fn describe(core: &Core, delivery: &Claimed, sent: &Sent, began_at: Timestamp, d
 }
 
 fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt, next }
+    Settled { environment_id: delivery.environment_id, message_id: delivery.message.id, target_id: delivery.target_id, attempt, next }
 }

@@ -337,7 +337,8 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
             None => where_it_was(&delivery, core.now()),
         };
         let next = Next::Postponed { wait };
-        let settled = Settled { message_id: delivery.message.id, target_id: delivery.target_id, attempt: None, next };
+        let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
+        let settled = Settled { environment_id, message_id, target_id, attempt: None, next };
         by_owner.entry(delivery.owner).or_default().push(settled);
     }
     for (owner, batch) in by_owner {

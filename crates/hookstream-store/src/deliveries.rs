@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, SkipReason, Trigger},
-    ids::{ApplicationId, MessageId, TargetId},
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::{Message, MessageStatus},
     tenancy::Tenant,
@@ -171,6 +171,8 @@ pub struct LineWant {
 pub struct Claimed {
     /// Whose it is now.
     pub owner: Owner,
+    /// The environment of its message, in which it counts.
+    pub environment_id: EnvironmentId,
     /// What is owed.
     pub message: Arc<Message>,
     /// To whom.
@@ -190,6 +192,8 @@ pub struct Claimed {
 /// What became of a claimed delivery.
 #[derive(Debug)]
 pub struct Settled {
+    /// The environment of its message, in which it counts.
+    pub environment_id: EnvironmentId,
     /// The message.
     pub message_id: MessageId,
     /// The target.

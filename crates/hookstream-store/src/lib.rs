@@ -14,7 +14,9 @@
 
 pub mod api_keys;
 pub mod applications;
+pub mod audit;
 pub mod changes;
+pub mod counts;
 pub mod deliveries;
 pub mod endpoints;
 pub mod error;
@@ -47,6 +49,8 @@ pub use statement::Database;
 use tokio::sync::broadcast;
 
 use crate::{
+    audit::Audit,
+    counts::DayCounts,
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
@@ -140,6 +144,16 @@ pub trait Store: Database {
 
     /// How many messages of each application are kept, in the order asked.
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error>;
+
+    /// How many of an environment's deliveries stand where, by day of their messages, oldest first.
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error>;
+
+    /// What the store takes on disk, in bytes: of each day, oldest first.
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;
+
+    /// Compares the counts with the rows and looks for rows that contradict each other, all at one moment
+    /// of each day. It reads everything but payloads and changes nothing.
+    async fn audit(&self) -> Result<Audit, Error>;
 
     /// Makes room for the messages of a day, ahead of its first.
     async fn prepare_day(&self, day: Day) -> Result<(), Error>;

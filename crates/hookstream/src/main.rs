@@ -44,6 +44,8 @@ enum Command {
     Sink(commands::sink::SinkArgs),
     /// Move everything from one store to another, with what is still owed
     Transfer(commands::transfer::TransferArgs),
+    /// Look whether a store is sound: every delivery accounted for, nothing lost
+    Doctor(commands::doctor::DoctorArgs),
     /// Put load on a server and tell what became of it
     Bench(commands::bench::BenchArgs),
     /// Break things under load and prove that nothing accepted is lost
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
             Command::Explain(arguments) => commands::explain::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,
             Command::Transfer(arguments) => commands::transfer::run(arguments).await,
+            Command::Doctor(arguments) => commands::doctor::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,
             Command::Torture(arguments) => commands::torture::run(arguments).await,
         }

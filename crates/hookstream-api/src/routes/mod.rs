@@ -10,6 +10,7 @@ pub(crate) mod lanes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod portal_access;
+pub(crate) mod usage;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
-    ids::{ApplicationId, MessageId, TargetId},
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::{ContentType, Message, Payload},
     time::Timestamp,
@@ -42,7 +42,7 @@ const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::
     where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
 const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
     where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
-const READ: &str = "select m.id, m.event_type, b.is_text, b.body
+const READ: &str = "select m.id, m.event_type, b.is_text, b.body, m.environment_id
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
     join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
@@ -166,11 +166,12 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
     Ok(Claim { deliveries: claimed(owner, due, &messages), next_due })
 }
 
-fn claimed(owner: Owner, due: Vec<Due>, messages: &HashMap<Uuid, Arc<Message>>) -> Vec<Claimed> {
+fn claimed(owner: Owner, due: Vec<Due>, messages: &HashMap<Uuid, (EnvironmentId, Arc<Message>)>) -> Vec<Claimed> {
     let claimed = |due: Due| {
-        let message = messages.get(&due.message_id)?;
+        let (environment_id, message) = messages.get(&due.message_id)?;
         Some(Claimed {
             owner,
+            environment_id: *environment_id,
             message: Arc::clone(message),
             target_id: TargetId::from_bytes(due.target_id.into_bytes()),
             line: due.line,
@@ -306,7 +307,7 @@ fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
     due.into_iter().take_while(fits).collect()
 }
 
-async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<HashMap<Uuid, Arc<Message>>, Error> {
+async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<HashMap<Uuid, (EnvironmentId, Arc<Message>)>, Error> {
     let message_ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
     let targets: Vec<_> = due.iter().map(|due| due.target_id).collect();
     let applications: Vec<_> = due.iter().map(|due| due.application_id).collect();
@@ -329,7 +330,7 @@ async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Hash
             event_type: row.get(1),
             payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(3)), content_type },
         };
-        Some((id, Arc::new(message)))
+        Some((id, (EnvironmentId::from_bytes(row.get::<_, Uuid>(4).into_bytes()), Arc::new(message))))
     };
     Ok(rows.iter().filter_map(message).collect())
 }

@@ -200,6 +200,11 @@ impl Connection {
         self.within(prepared).await
     }
 
+    /// The same for one that takes as long as it takes; nobody waits for it but who asked.
+    pub(super) async fn query_at_length(&self, sql: &str, values: &Values<'_>) -> Result<Vec<tokio_postgres::Row>, Error> {
+        self.object.query_typed(sql, values).await.map_err(failed(self.operation))
+    }
+
     /// Runs one statement and returns how many rows it changed.
     pub(super) async fn execute(&self, sql: &str, values: &Values<'_>) -> Result<u64, Error> {
         self.within(self.object.execute_typed(sql, values)).await

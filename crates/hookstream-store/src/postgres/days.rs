@@ -15,8 +15,10 @@ const TABLES: [(&str, &str); 4] =
 const LOCK: &str = "select pg_advisory_xact_lock(4853715028)";
 const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'messages'::regclass order by 1";
+/// One that is dropped meanwhile takes nothing.
+const SIZE: &str = "select coalesce(sum(pg_total_relation_size(to_regclass(part))), 0)::int8 from unnest($1::text[]) as part";
 const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
-const FORGET_COUNTS: &str = "delete from message_counts where day < $1";
+const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "delete from delivery_counts where day = $1"];
 /// By age alone: what is looked up is what is younger than the window.
 const FORGET_KEYS: [&str; 2] = ["delete from message_keys where message_id < $1", "delete from event_ids where message_id < $1"];
 /// A drop that would wait for a long reader gives up, and is tried again later.
@@ -58,10 +60,6 @@ pub(super) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error
             dropped.push(old);
         }
     }
-    if !dropped.is_empty() {
-        let connection = connect(pool, "drop a day").await?;
-        connection.execute(FORGET_COUNTS, &[(&number(day), Type::INT8)]).await?;
-    }
     Ok(dropped)
 }
 
@@ -72,6 +70,19 @@ pub(super) async fn forget_keys(pool: &Pool, before: Timestamp) -> Result<(), Er
         connection.execute(forget, &[(&first_id_at(before), Type::UUID)]).await?;
     }
     Ok(())
+}
+
+/// What each day's partitions take on disk, in bytes, oldest first.
+pub(super) async fn sizes(pool: &Pool) -> Result<Vec<(Day, u64)>, Error> {
+    let connection = connect(pool, "measure the days").await?;
+    let mut sizes = Vec::new();
+    for day in days(&connection).await? {
+        let parts: Vec<_> = TABLES.iter().map(|(table, _)| partition(table, day)).collect();
+        let rows = connection.query(SIZE, &[(&parts, Type::TEXT_ARRAY)]).await?;
+        let bytes: i64 = rows.first().map_or(0, |row| row.get(0));
+        sizes.push((day, u64::try_from(bytes).unwrap_or(0)));
+    }
+    Ok(sizes)
 }
 
 async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
@@ -87,6 +98,9 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
         }
         for (table, _) in TABLES {
             connection.batch(&format!("drop table {}", partition(table, day))).await?;
+        }
+        for forget in FORGET_COUNTS {
+            connection.execute(forget, &[(&number(day), Type::INT8)]).await?;
         }
         Ok(true)
     };

@@ -4,16 +4,22 @@
 //! rows in their order, as whoever makes a message owed again by hand does: where both are at work on a
 //! delivery, the second finds it owed.
 
+use std::collections::BTreeMap;
+
 use hookstream_model::{
     ids::MessageId,
     job::{Candidate, Standing},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::connection::{Connection, Pool, connect};
+use super::{
+    connection::{Connection, Pool, connect},
+    counts,
+};
 use crate::{
+    counts::Counts,
     deliveries::Owner,
     error::Error,
     jobs::{JobSlice, Survey},
@@ -59,7 +65,7 @@ const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at
 const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
 const HOLD_MESSAGES: &str =
     "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
-/// A delivery that there was not before counts as one of its message's.
+/// A delivery that there was not before counts as one of its message's. Returns how each stood.
 const OWE: &str = "with given as (
         select g.message_id, (select max(a.number) from attempts a
             where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.target_id = $2) as tries
@@ -67,14 +73,16 @@ const OWE: &str = "with given as (
     ), revived as (
         delete from undelivered u using given g
         where u.message_id = g.message_id and u.target_id = $2 and u.message_id >= $5 and u.message_id <= $6
-        returning u.message_id
+        returning u.message_id, u.state
     ), added as (
         update messages m set deliveries = m.deliveries + 1 from given g
         where m.application_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.tries is null
             and not exists (select 1 from revived r where r.message_id = g.message_id)
+    ), owed as (
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+        select g.message_id, $2, $3, 0, $4, coalesce(g.tries, 0), 0, $7 from given g
     )
-    insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-    select g.message_id, $2, $3, 0, $4, coalesce(g.tries, 0), 0, $7 from given g";
+    select g.message_id, r.state, g.tries is not null from given g left join revived r on r.message_id = g.message_id";
 const MOVE_ON: &str = "update jobs set position = $2, made_owed = made_owed + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
 
 pub(super) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate>, Error> {
@@ -156,7 +164,14 @@ async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, E
         (last as _, Type::UUID),
         (&job.kind.trigger().as_str() as _, Type::TEXT),
     ];
-    connection.execute(OWE, &owed).await?;
+    let mut moved: BTreeMap<Day, Counts> = BTreeMap::new();
+    for row in connection.query(OWE, &owed).await? {
+        let day = MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day();
+        *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
+    }
+    for (day, moved) in moved {
+        counts::add(connection, job.tenant, day, moved).await?;
+    }
     Ok(taken.len())
 }
 

@@ -8,8 +8,10 @@
 //! `with`, range partitions, `pg_advisory_xact_lock` (for migrations and days), `listen`/`notify` (which
 //! may be missing: then nodes poll).
 
+mod audit;
 mod claim;
 mod connection;
+mod counts;
 mod days;
 mod jobs;
 mod messages;
@@ -42,6 +44,8 @@ use self::{
 };
 use crate::{
     Store,
+    audit::Audit,
+    counts::DayCounts,
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivery, Settled},
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
@@ -132,7 +136,9 @@ impl Database for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn enlist(&self, node: &NodeSelf, _: Timestamp) -> Result<Owner, Error> {
-        nodes::enlist(&self.hot, node, self.lease).await
+        let owner = nodes::enlist(&self.hot, node, self.lease).await?;
+        self.publisher.count_as(owner);
+        Ok(owner)
     }
 
     fn lease(&self) -> Option<Duration> {
@@ -245,6 +251,18 @@ impl Store for PostgresStore {
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
         messages::counts(&self.plain, &applications).await
+    }
+
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+        counts::read(&self.plain, tenant).await
+    }
+
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
+        days::sizes(&self.plain).await
+    }
+
+    async fn audit(&self) -> Result<Audit, Error> {
+        audit::audit(&self.plain).await
     }
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {

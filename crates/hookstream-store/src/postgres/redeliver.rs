@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::{
     connection::{Connection, Pool, connect},
+    counts,
     days::first_id_at,
 };
-use crate::{deliveries::Redelivery, error::Error};
+use crate::{counts::Counts, deliveries::Redelivery, error::Error};
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
 /// What keeps its place in a line keeps it: that is in the past.
@@ -16,7 +17,7 @@ const HURRY: &str = "update pending set due_at = least(due_at, $3), retry_at = n
     where message_id = $1 and target_id = $2 and owner <= 0";
 const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
 const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
-const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2";
+const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2 returning state";
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
 const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     values ($1, $2, $3, 0, $4, $5, 0, $6)";
@@ -27,7 +28,14 @@ const SET_ASIDE: &str = "with owed as (
         limit $3 for update skip locked
     ), removed as (
         delete from pending p using owed where p.message_id = owed.message_id and p.target_id = owed.target_id
-        returning p.message_id, p.target_id, p.attempts
+        returning p.message_id, p.target_id, p.application_id, p.attempts
+    ), counted as (
+        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+        select ('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::int8 / 86400000 as day, m.environment_id, 0, 0, 0, 0, 0,
+            count(*), 0
+        from removed r join messages m on m.application_id = r.application_id and m.id = r.message_id
+        group by 1, 2 order by 1, 2
+        on conflict (environment_id, day, owner) do update set skipped = delivery_counts.skipped + excluded.skipped
     )
     insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
     select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
@@ -44,9 +52,11 @@ pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Op
         if connection.query(IS_THERE, &key).await?.is_empty() {
             return Ok(None);
         }
+        let mut moved = Counts::default();
         for target in &redelivery.targets {
-            redeliver_to(connection, redelivery, *target).await?;
+            moved += redeliver_to(connection, redelivery, *target).await?;
         }
+        counts::add(connection, redelivery.tenant, redelivery.message_id.timestamp().day(), moved).await?;
         Ok(Some(redelivery.targets.len()))
     };
     connection.transaction(again, Option::is_some).await
@@ -56,22 +66,24 @@ fn message_of(redelivery: &Redelivery) -> Uuid {
     Uuid::from_bytes(*redelivery.message_id.as_bytes())
 }
 
-async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> Result<(), Error> {
+/// Returns how it counts.
+async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> Result<Counts, Error> {
     let (message, target) = (message_of(redelivery), Uuid::from_bytes(*target.as_bytes()));
     let application = Uuid::from_bytes(*redelivery.application_id.as_bytes());
     let (due_at, trigger) = (redelivery.now.as_millis(), redelivery.trigger.as_str());
     let delivery = [(&message as _, Type::UUID), (&target as _, Type::UUID)];
     let hurry = [(&message as _, Type::UUID), (&target as _, Type::UUID), (&due_at as _, Type::INT8), (&trigger as _, Type::TEXT)];
     if connection.execute(HURRY, &hurry).await? == 1 {
-        return Ok(());
+        return Ok(Counts::default());
     }
     if !connection.query(IS_PENDING, &delivery).await?.is_empty() {
         // It is owned: a try is under way, or about to be.
-        return Ok(());
+        return Ok(Counts::default());
     }
     let tries: Option<i32> = connection.query(TRIES, &delivery).await?.first().and_then(|row| row.get(0));
-    let revived = connection.execute(REVIVE, &delivery).await? == 1;
-    if tries.is_none() && !revived {
+    let revived = connection.query(REVIVE, &delivery).await?;
+    let revived: Option<&str> = revived.first().map(|row| row.get(0));
+    if tries.is_none() && revived.is_none() {
         connection.execute(ADD_DELIVERY, &[(&application, Type::UUID), (&message, Type::UUID)]).await?;
     }
     let owe = [
@@ -82,7 +94,8 @@ async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: 
         (&tries.unwrap_or(0) as _, Type::INT4),
         (&trigger as _, Type::TEXT),
     ];
-    connection.execute(OWE, &owe).await.map(|_| ())
+    connection.execute(OWE, &owe).await?;
+    Ok(Counts::owed_again(revived, tries.is_some()))
 }
 
 pub(super) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {

@@ -7,7 +7,10 @@ use hookstream_model::{
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::{Pool, connect};
+use super::{
+    connection::{Pool, connect},
+    days,
+};
 use crate::{
     deliveries::{Next, Owner, Settled},
     error::Error,
@@ -17,12 +20,12 @@ use crate::{
 /// changes nothing and is not among the numbers that come back.
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
-                $22::int8[], $23::int8[])
-            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at)
+                $22::int8[], $23::int8[], $24::uuid[], $25::int8[])
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at, environment_id, day)
     ), removed as (
         delete from pending p using given g
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
-        returning g.number, p.attempts
+        returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
         update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
@@ -36,6 +39,14 @@ const SETTLE: &str = "with given as (
         from removed r join given g on g.number = r.number where g.kind = 3
         on conflict (message_id, target_id) do update
             set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
+    ), counted as (
+        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+        select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
+            count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
+        from removed group by day, environment_id order by day, environment_id
+        on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
+            exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
+            cancelled = delivery_counts.cancelled + excluded.cancelled
     ), settled as (
         select number from removed union all select number from kept
     ), recorded as (
@@ -67,6 +78,8 @@ struct Columns {
     reasons: Vec<Option<&'static str>>,
     lines: Vec<i64>,
     retry_at: Vec<Option<i64>>,
+    environments: Vec<Uuid>,
+    days: Vec<i64>,
     attempts: Attempts,
 }
 
@@ -90,7 +103,22 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
     for (number, settled) in batch.iter().enumerate() {
         columns.push(i64::try_from(number).unwrap_or(i64::MAX), settled);
     }
-    let Columns { numbers, message_ids, target_ids, kinds, tried, at, failed, states, reasons, lines, retry_at, attempts } = &columns;
+    let Columns {
+        numbers,
+        message_ids,
+        target_ids,
+        kinds,
+        tried,
+        at,
+        failed,
+        states,
+        reasons,
+        lines,
+        retry_at,
+        environments,
+        days,
+        attempts,
+    } = &columns;
     let waterfalls: Vec<_> = attempts.waterfalls.iter().map(|packed| packed.as_ref().map(Packed::as_bytes)).collect();
     let values = [
         (&owner.number() as _, Type::INT8),
@@ -116,6 +144,8 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&attempts.response_bodies as _, Type::TEXT_ARRAY),
         (lines as _, Type::INT8_ARRAY),
         (retry_at as _, Type::INT8_ARRAY),
+        (environments as _, Type::UUID_ARRAY),
+        (days as _, Type::INT8_ARRAY),
     ];
     let rows = connect(pool, "settle deliveries").await?.query(SETTLE, &values).await?;
     let mut counted = vec![false; batch.len()];
@@ -142,6 +172,8 @@ impl Columns {
         };
         self.lines.push(line);
         self.retry_at.push(retry_at);
+        self.environments.push(Uuid::from_bytes(*settled.environment_id.as_bytes()));
+        self.days.push(days::number(settled.message_id.timestamp().day()));
         self.numbers.push(number);
         self.message_ids.push(Uuid::from_bytes(*settled.message_id.as_bytes()));
         self.target_ids.push(Uuid::from_bytes(*settled.target_id.as_bytes()));

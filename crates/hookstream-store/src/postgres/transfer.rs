@@ -28,7 +28,7 @@ const OPERATION: &str = "transfer";
 const USER: &str = "select number, name, role, (extract(epoch from lapses_at - clock_timestamp()) * 1000)::int8 from nodes
     where lapses_at > clock_timestamp() order by number limit 1";
 const STARTS: &str = "select case when is_called then last_value else 0 end from nodes_number_seq";
-const COUNTED_DAYS: &str = "select distinct day from message_counts";
+const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
 
 /// A value with the type that it has in its table.
 type Typed<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
@@ -55,19 +55,7 @@ impl Side for PostgresStore {
     }
 
     async fn days(&self) -> Result<Vec<Day>, Error> {
-        let connection = connect(&self.hot, OPERATION).await?;
-        let mut found = BTreeSet::from_iter(days::days(&connection).await?);
-        for row in connection.query(COUNTED_DAYS, &[]).await? {
-            found.insert(days::of_number(row.get(0)));
-        }
-        for table in TABLES {
-            if let DayBy::Id(id) = table.postgres.day
-                && !days::is_partitioned(table.postgres.into)
-            {
-                found.extend(days_in(&connection, table.postgres.into, id).await?);
-            }
-        }
-        Ok(found.into_iter().collect())
+        days_with_rows(&connect(&self.hot, OPERATION).await?).await
     }
 
     async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
@@ -97,6 +85,22 @@ impl Side for PostgresStore {
 
 fn borrowed<'a>(values: &'a [Typed<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
+}
+
+/// The days of which there may be rows, oldest first.
+pub(super) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, Error> {
+    let mut found = BTreeSet::from_iter(days::days(connection).await?);
+    for row in connection.query(COUNTED_DAYS, &[]).await? {
+        found.insert(days::of_number(row.get(0)));
+    }
+    for table in TABLES {
+        if let DayBy::Id(id) = table.postgres.day
+            && !days::is_partitioned(table.postgres.into)
+        {
+            found.extend(days_in(connection, table.postgres.into, id).await?);
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// The days of the ids in an indexed column: one look into the index for each.

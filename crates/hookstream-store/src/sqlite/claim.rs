@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
-    ids::{ApplicationId, MessageId, TargetId},
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::{ContentType, Message, Payload},
     time::{Day, Timestamp},
@@ -24,7 +24,7 @@ const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
 const RELEASE: &str = "update pending set owner = line where owner = ?1";
 /// Of a line, or of what is in none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
-        b.is_text, b.body, p.due_at, p.line, p.retry_at
+        b.is_text, b.body, p.due_at, p.line, p.retry_at, m.environment_id
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
@@ -174,6 +174,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
     let trigger: String = row.get(5)?;
     Ok(Claimed {
         owner,
+        environment_id: EnvironmentId::from_bytes(row.get(12)?),
         message: Arc::new(Message {
             id: MessageId::from_bytes(row.get(0)?),
             application_id: ApplicationId::from_bytes(row.get(2)?),

@@ -7,17 +7,25 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hookstream_model::{ids::ApplicationId, time::Day};
+use hookstream_model::{
+    ids::{ApplicationId, EnvironmentId},
+    time::Day,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     connection::{CORE_MIGRATIONS, DAY_MIGRATIONS, failed, open_writer},
     core_path, day_path, days_directory,
 };
-use crate::{deliveries::Versions, error::Error};
+use crate::{counts::Counts, deliveries::Versions, error::Error};
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
+const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
+    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    on conflict (environment_id) do update set messages = messages + excluded.messages, accepted = accepted + excluded.accepted,
+        succeeded = succeeded + excluded.succeeded, exhausted = exhausted + excluded.exhausted, skipped = skipped + excluded.skipped,
+        cancelled = cancelled + excluded.cancelled";
 
 const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
 /// The most versions that are remembered.
@@ -126,6 +134,8 @@ pub(super) struct DayFile {
     file: OpenFile,
     /// Messages added in the open transaction, by application.
     added: HashMap<ApplicationId, i64>,
+    /// How deliveries have moved in the open transaction, by environment.
+    moved: HashMap<EnvironmentId, Counts>,
 }
 
 impl DayFile {
@@ -139,7 +149,18 @@ impl DayFile {
         *self.added.entry(application).or_default() += 1;
     }
 
+    /// Counts what becomes of deliveries.
+    pub(super) fn count_deliveries(&mut self, environment: EnvironmentId, moved: Counts) {
+        *self.moved.entry(environment).or_default() += moved;
+    }
+
     fn commit(&mut self) -> Result<(), Error> {
+        for (environment, moved) in self.moved.drain().filter(|(_, moved)| *moved != Counts::default()) {
+            let [messages, accepted, succeeded, exhausted, skipped, cancelled] = moved.columns();
+            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled];
+            let mut statement = self.file.connection.prepare_cached(ADD_DELIVERY_COUNTS).map_err(failed("count deliveries"))?;
+            statement.execute(values).map_err(failed("count deliveries"))?;
+        }
         for (application, added) in self.added.drain() {
             let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
@@ -149,6 +170,7 @@ impl DayFile {
 
     fn roll_back(&mut self) {
         self.added.clear();
+        self.moved.clear();
         self.file.roll_back();
     }
 }
@@ -209,7 +231,7 @@ impl Files {
                 self.sync_directory()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new() });
+            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new() });
         }
         self.touched.insert(Some(day));
         let file = self.days.get_mut(&day).expect("it was there or was just made");

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{connection::failed, files::Files, readers::Days, redeliver};
 use crate::{
+    counts::Counts,
     deliveries::Owner,
     error::Error,
     jobs::{JobSlice, Survey},
@@ -134,7 +135,10 @@ pub(super) fn make_owed(files: &mut Files, slice_of: &JobSlice) -> Result<Option
     }
     let mut made_owed = 0;
     for message in &of_day {
-        made_owed += usize::from(make_one_owed(file.connection(), job, *message, *now).map_err(failed(OPERATION))?);
+        if let Some(moved) = make_one_owed(file.connection(), job, *message, *now).map_err(failed(OPERATION))? {
+            file.count_deliveries(job.tenant.environment, moved);
+            made_owed += 1;
+        }
     }
     let kept = params![job.id.as_bytes(), position.as_bytes(), sql_limit(made_owed)];
     file.connection().prepare_cached(KEEP_SLICE).and_then(|mut keep| keep.execute(kept)).map_err(failed(OPERATION))?;
@@ -159,18 +163,17 @@ fn slice(connection: &Connection, job: [u8; 16], position: MessageId) -> Result<
     found.map_err(failed("read how far a job is"))
 }
 
-/// Returns whether it was still to be taken.
-fn make_one_owed(connection: &Connection, job: &Job, message: MessageId, now: Timestamp) -> rusqlite::Result<bool> {
+/// Returns how it counts, where it was still to be taken.
+fn make_one_owed(connection: &Connection, job: &Job, message: MessageId, now: Timestamp) -> rusqlite::Result<Option<Counts>> {
     let (target, application): (_, ApplicationId) = (job.endpoint_id.into(), job.application_id);
     let environment = job.tenant.environment.as_bytes();
     let key = params![job.endpoint_id.as_bytes(), application.as_bytes(), environment, message.as_bytes()];
     let candidate = connection.prepare_cached(CANDIDATE)?.query_row(key, read).optional()?;
     // Whether a missing one is wanted was looked at when it was found.
     if !candidate.is_some_and(|candidate| job.selection.takes(&candidate, true)) {
-        return Ok(false);
+        return Ok(None);
     }
-    redeliver::owe_again(connection, message, target, application, now.as_millis(), job.kind.trigger())?;
-    Ok(true)
+    redeliver::owe_again(connection, message, target, application, now.as_millis(), job.kind.trigger()).map(Some)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {

@@ -7,9 +7,11 @@
 //! A transaction spans one file; everything about a message stands in its day's file, so that each
 //! operation on it is atomic. An operation over several days is one transaction a day.
 
+mod audit;
 mod checkpoint;
 mod claim;
 mod connection;
+mod counts;
 mod files;
 mod jobs;
 mod messages;
@@ -49,6 +51,8 @@ use self::{
 };
 use crate::{
     Store,
+    audit::Audit,
+    counts::DayCounts,
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
@@ -346,6 +350,18 @@ impl Store for SqliteStore {
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
         self.readers.days(move |days| messages::counts(days, &applications)).await
+    }
+
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+        self.readers.days(move |days| counts::read(days, tenant)).await
+    }
+
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
+        self.readers.days(|days| Ok(days.sizes())).await
+    }
+
+    async fn audit(&self) -> Result<Audit, Error> {
+        self.readers.days(audit::audit).await
     }
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::failed, files::Files};
 use crate::{
+    counts::Counts,
     deliveries::{IdempotencyKey, NewState, Owner, Publication, Published},
     error::Error,
 };
@@ -51,6 +52,7 @@ fn insert(files: &mut Files, publication: &Publication) -> Result<(), Error> {
     let accepted_at = message.id.timestamp();
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
+    file.count_deliveries(publication.tenant.environment, Counts::published(publication));
     write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))?;
     files.note_owed(accepted_at.day(), true);
     Ok(())

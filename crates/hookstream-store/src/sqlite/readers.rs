@@ -105,6 +105,16 @@ impl Days<'_> {
         days
     }
 
+    /// What each day's file takes on disk, with its log, in bytes, oldest first.
+    pub(super) fn sizes(&self) -> Vec<(Day, u64)> {
+        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+        let of_day = |day: Day| {
+            let path = day_path(&self.0.directory, day);
+            (day, size(path.with_extension("db-wal")) + size(path))
+        };
+        self.0.known.all().into_iter().map(of_day).collect()
+    }
+
     /// Reads from one day's file; `None` where it has none.
     pub(super) fn read<T>(&self, day: Day, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if !self.0.known.contains(day) {

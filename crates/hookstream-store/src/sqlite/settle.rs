@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::failed, files::Files};
 use crate::{
+    counts::Counts,
     deliveries::{Next, Owner, Settled},
     error::Error,
 };
@@ -33,7 +34,13 @@ pub(super) fn settle(files: &mut Files, owner: Owner, batch: &[Settled]) -> Resu
     let mut counted = Vec::with_capacity(batch.len());
     for settled in batch {
         let counts = match files.existing_day(settled.message_id.timestamp().day())? {
-            Some(file) => settle_one(file.connection(), owner, settled).map_err(failed(OPERATION))?,
+            Some(file) => {
+                let counts = settle_one(file.connection(), owner, settled).map_err(failed(OPERATION))?;
+                if counts {
+                    file.count_deliveries(settled.environment_id, Counts::settled(settled.next));
+                }
+                counts
+            }
             None => false,
         };
         counted.push(counts);

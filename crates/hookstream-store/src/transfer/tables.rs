@@ -160,6 +160,15 @@ const COUNTS_ON_POSTGRES: Form = Form {
     ..Form::plain("message_counts", &["application_id"]).without_owner()
 };
 
+/// The same of deliveries.
+const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
+    from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
+        sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
+        sum(cancelled)::int8 as cancelled from delivery_counts group by day, environment_id) counted",
+    day: DayBy::Number("day"),
+    ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
+};
+
 /// What is owed, by nobody or in its line: no owner goes along.
 const OWED: &str = "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, line, retry_at, line as owner
     from pending) owed";
@@ -360,6 +369,22 @@ pub(crate) static TABLES: &[Table] = &[
         newest_of: &[],
         sqlite: Form::plain("message_counts", &["application_id"]),
         postgres: COUNTS_ON_POSTGRES,
+    },
+    Table {
+        name: "delivery_counts",
+        columns: &[
+            id("environment_id"),
+            integer("messages"),
+            integer("accepted"),
+            integer("succeeded"),
+            integer("exhausted"),
+            integer("skipped"),
+            integer("cancelled"),
+        ],
+        by_day: true,
+        newest_of: &[],
+        sqlite: Form::plain("delivery_counts", &["environment_id"]),
+        postgres: DELIVERY_COUNTS_ON_POSTGRES,
     },
     Table {
         name: "message_keys",

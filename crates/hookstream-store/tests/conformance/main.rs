@@ -1,5 +1,6 @@
 //! What every store must do. A database joins by opening itself here; the suite is the same for all.
 
+mod conservation;
 mod deliveries;
 mod installation;
 mod jobs;
@@ -9,14 +10,16 @@ mod resources;
 mod transfer;
 mod world;
 
-/// One test a database and behaviour.
+/// One test a database and behaviour. Whatever it did, the counts are what the rows say.
 macro_rules! suite {
     ($($module:ident: $($name:ident)*;)*) => {
         mod sqlite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    crate::$module::$name(&crate::world::World::on_sqlite().await).await;
+                    let world = crate::world::World::on_sqlite().await;
+                    crate::$module::$name(&world).await;
+                    crate::conservation::check_balances(&world).await;
                 })*
             })*
         }
@@ -27,6 +30,7 @@ macro_rules! suite {
                 async fn $name() {
                     let world = crate::world::World::on_postgres().await;
                     crate::$module::$name(&world).await;
+                    crate::conservation::check_balances(&world).await;
                     world.end().await;
                 })*
             })*
@@ -73,6 +77,12 @@ suite! {
         a_job_is_taken_over_from_an_owner_that_is_gone
         a_new_number_takes_over_the_jobs_of_the_one_before
         a_full_node_takes_no_more_jobs;
+    conservation:
+        every_transition_is_counted
+        what_happens_at_once_is_counted
+        two_tenants_are_counted_apart
+        a_day_is_dropped_with_its_counts
+        a_stale_settlement_counts_nothing;
     lines:
         what_waits_in_a_line_is_taken_from_it_only
         lines_are_found_by_their_first

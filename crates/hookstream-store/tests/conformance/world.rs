@@ -222,5 +222,5 @@ pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
-    Settled { message_id: claimed.message.id, target_id: claimed.target_id, attempt, next }
+    Settled { environment_id: claimed.environment_id, message_id: claimed.message.id, target_id: claimed.target_id, attempt, next }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod client;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod migrate;
 pub(crate) mod quickstart;

@@ -80,7 +80,7 @@ async fn health_answers_without_a_key() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["serve", "quickstart", "send", "explain", "sink", "bench", "torture", "migrate", "transfer"] {
+    for command in ["serve", "quickstart", "send", "explain", "sink", "bench", "torture", "migrate", "transfer", "doctor"] {
         let output = hookstream().args([command, "--help"]).env("COLUMNS", "120").output().expect("it runs");
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(help.contains(&format!("Example: hookstream {command}")), "{command}: {help}");

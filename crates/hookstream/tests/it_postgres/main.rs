@@ -7,6 +7,8 @@ mod api;
 mod crash;
 #[path = "../it/delivery.rs"]
 mod delivery;
+#[path = "../it/doctor.rs"]
+mod doctor;
 #[path = "../it/explain.rs"]
 mod explain;
 #[path = "../it/fair.rs"]
@@ -26,3 +28,5 @@ mod rolling;
 #[path = "../it/support.rs"]
 mod support;
 mod transfer;
+#[path = "../it/usage.rs"]
+mod usage;

@@ -262,6 +262,22 @@ create table message_counts (
     primary key (application_id, day, owner)
 ) with (fillfactor = 50);
 
+-- Per environment, counted in the commits that change the rows above. What is pending is the rest. A row a
+-- node for what it publishes, one (below 0) for what it settles, and one (0) for what is done by hand or by
+-- jobs: so that none of them waits for another to count. Only their sum says anything.
+create table delivery_counts (
+    day bigint not null,
+    environment_id uuid not null,
+    owner bigint not null,
+    messages bigint not null,
+    accepted bigint not null,
+    succeeded bigint not null,
+    exhausted bigint not null,
+    skipped bigint not null,
+    cancelled bigint not null,
+    primary key (environment_id, day, owner)
+) with (fillfactor = 50);
+
 create table event_ids (
     application_id uuid not null,
     event_id text not null,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{application_of, environment_of, id_of};
 use crate::{
+    counts::Counts,
     deliveries::{NewState, Owner, Publication, Published, Versions},
     error::Error,
     postgres::{connection::Connection, days::number},
@@ -44,13 +45,22 @@ const STORE: &str = "with seen as (
         from unnest($27::int4[], $28::int8[], $29::uuid[], $30::int8[]) as c (seen, day, application_id, messages)
         where c.seen in (select number from seen)
         on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
+    ), deliveries_counted as (
+        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0
+        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[])
+            as d (seen, day, environment_id, messages, accepted, skipped)
+        where d.seen in (select number from seen)
+        group by d.day, d.environment_id order by d.day, d.environment_id
+        on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
+            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped
     )
     select number from seen";
-/// Stores messages whose keys are theirs.
-pub(super) async fn store(connection: &Connection, publications: &[&Publication]) -> Result<HashMap<Uuid, Published>, Error> {
+
+/// Stores messages whose keys are theirs, and counts them under the node's number.
+pub(super) async fn store(connection: &Connection, publications: &[&Publication], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
-    let Columns { seen, messages, owed, skipped, counts } = &columns;
-    let owner = owed.owners.iter().copied().max().unwrap_or(0).max(0);
+    let Columns { seen, messages, owed, skipped, counts, standings } = &columns;
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
         (&seen.applications as _, Type::BYTEA_ARRAY),
@@ -83,6 +93,12 @@ pub(super) async fn store(connection: &Connection, publications: &[&Publication]
         (&counts.applications as _, Type::UUID_ARRAY),
         (&counts.messages as _, Type::INT8_ARRAY),
         (&owed.lines as _, Type::INT8_ARRAY),
+        (&standings.seen as _, Type::INT4_ARRAY),
+        (&standings.days as _, Type::INT8_ARRAY),
+        (&standings.environments as _, Type::UUID_ARRAY),
+        (&standings.messages as _, Type::INT8_ARRAY),
+        (&standings.accepted as _, Type::INT8_ARRAY),
+        (&standings.skipped as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -97,7 +113,8 @@ struct Columns<'a> {
     messages: Messages<'a>,
     owed: Owed,
     skipped: Skipped,
-    counts: Counts,
+    counts: PerApplication,
+    standings: PerEnvironment,
 }
 
 #[derive(Default)]
@@ -143,12 +160,24 @@ struct Skipped {
     ended_at: Vec<i64>,
 }
 
+/// How many messages.
 #[derive(Default)]
-struct Counts {
+struct PerApplication {
     seen: Vec<i32>,
     days: Vec<i64>,
     applications: Vec<Uuid>,
     messages: Vec<i64>,
+}
+
+/// How many deliveries, and how many of them were skipped at once.
+#[derive(Default)]
+struct PerEnvironment {
+    seen: Vec<i32>,
+    days: Vec<i64>,
+    environments: Vec<Uuid>,
+    messages: Vec<i64>,
+    accepted: Vec<i64>,
+    skipped: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -156,6 +185,7 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         let mut numbers: HashMap<(Uuid, i64, i64), i32> = HashMap::new();
         let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
+        let mut standings: BTreeMap<(i32, i64, Uuid), Counts> = BTreeMap::new();
         for publication in publications {
             let Versions { application: version, environment: event_types } = publication.seen;
             let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
@@ -169,12 +199,21 @@ impl<'a> Columns<'a> {
             columns.push(publication, seen);
             let day = number(publication.message.id.timestamp().day());
             *counts.entry((seen, day, application_of(publication))).or_default() += 1;
+            *standings.entry((seen, day, environment_of(publication))).or_default() += Counts::published(publication);
         }
         for ((seen, day, application), messages) in counts {
             columns.counts.seen.push(seen);
             columns.counts.days.push(day);
             columns.counts.applications.push(application);
             columns.counts.messages.push(messages);
+        }
+        for ((seen, day, environment), Counts { messages, accepted, skipped, .. }) in standings {
+            columns.standings.seen.push(seen);
+            columns.standings.days.push(day);
+            columns.standings.environments.push(environment);
+            columns.standings.messages.push(messages);
+            columns.standings.accepted.push(accepted);
+            columns.standings.skipped.push(skipped);
         }
         columns
     }

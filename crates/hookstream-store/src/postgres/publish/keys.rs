@@ -31,13 +31,13 @@ const FIND_EVENT_IDS: &str =
     join event_ids k on k.application_id = g.application_id and k.event_id = g.event_id";
 
 /// Reserves the keys, then stores those that got theirs, all in one transaction.
-pub(super) async fn store(connection: Connection, publications: &[&Publication]) -> Result<HashMap<Uuid, Published>, Error> {
+pub(super) async fn store(connection: Connection, publications: &[&Publication], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let all = async |connection: &Connection| {
         let mut published = HashMap::new();
         reserve(connection, publications, &mut published).await?;
         let winners: Vec<_> = publications.iter().copied().filter(|winner| !published.contains_key(&id_of(winner))).collect();
         if !winners.is_empty() {
-            published.extend(columns::store(connection, &winners).await?);
+            published.extend(columns::store(connection, &winners, owner).await?);
         }
         Ok(published)
     };

@@ -13,6 +13,10 @@ mod keys;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,7 +32,7 @@ use super::{
     days,
 };
 use crate::{
-    deliveries::{Publication, Published},
+    deliveries::{Owner, Publication, Published},
     error::Error,
 };
 
@@ -48,11 +52,16 @@ const FIND_STORED: &str = "select m.id from unnest($1::uuid[], $2::uuid[]) as g 
 
 /// A handle to the task.
 #[derive(Debug, Clone)]
-pub(super) struct Publisher(mpsc::Sender<Job>);
+pub(super) struct Publisher {
+    jobs: mpsc::Sender<Job>,
+    /// Under whose number messages are counted.
+    owner: Arc<AtomicI64>,
+}
 
 /// A message that waits for its commit.
 struct Job {
     publication: Publication,
+    owner: i64,
     reply: oneshot::Sender<Result<Published, Error>>,
     until: Instant,
     /// Whether an earlier try may have stored it.
@@ -70,14 +79,20 @@ impl Publisher {
     /// A publisher and the task that works for it.
     pub(super) fn new(pool: Pool) -> (Self, impl Future<Output = ()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        (Self(jobs), work(pool, queue))
+        (Self { jobs, owner: Arc::default() }, work(pool, queue))
+    }
+
+    /// Counts messages under this number from here on, so that no node waits for another to count.
+    pub(super) fn count_as(&self, owner: Owner) {
+        self.owner.store(owner.number(), Ordering::Relaxed);
     }
 
     /// Stores a message in the next commit.
     pub(super) async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { publication, reply, until: Instant::now() + PATIENCE, is_doubtful: false };
-        self.0.send(job).await.map_err(|_| Error::Closed)?;
+        let owner = self.owner.load(Ordering::Relaxed);
+        let job = Job { publication, owner, reply, until: Instant::now() + PATIENCE, is_doubtful: false };
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
 }
@@ -191,12 +206,13 @@ async fn try_publish(pool: &Pool, batch: &[Job], keyed: bool) -> Result<Vec<Publ
     let stored = if batch.iter().any(|job| job.is_doubtful) { find_stored(&connection, batch).await? } else { HashSet::new() };
     let missing: Vec<&Publication> =
         batch.iter().map(|job| &job.publication).filter(|publication| !stored.contains(&id_of(publication))).collect();
+    let owner = batch.iter().map(|job| job.owner).max().unwrap_or(0);
     let mut published = if missing.is_empty() {
         HashMap::new()
     } else if keyed {
-        keys::store(connection, &missing).await?
+        keys::store(connection, &missing, owner).await?
     } else {
-        columns::store(&connection, &missing).await?
+        columns::store(&connection, &missing, owner).await?
     };
     let answer = |job: &Job| published.remove(&id_of(&job.publication)).unwrap_or(Published::Stored);
     Ok(batch.iter().map(answer).collect())

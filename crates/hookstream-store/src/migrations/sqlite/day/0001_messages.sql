@@ -79,6 +79,17 @@ create table message_counts (
     messages integer not null
 ) strict, without rowid;
 
+-- Per environment, counted in the commits that change the rows above. What is pending is the rest.
+create table delivery_counts (
+    environment_id blob not null primary key,
+    messages integer not null,
+    accepted integer not null,
+    succeeded integer not null,
+    exhausted integer not null,
+    skipped integer not null,
+    cancelled integer not null
+) strict, without rowid;
+
 create table event_ids (
     application_id blob not null,
     event_id text not null,

@@ -1,0 +1,169 @@
+//! How much an environment sends, where its deliveries stand, and what the store takes on disk.
+
+use axum::{Json, extract::State};
+use hookstream_model::time::Day;
+use hookstream_store::counts::{Counts, DayCounts};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{auth::Caller, error::ApiError, params::QueryParams, state::Api};
+
+/// Days before today whose sizes the forecast is made from.
+const MEASURED: usize = 7;
+
+/// Where deliveries stand: accepted = succeeded + pending + exhausted + skipped + cancelled.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Figures {
+    /// Messages accepted.
+    #[schema(example = 1200)]
+    messages: i64,
+    /// Deliveries accepted: one for each message and endpoint that it is owed to.
+    #[schema(example = 1500)]
+    accepted: i64,
+    #[schema(example = 1480)]
+    succeeded: i64,
+    /// Still owed.
+    #[schema(example = 12)]
+    pending: i64,
+    /// Given up; a recovery sends them again.
+    #[schema(example = 5)]
+    exhausted: i64,
+    /// Not sent, with a reason; a recovery sends them.
+    #[schema(example = 2)]
+    skipped: i64,
+    /// Called off: their endpoint or application was deleted.
+    #[schema(example = 1)]
+    cancelled: i64,
+}
+
+impl From<Counts> for Figures {
+    fn from(counts: Counts) -> Self {
+        let pending = counts.pending();
+        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled } = counts;
+        Self { messages, accepted, succeeded, pending, exhausted, skipped, cancelled }
+    }
+}
+
+/// The same of the messages of one day.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DayFigures {
+    /// The day of UTC on which they were accepted.
+    #[schema(example = "2027-01-31")]
+    day: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// What the days of the whole installation take on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Disk {
+    /// All days that are kept, of all environments.
+    #[schema(example = 52_428_800)]
+    bytes: u64,
+    /// What one of the last seven full days takes on average; `null` where there is none yet.
+    #[schema(example = 4_194_304)]
+    bytes_per_day: Option<u64>,
+    /// For how many days messages are kept.
+    #[schema(example = 30)]
+    retention_days: u32,
+    /// In how many days the oldest is dropped and the size levels out, at the present rate.
+    #[schema(example = 18)]
+    level_in_days: u32,
+    /// What it takes then.
+    #[schema(example = 130_023_424)]
+    level_bytes: Option<u64>,
+}
+
+/// What is kept of an environment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Usage {
+    #[serde(flatten)]
+    figures: Figures,
+    /// The days that are kept, newest first.
+    days: Vec<DayFigures>,
+    disk: Disk,
+}
+
+/// An environment's usage.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageAnswer {
+    usage: Usage,
+}
+
+/// Whose usage.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UsageQuery {
+    /// The caller's own organization; another's is not found.
+    org_id: Option<String>,
+    /// The caller's own environment; another's is not found.
+    env_id: Option<String>,
+}
+
+/// Read the usage
+///
+/// What is kept of the caller's environment, in all and by the day of the messages, and where its deliveries
+/// stand at this moment. The figures are exact: they are counted in the commits that store them, and
+/// `accepted` is always the sum of the others. What was dropped at the end of its retention is in none of them.
+/// The disk's figures are of the whole installation.
+#[utoipa::path(
+    get,
+    path = "/usage",
+    operation_id = "getUsage",
+    tag = "Usage",
+    params(UsageQuery),
+    responses((status = 200, description = "The usage.", body = UsageAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<UsageQuery>,
+) -> Result<Json<UsageAnswer>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let counted = api.store.delivery_counts(caller.tenant).await?;
+    let sizes = api.store.day_sizes().await?;
+    let mut total = Counts::default();
+    counted.iter().for_each(|of_day| total += of_day.counts);
+    let day = |of_day: DayCounts| DayFigures { day: of_day.day.to_string(), figures: of_day.counts.into() };
+    let days = counted.into_iter().rev().map(day).collect();
+    let disk = forecast(&sizes, api.now().day(), api.engine.options().retention_days);
+    Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, disk } }))
+}
+
+/// What the days take, and what they will. A day is dropped once it is more than `retention_days` old, so as
+/// many and today's are there in the end.
+fn forecast(sizes: &[(Day, u64)], today: Day, retention_days: u32) -> Disk {
+    let bytes = sizes.iter().map(|(_, bytes)| bytes).sum();
+    let full: Vec<_> = sizes.iter().rev().filter(|(day, _)| *day < today).take(MEASURED).map(|(_, bytes)| *bytes).collect();
+    let count = u64::try_from(full.len()).unwrap_or(u64::MAX);
+    let bytes_per_day = full.iter().sum::<u64>().checked_div(count);
+    let oldest = sizes.first().map_or(today, |(day, _)| *day).min(today);
+    let age = std::iter::successors(Some(oldest), |day| Some(day.next())).take_while(|day| *day < today).take(10_000).count();
+    let level_in_days = retention_days.saturating_sub(u32::try_from(age).unwrap_or(u32::MAX));
+    let level_bytes = bytes_per_day.map(|bytes| bytes.saturating_mul(u64::from(retention_days) + 1));
+    Disk { bytes, bytes_per_day, retention_days, level_in_days, level_bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        text.parse().expect("a day")
+    }
+
+    #[test]
+    fn the_size_levels_out_when_the_oldest_day_is_dropped() {
+        let today = day("2027-01-31");
+        let check = |sizes: &[(&str, u64)], expected: (u64, Option<u64>, u32, Option<u64>)| {
+            let sizes: Vec<_> = sizes.iter().map(|(text, bytes)| (day(text), *bytes)).collect();
+            let Disk { bytes, bytes_per_day, level_in_days, level_bytes, .. } = forecast(&sizes, today, 30);
+            assert_eq!((bytes, bytes_per_day, level_in_days, level_bytes), expected);
+        };
+        check(&[], (0, None, 30, None));
+        // Today's is not full yet, and tomorrow's is made ahead.
+        check(&[("2027-01-31", 50), ("2027-02-01", 1)], (51, None, 30, None));
+        check(&[("2027-01-29", 100), ("2027-01-30", 300), ("2027-01-31", 50)], (450, Some(200), 28, Some(6_200)));
+        check(&[("2026-12-01", 9_000), ("2027-01-31", 50)], (9_050, Some(9_000), 0, Some(279_000)));
+    }
+}

@@ -1,0 +1,44 @@
+//! Counting what becomes of deliveries, where it is not part of a larger statement.
+
+use hookstream_model::{tenancy::Tenant, time::Day};
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use super::{
+    connection::{Connection, Pool, connect},
+    days,
+};
+use crate::{
+    counts::{Counts, DayCounts},
+    error::Error,
+};
+
+const ADD: &str = "insert into delivery_counts
+        (environment_id, day, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+    values ($1, $2, 0, $3, $4, $5, $6, $7, $8)
+    on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
+        accepted = delivery_counts.accepted + excluded.accepted, succeeded = delivery_counts.succeeded + excluded.succeeded,
+        exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
+        cancelled = delivery_counts.cancelled + excluded.cancelled";
+const READ: &str = "select day, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8, sum(skipped)::int8,
+        sum(cancelled)::int8
+    from delivery_counts where environment_id = $1 group by day order by day";
+
+/// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
+/// does so in their order, so that two never wait for each other.
+pub(super) async fn add(connection: &Connection, tenant: Tenant, day: Day, moved: Counts) -> Result<(), Error> {
+    if moved == Counts::default() {
+        return Ok(());
+    }
+    let (environment, day, counts) = (Uuid::from_bytes(*tenant.environment.as_bytes()), days::number(day), moved.columns());
+    let mut values = vec![(&environment as _, Type::UUID), (&day as _, Type::INT8)];
+    values.extend(counts.iter().map(|count| (count as _, Type::INT8)));
+    connection.execute(ADD, &values).await.map(|_| ())
+}
+
+pub(super) async fn read(pool: &Pool, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+    let environment = Uuid::from_bytes(*tenant.environment.as_bytes());
+    let rows = connect(pool, "count deliveries").await?.query(READ, &[(&environment, Type::UUID)]).await?;
+    let counts = |row: &Row| Counts::of_columns([1, 2, 3, 4, 5, 6].map(|column| row.get(column)));
+    Ok(rows.iter().map(|row| DayCounts { day: days::of_number(row.get(0)), counts: counts(row) }).collect())
+}

@@ -1,0 +1,271 @@
+//! Nothing is lost and nothing is counted twice: accepted = succeeded + pending + exhausted + skipped +
+//! cancelled, after every step, by the counts and by the rows.
+
+use std::sync::Arc;
+
+use hookstream_model::{
+    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    ids::{EndpointId, MessageId, TargetId},
+    job::{Job, JobKind, JobRequest, JobState, Progress},
+    time::Timestamp,
+};
+use hookstream_store::{
+    audit::Balance,
+    counts::Counts,
+    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivery, Settled, Wait},
+    jobs::{self, JobSlice, Survey},
+};
+
+use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+
+const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
+const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
+const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
+const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_600_000);
+
+/// That the counts are what the rows say. Tests settle as they like, so a success may have left no attempt.
+pub(crate) async fn check_balances(world: &World) {
+    let audit = world.store.audit().await.expect("read");
+    assert!(audit.balances.iter().all(Balance::holds), "{audit:#?}");
+}
+
+/// That the store agrees with itself in everything. Returns what it has counted of the world's tenant.
+pub(crate) async fn check_conservation(world: &World) -> Counts {
+    let audit = world.store.audit().await.expect("read");
+    assert!(audit.is_sound(), "{audit:#?}");
+    let mut total = Counts::default();
+    for of_day in world.store.delivery_counts(world.tenant).await.expect("read") {
+        let balance = audit.balances.iter().find(|balance| (balance.day, balance.environment_id) == (of_day.day, world.tenant.environment));
+        assert_eq!(balance.map(|balance| balance.counted), Some(of_day.counts));
+        let Counts { succeeded, exhausted, skipped, cancelled, .. } = of_day.counts;
+        let parts = [succeeded, of_day.counts.pending(), exhausted, skipped, cancelled];
+        assert!(parts.iter().all(|part| *part >= 0), "{of_day:?}");
+        total += of_day.counts;
+    }
+    total
+}
+
+/// Messages, and deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
+async fn standing(world: &World) -> [i64; 7] {
+    let counts = check_conservation(world).await;
+    let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled } = counts;
+    [messages, accepted, succeeded, counts.pending(), exhausted, skipped, cancelled]
+}
+
+/// Claims all that is due, and settles each as its target is to be.
+async fn settle_all(world: &World, owner: Owner, at: Timestamp, next: impl Fn(TargetId) -> Next) {
+    let mut batch = Vec::new();
+    for claimed in world.claim(owner, at).await {
+        let next = next(claimed.target_id);
+        let tried = matches!(next, Next::Succeeded | Next::Retry { .. } | Next::Ended(DeliveryState::Exhausted { .. }, _));
+        let attempt = tried.then(|| world.attempt(&claimed, at));
+        batch.push(settled(&claimed, attempt, next));
+    }
+    assert!(world.store.settle(owner, Arc::new(batch)).await.expect("settled").into_iter().all(|counted| counted));
+}
+
+async fn redeliver(world: &World, message_id: MessageId, targets: &[TargetId]) {
+    let redelivery = Redelivery {
+        tenant: world.tenant,
+        application_id: world.application,
+        message_id,
+        targets: targets.to_vec(),
+        trigger: Trigger::Manual,
+        now: ASKED,
+    };
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Some(targets.len()));
+}
+
+/// Runs a job over what it finds, all in slices of two.
+async fn run_job(world: &World, owner: Owner, target: TargetId, kind: JobKind, statuses: &[&str]) {
+    let request = JobRequest {
+        kind,
+        since: NOON,
+        until: None,
+        statuses: Some(statuses.iter().map(|word| (*word).to_owned()).collect()),
+        event_types: None,
+        rate_limit: None,
+        max_messages: None,
+    };
+    let (selection, rate_limit) = request.check(ASKED).expect("a request");
+    let job = Job {
+        id: world.new_id(ASKED).into(),
+        tenant: world.tenant,
+        application_id: world.application,
+        endpoint_id: EndpointId::from(target),
+        kind,
+        rate_limit,
+        fingerprint: request.fingerprint(&selection),
+        state: JobState::Running,
+        progress: Progress { total: None, made_owed: 0, skipped: 0, position: selection.start() },
+        selection,
+        started_at: None,
+        updated_at: ASKED,
+    };
+    jobs::create(&*world.store, &job, None).await.expect("stored");
+    loop {
+        let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
+        let now = taken.into_iter().find(|taken| taken.id == job.id).expect("it runs");
+        let messages: Vec<_> =
+            world.store.survey(Survey::of(&now, 2)).await.expect("found").into_iter().map(|candidate| candidate.message_id).collect();
+        let Some(position) = messages.last().copied() else { break };
+        let slice = JobSlice { job: now, owner, messages, position, now: ASKED };
+        world.store.advance_job(slice.clone()).await.expect("done").expect("it is ours");
+        assert_eq!(world.store.advance_job(slice).await.expect("done"), None, "it has moved on");
+        check_conservation(world).await;
+    }
+    let done = JobState::Completed { at: ASKED };
+    jobs::end(&*world.store, job.id, owner, done, job.progress.completed()).await.expect("ended");
+}
+
+pub(crate) async fn every_transition_is_counted(world: &World) {
+    let owner = world.enlist().await;
+    let [good, slow, dead, off, gone] = [(); 5].map(|()| world.target());
+    assert_eq!(standing(world).await, [0; 7]);
+
+    // Accepted, on two days: one that nobody wants, some owed, one skipped at once.
+    let first = world.publish(NOON, &[good, slow, dead, off, gone]).await;
+    let skipped = NewDelivery { target_id: off, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let publication = world.publication(world.message(NOON + DAY, "{}"), vec![owed(good), skipped]);
+    let second = publication.message.id;
+    assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
+    let unwanted = world.publish(NOON + DAY, &[]).await;
+    assert_eq!(standing(world).await, [3, 7, 0, 6, 0, 1, 0]);
+
+    // Settled: arrived, due later, given up, not sent, called off.
+    let later = Next::Retry { wait: Wait::until(NOON + DAY * 2), failed: 1 };
+    settle_all(world, owner, NOON + DAY + SECOND, |target| match target {
+        _ if target == good => Next::Succeeded,
+        _ if target == slow => later,
+        _ if target == dead => Next::Ended(EXHAUSTED, NOON + DAY),
+        _ if target == off => Next::Ended(SKIPPED, NOON + DAY),
+        _ => Next::Ended(CANCELLED, NOON + DAY),
+    })
+    .await;
+    assert_eq!(standing(world).await, [3, 7, 2, 1, 1, 2, 1]);
+    settle_all(world, owner, NOON + DAY * 2, |_| Next::Postponed { wait: Wait::until(NOON + DAY * 4) }).await;
+    assert_eq!(standing(world).await, [3, 7, 2, 1, 1, 2, 1]);
+
+    // Owed again by hand: what arrived, what ended in each way, what is owed, what was never meant; twice the same.
+    redeliver(world, first, &[good, slow, dead, off, gone]).await;
+    assert_eq!(standing(world).await, [3, 7, 1, 5, 0, 1, 0]);
+    redeliver(world, first, &[dead, good]).await;
+    redeliver(world, unwanted, &[good]).await;
+    assert_eq!(standing(world).await, [3, 8, 1, 6, 0, 1, 0]);
+    settle_all(world, owner, ASKED, |target| if target == good { Next::Succeeded } else { Next::Ended(EXHAUSTED, ASKED - SECOND) }).await;
+    assert_eq!(standing(world).await, [3, 8, 3, 0, 4, 1, 0]);
+
+    // Jobs: what failed, and what arrived or was never meant.
+    run_job(world, owner, dead, JobKind::Recover, &["failed"]).await;
+    assert_eq!(standing(world).await, [3, 8, 3, 1, 3, 1, 0]);
+    run_job(world, owner, dead, JobKind::Replay, &["missing"]).await;
+    assert_eq!(standing(world).await, [3, 10, 3, 3, 3, 1, 0]);
+    run_job(world, owner, off, JobKind::Recover, &["skipped"]).await;
+    let before = standing(world).await;
+    assert_eq!((before[1], before[5]), (10, 0), "{second}");
+
+    // Given back by one owner and set aside.
+    world.claim(owner, ASKED).await;
+    world.store.retire(owner, ASKED).await.expect("retired");
+    check_conservation(world).await;
+    while world.store.set_aside(ASKED, 1).await.expect("set aside") > 0 {
+        check_conservation(world).await;
+    }
+    let after = standing(world).await;
+    assert_eq!((after[1], after[3], after[5]), (10, 0, before[3]));
+}
+
+pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
+    const EACH: usize = 60;
+    let owners = [world.enlist().await, world.enlist().await];
+    let (good, dead) = (world.target(), world.target());
+    let mut known = Vec::new();
+    for number in 0..10 {
+        known.push(world.publish(NOON + DAY * (number % 2), &[good]).await);
+    }
+    // As a node does: it publishes what is its own, and settles that by and by.
+    let work = async |owner| {
+        for number in 0..EACH {
+            let at = NOON + DAY * u32::try_from(number % 3).expect("small");
+            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), line: None, in_order: false } };
+            let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
+            let message = Arc::clone(&publication.message);
+            assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
+            let settle = |target_id, next| {
+                let (environment_id, message) = (world.tenant.environment, Arc::clone(&message));
+                let (trigger, due_at) = (Trigger::Initial, at);
+                let taken = Claimed { owner, environment_id, message, target_id, line: None, attempts: 0, failed: 0, trigger, due_at };
+                settled(&taken, Some(world.attempt(&taken, at)), next)
+            };
+            let batch = vec![settle(good, Next::Succeeded), settle(dead, Next::Ended(EXHAUSTED, at))];
+            assert_eq!(world.store.settle(owner, Arc::new(batch)).await.expect("settled"), [true, true]);
+        }
+    };
+    let redeliver = async || {
+        for number in 0..EACH {
+            redeliver(world, known[number % known.len()], &[good, dead]).await;
+        }
+    };
+    let look = async || {
+        for _ in 0..5 {
+            let audit = world.store.audit().await.expect("read");
+            assert!(audit.is_sound(), "{audit:#?}");
+        }
+    };
+    tokio::join!(work(owners[0]), work(owners[0]), work(owners[1]), redeliver(), redeliver(), look());
+    settle_all(world, owners[0], ASKED, |_| Next::Succeeded).await;
+    let each = i64::try_from(EACH).expect("small");
+    assert_eq!(standing(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
+}
+
+pub(crate) async fn two_tenants_are_counted_apart(world: &World) {
+    world.publish(NOON, &[world.target(), world.target()]).await;
+    assert_eq!(standing(world).await, [1, 2, 0, 2, 0, 0, 0]);
+    assert_eq!(world.store.delivery_counts(world.stranger).await.expect("read"), []);
+    let strangers = world.publication(world.message(NOON, "{}"), vec![owed(world.target())]);
+    let strangers = Publication { tenant: world.stranger, ..strangers };
+    assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
+    assert_eq!(standing(world).await, [1, 2, 0, 2, 0, 0, 0]);
+    let of_stranger = world.store.delivery_counts(world.stranger).await.expect("read");
+    assert_eq!(of_stranger.iter().map(|day| day.counts.accepted).collect::<Vec<_>>(), [1]);
+    // Many in one commit count as many.
+    let publications: Vec<Publication> =
+        (0..50).map(|_| world.publication(world.message(NOON, "{}"), vec![owed(world.target())])).collect();
+    let stored = publications.into_iter().map(|publication| world.store.publish(publication));
+    for published in futures_util::future::join_all(stored).await {
+        assert_eq!(published.expect("published"), Published::Stored);
+    }
+    assert_eq!(standing(world).await, [51, 52, 0, 52, 0, 0, 0]);
+}
+
+pub(crate) async fn a_day_is_dropped_with_its_counts(world: &World) {
+    let owner = world.enlist().await;
+    let (target, slow) = (world.target(), world.target());
+    world.publish(NOON, &[target]).await;
+    world.publish(NOON + DAY, &[slow]).await;
+    world.publish(NOON + DAY * 2, &[target]).await;
+    let later = Next::Retry { wait: Wait::until(NOON + DAY * 9), failed: 1 };
+    settle_all(world, owner, NOON + DAY * 2 + SECOND, |at| if at == slow { later } else { Next::Succeeded }).await;
+    assert_eq!(standing(world).await, [3, 3, 2, 1, 0, 0, 0]);
+    // The second day is kept, since something of it is owed: its counts are, too.
+    let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
+    assert_eq!(dropped, [NOON.day()]);
+    assert_eq!(standing(world).await, [2, 2, 1, 1, 0, 0, 0]);
+    assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [2]);
+}
+
+pub(crate) async fn a_stale_settlement_counts_nothing(world: &World) {
+    let (first, second) = (world.enlist().await, world.enlist().await);
+    world.publish(NOON, &[world.target()]).await;
+    let claimed = world.claim(second, NOON).await;
+    let settle = async |owner| {
+        let attempt = world.attempt(&claimed[0], NOON);
+        let settled: Settled = settled(&claimed[0], Some(attempt), Next::Succeeded);
+        world.settle(owner, settled).await
+    };
+    assert!(!settle(first).await);
+    assert_eq!(standing(world).await, [1, 1, 0, 1, 0, 0, 0]);
+    assert!(settle(second).await);
+    assert!(!settle(second).await, "it is settled");
+    assert_eq!(standing(world).await, [1, 1, 1, 0, 0, 0, 0]);
+}
