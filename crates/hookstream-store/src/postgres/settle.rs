@@ -1,10 +1,13 @@
 //! Recording attempts and what becomes of their deliveries: one statement a batch.
+//!
+//! Where the connection breaks at its commit, the batch is given again, and may have been settled by then. A
+//! delivery that was to be tried again may even be the same owner's again, which must not lose it.
 
 use hookstream_model::{
     delivery::DeliveryState,
     waterfall::{Packed, Waterfall},
 };
-use tokio_postgres::types::Type;
+use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use super::{
@@ -63,6 +66,9 @@ const SETTLE: &str = "with given as (
         join given g on g.number = a.number
     )
     select number from settled";
+const RECORDED: &str = "select g.number from unnest($1::int8[], $2::uuid[], $3::uuid[]) as g (number, message_id, id)
+    join attempts a on a.message_id = g.message_id and a.id = g.id";
+const OPERATION: &str = "settle deliveries";
 
 /// The columns of [`SETTLE`].
 #[derive(Default)]
@@ -147,15 +153,39 @@ pub(super) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (environments as _, Type::UUID_ARRAY),
         (days as _, Type::INT8_ARRAY),
     ];
-    let rows = connect(pool, "settle deliveries").await?.query(SETTLE, &values).await?;
-    let mut counted = vec![false; batch.len()];
-    for row in &rows {
+    let answer = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
+    match answer {
+        Ok(rows) => Ok(counted(&rows, batch.len())),
+        // An attempt is there already. All of a batch is one commit, so that came about and nobody heard of it.
+        Err(Error::Conflict { .. }) => already_settled(pool, batch).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Which of a batch counted when it was settled by an earlier try; what left no attempt does not tell.
+async fn already_settled(pool: &Pool, batch: &[Settled]) -> Result<Vec<bool>, Error> {
+    let attempts = (0..).zip(batch).filter_map(|(number, settled)| Some((number, settled.attempt.as_ref()?)));
+    let (mut numbers, mut message_ids, mut ids) = (Vec::<i64>::new(), Vec::new(), Vec::new());
+    for (number, attempt) in attempts {
+        numbers.push(number);
+        message_ids.push(Uuid::from_bytes(*attempt.message_id.as_bytes()));
+        ids.push(Uuid::from_bytes(*attempt.id.as_bytes()));
+    }
+    let values = [(&numbers as _, Type::INT8_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (&ids as _, Type::UUID_ARRAY)];
+    let rows = connect(pool, OPERATION).await?.query(RECORDED, &values).await?;
+    Ok(counted(&rows, batch.len()))
+}
+
+/// For each of a batch whether its number is in a row.
+fn counted(rows: &[Row], of: usize) -> Vec<bool> {
+    let mut counted = vec![false; of];
+    for row in rows {
         let number = usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX);
         if let Some(counted) = counted.get_mut(number) {
             *counted = true;
         }
     }
-    Ok(counted)
+    counted
 }
 
 impl Columns {

@@ -1,6 +1,6 @@
 //! Claiming, settling and making owed again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
     attempt::Attempt,
@@ -88,6 +88,26 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
     assert_eq!(detail.attempts, []);
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
     assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "a delivery is settled once");
+}
+
+pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again(world: &World) {
+    if world.store.lease().is_none() {
+        // A commit to a file is never in doubt.
+        return;
+    }
+    let owner = world.enlist().await;
+    let id = world.publish(NOON, &[world.target()]).await;
+    let claimed = world.claim(owner, NOON).await;
+    let retry = Next::Retry { wait: Wait::until(NOON + SECOND), failed: 1 };
+    let batch = Arc::new(vec![settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), retry)]);
+    assert_eq!(world.store.settle(owner, Arc::clone(&batch)).await.expect("settled"), [true]);
+    // It falls due and is the same owner's again before that one asks again.
+    let again = world.claim(owner, NOON + SECOND).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(world.store.settle(owner, batch).await.expect("settled again"), [true]);
+    assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0, "it stays its owner's");
+    assert!(world.settle(owner, settled(&again[0], Some(world.attempt(&again[0], NOON + SECOND)), Next::Succeeded)).await);
+    assert_eq!(world.detail(id).await.attempts.len(), 2);
 }
 
 pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &World) {

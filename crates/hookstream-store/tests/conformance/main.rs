@@ -58,6 +58,7 @@ suite! {
         a_claim_keeps_its_limits
         a_new_owner_finds_what_a_retired_one_had
         a_stale_owner_settles_nothing
+        a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again
         a_success_is_recorded_with_its_attempt
         an_attempt_is_kept_with_how_long_its_parts_took
         a_retry_is_due_later_and_counts_its_failures

@@ -37,6 +37,7 @@ fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
     assert!(output.status.success() && report["fine"] == true, "{report}");
     assert!(fault["refused"]["503"].as_u64().is_some_and(|refused| refused > 0), "{report}");
     assert_eq!((&fault["accepted"], &fault["lost"]), (&fault["delivered"], &0.into()), "{report}");
+    assert!(fault["ordered"].as_u64().is_some_and(|ordered| ordered > 10) && fault["out_of_order"] == 0, "{report}");
 }
 
 #[test]

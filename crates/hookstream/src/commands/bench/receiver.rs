@@ -1,19 +1,21 @@
 //! What the bench's receiver notes and answers.
 
 use std::{
+    io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
 use hookstream_model::{signature::VerificationKey, time::Clock};
-use http::{StatusCode, request::Parts};
+use http::{Response, StatusCode, request::Parts};
+use http_body_util::Empty;
 
 use super::run::Run;
 use crate::{
     clock::SystemClock,
     commands::traffic::{
-        listener::{Receive, fails_first, header},
+        listener::{Receive, fails_first, header, plain},
         payload,
     },
 };
@@ -28,9 +30,11 @@ pub(super) struct Receiver {
 }
 
 impl Receive for Receiver {
-    async fn receive(&self, head: Parts, body: Bytes) -> StatusCode {
+    type Body = Empty<Bytes>;
+
+    async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
         let endpoint: usize = head.uri.path().trim_start_matches('/').parse().unwrap_or(0);
-        let Some(number) = payload::number(&body) else { return StatusCode::BAD_REQUEST };
+        let Some(number) = payload::number(&body) else { return Ok(plain(StatusCode::BAD_REQUEST)) };
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
@@ -41,9 +45,9 @@ impl Receive for Receiver {
             self.run.unverified.fetch_add(1, Ordering::Relaxed);
         }
         if fails_first(number, self.fail_share) && header("x-hookstream-delivery-attempt") == "1" {
-            return StatusCode::INTERNAL_SERVER_ERROR;
+            return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR));
         }
         self.run.arrived(number, endpoint);
-        StatusCode::NO_CONTENT
+        Ok(plain(StatusCode::NO_CONTENT))
     }
 }

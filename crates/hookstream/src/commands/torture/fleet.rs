@@ -11,13 +11,15 @@ use std::{
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
 
+use super::order::LINES;
 use crate::commands::traffic::process::ServerProcess;
 
-/// Tries a node makes at once to the one endpoint that there is.
+/// Tries a node makes at once to an endpoint.
 const IN_FLIGHT: u32 = 16;
-/// What a node that lost track makes again at most: tries under way, and outcomes that are not recorded
-/// yet, which are up to three times as many (ARCHITECTURE.md, "Start, stop, crash").
-pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT;
+/// What a node that lost track makes again at most: of the endpoint without an order tries under way, and
+/// outcomes that are not recorded yet, which are up to three times as many (ARCHITECTURE.md, "Start, stop,
+/// crash"); of the other one in each line.
+pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT + LINES;
 /// Short waits, since a round is over when everything arrived; the last ones are for a fault that lasts.
 const SCHEDULE: &str = "1,1,1,2,2,5,5,10,10,10";
 

@@ -1,4 +1,4 @@
-//! The ledger: which ids were answered 201, and which arrived. It is what torture judges by.
+//! The ledger: which ids were answered 201, which arrived, and in what order. It is what torture judges by.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -11,6 +11,8 @@ use std::{
 
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
+
+use super::order::{Event, LINES, Line, Verdict, line_of};
 
 /// What is known of all messages of a fault.
 #[derive(Debug, Default)]
@@ -30,6 +32,12 @@ struct Books {
     duplicates: u64,
     twice: Vec<[String; 2]>,
     refused: BTreeMap<u16, u64>,
+    lines: [Line; LINES as usize],
+    /// Those that arrived of what is in a line.
+    ordered: u64,
+    came_again_late: u64,
+    /// What arrived before something that it had to follow: first the one that overtook.
+    overtakings: Vec<[usize; 2]>,
 }
 
 /// Totals.
@@ -40,6 +48,12 @@ pub(super) struct Totals {
     pub(super) delivered: u64,
     /// Arrivals of an id after one that we answered 2xx.
     pub(super) duplicates: u64,
+    /// Those that arrived of messages in a line.
+    pub(super) ordered: u64,
+    /// Of those, how many arrived before one that they had to follow.
+    pub(super) out_of_order: u64,
+    /// Duplicates of those that came when something behind them had arrived.
+    pub(super) came_again_late: u64,
 }
 
 impl Ledger {
@@ -48,9 +62,15 @@ impl Ledger {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Notes that a message is about to be sent.
+    pub(super) fn begun(&self, number: usize) {
+        self.books().order(number, Event::Begun(number));
+    }
+
     /// Notes that a message was answered 201 with this id.
     pub(super) fn accepted(&self, number: usize, id: &str) {
         let mut books = self.books();
+        books.order(number, Event::Answered(number));
         if books.accepted.insert(id.to_owned()) && !books.arrived.contains(id) {
             books.owed.insert(id.to_owned());
         }
@@ -65,7 +85,9 @@ impl Ledger {
     /// Notes an arrival that is about to be answered 2xx.
     pub(super) fn arrived(&self, number: usize, id: &str) {
         let mut books = self.books();
+        books.order(number, Event::Arrived(number));
         if books.arrived.insert(id.to_owned()) {
+            books.ordered += u64::from(line_of(number).is_some());
             books.owed.remove(id);
         } else {
             books.duplicates += 1;
@@ -93,10 +115,26 @@ impl Ledger {
         self.books().twice.clone()
     }
 
+    /// The first few that arrived out of order, as people read it.
+    pub(super) fn overtakings(&self) -> Vec<String> {
+        let books = self.books();
+        let name = |number: &usize| books.ids.get(number).map_or("?", String::as_str);
+        let told = books.overtakings.iter().take(5);
+        told.map(|[one, other]| format!("{} arrived before {}, which had been answered before it was sent", name(one), name(other)))
+            .collect()
+    }
+
     pub(super) fn totals(&self) -> Totals {
         let books = self.books();
         let accepted = books.accepted.len() as u64;
-        Totals { accepted, delivered: accepted - books.owed.len() as u64, duplicates: books.duplicates }
+        Totals {
+            accepted,
+            delivered: accepted - books.owed.len() as u64,
+            duplicates: books.duplicates,
+            ordered: books.ordered,
+            out_of_order: books.overtakings.len() as u64,
+            came_again_late: books.came_again_late,
+        }
     }
 
     /// Waits until all that is owed now has arrived, and returns what had not when the time was over.
@@ -122,6 +160,16 @@ impl Books {
         ids.retain(|id| self.owed.contains(id));
     }
 
+    /// Notes what happened to a message that is in a line.
+    fn order(&mut self, number: usize, event: Event) {
+        let Some(line) = line_of(number) else { return };
+        match self.lines[line].note(event) {
+            Verdict::Fits => {}
+            Verdict::Overtook(earlier) => self.overtakings.push([number, earlier]),
+            Verdict::CameAgainLate => self.came_again_late += 1,
+        }
+    }
+
     /// Notes under which id a number goes, which must be one.
     fn name(&mut self, number: usize, id: &str) {
         let known = self.ids.entry(number).or_insert_with(|| id.to_owned());
@@ -143,19 +191,34 @@ mod tests {
         ledger.arrived(1, "b");
         ledger.accepted(1, "b");
         assert_eq!(ledger.settled_within(Duration::from_millis(20)).await, ["a"]);
-        assert_eq!(ledger.totals(), Totals { accepted: 2, delivered: 1, duplicates: 0 });
+        assert_eq!(ledger.totals(), Totals { accepted: 2, delivered: 1, ..Totals::default() });
         ledger.arrived(0, "a");
         ledger.arrived(0, "a");
         assert!(ledger.settled_within(Duration::ZERO).await.is_empty());
-        assert_eq!(ledger.totals(), Totals { accepted: 2, delivered: 2, duplicates: 1 });
+        assert_eq!(ledger.totals(), Totals { accepted: 2, delivered: 2, duplicates: 1, ordered: 1, ..Totals::default() });
     }
 
     #[test]
     fn what_arrived_and_was_not_accepted_counts_for_nothing() {
         let ledger = Ledger::default();
-        ledger.arrived(0, "a");
+        ledger.arrived(1, "a");
         assert_eq!(ledger.totals(), Totals::default());
         assert!(ledger.twice().is_empty());
+    }
+
+    #[test]
+    fn what_arrives_before_what_it_had_to_follow_is_noticed_and_named() {
+        let ledger = Ledger::default();
+        for (number, id) in [(0, "a"), (10, "b"), (11, "in no line")] {
+            ledger.begun(number);
+            ledger.accepted(number, id);
+        }
+        for (number, id) in [(11, "in no line"), (10, "b"), (0, "a"), (10, "b")] {
+            ledger.arrived(number, id);
+        }
+        let Totals { ordered, out_of_order, came_again_late, .. } = ledger.totals();
+        assert_eq!([ordered, out_of_order, came_again_late], [2, 1, 1]);
+        assert_eq!(ledger.overtakings(), ["b arrived before a, which had been answered before it was sent"]);
     }
 
     #[test]

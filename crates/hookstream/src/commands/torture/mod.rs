@@ -14,6 +14,7 @@ mod fault;
 mod fleet;
 mod ground;
 mod ledger;
+mod order;
 mod psql;
 mod receiver;
 mod report;
@@ -44,7 +45,7 @@ use crate::lifecycle;
     On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
     docs/reliability.md says what each is. A full disk takes root, which may mount one.\n\n\
     Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\
-    and where a node needs a restart.")]
+    where what is to arrive in order does not, and where a node needs a restart.")]
 pub(crate) struct TortureArgs {
     /// Rounds of each fault
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]

@@ -61,12 +61,13 @@ impl Tally {
 
     /// Its line of the table.
     pub(super) fn line(&self) -> String {
-        let Totals { accepted, delivered, duplicates } = self.totals;
+        let Totals { accepted, delivered, duplicates, ordered, out_of_order, .. } = self.totals;
+        let out_of_order = format!("{out_of_order} (of {ordered})");
         let duplicates = format!("{duplicates} (of {})", self.duplicates_allowed);
         let recovery = format!("{} ms", self.recovery.as_millis());
         let [fault, rounds, accounted, lost] =
             [self.fault.name().to_owned(), self.rounds.to_string(), self.accounted.to_string(), self.lost.to_string()];
-        row(&[&fault, &rounds, &accepted.to_string(), &delivered.to_string(), &accounted, &lost, &duplicates, &recovery])
+        row(&[&fault, &rounds, &accepted.to_string(), &delivered.to_string(), &accounted, &lost, &out_of_order, &duplicates, &recovery])
     }
 
     /// Answers that are no part of a fault, such as `500 (3 times)`.
@@ -84,7 +85,10 @@ impl Tally {
             "delivered": self.totals.delivered,
             "accounted": self.accounted,
             "lost": self.lost,
+            "ordered": self.totals.ordered,
+            "out_of_order": self.totals.out_of_order,
             "duplicates": self.totals.duplicates,
+            "duplicates_late": self.totals.came_again_late,
             "duplicates_allowed": self.duplicates_allowed,
             "longest_recovery_ms": u64::try_from(self.recovery.as_millis()).unwrap_or(u64::MAX),
             "refused": self.refused.iter().map(|(status, count)| (status.to_string(), json!(count))).collect::<serde_json::Map<_, _>>(),
@@ -107,7 +111,7 @@ impl Report {
     pub(super) fn head(&self) -> String {
         let Self { database, nodes, rate, seed, .. } = self;
         let plural = if *nodes == 1 { "" } else { "s" };
-        let columns = ["fault", "rounds", "accepted", "delivered", "accounted", "lost", "duplicates", "longest recovery"];
+        let columns = ["fault", "rounds", "accepted", "delivered", "accounted", "lost", "out of order", "duplicates", "longest recovery"];
         format!("{database}, {nodes} node{plural}, {rate} messages/s, seed {seed}\n\n{}", row(&columns))
     }
 
@@ -125,9 +129,9 @@ impl Report {
     }
 }
 
-fn row(cells: &[&str; 8]) -> String {
-    let [fault, rounds, accepted, delivered, accounted, lost, duplicates, recovery] = cells;
-    format!("{fault:<18}{rounds:>6}{accepted:>10}{delivered:>11}{accounted:>11}{lost:>6}{duplicates:>20}{recovery:>18}")
+fn row(cells: &[&str; 9]) -> String {
+    let [fault, rounds, accepted, delivered, accounted, lost, out_of_order, duplicates, recovery] = cells;
+    format!("{fault:<18}{rounds:>6}{accepted:>10}{delivered:>11}{accounted:>11}{lost:>6}{out_of_order:>16}{duplicates:>18}{recovery:>18}")
 }
 
 #[cfg(test)]
@@ -138,15 +142,15 @@ mod tests {
     fn the_lines_stand_below_their_heads_and_one_failure_is_enough() {
         let mut report = Report::new(&Ground::Sqlite, 1, 300, 7);
         let mut tally = Tally::new(Fault::RestartImmediate);
-        tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1 };
+        tally.totals = Totals { accepted: 3, delivered: 2, duplicates: 1, ordered: 2, ..Totals::default() };
         tally.lost = 1;
         report.tallies.push(tally);
         assert!(report.is_fine());
         insta::assert_snapshot!(format!("{}\n{}", report.head(), report.tallies[0].line()), @"
         SQLite, 1 node, 300 messages/s, seed 7
 
-        fault             rounds  accepted  delivered  accounted  lost          duplicates  longest recovery
-        restart-immediate      0         3          2          0     1            1 (of 0)              0 ms
+        fault             rounds  accepted  delivered  accounted  lost    out of order        duplicates  longest recovery
+        restart-immediate      0         3          2          0     1        0 (of 2)          1 (of 0)              0 ms
         ");
         report.tallies[0].failures.push("1 lost".to_owned());
         assert!(!report.is_fine());

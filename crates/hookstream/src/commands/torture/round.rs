@@ -17,14 +17,18 @@ use super::{
     fault::{Fault, between},
     fleet::{Fleet, TWICE_PER_NODE},
     ground::{Ground, Stage},
-    ledger::Ledger,
+    ledger::{Ledger, Totals},
+    order::LINES,
     receiver::Receiver,
     report::{self, Tally},
     senders::{Senders, Target},
 };
 use crate::{
     clock::SystemClock,
-    commands::{client::ApiClient, traffic::listener},
+    commands::{
+        client::ApiClient,
+        traffic::{listener, payload},
+    },
 };
 
 /// How long a node may take to deliver again after all was put right.
@@ -69,7 +73,7 @@ pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
 }
 
 async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut before = 0;
+    let mut before = Totals::default();
     for round in 1..=plan.rounds {
         report::progress(plan.fault, round, plan.rounds);
         sleep(between(rng, 200, 800)).await;
@@ -83,11 +87,16 @@ async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Ta
         world.judge(tally, &format!("round {round}")).await?;
         let bound = u64::from(broken.nodes * TWICE_PER_NODE);
         tally.duplicates_allowed += bound;
-        let duplicates = tally.totals.duplicates - before;
-        before = tally.totals.duplicates;
+        let duplicates = tally.totals.duplicates - before.duplicates;
         if duplicates > bound {
             tally.failures.push(format!("round {round}: {duplicates} duplicates; at most {bound} were under way"));
         }
+        let late = tally.totals.came_again_late - before.came_again_late;
+        let bound = u64::from(broken.nodes * LINES);
+        if late > bound {
+            tally.failures.push(format!("round {round}: {late} came again after what is behind them; at most {bound} were under way"));
+        }
+        before = tally.totals;
         if !tally.failures.is_empty() {
             break;
         }
@@ -134,6 +143,10 @@ impl World {
         for [one, other] in self.ledger.twice() {
             tally.failures.push(format!("{when}: one message, with one idempotency key, was accepted as {one} and as {other}"));
         }
+        if tally.totals.out_of_order > 0 {
+            let examples = self.ledger.overtakings().join("; ");
+            tally.failures.push(format!("{when}: {} out of order: {examples}", tally.totals.out_of_order));
+        }
         (tally.accounted, tally.lost) = (0, 0);
         self.fleet.check()?;
         if missing.is_empty() {
@@ -155,11 +168,22 @@ fn examples(lost: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| lost.iter().take(5).cloned().collect::<Vec<_>>().join(", "))
 }
 
+/// An application with two endpoints: one that takes what is in no line, and one that keeps each line's order.
 async fn make_application(client: &ApiClient, url: &str) -> anyhow::Result<String> {
     // A database that was given may know the applications of earlier runs.
     let uid = format!("torture-{}-{}", std::process::id(), SystemClock.now().as_millis());
     let made = client.post("/applications", json!({ "name": "Torture", "uid": uid }).to_string(), None).await?.accepted()?;
     let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
-    client.post(&format!("/applications/{id}/endpoints"), json!({ "url": url }).to_string(), None).await?.accepted()?;
+    let plain = json!({ "url": url, "filter_types": [payload::EVENT_TYPE] });
+    let ordered = json!({
+        "url": url,
+        "filter_types": [payload::ORDERED_EVENT_TYPE],
+        "ordering": "key",
+        "ordering_key": payload::LINE_PATH,
+        "on_failure": "block",
+    });
+    for endpoint in [plain, ordered] {
+        client.post(&format!("/applications/{id}/endpoints"), endpoint.to_string(), None).await?.accepted()?;
+    }
     Ok(id)
 }

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{fleet::Addresses, ledger::Ledger};
+use super::{fleet::Addresses, ledger::Ledger, order::line_of};
 use crate::commands::traffic::{
     connection::{self, Connection},
     payload,
@@ -97,6 +97,7 @@ impl Target {
 
     /// Sends a message through one node. Returns its id where it was accepted.
     async fn send_to(&self, node: usize, connection: &mut Option<Connection>, number: usize) -> Option<String> {
+        self.ledger.begun(number);
         match timeout(TRY, self.post(node, connection, number)).await {
             Ok(Ok((StatusCode::CREATED, answer))) => {
                 let id = id_of(&answer)?;
@@ -124,7 +125,11 @@ impl Target {
         let mut headers = connection::headers(&address, &self.api_key)?;
         // Numbers begin anew with each fault, keys must not: a database may be the same.
         headers.insert("idempotency-key", HeaderValue::try_from(format!("{}-{number}", self.application))?);
-        connection.post(self.path.clone(), headers, payload::body(number, PAYLOAD_BYTES)).await
+        let body = match line_of(number) {
+            None => payload::body(number, PAYLOAD_BYTES),
+            Some(line) => payload::ordered_body(number, line, PAYLOAD_BYTES),
+        };
+        connection.post(self.path.clone(), headers, body).await
     }
 
     fn is_away(&self, node: usize) -> bool {

@@ -1,43 +1,53 @@
 //! Receiving: as little as it takes to know what arrived.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, io, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Empty};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 /// What decides on the answer to each delivery.
 pub(crate) trait Receive: Send + Sync + 'static {
-    /// The status to answer.
-    fn receive(&self, head: Parts, body: Bytes) -> impl Future<Output = StatusCode> + Send;
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + 'static;
+
+    /// What to answer; an error ends the connection without an answer.
+    fn receive(&self, head: Parts, body: Bytes) -> impl Future<Output = io::Result<Response<Self::Body>>> + Send;
 }
 
 /// Receives until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, receiver: Arc<impl Receive>, tasks: TaskTracker) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let _ = stream.set_nodelay(true);
-        let receiver = Arc::clone(&receiver);
-        let service = service_fn(move |request| answer(Arc::clone(&receiver), request));
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        // How a connection ends is the server's affair.
-        tasks.spawn(async move { connection.await.is_ok() });
+        tasks.spawn(converse(stream, Arc::clone(&receiver)));
     }
 }
 
-async fn answer(receiver: Arc<impl Receive>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let status = match body.collect().await {
-        Ok(body) => receiver.receive(head, body.to_bytes()).await,
-        Err(_) => StatusCode::BAD_REQUEST,
-    };
+/// Receives on one connection until that ends, however it does: that is the server's affair.
+pub(crate) async fn converse(stream: TcpStream, receiver: Arc<impl Receive>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(Arc::clone(&receiver), request));
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// An answer of which nothing but the status matters.
+pub(crate) fn plain(status: StatusCode) -> Response<Empty<Bytes>> {
     let mut response = Response::new(Empty::new());
     *response.status_mut() = status;
-    Ok(response)
+    response
+}
+
+async fn answer<R: Receive>(receiver: Arc<R>, request: Request<Incoming>) -> io::Result<Response<R::Body>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?;
+    receiver.receive(head, body.to_bytes()).await
 }
 
 /// A header as text; empty where it is not there or no text.

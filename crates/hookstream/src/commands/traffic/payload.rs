@@ -2,22 +2,36 @@
 
 use bytes::Bytes;
 
-const BEFORE: &[u8] = br#"{"event_type":"load.message","payload":"#;
+/// The type of a message that is in no line.
+pub(crate) const EVENT_TYPE: &str = "load.message";
+/// The type of one that is.
+pub(crate) const ORDERED_EVENT_TYPE: &str = "load.ordered";
+/// Where a payload says in which line it is, as an endpoint's `ordering_key`.
+pub(crate) const LINE_PATH: &str = "$.line";
+
 /// What stands before a message's number in its payload.
 const NUMBER_AFTER: &[u8] = br#"{"n":""#;
 /// The digits of the number.
 const DIGITS: usize = 16;
-const PAD: &[u8] = br#"","pad":""#;
 const END: &[u8] = br#""}"#;
 
 /// The body that sends message `number` with a payload of so many bytes.
 pub(crate) fn body(number: usize, payload_bytes: usize) -> Bytes {
-    let fixed = NUMBER_AFTER.len() + DIGITS + PAD.len() + END.len();
-    let mut body = Vec::with_capacity(BEFORE.len() + payload_bytes + 1);
-    body.extend_from_slice(BEFORE);
+    build(EVENT_TYPE, number, r#"","pad":""#, payload_bytes)
+}
+
+/// The same for a message that is in a line.
+pub(crate) fn ordered_body(number: usize, line: usize, payload_bytes: usize) -> Bytes {
+    build(ORDERED_EVENT_TYPE, number, &format!(r#"","line":{line},"pad":""#), payload_bytes)
+}
+
+fn build(event_type: &str, number: usize, behind: &str, payload_bytes: usize) -> Bytes {
+    let fixed = NUMBER_AFTER.len() + DIGITS + behind.len() + END.len();
+    let mut body = format!(r#"{{"event_type":"{event_type}","payload":"#).into_bytes();
+    body.reserve_exact(payload_bytes.max(fixed) + 1);
     body.extend_from_slice(NUMBER_AFTER);
     body.extend_from_slice(format!("{number:0DIGITS$}").as_bytes());
-    body.extend_from_slice(PAD);
+    body.extend_from_slice(behind.as_bytes());
     body.resize(body.len() + payload_bytes.saturating_sub(fixed), b'x');
     body.extend_from_slice(END);
     body.push(b'}');
@@ -49,6 +63,10 @@ mod tests {
             assert_eq!(payload["n"], "0000000000000123");
             assert_eq!(number(sent.payload.get().as_bytes()), Some(123));
         }
+        let sent: Sent = serde_json::from_slice(&ordered_body(123, 2, 500)).expect("JSON");
+        let payload: Value = serde_json::from_str(sent.payload.get()).expect("JSON");
+        assert_eq!((sent.payload.get().len(), &payload["line"]), (500, &2.into()));
+        assert_eq!(number(sent.payload.get().as_bytes()), Some(123));
         assert_eq!(number(b"{}"), None);
     }
 }
