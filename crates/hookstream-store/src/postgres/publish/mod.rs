@@ -28,7 +28,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
-    connection::{Connection, Pool, connect, is_without_day},
+    connection::{Connection, Pool, connect, is_passing, is_without_day},
     days,
 };
 use crate::{
@@ -170,6 +170,8 @@ async fn publish(pool: &Pool, mut batch: Vec<Job>, keyed: bool) -> Vec<Job> {
             }
             again.into_iter().map(|job| Job { is_doubtful: true, ..job }).collect()
         }
+        // It was undone because others were in its way, and may well succeed after them.
+        Err(error) if is_passing(&error) && batch.iter().all(|job| job.until > Instant::now()) => batch,
         // A full disk has no room for any of them.
         Err(Error::Full { operation }) => {
             batch.into_iter().for_each(|job| job.answer(Err(Error::Full { operation })));
