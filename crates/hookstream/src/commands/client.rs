@@ -51,6 +51,14 @@ impl ApiClient {
         self.send(request, body.into()).await
     }
 
+    /// Changes what stands at a path under `/v1` and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where there is no answer, or one that is not the API's.
+    pub(crate) async fn patch(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<ApiAnswer> {
+        self.send(self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/json"), body.into()).await
+    }
+
     /// Gets what stands at a path under `/v1` and returns the answer, whatever its status.
     ///
     /// # Errors

@@ -40,6 +40,25 @@ fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
     assert!(fault["ordered"].as_u64().is_some_and(|ordered| ordered > 10) && fault["out_of_order"] == 0, "{report}");
 }
 
+/// Plays a round of a fault after which all must have arrived.
+fn check_that_all_arrives(fault: &str) {
+    let output = torture(&["--rounds", "1", "--only", fault, "--rate", "100", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let told = &report["faults"][0];
+    assert!(output.status.success() && report["fine"] == true, "{report}");
+    assert_eq!((&told["rounds"], &told["accepted"]), (&1.into(), &told["delivered"]), "{report}");
+}
+
+#[test]
+fn all_arrives_once_a_bad_receiver_is_well_again() {
+    check_that_all_arrives("receivers");
+}
+
+#[test]
+fn all_that_was_skipped_arrives_by_jobs_that_are_broken() {
+    check_that_all_arrives("jobs");
+}
+
 #[test]
 fn what_is_not_possible_is_refused_with_what_it_takes() {
     let check = |arguments: &[&str], said: &str| {
@@ -49,7 +68,10 @@ fn what_is_not_possible_is_refused_with_what_it_takes() {
     };
     check(&["--only", "failover"], "failover is not possible here: it needs --postgres");
     check(&["--only", "locks"], "it needs --postgres or --database-url");
-    check(&["--only", "fire"], "kill, pause, terminate, connections, locks, restart-fast, restart-immediate, failover, disk-full");
+    check(
+        &["--only", "fire"],
+        "kill, pause, terminate, connections, locks, restart-fast, restart-immediate, failover, disk-full, receivers, jobs",
+    );
     check(&["--nodes", "3"], "SQLite has one node");
     check(&["--postgres", "--database-url", "postgres://127.0.0.1/x"], "cannot be used with");
     check(&["--rounds", "0"], "--rounds");

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::{RngExt, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use super::{cluster::Stop, fleet::Fleet, ground::Stage, ledger::Ledger};
+use super::{cluster::Stop, missed, receiver::Mood, world::World};
 
 /// How long sends may go on being accepted while the disk is full.
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
@@ -33,6 +33,10 @@ pub(super) enum Fault {
     Failover,
     /// The disk that the database stands on is full.
     DiskFull,
+    /// The receiver refuses, resets, hangs, trickles or is not there.
+    Receivers,
+    /// An endpoint is off for a moment, and the job that sends what it missed is broken midway.
+    Jobs,
 }
 
 /// What was broken.
@@ -44,7 +48,7 @@ pub(super) struct Broken {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Kill,
         Self::Pause,
         Self::Terminate,
@@ -54,6 +58,8 @@ impl Fault {
         Self::RestartImmediate,
         Self::Failover,
         Self::DiskFull,
+        Self::Receivers,
+        Self::Jobs,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -67,6 +73,8 @@ impl Fault {
             Self::RestartImmediate => "restart-immediate",
             Self::Failover => "failover",
             Self::DiskFull => "disk-full",
+            Self::Receivers => "receivers",
+            Self::Jobs => "jobs",
         }
     }
 
@@ -74,8 +82,15 @@ impl Fault {
         self as u8
     }
 
+    /// Whether it keeps deliveries from arriving, all of which must arrive in the end: a record of why they did not is
+    /// not enough.
+    pub(super) fn keeps_from_arriving(self) -> bool {
+        matches!(self, Self::Receivers | Self::Jobs)
+    }
+
     /// Breaks it and puts it right, with the messages coming in all the time.
-    pub(super) async fn inflict(self, stage: &mut Stage, fleet: &mut Fleet, ledger: &Ledger, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    pub(super) async fn inflict(self, world: &mut World, rng: &mut StdRng) -> anyhow::Result<Broken> {
+        let World { stage, fleet, ledger, receiver, .. } = world;
         let all = fleet.count();
         let nodes = match self {
             Self::Kill => {
@@ -136,6 +151,15 @@ impl Fault {
                 stage.disk()?.make_room().context("could not remove the ballast")?;
                 all
             }
+            Self::Receivers => {
+                for _ in 0..2 {
+                    receiver.set(Mood::bad(rng));
+                    sleep(between(rng, 500, 2_000)).await;
+                }
+                receiver.set(Mood::Well);
+                all
+            }
+            Self::Jobs => return missed::inflict(world, rng).await,
         };
         Ok(Broken { ended: Instant::now(), nodes })
     }

@@ -22,6 +22,8 @@ const IN_FLIGHT: u32 = 16;
 pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT + LINES;
 /// Short waits, since a round is over when everything arrived; the last ones are for a fault that lasts.
 const SCHEDULE: &str = "1,1,1,2,2,5,5,10,10,10";
+/// For the same reason: a breaker that a bad receiver opened lets one delivery through soon.
+const COOLDOWN_S: &str = "1";
 
 /// All nodes of a fault.
 pub(super) struct Fleet {
@@ -56,8 +58,8 @@ impl Addresses {
 impl Fleet {
     /// Starts so many nodes, all at once, with these settings; their logs go to a directory.
     pub(super) async fn launch(count: u32, mut settings: Vec<OsString>, logs: &Path) -> anyhow::Result<Self> {
-        let limits = ["--max-in-flight-per-target", &IN_FLIGHT.to_string(), "--retry-schedule", SCHEDULE].map(OsString::from);
-        settings.extend(limits);
+        let limits = ["--max-in-flight-per-target", &IN_FLIGHT.to_string(), "--retry-schedule", SCHEDULE];
+        settings.extend(limits.into_iter().chain(["--circuit-breaker-cooldown-s", COOLDOWN_S]).map(OsString::from));
         let node = |number| Node { process: None, log: logs.join(format!("node-{number}.log")) };
         let mut fleet = Self { nodes: (1..=count).map(node).collect(), addresses: Arc::default(), settings };
         let tasks = TaskTracker::new();
@@ -81,6 +83,12 @@ impl Fleet {
     /// A URL and the API key of a node, for a client.
     pub(super) fn server(&self) -> anyhow::Result<(&str, &str)> {
         let process = self.nodes.iter().find_map(|node| node.process.as_ref()).context("a node is there")?;
+        Ok((&process.url, &process.api_key))
+    }
+
+    /// The same of a certain node.
+    pub(super) fn server_of(&self, node: u32) -> anyhow::Result<(&str, &str)> {
+        let process = self.nodes[node as usize].process.as_ref().context("the node is not there")?;
         Ok((&process.url, &process.api_key))
     }
 

@@ -91,7 +91,7 @@ impl Ground {
     pub(super) fn prevents(&self, fault: Fault) -> Option<Prevented> {
         let elsewhere = |what: &str| Some(Prevented::Elsewhere(what.to_owned()));
         match (fault, self) {
-            (Fault::Kill | Fault::Pause, _) => None,
+            (Fault::Kill | Fault::Pause | Fault::Receivers | Fault::Jobs, _) => None,
             (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Given(_) | Self::Own(_)) => None,
             (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Sqlite) => elsewhere("it needs --postgres or --database-url"),
             (Fault::RestartFast | Fault::RestartImmediate | Fault::Failover, Self::Own(_)) => None,
@@ -128,7 +128,9 @@ impl Stage {
             | Fault::Locks
             | Fault::RestartFast
             | Fault::RestartImmediate
-            | Fault::Failover => Ok(None),
+            | Fault::Failover
+            | Fault::Receivers
+            | Fault::Jobs => Ok(None),
         };
         let database = match ground {
             Ground::Sqlite => {

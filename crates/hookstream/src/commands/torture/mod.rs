@@ -14,12 +14,14 @@ mod fault;
 mod fleet;
 mod ground;
 mod ledger;
+mod missed;
 mod order;
 mod psql;
 mod receiver;
 mod report;
 mod round;
 mod senders;
+mod world;
 
 use std::{
     num::NonZeroU32,
@@ -41,7 +43,8 @@ use crate::lifecycle;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: hookstream torture --rounds 200 --only kill\n         \
     hookstream torture --postgres --nodes 3\n\n\
-    Faults on SQLite: kill, pause, disk-full. On any PostgreSQL: kill, pause, terminate, connections, locks.\n\
+    Faults on SQLite: kill, pause, receivers, jobs, disk-full. On any PostgreSQL: kill, pause, receivers, jobs,\n\
+    terminate, connections, locks.\n\
     On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
     docs/reliability.md says what each is. A full disk takes root, which may mount one.\n\n\
     Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\

@@ -1,14 +1,32 @@
-//! The receiver: a little slow, so that something is always under way, and unreliable on some first tries.
+//! The receiver: a little slow, so that something is always under way, unreliable on some first tries, and
+//! for a while as bad as it is told to be.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
+use anyhow::Context;
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
-use http_body_util::Empty;
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::{Body, Frame};
+use rand::{RngExt, rngs::StdRng};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    time::{Interval, interval, sleep},
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{ledger::Ledger, senders::PROBES_FROM};
 use crate::commands::traffic::{
-    listener::{Receive, fails_first, header, plain},
+    listener::{Receive, converse, fails_first, header, plain},
     payload,
 };
 
@@ -16,22 +34,208 @@ use crate::commands::traffic::{
 const DELAY: Duration = Duration::from_millis(15);
 /// The share of messages whose first try is answered 500.
 const FAIL_SHARE: f64 = 0.02;
+/// How often a byte comes where they trickle.
+const BYTE_EVERY: Duration = Duration::from_millis(200);
+/// How soon to try again to get the address back.
+const AGAIN: Duration = Duration::from_millis(10);
 
-/// Notes in a ledger what arrives.
-pub(super) struct Receiver(pub(super) Arc<Ledger>);
+/// How the receiver behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// It takes what comes.
+    Well,
+    /// It answers a status, with a `Retry-After` of so many seconds where there is one.
+    Refuses(StatusCode, Option<u16>),
+    /// It reads a request and resets the connection.
+    Resets,
+    /// It reads a request and never answers.
+    Hangs,
+    /// It answers 200, and the body comes byte by byte and does not end.
+    Trickles,
+    /// It is not there: its connections are reset, and new ones refused.
+    Away,
+}
 
-impl Receive for Receiver {
-    type Body = Empty<Bytes>;
+/// A receiver that listens. It is gone when this is dropped.
+pub(super) struct Receiver {
+    address: SocketAddr,
+    mood: watch::Sender<Mood>,
+    _listening: AbortOnDropHandle<()>,
+}
+
+impl Mood {
+    /// Any that is not well.
+    pub(super) fn bad(rng: &mut StdRng) -> Self {
+        match rng.random_range(0..7) {
+            0 => Self::Refuses(StatusCode::INTERNAL_SERVER_ERROR, None),
+            1 => Self::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(rng.random_range(1..=2))),
+            2 => Self::Refuses(StatusCode::TOO_MANY_REQUESTS, Some(1)),
+            3 => Self::Resets,
+            4 => Self::Hangs,
+            5 => Self::Trickles,
+            _ => Self::Away,
+        }
+    }
+}
+
+impl Receiver {
+    /// Listens on loopback, and notes in a ledger what arrives.
+    pub(super) async fn start(ledger: Arc<Ledger>, tasks: &TaskTracker) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
+        let address = listener.local_addr()?;
+        let (mood, moods) = watch::channel(Mood::Well);
+        let listening = tasks.spawn(listen(listener, address, Arc::new(Desk { ledger, moods }), tasks.clone()));
+        Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub(super) fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+}
+
+async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<Desk>, tasks: TaskTracker) {
+    let mut moods = desk.moods.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                tasks.spawn(serve(stream, Arc::clone(&desk)));
+            }
+            () = until(&mut moods, |mood| mood == Mood::Away) => {
+                drop(listener);
+                listener = come_back(address, &mut moods).await;
+            }
+        }
+    }
+}
+
+/// Stays away as long as it is to be, and listens again.
+async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> TcpListener {
+    loop {
+        // Bound and not listened on: nobody else gets the address, and whoever connects is refused.
+        let place = TcpSocket::new_v4().and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        });
+        until(moods, |mood| mood != Mood::Away).await;
+        match place.and_then(|socket| socket.listen(1024)) {
+            Ok(listener) => return listener,
+            Err(_) => sleep(AGAIN).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, desk: Arc<Desk>) {
+    // Whenever we close it, it is reset.
+    let _ = stream.set_zero_linger();
+    let mut moods = desk.moods.clone();
+    tokio::select! {
+        () = converse(stream, desk) => {}
+        () = until(&mut moods, |mood| mood == Mood::Away) => {}
+    }
+}
+
+async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) {
+    let _ = moods.wait_for(|mood| is_so(*mood)).await;
+}
+
+/// Where requests are answered.
+struct Desk {
+    ledger: Arc<Ledger>,
+    moods: watch::Receiver<Mood>,
+}
+
+impl Receive for Desk {
+    type Body = UnsyncBoxBody<Bytes, Infallible>;
 
     async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
-        let Some(number) = payload::number(&body) else { return Ok(plain(StatusCode::BAD_REQUEST)) };
-        tokio::time::sleep(DELAY).await;
+        let Some(number) = payload::number(&body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
+        let mood = *self.moods.borrow();
+        match mood {
+            Mood::Well => {}
+            Mood::Refuses(status, retry_after) => {
+                let mut response = plain(status);
+                response.headers_mut().extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+                return Ok(boxed(response));
+            }
+            Mood::Resets | Mood::Away => return Err(io::ErrorKind::ConnectionReset.into()),
+            Mood::Hangs => std::future::pending().await,
+            Mood::Trickles => return Ok(boxed(Response::new(Trickle(interval(BYTE_EVERY))))),
+        }
+        sleep(DELAY).await;
         // A probe measures a time, to which the wait for another try does not belong.
         let is_to_fail = number < PROBES_FROM && fails_first(number, FAIL_SHARE);
         if is_to_fail && header(&head.headers, "x-hookstream-delivery-attempt") == "1" {
-            return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR));
+            return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
         }
-        self.0.arrived(number, header(&head.headers, "webhook-id"));
-        Ok(plain(StatusCode::NO_CONTENT))
+        self.ledger.arrived(number, header(&head.headers, "webhook-id"));
+        Ok(boxed(plain(StatusCode::NO_CONTENT)))
+    }
+}
+
+fn boxed(response: Response<impl Body<Data = Bytes, Error = Infallible> + Send + 'static>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    response.map(BodyExt::boxed_unsync)
+}
+
+/// A byte now and then, without end.
+struct Trickle(Interval);
+
+impl Body for Trickle {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.0.poll_tick(context));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What a message is answered, as far as anything comes within half a second, or how that fails.
+    async fn answer(receiver: &Receiver) -> Result<String, io::ErrorKind> {
+        let mut stream = TcpStream::connect(receiver.address).await.map_err(|error| error.kind())?;
+        let body = r#"{"n":"0000000000000001"}"#;
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\nwebhook-id: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.map_err(|error| error.kind())?;
+        let mut read = Vec::new();
+        let reading = stream.read_to_end(&mut read);
+        match tokio::time::timeout(Duration::from_millis(500), reading).await {
+            Ok(Err(error)) => Err(error.kind()),
+            Ok(Ok(_)) | Err(_) => Ok(String::from_utf8_lossy(&read).into_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
+        let ledger = Arc::new(Ledger::default());
+        let receiver = Receiver::start(Arc::clone(&ledger), &TaskTracker::new()).await.expect("it listens");
+        let check = async |mood, expected: Result<&str, io::ErrorKind>| {
+            receiver.set(mood);
+            // A change of mood is noticed soon, but not at once.
+            sleep(Duration::from_millis(50)).await;
+            let answered = answer(&receiver).await;
+            match expected {
+                Ok(part) => assert!(answered.as_ref().is_ok_and(|text| text.contains(part)), "{mood:?}: {answered:?}"),
+                Err(kind) => assert_eq!(answered, Err(kind), "{mood:?}"),
+            }
+        };
+        check(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
+        check(Mood::Resets, Err(io::ErrorKind::ConnectionReset)).await;
+        check(Mood::Hangs, Ok("")).await;
+        check(Mood::Trickles, Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        check(Mood::Away, Err(io::ErrorKind::ConnectionRefused)).await;
+        assert!(!ledger.has_arrived("a"));
+        check(Mood::Well, Ok("HTTP/1.1 204")).await;
+        assert!(ledger.has_arrived("a"));
     }
 }
