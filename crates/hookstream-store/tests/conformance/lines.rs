@@ -233,3 +233,19 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[..2]);
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[2..]);
 }
+
+pub(crate) async fn nothing_is_taken_in_order_while_something_is_nobodys(world: &World) {
+    if world.store.lease().is_none() {
+        // There is nobody else.
+        return;
+    }
+    let (first, second) = (world.enlist().await, world.enlist().await);
+    let target = world.target();
+    let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
+    world.store.retire(first, NOON).await.expect("retired");
+    // As a claim that was begun before and committed after.
+    assert_eq!(ids(&take(world, first, NOON + DAY, target, 1, false).await), order[..1]);
+    assert_eq!(ids(&take(world, second, NOON + DAY, target, 10, true).await), []);
+    renew(world, second).await;
+    assert_eq!(ids(&take(world, second, NOON + DAY, target, 10, true).await), order);
+}

@@ -93,6 +93,7 @@ suite! {
         a_retry_in_a_line_without_order_is_due_then
         a_claim_from_lines_is_bounded_in_bytes
         places_are_given_in_the_order_of_storing
+        nothing_is_taken_in_order_while_something_is_nobodys
         groups_are_one_nodes_each_and_are_shared_out;
     resources:
         an_application_is_kept_found_changed_and_deleted
