@@ -18,7 +18,10 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::{Connection, Pool, connect};
+use super::{
+    connection::{Connection, Pool, connect},
+    nodes::owners,
+};
 use crate::{
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
     error::Error,
@@ -37,12 +40,8 @@ const SELECT_IN_LINES: &str =
     ) p order by want.number, p.due_at, p.message_id";
 /// Whether something stands under a number that no node has. A node that was frozen in the middle of a claim
 /// and has lapsed since can still commit it: whoever waited for its rows passes over them then.
-const IS_ORPHANED: &str = "with recursive owners (number) as (
-        (select owner from pending where owner > 0 order by owner limit 1)
-        union all
-        select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o where o.number is not null
-    )
-    select exists (select 1 from owners where number is not null and number not in (select number from nodes))";
+const IS_ORPHANED: &str =
+    concat!(owners!(), "select exists (select 1 from owners where number is not null and number not in (select number from nodes))");
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
 const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";

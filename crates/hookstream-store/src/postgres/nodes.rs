@@ -43,19 +43,30 @@ const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at 
 const REMOVE_LAPSED: &str = "delete from nodes where number in
     (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
 const REMOVE: &str = "delete from nodes where number = $1";
+/// The numbers under which something is owed: one look into the index for each, however much it owns.
+macro_rules! owners {
+    () => {
+        "with recursive owners (number) as (
+            (select owner from pending where owner > 0 order by owner limit 1)
+            union all
+            select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o
+                where o.number is not null
+        ) "
+    };
+}
+pub(super) use owners;
+
 /// What there is to do after a renewal: whether a node has lapsed, the numbers that own something and belong to
-/// no node (one look into the index for each number, however much it owns), whether groups of lines are to be
+/// no node, whether groups of lines are to be
 /// had, how many are a node's share, and which are this one's.
-const LOOK: &str = "with recursive owners (number) as (
-        (select owner from pending where owner > 0 order by owner limit 1)
-        union all
-        select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o where o.number is not null
-    )
-    select exists (select 1 from nodes where lapses_at < clock_timestamp()),
+const LOOK: &str = concat!(
+    owners!(),
+    "select exists (select 1 from nodes where lapses_at < clock_timestamp()),
         array(select number from owners where number is not null and number not in (select number from nodes)),
         exists (select 1 from line_groups where owner not in (select number from nodes)),
         (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_lines),
-        array(select number from line_groups where owner = $1 order by number)";
+        array(select number from line_groups where owner = $1 order by number)"
+);
 /// It is due from now on, where a claim looks first.
 const RELEASE: &str =
     "update pending p set owner = p.line, due_at = case p.line when 0 then greatest(p.due_at, $2) else p.due_at end from (
