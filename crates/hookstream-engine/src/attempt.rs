@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hookstream_destinations::{Request, Sent};
 use hookstream_model::{
     attempt::{Attempt, BODY_KEPT},
+    batch,
     delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
     ids::EndpointId,
     line::Line,
@@ -21,7 +22,7 @@ use crate::{
     dispatch,
     lanes::Turn,
     record::{Effect, Recorded},
-    routes::Route,
+    routes::{ApplicationRoutes, Route},
 };
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -29,9 +30,12 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
 const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
+const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
 
 /// How long a delivery waits whose application could not be read.
 const UNREADABLE: Duration = Duration::from_secs(1);
+/// How much of a receiver's body is kept with each attempt of a batch at the least, in bytes.
+const BATCH_BODY_KEPT: usize = 512;
 
 /// What is to be done with a delivery whose turn it is.
 enum Decision {
@@ -46,10 +50,12 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
         let begun = Instant::now();
         tokio::select! {
             recorded = deliver(&core, &turn) => {
-                let tried = recorded.effect.as_ref().map(|effect| (&effect.outcome, &*effect.route));
+                let tried = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
                 next = dispatch::answered(&core, &turn, tried, begun);
-                // Closed only where the engine has stopped; then it falls due again as well.
-                let _ = core.outcomes.send(recorded).await;
+                for recorded in recorded {
+                    // Closed only where the engine has stopped; then it falls due again as well.
+                    let _ = core.outcomes.send(recorded).await;
+                }
             }
             // It was begun and not recorded: it falls due again with the next start.
             () = core.finished.cancelled() => return,
@@ -57,27 +63,49 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
     }
 }
 
-/// Does what is to be done with a delivery.
-async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Recorded {
-    let delivery = &turn.delivery;
-    let (settled, effect) = match decide(core, turn).await {
-        Decision::Settle(next) => (settled(delivery, None, next), None),
-        Decision::Try(route) => attempt(core, delivery, route).await,
-    };
-    Recorded { owner: delivery.owner, line: turn.line, settled, effect }
+/// Does what is to be done with the deliveries of a turn: one try of those that are to be tried. What came of
+/// it stands with the first of them.
+async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Vec<Recorded> {
+    let Turn { delivery, line, others, .. } = turn;
+    let routes = core.routes.get(delivery.message.application_id).await;
+    if let Err(error) = &routes {
+        tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
+    }
+    let now = core.now();
+    let all = std::iter::once((delivery, *line)).chain(others.iter().map(|(delivery, line)| (delivery, *line)));
+    let (mut recorded, mut to_try, mut target) = (Vec::with_capacity(turn.len()), Vec::with_capacity(turn.len()), None);
+    for (delivery, line) in all {
+        let next = match decide(core, &routes, delivery, line, now) {
+            // All are for the same endpoint. Where it takes no batches any more, one goes now.
+            Decision::Try(route) if to_try.is_empty() || route.endpoint.batch.is_some() => {
+                to_try.push((delivery, line));
+                target = Some(route);
+                continue;
+            }
+            Decision::Try(_) => Next::Postponed { wait: dispatch::where_it_was(delivery, now) },
+            Decision::Settle(next) => next,
+        };
+        recorded.push(Recorded { owner: delivery.owner, line, settled: settled(delivery, None, next), effect: None });
+    }
+    if let Some(route) = target {
+        recorded.extend(attempt(core, route, &to_try).await);
+    }
+    recorded
 }
 
-async fn decide(core: &Core, turn: &Turn<Claimed>) -> Decision {
-    let (delivery, now) = (&turn.delivery, core.now());
-    let routes = match core.routes.get(delivery.message.application_id).await {
+fn decide(
+    core: &Core,
+    routes: &Result<Option<Arc<ApplicationRoutes>>, hookstream_store::Error>,
+    delivery: &Claimed,
+    line: Option<Line>,
+    now: Timestamp,
+) -> Decision {
+    let routes = match routes {
         Ok(Some(routes)) => routes,
         Ok(None) => {
             return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
         }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
-            return Decision::Settle(Next::Postponed { wait: dispatch::where_it_was(delivery, now + UNREADABLE) });
-        }
+        Err(_) => return Decision::Settle(Next::Postponed { wait: dispatch::where_it_was(delivery, now + UNREADABLE) }),
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
@@ -85,7 +113,7 @@ async fn decide(core: &Core, turn: &Turn<Claimed>) -> Decision {
     if let Some(reason) = route.endpoint.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
-    if is_elsewhere(core, route, turn, now) {
+    if is_elsewhere(core, route, delivery, line, now) {
         return Decision::Settle(Next::Postponed { wait: dispatch::in_line(route, delivery, now) });
     }
     Decision::Try(Arc::clone(route))
@@ -93,34 +121,49 @@ async fn decide(core: &Core, turn: &Turn<Claimed>) -> Decision {
 
 /// Whether a delivery must wait in its line after all: what is configured has changed, or another node has
 /// the line now.
-fn is_elsewhere(core: &Core, route: &Route, turn: &Turn<Claimed>, now: Timestamp) -> bool {
-    let Claimed { message, target_id, failed, .. } = &turn.delivery;
-    let is_out_of_order = turn.line.is_none() && route.keeps_order(*failed);
+fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, line: Option<Line>, now: Timestamp) -> bool {
+    let Claimed { message, target_id, failed, .. } = delivery;
+    let is_out_of_order = line.is_none() && route.keeps_order(*failed);
     let is_limited = route.policy.is_limited(now);
     is_out_of_order || (is_limited && core.has_line(Line::of_target(message.application_id, *target_id)).is_none())
 }
 
-async fn attempt(core: &Core, delivery: &Claimed, route: Arc<Route>) -> (Settled, Option<Effect>) {
+/// Makes one try of deliveries to one endpoint, each with its line.
+async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Line>)]) -> Vec<Recorded> {
     let began_at = core.now();
     let began = Instant::now();
-    let request = Request { headers: headers(delivery, &route, began_at), body: delivery.message.payload.body.clone() };
-    let sent = core.transport.send(&route.target, request, route.timeout).await;
-    let duration = began.elapsed();
-    let outcome = &sent.outcome;
+    let sent = core.transport.send(&route.target, request(&route, deliveries, began_at), route.timeout).await;
+    let tried = Tried { sent, began_at, duration: began.elapsed(), together: deliveries.len() };
 
-    let now = core.now();
-    let verdict = delivery::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
-    let next = match verdict.settlement {
-        Settlement::Succeeded => Next::Succeeded,
-        Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
-        Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
-    };
-    if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
-        tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
+    let (outcome, now) = (&tried.sent.outcome, core.now());
+    let mut disable = None;
+    let mut recorded = Vec::with_capacity(deliveries.len());
+    for (delivery, line) in deliveries {
+        let verdict = delivery::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
+        disable = verdict.disable;
+        let next = match verdict.settlement {
+            Settlement::Succeeded => Next::Succeeded,
+            Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
+            Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
+        };
+        if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
+            tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
+        }
+        let settled = settled(delivery, Some(describe(core, delivery, &tried)), next);
+        recorded.push(Recorded { owner: delivery.owner, line: *line, settled, effect: None });
     }
-    let attempt = describe(core, delivery, &sent, began_at, duration);
-    let effect = Effect { outcome: sent.outcome, disable: verdict.disable, at: now, route };
-    (settled(delivery, Some(attempt), next), Some(effect))
+    if let Some(first) = recorded.first_mut() {
+        first.effect = Some(Effect { outcome: tried.sent.outcome, disable, at: now, route });
+    }
+    recorded
+}
+
+/// What the receiver reads.
+fn request(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timestamp) -> Request {
+    match deliveries {
+        [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, now),
+        _ => together(route, deliveries, now),
+    }
 }
 
 /// Where the next try waits: in its line, where only the line's node may make it, else for anybody.
@@ -130,27 +173,57 @@ fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp
     Wait { due_at, line: is_in_line.then(|| route.line(&delivery.message.payload)), keeps_place }
 }
 
-/// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
-fn headers(delivery: &Claimed, route: &Route, now: Timestamp) -> HeaderMap {
+/// One message: its payload, byte for byte.
+fn single(route: &Route, delivery: &Claimed, now: Timestamp) -> Request {
     let Claimed { message, attempts, .. } = delivery;
-    let id = message.id.to_string();
-    let signature = route.keys.sign(&id, now, &message.payload.body);
-    let value = |text: &str| HeaderValue::from_str(text).expect("ids, numbers, base64 and event types are visible ASCII");
-    let mut headers = route.headers.clone();
+    let body = message.payload.body.clone();
+    let mut headers = headers(route, &message.id.to_string(), &body, attempts + 1, now);
     if message.payload.content_type == ContentType::Text {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
     }
-    headers.insert(WEBHOOK_ID, value(&id));
+    headers.insert(EVENT_TYPE, header_value(&message.event_type));
+    Request { headers, body }
+}
+
+/// Messages in a batch.
+fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timestamp) -> Request {
+    let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
+    let body = batch::body(messages());
+    let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
+    let mut headers = headers(route, &batch::id(messages()), &body, attempt, now);
+    headers.insert(BATCH_SIZE, HeaderValue::from(deliveries.len()));
+    Request { headers, body }
+}
+
+/// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
+fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, now: Timestamp) -> HeaderMap {
+    let signature = route.keys.sign(id, now, body);
+    let mut headers = route.headers.clone();
+    headers.insert(WEBHOOK_ID, header_value(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_seconds()));
-    headers.insert(WEBHOOK_SIGNATURE, value(&signature));
-    headers.insert(EVENT_TYPE, value(&message.event_type));
-    headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempts + 1));
+    headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));
+    headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempt));
     headers
 }
 
-fn describe(core: &Core, delivery: &Claimed, sent: &Sent, began_at: Timestamp, duration: Duration) -> Attempt {
-    let Sent { outcome, timings } = sent;
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids, base64 and event types are visible ASCII")
+}
+
+/// A try and what came of it.
+struct Tried {
+    sent: Sent,
+    began_at: Timestamp,
+    duration: Duration,
+    /// How many deliveries went in it.
+    together: usize,
+}
+
+fn describe(core: &Core, delivery: &Claimed, tried: &Tried) -> Attempt {
+    let Tried { sent: Sent { outcome, timings }, began_at, duration, together } = tried;
     let answer = outcome.answer();
+    // Each delivery of a batch keeps its part of what was answered to all of them.
+    let most = (BODY_KEPT / together).max(BATCH_BODY_KEPT);
     Attempt {
         id: core.new_id().into(),
         message_id: delivery.message.id,
@@ -160,13 +233,13 @@ fn describe(core: &Core, delivery: &Claimed, sent: &Sent, began_at: Timestamp, d
         succeeded: outcome.is_accepted(),
         response_status: answer.map(|answer| answer.status),
         response_body: answer.filter(|answer| !answer.body.is_empty()).map(|answer| {
-            let kept = &answer.body[..answer.body.len().min(BODY_KEPT)];
+            let kept = &answer.body[..answer.body.len().min(most)];
             String::from_utf8_lossy(kept).into_owned()
         }),
-        duration,
+        duration: *duration,
         waterfall: Some(Waterfall { queue: began_at.since(delivery.due_at), exchange: *timings }),
         error: outcome.error(),
-        created_at: began_at,
+        created_at: *began_at,
     }
 }
 

@@ -172,6 +172,7 @@ impl Core {
             rate: None,
             application_rate: None,
             is_ordered: false,
+            gather: None,
             hold: None,
         })
     }

@@ -420,6 +420,7 @@ mod tests {
             timeout_ms: None,
             ordering: Ordering::None,
             on_failure: OnFailure::Block,
+            batch: None,
             failing_since: None,
             hold: None,
             created_at: application.created_at,

@@ -36,7 +36,10 @@ use http::{
     header::{CONTENT_TYPE, USER_AGENT},
 };
 
-use crate::{Options, lanes::LanePolicy};
+use crate::{
+    Options,
+    lanes::{Gather, LanePolicy},
+};
 
 /// The most entries of each kind; at this many, all are forgotten and read again when needed.
 const KEPT: usize = 100_000;
@@ -79,6 +82,7 @@ pub struct Routes {
     store: Arc<dyn Store>,
     schedule: RetrySchedule,
     timeout: Duration,
+    payload_limit: usize,
     /// Grows with each change, so that what was read before one is not kept after it.
     version: AtomicU64,
     kept: RwLock<Kept>,
@@ -105,6 +109,7 @@ impl Routes {
             store,
             schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
+            payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
             kept: RwLock::default(),
         }
@@ -234,7 +239,7 @@ impl Routes {
             target: Target::http(&endpoint.url),
             keys: SigningKeys::new(current, previous),
             schedule: schedule(&endpoint, &self.schedule),
-            policy: Arc::new(policy(&endpoint, application, version)),
+            policy: Arc::new(policy(&endpoint, application, version, self.payload_limit)),
             timeout: endpoint.timeout_ms.map_or(self.timeout, |ms| Duration::from_millis(u64::from(ms))),
             headers: headers(&endpoint),
             endpoint,
@@ -295,7 +300,12 @@ fn schedule(endpoint: &Endpoint, installations: &RetrySchedule) -> RetrySchedule
     }
 }
 
-fn policy(endpoint: &Endpoint, application: &Application, version: i64) -> LanePolicy {
+fn policy(endpoint: &Endpoint, application: &Application, version: i64, payload_limit: usize) -> LanePolicy {
+    let gather = endpoint.batch.map(|batch| Gather {
+        most: usize::try_from(batch.max_size()).unwrap_or(usize::MAX),
+        bytes: payload_limit,
+        wait: Duration::from_millis(u64::from(batch.max_wait_ms())),
+    });
     LanePolicy {
         version,
         environment: application.tenant.environment,
@@ -303,6 +313,7 @@ fn policy(endpoint: &Endpoint, application: &Application, version: i64) -> LaneP
         rate: endpoint.rate_limit_per_second.and_then(NonZeroU32::new),
         application_rate: application.rate_limit.and_then(NonZeroU32::new),
         is_ordered: endpoint.ordering != Ordering::None,
+        gather,
         hold: endpoint.hold,
     }
 }

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     InvalidField,
+    batch::BatchPolicy,
     delivery::SkipReason,
     event_type,
     hold::Hold,
@@ -65,6 +66,8 @@ pub struct Endpoint {
     pub ordering: Ordering,
     /// What a failure does to those behind it, where an order is kept.
     pub on_failure: OnFailure,
+    /// How its messages gather into one request; `None` sends each by itself.
+    pub batch: Option<BatchPolicy>,
     /// The first failure since the last success; `None` while it is well.
     pub failing_since: Option<Timestamp>,
     /// Why nothing is sent for now.

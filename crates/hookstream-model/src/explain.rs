@@ -89,6 +89,8 @@ pub enum KeptBack {
     Order,
     /// The rate of the endpoint or of its application.
     Rate,
+    /// Others are to go with it in one request.
+    Batch,
 }
 
 /// What keeps back what is due for an endpoint whose application has a rate limit, or has not.
@@ -98,6 +100,7 @@ pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp
         Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(KeptBack::AskedForTime { until }),
         None if endpoint.ordering != Ordering::None => Some(KeptBack::Order),
         None if has_application_rate || endpoint.rate_limit_per_second.is_some_and(|rate| rate > 0) => Some(KeptBack::Rate),
+        None if endpoint.batch.is_some() => Some(KeptBack::Batch),
         None => None,
     }
 }
@@ -209,6 +212,7 @@ mod tests {
             timeout_ms: None,
             ordering: Ordering::None,
             on_failure: OnFailure::Block,
+            batch: None,
             failing_since: None,
             hold: None,
             created_at: NOW,

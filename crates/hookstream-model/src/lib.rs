@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod attempt;
+pub mod batch;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
+    batch::BatchPolicy,
     endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
     hold::{Hold, HoldReason},
     ids::{ApplicationId, EndpointId},
@@ -26,15 +27,15 @@ use crate::{
 macro_rules! columns {
     () => {
         "id, organization_id, environment_id, application_id, url, description, signing_algorithm, status, disabled_reason, filter_types,
-            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure, failing_since,
-            held_until, hold_reason, created_at, updated_at"
+            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
+            batch_max_size, batch_max_wait_ms, failing_since, held_until, hold_reason, created_at, updated_at"
     };
 }
 
 const INSERT: &str = concat!(
     "insert into endpoints (",
     columns!(),
-    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, 1)"
+    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 1)"
 );
 const FIND: &str =
     concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
@@ -50,7 +51,8 @@ const ALL_WITH_SECRETS: &str = concat!(
 );
 const UPDATE: &str = "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
     rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15, updated_at = $16,
-    ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21, version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
+    ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
+    batch_max_size = $22, batch_max_wait_ms = $23, version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const ROTATE: &str =
     "update endpoints set previous_secret = secret, previous_secret_until = $5, secret = $4, updated_at = $6, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3";
@@ -133,6 +135,8 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
             endpoint.ordering.as_str().into(),
             endpoint.ordering.key_path().map(ToString::to_string).into(),
             endpoint.on_failure.as_str().into(),
+            endpoint.batch.map(BatchPolicy::max_size).into(),
+            endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
             endpoint.failing_since.into(),
             endpoint.hold.map(|hold| hold.until).into(),
             endpoint.hold.map(|hold| hold.reason.as_str()).into(),
@@ -216,6 +220,8 @@ pub async fn update<E: From<Error>>(
             endpoint.on_failure.as_str().into(),
             endpoint.hold.map(|hold| hold.until).into(),
             endpoint.hold.map(|hold| hold.reason.as_str()).into(),
+            endpoint.batch.map(BatchPolicy::max_size).into(),
+            endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
         ]);
         if key.write(db, "change an endpoint", Statement::new(UPDATE, values)).await? {
             return Ok(Some((endpoint, secret)));
@@ -321,6 +327,11 @@ fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
             Ordering::from_parts(&word, path.as_deref()).map_err(|_| Error::Unreadable { what: "ordering" })?
         },
         on_failure: columns.word("on_failure", |word| OnFailure::parse(word).ok())?,
+        batch: {
+            let (size, wait) = (columns.optional_u32("batch_max_size")?, columns.optional_u32("batch_max_wait_ms")?);
+            let policy = size.zip(wait).map(|(size, wait)| BatchPolicy::new(size, wait)).transpose();
+            policy.map_err(|_| Error::Unreadable { what: "batch" })?
+        },
         failing_since: columns.optional_time("failing_since")?,
         hold: {
             let until = columns.optional_time("held_until")?;

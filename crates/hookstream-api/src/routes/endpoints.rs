@@ -11,6 +11,7 @@ use hookstream_destinations::Target;
 use hookstream_engine::Draft;
 use hookstream_model::{
     application,
+    batch::{self, BatchPolicy},
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
     hold::Circuit,
     ids::EndpointId,
@@ -44,6 +45,23 @@ use crate::{
 const GRACE_MAX_S: u64 = 7 * 24 * 3600;
 /// The event type of a test message, where the request names none.
 const TEST_TYPE: &str = "hookstream.test";
+
+/// How messages gather into one request, a JSON array of them. It is sent once `max_size` of them wait, or as
+/// many as fit into the largest payload that is accepted, or the first has waited for `max_wait_ms`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Batch {
+    /// 1 to 500.
+    #[schema(example = 100)]
+    max_size: u32,
+    /// 0 to 60000.
+    #[serde(default = "default_wait")]
+    #[schema(example = 1000, default = 1000)]
+    max_wait_ms: u32,
+}
+
+const fn default_wait() -> u32 {
+    batch::WAIT_MS_DEFAULT
+}
 
 /// Where an application's messages go.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,6 +104,8 @@ pub(crate) struct Endpoint {
     /// What a message that fails does to those behind it, where an order is kept: `block`, `skip` or `park`.
     #[schema(example = "block")]
     on_failure: &'static str,
+    /// `null` where each message is a request of its own.
+    batch: Option<Batch>,
     /// The circuit breaker: `closed`; `open` after failures in a row, nothing is sent; `half_open`, one
     /// delivery is sent to see.
     #[schema(example = "closed")]
@@ -127,6 +147,7 @@ impl Endpoint {
             ordering: endpoint.ordering.as_str(),
             ordering_key: endpoint.ordering.key_path().map(ToString::to_string),
             on_failure: endpoint.on_failure.as_str(),
+            batch: endpoint.batch.map(|batch| Batch { max_size: batch.max_size(), max_wait_ms: batch.max_wait_ms() }),
             circuit_state: Circuit::of(endpoint.hold, now).as_str(),
             held_until: hold.map(|hold| hold.until.to_string()),
             hold_reason: hold.map(|hold| hold.reason.as_str()),
@@ -194,6 +215,10 @@ pub(crate) struct CreateEndpoint<'a> {
     /// What a message that fails does to those behind it: `block` (the default), they wait until it arrives;
     /// `skip`, they wait through its schedule; `park`, it steps aside after its first failure.
     on_failure: Option<String>,
+    /// Several messages in one request; `null` (the default) sends each by itself.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Batch>)]
+    batch: Option<&'a RawValue>,
 }
 
 /// What is to change; what is left out stays.
@@ -237,6 +262,10 @@ pub(crate) struct UpdateEndpoint<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     on_failure: Field<String>,
+    /// `null` sends each message by itself.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Batch>)]
+    batch: Field<&'a RawValue>,
 }
 
 /// How to rotate a secret.
@@ -336,6 +365,7 @@ pub(crate) async fn create(
         timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
         ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
         on_failure: input.on_failure.as_deref().map_or(Ok(OnFailure::default()), OnFailure::parse)?,
+        batch: input.batch.map(batch_policy).transpose()?,
         failing_since: None,
         hold: None,
         created_at: now,
@@ -522,6 +552,7 @@ struct Change {
     timeout_ms: Option<Option<u32>>,
     ordering: Option<Ordering>,
     on_failure: Option<OnFailure>,
+    batch: Option<Option<BatchPolicy>>,
 }
 
 impl Change {
@@ -538,6 +569,7 @@ impl Change {
             timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
             ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
             on_failure: input.on_failure.required("on_failure")?.map(|word| OnFailure::parse(&word)).transpose()?,
+            batch: input.batch.try_map(batch_policy)?.nullable(),
         };
         if let Some(Some(description)) = &change.description {
             application::check_description(description)?;
@@ -557,6 +589,7 @@ impl Change {
             && self.timeout_ms.is_none()
             && self.ordering.is_none()
             && self.on_failure.is_none()
+            && self.batch.is_none()
     }
 
     fn apply(&self, endpoint: &mut Model, now: Timestamp) {
@@ -570,6 +603,7 @@ impl Change {
         set(&mut endpoint.timeout_ms, self.timeout_ms.as_ref());
         set(&mut endpoint.ordering, self.ordering.as_ref());
         set(&mut endpoint.on_failure, self.on_failure.as_ref());
+        set(&mut endpoint.batch, self.batch.as_ref());
         if self.url.is_some() {
             // What failed was elsewhere.
             endpoint.hold = None;
@@ -623,6 +657,11 @@ fn own_headers(raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
 fn retry_schedule(raw: &RawValue) -> Result<RetrySchedule, ApiError> {
     let seconds: Vec<u32> = json_value("retry_schedule", raw, "an array of whole seconds")?;
     Ok(RetrySchedule::from_seconds(seconds)?)
+}
+
+fn batch_policy(raw: &RawValue) -> Result<BatchPolicy, ApiError> {
+    let Batch { max_size, max_wait_ms } = json_value("batch", raw, "an object with `max_size` and `max_wait_ms`")?;
+    Ok(BatchPolicy::new(max_size, max_wait_ms)?)
 }
 
 fn timeout_ms(given: u32) -> Result<u32, ApiError> {

@@ -34,6 +34,8 @@ pub(crate) struct LanePolicy {
     /// Deliveries a second over all targets of the application.
     pub(crate) application_rate: Option<NonZeroU32>,
     pub(crate) is_ordered: bool,
+    /// How deliveries gather into one try, where they do.
+    pub(crate) gather: Option<Gather>,
     /// As the store has it.
     pub(crate) hold: Option<Hold>,
 }
@@ -55,8 +57,22 @@ impl LanePolicy {
     /// The most that is of use in memory: what goes in two seconds.
     fn queue_of_use(&self) -> usize {
         let rate = self.rate.into_iter().chain(self.application_rate).min().map_or(u32::MAX, NonZeroU32::get);
-        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2).max(16)
+        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2 * self.together()).max(16)
     }
+
+    /// The most deliveries in one try.
+    fn together(&self) -> usize {
+        self.gather.map_or(1, |gather| gather.most)
+    }
+}
+
+/// How deliveries gather into one try: it is made once there are `most` of them or so many bytes, or the first
+/// has waited long enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gather {
+    pub(crate) most: usize,
+    pub(crate) bytes: usize,
+    pub(crate) wait: Duration,
 }
 
 /// Where a delivery belongs in its lane.
@@ -70,7 +86,7 @@ pub(crate) struct Spot {
     pub(crate) line: Option<Line>,
 }
 
-/// A delivery whose turn it is.
+/// A delivery whose turn it is, and those that go with it in one try.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn<D> {
     pub(crate) delivery: D,
@@ -78,6 +94,24 @@ pub(crate) struct Turn<D> {
     pub(crate) line: Option<Line>,
     /// Whether it counts as a further try.
     pub(crate) is_retry: bool,
+    /// The others, each with its line.
+    pub(crate) others: Vec<(D, Option<Line>)>,
+}
+
+impl<D> Turn<D> {
+    /// How many deliveries go.
+    pub(crate) const fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+}
+
+/// Where in a lane the next delivery waits.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// First in the line that is ready first.
+    Line,
+    /// In the queue of first tries or of further ones.
+    Queue { is_retry: bool },
 }
 
 #[derive(Debug)]
@@ -89,6 +123,8 @@ pub(crate) struct Lane<D> {
     lines: HashMap<Line, LineQueue<D>>,
     /// Lines whose next may go.
     ready: VecDeque<Line>,
+    /// Since when something that could go gathers.
+    gathering_since: Option<Instant>,
     pub(super) queued: usize,
     pub(super) queued_bytes: usize,
     pub(super) open: usize,
@@ -110,15 +146,15 @@ pub(crate) struct Lane<D> {
 #[derive(Debug)]
 struct LineQueue<D> {
     queue: VecDeque<(D, usize)>,
-    /// One is under way or not yet recorded.
-    is_busy: bool,
+    /// So many are under way or not yet recorded: one, or those of one try.
+    busy: usize,
     /// So many are on their way back to the store: until they are there, what is behind them must not be taken.
     leaving: usize,
 }
 
 impl<D> LineQueue<D> {
     fn is_done(&self) -> bool {
-        self.queue.is_empty() && !self.is_busy && self.leaving == 0
+        self.queue.is_empty() && self.busy == 0 && self.leaving == 0
     }
 }
 
@@ -129,6 +165,7 @@ impl<D> Lane<D> {
             retries_next: false,
             lines: HashMap::new(),
             ready: VecDeque::new(),
+            gathering_since: None,
             queued: 0,
             queued_bytes: 0,
             open: 0,
@@ -206,11 +243,47 @@ impl<D> Lane<D> {
             self.queues[usize::from(spot.is_retry)].push_back((delivery, spot.bytes));
             return;
         };
-        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), is_busy: false, leaving: 0 });
-        if of_line.queue.is_empty() && !of_line.is_busy {
+        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), busy: 0, leaving: 0 });
+        if of_line.queue.is_empty() && of_line.busy == 0 {
             self.ready.push_back(line);
         }
         of_line.queue.push_back((delivery, spot.bytes));
+    }
+
+    /// Notes since when what could go gathers.
+    pub(super) fn gather(&mut self, now: Instant) {
+        if self.has_next() {
+            self.gathering_since.get_or_insert(now);
+        } else {
+            self.gathering_since = None;
+        }
+    }
+
+    /// Until when what could go waits for more to go with it; `None` where it need not.
+    pub(super) fn gathers_until(&self, now: Instant) -> Option<Instant> {
+        let gather = self.policy.gather?;
+        let until = self.gathering_since? + gather.wait;
+        (until > now && !self.is_full(gather)).then_some(until)
+    }
+
+    /// Whether a try as large as may be could be made.
+    fn is_full(&self, gather: Gather) -> bool {
+        let in_lines = self.ready.iter().filter_map(|line| self.lines.get(line)).map(|of_line| &of_line.queue);
+        let (mut count, mut bytes) = (0, 0);
+        for queue in self.queues.iter().chain(in_lines) {
+            count += queue.len();
+            if self.queued_bytes >= gather.bytes {
+                bytes += queue.iter().map(|(_, bytes)| bytes).sum::<usize>();
+            }
+            if count >= gather.most || bytes >= gather.bytes {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn has_next(&self) -> bool {
+        self.queues.iter().any(|queue| !queue.is_empty()) || !self.ready.is_empty()
     }
 
     /// Whether nothing keeps the next one back but the rate.
@@ -220,35 +293,72 @@ impl<D> Lane<D> {
             Some((Hold { reason: HoldReason::Failing, .. }, _)) => 1,
             Some(_) | None => permits.min(self.concurrency.allowed()),
         };
-        let has_next = self.queues.iter().any(|queue| !queue.is_empty()) || !self.ready.is_empty();
-        has_next && self.open < most && self.in_flight < permits * unrecorded
+        self.has_next() && self.gathers_until(now).is_none() && self.open < most && self.in_flight < permits * unrecorded
     }
 
-    /// Takes the next, of the kinds that may go: first tries, further ones. What is in a line counts as a first.
+    /// Takes the next try, of the kinds that may go: first tries, further ones. What is in a line counts as a
+    /// first; what goes with another counts as that.
     pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Turn<D>, usize)> {
-        if kinds[0]
-            && let Some(line) = self.ready.pop_front()
-        {
-            let of_line = self.lines.get_mut(&line)?;
-            of_line.is_busy = true;
-            let (delivery, bytes) = of_line.queue.pop_front()?;
-            self.took(bytes);
-            return Some((Turn { delivery, line: Some(line), is_retry: false }, bytes));
+        let (source, mut bytes) = self.source(kinds)?;
+        let (delivery, line) = self.take(source)?;
+        let is_retry = matches!(source, Source::Queue { is_retry: true });
+        let mut others = Vec::new();
+        // Whether a receiver is well again is tried with one.
+        let is_probe = matches!(self.hold, Some((Hold { reason: HoldReason::Failing, .. }, _)));
+        if let Some(gather) = self.policy.gather.filter(|_| !is_probe) {
+            while 1 + others.len() < gather.most
+                && let Some((source, more)) = self.source([true, true])
+                && bytes + more <= gather.bytes
+                && let Some(taken) = self.take(source)
+            {
+                bytes += more;
+                others.push(taken);
+            }
+        }
+        // What is left of a line waits for what was taken from it.
+        if self.ready.front().and_then(|line| self.lines.get(line)).is_some_and(|of_line| of_line.busy > 0) {
+            self.ready.pop_front();
+        }
+        self.open += 1;
+        self.gathering_since = None;
+        Some((Turn { delivery, line, is_retry, others }, bytes))
+    }
+
+    /// Where the next one of these kinds waits, and its bytes.
+    fn source(&self, kinds: [bool; 2]) -> Option<(Source, usize)> {
+        let of_line = self.ready.front().filter(|_| kinds[0]).and_then(|line| self.lines.get(line));
+        if let Some((_, bytes)) = of_line.and_then(|of_line| of_line.queue.front()) {
+            return Some((Source::Line, *bytes));
         }
         let order = if self.retries_next { [true, false] } else { [false, true] };
-        let is_retry =
-            order.into_iter().find(|is_retry| kinds[usize::from(*is_retry)] && !self.queues[usize::from(*is_retry)].is_empty())?;
-        let (delivery, bytes) = self.queues[usize::from(is_retry)].pop_front()?;
-        self.retries_next = !is_retry;
-        self.took(bytes);
-        Some((Turn { delivery, line: None, is_retry }, bytes))
+        order.into_iter().filter(|is_retry| kinds[usize::from(*is_retry)]).find_map(|is_retry| {
+            let (_, bytes) = self.queues[usize::from(is_retry)].front()?;
+            Some((Source::Queue { is_retry }, *bytes))
+        })
     }
 
-    fn took(&mut self, bytes: usize) {
+    fn take(&mut self, source: Source) -> Option<(D, Option<Line>)> {
+        let ((delivery, bytes), line) = match source {
+            Source::Line => {
+                let line = *self.ready.front()?;
+                let of_line = self.lines.get_mut(&line)?;
+                let first = of_line.queue.pop_front()?;
+                of_line.busy += 1;
+                if of_line.queue.is_empty() {
+                    self.ready.pop_front();
+                }
+                (first, Some(line))
+            }
+            Source::Queue { is_retry } => {
+                let first = self.queues[usize::from(is_retry)].pop_front()?;
+                self.retries_next = !is_retry;
+                (first, None)
+            }
+        };
         self.queued -= 1;
         self.queued_bytes -= bytes;
-        self.open += 1;
         self.in_flight += 1;
+        Some((delivery, line))
     }
 
     /// Notes what came of a try. Returns the hold where it has changed.
@@ -273,9 +383,11 @@ impl<D> Lane<D> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(line) = line else { return Vec::new() };
         let Some(of_line) = self.lines.get_mut(&line) else { return Vec::new() };
-        of_line.is_busy = false;
+        of_line.busy = of_line.busy.saturating_sub(1);
         if moves_on && !of_line.queue.is_empty() {
-            self.ready.push_back(line);
+            if of_line.busy == 0 {
+                self.ready.push_back(line);
+            }
             return Vec::new();
         }
         let let_go = std::mem::take(&mut of_line.queue);
@@ -340,7 +452,7 @@ impl<D> Lane<D> {
         match self.hold {
             Some((_, until)) if until > now => 0,
             Some((Hold { reason: HoldReason::Failing, .. }, _)) => usize::from(self.queued == 0 && self.in_flight == 0),
-            Some(_) | None if self.policy.is_ordered => self.room(most).min(OF_A_LINE),
+            Some(_) | None if self.policy.is_ordered => self.room(most).min(OF_A_LINE.max(self.policy.together())),
             Some(_) | None => self.room(most),
         }
     }

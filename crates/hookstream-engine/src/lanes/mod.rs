@@ -29,7 +29,7 @@ use hookstream_model::{
 use tokio::time::Instant;
 
 pub use self::lane::LaneView;
-pub(crate) use self::lane::{LanePolicy, Now, Spot, Turn};
+pub(crate) use self::lane::{Gather, LanePolicy, Now, Spot, Turn};
 use self::{lane::Lane, rate::Window};
 use crate::Options;
 
@@ -253,8 +253,8 @@ impl<D> Lanes<D> {
             return None;
         };
         self.open[usize::from(turn.is_retry)] += 1;
-        self.in_flight += 1;
-        self.queued -= 1;
+        self.in_flight += turn.len();
+        self.queued -= turn.len();
         self.queued_bytes -= bytes;
         self.note_gone(target, now);
         self.give_turn(target, now);
@@ -268,7 +268,7 @@ impl<D> Lanes<D> {
         true
     }
 
-    /// A try that [`next`](Self::next) began is over; it is yet to be recorded. `outcome` is what came of it,
+    /// A try that [`next`](Self::next) began is over; what went is yet to be recorded. `outcome` is what came of it,
     /// where it was made, begun at `begun`.
     pub(crate) fn answered(
         &mut self,
@@ -384,6 +384,11 @@ impl<D> Lanes<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.end_hold(now);
         if let Some(until) = lane.held_until().filter(|until| *until > now) {
+            self.set_timer(target, until);
+            return;
+        }
+        lane.gather(now);
+        if let Some(until) = lane.gathers_until(now) {
             self.set_timer(target, until);
             return;
         }

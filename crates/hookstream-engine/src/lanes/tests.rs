@@ -92,6 +92,7 @@ fn policy() -> LanePolicy {
         rate: None,
         application_rate: None,
         is_ordered: false,
+        gather: None,
         hold: None,
     }
 }
@@ -444,4 +445,95 @@ fn what_is_held_back_of_a_target_that_is_gone_is_let_loose() {
     assert_eq!(world.begin().len(), 0);
     world.lanes.let_loose(policy().application, |_| false, world.now().monotonic);
     assert_eq!(world.begin().len(), 3);
+}
+
+fn gathering(most: usize, bytes: usize, wait_ms: u64) -> LanePolicy {
+    LanePolicy { gather: Some(Gather { most, bytes, wait: Duration::from_millis(wait_ms) }), ..policy() }
+}
+
+impl World {
+    /// How many deliveries go in each try that may begin now.
+    fn begin_together(&mut self) -> Vec<usize> {
+        std::iter::from_fn(|| self.next()).map(|turn| turn.len()).collect()
+    }
+}
+
+#[test]
+fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
+    let mut world = World::new(&Options::default());
+    let policy = gathering(3, 1_000, 500);
+    (0..2).for_each(|n| world.offer(1, n, &policy));
+    assert!(world.begin_together().is_empty());
+    assert_eq!(world.lanes.next_timer(), Some(world.begin + Duration::from_millis(500)));
+    world.offer(1, 2, &policy);
+    assert_eq!(world.begin_together(), [3], "there are enough");
+    assert_eq!((world.lanes.queued(), world.lanes.in_flight()), (0, 3));
+    (3..5).for_each(|n| world.offer(1, n, &policy));
+    world.pass(499);
+    assert!(world.begin_together().is_empty());
+    world.pass(1);
+    assert_eq!(world.begin_together(), [2], "the first has waited");
+    // One try each, whatever is in it.
+    world.answer(1, &arrived());
+    world.answer(1, &arrived());
+    (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
+    assert_eq!((world.lanes.queued(), world.lanes.in_flight(), world.lanes.lanes.len()), (0, 0, 0));
+}
+
+#[test]
+fn a_try_takes_as_many_bytes_as_it_may_and_at_least_one_delivery() {
+    let mut world = World::new(&Options::default());
+    let policy = gathering(10, 100, 0);
+    for (n, bytes) in (0..).zip([60, 30, 20, 300, 5]) {
+        world.offer_at(1, n, &policy, Spot { bytes, is_retry: n == 2, line: None });
+    }
+    assert_eq!(world.begin_together().iter().sum::<usize>(), 5);
+    let waits = gathering(10, 100, 1_000);
+    world.offer_at(2, 0, &waits, Spot { bytes: 99, is_retry: false, line: None });
+    assert!(world.begin_together().is_empty());
+    world.offer_at(2, 1, &waits, Spot { bytes: 99, is_retry: false, line: None });
+    assert_eq!(world.begin_together(), [1], "the second does not fit, and waits in turn");
+    world.pass(1_000);
+    assert_eq!(world.begin_together(), [1]);
+}
+
+#[test]
+fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
+    let mut world = World::new(&Options::default());
+    let ordered = LanePolicy { is_ordered: true, ..gathering(3, 1_000, 0) };
+    let lines = [b"a", b"b"].map(|key| Line::of_key(policy().application, target(1), key));
+    for n in 0..4 {
+        world.offer_at(1, n, &ordered, Spot { bytes: 1, is_retry: false, line: Some(lines[0]) });
+    }
+    world.offer_at(1, 9, &ordered, Spot { bytes: 1, is_retry: false, line: Some(lines[1]) });
+    let first = world.next().expect("a try");
+    assert_eq!((first.delivery, first.line), ((1, 0), Some(lines[0])));
+    assert_eq!(first.others, [((1, 1), Some(lines[0])), ((1, 2), Some(lines[0]))]);
+    let second = world.next().expect("the other line is free");
+    assert_eq!((second.delivery, second.others.len()), ((1, 9), 0));
+    assert_eq!(world.next(), None);
+    world.answer(1, &arrived());
+    for _ in 0..2 {
+        world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+        assert_eq!(world.next(), None, "one of the try is not recorded yet");
+    }
+    world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+    assert_eq!(world.begin(), [(1, 3)]);
+    // Where it fails, all of it waits in the store, and what is behind as well.
+    world.answer(1, &failed());
+    assert_eq!(world.lanes.finish(target(1), Some(lines[0]), false, world.now().monotonic), []);
+    assert!(world.lanes.wants_from(target(1), lines[0], &ordered, world.now()) >= 3);
+}
+
+#[test]
+fn whether_a_receiver_is_well_again_is_tried_with_one_delivery() {
+    let mut world = World::new(&Options::default());
+    let hold = Some(Hold { until: WALL + Duration::from_secs(5), reason: HoldReason::Failing });
+    let policy = LanePolicy { hold, ..gathering(10, 1_000, 0) };
+    (0..4).for_each(|n| world.offer(1, n, &policy));
+    assert!(world.begin_together().is_empty());
+    world.pass(5_000);
+    assert_eq!(world.begin_together(), [1]);
+    world.answer(1, &arrived());
+    assert_eq!(world.begin_together(), [3]);
 }

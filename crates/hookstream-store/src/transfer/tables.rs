@@ -239,6 +239,8 @@ pub(crate) static TABLES: &[Table] = &[
             text("ordering"),
             text("ordering_key"),
             text("on_failure"),
+            integer("batch_max_size"),
+            integer("batch_max_wait_ms"),
             integer("failing_since"),
             integer("held_until"),
             text("hold_reason"),

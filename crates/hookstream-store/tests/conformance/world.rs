@@ -209,6 +209,7 @@ impl World {
             timeout_ms: None,
             ordering: Ordering::None,
             on_failure: OnFailure::Block,
+            batch: None,
             failing_since: None,
             hold: None,
             created_at: NOON,

@@ -3,6 +3,8 @@
 
 #[path = "../it/api.rs"]
 mod api;
+#[path = "../it/batch.rs"]
+mod batch;
 #[path = "../it/crash.rs"]
 mod crash;
 #[path = "../it/delivery.rs"]

@@ -131,6 +131,9 @@ fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: Kep
         KeptBack::AskedForTime { until } => format!("The receiver asked for time with Retry-After: nothing is sent before {until}."),
         KeptBack::Order => "The endpoint receives in order: what was accepted before it goes first.".to_owned(),
         KeptBack::Rate => "It waits for its turn by the rate limit of the endpoint or of the application.".to_owned(),
+        KeptBack::Batch => {
+            "The endpoint takes batches: it waits for others to go with it in one request, at most for its `max_wait_ms`.".to_owned()
+        }
     }
 }
 

@@ -67,6 +67,9 @@ create table endpoints (
     -- Where the key of `ordering` stands in a payload.
     ordering_key text,
     on_failure text not null,
+    -- How messages gather into one request; null sends each by itself.
+    batch_max_size integer,
+    batch_max_wait_ms integer,
     failing_since integer,
     -- Until when nothing is sent, and why.
     held_until integer,
