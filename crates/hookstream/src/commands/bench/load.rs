@@ -6,7 +6,7 @@ use anyhow::Context;
 use http::{HeaderMap, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
 
-use super::{BenchArgs, Fleet, run::Run};
+use super::{Fleet, run::Run};
 use crate::commands::traffic::{
     connection::{self, Connection},
     payload,
@@ -23,6 +23,30 @@ pub(super) struct Begun {
     pub(super) cpu: [Option<Cpu>; 3],
 }
 
+/// What is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// Connections, each with one request under way.
+    pub(super) connections: u32,
+    /// So many a second, whatever the answers do; without it each connection sends when it is answered.
+    pub(super) rate: Option<u32>,
+    pub(super) payload_bytes: u32,
+    /// How long to send, and how long before that without counting.
+    pub(super) duration: Duration,
+    pub(super) warmup: Duration,
+}
+
+/// Room for so many messages a second where the rate is not given.
+const FASTEST: u64 = 100_000;
+
+impl Plan {
+    /// How many messages a run of it may have.
+    pub(super) fn room(&self) -> usize {
+        let seconds = (self.duration + self.warmup).as_secs() + 1;
+        usize::try_from(seconds * self.rate.map_or(FASTEST, u64::from)).unwrap_or(usize::MAX)
+    }
+}
+
 /// What the tasks share.
 struct Load {
     /// Each server's address and the headers of a request to it.
@@ -36,9 +60,9 @@ struct Load {
     run: Arc<Run>,
 }
 
-/// Sends for as long as the arguments say.
+/// Sends to applications in turn, for as long as the plan says.
 pub(super) async fn send(
-    arguments: &BenchArgs,
+    plan: &Plan,
     fleet: &Fleet,
     applications: &[String],
     run: &Arc<Run>,
@@ -56,10 +80,10 @@ pub(super) async fn send(
     let load = Arc::new(Load {
         servers,
         paths,
-        payload_bytes: usize::try_from(arguments.payload_bytes).unwrap_or(usize::MAX),
-        period_nanos: arguments.rate.map_or(0, |rate| 1_000_000_000 / u64::from(rate)),
+        payload_bytes: usize::try_from(plan.payload_bytes).unwrap_or(usize::MAX),
+        period_nanos: plan.rate.map_or(0, |rate| 1_000_000_000 / u64::from(rate)),
         first_at,
-        until: first_at + micros(arguments.warmup + arguments.duration),
+        until: first_at + micros(plan.warmup + plan.duration),
         run: Arc::clone(run),
     });
     let cpu = fleet.cpu();
@@ -67,11 +91,11 @@ pub(super) async fn send(
         let server = usize::try_from(number).unwrap_or(0) % load.servers.len();
         tasks.spawn(Arc::clone(&load).connection(server, tasks.clone()))
     };
-    let connections: Vec<_> = (0..arguments.connections).map(connection).collect();
+    let connections: Vec<_> = (0..plan.connections).map(connection).collect();
     for connection in connections {
         connection.await??;
     }
-    Ok(Begun { counted_from: first_at + micros(arguments.warmup), sent_until: run.now(), cpu })
+    Ok(Begun { counted_from: first_at + micros(plan.warmup), sent_until: run.now(), cpu })
 }
 
 impl Load {

@@ -5,20 +5,23 @@
 
 #![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
 
+mod fairness;
 mod load;
 mod receiver;
 mod report;
 mod run;
+mod scale;
+mod stream;
 
 use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 use hookstream_model::{secret::Secret, signature::VerificationKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::{receiver::Receiver, run::Run};
+use self::{load::Plan, receiver::Receiver, run::Run};
 use super::{
     client::ApiClient,
     sink::parse_duration,
@@ -28,13 +31,30 @@ use super::{
     },
 };
 
+/// Measurements of one question each, on servers of their own.
+#[derive(Debug, Clone, Subcommand)]
+enum Question {
+    /// What some endpoints or applications do: is it felt by the others?
+    Fairness(fairness::FairnessArgs),
+    /// What much of something costs: what is owed, endpoints, endpoints for one message
+    Scale(scale::ScaleArgs),
+}
+
 /// What load, on which server.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: hookstream bench --duration 10s --connections 64 --payload-bytes 500\n         \
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_help_heading = "Questions",
+    subcommand_value_name = "QUESTION",
+    after_help = "Example: hookstream bench --duration 10s --connections 64 --payload-bytes 500\n         \
     hookstream bench --rate 2000 --receiver-delay 50ms --endpoints 5\n         \
     hookstream bench --nodes 2 --server-args '--database-url postgres://localhost/scratch'\n\n\
-    Without --url the bench starts a server of its own on a scratch directory.")]
+    Without --url the bench starts a server of its own on a scratch directory."
+)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    question: Option<Question>,
+
     /// How long to send
     #[arg(long, value_name = "D", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
@@ -112,8 +132,26 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
+impl BenchArgs {
+    /// The usual load, with so many endpoints for each message.
+    fn fan_out(endpoints: u32) -> Self {
+        #[derive(clap::Parser)]
+        struct Usual {
+            #[command(flatten)]
+            arguments: BenchArgs,
+        }
+        let Usual { arguments } = clap::Parser::parse_from(["bench"]);
+        Self { endpoints, connections: (64 / endpoints).max(4), ..arguments }
+    }
+}
+
 /// Runs the load and prints the result. Fails where something that was accepted is lost.
 pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+    match &arguments.question {
+        Some(Question::Fairness(arguments)) => return fairness::run(arguments).await,
+        Some(Question::Scale(arguments)) => return scale::run(arguments).await,
+        None => {}
+    }
     let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
     let mut servers = Vec::new();
     match &arguments.url {
@@ -169,7 +207,9 @@ impl Fleet {
 
 async fn measure(arguments: &BenchArgs, fleet: &Fleet) -> anyhow::Result<report::Report> {
     let server = fleet.servers.first().context("there is a server")?;
-    let run = Arc::new(Run::new(arguments));
+    let BenchArgs { connections, rate, payload_bytes, duration, warmup, .. } = *arguments;
+    let plan = Plan { connections, rate, payload_bytes, duration, warmup };
+    let run = Arc::new(Run::new(plan.room(), usize::try_from(arguments.endpoints).unwrap_or(1)));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let url = format!("http://{}", listener.local_addr()?);
     let client = ApiClient::new(&server.url, &server.api_key)?;
@@ -177,7 +217,7 @@ async fn measure(arguments: &BenchArgs, fleet: &Fleet) -> anyhow::Result<report:
     let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
     let tasks = tokio_util::task::TaskTracker::new();
     let receiving = tasks.spawn(listener::serve(listener, Arc::new(receiver), tasks.clone()));
-    let begun = load::send(arguments, fleet, &applications, &run, &tasks).await?;
+    let begun = load::send(&plan, fleet, &applications, &run, &tasks).await?;
     run.until_all_arrived(arguments.drain_timeout).await;
     let report = report::Report::new(&run, &begun, fleet);
     receiving.abort();

@@ -28,7 +28,7 @@ pub(super) struct Report {
 }
 
 /// p50, p99, p99.9 and the longest.
-type Percentiles = [f64; 4];
+pub(super) type Percentiles = [f64; 4];
 
 impl Report {
     pub(super) fn new(run: &Run, begun: &Begun, fleet: &Fleet) -> Self {
@@ -95,7 +95,7 @@ impl Report {
 }
 
 /// Of sorted microseconds, in milliseconds.
-fn percentiles(sorted: &[u32]) -> Percentiles {
+pub(super) fn percentiles(sorted: &[u32]) -> Percentiles {
     [500, 990, 999, 1_000].map(|per_mille| {
         let rank = (sorted.len() * per_mille).div_ceil(1_000);
         sorted.get(rank.max(1) - 1).map_or(0.0, |micros| f64::from(*micros) / 1_000.0)

@@ -7,11 +7,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::BenchArgs;
-
-/// Room for so many messages a second where the rate is not given.
-const FASTEST: u64 = 100_000;
-
 /// A run. Messages are numbered from 0; times are microseconds since the run began.
 pub(super) struct Run {
     began: Instant,
@@ -39,10 +34,8 @@ const ACCEPTED: u8 = 1;
 const REFUSED: u8 = 2;
 
 impl Run {
-    pub(super) fn new(arguments: &BenchArgs) -> Self {
-        let seconds = (arguments.duration + arguments.warmup).as_secs() + 1;
-        let room = usize::try_from(seconds * arguments.rate.map_or(FASTEST, u64::from)).unwrap_or(usize::MAX);
-        let endpoints = usize::try_from(arguments.endpoints).unwrap_or(1);
+    /// A run of at most so many messages, each for so many endpoints.
+    pub(super) fn new(room: usize, endpoints: usize) -> Self {
         let message = || MessageRun { sent: AtomicU64::new(0), answered: AtomicU32::new(0), state: AtomicU8::new(0) };
         Self {
             began: Instant::now(),
