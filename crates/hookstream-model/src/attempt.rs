@@ -99,6 +99,8 @@ pub enum FailureKind {
     TlsUntrusted,
     /// The certificate is for another host.
     TlsWrongHost,
+    /// The certificate was revoked.
+    TlsRevoked,
     /// TLS failed otherwise.
     TlsFailed,
     /// The installation's policy does not allow the address.
@@ -123,6 +125,7 @@ impl FailureKind {
             Self::TlsExpired => "tls_expired",
             Self::TlsUntrusted => "tls_untrusted",
             Self::TlsWrongHost => "tls_wrong_host",
+            Self::TlsRevoked => "tls_revoked",
             Self::TlsFailed => "tls_failed",
             Self::AddressNotAllowed => "address_not_allowed",
             Self::RedirectRefused => "redirect_refused",

@@ -1,8 +1,14 @@
 //! Certificates for receivers: an authority of the test's own, and what it gives out.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+    RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
@@ -11,19 +17,27 @@ use rustls::{
 };
 
 /// An authority that nobody trusts unless told to.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>, AtomicU64);
 
 impl Authority {
     /// A new one.
     pub fn new() -> Self {
+        // Revocation lists are found by the authority's name.
+        static COUNT: AtomicU64 = AtomicU64::new(1);
         let mut params = params(&[]);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, key()).expect("an authority"))
+        Self(CertifiedIssuer::self_signed(params, key()).expect("an authority"), AtomicU64::new(1))
     }
 
     /// What to trust.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.0.der().clone()
+    }
+
+    /// The same in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// A certificate for these names and addresses.
@@ -46,10 +60,31 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// A revocation list in PEM with these certificates on it.
+    pub fn revoke(&self, revoked: &[&Identity]) -> String {
+        let revoked = revoked.iter().map(|identity| RevokedCertParams {
+            serial_number: SerialNumber::from(identity.serial),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(3000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).expect("a list").pem().expect("PEM")
+    }
+
     fn sign(&self, params: &CertificateParams) -> Identity {
-        let key = key();
+        let (key, serial) = (key(), self.1.fetch_add(1, Ordering::Relaxed));
+        let mut params = params.clone();
+        params.serial_number = Some(SerialNumber::from(serial));
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        Identity { certificate: certificate.der().clone(), key }
+        Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial }
     }
 }
 
@@ -62,7 +97,9 @@ impl Default for Authority {
 /// A certificate and its key.
 pub struct Identity {
     certificate: CertificateDer<'static>,
+    pem: String,
     key: KeyPair,
+    serial: u64,
 }
 
 impl Identity {
@@ -70,7 +107,12 @@ impl Identity {
     pub fn self_signed(names: &[&str]) -> Self {
         let key = key();
         let certificate = params(names).self_signed(&key).expect("a certificate");
-        Self { certificate: certificate.der().clone(), key }
+        Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }
+    }
+
+    /// The certificate and the key in PEM.
+    pub fn pem(&self) -> (String, String) {
+        (self.pem.clone(), self.key.serialize_pem())
     }
 
     /// The configuration of a server that shows it and offers these protocols (ALPN).

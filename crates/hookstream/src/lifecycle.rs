@@ -1,4 +1,4 @@
-//! Waiting for the signal to stop, and logging.
+//! Logging, what the system allows us, and waiting for the signal to stop.
 
 use std::io::IsTerminal;
 
@@ -25,6 +25,24 @@ pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
         std::process::exit(1);
     });
     Ok(())
+}
+
+/// Fewer open files than this are too few for a busy server: each try has a connection, and each receiver keeps
+/// some for the next.
+const OPEN_FILES: u64 = 8_192;
+
+/// Has the system allow as many open files as it may; the usual limit for programs that say nothing is 1,024.
+pub(crate) fn allow_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(allowed) if allowed >= OPEN_FILES => tracing::debug!(allowed, "open files"),
+        Ok(allowed) => {
+            tracing::warn!(
+                allowed,
+                "the system allows few open files; with many receivers at once connections will fail (LimitNOFILE=, ulimit -n)"
+            );
+        }
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "could not ask the system for more open files"),
+    }
 }
 
 /// Logs to standard error.

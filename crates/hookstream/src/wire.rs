@@ -58,13 +58,15 @@ impl Server {
             ApiParts {
                 engine: engine.clone(),
                 store: store.clone(),
-                transport,
+                transport: transport.clone(),
                 clock: Arc::new(clock),
                 portal_key: Secret::new(portal_key),
             },
             ApiOptions { public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)), secret_grace: config.secret_grace },
         );
         let stop = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
         let listener = listener.tap_io(|stream| {
             // Small answers must not wait for more to send with them.
             let _ = stream.set_nodelay(true);
@@ -174,13 +176,8 @@ async fn bootstrap(
 }
 
 fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
-    let mut options = HttpOptions::new(hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone()));
-    if let Some(path) = &config.target_ca_file {
-        let pem = std::fs::read(path).with_context(|| format!("could not read target_ca_file {}", path.display()))?;
-        options.extra_roots = hookstream_destinations::http::certificates(&pem)
-            .with_context(|| format!("target_ca_file {} holds no certificates in PEM", path.display()))?;
-    }
-    Ok(options)
+    let policy = hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone());
+    Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
 }
 
 fn random_hex(rng: &mut StdRng) -> String {

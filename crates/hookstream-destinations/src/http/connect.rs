@@ -5,7 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -58,7 +58,7 @@ pub(crate) struct Connector(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) policy: AddressPolicy,
     pub(crate) resolver: Box<dyn Resolve>,
-    pub(crate) tls: TlsConnector,
+    pub(crate) tls: RwLock<TlsConnector>,
     /// For all that it takes: the name, its addresses one after another, TLS.
     pub(crate) connect_timeout: Duration,
 }
@@ -98,7 +98,8 @@ impl Shared {
             steps::connected();
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
-        let handshake = self.tls.connect(server_name(host)?, tcp);
+        let connector = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let handshake = connector.connect(server_name(host)?, tcp);
         let tls = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Tls)?;
         steps::done(Step::Tls);
         steps::connected();

@@ -97,7 +97,8 @@ fn classify_certificate(problem: &CertificateError) -> Failure {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Failure::new(FailureKind::TlsWrongHost, "the receiver's certificate is for another host")
         }
-        CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Revoked => {
+        CertificateError::Revoked => Failure::new(FailureKind::TlsRevoked, "the receiver's certificate was revoked by its authority"),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is not from an authority that is trusted here")
         }
         _ => Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is not acceptable"),

@@ -11,8 +11,12 @@ mod send;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trust;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hookstream_model::attempt::{Failure, FailureKind, Outcome};
@@ -20,12 +24,9 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use tokio_rustls::TlsConnector;
 
+pub use self::trust::{ClientIdentity, Trust, certificates, revocation_lists};
 use self::{
     connect::{Connector, Shared},
     guard::AddressPolicy,
@@ -36,12 +37,12 @@ use self::{
 use crate::{AddressRefused, Request, Sent, Target, Transport};
 
 /// What an installation sets about HTTP.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// Which addresses may be connected to.
     pub policy: AddressPolicy,
-    /// Authorities to trust besides the public ones.
-    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Whom to trust, and who we are.
+    pub trust: Trust,
     /// How long a connection may take to come about: the name, its addresses one after another, TLS.
     pub connect_timeout: Duration,
     /// How long a name may take to resolve when an endpoint is saved.
@@ -61,12 +62,13 @@ impl Options {
     pub const fn new(policy: AddressPolicy) -> Self {
         Self {
             policy,
-            extra_roots: Vec::new(),
+            trust: Trust { extra_roots: Vec::new(), revoked: Vec::new(), identity: None },
             connect_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(2),
             // Load balancers commonly close what is idle for 60 s; it is better to be first.
             idle_timeout: Duration::from_secs(45),
-            max_idle_per_host: 64,
+            // Endpoints behind one host share its connections: as many as may go at once to four that take all they can.
+            max_idle_per_host: 256,
             ping_interval: Duration::from_secs(5),
         }
     }
@@ -84,15 +86,12 @@ pub enum Error {
     /// There are no certificates in a file that should hold some.
     #[error("there is no certificate that can be read")]
     Certificates,
-}
-
-/// The certificates in a PEM file.
-///
-/// # Errors
-/// Where there is none, or one cannot be read.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| Error::Certificates)?;
-    if found.is_empty() { Err(Error::Certificates) } else { Ok(found) }
+    /// There are no revocation lists in a file that should hold some.
+    #[error("there is no certificate revocation list that can be read")]
+    RevocationLists,
+    /// There is no private key in a file that should hold one.
+    #[error("there is no private key that can be read")]
+    Key,
 }
 
 /// The largest head of an answer, in bytes.
@@ -118,7 +117,7 @@ impl HttpTransport {
     }
 
     fn with_resolver(options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
-        let tls = TlsConnector::from(Arc::new(tls(options.extra_roots)?));
+        let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(options.trust)?)));
         let shared = Arc::new(Shared { policy: options.policy, resolver, tls, connect_timeout: options.connect_timeout });
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -132,6 +131,16 @@ impl HttpTransport {
             .http2_max_header_list_size(HEAD_MAX)
             .build(Connector(Arc::clone(&shared)));
         Ok(Self { client, shared, check_timeout: options.check_timeout })
+    }
+
+    /// From now on connections are made with this trust; those there are stay as they are.
+    ///
+    /// # Errors
+    /// Where it makes no sense; then what was before stays.
+    pub fn trust(&self, trust: Trust) -> Result<(), Error> {
+        let connector = TlsConnector::from(Arc::new(trust::client(trust)?));
+        *self.shared.tls.write().unwrap_or_else(PoisonError::into_inner) = connector;
+        Ok(())
     }
 }
 
@@ -159,17 +168,4 @@ impl Transport for HttpTransport {
         };
         Sent { outcome, timings: steps.timings() }
     }
-}
-
-fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for root in extra_roots {
-        roots.add(root).map_err(Error::Tls)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
-    let mut config = versions.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }

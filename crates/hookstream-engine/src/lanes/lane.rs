@@ -538,6 +538,7 @@ fn bearing(outcome: &Outcome, took: Duration) -> Bearing {
             | FailureKind::TlsExpired
             | FailureKind::TlsUntrusted
             | FailureKind::TlsWrongHost
+            | FailureKind::TlsRevoked
             | FailureKind::TlsFailed
             | FailureKind::AddressNotAllowed
             | FailureKind::RedirectRefused

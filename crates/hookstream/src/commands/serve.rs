@@ -12,6 +12,7 @@ use crate::{
 pub(crate) async fn run(sources: Sources) -> anyhow::Result<()> {
     let config = Config::load(sources, &crate::environment())?;
     lifecycle::start_logging(&config.log)?;
+    lifecycle::allow_open_files();
     let server = Server::start(&config).await?;
     if let Some(key) = &server.first_key {
         print_first_key(&server.url(), key.expose());

@@ -15,6 +15,7 @@ use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
 pub(crate) use self::values::{KeyText, Networks, RoleName, Schedule};
+use crate::trust::TrustFiles;
 
 /// Where settings come from.
 #[derive(Debug, Args)]
@@ -79,6 +80,18 @@ pub(crate) struct Settings {
     /// Certificates (PEM) of authorities to trust for endpoints, besides the public ones
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CA_FILE")]
     pub(crate) target_ca_file: Option<PathBuf>,
+
+    /// Revocation lists (PEM) of authorities: what is on them is not delivered to
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CRL_FILE")]
+    pub(crate) target_crl_file: Option<PathBuf>,
+
+    /// The certificate (PEM, with its chain) to show to endpoints that ask for one
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CLIENT_CERT_FILE")]
+    pub(crate) target_client_cert_file: Option<PathBuf>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CLIENT_KEY_FILE")]
+    pub(crate) target_client_key_file: Option<PathBuf>,
 
     /// The first API key, for automation; where it is not set, one is made and printed once
     #[arg(skip)]
@@ -147,7 +160,7 @@ pub(crate) struct Config {
     pub(crate) restored: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_targets: Networks,
-    pub(crate) target_ca_file: Option<PathBuf>,
+    pub(crate) trust: TrustFiles,
     pub(crate) bootstrap_api_key: Option<KeyText>,
     pub(crate) secret_grace: Duration,
     pub(crate) shutdown_grace: Duration,
@@ -204,6 +217,9 @@ impl Settings {
             public_url: self.public_url.or(other.public_url),
             allow_targets: self.allow_targets.or(other.allow_targets),
             target_ca_file: self.target_ca_file.or(other.target_ca_file),
+            target_crl_file: self.target_crl_file.or(other.target_crl_file),
+            target_client_cert_file: self.target_client_cert_file.or(other.target_client_cert_file),
+            target_client_key_file: self.target_client_key_file.or(other.target_client_key_file),
             bootstrap_api_key: self.bootstrap_api_key.or(other.bootstrap_api_key),
             payload_limit_bytes: self.payload_limit_bytes.or(other.payload_limit_bytes),
             retry_schedule: self.retry_schedule.or(other.retry_schedule),
@@ -250,7 +266,12 @@ impl Settings {
             restored: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
             allow_targets: self.allow_targets.unwrap_or_default(),
-            target_ca_file: self.target_ca_file,
+            trust: TrustFiles {
+                target_ca_file: self.target_ca_file,
+                target_crl_file: self.target_crl_file,
+                target_client_cert_file: self.target_client_cert_file,
+                target_client_key_file: self.target_client_key_file,
+            },
             bootstrap_api_key: self.bootstrap_api_key,
             secret_grace: HOUR * secret_grace_hours,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),

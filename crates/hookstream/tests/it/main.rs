@@ -17,4 +17,5 @@ mod restart;
 mod samples;
 mod support;
 mod torture;
+mod trust;
 mod usage;

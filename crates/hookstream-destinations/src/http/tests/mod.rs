@@ -35,7 +35,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    HttpTransport, Options,
+    ClientIdentity, HttpTransport, Options, Trust,
     guard::AddressPolicy,
     resolve::{DnsError, Resolve},
 };
@@ -55,7 +55,7 @@ fn options() -> Options {
 }
 
 fn trusting(root: CertificateDer<'static>) -> Options {
-    Options { extra_roots: vec![root], ..options() }
+    Options { trust: Trust { extra_roots: vec![root], ..Trust::default() }, ..options() }
 }
 
 /// A transport for which no name exists.

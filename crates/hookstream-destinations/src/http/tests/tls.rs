@@ -133,6 +133,55 @@ async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_wants_a_certificate_of_us_gets_ours_and_a_renewed_one_counts_at_once() {
+    let authority = Authority::new();
+    let identity = |names: &[&str]| {
+        let (chain, key) = authority.issue(names).pem();
+        Some(ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes()).expect("PEM"))
+    };
+    for protocol in ["http/1.1", "h2"] {
+        let tls = authority.issue(&[HOST]).server_for_clients_of(&authority, &[protocol]);
+        let receiver = Receiver::secure(tls, |_| Says::status(204)).await;
+        let names = || Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
+        let stranger = Authority::new().issue(&["sender.test"]).pem();
+        let stranger = ClientIdentity::from_pem(stranger.0.as_bytes(), stranger.1.as_bytes()).ok();
+        let trust = |identity| Trust { extra_roots: vec![authority.certificate()], identity, ..Trust::default() };
+        let transport = with_names(Options { trust: trust(stranger), ..options() }, names());
+        assert!(!send(&transport, &receiver.url_at(HOST), AMPLE).await.is_accepted(), "nobody here knows it");
+        transport.trust(trust(identity(&["sender.test"]))).expect("it makes sense");
+        assert_eq!(send(&transport, &receiver.url_at(HOST), AMPLE).await, answered(204), "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_its_authority_has_revoked_is_told() {
+    let authority = Authority::new();
+    let (revoked, other) = (authority.issue(&[HOST]), authority.issue(&[HOST]));
+    let list = super::super::revocation_lists(authority.revoke(&[&revoked]).as_bytes()).expect("a list");
+    let trust = |roots: &Authority| Trust { extra_roots: vec![roots.certificate()], revoked: list.clone(), ..Trust::default() };
+    let outcome = async |authority: &Authority, identity: &Identity| {
+        let receiver = Receiver::secure(identity.server(&BOTH), |_| Says::status(204)).await;
+        let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
+        send(&with_names(Options { trust: trust(authority), ..options() }, names), &receiver.url_at(HOST), AMPLE).await
+    };
+    let expected = failed(FailureKind::TlsRevoked, "the receiver's certificate was revoked by its authority");
+    assert_eq!(outcome(&authority, &revoked).await, expected);
+    assert_eq!(outcome(&authority, &other).await, answered(204));
+    // An authority of which there is no list has revoked nothing.
+    let elsewhere = Authority::new();
+    assert_eq!(outcome(&elsewhere, &elsewhere.issue(&[HOST])).await, answered(204));
+}
+
+#[test]
+fn what_is_no_pem_is_refused() {
+    for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA"] {
+        assert!(super::super::certificates(text.as_bytes()).is_err(), "{text}");
+        assert!(super::super::revocation_lists(text.as_bytes()).is_err(), "{text}");
+        assert!(ClientIdentity::from_pem(text.as_bytes(), text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_that_stalls_ends_at_the_limit_or_when_a_connection_should_have_come_about() {
     let receiver = RawReceiver::start(|mut stream| async move { until_closed(&mut stream).await }).await;
     let url = format!("https://{}/", receiver.address());

@@ -1,0 +1,76 @@
+//! Whom deliveries trust and who we are, by files that may change while the server runs.
+
+use std::path::Path;
+
+use hookstream_testkit::{
+    receiver::{Answer, Receiver},
+    tls::{Authority, Identity},
+};
+use serde_json::json;
+
+use crate::support::{Server, hookstream, scratch};
+
+fn write(directory: &Path, identity: &Identity) {
+    let (certificate, key) = identity.pem();
+    std::fs::write(directory.join("client.pem"), certificate).expect("written");
+    std::fs::write(directory.join("client.key"), key).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_renewed_without_a_restart() {
+    let scratch = scratch();
+    let files = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| files.path().join(name).to_str().expect("a path that is text").to_owned();
+    let authority = Authority::new();
+    std::fs::write(file("ca.pem"), authority.pem()).expect("written");
+    write(files.path(), &Authority::new().issue(&["sender.test"]));
+    let (ca, certificate, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let server = Server::start(
+        &scratch,
+        &[
+            "--retry-schedule",
+            "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",
+            "--circuit-breaker-threshold",
+            "0",
+            "--target-ca-file",
+            &ca,
+            "--target-client-cert-file",
+            &certificate,
+            "--target-client-key-file",
+            &key,
+        ],
+    );
+    let tls = authority.issue(&["127.0.0.1"]).server_for_clients_of(&authority, &["http/1.1"]);
+    let receiver = Receiver::secure(tls, |_| Answer::status(204)).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!(1)).await;
+    let seen = hookstream_testkit::eventually("a try", async || {
+        let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        (seen["attempts"].as_array().is_some_and(|attempts| !attempts.is_empty())).then_some(seen)
+    })
+    .await;
+    assert!(seen["attempts"][0]["error"].as_str().is_some_and(|error| error.starts_with("tls_failed: ")), "{seen}");
+    write(files.path(), &authority.issue(&["sender.test"]));
+    server.client.until(&id, "delivered").await;
+}
+
+#[test]
+fn files_that_hold_something_else_are_refused_by_their_setting() {
+    let files = tempfile::tempdir().expect("a directory");
+    let path = files.path().join("some.pem");
+    std::fs::write(&path, "hello").expect("written");
+    let some = path.to_str().expect("a path that is text");
+    let check = |arguments: &[&str], named: &str| {
+        let directory = scratch();
+        let mut command = hookstream();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path()).args(arguments);
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(named), "{arguments:?}: {said}");
+    };
+    check(&["--target-ca-file", some], "holds no certificates in PEM");
+    check(&["--target-ca-file", "/nowhere.pem"], "could not read target_ca_file /nowhere.pem");
+    check(&["--target-crl-file", some], "holds no revocation lists in PEM");
+    check(&["--target-client-cert-file", some], "go together: set both or neither");
+    check(&["--target-client-cert-file", some, "--target-client-key-file", some], "hold no certificate and key in PEM");
+}
