@@ -21,6 +21,7 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod error;
 pub mod event_types;
+pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
 pub mod messages;

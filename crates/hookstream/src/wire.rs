@@ -13,7 +13,9 @@ use hookstream_model::{
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Clock,
 };
-use hookstream_store::{Store, api_keys, jobs, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer};
+use hookstream_store::{
+    Store, api_keys, forgetful::Forgetful, jobs, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -115,6 +117,10 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             "what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again, \
              which goes on where it was"
         );
+    }
+    if config.forget {
+        tracing::warn!("this server keeps no message: what is accepted is sent once and forgotten");
+        return Ok(Arc::new(Forgetful(store)));
     }
     Ok(store)
 }

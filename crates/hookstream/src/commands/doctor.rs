@@ -69,7 +69,7 @@ struct Report {
 pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let json = arguments.json;
     let settings = Settings { data_dir: arguments.data_dir, database_url: arguments.database_url, ..Settings::default() };
-    let config = Config::load(Sources { config: arguments.config, restored: false, settings }, &crate::environment())?;
+    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
     let (store, name, mut problems) = match config.database {
         Some(options) => {
             let name = options.address()?;

@@ -29,6 +29,10 @@ pub(crate) struct Sources {
     #[arg(long)]
     pub(crate) restored: bool,
 
+    /// Keeps no message: what is accepted is sent once and forgotten. To measure what keeping costs, nothing else.
+    #[arg(long, hide = true)]
+    pub(crate) forget: bool,
+
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
@@ -158,6 +162,7 @@ pub(crate) struct Config {
     /// The database, where there is one in place of the data directory.
     pub(crate) database: Option<DatabaseOptions>,
     pub(crate) restored: bool,
+    pub(crate) forget: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
@@ -198,7 +203,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => Settings::default(),
         };
-        Ok(Self { restored: sources.restored, ..given.or(file).complete()? })
+        Ok(Self { restored: sources.restored, forget: sources.forget, ..given.or(file).complete()? })
     }
 }
 
@@ -264,6 +269,7 @@ impl Settings {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("hookstream-data")),
             database,
             restored: false,
+            forget: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
             allow_targets: self.allow_targets.unwrap_or_default(),
             trust: TrustFiles {

@@ -123,6 +123,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PID")]
     database_pid: Option<u32>,
 
+    /// The bench's own server keeps no message: what the program costs without durability
+    #[arg(long)]
+    forget: bool,
+
     /// Further arguments of the bench's own server
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     server_args: String,
@@ -165,6 +169,9 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
             if arguments.fail_share > 0.0 && !arguments.server_args.contains("--circuit-breaker-threshold") {
                 // Failures that were asked for are not to be taken for a receiver in trouble.
                 settings.extend(["--circuit-breaker-threshold", "0"].map(Into::into));
+            }
+            if arguments.forget {
+                settings.push("--forget".into());
             }
             settings.extend(arguments.server_args.split_whitespace().map(Into::into));
             for _ in 0..arguments.nodes {

@@ -1,0 +1,161 @@
+//! A store that keeps what is configured and forgets every message: what the program costs without one.
+//!
+//! For `hookstream bench --forget` only, to know what durability costs.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hookstream_model::{
+    ids::{ApplicationId, MessageId},
+    job::{Candidate, Job},
+    line::{Groups, Line},
+    tenancy::Tenant,
+    time::{Day, Timestamp},
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    Error, Page, PageRequest, Store,
+    audit::Audit,
+    counts::DayCounts,
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    jobs::{JobSlice, Survey},
+    messages::{Message, MessageDetail},
+    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    statement::{Database, Row, Statement, Written},
+};
+
+/// Around a store for what is configured.
+pub struct Forgetful(pub Arc<dyn Store>);
+
+#[async_trait]
+impl Database for Forgetful {
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.0.read(statement).await
+    }
+
+    async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        self.0.write(operation, statements).await
+    }
+}
+
+#[async_trait]
+impl Store for Forgetful {
+    async fn publish(&self, _: Publication) -> Result<Published, Error> {
+        Ok(Published::Stored)
+    }
+
+    async fn settle(&self, _: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        Ok(vec![true; batch.len()])
+    }
+
+    async fn claim_due(&self, _: Owner, _: Timestamp, _: ClaimLimits) -> Result<Claim, Error> {
+        Ok(Claim::default())
+    }
+
+    async fn lines(&self, _: Groups, _: Option<Line>, _: usize) -> Result<Vec<LineHead>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn line_lengths(&self, lines: Vec<Line>, _: usize) -> Result<Vec<usize>, Error> {
+        Ok(vec![0; lines.len()])
+    }
+
+    async fn claim_lines(&self, _: Owner, _: Timestamp, _: Vec<LineWant>, _: usize) -> Result<Vec<Claimed>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
+        self.0.enlist(node, now).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.0.lease()
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        self.0.renew(owner, report, now).await
+    }
+
+    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
+        self.0.give_up_groups(owner, groups).await
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        self.0.retire(owner, now).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.0.nodes().await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.0.nudges()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+        self.0.redeliver(redelivery).await
+    }
+
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+        self.0.take_jobs(owner, earlier, limit, now).await
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
+        self.0.survey(survey).await
+    }
+
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
+        self.0.advance_job(slice).await
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.0.set_aside(until, limit).await
+    }
+
+    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.0.message(tenant, application, id).await
+    }
+
+    async fn messages(
+        &self,
+        tenant: Tenant,
+        application: ApplicationId,
+        event_type: Option<String>,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Message>, Error> {
+        self.0.messages(tenant, application, event_type, page).await
+    }
+
+    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+        self.0.message_counts(applications).await
+    }
+
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+        self.0.delivery_counts(tenant).await
+    }
+
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
+        self.0.day_sizes().await
+    }
+
+    async fn audit(&self) -> Result<Audit, Error> {
+        self.0.audit().await
+    }
+
+    async fn prepare_day(&self, day: Day) -> Result<(), Error> {
+        self.0.prepare_day(day).await
+    }
+
+    async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        self.0.drop_days_before(day).await
+    }
+
+    async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
+        self.0.forget_keys_before(before).await
+    }
+}
