@@ -14,7 +14,10 @@ use hookstream_model::{
     waterfall::Waterfall,
 };
 use hookstream_store::deliveries::{Claimed, Next, Settled, Wait};
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -31,6 +34,10 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
 const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
 const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
+
+const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
+/// The headers of a try besides the endpoint's own, with those that the transport adds.
+const HEADERS: usize = 10;
 
 /// How long a delivery waits whose application could not be read.
 const UNREADABLE: Duration = Duration::from_secs(1);
@@ -198,7 +205,10 @@ fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timesta
 /// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
 fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, now: Timestamp) -> HeaderMap {
     let signature = route.keys.sign(id, now, body);
-    let mut headers = route.headers.clone();
+    let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.extend(route.headers.iter().cloned());
     headers.insert(WEBHOOK_ID, header_value(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_seconds()));
     headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));

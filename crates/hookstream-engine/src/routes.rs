@@ -31,10 +31,7 @@ use hookstream_store::{
     endpoints::{self, WithSecrets},
     event_types, organizations,
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_TYPE, USER_AGENT},
-};
+use http::{HeaderName, HeaderValue};
 
 use crate::{
     Options,
@@ -73,8 +70,8 @@ pub struct Route {
     pub schedule: RetrySchedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Arc<LanePolicy>,
-    /// The headers that are the same for each try.
-    pub(crate) headers: HeaderMap,
+    /// The headers of its own.
+    pub(crate) headers: Box<[(HeaderName, HeaderValue)]>,
 }
 
 /// The cache.
@@ -241,7 +238,7 @@ impl Routes {
             schedule: schedule(&endpoint, &self.schedule),
             policy: Arc::new(policy(&endpoint, application, version, self.payload_limit)),
             timeout: endpoint.timeout_ms.map_or(self.timeout, |ms| Duration::from_millis(u64::from(ms))),
-            headers: headers(&endpoint),
+            headers: own_headers(&endpoint),
             endpoint,
         })
     }
@@ -325,17 +322,10 @@ fn make_room<K, V>(kept: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
     kept
 }
 
-/// The headers of an endpoint that do not depend on the message.
-fn headers(endpoint: &Endpoint) -> HeaderMap {
-    const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    for (name, value) in endpoint.headers.iter().flatten() {
-        // They were checked when they were saved; a rule that has since become stricter drops one.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-            headers.insert(name, value);
-        }
-    }
-    headers
+/// An endpoint's own headers. There may be very many endpoints, so they are kept as small as they can be.
+fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)]> {
+    // They were checked when they were saved; a rule that has since become stricter drops one.
+    let parse =
+        |(name, value): (&String, &String)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?));
+    endpoint.headers.iter().flatten().filter_map(parse).collect()
 }
