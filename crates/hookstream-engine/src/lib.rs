@@ -10,6 +10,7 @@ mod accept;
 mod attempt;
 mod core;
 mod dispatch;
+mod generations;
 mod health;
 mod holds;
 mod jobs;

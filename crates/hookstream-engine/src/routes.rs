@@ -35,10 +35,14 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     Options,
+    generations::Generations,
     lanes::{Gather, LanePolicy},
 };
 
-/// The most entries of each kind; at this many, all are forgotten and read again when needed.
+/// The most endpoints that are surely remembered; up to twice as many are while they are asked for. With what
+/// belongs to it one takes some 2 KB.
+const ENDPOINTS: usize = 40_000;
+/// The most entries of the other kinds; at this many, all are forgotten and read again when needed.
 const KEPT: usize = 100_000;
 
 /// An application and its endpoints.
@@ -85,9 +89,8 @@ pub struct Routes {
     kept: RwLock<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
-    applications: HashMap<ApplicationId, Arc<ApplicationRoutes>>,
+    applications: Generations<ApplicationId, Arc<ApplicationRoutes>>,
     uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
     schemas: HashMap<EnvironmentId, Schemas>,
 }
@@ -108,7 +111,7 @@ impl Routes {
             timeout: options.timeout,
             payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
-            kept: RwLock::default(),
+            kept: RwLock::new(Kept { applications: Generations::new(ENDPOINTS), uids: HashMap::new(), schemas: HashMap::new() }),
         }
     }
 
@@ -135,7 +138,8 @@ impl Routes {
 
     /// An application, whosever it is.
     pub(crate) async fn get(&self, id: ApplicationId) -> Result<Option<Arc<ApplicationRoutes>>, Error> {
-        if let Some(routes) = self.read(|kept| kept.applications.get(&id).cloned()) {
+        if let Some(routes) = self.read(|kept| kept.applications.young(&id)).or_else(|| self.write(|kept| kept.applications.rejuvenate(id)))
+        {
             return Ok(Some(routes));
         }
         let version = self.version.load(atomic::Ordering::Acquire);
@@ -145,7 +149,7 @@ impl Routes {
         let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint, &application, of_application).map(Arc::new));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         let routes = Arc::new(ApplicationRoutes { application, version: of_application, endpoints });
-        self.keep(version, |kept| make_room(&mut kept.applications).insert(id, Arc::clone(&routes)));
+        self.keep(version, |kept| kept.applications.insert(id, Arc::clone(&routes), 1 + routes.endpoints.len()));
         Ok(Some(routes))
     }
 
@@ -193,7 +197,11 @@ impl Routes {
 
     /// Forgets everything.
     pub(crate) fn forget_all(&self) {
-        self.change(|kept| *kept = Kept::default());
+        self.change(|kept| {
+            kept.applications.clear();
+            kept.uids.clear();
+            kept.schemas.clear();
+        });
     }
 
     /// The application that a tenant means, as it stands in the store now.
@@ -245,6 +253,11 @@ impl Routes {
 
     fn read<T>(&self, read: impl FnOnce(&Kept) -> T) -> T {
         read(&self.kept.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what is remembered, and not what is known.
+    fn write<T>(&self, write: impl FnOnce(&mut Kept) -> T) -> T {
+        write(&mut self.kept.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(&self, change: impl FnOnce(&mut Kept)) {

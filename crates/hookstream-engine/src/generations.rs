@@ -1,0 +1,81 @@
+//! A memory that forgets what was not asked for of late: two generations, of which the older goes when the
+//! younger is full.
+
+use std::{collections::HashMap, hash::Hash};
+
+/// What is remembered, each with its weight. All together never weigh more than twice a generation and one entry.
+#[derive(Debug)]
+pub(crate) struct Generations<K, V> {
+    young: HashMap<K, (V, usize)>,
+    old: HashMap<K, (V, usize)>,
+    /// What the young weigh.
+    weight: usize,
+    /// What a generation may weigh.
+    most: usize,
+}
+
+impl<K: Eq + Hash + Copy, V: Clone> Generations<K, V> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), weight: 0, most }
+    }
+
+    /// What is remembered, where it is young.
+    pub(crate) fn young(&self, key: &K) -> Option<V> {
+        self.young.get(key).map(|(value, _)| value.clone())
+    }
+
+    /// What is remembered at all; from now on it is young.
+    pub(crate) fn rejuvenate(&mut self, key: K) -> Option<V> {
+        if let Some((value, weight)) = self.old.remove(&key) {
+            self.insert(key, value, weight);
+        }
+        self.young(&key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V, weight: usize) {
+        self.remove(&key);
+        if self.weight >= self.most {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+        self.weight += weight;
+        self.young.insert(key, (value, weight));
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.old.remove(key);
+        if let Some((_, weight)) = self.young.remove(key) {
+            self.weight -= weight;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
+        let mut kept = Generations::new(10);
+        kept.insert(0, "often", 1);
+        for number in 1..100 {
+            assert_eq!(kept.rejuvenate(0), Some("often"), "{number}");
+            kept.insert(number, "once", 3);
+            let weight: usize = kept.young.values().chain(kept.old.values()).map(|(_, weight)| weight).sum();
+            assert!(weight <= 2 * (10 + 3), "{weight}");
+            assert_eq!(kept.weight, kept.young.values().map(|(_, weight)| weight).sum::<usize>());
+        }
+        assert_eq!(kept.rejuvenate(1), None);
+        kept.remove(&0);
+        assert_eq!((kept.young(&0), kept.rejuvenate(0)), (None, None));
+        kept.insert(5, "again", 3);
+        kept.insert(5, "and again", 1);
+        assert_eq!(kept.young(&5), Some("and again"));
+        kept.clear();
+        assert_eq!(kept.rejuvenate(5), None);
+    }
+}
