@@ -27,6 +27,7 @@ pub mod messages;
 pub mod nodes;
 pub mod organizations;
 pub mod page;
+mod payloads;
 pub mod postgres;
 pub mod settings;
 pub mod sqlite;

@@ -39,7 +39,7 @@ pub(super) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
             // Made and then attached, which others hardly notice; made as a partition, it would lock them out.
             let (part, from, to) = (partition(table, day), first_id_at(day.start()), first_id_at(day.end()));
             let make = format!(
-                "create table if not exists {part} (like {table} including defaults);
+                "create table if not exists {part} (like {table} including defaults including storage);
                 alter table {table} attach partition {part} for values from ('{from}') to ('{to}')"
             );
             connection.batch(&make).await?;

@@ -20,15 +20,16 @@ use crate::{
     error::Error,
     messages::{Delivery, Message, MessageDetail, Owed},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    payloads::StoredPayload,
 };
 
-const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body
+const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
     from messages m join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
 const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries from messages m
     where m.application_id = $1 and m.id < $2 and m.environment_id = $3 and ($4 is null or m.event_type = $4)
     order by m.id desc limit $5";
 /// The rest of a page. The bounds tell the planner which days there are to look at.
-const STANDING: &str = "select g.id, b.is_text, b.body,
+const STANDING: &str = "select g.id, b.is_text, b.encoding, b.size, b.body,
         (select count(*) from pending p where p.message_id = g.id),
         (select count(*) from undelivered u
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state = 'exhausted'),
@@ -58,7 +59,7 @@ pub(super) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
         let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let message = Message { payload: read_payload(row, 5), ..read_message(row)? };
+        let message = Message { payload: read_payload(row, 5).decode()?, ..read_message(row)? };
         let of = [(&id as _, Type::UUID)];
         let attempts: Vec<_> = connection.query(ATTEMPTS, &of).await?.iter().map(read_attempt).collect();
         let mut deliveries: Vec<_> = connection.query(PENDING, &of).await?.iter().map(read_pending).collect();
@@ -113,11 +114,11 @@ async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Re
     for row in &connection.query(STANDING, &values).await? {
         let id = MessageId::from_bytes(id_at(row, 0));
         let Some(message) = messages.iter_mut().find(|message| message.id == id) else { continue };
-        message.payload = read_payload(row, 1);
-        message.counts.pending = count(row.get(3))?;
-        message.counts.exhausted = count(row.get(4))?;
-        message.counts.skipped_or_cancelled = count(row.get(5))?;
-        let last_try: Option<i64> = row.get(6);
+        message.payload = read_payload(row, 1).decode()?;
+        message.counts.pending = count(row.get(5))?;
+        message.counts.exhausted = count(row.get(6))?;
+        message.counts.skipped_or_cancelled = count(row.get(7))?;
+        let last_try: Option<i64> = row.get(8);
         message.updated_at = last_try.map_or(message.updated_at, Timestamp::from_millis);
     }
     Ok(messages)
@@ -156,10 +157,14 @@ fn read_message(row: &Row) -> Result<Message, Error> {
     })
 }
 
-/// What stands in two columns, the first of them this one.
-fn read_payload(row: &Row, column: usize) -> Payload {
-    let content_type = if row.get(column) { ContentType::Text } else { ContentType::Json };
-    Payload { body: Bytes::from(row.get::<_, Vec<u8>>(column + 1)), content_type }
+/// What stands in four columns, the first of them this one.
+pub(super) fn read_payload(row: &Row, column: usize) -> StoredPayload {
+    StoredPayload {
+        is_text: row.get(column),
+        encoding: row.get(column + 1),
+        size: row.get(column + 2),
+        body: Bytes::from(row.get::<_, Vec<u8>>(column + 3)),
+    }
 }
 
 fn read_attempt(row: &Row) -> Attempt {

@@ -59,6 +59,7 @@ use crate::{
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
+    payloads::{Sealed, opened},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -214,6 +215,7 @@ impl Store for SqliteStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        let publication = Sealed::of(publication).await?;
         self.writer.run(move |files| publish::publish(files, &publication)).await
     }
 
@@ -226,7 +228,7 @@ impl Store for SqliteStore {
         for day in days {
             match self.writer.run(move |files| claim::claim_due(files, day, owner, now, share)).await {
                 Ok(more) => {
-                    claim.deliveries.extend(more.deliveries);
+                    claim.deliveries.extend(opened(more.deliveries));
                     claim.next_due = [claim.next_due, more.next_due].into_iter().flatten().min();
                 }
                 Err(error) if claim.deliveries.is_empty() => return Err(error),
@@ -281,14 +283,14 @@ impl Store for SqliteStore {
             let of_day = wants.clone();
             match self.writer.run(move |files| claim::claim_lines(files, day, owner, now, &of_day, room)).await {
                 Ok(found) => {
-                    let taken: usize = found.claimed.iter().map(|delivery| delivery.message.payload.body.len().max(1)).sum();
+                    let taken: usize = found.claimed.iter().map(|delivery| delivery.payload.size().max(1)).sum();
                     room = room.saturating_sub(taken);
                     for want in &mut wants {
                         let of_line = found.claimed.iter().filter(|delivery| delivery.line == Some(want.line)).count();
                         want.deliveries = want.deliveries.saturating_sub(of_line);
                     }
                     wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.line));
-                    claimed.extend(found.claimed);
+                    claimed.extend(opened(found.claimed));
                 }
                 Err(error) if claimed.is_empty() => return Err(error),
                 // What was claimed before is delivered; the next claim meets the error again.

@@ -317,7 +317,12 @@ pub(crate) static TABLES: &[Table] = &[
         "id",
         &[id("application_id"), id("id"), id("environment_id"), text("event_type"), text("event_id"), small("deliveries")],
     ),
-    happened("payloads", &["message_id"], "message_id", &[id("message_id"), boolean("is_text"), bytes("body")]),
+    happened(
+        "payloads",
+        &["message_id"],
+        "message_id",
+        &[id("message_id"), boolean("is_text"), small("encoding"), small("size"), bytes("body")],
+    ),
     happened(
         "undelivered",
         &["message_id", "target_id"],

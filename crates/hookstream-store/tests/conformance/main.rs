@@ -41,6 +41,7 @@ macro_rules! suite {
 suite! {
     messages:
         a_message_reads_back_as_it_was_published
+        a_long_payload_comes_back_however_it_is_read
         messages_are_listed_newest_first_over_all_days
         a_page_never_skips_or_repeats_while_messages_are_added
         a_list_can_be_of_one_event_type

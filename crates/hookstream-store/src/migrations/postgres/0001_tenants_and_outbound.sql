@@ -196,8 +196,13 @@ create table messages (
 create table payloads (
     message_id uuid not null primary key,
     is_text boolean not null,
+    -- How the body is encoded, and its bytes before that (payloads.rs).
+    encoding integer not null,
+    size integer not null,
     body bytea not null
 ) partition by range (message_id);
+-- What is worth it is compressed before it comes here; partitions take this over.
+alter table payloads alter column body set storage external;
 
 -- What ended without arriving, until it arrives after all.
 create table undelivered (

@@ -16,6 +16,9 @@ create table messages (
 create table payloads (
     message_id blob not null primary key,
     is_text integer not null,
+    -- How the body is encoded, and its bytes before that (payloads.rs).
+    encoding integer not null,
+    size integer not null,
     body blob not null
 ) strict, without rowid;
 
