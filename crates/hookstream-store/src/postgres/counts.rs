@@ -14,14 +14,15 @@ use crate::{
 };
 
 const ADD: &str = "insert into delivery_counts
-        (environment_id, day, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
-    values ($1, $2, 0, $3, $4, $5, $6, $7, $8)
+        (environment_id, day, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes)
+    values ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)
     on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
         accepted = delivery_counts.accepted + excluded.accepted, succeeded = delivery_counts.succeeded + excluded.succeeded,
         exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
-        cancelled = delivery_counts.cancelled + excluded.cancelled";
+        cancelled = delivery_counts.cancelled + excluded.cancelled,
+        payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes";
 const READ: &str = "select day, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8, sum(skipped)::int8,
-        sum(cancelled)::int8
+        sum(cancelled)::int8, sum(payload_bytes)::int8
     from delivery_counts where environment_id = $1 group by day order by day";
 
 /// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
@@ -39,6 +40,6 @@ pub(super) async fn add(connection: &Connection, tenant: Tenant, day: Day, moved
 pub(super) async fn read(pool: &Pool, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let environment = Uuid::from_bytes(*tenant.environment.as_bytes());
     let rows = connect(pool, "count deliveries").await?.query(READ, &[(&environment, Type::UUID)]).await?;
-    let counts = |row: &Row| Counts::of_columns([1, 2, 3, 4, 5, 6].map(|column| row.get(column)));
+    let counts = |row: &Row| Counts::of_columns([1, 2, 3, 4, 5, 6, 7].map(|column| row.get(column)));
     Ok(rows.iter().map(|row| DayCounts { day: days::of_number(row.get(0)), counts: counts(row) }).collect())
 }

@@ -9,7 +9,8 @@ use crate::{
     error::Error,
 };
 
-const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled from delivery_counts where environment_id = ?1";
+const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
+    from delivery_counts where environment_id = ?1";
 
 pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let mut all = Vec::new();
@@ -25,7 +26,7 @@ pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Er
 }
 
 fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
-    let mut columns = [0; 6];
+    let mut columns = [0; 7];
     for (index, column) in columns.iter_mut().enumerate() {
         *column = row.get(index)?;
     }

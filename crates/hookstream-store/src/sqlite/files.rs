@@ -22,10 +22,10 @@ use crate::{counts::Counts, deliveries::Versions, error::Error};
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
-    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     on conflict (environment_id) do update set messages = messages + excluded.messages, accepted = accepted + excluded.accepted,
         succeeded = succeeded + excluded.succeeded, exhausted = exhausted + excluded.exhausted, skipped = skipped + excluded.skipped,
-        cancelled = cancelled + excluded.cancelled";
+        cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes";
 
 const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
 /// The most versions that are remembered.
@@ -156,8 +156,8 @@ impl DayFile {
 
     fn commit(&mut self) -> Result<(), Error> {
         for (environment, moved) in self.moved.drain().filter(|(_, moved)| *moved != Counts::default()) {
-            let [messages, accepted, succeeded, exhausted, skipped, cancelled] = moved.columns();
-            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled];
+            let [messages, accepted, succeeded, exhausted, skipped, cancelled, bytes] = moved.columns();
+            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled, bytes];
             let mut statement = self.file.connection.prepare_cached(ADD_DELIVERY_COUNTS).map_err(failed("count deliveries"))?;
             statement.execute(values).map_err(failed("count deliveries"))?;
         }

@@ -14,7 +14,8 @@ use crate::{
 const OPERATION: &str = "store a message";
 const INSERT_MESSAGE: &str =
     "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries) values (?1, ?2, ?3, ?4, ?5, ?6)";
-const INSERT_PAYLOAD: &str = "insert into payloads (message_id, is_text, encoding, size, body) values (?1, ?2, ?3, ?4, ?5)";
+const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
+    values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
     (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_SKIPPED: &str =
@@ -67,7 +68,7 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp) 
         publication.deliveries.len(),
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
-    connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, is_text, encoding, size, &body[..]])?;
+    connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {

@@ -82,6 +82,7 @@ suite! {
     conservation:
         every_transition_is_counted
         what_happens_at_once_is_counted
+        bytes_are_counted_as_they_stand
         two_tenants_are_counted_apart
         a_day_is_dropped_with_its_counts
         a_stale_settlement_counts_nothing;

@@ -195,6 +195,7 @@ create table messages (
 
 create table payloads (
     message_id uuid not null primary key,
+    environment_id uuid not null,
     is_text boolean not null,
     -- How the body is encoded, and its bytes before that (payloads.rs).
     encoding integer not null,
@@ -280,6 +281,8 @@ create table delivery_counts (
     exhausted bigint not null,
     skipped bigint not null,
     cancelled bigint not null,
+    -- Of its payloads, as they stand.
+    payload_bytes bigint not null default 0,
     primary key (environment_id, day, owner)
 ) with (fillfactor = 50);
 

@@ -29,7 +29,8 @@ const STORE: &str = "with seen as (
         insert into messages (application_id, id, environment_id, event_type, event_id, deliveries)
         select application_id, id, environment_id, event_type, event_id, deliveries from given
     ), kept as (
-        insert into payloads (message_id, is_text, encoding, size, body) select id, is_text, encoding, size, body from given
+        insert into payloads (message_id, environment_id, is_text, encoding, size, body)
+        select id, environment_id, is_text, encoding, size, body from given
     ), owed as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
         select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('line_places')), 0, 0, p.trigger_type, p.line
@@ -48,14 +49,16 @@ const STORE: &str = "with seen as (
         where c.seen in (select number from seen)
         on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     ), deliveries_counted as (
-        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
-        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0
-        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[])
-            as d (seen, day, environment_id, messages, accepted, skipped)
+        insert into delivery_counts
+            (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes)
+        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[])
+            as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes)
         where d.seen in (select number from seen)
         group by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
-            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped
+            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
+            payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes
     )
     select number from seen";
 
@@ -103,6 +106,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&standings.skipped as _, Type::INT8_ARRAY),
         (&messages.encodings as _, Type::INT4_ARRAY),
         (&messages.sizes as _, Type::INT4_ARRAY),
+        (&standings.payload_bytes as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -176,7 +180,7 @@ struct PerApplication {
     messages: Vec<i64>,
 }
 
-/// How many deliveries, and how many of them were skipped at once.
+/// How many deliveries, how many of them were skipped at once, and the bytes of payloads.
 #[derive(Default)]
 struct PerEnvironment {
     seen: Vec<i32>,
@@ -185,6 +189,7 @@ struct PerEnvironment {
     messages: Vec<i64>,
     accepted: Vec<i64>,
     skipped: Vec<i64>,
+    payload_bytes: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -214,13 +219,14 @@ impl<'a> Columns<'a> {
             columns.counts.applications.push(application);
             columns.counts.messages.push(messages);
         }
-        for ((seen, day, environment), Counts { messages, accepted, skipped, .. }) in standings {
+        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, .. }) in standings {
             columns.standings.seen.push(seen);
             columns.standings.days.push(day);
             columns.standings.environments.push(environment);
             columns.standings.messages.push(messages);
             columns.standings.accepted.push(accepted);
             columns.standings.skipped.push(skipped);
+            columns.standings.payload_bytes.push(payload_bytes);
         }
         columns
     }
