@@ -12,7 +12,10 @@ use hookstream_model::{
     tenancy::Tenant,
     time::Timestamp,
 };
-use hookstream_store::deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions};
+use hookstream_store::{
+    deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions},
+    messages::Message as Found,
+};
 
 use crate::{
     Handle,
@@ -38,8 +41,14 @@ pub struct Draft {
 /// A message that is stored and scheduled.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The message.
-    pub message: Arc<Message>,
+    /// Its id.
+    pub id: MessageId,
+    /// The application it was sent to.
+    pub application_id: ApplicationId,
+    /// What it is about.
+    pub event_type: String,
+    /// What its receivers read; `None` where this repeats an answer whose message's payload has expired.
+    pub payload: Option<Payload>,
     /// The sender's own id for it.
     pub event_id: Option<String>,
     /// How it stood when it was accepted.
@@ -168,7 +177,9 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
-            Published::Stored => return Ok(Accepted { message, event_id, status }),
+            Published::Stored => {
+                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status });
+            }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;
             }
@@ -306,6 +317,6 @@ async fn repeated(
     status: MessageStatus,
 ) -> Result<Accepted, SendError> {
     let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
-    let message = Message { id, application_id: application, event_type: found.event_type, payload: found.payload };
-    Ok(Accepted { message: Arc::new(message), event_id: found.event_id, status })
+    let Found { event_type, payload, event_id, .. } = found;
+    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status })
 }

@@ -65,6 +65,8 @@ pub struct Options {
     pub idempotency_window: Duration,
     /// How many days messages are kept.
     pub retention_days: u32,
+    /// How many days their payloads are kept; no more than that.
+    pub payload_retention_days: u32,
     /// How often the store is asked for what is due, besides when something is known to be.
     pub poll_period: Duration,
 }
@@ -88,6 +90,7 @@ impl Default for Options {
             payload_limit: 1024 * 1024,
             idempotency_window: Duration::from_secs(24 * 3600),
             retention_days: 30,
+            payload_retention_days: 30,
             poll_period: Duration::from_secs(1),
         }
     }

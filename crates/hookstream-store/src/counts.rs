@@ -82,6 +82,11 @@ impl Counts {
         }
     }
 
+    /// What a payload of so many bytes took.
+    pub(crate) fn without_payload(bytes: i64) -> Self {
+        Self { payload_bytes: -bytes, ..Self::default() }
+    }
+
     /// So many more that are skipped.
     pub(crate) fn skipped(skipped: i64) -> Self {
         Self { skipped, ..Self::default() }

@@ -27,7 +27,7 @@ pub mod messages;
 pub mod nodes;
 pub mod organizations;
 pub mod page;
-mod payloads;
+pub mod payloads;
 pub mod postgres;
 pub mod settings;
 pub mod sqlite;
@@ -52,10 +52,11 @@ use tokio::sync::broadcast;
 use crate::{
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    payloads::Expired,
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -111,8 +112,8 @@ pub trait Store: Database {
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error>;
 
     /// Makes a message owed again to some targets, due now; what is already owed becomes due now.
-    /// Returns how many, or `None` where there is no such message.
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error>;
+    /// Nothing is, where its payload has expired.
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error>;
 
     /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone, and of the
     /// `earlier` numbers of the same process, become its own. At any moment a job has one owner at the most.
@@ -153,11 +154,16 @@ pub trait Store: Database {
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;
 
     /// Compares the counts with the rows and looks for rows that contradict each other, all at one moment
-    /// of each day. It reads everything but payloads and changes nothing.
+    /// of each day. It reads everything but what is in the payloads and changes nothing.
     async fn audit(&self) -> Result<Audit, Error>;
 
     /// Makes room for the messages of a day, ahead of its first.
     async fn prepare_day(&self, day: Day) -> Result<(), Error>;
+
+    /// Removes payloads of the oldest day before `day` that has some and of which nothing is owed: the messages stay.
+    /// It is a slice, which holds nobody up; `None` where there is nothing to remove. What is owed afterwards has its
+    /// payload.
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error>;
 
     /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;

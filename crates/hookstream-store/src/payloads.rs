@@ -12,7 +12,7 @@ use hookstream_model::{
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::{ContentType, Message, Payload},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 
 use crate::{
@@ -33,6 +33,17 @@ const RATIO_MAX: usize = 256;
 const AS_IS: i32 = 0;
 /// The number of a body that is one LZ4 block.
 const LZ4: i32 = 1;
+
+/// Payloads that were removed because their time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// The day of their messages.
+    pub day: Day,
+    /// What they took.
+    pub bytes: i64,
+    /// Whether the day has none left and what they took is given back.
+    pub is_done: bool,
+}
 
 /// The columns of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

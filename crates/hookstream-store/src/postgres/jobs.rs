@@ -39,7 +39,9 @@ macro_rules! candidate {
             (select max(a.created_at) from attempts a
                 where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.target_id = $1),
             (select true from attempts a
-                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null"
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null,
+            (select true from payloads b
+                where b.message_id = m.id and b.message_id >= $4 and b.message_id <= $5) is not null"
     };
 }
 
@@ -48,7 +50,8 @@ const SURVEY: &str = concat!(
     " from (select id, event_type from messages
         where application_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
 );
-const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false
+const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false,
+        (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null
     from (select message_id, state, ended_at from undelivered
         where target_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
     join messages m on m.application_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
@@ -182,5 +185,10 @@ fn uuid(id: &[u8; 16]) -> Uuid {
 fn read(row: &Row) -> Candidate {
     let undelivered: Option<&str> = row.get(3);
     let standing = Standing::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
-    Candidate { message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()), event_type: row.get(1), standing }
+    Candidate {
+        message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
+        event_type: row.get(1),
+        standing,
+        has_payload: row.get(7),
+    }
 }

@@ -7,7 +7,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, AttemptId, MessageId, TargetId},
-    message::{ContentType, DeliveryCounts, Payload},
+    message::{DeliveryCounts, Payload},
     tenancy::Tenant,
     time::Timestamp,
     waterfall::Waterfall,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
-    from messages m join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
+    from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
 const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries from messages m
     where m.application_id = $1 and m.id < $2 and m.environment_id = $3 and ($4 is null or m.event_type = $4)
     order by m.id desc limit $5";
@@ -37,7 +37,7 @@ const STANDING: &str = "select g.id, b.is_text, b.encoding, b.size, b.body,
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state <> 'exhausted'),
         (select a.created_at from attempts a
             where a.message_id = g.id and a.message_id >= $2 and a.message_id <= $3 order by a.id desc limit 1)
-    from unnest($1::uuid[]) as g (id) join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
+    from unnest($1::uuid[]) as g (id) left join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
     "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
@@ -59,7 +59,7 @@ pub(super) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
         let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let message = Message { payload: read_payload(row, 5).decode()?, ..read_message(row)? };
+        let message = Message { payload: read_payload_if_there(row, 5)?, ..read_message(row)? };
         let of = [(&id as _, Type::UUID)];
         let attempts: Vec<_> = connection.query(ATTEMPTS, &of).await?.iter().map(read_attempt).collect();
         let mut deliveries: Vec<_> = connection.query(PENDING, &of).await?.iter().map(read_pending).collect();
@@ -114,7 +114,7 @@ async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Re
     for row in &connection.query(STANDING, &values).await? {
         let id = MessageId::from_bytes(id_at(row, 0));
         let Some(message) = messages.iter_mut().find(|message| message.id == id) else { continue };
-        message.payload = read_payload(row, 1).decode()?;
+        message.payload = read_payload_if_there(row, 1)?;
         message.counts.pending = count(row.get(5))?;
         message.counts.exhausted = count(row.get(6))?;
         message.counts.skipped_or_cancelled = count(row.get(7))?;
@@ -148,13 +148,19 @@ fn read_message(row: &Row) -> Result<Message, Error> {
         application_id: ApplicationId::from_bytes(id_at(row, 1)),
         event_type: row.get(2),
         event_id: row.get(3),
-        payload: Payload { body: Bytes::new(), content_type: ContentType::Json },
+        payload: None,
         counts: DeliveryCounts {
             total: u32::try_from(row.get::<_, i32>(4)).map_err(|_| Error::Unreadable { what: "count" })?,
             ..DeliveryCounts::default()
         },
         updated_at: id.timestamp(),
     })
+}
+
+/// The same, opened, where it may have expired.
+fn read_payload_if_there(row: &Row, column: usize) -> Result<Option<Payload>, Error> {
+    let is_there = row.get::<_, Option<i32>>(column + 1).is_some();
+    is_there.then(|| read_payload(row, column).decode()).transpose()
 }
 
 /// What stands in four columns, the first of them this one.

@@ -7,7 +7,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, AttemptId, MessageId, TargetId},
-    message::{ContentType, DeliveryCounts, Payload},
+    message::DeliveryCounts,
     tenancy::Tenant,
     time::Timestamp,
     waterfall::Waterfall,
@@ -23,13 +23,13 @@ use crate::{
 };
 
 const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
-    from messages m join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
+    from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
 const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body,
         (select count(*) from pending p where p.message_id = m.id),
         (select count(*) from undelivered u where u.message_id = m.id and u.state = 'exhausted'),
         (select count(*) from undelivered u where u.message_id = m.id and u.state <> 'exhausted'),
         (select a.created_at from attempts a where a.message_id = m.id order by a.id desc limit 1)
-    from messages m join payloads b on b.message_id = m.id
+    from messages m left join payloads b on b.message_id = m.id
     where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
     order by m.id desc limit ?5";
 const ATTEMPTS: &str =
@@ -49,7 +49,7 @@ pub(super) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, 
             .prepare_cached(FIND)
             .and_then(|mut find| {
                 let key = params![application.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
-                find.query_row(key, |row| Ok((read_message(row)?, read_payload(row, 5)?))).optional()
+                find.query_row(key, |row| Ok((read_message(row)?, read_payload_if_there(row, 5)?))).optional()
             })
             .map_err(failed("read a message"))?;
         message.map(|message| read_detail(&moment, with_payload(message)?)).transpose()
@@ -106,14 +106,14 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         application_id: ApplicationId::from_bytes(row.get(1)?),
         event_type: row.get(2)?,
         event_id: row.get(3)?,
-        payload: Payload { body: Bytes::new(), content_type: ContentType::Json },
+        payload: None,
         counts: DeliveryCounts { total: row.get(4)?, ..DeliveryCounts::default() },
         updated_at: id.timestamp(),
     })
 }
 
 /// A message with how it stands.
-fn read_listed(row: &Row<'_>) -> rusqlite::Result<(Message, StoredPayload)> {
+fn read_listed(row: &Row<'_>) -> rusqlite::Result<(Message, Option<StoredPayload>)> {
     let message = read_message(row)?;
     let last_try: Option<i64> = row.get(12)?;
     let message = Message {
@@ -121,7 +121,7 @@ fn read_listed(row: &Row<'_>) -> rusqlite::Result<(Message, StoredPayload)> {
         updated_at: last_try.map_or(message.updated_at, Timestamp::from_millis),
         ..message
     };
-    Ok((message, read_payload(row, 5)?))
+    Ok((message, read_payload_if_there(row, 5)?))
 }
 
 /// What stands in four columns, the first of them this one.
@@ -134,8 +134,14 @@ pub(super) fn read_payload(row: &Row<'_>, column: usize) -> rusqlite::Result<Sto
     })
 }
 
-fn with_payload((message, payload): (Message, StoredPayload)) -> Result<Message, Error> {
-    Ok(Message { payload: payload.decode()?, ..message })
+/// The same where it may have expired.
+fn read_payload_if_there(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<StoredPayload>> {
+    let is_there = row.get::<_, Option<i32>>(column + 1)?.is_some();
+    is_there.then(|| read_payload(row, column)).transpose()
+}
+
+fn with_payload((message, payload): (Message, Option<StoredPayload>)) -> Result<Message, Error> {
+    Ok(Message { payload: payload.map(StoredPayload::decode).transpose()?, ..message })
 }
 
 fn read_detail(connection: &Connection, message: Message) -> Result<MessageDetail, Error> {

@@ -12,6 +12,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod counts;
+mod expiry;
 mod files;
 mod jobs;
 mod messages;
@@ -53,13 +54,13 @@ use crate::{
     Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
-    payloads::{Sealed, opened},
+    payloads::{Expired, Sealed, opened},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -70,6 +71,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
     node: Mutex<Option<Node>>,
+    directory: PathBuf,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
     _checkpointer: Checkpointer,
@@ -98,6 +100,7 @@ impl SqliteStore {
             _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
             known,
             node: Mutex::default(),
+            directory: directory.to_owned(),
             nudges: broadcast::channel(1).0,
             _lock: lock,
         })
@@ -312,7 +315,7 @@ impl Store for SqliteStore {
         self.writer.run(move |files| settle::settle(files, owner, &batch)).await
     }
 
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
         self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
     }
 
@@ -368,6 +371,20 @@ impl Store for SqliteStore {
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         self.writer.run(move |files| files.day(day).map(|_| ())).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        for day in self.known.that_may_have_payloads().into_iter().take_while(|day| *day < before) {
+            let Some(slice) = self.writer.run(move |files| expiry::remove_slice(files, day)).await? else { continue };
+            if slice.is_done {
+                self.known.note_payloads(day, false);
+                let path = day_path(&self.directory, day);
+                let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
+                shrunk.map_err(|cause| Error::Failed { operation: "give back disk", cause: cause.into() })?;
+            }
+            return Ok(Some(slice));
+        }
+        Ok(None)
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

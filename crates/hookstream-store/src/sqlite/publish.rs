@@ -52,6 +52,7 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
     write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))?;
     files.note_owed(accepted_at.day(), true);
+    files.note_payloads(accepted_at.day());
     Ok(())
 }
 

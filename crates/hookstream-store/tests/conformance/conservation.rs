@@ -12,7 +12,7 @@ use hookstream_model::{
 use hookstream_store::{
     audit::Balance,
     counts::Counts,
-    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivery, Settled, Wait},
+    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled, Wait},
     jobs::{self, JobSlice, Survey},
 };
 
@@ -73,7 +73,7 @@ async fn redeliver(world: &World, message_id: MessageId, targets: &[TargetId]) {
         trigger: Trigger::Manual,
         now: ASKED,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Some(targets.len()));
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(targets.len()));
 }
 
 /// Runs a job over what it finds, all in slices of two.

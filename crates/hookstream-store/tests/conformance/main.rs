@@ -2,6 +2,7 @@
 
 mod conservation;
 mod deliveries;
+mod expiry;
 mod installation;
 mod jobs;
 mod lines;
@@ -79,6 +80,13 @@ suite! {
         a_job_is_taken_over_from_an_owner_that_is_gone
         a_new_number_takes_over_the_jobs_of_the_one_before
         a_full_node_takes_no_more_jobs;
+    expiry:
+        payloads_go_and_messages_stay
+        a_day_of_which_something_is_owed_keeps_its_payloads
+        nothing_is_owed_again_without_its_payload
+        a_job_passes_over_what_has_no_payload
+        what_payloads_took_is_given_back
+        a_day_without_payloads_is_dropped_and_made_like_any;
     conservation:
         every_transition_is_counted
         what_happens_at_once_is_counted

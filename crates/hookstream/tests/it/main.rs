@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod delivery;
 mod doctor;
+mod expiry;
 mod explain;
 mod fair;
 mod fidelity;
