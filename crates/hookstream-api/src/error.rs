@@ -173,6 +173,15 @@ impl From<SendError> for ApiError {
                 let message = format!("The payload has {size} bytes; the limit is {limit} bytes (setting payload_limit_bytes).");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({ "limit": limit, "size": size }))
             }
+            SendError::StorageBudgetReached { budget, bytes } => {
+                let message = format!(
+                    "The environment's payloads that are still owed take {bytes} bytes, more than its budget of {budget}. Send it again \
+                     later: what is delivered makes room. Or raise the budget: `max_payload_bytes` of PATCH /v1/environments/{{id}}, or the \
+                     setting max_payload_bytes."
+                );
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "storage_budget_reached", message)
+                    .with_details(json!({ "max_payload_bytes": budget, "payload_bytes": bytes }))
+            }
             SendError::SchemaViolated(violations) => {
                 let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();

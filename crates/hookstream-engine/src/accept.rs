@@ -19,6 +19,7 @@ use hookstream_store::{
 
 use crate::{
     Handle,
+    budgets::Full,
     core::Core,
     dispatch::{self, Offered},
     lanes::LanePolicy,
@@ -81,6 +82,14 @@ pub enum SendError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The environment's payloads that are still owed take more than it may have.
+    #[error("the environment's payloads take {bytes} bytes, more than its budget of {budget}, and all of them are owed")]
+    StorageBudgetReached {
+        /// The budget in bytes.
+        budget: u64,
+        /// What they take.
+        bytes: u64,
+    },
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
     SchemaViolated(Vec<Violation>),
@@ -134,6 +143,9 @@ impl Handle {
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
     let Draft { event_type, payload, event_id, idempotency } = draft;
+    if let Some(Full { budget, bytes }) = core.budgets.full(tenant.environment) {
+        return Err(SendError::StorageBudgetReached { budget, bytes });
+    }
     check(core, &event_type, event_id.as_deref(), &payload)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
@@ -294,6 +306,7 @@ async fn store_and_offer(
         }
     };
     if published == Published::Stored {
+        core.budgets.accepted(environment_id, message.payload.body.len());
         let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
             let due_at = message.id.timestamp();
             let message = Arc::clone(&message);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookstream_model::time::Day;
 
-use crate::core::Core;
+use crate::{budgets, core::Core};
 
 /// How often; also at the start.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -33,12 +33,13 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     if core.store.lease().is_some() {
         hookstream_store::changes::forget_old(&*core.store).await?;
     }
-    let kept = days(core.options.retention_days);
+    let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
     hookstream_store::jobs::forget_ended_before(&*core.store, now - kept).await?;
     for day in core.store.drop_days_before((now - kept).day()).await? {
         tracing::info!(%day, "dropped a day of messages");
     }
-    expire_payloads(core, (now - days(core.options.payload_retention_days)).day()).await
+    expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
+    budgets::keep_ages(core).await
 }
 
 /// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one
@@ -59,8 +60,4 @@ async fn expire_payloads(core: &Core, before: Day) -> Result<(), hookstream_stor
         }
     }
     Ok(())
-}
-
-fn days(number: u32) -> Duration {
-    Duration::from_secs(u64::from(number) * 24 * 3600)
 }

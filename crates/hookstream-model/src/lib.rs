@@ -8,6 +8,7 @@ pub mod application;
 pub mod attempt;
 pub mod delivery;
 pub mod endpoint;
+pub mod environment;
 pub mod event_type;
 pub mod explain;
 pub mod hold;

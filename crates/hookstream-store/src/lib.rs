@@ -3,7 +3,7 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
+//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
 //!   and stand once; each database only knows how to run a statement.
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
@@ -19,6 +19,7 @@ pub mod changes;
 pub mod counts;
 pub mod deliveries;
 pub mod endpoints;
+pub mod environments;
 pub mod error;
 pub mod event_types;
 pub mod idempotency;
@@ -39,7 +40,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 pub use error::Error;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -56,7 +57,7 @@ use crate::{
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    payloads::Expired,
+    payloads::{Expired, Removal, Removed},
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -164,6 +165,12 @@ pub trait Store: Database {
     /// It is a slice, which holds nobody up; `None` where there is nothing to remove. What is owed afterwards has its
     /// payload.
     async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error>;
+
+    /// How many bytes each environment's payloads take.
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error>;
+
+    /// Removes the oldest payloads of an environment of whose messages nothing is owed: a slice, which holds nobody up.
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error>;
 
     /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;

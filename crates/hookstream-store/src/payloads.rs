@@ -45,6 +45,43 @@ pub struct Expired {
     pub is_done: bool,
 }
 
+/// Which payloads of an environment are to be removed: the oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Removal {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// Of messages after this one.
+    pub after: MessageId,
+    /// Of messages before this one.
+    pub before: MessageId,
+    /// Until so many bytes are freed; the payload that passes it is removed as well.
+    pub bytes: u64,
+}
+
+/// What a slice of a removal has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// So many bytes were freed.
+    pub bytes: u64,
+    /// Where the next slice goes on; `None` where there is nothing more that can be removed.
+    pub position: Option<MessageId>,
+}
+
+/// The most payloads of a slice, and about the most bytes: some 2 ms of SQLite's writer.
+pub(crate) const SLICE: usize = 256;
+const SLICE_BYTES: u64 = 512 * 1024;
+
+/// The first of what was found, as many as a slice takes and a removal asks for. Sizes are in bytes.
+pub(crate) fn slice_of<T>(found: Vec<T>, size: impl Fn(&T) -> u64, wanted: u64) -> Vec<T> {
+    let mut bytes = 0;
+    let fits = |of: &T| {
+        let before = bytes;
+        bytes += size(of);
+        before < wanted.min(SLICE_BYTES)
+    };
+    found.into_iter().take_while(fits).collect()
+}
+
 /// The columns of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredPayload {

@@ -259,6 +259,7 @@ pub(crate) struct MessageQuery {
     responses(
         (status = 201, description = "It is accepted.", body = MessageAnswer),
         (status = 409, description = "There is a message with this `event_id`.", body = crate::error::ErrorBody),
+        (status = 429, description = "The environment's payloads that are still owed take more than its budget (`storage_budget_reached`).", body = crate::error::ErrorBody),
         (status = 422, description = "The payload breaks the JSON Schema of its event type; `details.violations` names path and rule.", body = crate::error::ErrorBody)
     )
 )]

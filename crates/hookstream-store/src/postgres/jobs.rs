@@ -68,6 +68,9 @@ const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at
 const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
 const HOLD_MESSAGES: &str =
     "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
+/// So that nobody removes them: what is made owed has its payload.
+const HOLD_PAYLOADS: &str = "select 1 from payloads
+    where message_id >= $1 and message_id <= $2 and message_id = any($3) order by message_id for key share";
 /// A delivery that there was not before counts as one of its message's. Returns how each stood.
 const OWE: &str = "with given as (
         select g.message_id, (select max(a.number) from attempts a
@@ -144,6 +147,8 @@ async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, E
     let application = uuid(job.application_id.as_bytes());
     let held = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
     connection.query(HOLD_MESSAGES, &held).await?;
+    let held = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(HOLD_PAYLOADS, &held).await?;
     let target = uuid(job.endpoint_id.as_bytes());
     // In a statement of its own, which sees what was committed until the rows were held.
     let looked_at = [
@@ -173,7 +178,7 @@ async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, E
         *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
     }
     for (day, moved) in moved {
-        counts::add(connection, job.tenant, day, moved).await?;
+        counts::add(connection, job.tenant.environment, day, moved).await?;
     }
     Ok(taken.len())
 }

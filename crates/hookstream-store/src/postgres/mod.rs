@@ -29,7 +29,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -55,7 +55,7 @@ use crate::{
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
-    payloads::Expired,
+    payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -275,6 +275,14 @@ impl Store for PostgresStore {
 
     async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
         expiry::expire(&self.hot, before).await
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        counts::payload_bytes(&self.plain).await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        expiry::remove(&self.hot, removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

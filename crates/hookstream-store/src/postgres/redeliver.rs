@@ -16,7 +16,7 @@ use crate::{
 };
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
-const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1";
+const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
 /// What keeps its place in a line keeps it: that is in the past.
 const HURRY: &str = "update pending set due_at = least(due_at, $3), retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
@@ -65,7 +65,7 @@ pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
         for target in &redelivery.targets {
             moved += redeliver_to(connection, redelivery, *target).await?;
         }
-        counts::add(connection, redelivery.tenant, redelivery.message_id.timestamp().day(), moved).await?;
+        counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
         Ok(Redelivered::Owed(redelivery.targets.len()))
     };
     connection.transaction(again, |again| matches!(again, Redelivered::Owed(_))).await

@@ -10,24 +10,33 @@ use hookstream_model::{
     ids::{EnvironmentId, MessageId},
     time::Day,
 };
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     connection::{failed, open_checkpointer},
     files::Files,
+    readers::Days,
 };
-use crate::{counts::Counts, error::Error, payloads::Expired};
+use crate::{
+    counts::Counts,
+    error::Error,
+    payloads::{Expired, Removal, SLICE, slice_of},
+};
 
 const OPERATION: &str = "remove payloads";
-/// The most payloads of a slice, and about the most bytes: some 2 ms.
-const SLICE: usize = 256;
-const SLICE_BYTES: i64 = 512 * 1024;
-/// The most pages that move in a slice: some 2 ms as well.
+/// The most pages that move in a slice: some 2 ms of the writer.
 const PAGES: u32 = 128;
 
 const IS_OWED: &str = "select exists (select 1 from pending)";
 const OLDEST: &str = "select message_id, environment_id, octet_length(body) from payloads order by message_id limit ?1";
 const REMOVE: &str = "delete from payloads where message_id = ?1";
+const HAS_ANY: &str = "select 1 from delivery_counts where environment_id = ?1 and payload_bytes > 0";
+const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads b
+    where b.environment_id = ?1 and b.message_id > ?2 and b.message_id < ?3
+        and not exists (select 1 from pending p where p.message_id = b.message_id)
+    order by b.message_id limit ?4";
+const REMOVE_UNLESS_OWED: &str = "delete from payloads where message_id = ?1
+    and not exists (select 1 from pending where message_id = ?1) returning octet_length(body)";
 const FREE_PAGES: &str = "select freelist_count from pragma_freelist_count";
 
 /// Removes payloads of a day, or moves pages once there are none left. `None` where something of it is owed.
@@ -52,19 +61,69 @@ pub(super) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired
 
 fn remove(connection: &Connection) -> rusqlite::Result<Vec<(MessageId, EnvironmentId, i64)>> {
     let read = |row: &Row<'_>| Ok((MessageId::from_bytes(row.get(0)?), EnvironmentId::from_bytes(row.get(1)?), row.get(2)?));
-    let mut found: Vec<(MessageId, EnvironmentId, i64)> =
+    let found: Vec<(MessageId, EnvironmentId, i64)> =
         connection.prepare_cached(OLDEST)?.query_map([SLICE], read)?.collect::<rusqlite::Result<_>>()?;
-    let mut bytes = 0;
-    found.retain(|(_, _, size)| {
-        let fits = bytes < SLICE_BYTES;
-        bytes += size;
-        fits
-    });
+    let found = slice_of(found, |(_, _, size)| bytes_of(*size), u64::MAX);
     let mut remove = connection.prepare_cached(REMOVE)?;
     for (message, _, _) in &found {
         remove.execute([message.as_bytes()])?;
     }
     Ok(found)
+}
+
+/// Payloads of a day that can be removed.
+#[derive(Debug)]
+pub(super) struct Found {
+    day: Day,
+    messages: Vec<MessageId>,
+}
+
+impl Found {
+    /// The last of them.
+    pub(super) fn last(&self) -> Option<MessageId> {
+        self.messages.last().copied()
+    }
+}
+
+/// Looks for the oldest payloads of an environment that can be removed: the counts say where there are any.
+pub(super) fn find(days: &Days<'_>, removal: Removal) -> Result<Option<Found>, Error> {
+    let Removal { environment, after, before, bytes } = removal;
+    let (first, last) = (after.timestamp().day(), before.timestamp().day());
+    for day in days.newest_first().into_iter().rev().filter(|day| *day >= first && *day <= last) {
+        let look = |connection: &Connection| -> rusqlite::Result<Vec<(MessageId, i64)>> {
+            let has_any = connection.prepare_cached(HAS_ANY)?.query_row([environment.as_bytes()], |_| Ok(())).optional()?;
+            if has_any.is_none() {
+                return Ok(Vec::new());
+            }
+            let read = |row: &Row<'_>| Ok((MessageId::from_bytes(row.get(0)?), row.get(1)?));
+            let values = params![environment.as_bytes(), after.as_bytes(), before.as_bytes(), SLICE];
+            connection.prepare_cached(REMOVABLE)?.query_map(values, read)?.collect()
+        };
+        let found = days.read(day, |connection| look(connection).map_err(failed(OPERATION)))?.unwrap_or_default();
+        if !found.is_empty() {
+            let slice = slice_of(found, |(_, size)| bytes_of(*size), bytes);
+            return Ok(Some(Found { day, messages: slice.into_iter().map(|(message, _)| message).collect() }));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes what was found, unless something of it has become owed. Returns how many bytes that frees.
+pub(super) fn remove_found(files: &mut Files, environment: EnvironmentId, found: &Found) -> Result<u64, Error> {
+    let Some(file) = files.existing_day(found.day)? else { return Ok(0) };
+    let mut bytes = 0;
+    for message in &found.messages {
+        let remove = file.connection().prepare_cached(REMOVE_UNLESS_OWED);
+        let size = remove.and_then(|mut remove| remove.query_row([message.as_bytes()], |row| row.get::<_, i64>(0)).optional());
+        bytes += size.map_err(failed(OPERATION))?.unwrap_or(0);
+    }
+    file.count_deliveries(environment, Counts::without_payload(bytes));
+    move_pages(file.connection()).map_err(failed("give back disk"))?;
+    Ok(bytes_of(bytes))
+}
+
+fn bytes_of(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(0)
 }
 
 /// Whether none is left to move, or the file is one that cannot shrink.

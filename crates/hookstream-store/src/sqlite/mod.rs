@@ -35,7 +35,7 @@ use std::{
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -60,7 +60,7 @@ use crate::{
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
-    payloads::{Expired, Sealed, opened},
+    payloads::{Expired, Removal, Removed, Sealed, opened},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -385,6 +385,19 @@ impl Store for SqliteStore {
             return Ok(Some(slice));
         }
         Ok(None)
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        self.readers.days(counts::payload_bytes).await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        let Some(found) = self.readers.days(move |days| expiry::find(days, removal)).await? else {
+            return Ok(Removed { bytes: 0, position: None });
+        };
+        let position = found.last();
+        let bytes = self.writer.run(move |files| expiry::remove_found(files, removal.environment, &found)).await?;
+        Ok(Removed { bytes, position })
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

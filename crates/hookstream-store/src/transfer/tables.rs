@@ -183,7 +183,18 @@ pub(crate) static TABLES: &[Table] = &[
     configured(
         "environments",
         &["id"],
-        &[bytes("id"), bytes("organization_id"), text("name"), text("slug"), integer("created_at"), integer("version")],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            text("name"),
+            text("slug"),
+            integer("retention_days"),
+            integer("payload_retention_days"),
+            integer("max_payload_bytes"),
+            integer("weight"),
+            integer("created_at"),
+            integer("version"),
+        ],
     ),
     configured(
         "api_keys",

@@ -5,14 +5,15 @@ use hookstream_model::{
     ids::{MessageId, TargetId},
     job::{JobKind, JobRequest},
     message::{ContentType, Payload},
+    tenancy::Tenant,
     time::{Day, Timestamp},
 };
 use hookstream_store::{
     PageRequest,
     audit::Finding,
-    deliveries::{Next, Published, Redelivered, Redelivery, Wait},
+    deliveries::{Next, Publication, Published, Redelivered, Redelivery, Wait},
     jobs::{self, JobSlice, Survey},
-    payloads::Expired,
+    payloads::{Expired, Removal, Removed},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -132,7 +133,16 @@ pub(crate) async fn nothing_is_owed_again_without_its_payload(world: &World) {
             }
             world.store.expire_payloads((at + DAY).day()).await.expect("removed")
         };
-        let (owed, _) = tokio::join!(again(), remove());
+        let remove_some = async || {
+            let (environment, before) = (world.tenant.environment, MessageId::before_all_at(at + DAY));
+            let mut after = MessageId::before_all_at(at - SECOND);
+            loop {
+                let removed = world.store.remove_payloads(Removal { environment, after, before, bytes: 9 }).await.expect("removed");
+                let Some(position) = removed.position else { break };
+                after = position;
+            }
+        };
+        let owed = if round % 2 == 0 { tokio::join!(again(), remove()).0 } else { tokio::join!(again(), remove_some()).0 };
         let audit = world.store.audit().await.expect("read");
         assert!(!audit.findings.iter().any(|finding| matches!(finding, Finding::WithoutPayload(..))), "{audit:#?}");
         let claimed = world.claim(owner, at).await;
@@ -207,4 +217,50 @@ pub(crate) async fn a_day_without_payloads_is_dropped_and_made_like_any(world: &
     assert_eq!(expire(world, NOON + DAY).await, [(NOON.day(), 3)]);
     assert_eq!(world.store.drop_days_before((NOON + DAY).day()).await.expect("dropped"), [NOON.day()]);
     assert_eq!(world.store.expire_payloads((NOON + DAY).day()).await.expect("nothing"), None);
+}
+
+pub(crate) async fn an_environment_loses_its_oldest_payloads_and_none_that_is_owed(world: &World) {
+    let target = world.target();
+    let bytes = async || {
+        let all = world.store.payload_bytes().await.expect("counted");
+        let of = |tenant: Tenant| all.iter().find(|(environment, _)| *environment == tenant.environment).map_or(0, |(_, bytes)| *bytes);
+        (of(world.tenant), of(world.stranger))
+    };
+    let body = |number: usize| format!("[{number:08}]");
+    let old = deliver(world, NOON, target, (0..300).map(body).collect()).await;
+    let strangers = world.publication(world.message(NOON, "[1]"), vec![]);
+    let strangers = Publication { tenant: world.stranger, ..strangers };
+    assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
+    let new = deliver(world, NOON + DAY, target, (0..10).map(body).collect()).await;
+    let owed = world.publish(NOON, &[target]).await;
+    assert_eq!(bytes().await, (3_102, 3));
+
+    let start = MessageId::before_all_at(NOON - DAY);
+    let remove = async |after, before, bytes| {
+        let removal = Removal { environment: world.tenant.environment, after, before: MessageId::before_all_at(before), bytes };
+        let removed = world.store.remove_payloads(removal).await.expect("removed");
+        check_balances(world).await;
+        removed
+    };
+    let has_payload = async |id| world.detail(id).await.message.payload.is_some();
+    // As many as asked for, the oldest first.
+    assert_eq!(remove(start, NOON + DAY * 9, 25).await, Removed { bytes: 30, position: Some(old[2]) });
+    assert!(!has_payload(old[2]).await && has_payload(old[3]).await);
+    // A slice is bounded, and the next goes on behind it.
+    let slice = remove(start, NOON + DAY * 9, u64::MAX).await;
+    assert_eq!(slice, Removed { bytes: 2_560, position: Some(old[258]) });
+    let rest = remove(old[258], NOON + DAY, u64::MAX).await;
+    assert_eq!((rest.bytes, bytes().await), (410, (102, 3)));
+    // Nothing is left before that day but what is owed; then the next day goes as well.
+    assert_eq!(remove(start, NOON + DAY, u64::MAX).await, Removed { bytes: 0, position: None });
+    assert!(has_payload(owed).await && has_payload(new[0]).await);
+    assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await, Removed { bytes: 100, position: Some(new[9]) });
+    assert_eq!(bytes().await, (2, 3));
+    let owner = world.enlist().await;
+    let claimed = world.claim(owner, NOON).await;
+    assert_eq!(claimed.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [owed]);
+    assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.position, None, "it is under way");
+    assert!(world.settle(owner, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), Next::Succeeded)).await);
+    assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.bytes, 2);
+    assert_eq!(bytes().await, (0, 3));
 }

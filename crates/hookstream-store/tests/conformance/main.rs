@@ -86,7 +86,8 @@ suite! {
         nothing_is_owed_again_without_its_payload
         a_job_passes_over_what_has_no_payload
         what_payloads_took_is_given_back
-        a_day_without_payloads_is_dropped_and_made_like_any;
+        a_day_without_payloads_is_dropped_and_made_like_any
+        an_environment_loses_its_oldest_payloads_and_none_that_is_owed;
     conservation:
         every_transition_is_counted
         what_happens_at_once_is_counted
@@ -121,5 +122,6 @@ suite! {
         an_event_type_is_kept_changed_and_deleted
         an_api_key_is_found_by_its_hash
         the_default_organization_is_made_once
-        a_setting_is_made_once;
+        a_setting_is_made_once
+        an_environment_is_found_and_changed_by_its_organization;
 }

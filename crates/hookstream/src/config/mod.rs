@@ -124,6 +124,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS")]
     pub(crate) payload_retention_days: Option<u32>,
 
+    /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
+    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
+    pub(crate) max_payload_bytes: Option<u64>,
+
     /// Tries under way at once, over all endpoints [default: 1024]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT")]
     pub(crate) max_in_flight: Option<usize>,
@@ -219,6 +223,7 @@ impl Settings {
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
             retention_days: self.retention_days.or(other.retention_days),
             payload_retention_days: self.payload_retention_days.or(other.payload_retention_days),
+            max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
             max_in_flight_per_target: self.max_in_flight_per_target.or(other.max_in_flight_per_target),
             shutdown_grace_s: self.shutdown_grace_s.or(other.shutdown_grace_s),
@@ -287,6 +292,7 @@ impl Settings {
                 idempotency_window: HOUR * within("idempotency_hours", self.idempotency_hours.unwrap_or(24), 1, 168)?,
                 retention_days,
                 payload_retention_days: check_payload_retention(self.payload_retention_days, retention_days)?,
+                max_payload_bytes: self.max_payload_bytes.map(|bytes| within("max_payload_bytes", bytes, 1, 1 << 50)).transpose()?,
                 ..defaults
             },
         })

@@ -9,7 +9,10 @@ use hookstream_model::{
     tenancy::Tenant,
     time::{Clock, Timestamp},
 };
-use hookstream_store::deliveries::{NewDelivery, NewState, Publication, Published, Versions};
+use hookstream_store::{
+    deliveries::{NewDelivery, NewState, Publication, Published, Versions},
+    organizations,
+};
 use hookstream_testkit::{eventually, receiver::Receiver};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -29,19 +32,20 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         event_type: "invoice.paid".to_owned(),
         payload: Payload { body: body.to_owned().into(), content_type: ContentType::Json },
     };
+    let store = scratch.open_store().await;
+    let environment = organizations::version(&*store, tenant.environment).await.expect("read");
     let publication = Publication {
         tenant,
         window_start: at - DAY,
         deliveries: vec![NewDelivery { target_id: text("id").parse().expect("an id"), state }],
         trigger: Trigger::Initial,
         // Its first, and one more for the endpoint.
-        seen: Versions { application: 2, environment: 1 },
+        seen: Versions { application: 2, environment },
         event_id: None,
         idempotency: None,
         message: Arc::new(message),
     };
     let id = publication.message.id.to_string();
-    let store = scratch.open_store().await;
     assert_eq!(store.publish(publication).await.expect("an answer"), Published::Stored);
     store.close().await;
     id

@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod delivery;
 mod doctor;
+mod environments;
 mod expiry;
 mod explain;
 mod fair;

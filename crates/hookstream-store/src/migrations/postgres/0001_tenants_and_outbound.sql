@@ -12,6 +12,11 @@ create table environments (
     organization_id bytea not null references organizations (id),
     name text not null,
     slug text not null,
+    -- What it may keep; null is the installation's. No weight is 1.
+    retention_days bigint,
+    payload_retention_days bigint,
+    max_payload_bytes bigint,
+    weight bigint,
     created_at bigint not null,
     -- Grows with each change of the event types.
     version bigint not null,
