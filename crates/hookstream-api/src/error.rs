@@ -173,6 +173,15 @@ impl From<SendError> for ApiError {
                 let message = format!("The payload has {size} bytes; the limit is {limit} bytes (setting payload_limit_bytes).");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({ "limit": limit, "size": size }))
             }
+            SendError::StorageBudgetReached { budget, bytes } => {
+                let message = format!(
+                    "The environment's payloads that are still owed take {bytes} bytes, more than its budget of {budget}. Send it again \
+                     later: what is delivered makes room. Or raise the budget: `max_payload_bytes` of PATCH /v1/environments/{{id}}, or the \
+                     setting max_payload_bytes."
+                );
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "storage_budget_reached", message)
+                    .with_details(json!({ "max_payload_bytes": budget, "payload_bytes": bytes }))
+            }
             SendError::SchemaViolated(violations) => {
                 let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
@@ -209,6 +218,11 @@ impl From<RetryError> for ApiError {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::NotFound => Self::not_found("Message"),
+            RetryError::PayloadExpired => {
+                let message = "The message's payload has expired and was removed, so there is nothing to send again. Send it as a new \
+                    message; payload_retention_days and the environment's budget say how long payloads are kept.";
+                Self::new(StatusCode::GONE, "payload_expired", message)
+            }
             RetryError::Store(error) => error.into(),
         }
     }

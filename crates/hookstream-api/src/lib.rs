@@ -53,7 +53,9 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
-    use crate::routes::{applications, endpoints, event_types, explain, health, jobs, lanes, messages, nodes, portal_access, usage};
+    use crate::routes::{
+        applications, endpoints, environments, event_types, explain, health, jobs, lanes, messages, nodes, portal_access, usage,
+    };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::get, applications::update, applications::delete))
@@ -70,6 +72,8 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(explain::explain))
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
+        .routes(routes!(environments::list))
+        .routes(routes!(environments::get, environments::update))
         .routes(routes!(portal_access::create))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))

@@ -34,6 +34,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Messages", description = "What you tell your customers, and what became of it."),
         (name = "Jobs", description = "Sending sets of messages again, in the background."),
         (name = "Event types", description = "The catalogue of what messages can be about."),
+        (name = "Environments", description = "What isolates applications, messages and keys, and what each may keep."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
         (name = "Nodes", description = "The processes of this installation."),

@@ -12,10 +12,14 @@ use hookstream_model::{
     tenancy::Tenant,
     time::Timestamp,
 };
-use hookstream_store::deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions};
+use hookstream_store::{
+    deliveries::{Claimed, IdempotencyKey, NewDelivery, NewState, Publication, Published, Versions},
+    messages::Message as Found,
+};
 
 use crate::{
     Handle,
+    budgets::Full,
     core::Core,
     dispatch::{self, Offered},
     lanes::LanePolicy,
@@ -38,8 +42,14 @@ pub struct Draft {
 /// A message that is stored and scheduled.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The message.
-    pub message: Arc<Message>,
+    /// Its id.
+    pub id: MessageId,
+    /// The application it was sent to.
+    pub application_id: ApplicationId,
+    /// What it is about.
+    pub event_type: String,
+    /// What its receivers read; `None` where this repeats an answer whose message's payload has expired.
+    pub payload: Option<Payload>,
     /// The sender's own id for it.
     pub event_id: Option<String>,
     /// How it stood when it was accepted.
@@ -71,6 +81,14 @@ pub enum SendError {
         size: usize,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// The environment's payloads that are still owed take more than it may have.
+    #[error("the environment's payloads take {bytes} bytes, more than its budget of {budget}, and all of them are owed")]
+    StorageBudgetReached {
+        /// The budget in bytes.
+        budget: u64,
+        /// What they take.
+        bytes: u64,
     },
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
@@ -125,6 +143,9 @@ impl Handle {
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
     let Draft { event_type, payload, event_id, idempotency } = draft;
+    if let Some(Full { budget, bytes }) = core.budgets.full(tenant.environment) {
+        return Err(SendError::StorageBudgetReached { budget, bytes });
+    }
     check(core, &event_type, event_id.as_deref(), &payload)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
@@ -168,7 +189,9 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
-            Published::Stored => return Ok(Accepted { message, event_id, status }),
+            Published::Stored => {
+                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status });
+            }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;
             }
@@ -283,6 +306,7 @@ async fn store_and_offer(
         }
     };
     if published == Published::Stored {
+        core.budgets.accepted(environment_id, message.payload.body.len());
         let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
             let due_at = message.id.timestamp();
             let message = Arc::clone(&message);
@@ -306,6 +330,6 @@ async fn repeated(
     status: MessageStatus,
 ) -> Result<Accepted, SendError> {
     let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
-    let message = Message { id, application_id: application, event_type: found.event_type, payload: found.payload };
-    Ok(Accepted { message: Arc::new(message), event_id: found.event_id, status })
+    let Found { event_type, payload, event_id, .. } = found;
+    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status })
 }

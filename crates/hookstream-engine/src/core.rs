@@ -28,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options, Parts,
+    budgets::Budgets,
     health::Health,
     holds::Holds,
     lanes::{LanePolicy, Lanes, Now},
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     /// Asks for a new number to own deliveries under.
     pub(crate) roll_over: Notify,
     pub(crate) routes: Routes,
+    pub(crate) budgets: Budgets,
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
     lanes: Mutex<Lanes<Claimed>>,
@@ -78,6 +80,7 @@ impl Core {
         let Parts { store, transport, clock } = parts;
         Self {
             routes: Routes::new(Arc::clone(&store), &options),
+            budgets: Budgets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             line_claims: tokio::sync::Mutex::new(()),
             timer_moved: Notify::new(),

@@ -63,6 +63,8 @@ pub enum JobError {
 pub struct Forecast {
     /// How many deliveries.
     pub count: u64,
+    /// How many more are meant, and cannot be sent since their payload has expired.
+    pub expired: u64,
     /// Whether there may be more, since counting took too long.
     pub is_partial: bool,
     /// The first of them.
@@ -112,7 +114,7 @@ impl Handle {
             updated_at: now,
         };
         let forecast = forecast(core, &job, route).await?;
-        job.progress.total = (!forecast.is_partial).then_some(forecast.count);
+        job.progress.total = (!forecast.is_partial).then_some(forecast.count + forecast.expired);
         Ok((job, forecast))
     }
 
@@ -127,12 +129,16 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
     let begun = Instant::now();
     let most = job.selection.max_messages.map_or(u64::MAX, u64::from);
     let mut survey = Survey::of(job, COUNT);
-    let (mut count, mut sample) = (0, Vec::new());
+    let (mut count, mut expired, mut sample) = (0, 0, Vec::new());
     let is_partial = loop {
         let found = core.store.survey(survey.clone()).await?;
         let is_end = found.len() < survey.limit;
         survey.after = found.last().map_or(survey.after, |last| last.message_id);
-        for candidate in found.into_iter().filter(|candidate| is_taken(job, candidate, route)) {
+        for candidate in found.into_iter().filter(|candidate| is_meant(job, candidate, route)) {
+            if !candidate.has_payload {
+                expired += 1;
+                continue;
+            }
             count += 1;
             if sample.len() < SAMPLE {
                 sample.push(candidate);
@@ -147,11 +153,11 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
     };
     let count = count.min(most);
     sample.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-    Ok(Forecast { count, is_partial, sample, rate_limit: job.rate_limit, duration: duration_at(job.rate_limit, count) })
+    Ok(Forecast { count, expired, is_partial, sample, rate_limit: job.rate_limit, duration: duration_at(job.rate_limit, count) })
 }
 
-fn is_taken(job: &Job, candidate: &Candidate, route: &Route) -> bool {
-    job.selection.takes(candidate, route.endpoint.wants(&candidate.event_type))
+fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
+    job.selection.means(candidate, route.endpoint.wants(&candidate.event_type))
 }
 
 /// When the next slice of each job may begin.
@@ -242,7 +248,7 @@ fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<
             break;
         }
         position = candidate.message_id;
-        if is_taken(job, candidate, route) {
+        if candidate.has_payload && is_meant(job, candidate, route) {
             messages.push(candidate.message_id);
         }
     }

@@ -8,6 +8,7 @@
 
 mod accept;
 mod attempt;
+mod budgets;
 mod core;
 mod dispatch;
 mod generations;
@@ -85,6 +86,7 @@ impl Handle {
         core.tasks.spawn(lease::run(Arc::clone(&core)));
         core.tasks.spawn(news::run(Arc::clone(&core)));
         core.tasks.spawn(retention::run(Arc::clone(&core)));
+        core.tasks.spawn(budgets::run(Arc::clone(&core)));
         core.tasks.spawn(health::run(Arc::clone(&core)));
         Ok(Self { core })
     }
@@ -95,6 +97,12 @@ impl Handle {
         self.core.routes.forget(application);
         let core = Arc::clone(&self.core);
         self.core.tasks.spawn(async move { holds::refresh(&core, application).await });
+    }
+
+    /// To be called when what an environment may keep has changed.
+    pub fn environment_changed(&self, environment: EnvironmentId) {
+        self.core.routes.forget_schemas(environment);
+        self.core.budgets.changed();
     }
 
     /// The lanes of an environment in this node's memory that have something in them or are held.

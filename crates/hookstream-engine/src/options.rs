@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::{hold::BreakerPolicy, retry::RetrySchedule};
+use hookstream_model::{environment::Limits, hold::BreakerPolicy, retry::RetrySchedule};
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,20 @@ pub struct Options {
     pub idempotency_window: Duration,
     /// How many days messages are kept.
     pub retention_days: u32,
+    /// How many days their payloads are kept; no more than that.
+    pub payload_retention_days: u32,
+    /// How many bytes of payloads an environment may have, where it does not say.
+    pub max_payload_bytes: Option<u64>,
     /// How often the store is asked for what is due, besides when something is known to be.
     pub poll_period: Duration,
+}
+
+impl Options {
+    /// What may be kept, where an environment does not say.
+    pub fn limits(&self) -> Limits {
+        let Self { retention_days, payload_retention_days, max_payload_bytes, .. } = *self;
+        Limits { retention_days, payload_retention_days, max_payload_bytes }
+    }
 }
 
 impl Default for Options {
@@ -88,6 +100,8 @@ impl Default for Options {
             payload_limit: 1024 * 1024,
             idempotency_window: Duration::from_secs(24 * 3600),
             retention_days: 30,
+            payload_retention_days: 30,
+            max_payload_bytes: None,
             poll_period: Duration::from_secs(1),
         }
     }

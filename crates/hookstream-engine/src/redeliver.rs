@@ -5,7 +5,7 @@ use hookstream_model::{
     ids::{MessageId, TargetId},
     tenancy::Tenant,
 };
-use hookstream_store::deliveries::Redelivery;
+use hookstream_store::deliveries::{Redelivered, Redelivery};
 
 use crate::Handle;
 
@@ -15,6 +15,9 @@ pub enum RetryError {
     /// The tenant has no such message in such an application.
     #[error("the message is not there")]
     NotFound,
+    /// Its payload has expired: there is nothing to send.
+    #[error("the message's payload has expired")]
+    PayloadExpired,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] hookstream_store::Error),
@@ -25,7 +28,7 @@ impl Handle {
     /// many.
     ///
     /// # Errors
-    /// Where the message is not there or the store fails.
+    /// Where the message is not there, its payload has expired or the store fails.
     pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId) -> Result<usize, RetryError> {
         let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
         let application_id = routes.application.id;
@@ -41,7 +44,11 @@ impl Handle {
             trigger: Trigger::Manual,
             now,
         };
-        let retried = self.core.store.redeliver(redelivery).await?.ok_or(RetryError::NotFound)?;
+        let retried = match self.core.store.redeliver(redelivery).await? {
+            Redelivered::Owed(targets) => targets,
+            Redelivered::NotThere => return Err(RetryError::NotFound),
+            Redelivered::PayloadExpired => return Err(RetryError::PayloadExpired),
+        };
         self.core.note_due(now);
         Ok(retried)
     }

@@ -1,11 +1,16 @@
-//! Making room for tomorrow, and dropping the days and jobs whose time is over.
+//! Making room for tomorrow, and dropping the days, payloads and jobs whose time is over.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::core::Core;
+use hookstream_model::time::Day;
+
+use crate::{budgets, core::Core};
 
 /// How often; also at the start.
 const PERIOD: Duration = Duration::from_secs(600);
+
+/// Between two slices: they may take a fifth of the store's time.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Keeps the days until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -32,6 +37,27 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     hookstream_store::jobs::forget_ended_before(&*core.store, now - kept).await?;
     for day in core.store.drop_days_before((now - kept).day()).await? {
         tracing::info!(%day, "dropped a day of messages");
+    }
+    expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
+    budgets::keep_ages(core).await
+}
+
+/// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one
+/// look.
+async fn expire_payloads(core: &Core, before: Day) -> Result<(), hookstream_store::Error> {
+    let mut bytes = 0;
+    while let Some(expired) = core.store.expire_payloads(before).await? {
+        bytes += expired.bytes;
+        if expired.is_done && bytes > 0 {
+            tracing::info!(day = %expired.day, bytes, "removed the payloads of a day");
+        }
+        if expired.is_done {
+            bytes = 0;
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
     }
     Ok(())
 }

@@ -143,18 +143,32 @@ pub enum Act {
     RetryOrRecover,
     /// The endpoint is gone: another is made, then the message retried.
     MakeEndpoint,
+    /// The payload has expired: a new message is sent.
+    SendAnew,
 }
 
-/// What would make a message of this type go to an endpoint (`None`: it was deleted), where its delivery
-/// stands so (`None`: there is none).
+/// What a message would be sent as.
+#[derive(Debug, Clone, Copy)]
+pub struct Sendable<'a> {
+    /// What it is about.
+    pub event_type: &'a str,
+    /// Whether its payload has not expired.
+    pub has_payload: bool,
+}
+
+/// What would make a message go to an endpoint (`None`: it was deleted), where its delivery stands so (`None`:
+/// there is none).
 ///
 /// Retrying asks who wants the type now; recovering takes what is owed to the endpoint, whatever it wants.
-pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, event_type: &str, now: Timestamp) -> Remedy {
+pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message: Sendable<'_>, now: Timestamp) -> Remedy {
     if state == Some(DeliveryState::Succeeded) {
         return Remedy { changes: vec![], act: Act::Nothing };
     }
+    if !message.has_payload {
+        return Remedy { changes: vec![], act: Act::SendAnew };
+    }
     let Some(endpoint) = endpoint else { return Remedy { changes: vec![], act: Act::MakeEndpoint } };
-    let is_wanted = endpoint.wants(event_type);
+    let is_wanted = endpoint.wants(message.event_type);
     let act = match state {
         None => Act::Retry,
         Some(DeliveryState::Pending { due_at }) => Act::Wait { until: due_at },
@@ -268,7 +282,11 @@ mod tests {
     fn what_makes_it_go_follows_from_delivery_and_endpoint() {
         let check = |state, endpoint: Option<&Endpoint>, changes: &[Change], act| {
             let expected = Remedy { changes: changes.to_vec(), act };
-            assert_eq!(remedy(state, endpoint, TYPE, NOW), expected, "{state:?}");
+            let message = |has_payload| Sendable { event_type: TYPE, has_payload };
+            assert_eq!(remedy(state, endpoint, message(true), NOW), expected, "{state:?}");
+            let anew = Remedy { changes: vec![], act: Act::SendAnew };
+            let without = if expected.act == Act::Nothing { expected } else { anew };
+            assert_eq!(remedy(state, endpoint, message(false), NOW), without, "{state:?}");
         };
         let wanting = endpoint(&[TYPE]);
         let other = endpoint(&["user.created"]);

@@ -186,6 +186,8 @@ pub struct Candidate {
     pub event_type: String,
     /// Where it stands.
     pub standing: Standing,
+    /// Whether the payload is there still; without it nothing can be sent.
+    pub has_payload: bool,
 }
 
 impl JobRequest {
@@ -263,9 +265,9 @@ impl JobRequest {
 }
 
 impl Selection {
-    /// Whether a delivery is taken. `is_wanted` says whether the endpoint wants the message's type now, which
+    /// Whether a delivery is meant. `is_wanted` says whether the endpoint wants the message's type now, which
     /// matters only where the message was never for it.
-    pub fn takes(&self, candidate: &Candidate, is_wanted: bool) -> bool {
+    pub fn means(&self, candidate: &Candidate, is_wanted: bool) -> bool {
         let is_of_type = self.event_types.as_ref().is_none_or(|types| types.contains(&candidate.event_type));
         is_of_type
             && match candidate.standing {
@@ -275,6 +277,11 @@ impl Selection {
                 Standing::Missing => is_wanted && self.statuses.contains(&Status::Missing),
                 Standing::Pending | Standing::Cancelled | Standing::TestOfAnother => false,
             }
+    }
+
+    /// Whether a delivery is taken: it is meant and can be sent.
+    pub fn takes(&self, candidate: &Candidate, is_wanted: bool) -> bool {
+        candidate.has_payload && self.means(candidate, is_wanted)
     }
 
     /// Whether all that is meant has not arrived: then there is little to look through.
@@ -446,7 +453,7 @@ pub struct Progress {
     pub total: Option<u64>,
     /// How many it has made owed.
     pub made_owed: u64,
-    /// How many of the total were owed already or had been tried otherwise when their turn came.
+    /// How many of the total were owed already, had been tried otherwise or had no payload any more when their turn came.
     pub skipped: u64,
     /// The last message it has looked at.
     pub position: MessageId,
@@ -497,7 +504,7 @@ mod tests {
     }
 
     fn candidate(standing: Standing) -> Candidate {
-        Candidate { message_id: MessageId::before_all_at(NOW - SECOND), event_type: "a.b".to_owned(), standing }
+        Candidate { message_id: MessageId::before_all_at(NOW - SECOND), event_type: "a.b".to_owned(), standing, has_payload: true }
     }
 
     fn job(rate_limit: u32, max_messages: Option<u32>, made_owed: u64) -> Job {

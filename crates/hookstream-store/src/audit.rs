@@ -1,4 +1,4 @@
-//! Whether a store agrees with itself: the counts of deliveries with the rows they are of, and rows with each
+//! Whether a store agrees with itself: the counts of deliveries and bytes with the rows they are of, and rows with each
 //! other. `hookstream doctor` asks for it.
 //!
 //! The questions stand once, in SQL that both databases read; each has a day's bounds. A store asks them of
@@ -79,6 +79,7 @@ pub enum Finding {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Question {
     Messages,
+    Payloads,
     Pending,
     Undelivered,
     Untraced,
@@ -87,7 +88,8 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    pub(crate) const ALL: [Self; 6] = [Self::Messages, Self::Pending, Self::Undelivered, Self::Untraced, Self::Unsendable, Self::Twice];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Messages, Self::Payloads, Self::Pending, Self::Undelivered, Self::Untraced, Self::Unsendable, Self::Twice];
 
     /// `$1` is the first id of the day, `$2` the first after it.
     pub(crate) const fn sql(self) -> &'static str {
@@ -95,6 +97,11 @@ impl Question {
             Self::Messages => {
                 "select environment_id, count(*), cast(sum(deliveries) as bigint) from messages
                 where id >= $1 and id < $2 group by environment_id"
+            }
+            // The database knows the sizes without reading the bodies.
+            Self::Payloads => {
+                "select environment_id, cast(sum(octet_length(body)) as bigint) from payloads
+                where message_id >= $1 and message_id < $2 group by environment_id"
             }
             Self::Pending => {
                 "select m.environment_id, count(*) from pending p
@@ -139,7 +146,7 @@ impl Question {
 /// What was read of a day.
 #[derive(Debug, Default)]
 pub(crate) struct DayRows {
-    /// Environment and the six counts.
+    /// Environment and the counts.
     pub(crate) counted: Vec<Row>,
     /// The answer to each question.
     pub(crate) answers: Vec<(Question, Vec<Row>)>,
@@ -157,7 +164,7 @@ impl Audit {
         for row in rows.counted {
             let mut columns = row.columns();
             let environment = environment(&mut columns)?;
-            let mut counts = [0; 6];
+            let mut counts = [0; 7];
             for count in &mut counts {
                 *count = columns.integer("count")?;
             }
@@ -185,6 +192,10 @@ impl Audit {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 let (messages, accepted) = (columns.integer("messages")?, columns.integer("deliveries")?);
                 *found += Counts { messages, accepted, succeeded: accepted, ..Counts::default() };
+            }
+            Question::Payloads => {
+                let found = &mut of_day.entry(environment(columns)?).or_default().1;
+                found.payload_bytes += columns.integer("payload bytes")?;
             }
             Question::Pending => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;

@@ -1,4 +1,5 @@
-//! How many deliveries stand where: counted in the commits that change their rows.
+//! How many deliveries stand where, and how many bytes of payloads there are: counted in the commits that
+//! change their rows.
 //!
 //! Per environment and day of the message, accepted = succeeded + pending + exhausted + skipped + cancelled.
 //! What is pending is the rest, so a change that was not counted shows up as a difference to the rows of
@@ -8,7 +9,10 @@ use std::ops::AddAssign;
 
 use hookstream_model::{delivery::DeliveryState, time::Day};
 
-use crate::deliveries::{NewState, Next, Publication};
+use crate::{
+    deliveries::{NewState, Next},
+    payloads::Sealed,
+};
 
 /// Messages and deliveries of an environment, or what a change adds to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Counts {
     pub skipped: i64,
     /// Those whose endpoint or application is gone.
     pub cancelled: i64,
+    /// The bytes of payloads, as they stand in the store.
+    pub payload_bytes: i64,
 }
 
 /// The counts of a day.
@@ -43,10 +49,16 @@ impl Counts {
     }
 
     /// What a message adds.
-    pub(crate) fn published(publication: &Publication) -> Self {
+    pub(crate) fn published(publication: &Sealed) -> Self {
         let is_skipped = |state: &NewState| matches!(state, NewState::Skipped(_));
         let skipped = publication.deliveries.iter().filter(|delivery| is_skipped(&delivery.state)).count();
-        Self { messages: 1, accepted: count(publication.deliveries.len()), skipped: count(skipped), ..Self::default() }
+        Self {
+            messages: 1,
+            accepted: count(publication.deliveries.len()),
+            skipped: count(skipped),
+            payload_bytes: count(publication.payload().body.len()),
+            ..Self::default()
+        }
     }
 
     /// What a settled delivery adds; nothing, where it is owed still.
@@ -70,6 +82,11 @@ impl Counts {
         }
     }
 
+    /// What a payload of so many bytes took.
+    pub(crate) fn without_payload(bytes: i64) -> Self {
+        Self { payload_bytes: -bytes, ..Self::default() }
+    }
+
     /// So many more that are skipped.
     pub(crate) fn skipped(skipped: i64) -> Self {
         Self { skipped, ..Self::default() }
@@ -90,13 +107,13 @@ impl Counts {
     }
 
     /// In the order of the columns.
-    pub(crate) const fn columns(&self) -> [i64; 6] {
-        [self.messages, self.accepted, self.succeeded, self.exhausted, self.skipped, self.cancelled]
+    pub(crate) const fn columns(&self) -> [i64; 7] {
+        [self.messages, self.accepted, self.succeeded, self.exhausted, self.skipped, self.cancelled, self.payload_bytes]
     }
 
     /// From the order of the columns.
-    pub(crate) const fn of_columns([messages, accepted, succeeded, exhausted, skipped, cancelled]: [i64; 6]) -> Self {
-        Self { messages, accepted, succeeded, exhausted, skipped, cancelled }
+    pub(crate) const fn of_columns([messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes]: [i64; 7]) -> Self {
+        Self { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes }
     }
 }
 
@@ -108,6 +125,7 @@ impl AddAssign for Counts {
         self.exhausted += more.exhausted;
         self.skipped += more.skipped;
         self.cancelled += more.cancelled;
+        self.payload_bytes += more.payload_bytes;
     }
 }
 

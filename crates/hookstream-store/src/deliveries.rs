@@ -254,6 +254,17 @@ impl Wait {
     }
 }
 
+/// What came of making a message owed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivered {
+    /// It is owed to so many targets.
+    Owed(usize),
+    /// There is no such message.
+    NotThere,
+    /// Its payload has expired: there is nothing to send.
+    PayloadExpired,
+}
+
 /// A message to be made owed again.
 #[derive(Debug)]
 pub struct Redelivery {

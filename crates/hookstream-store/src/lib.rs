@@ -3,7 +3,7 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
+//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
 //!   and stand once; each database only knows how to run a statement.
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
@@ -19,6 +19,7 @@ pub mod changes;
 pub mod counts;
 pub mod deliveries;
 pub mod endpoints;
+pub mod environments;
 pub mod error;
 pub mod event_types;
 pub mod forgetful;
@@ -28,6 +29,7 @@ pub mod messages;
 pub mod nodes;
 pub mod organizations;
 pub mod page;
+pub mod payloads;
 pub mod postgres;
 pub mod settings;
 pub mod sqlite;
@@ -39,7 +41,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 pub use error::Error;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -52,10 +54,11 @@ use tokio::sync::broadcast;
 use crate::{
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    payloads::{Expired, Removal, Removed},
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -111,8 +114,8 @@ pub trait Store: Database {
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error>;
 
     /// Makes a message owed again to some targets, due now; what is already owed becomes due now.
-    /// Returns how many, or `None` where there is no such message.
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error>;
+    /// Nothing is, where its payload has expired.
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error>;
 
     /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone, and of the
     /// `earlier` numbers of the same process, become its own. At any moment a job has one owner at the most.
@@ -153,11 +156,22 @@ pub trait Store: Database {
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;
 
     /// Compares the counts with the rows and looks for rows that contradict each other, all at one moment
-    /// of each day. It reads everything but payloads and changes nothing.
+    /// of each day. It reads everything but what is in the payloads and changes nothing.
     async fn audit(&self) -> Result<Audit, Error>;
 
     /// Makes room for the messages of a day, ahead of its first.
     async fn prepare_day(&self, day: Day) -> Result<(), Error>;
+
+    /// Removes payloads of the oldest day before `day` that has some and of which nothing is owed: the messages stay.
+    /// It is a slice, which holds nobody up; `None` where there is nothing to remove. What is owed afterwards has its
+    /// payload.
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error>;
+
+    /// How many bytes each environment's payloads take.
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error>;
+
+    /// Removes the oldest payloads of an environment of whose messages nothing is owed: a slice, which holds nobody up.
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error>;
 
     /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;

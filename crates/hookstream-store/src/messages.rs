@@ -3,6 +3,7 @@
 use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
+    explain::Sendable,
     ids::{ApplicationId, MessageId, TargetId},
     message::{DeliveryCounts, Payload},
     time::Timestamp,
@@ -17,14 +18,21 @@ pub struct Message {
     pub application_id: ApplicationId,
     /// What it is about.
     pub event_type: String,
-    /// What its receivers read.
-    pub payload: Payload,
+    /// What its receivers read; `None` once that has expired.
+    pub payload: Option<Payload>,
     /// The sender's own id of it.
     pub event_id: Option<String>,
     /// How its deliveries stand.
     pub counts: DeliveryCounts,
     /// When it was last tried; when it was accepted, where it never was.
     pub updated_at: Timestamp,
+}
+
+impl Message {
+    /// What it would be sent as.
+    pub fn as_sent(&self) -> Sendable<'_> {
+        Sendable { event_type: &self.event_type, has_payload: self.payload.is_some() }
+    }
 }
 
 /// A message with all that happened to it.

@@ -69,7 +69,8 @@ pub(crate) struct Job {
     processed: u64,
     /// How many deliveries are owed again by it. They stay so, however the job ends.
     made_owed: u64,
-    /// How many were owed already or had been tried otherwise when their turn came.
+    /// How many were owed already, had been tried otherwise or had no payload any more when their turn came. Those without
+    /// a payload are counted at the end.
     skipped: u64,
     created_at: String,
     /// When it was first worked on.
@@ -140,6 +141,9 @@ pub(crate) struct DryRun {
     /// How many deliveries it would make owed.
     #[schema(example = 1200)]
     count: u64,
+    /// How many more are meant, and are passed over because their payload has expired.
+    #[schema(example = 0)]
+    payload_expired: u64,
     /// False where counting took too long: then there are more.
     is_complete: bool,
     /// The first of them, oldest first.
@@ -181,9 +185,9 @@ impl From<Candidate> for Sample {
 
 impl From<Forecast> for DryRun {
     fn from(forecast: Forecast) -> Self {
-        let Forecast { count, is_partial, sample, rate_limit, duration } = forecast;
+        let Forecast { count, expired, is_partial, sample, rate_limit, duration } = forecast;
         let sample = sample.into_iter().map(Sample::from).collect();
-        Self { count, is_complete: !is_partial, sample, rate_limit, duration_s: duration.as_secs() }
+        Self { count, payload_expired: expired, is_complete: !is_partial, sample, rate_limit, duration_s: duration.as_secs() }
     }
 }
 

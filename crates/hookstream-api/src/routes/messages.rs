@@ -43,9 +43,11 @@ pub(crate) struct Message {
     application_id: String,
     #[schema(example = "invoice.paid")]
     event_type: String,
-    /// The body that receivers get, byte for byte.
+    /// The body that receivers get, byte for byte; `null` once it has expired.
     #[schema(example = "{\"invoice_id\":42}")]
-    payload: String,
+    payload: Option<String>,
+    /// Whether the payload's time is over and it was removed: then it is `null`, and the message cannot be sent again.
+    payload_expired: bool,
     /// `pending`, `delivered`, `failed` or `skipped`.
     #[schema(example = "pending")]
     status: &'static str,
@@ -62,7 +64,8 @@ impl Message {
             org_id: tenant.organization.to_string(),
             env_id: tenant.environment.to_string(),
             application_id: message.application_id.to_string(),
-            payload: message.payload.as_text().to_owned(),
+            payload_expired: message.payload.is_none(),
+            payload: message.payload.map(|payload| payload.as_text().to_owned()),
             status: message.counts.status().as_str(),
             event_type: message.event_type,
             event_id: message.event_id,
@@ -72,16 +75,17 @@ impl Message {
     }
 
     pub(super) fn from_accepted(tenant: Tenant, accepted: Accepted) -> Self {
-        let Accepted { message, event_id, status } = accepted;
-        let created_at = message.id.timestamp().to_string();
+        let Accepted { id, application_id, event_type, payload, event_id, status } = accepted;
+        let created_at = id.timestamp().to_string();
         Self {
-            id: message.id.to_string(),
+            id: id.to_string(),
             org_id: tenant.organization.to_string(),
             env_id: tenant.environment.to_string(),
-            application_id: message.application_id.to_string(),
-            payload: message.payload.as_text().to_owned(),
+            application_id: application_id.to_string(),
+            payload_expired: payload.is_none(),
+            payload: payload.map(|payload| payload.as_text().to_owned()),
             status: status.as_str(),
-            event_type: message.event_type.clone(),
+            event_type,
             event_id,
             updated_at: created_at.clone(),
             created_at,
@@ -255,6 +259,7 @@ pub(crate) struct MessageQuery {
     responses(
         (status = 201, description = "It is accepted.", body = MessageAnswer),
         (status = 409, description = "There is a message with this `event_id`.", body = crate::error::ErrorBody),
+        (status = 429, description = "The environment's payloads that are still owed take more than its budget (`storage_budget_reached`).", body = crate::error::ErrorBody),
         (status = 422, description = "The payload breaks the JSON Schema of its event type; `details.violations` names path and rule.", body = crate::error::ErrorBody)
     )
 )]
@@ -333,7 +338,10 @@ pub(crate) async fn get(
 #[utoipa::path(
     post, path = "/applications/{appId}/messages/{msgId}/retry", operation_id = "retryMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "Whether there was somebody to send it to.", body = Retried))
+    responses(
+        (status = 200, description = "Whether there was somebody to send it to.", body = Retried),
+        (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn retry(
     State(api): State<Api>,

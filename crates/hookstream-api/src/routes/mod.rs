@@ -2,6 +2,7 @@
 
 pub(crate) mod applications;
 pub(crate) mod endpoints;
+pub(crate) mod environments;
 pub(crate) mod event_types;
 pub(crate) mod explain;
 pub(crate) mod health;

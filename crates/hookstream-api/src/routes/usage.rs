@@ -34,13 +34,16 @@ pub(crate) struct Figures {
     /// Called off: their endpoint or application was deleted.
     #[schema(example = 1)]
     cancelled: i64,
+    /// What their payloads take in the store, compressed where that is worth it. What has expired takes nothing.
+    #[schema(example = 2_097_152)]
+    payload_bytes: i64,
 }
 
 impl From<Counts> for Figures {
     fn from(counts: Counts) -> Self {
         let pending = counts.pending();
-        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled } = counts;
-        Self { messages, accepted, succeeded, pending, exhausted, skipped, cancelled }
+        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes } = counts;
+        Self { messages, accepted, succeeded, pending, exhausted, skipped, cancelled, payload_bytes }
     }
 }
 

@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
-    message::{ContentType, Message, Payload},
+    message::Message,
     time::Timestamp,
 };
 use tokio::time::Instant;
@@ -20,11 +19,13 @@ use uuid::Uuid;
 
 use super::{
     connection::{Connection, Pool, connect},
+    messages::read_payload,
     nodes::owners,
 };
 use crate::{
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
     error::Error,
+    payloads::{self, StoredPayload},
 };
 
 /// In the order of the index; what another node is about to take is left to it.
@@ -43,13 +44,13 @@ const SELECT_IN_LINES: &str =
 const IS_ORPHANED: &str =
     concat!(owners!(), "select exists (select 1 from owners where number is not null and number not in (select number from nodes))");
 /// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
-const SIZES: &str = "select b.message_id, octet_length(b.body) from payloads b
+const SIZES: &str = "select b.message_id, b.size from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
     where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
 const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
     where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
-const READ: &str = "select m.id, m.event_type, b.is_text, b.body, m.environment_id
+const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
     join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
@@ -148,6 +149,15 @@ struct Due {
     size: Option<usize>,
 }
 
+/// A message of which something was taken.
+struct Found {
+    id: MessageId,
+    application_id: ApplicationId,
+    environment_id: EnvironmentId,
+    event_type: String,
+    payload: StoredPayload,
+}
+
 pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
     let from = floor.next(now);
     let begun = Instant::now();
@@ -170,10 +180,25 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
     if is_all {
         floor.cleared(now);
     }
-    Ok(Claim { deliveries: claimed(owner, due, &messages), next_due })
+    Ok(Claim { deliveries: claimed(owner, due, messages), next_due })
 }
 
-fn claimed(owner: Owner, due: Vec<Due>, messages: &HashMap<Uuid, (EnvironmentId, Arc<Message>)>) -> Vec<Claimed> {
+/// Once they are taken, the payloads are read. One that was damaged cannot be sent: it is told, and stays owed to
+/// its owner, so that it holds up no other.
+fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
+    let open = |found: Found| {
+        let Found { id, application_id, environment_id, event_type, payload } = found;
+        match payload.decode() {
+            Ok(payload) => {
+                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, application_id, event_type, payload }))))
+            }
+            Err(error) => {
+                payloads::tell_damaged(id, &error);
+                None
+            }
+        }
+    };
+    let messages: HashMap<_, _> = messages.into_iter().filter_map(open).collect();
     let claimed = |due: Due| {
         let (environment_id, message) = messages.get(&due.message_id)?;
         Some(Claimed {
@@ -257,7 +282,7 @@ pub(super) async fn claim_lines(
         Ok((due, messages))
     };
     let (due, messages) = connection.transaction(from_lines, |_| true).await?;
-    Ok(claimed(owner, due, &messages))
+    Ok(claimed(owner, due, messages))
 }
 
 async fn is_orphaned(connection: &Connection) -> Result<bool, Error> {
@@ -323,30 +348,29 @@ fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
     due.into_iter().take_while(fits).collect()
 }
 
-async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<HashMap<Uuid, (EnvironmentId, Arc<Message>)>, Error> {
+async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<Found>, Error> {
     let message_ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
     let targets: Vec<_> = due.iter().map(|due| due.target_id).collect();
     let applications: Vec<_> = due.iter().map(|due| due.application_id).collect();
     let taken = [(&owner.number() as _, Type::INT8), (&message_ids as _, Type::UUID_ARRAY), (&targets as _, Type::UUID_ARRAY)];
     if due.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
     connection.execute(TAKE, &taken).await?;
-    let (Some(first), Some(last)) = (message_ids.iter().min(), message_ids.iter().max()) else { return Ok(HashMap::new()) };
+    let (Some(first), Some(last)) = (message_ids.iter().min(), message_ids.iter().max()) else { return Ok(Vec::new()) };
     let read =
         [(&applications as _, Type::UUID_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
     let rows = connection.query(READ, &read).await?;
     let application_of: HashMap<_, _> = due.iter().map(|due| (due.message_id, due.application_id)).collect();
     let message = |row: &tokio_postgres::Row| {
         let id: Uuid = row.get(0);
-        let content_type = if row.get(2) { ContentType::Text } else { ContentType::Json };
-        let message = Message {
+        Some(Found {
             id: MessageId::from_bytes(id.into_bytes()),
             application_id: ApplicationId::from_bytes(application_of.get(&id)?.into_bytes()),
+            environment_id: EnvironmentId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
             event_type: row.get(1),
-            payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(3)), content_type },
-        };
-        Some((id, (EnvironmentId::from_bytes(row.get::<_, Uuid>(4).into_bytes()), Arc::new(message))))
+            payload: read_payload(row, 3),
+        })
     };
     Ok(rows.iter().filter_map(message).collect())
 }

@@ -1,6 +1,6 @@
 //! Counting what becomes of deliveries, where it is not part of a larger statement.
 
-use hookstream_model::{tenancy::Tenant, time::Day};
+use hookstream_model::{ids::EnvironmentId, tenancy::Tenant, time::Day};
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
@@ -14,31 +14,44 @@ use crate::{
 };
 
 const ADD: &str = "insert into delivery_counts
-        (environment_id, day, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
-    values ($1, $2, 0, $3, $4, $5, $6, $7, $8)
+        (environment_id, day, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes)
+    values ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9)
     on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
         accepted = delivery_counts.accepted + excluded.accepted, succeeded = delivery_counts.succeeded + excluded.succeeded,
         exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
-        cancelled = delivery_counts.cancelled + excluded.cancelled";
+        cancelled = delivery_counts.cancelled + excluded.cancelled,
+        payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes";
 const READ: &str = "select day, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8, sum(skipped)::int8,
-        sum(cancelled)::int8
+        sum(cancelled)::int8, sum(payload_bytes)::int8
     from delivery_counts where environment_id = $1 group by day order by day";
+
+const PAYLOAD_BYTES: &str = "select environment_id, sum(payload_bytes)::int8 from delivery_counts group by environment_id";
 
 /// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
 /// does so in their order, so that two never wait for each other.
-pub(super) async fn add(connection: &Connection, tenant: Tenant, day: Day, moved: Counts) -> Result<(), Error> {
+pub(super) async fn add(connection: &Connection, environment: EnvironmentId, day: Day, moved: Counts) -> Result<(), Error> {
     if moved == Counts::default() {
         return Ok(());
     }
-    let (environment, day, counts) = (Uuid::from_bytes(*tenant.environment.as_bytes()), days::number(day), moved.columns());
+    let (environment, day, counts) = (Uuid::from_bytes(*environment.as_bytes()), days::number(day), moved.columns());
     let mut values = vec![(&environment as _, Type::UUID), (&day as _, Type::INT8)];
     values.extend(counts.iter().map(|count| (count as _, Type::INT8)));
     connection.execute(ADD, &values).await.map(|_| ())
 }
 
+/// How many bytes each environment's payloads take, over all days.
+pub(super) async fn payload_bytes(pool: &Pool) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+    let rows = connect(pool, "count the bytes of payloads").await?.query(PAYLOAD_BYTES, &[]).await?;
+    let read = |row: &Row| {
+        let bytes: i64 = row.get(1);
+        (EnvironmentId::from_bytes(row.get::<_, Uuid>(0).into_bytes()), u64::try_from(bytes).unwrap_or(0))
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
 pub(super) async fn read(pool: &Pool, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let environment = Uuid::from_bytes(*tenant.environment.as_bytes());
     let rows = connect(pool, "count deliveries").await?.query(READ, &[(&environment, Type::UUID)]).await?;
-    let counts = |row: &Row| Counts::of_columns([1, 2, 3, 4, 5, 6].map(|column| row.get(column)));
+    let counts = |row: &Row| Counts::of_columns([1, 2, 3, 4, 5, 6, 7].map(|column| row.get(column)));
     Ok(rows.iter().map(|row| DayCounts { day: days::of_number(row.get(0)), counts: counts(row) }).collect())
 }

@@ -12,34 +12,35 @@ const TABLES: [(&str, &str); 4] =
     [("payloads", "message_id"), ("attempts", "message_id"), ("undelivered", "message_id"), ("messages", "id")];
 
 /// Held until the end of the transaction: the days are made and dropped by one node at a time.
-const LOCK: &str = "select pg_advisory_xact_lock(4853715028)";
+pub(super) const LOCK: &str = "select pg_advisory_xact_lock(4853715028)";
 const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'messages'::regclass order by 1";
+    where i.inhparent = $1::text::regclass order by 1";
 /// One that is dropped meanwhile takes nothing.
 const SIZE: &str = "select coalesce(sum(pg_total_relation_size(to_regclass(part))), 0)::int8 from unnest($1::text[]) as part";
-const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
+pub(super) const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
 const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "delete from delivery_counts where day = $1"];
 /// By age alone: what is looked up is what is younger than the window.
 const FORGET_KEYS: [&str; 2] = ["delete from message_keys where message_id < $1", "delete from event_ids where message_id < $1"];
 /// A drop that would wait for a long reader gives up, and is tried again later.
-const PATIENCE: &str = "set local lock_timeout = '3s'";
+pub(super) const PATIENCE: &str = "set local lock_timeout = '3s'";
 
 /// Makes a day's partitions where they are not there.
 pub(super) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
     let connection = connect(pool, "make room for a day").await?;
-    if days(&connection).await?.contains(&day) {
+    // The first that is made and the first that goes.
+    if days_of(&connection, "payloads").await?.contains(&day) {
         return Ok(());
     }
     let make = async |connection: &Connection| {
         connection.query(LOCK, &[]).await?;
-        if days(connection).await?.contains(&day) {
-            return Ok(());
-        }
         for (table, _) in TABLES {
+            if days_of(connection, table).await?.contains(&day) {
+                continue;
+            }
             // Made and then attached, which others hardly notice; made as a partition, it would lock them out.
             let (part, from, to) = (partition(table, day), first_id_at(day.start()), first_id_at(day.end()));
             let make = format!(
-                "create table if not exists {part} (like {table} including defaults);
+                "create table if not exists {part} (like {table} including defaults including storage);
                 alter table {table} attach partition {part} for values from ('{from}') to ('{to}')"
             );
             connection.batch(&make).await?;
@@ -97,7 +98,8 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
             return Ok(false);
         }
         for (table, _) in TABLES {
-            connection.batch(&format!("drop table {}", partition(table, day))).await?;
+            // The payloads may have been dropped before.
+            connection.batch(&format!("drop table if exists {}", partition(table, day))).await?;
         }
         for forget in FORGET_COUNTS {
             connection.execute(forget, &[(&number(day), Type::INT8)]).await?;
@@ -109,7 +111,12 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
 
 /// The days that have partitions, oldest first.
 pub(super) async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
-    let rows = connection.query(DAYS, &[]).await?;
+    days_of(connection, "messages").await
+}
+
+/// The days that have a partition of a table, oldest first.
+pub(super) async fn days_of(connection: &Connection, table: &str) -> Result<Vec<Day>, Error> {
+    let rows = connection.query(DAYS, &[(&table, Type::TEXT)]).await?;
     let day = |row: &tokio_postgres::Row| {
         let digits: String = row.get(0);
         let (year, month, of_month) = (digits.get(..4)?, digits.get(4..6)?, digits.get(6..)?);
@@ -118,7 +125,7 @@ pub(super) async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
     Ok(rows.iter().filter_map(day).collect())
 }
 
-fn partition(table: &str, day: Day) -> String {
+pub(super) fn partition(table: &str, day: Day) -> String {
     format!("{table}_{}", day.to_string().replace('-', ""))
 }
 

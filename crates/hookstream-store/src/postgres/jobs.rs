@@ -39,7 +39,9 @@ macro_rules! candidate {
             (select max(a.created_at) from attempts a
                 where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.target_id = $1),
             (select true from attempts a
-                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null"
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null,
+            (select true from payloads b
+                where b.message_id = m.id and b.message_id >= $4 and b.message_id <= $5) is not null"
     };
 }
 
@@ -48,7 +50,8 @@ const SURVEY: &str = concat!(
     " from (select id, event_type from messages
         where application_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
 );
-const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false
+const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false,
+        (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null
     from (select message_id, state, ended_at from undelivered
         where target_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
     join messages m on m.application_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
@@ -65,6 +68,9 @@ const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at
 const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
 const HOLD_MESSAGES: &str =
     "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
+/// So that nobody removes them: what is made owed has its payload.
+const HOLD_PAYLOADS: &str = "select 1 from payloads
+    where message_id >= $1 and message_id <= $2 and message_id = any($3) order by message_id for key share";
 /// A delivery that there was not before counts as one of its message's. Returns how each stood.
 const OWE: &str = "with given as (
         select g.message_id, (select max(a.number) from attempts a
@@ -141,6 +147,8 @@ async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, E
     let application = uuid(job.application_id.as_bytes());
     let held = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
     connection.query(HOLD_MESSAGES, &held).await?;
+    let held = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(HOLD_PAYLOADS, &held).await?;
     let target = uuid(job.endpoint_id.as_bytes());
     // In a statement of its own, which sees what was committed until the rows were held.
     let looked_at = [
@@ -170,7 +178,7 @@ async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, E
         *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
     }
     for (day, moved) in moved {
-        counts::add(connection, job.tenant, day, moved).await?;
+        counts::add(connection, job.tenant.environment, day, moved).await?;
     }
     Ok(taken.len())
 }
@@ -182,5 +190,10 @@ fn uuid(id: &[u8; 16]) -> Uuid {
 fn read(row: &Row) -> Candidate {
     let undelivered: Option<&str> = row.get(3);
     let standing = Standing::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
-    Candidate { message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()), event_type: row.get(1), standing }
+    Candidate {
+        message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
+        event_type: row.get(1),
+        standing,
+        has_payload: row.get(7),
+    }
 }

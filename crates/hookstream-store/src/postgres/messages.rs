@@ -7,7 +7,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, AttemptId, MessageId, TargetId},
-    message::{ContentType, DeliveryCounts, Payload},
+    message::{DeliveryCounts, Payload},
     tenancy::Tenant,
     time::Timestamp,
     waterfall::Waterfall,
@@ -20,15 +20,16 @@ use crate::{
     error::Error,
     messages::{Delivery, Message, MessageDetail, Owed},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    payloads::StoredPayload,
 };
 
-const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body
-    from messages m join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
+const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
+    from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
 const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries from messages m
     where m.application_id = $1 and m.id < $2 and m.environment_id = $3 and ($4 is null or m.event_type = $4)
     order by m.id desc limit $5";
 /// The rest of a page. The bounds tell the planner which days there are to look at.
-const STANDING: &str = "select g.id, b.is_text, b.body,
+const STANDING: &str = "select g.id, b.is_text, b.encoding, b.size, b.body,
         (select count(*) from pending p where p.message_id = g.id),
         (select count(*) from undelivered u
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state = 'exhausted'),
@@ -36,7 +37,7 @@ const STANDING: &str = "select g.id, b.is_text, b.body,
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state <> 'exhausted'),
         (select a.created_at from attempts a
             where a.message_id = g.id and a.message_id >= $2 and a.message_id <= $3 order by a.id desc limit 1)
-    from unnest($1::uuid[]) as g (id) join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
+    from unnest($1::uuid[]) as g (id) left join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
     "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
@@ -58,7 +59,7 @@ pub(super) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
         let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let message = Message { payload: read_payload(row, 5), ..read_message(row)? };
+        let message = Message { payload: read_payload_if_there(row, 5)?, ..read_message(row)? };
         let of = [(&id as _, Type::UUID)];
         let attempts: Vec<_> = connection.query(ATTEMPTS, &of).await?.iter().map(read_attempt).collect();
         let mut deliveries: Vec<_> = connection.query(PENDING, &of).await?.iter().map(read_pending).collect();
@@ -113,11 +114,11 @@ async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Re
     for row in &connection.query(STANDING, &values).await? {
         let id = MessageId::from_bytes(id_at(row, 0));
         let Some(message) = messages.iter_mut().find(|message| message.id == id) else { continue };
-        message.payload = read_payload(row, 1);
-        message.counts.pending = count(row.get(3))?;
-        message.counts.exhausted = count(row.get(4))?;
-        message.counts.skipped_or_cancelled = count(row.get(5))?;
-        let last_try: Option<i64> = row.get(6);
+        message.payload = read_payload_if_there(row, 1)?;
+        message.counts.pending = count(row.get(5))?;
+        message.counts.exhausted = count(row.get(6))?;
+        message.counts.skipped_or_cancelled = count(row.get(7))?;
+        let last_try: Option<i64> = row.get(8);
         message.updated_at = last_try.map_or(message.updated_at, Timestamp::from_millis);
     }
     Ok(messages)
@@ -147,7 +148,7 @@ fn read_message(row: &Row) -> Result<Message, Error> {
         application_id: ApplicationId::from_bytes(id_at(row, 1)),
         event_type: row.get(2),
         event_id: row.get(3),
-        payload: Payload { body: Bytes::new(), content_type: ContentType::Json },
+        payload: None,
         counts: DeliveryCounts {
             total: u32::try_from(row.get::<_, i32>(4)).map_err(|_| Error::Unreadable { what: "count" })?,
             ..DeliveryCounts::default()
@@ -156,10 +157,20 @@ fn read_message(row: &Row) -> Result<Message, Error> {
     })
 }
 
-/// What stands in two columns, the first of them this one.
-fn read_payload(row: &Row, column: usize) -> Payload {
-    let content_type = if row.get(column) { ContentType::Text } else { ContentType::Json };
-    Payload { body: Bytes::from(row.get::<_, Vec<u8>>(column + 1)), content_type }
+/// The same, opened, where it may have expired.
+fn read_payload_if_there(row: &Row, column: usize) -> Result<Option<Payload>, Error> {
+    let is_there = row.get::<_, Option<i32>>(column + 1).is_some();
+    is_there.then(|| read_payload(row, column).decode()).transpose()
+}
+
+/// What stands in four columns, the first of them this one.
+pub(super) fn read_payload(row: &Row, column: usize) -> StoredPayload {
+    StoredPayload {
+        is_text: row.get(column),
+        encoding: row.get(column + 1),
+        size: row.get(column + 2),
+        body: Bytes::from(row.get::<_, Vec<u8>>(column + 3)),
+    }
 }
 
 fn read_attempt(row: &Row) -> Attempt {

@@ -13,6 +13,7 @@ mod claim;
 mod connection;
 mod counts;
 mod days;
+mod expiry;
 mod jobs;
 mod messages;
 mod migrate;
@@ -28,7 +29,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -46,12 +47,15 @@ use crate::{
     Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{
+        Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
+    payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -208,7 +212,7 @@ impl Store for PostgresStore {
         settle::settle(&self.hot, owner, &batch).await
     }
 
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
         let again = redeliver::redeliver(&self.plain, &redelivery).await?;
         self.tell.notify_one();
         Ok(again)
@@ -267,6 +271,18 @@ impl Store for PostgresStore {
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         days::prepare(&self.hot, day).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        expiry::expire(&self.hot, before).await
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        counts::payload_bytes(&self.plain).await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        expiry::remove(&self.hot, removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

@@ -9,9 +9,14 @@ use super::{
     counts,
     days::first_id_at,
 };
-use crate::{counts::Counts, deliveries::Redelivery, error::Error};
+use crate::{
+    counts::Counts,
+    deliveries::{Redelivered, Redelivery},
+    error::Error,
+};
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
+const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
 /// What keeps its place in a line keeps it: that is in the past.
 const HURRY: &str = "update pending set due_at = least(due_at, $3), retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
@@ -40,7 +45,7 @@ const SET_ASIDE: &str = "with owed as (
     insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
     select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
 
-pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
+pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Redelivered, Error> {
     let connection = connect(pool, "make a message owed again").await?;
     let again = async |connection: &Connection| {
         let key = [
@@ -50,16 +55,20 @@ pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Op
         ];
         // The message's row is locked: two at once do this one after the other.
         if connection.query(IS_THERE, &key).await?.is_empty() {
-            return Ok(None);
+            return Ok(Redelivered::NotThere);
+        }
+        // From here on until the end nobody drops it: what is owed has its payload.
+        if connection.query(HAS_PAYLOAD, &[(&message_of(redelivery), Type::UUID)]).await?.is_empty() {
+            return Ok(Redelivered::PayloadExpired);
         }
         let mut moved = Counts::default();
         for target in &redelivery.targets {
             moved += redeliver_to(connection, redelivery, *target).await?;
         }
-        counts::add(connection, redelivery.tenant, redelivery.message_id.timestamp().day(), moved).await?;
-        Ok(Some(redelivery.targets.len()))
+        counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
+        Ok(Redelivered::Owed(redelivery.targets.len()))
     };
-    connection.transaction(again, Option::is_some).await
+    connection.transaction(again, |again| matches!(again, Redelivered::Owed(_))).await
 }
 
 fn message_of(redelivery: &Redelivery) -> Uuid {

@@ -10,7 +10,8 @@ use crate::{
     statement::Statement,
 };
 
-const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled from delivery_counts";
+const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
+    from delivery_counts";
 
 pub(super) fn audit(days: &Days<'_>) -> Result<Audit, Error> {
     let mut audit = Audit::default();

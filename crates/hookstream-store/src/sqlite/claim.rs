@@ -1,21 +1,18 @@
 //! Taking what is due and owned by nobody.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
-    message::{ContentType, Message, Payload},
     time::{Day, Timestamp},
 };
 use rusqlite::{Connection, Row, params};
 
-use super::{connection::failed, files::Files};
+use super::{connection::failed, files::Files, messages::read_payload};
 use crate::{
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
+    deliveries::{ClaimLimits, LineHead, LineWant, Owner},
     error::Error,
+    payloads::SealedDelivery,
 };
 
 const OPERATION: &str = "claim due deliveries";
@@ -24,7 +21,7 @@ const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
 const RELEASE: &str = "update pending set owner = line where owner = ?1";
 /// Of a line, or of what is in none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
-        b.is_text, b.body, p.due_at, p.line, p.retry_at, m.environment_id
+        b.is_text, b.encoding, b.size, b.body, p.due_at, p.line, p.retry_at, m.environment_id
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
@@ -55,18 +52,26 @@ pub(super) fn retire(files: &mut Files, owner: Owner) -> Result<(), Error> {
     Ok(())
 }
 
+/// What was claimed of a day.
+#[derive(Debug, Default)]
+pub(super) struct FromDay {
+    pub(super) deliveries: Vec<SealedDelivery>,
+    /// When the next one that nobody owns falls due.
+    pub(super) next_due: Option<Timestamp>,
+}
+
 /// Claims from one day, so that a claim is kept whole or not at all.
-pub(super) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-    let Some(file) = files.existing_day(day)? else { return Ok(Claim::default()) };
+pub(super) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<FromDay, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(FromDay::default()) };
     let deliveries = claim_from(file.connection(), owner, now, limits).map_err(failed(OPERATION))?;
     let next_due = next_due(file.connection()).map_err(failed(OPERATION))?;
     if next_due.is_none() {
         note_whether_owed(files, day)?;
     }
-    Ok(Claim { deliveries, next_due })
+    Ok(FromDay { deliveries, next_due })
 }
 
-fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: ClaimLimits) -> rusqlite::Result<Vec<Claimed>> {
+fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: ClaimLimits) -> rusqlite::Result<Vec<SealedDelivery>> {
     let mut select = connection.prepare_cached(SELECT_DUE)?;
     let mut rows = select.query(params![now.as_millis(), limits.deliveries, 0])?;
     let mut claimed = Vec::new();
@@ -75,7 +80,7 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
         && let Some(row) = rows.next()?
     {
         let delivery = read(row, owner)?;
-        bytes += delivery.message.payload.body.len();
+        bytes += delivery.payload.size();
         claimed.push(delivery);
     }
     drop(rows);
@@ -83,10 +88,10 @@ fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: Cla
     Ok(claimed)
 }
 
-fn take(connection: &Connection, owner: Owner, claimed: &[Claimed]) -> rusqlite::Result<()> {
+fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> rusqlite::Result<()> {
     let mut take = connection.prepare_cached(TAKE)?;
     for delivery in claimed {
-        take.execute(params![owner.number(), delivery.message.id.as_bytes(), delivery.target_id.as_bytes()])?;
+        take.execute(params![owner.number(), delivery.message_id.as_bytes(), delivery.target_id.as_bytes()])?;
     }
     Ok(())
 }
@@ -94,7 +99,7 @@ fn take(connection: &Connection, owner: Owner, claimed: &[Claimed]) -> rusqlite:
 /// What was taken from the lines of a day.
 #[derive(Debug, Default)]
 pub(super) struct FromLines {
-    pub(super) claimed: Vec<Claimed>,
+    pub(super) claimed: Vec<SealedDelivery>,
     /// Lines that nothing may be taken from that is behind.
     pub(super) blocked: Vec<Line>,
 }
@@ -124,7 +129,7 @@ fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[Li
         let mut select = connection.prepare_cached(SELECT_DUE)?;
         let mut rows = select.query(params![now.as_millis(), want.deliveries, want.line.number()])?;
         while let Some(row) = rows.next()? {
-            let retry_at: Option<i64> = row.get(11)?;
+            let retry_at: Option<i64> = row.get(13)?;
             let is_due = retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
             if room == 0 || (!is_due && want.in_order) {
                 found.blocked.push(want.line);
@@ -132,7 +137,7 @@ fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[Li
             }
             if is_due {
                 let delivery = read(row, owner)?;
-                room = room.saturating_sub(delivery.message.payload.body.len().max(1));
+                room = room.saturating_sub(delivery.payload.size().max(1));
                 found.claimed.push(delivery);
             }
         }
@@ -169,24 +174,21 @@ pub(super) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Optio
     Ok(heads)
 }
 
-fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<Claimed> {
-    let content_type = if row.get(7)? { ContentType::Text } else { ContentType::Json };
+fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
     let trigger: String = row.get(5)?;
-    Ok(Claimed {
+    Ok(SealedDelivery {
         owner,
-        environment_id: EnvironmentId::from_bytes(row.get(12)?),
-        message: Arc::new(Message {
-            id: MessageId::from_bytes(row.get(0)?),
-            application_id: ApplicationId::from_bytes(row.get(2)?),
-            event_type: row.get(6)?,
-            payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(8)?), content_type },
-        }),
+        environment_id: EnvironmentId::from_bytes(row.get(14)?),
+        message_id: MessageId::from_bytes(row.get(0)?),
+        application_id: ApplicationId::from_bytes(row.get(2)?),
+        event_type: row.get(6)?,
+        payload: read_payload(row, 7)?,
         target_id: TargetId::from_bytes(row.get(1)?),
-        line: Line::from_number(row.get(10)?),
+        line: Line::from_number(row.get(12)?),
         attempts: row.get(3)?,
         failed: row.get(4)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),
-        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(11)?.map_or_else(|| row.get(9), Ok)?),
+        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(13)?.map_or_else(|| row.get(11), Ok)?),
     })
 }
 

@@ -21,10 +21,31 @@ const READER_CACHE_KIB: i64 = 1_024;
 /// Statements kept prepared on a connection.
 const STATEMENTS_CACHED: usize = 64;
 
+/// Which kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Core,
+    Day,
+}
+
+impl Kind {
+    const fn migrations(self) -> &'static [&'static str] {
+        match self {
+            Self::Core => CORE_MIGRATIONS,
+            Self::Day => DAY_MIGRATIONS,
+        }
+    }
+}
+
 /// The one connection that writes to a file.
-pub(super) fn open_writer(path: &Path, migrations: &[&str]) -> Result<Connection, Error> {
+pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> {
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
+        if kind == Kind::Day {
+            // So that it can give back, page by page, what its payloads took. It counts for a new file only; an
+            // insert takes 0 to 3 % more of the processor by it.
+            connection.pragma_update(None, "auto_vacuum", "incremental")?;
+        }
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES)?;
@@ -34,7 +55,7 @@ pub(super) fn open_writer(path: &Path, migrations: &[&str]) -> Result<Connection
         Ok(connection)
     };
     let mut connection = open().map_err(|cause| open_error(path, cause))?;
-    migrate(&mut connection, path, migrations)?;
+    migrate(&mut connection, path, kind.migrations())?;
     Ok(connection)
 }
 

@@ -1,7 +1,9 @@
 //! Reading how many deliveries stand where.
 
-use hookstream_model::tenancy::Tenant;
-use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeMap;
+
+use hookstream_model::{ids::EnvironmentId, tenancy::Tenant};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{connection::failed, readers::Days};
 use crate::{
@@ -9,7 +11,9 @@ use crate::{
     error::Error,
 };
 
-const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled from delivery_counts where environment_id = ?1";
+const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
+    from delivery_counts where environment_id = ?1";
+const PAYLOAD_BYTES: &str = "select environment_id, payload_bytes from delivery_counts where payload_bytes > 0";
 
 pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let mut all = Vec::new();
@@ -24,8 +28,24 @@ pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Er
     Ok(all)
 }
 
+/// How many bytes each environment's payloads take, over all days.
+pub(super) fn payload_bytes(days: &Days<'_>) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+    let mut sums: BTreeMap<EnvironmentId, u64> = BTreeMap::new();
+    for day in days.newest_first() {
+        let read = |row: &Row<'_>| Ok((EnvironmentId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?));
+        let of_day = |connection: &Connection| -> rusqlite::Result<Vec<_>> {
+            connection.prepare_cached(PAYLOAD_BYTES)?.query_map([], read)?.collect()
+        };
+        let found = days.read(day, |connection| of_day(connection).map_err(failed("count the bytes of payloads")))?;
+        for (environment, bytes) in found.into_iter().flatten() {
+            *sums.entry(environment).or_default() += u64::try_from(bytes).unwrap_or(0);
+        }
+    }
+    Ok(sums.into_iter().collect())
+}
+
 fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
-    let mut columns = [0; 6];
+    let mut columns = [0; 7];
     for (index, column) in columns.iter_mut().enumerate() {
         *column = row.get(index)?;
     }

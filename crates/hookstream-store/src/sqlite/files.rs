@@ -14,7 +14,7 @@ use hookstream_model::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    connection::{CORE_MIGRATIONS, DAY_MIGRATIONS, failed, open_writer},
+    connection::{Kind, failed, open_writer},
     core_path, day_path, days_directory,
 };
 use crate::{counts::Counts, deliveries::Versions, error::Error};
@@ -22,10 +22,10 @@ use crate::{counts::Counts, deliveries::Versions, error::Error};
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
-    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     on conflict (environment_id) do update set messages = messages + excluded.messages, accepted = accepted + excluded.accepted,
         succeeded = succeeded + excluded.succeeded, exhausted = exhausted + excluded.exhausted, skipped = skipped + excluded.skipped,
-        cancelled = cancelled + excluded.cancelled";
+        cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes";
 
 const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
 /// The most versions that are remembered.
@@ -34,10 +34,20 @@ const VERSIONS_KEPT: usize = 10_000;
 /// Which file; `None` is `core.db`.
 pub(super) type Key = Option<Day>;
 
-/// The days that have a file, known to the writer, the readers and the checkpointer. With each stands
-/// whether something of it may be owed: false only where it is sure that nothing is.
+/// What may be in a day's file: false only where it is sure that nothing is.
+#[derive(Debug, Clone, Copy)]
+struct MayHave {
+    owed: bool,
+    payloads: bool,
+}
+
+impl MayHave {
+    const ANYTHING: Self = Self { owed: true, payloads: true };
+}
+
+/// The days that have a file, known to the writer, the readers and the checkpointer, with what may be in it.
 #[derive(Debug)]
-pub(super) struct KnownDays(Mutex<BTreeMap<Day, bool>>);
+pub(super) struct KnownDays(Mutex<BTreeMap<Day, MayHave>>);
 
 impl KnownDays {
     /// Looks which there are.
@@ -48,7 +58,7 @@ impl KnownDays {
         for entry in std::fs::read_dir(&days).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let day = name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|day| day.parse::<Day>().ok());
-            found.extend(day.map(|day| (day, true)));
+            found.extend(day.map(|day| (day, MayHave::ANYTHING)));
         }
         Ok(Arc::new(Self(Mutex::new(found))))
     }
@@ -60,7 +70,19 @@ impl KnownDays {
 
     /// Those of which something may be owed, oldest first.
     pub(super) fn that_may_be_owed(&self) -> Vec<Day> {
-        self.lock().iter().filter(|(_, may_be_owed)| **may_be_owed).map(|(day, _)| *day).collect()
+        self.lock().iter().filter(|(_, may_have)| may_have.owed).map(|(day, _)| *day).collect()
+    }
+
+    /// Those that may have payloads, oldest first.
+    pub(super) fn that_may_have_payloads(&self) -> Vec<Day> {
+        self.lock().iter().filter(|(_, may_have)| may_have.payloads).map(|(day, _)| *day).collect()
+    }
+
+    /// Notes whether a day may have payloads.
+    pub(super) fn note_payloads(&self, day: Day, may_have_payloads: bool) {
+        if let Some(known) = self.lock().get_mut(&day) {
+            known.payloads = may_have_payloads;
+        }
     }
 
     /// Whether a day has a file.
@@ -69,12 +91,12 @@ impl KnownDays {
     }
 
     fn add(&self, day: Day) {
-        self.lock().entry(day).or_insert(true);
+        self.lock().entry(day).or_insert(MayHave::ANYTHING);
     }
 
     fn note_owed(&self, day: Day, may_be_owed: bool) {
         if let Some(known) = self.lock().get_mut(&day) {
-            *known = may_be_owed;
+            known.owed = may_be_owed;
         }
     }
 
@@ -82,7 +104,7 @@ impl KnownDays {
         self.lock().remove(&day);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Day, bool>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Day, MayHave>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,8 +178,8 @@ impl DayFile {
 
     fn commit(&mut self) -> Result<(), Error> {
         for (environment, moved) in self.moved.drain().filter(|(_, moved)| *moved != Counts::default()) {
-            let [messages, accepted, succeeded, exhausted, skipped, cancelled] = moved.columns();
-            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled];
+            let [messages, accepted, succeeded, exhausted, skipped, cancelled, bytes] = moved.columns();
+            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled, bytes];
             let mut statement = self.file.connection.prepare_cached(ADD_DELIVERY_COUNTS).map_err(failed("count deliveries"))?;
             statement.execute(values).map_err(failed("count deliveries"))?;
         }
@@ -192,7 +214,7 @@ pub(super) struct Files {
 impl Files {
     /// Opens `core.db`; the days are opened when they are needed.
     pub(super) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
-        let core = OpenFile::new(open_writer(&core_path(directory), CORE_MIGRATIONS)?);
+        let core = OpenFile::new(open_writer(&core_path(directory), Kind::Core)?);
         Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known, versions: HashMap::new(), touched: BTreeSet::new() })
     }
 
@@ -226,7 +248,7 @@ impl Files {
     /// A day's file with a transaction open on it; it is made where it is not there.
     pub(super) fn day(&mut self, day: Day) -> Result<&mut DayFile, Error> {
         if !self.days.contains_key(&day) {
-            let connection = open_writer(&day_path(&self.directory, day), DAY_MIGRATIONS)?;
+            let connection = open_writer(&day_path(&self.directory, day), Kind::Day)?;
             if !self.known.contains(day) {
                 self.sync_directory()?;
                 self.known.add(day);
@@ -257,6 +279,11 @@ impl Files {
     /// Notes whether something of a day may be owed; false only where it is sure that nothing is.
     pub(super) fn note_owed(&self, day: Day, may_be_owed: bool) {
         self.known.note_owed(day, may_be_owed);
+    }
+
+    /// Notes that a day may have payloads.
+    pub(super) fn note_payloads(&self, day: Day) {
+        self.known.note_payloads(day, true);
     }
 
     /// The files that were used since this was last called.

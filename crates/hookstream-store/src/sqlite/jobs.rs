@@ -28,7 +28,8 @@ macro_rules! candidate {
             (select u.state from undelivered u where u.message_id = m.id and u.target_id = ?1),
             (select u.ended_at from undelivered u where u.message_id = m.id and u.target_id = ?1),
             (select max(a.created_at) from attempts a where a.message_id = m.id and a.target_id = ?1),
-            exists (select 1 from attempts a where a.message_id = m.id and a.trigger_type = 'test')"
+            exists (select 1 from attempts a where a.message_id = m.id and a.trigger_type = 'test'),
+            exists (select 1 from payloads b where b.message_id = m.id)"
     };
 }
 
@@ -36,7 +37,8 @@ const SURVEY: &str = concat!(
     candidate!(),
     " from messages m where m.application_id = ?2 and m.id > ?4 and m.id < ?5 and m.environment_id = ?3 order by m.id limit ?6"
 );
-const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, 0, u.state, u.ended_at, null, 0
+const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, 0, u.state, u.ended_at, null, 0,
+        exists (select 1 from payloads b where b.message_id = u.message_id)
     from undelivered u cross join messages m on m.id = u.message_id and m.application_id = ?2
     where u.target_id = ?1 and u.message_id > ?4 and u.message_id < ?5 and m.environment_id = ?3 order by u.message_id limit ?6";
 const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.application_id = ?2 and m.id = ?4 and m.environment_id = ?3");
@@ -181,7 +183,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let last_try: Option<i64> = row.get(5)?;
     let undelivered: Option<String> = row.get(3)?;
     let standing = Standing::read(row.get(2)?, undelivered.as_deref(), ended_at, last_try, row.get(6)?);
-    Ok(Candidate { message_id: MessageId::from_bytes(row.get(0)?), event_type: row.get(1)?, standing })
+    Ok(Candidate { message_id: MessageId::from_bytes(row.get(0)?), event_type: row.get(1)?, standing, has_payload: row.get(7)? })
 }
 
 #[cfg(test)]
@@ -213,6 +215,8 @@ mod tests {
             "insert into messages (application_id, id, environment_id, event_type, deliveries) values (?1, ?2, ?3, 'a.b', 1)",
             params![APPLICATION.as_bytes(), id.as_bytes(), TENANT.environment.as_bytes()],
         )?;
+        let payload = "insert into payloads (message_id, environment_id, is_text, encoding, size, body) values (?1, ?2, 0, 0, 2, x'7b7d')";
+        connection.execute(payload, params![id.as_bytes(), TENANT.environment.as_bytes()])?;
         let attempt = "insert into attempts (message_id, id, target_id, number, trigger_type, succeeded, duration_ms, created_at)
             values (?1, ?1, ?2, 1, 'initial', 1, 1, ?3)";
         connection.execute(attempt, params![id.as_bytes(), ENDPOINT.as_bytes(), NOON.as_millis()]).map(|_| ())

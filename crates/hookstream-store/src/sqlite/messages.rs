@@ -7,7 +7,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, AttemptId, MessageId, TargetId},
-    message::{ContentType, DeliveryCounts, Payload},
+    message::DeliveryCounts,
     tenancy::Tenant,
     time::Timestamp,
     waterfall::Waterfall,
@@ -19,16 +19,17 @@ use crate::{
     error::Error,
     messages::{Delivery, Message, MessageDetail, Owed},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    payloads::StoredPayload,
 };
 
-const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body
-    from messages m join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
-const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.body,
+const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
+    from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
+const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body,
         (select count(*) from pending p where p.message_id = m.id),
         (select count(*) from undelivered u where u.message_id = m.id and u.state = 'exhausted'),
         (select count(*) from undelivered u where u.message_id = m.id and u.state <> 'exhausted'),
         (select a.created_at from attempts a where a.message_id = m.id order by a.id desc limit 1)
-    from messages m join payloads b on b.message_id = m.id
+    from messages m left join payloads b on b.message_id = m.id
     where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
     order by m.id desc limit ?5";
 const ATTEMPTS: &str =
@@ -48,10 +49,10 @@ pub(super) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, 
             .prepare_cached(FIND)
             .and_then(|mut find| {
                 let key = params![application.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
-                find.query_row(key, read_message).optional()
+                find.query_row(key, |row| Ok((read_message(row)?, read_payload_if_there(row, 5)?))).optional()
             })
             .map_err(failed("read a message"))?;
-        message.map(|message| read_detail(&moment, message)).transpose()
+        message.map(|message| read_detail(&moment, with_payload(message)?)).transpose()
     })?;
     Ok(found.flatten())
 }
@@ -72,7 +73,7 @@ pub(super) fn list(
         let more = days.read(day, |connection| {
             let mut list = connection.prepare_cached(LIST).map_err(failed("list messages"))?;
             let rows = list.query_map(values, read_listed).map_err(failed("list messages"))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("list messages"))
+            rows.map(|row| with_payload(row.map_err(failed("list messages"))?)).collect::<Result<Vec<_>, _>>()
         })?;
         messages.extend(more.into_iter().flatten());
         if messages.len() > page.limit {
@@ -97,30 +98,50 @@ pub(super) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<
     Ok(totals)
 }
 
-/// A message of which nothing is known yet but how many deliveries it has.
+/// A message of which nothing is known yet but how many deliveries it has; its payload is still to come.
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
-    let content_type = if row.get(5)? { ContentType::Text } else { ContentType::Json };
     Ok(Message {
         id,
         application_id: ApplicationId::from_bytes(row.get(1)?),
         event_type: row.get(2)?,
         event_id: row.get(3)?,
-        payload: Payload { body: Bytes::from(row.get::<_, Vec<u8>>(6)?), content_type },
+        payload: None,
         counts: DeliveryCounts { total: row.get(4)?, ..DeliveryCounts::default() },
         updated_at: id.timestamp(),
     })
 }
 
 /// A message with how it stands.
-fn read_listed(row: &Row<'_>) -> rusqlite::Result<Message> {
+fn read_listed(row: &Row<'_>) -> rusqlite::Result<(Message, Option<StoredPayload>)> {
     let message = read_message(row)?;
-    let last_try: Option<i64> = row.get(10)?;
-    Ok(Message {
-        counts: DeliveryCounts { pending: row.get(7)?, exhausted: row.get(8)?, skipped_or_cancelled: row.get(9)?, ..message.counts },
+    let last_try: Option<i64> = row.get(12)?;
+    let message = Message {
+        counts: DeliveryCounts { pending: row.get(9)?, exhausted: row.get(10)?, skipped_or_cancelled: row.get(11)?, ..message.counts },
         updated_at: last_try.map_or(message.updated_at, Timestamp::from_millis),
         ..message
+    };
+    Ok((message, read_payload_if_there(row, 5)?))
+}
+
+/// What stands in four columns, the first of them this one.
+pub(super) fn read_payload(row: &Row<'_>, column: usize) -> rusqlite::Result<StoredPayload> {
+    Ok(StoredPayload {
+        is_text: row.get(column)?,
+        encoding: row.get(column + 1)?,
+        size: row.get(column + 2)?,
+        body: Bytes::from(row.get::<_, Vec<u8>>(column + 3)?),
     })
+}
+
+/// The same where it may have expired.
+fn read_payload_if_there(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<StoredPayload>> {
+    let is_there = row.get::<_, Option<i32>>(column + 1)?.is_some();
+    is_there.then(|| read_payload(row, column)).transpose()
+}
+
+fn with_payload((message, payload): (Message, Option<StoredPayload>)) -> Result<Message, Error> {
+    Ok(Message { payload: payload.map(StoredPayload::decode).transpose()?, ..message })
 }
 
 fn read_detail(connection: &Connection, message: Message) -> Result<MessageDetail, Error> {

@@ -12,6 +12,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod counts;
+mod expiry;
 mod files;
 mod jobs;
 mod messages;
@@ -34,7 +35,7 @@ use std::{
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -53,12 +54,13 @@ use crate::{
     Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
+    payloads::{Expired, Removal, Removed, Sealed, opened},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -69,6 +71,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
     node: Mutex<Option<Node>>,
+    directory: PathBuf,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
     _checkpointer: Checkpointer,
@@ -97,6 +100,7 @@ impl SqliteStore {
             _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
             known,
             node: Mutex::default(),
+            directory: directory.to_owned(),
             nudges: broadcast::channel(1).0,
             _lock: lock,
         })
@@ -214,6 +218,7 @@ impl Store for SqliteStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        let publication = Sealed::of(publication).await?;
         self.writer.run(move |files| publish::publish(files, &publication)).await
     }
 
@@ -226,7 +231,7 @@ impl Store for SqliteStore {
         for day in days {
             match self.writer.run(move |files| claim::claim_due(files, day, owner, now, share)).await {
                 Ok(more) => {
-                    claim.deliveries.extend(more.deliveries);
+                    claim.deliveries.extend(opened(more.deliveries));
                     claim.next_due = [claim.next_due, more.next_due].into_iter().flatten().min();
                 }
                 Err(error) if claim.deliveries.is_empty() => return Err(error),
@@ -281,14 +286,14 @@ impl Store for SqliteStore {
             let of_day = wants.clone();
             match self.writer.run(move |files| claim::claim_lines(files, day, owner, now, &of_day, room)).await {
                 Ok(found) => {
-                    let taken: usize = found.claimed.iter().map(|delivery| delivery.message.payload.body.len().max(1)).sum();
+                    let taken: usize = found.claimed.iter().map(|delivery| delivery.payload.size().max(1)).sum();
                     room = room.saturating_sub(taken);
                     for want in &mut wants {
                         let of_line = found.claimed.iter().filter(|delivery| delivery.line == Some(want.line)).count();
                         want.deliveries = want.deliveries.saturating_sub(of_line);
                     }
                     wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.line));
-                    claimed.extend(found.claimed);
+                    claimed.extend(opened(found.claimed));
                 }
                 Err(error) if claimed.is_empty() => return Err(error),
                 // What was claimed before is delivered; the next claim meets the error again.
@@ -310,7 +315,7 @@ impl Store for SqliteStore {
         self.writer.run(move |files| settle::settle(files, owner, &batch)).await
     }
 
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
         self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
     }
 
@@ -366,6 +371,33 @@ impl Store for SqliteStore {
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         self.writer.run(move |files| files.day(day).map(|_| ())).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        for day in self.known.that_may_have_payloads().into_iter().take_while(|day| *day < before) {
+            let Some(slice) = self.writer.run(move |files| expiry::remove_slice(files, day)).await? else { continue };
+            if slice.is_done {
+                self.known.note_payloads(day, false);
+                let path = day_path(&self.directory, day);
+                let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
+                shrunk.map_err(|cause| Error::Failed { operation: "give back disk", cause: cause.into() })?;
+            }
+            return Ok(Some(slice));
+        }
+        Ok(None)
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        self.readers.days(counts::payload_bytes).await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        let Some(found) = self.readers.days(move |days| expiry::find(days, removal)).await? else {
+            return Ok(Removed { bytes: 0, position: None });
+        };
+        let position = found.last();
+        let bytes = self.writer.run(move |files| expiry::remove_found(files, removal.environment, &found)).await?;
+        Ok(Removed { bytes, position })
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

@@ -1,11 +1,6 @@
 //! Storing a message with all that becomes durable with it.
 
-use hookstream_model::{
-    ids::MessageId,
-    line::Line,
-    message::{ContentType, MessageStatus},
-    time::Timestamp,
-};
+use hookstream_model::{ids::MessageId, line::Line, message::MessageStatus, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::failed, files::Files};
@@ -13,12 +8,14 @@ use crate::{
     counts::Counts,
     deliveries::{IdempotencyKey, NewState, Owner, Publication, Published},
     error::Error,
+    payloads::{Sealed, StoredPayload},
 };
 
 const OPERATION: &str = "store a message";
 const INSERT_MESSAGE: &str =
     "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries) values (?1, ?2, ?3, ?4, ?5, ?6)";
-const INSERT_PAYLOAD: &str = "insert into payloads (message_id, is_text, body) values (?1, ?2, ?3)";
+const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
+    values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
     (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_SKIPPED: &str =
@@ -30,7 +27,7 @@ const KEEP_KEY: &str =
 const FIND_EVENT_ID: &str = "select message_id from event_ids where application_id = ?1 and event_id = ?2";
 const KEEP_EVENT_ID: &str = "insert or replace into event_ids (application_id, event_id, message_id) values (?1, ?2, ?3)";
 
-pub(super) fn publish(files: &mut Files, publication: &Publication) -> Result<Published, Error> {
+pub(super) fn publish(files: &mut Files, publication: &Sealed) -> Result<Published, Error> {
     if let Some(key) = &publication.idempotency
         && let Some(earlier) = find_key(files, publication, key)?
     {
@@ -47,7 +44,7 @@ pub(super) fn publish(files: &mut Files, publication: &Publication) -> Result<Pu
     insert(files, publication).map(|()| Published::Stored)
 }
 
-fn insert(files: &mut Files, publication: &Publication) -> Result<(), Error> {
+fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let message = &publication.message;
     let accepted_at = message.id.timestamp();
     let file = files.day(accepted_at.day())?;
@@ -55,10 +52,11 @@ fn insert(files: &mut Files, publication: &Publication) -> Result<(), Error> {
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
     write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))?;
     files.note_owed(accepted_at.day(), true);
+    files.note_payloads(accepted_at.day());
     Ok(())
 }
 
-fn write(connection: &Connection, publication: &Publication, accepted_at: Timestamp) -> rusqlite::Result<()> {
+fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
     let environment = publication.tenant.environment;
@@ -70,8 +68,8 @@ fn write(connection: &Connection, publication: &Publication, accepted_at: Timest
         publication.event_id,
         publication.deliveries.len(),
     ])?;
-    let is_text = message.payload.content_type == ContentType::Text;
-    connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, is_text, &message.payload.body[..]])?;
+    let StoredPayload { is_text, encoding, size, body } = publication.payload();
+    connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {

@@ -8,9 +8,14 @@ use hookstream_model::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{connection::failed, files::Files};
-use crate::{counts::Counts, deliveries::Redelivery, error::Error};
+use crate::{
+    counts::Counts,
+    deliveries::{Redelivered, Redelivery},
+    error::Error,
+};
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
+const HAS_PAYLOAD: &str = "select exists (select 1 from payloads where message_id = ?1)";
 /// What keeps its place in a line keeps it: that is in the past.
 const HURRY: &str = "update pending set due_at = min(due_at, ?3), retry_at = null, trigger_type = ?4
     where message_id = ?1 and target_id = ?2 and owner <= 0";
@@ -30,23 +35,27 @@ const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)
 /// Nothing stands in both tables but what was just copied.
 const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 
-pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Option<usize>, Error> {
+pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Redelivered, Error> {
     const OPERATION: &str = "make a message owed again";
     let day = redelivery.message_id.timestamp().day();
     files.note_owed(day, true);
-    let Some(file) = files.existing_day(day)? else { return Ok(None) };
+    let Some(file) = files.existing_day(day)? else { return Ok(Redelivered::NotThere) };
     let connection = file.connection();
     let application = redelivery.application_id.as_bytes();
     let key = params![application, redelivery.message_id.as_bytes(), redelivery.tenant.environment.as_bytes()];
     if !connection.query_row(IS_THERE, key, |row| row.get::<_, bool>(0)).map_err(failed(OPERATION))? {
-        return Ok(None);
+        return Ok(Redelivered::NotThere);
+    }
+    let has_payload = connection.query_row(HAS_PAYLOAD, [redelivery.message_id.as_bytes()], |row| row.get::<_, bool>(0));
+    if !has_payload.map_err(failed(OPERATION))? {
+        return Ok(Redelivered::PayloadExpired);
     }
     let mut moved = Counts::default();
     for target in &redelivery.targets {
         moved += redeliver_to(connection, redelivery, *target).map_err(failed(OPERATION))?;
     }
     file.count_deliveries(redelivery.tenant.environment, moved);
-    Ok(Some(redelivery.targets.len()))
+    Ok(Redelivered::Owed(redelivery.targets.len()))
 }
 
 fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> rusqlite::Result<Counts> {

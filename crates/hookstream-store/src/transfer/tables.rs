@@ -164,7 +164,7 @@ const COUNTS_ON_POSTGRES: Form = Form {
 const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
         sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
-        sum(cancelled)::int8 as cancelled from delivery_counts group by day, environment_id) counted",
+        sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes from delivery_counts group by day, environment_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };
@@ -183,7 +183,18 @@ pub(crate) static TABLES: &[Table] = &[
     configured(
         "environments",
         &["id"],
-        &[bytes("id"), bytes("organization_id"), text("name"), text("slug"), integer("created_at"), integer("version")],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            text("name"),
+            text("slug"),
+            integer("retention_days"),
+            integer("payload_retention_days"),
+            integer("max_payload_bytes"),
+            integer("weight"),
+            integer("created_at"),
+            integer("version"),
+        ],
     ),
     configured(
         "api_keys",
@@ -319,7 +330,12 @@ pub(crate) static TABLES: &[Table] = &[
         "id",
         &[id("application_id"), id("id"), id("environment_id"), text("event_type"), text("event_id"), small("deliveries")],
     ),
-    happened("payloads", &["message_id"], "message_id", &[id("message_id"), boolean("is_text"), bytes("body")]),
+    happened(
+        "payloads",
+        &["message_id"],
+        "message_id",
+        &[id("message_id"), id("environment_id"), boolean("is_text"), small("encoding"), small("size"), bytes("body")],
+    ),
     happened(
         "undelivered",
         &["message_id", "target_id"],
@@ -382,6 +398,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("exhausted"),
             integer("skipped"),
             integer("cancelled"),
+            integer("payload_bytes"),
         ],
         by_day: true,
         newest_of: &[],

@@ -12,7 +12,7 @@ use hookstream_model::{
 use hookstream_store::{
     audit::Balance,
     counts::Counts,
-    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivery, Settled, Wait},
+    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled, Wait},
     jobs::{self, JobSlice, Survey},
 };
 
@@ -48,7 +48,7 @@ pub(crate) async fn check_conservation(world: &World) -> Counts {
 /// Messages, and deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
 async fn standing(world: &World) -> [i64; 7] {
     let counts = check_conservation(world).await;
-    let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled } = counts;
+    let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, .. } = counts;
     [messages, accepted, succeeded, counts.pending(), exhausted, skipped, cancelled]
 }
 
@@ -73,7 +73,7 @@ async fn redeliver(world: &World, message_id: MessageId, targets: &[TargetId]) {
         trigger: Trigger::Manual,
         now: ASKED,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Some(targets.len()));
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(targets.len()));
 }
 
 /// Runs a job over what it finds, all in slices of two.
@@ -216,6 +216,28 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
     settle_all(world, owners[0], ASKED, |_| Next::Succeeded).await;
     let each = i64::try_from(EACH).expect("small");
     assert_eq!(standing(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
+}
+
+pub(crate) async fn bytes_are_counted_as_they_stand(world: &World) {
+    let bytes = async || check_conservation(world).await.payload_bytes;
+    assert_eq!(bytes().await, 0);
+    world.publish(NOON, &[world.target()]).await;
+    world.publish(NOON + DAY, &[]).await;
+    assert_eq!(bytes().await, 4);
+    let mut long = world.message(NOON + DAY, "");
+    long.payload.body = r#"{"same":"again"} "#.repeat(1_000).into();
+    let size = i64::try_from(long.payload.body.len()).expect("small");
+    assert_eq!(world.store.publish(world.publication(long, vec![])).await.expect("published"), Published::Stored);
+    let counted = bytes().await;
+    assert!((5..size / 10).contains(&counted), "{counted}");
+    // What is refused counts nothing.
+    let mut stale = world.publication(world.message(NOON, "[1]"), vec![]);
+    stale.seen.application += 1;
+    assert_eq!(world.store.publish(stale).await.expect("an answer"), Published::Stale);
+    assert_eq!(bytes().await, counted);
+    let of_days: Vec<_> =
+        world.store.delivery_counts(world.tenant).await.expect("read").iter().map(|day| day.counts.payload_bytes).collect();
+    assert_eq!(of_days, [2, counted - 2]);
 }
 
 pub(crate) async fn two_tenants_are_counted_apart(world: &World) {

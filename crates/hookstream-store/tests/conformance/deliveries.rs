@@ -10,7 +10,7 @@ use hookstream_model::{
     waterfall::{Timings, Waterfall},
 };
 use hookstream_store::{
-    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivery, Wait},
+    deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     messages::Owed,
 };
 
@@ -226,7 +226,7 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &World) {
     let (failed, new) = (world.target(), world.target());
     let id = end(world, owner, NOON, failed, EXHAUSTED).await;
     let again = world.store.redeliver(redelivery(world, id, vec![failed, new])).await.expect("done");
-    assert_eq!(again, Some(2));
+    assert_eq!(again, Redelivered::Owed(2));
     let detail = world.detail(id).await;
     assert_eq!((detail.message.counts.total, detail.message.counts.pending), (2, 2));
 
@@ -242,13 +242,13 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &World) {
     assert_eq!(world.detail(id).await.message.counts.status(), MessageStatus::Delivered);
 
     // What arrived can be sent again, and is then no new delivery.
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Some(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Redelivered::Owed(1));
     assert_eq!(world.detail(id).await.message.counts.total, 2);
 
     let mut strangers = redelivery(world, id, vec![failed]);
     strangers.tenant = world.stranger;
-    assert_eq!(world.store.redeliver(strangers).await.expect("done"), None);
-    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), None);
+    assert_eq!(world.store.redeliver(strangers).await.expect("done"), Redelivered::NotThere);
+    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotThere);
 }
 
 pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World) {
@@ -256,11 +256,11 @@ pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World
     let target = world.target();
     let id = world.publish(NOON, &[target]).await;
     let claimed = world.claim(owner, NOON).await;
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
     // One that waits for its next try is due at once.
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait: Wait::until(NOON + DAY), failed: 1 })).await);
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Some(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
     let claimed = world.claim(owner, NOON + SECOND).await;
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
 }

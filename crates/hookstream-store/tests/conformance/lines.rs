@@ -9,7 +9,7 @@ use hookstream_model::{
     time::Timestamp,
 };
 use hookstream_store::{
-    deliveries::{Claimed, LineWant, NewDelivery, NewState, Next, Owner, Redelivery, Wait},
+    deliveries::{Claimed, LineWant, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     nodes::{NodeReport, Standing},
 };
 
@@ -145,7 +145,7 @@ pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &World) {
         trigger: Trigger::Manual,
         now: NOON + DAY,
     };
-    assert_eq!(world.store.redeliver(again).await.expect("done"), Some(1));
+    assert_eq!(world.store.redeliver(again).await.expect("done"), Redelivered::Owed(1));
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
 }
 

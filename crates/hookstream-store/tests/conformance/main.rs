@@ -2,6 +2,7 @@
 
 mod conservation;
 mod deliveries;
+mod expiry;
 mod installation;
 mod jobs;
 mod lines;
@@ -41,6 +42,7 @@ macro_rules! suite {
 suite! {
     messages:
         a_message_reads_back_as_it_was_published
+        a_long_payload_comes_back_however_it_is_read
         messages_are_listed_newest_first_over_all_days
         a_page_never_skips_or_repeats_while_messages_are_added
         a_list_can_be_of_one_event_type
@@ -78,9 +80,18 @@ suite! {
         a_job_is_taken_over_from_an_owner_that_is_gone
         a_new_number_takes_over_the_jobs_of_the_one_before
         a_full_node_takes_no_more_jobs;
+    expiry:
+        payloads_go_and_messages_stay
+        a_day_of_which_something_is_owed_keeps_its_payloads
+        nothing_is_owed_again_without_its_payload
+        a_job_passes_over_what_has_no_payload
+        what_payloads_took_is_given_back
+        a_day_without_payloads_is_dropped_and_made_like_any
+        an_environment_loses_its_oldest_payloads_and_none_that_is_owed;
     conservation:
         every_transition_is_counted
         what_happens_at_once_is_counted
+        bytes_are_counted_as_they_stand
         two_tenants_are_counted_apart
         a_day_is_dropped_with_its_counts
         a_stale_settlement_counts_nothing;
@@ -111,5 +122,6 @@ suite! {
         an_event_type_is_kept_changed_and_deleted
         an_api_key_is_found_by_its_hash
         the_default_organization_is_made_once
-        a_setting_is_made_once;
+        a_setting_is_made_once
+        an_environment_is_found_and_changed_by_its_organization;
 }

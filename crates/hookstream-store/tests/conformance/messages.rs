@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use hookstream_model::{
     delivery::{DeliveryState, SkipReason},
     ids::MessageId,
-    message::{ContentType, DeliveryCounts, MessageStatus},
+    message::{ContentType, DeliveryCounts, MessageStatus, Payload},
 };
 use hookstream_store::{
     PageRequest, applications,
-    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Publication, Published, Versions},
+    deliveries::{ClaimLimits, IdempotencyKey, NewDelivery, NewState, Next, Publication, Published, Versions},
     endpoints,
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -27,7 +27,7 @@ pub(crate) async fn a_message_reads_back_as_it_was_published(world: &World) {
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
 
     let detail = world.detail(message.id).await;
-    assert_eq!(detail.message.payload, message.payload);
+    assert_eq!(detail.message.payload, Some(message.payload));
     assert_eq!(detail.message.event_type, "invoice.paid");
     assert_eq!(detail.message.event_id.as_deref(), Some("order-7"));
     assert_eq!(detail.message.updated_at, NOON);
@@ -38,6 +38,36 @@ pub(crate) async fn a_message_reads_back_as_it_was_published(world: &World) {
         [(wanting, DeliveryState::Pending { due_at: NOON }), (disabled, DeliveryState::Skipped { reason: SkipReason::EndpointDisabled })]
     );
     assert_eq!(detail.attempts, []);
+}
+
+pub(crate) async fn a_long_payload_comes_back_however_it_is_read(world: &World) {
+    let target = world.target();
+    // Below what is compressed, above it, and what does not shrink.
+    let line = "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }";
+    let mut rng = StdRng::seed_from_u64(3);
+    let noise: String = (0..4_000).map(|_| char::from(rng.random_range(b' '..b'~'))).collect();
+    let bodies = [line.to_owned(), line.repeat(20), line.repeat(20_000), noise];
+    let mut expected = Vec::new();
+    for body in bodies {
+        let mut message = world.message(NOON, "");
+        message.payload = Payload { body: body.into(), content_type: ContentType::Text };
+        expected.push((message.id, message.payload.clone()));
+        assert_eq!(world.store.publish(world.publication(message, vec![owed(target)])).await.expect("published"), Published::Stored);
+    }
+    for (id, payload) in &expected {
+        assert!(world.detail(*id).await.message.payload.as_ref() == Some(payload));
+    }
+    let request = PageRequest { after: None, limit: 10 };
+    let listed = world.store.messages(world.tenant, world.application, None, request).await.expect("a page").items;
+    assert!(listed.into_iter().rev().map(|message| (message.id, message.payload.expect("it is there"))).eq(expected.clone()));
+    let owner = world.enlist().await;
+    let claimed = world.claim(owner, NOON).await;
+    assert!(claimed.iter().map(|claimed| (claimed.message.id, claimed.message.payload.clone())).eq(expected));
+    // A claim is bounded by what payloads take in memory, and not by what they take in the store.
+    world.store.retire(owner, NOON).await.expect("retired");
+    let owner = world.enlist().await;
+    let limits = ClaimLimits { deliveries: 10, bytes: 4_000 };
+    assert_eq!(world.store.claim_due(owner, NOON, limits).await.expect("claimed").deliveries.len(), 3);
 }
 
 async fn page(world: &World, after: Option<MessageId>, limit: usize) -> (Vec<MessageId>, bool) {

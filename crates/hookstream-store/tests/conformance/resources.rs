@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hookstream_model::{
     endpoint::{DisabledReason, Endpoint, EndpointStatus},
+    environment::Environment,
     event_type::{EventType, EventTypeStatus},
     hold::{Hold, HoldReason},
     ordering::{OnFailure, Ordering},
@@ -17,6 +18,7 @@ use hookstream_store::{
     deliveries::IdempotencyKey,
     endpoints,
     endpoints::EndpointKey,
+    environments::{self, Changed},
     event_types,
     idempotency::{self, KeptAnswer},
     organizations, settings,
@@ -331,4 +333,41 @@ pub(crate) async fn a_setting_is_made_once(world: &World) {
     let keep = async |fresh: &str| settings::get_or_keep(&*world.store, "portal_key", fresh.to_owned()).await.expect("kept");
     assert_eq!(keep("one").await, "one");
     assert_eq!(keep("two").await, "one");
+}
+
+pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(world: &World) {
+    let Tenant { organization, environment } = world.tenant;
+    let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("it is there");
+    let (limits, weight) = ((found.retention_days, found.payload_retention_days, found.max_payload_bytes), found.weight);
+    assert_eq!((found.name.as_str(), found.slug.as_str(), limits, weight), ("test", "test", (None, None, None), None));
+    assert_eq!(environments::list(&*world.store, organization).await.expect("read"), std::slice::from_ref(&found));
+    assert_eq!(environments::find(&*world.store, world.stranger.organization, environment).await.expect("read"), None);
+    let strangers = Tenant { organization, ..world.stranger };
+    let no_change = |_: &mut Environment| -> Result<(), Error> { Ok(()) };
+    assert_eq!(environments::update(&*world.store, strangers, no_change).await.expect("done"), Changed::NotThere);
+
+    let version = organizations::version(&*world.store, environment).await.expect("read");
+    let expected = Environment {
+        name: "Production".to_owned(),
+        slug: "production".to_owned(),
+        retention_days: Some(20),
+        payload_retention_days: Some(10),
+        max_payload_bytes: Some(1 << 50),
+        weight: Some(7),
+        ..found
+    };
+    let change = |it: &mut Environment| -> Result<(), Error> {
+        it.clone_from(&expected);
+        Ok(())
+    };
+    assert_eq!(environments::update(&*world.store, world.tenant, change).await.expect("done"), Changed::Done(expected.clone()));
+    assert_eq!(environments::find(&*world.store, organization, environment).await.expect("read"), Some(expected.clone()));
+    assert_eq!(organizations::version(&*world.store, environment).await.expect("read"), version + 1);
+    assert!(environments::all(&*world.store).await.expect("read").contains(&expected));
+    let back = |it: &mut Environment| -> Result<(), Error> {
+        (it.retention_days, it.max_payload_bytes, it.weight) = (None, None, None);
+        Ok(())
+    };
+    let Changed::Done(back) = environments::update(&*world.store, world.tenant, back).await.expect("done") else { panic!("it is there") };
+    assert_eq!((back.retention_days, back.payload_retention_days, back.max_payload_bytes, back.weight), (None, Some(10), None, None));
 }

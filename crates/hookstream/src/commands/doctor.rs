@@ -149,7 +149,7 @@ fn room_in(directory: &Path) -> Result<(), Problem> {
 }
 
 /// Each figure by its name.
-fn figures(counts: &Counts) -> [(&'static str, i64); 7] {
+fn figures(counts: &Counts) -> [(&'static str, i64); 8] {
     [
         ("messages", counts.messages),
         ("accepted", counts.accepted),
@@ -158,6 +158,7 @@ fn figures(counts: &Counts) -> [(&'static str, i64); 7] {
         ("exhausted", counts.exhausted),
         ("skipped", counts.skipped),
         ("cancelled", counts.cancelled),
+        ("payload_bytes", counts.payload_bytes),
     ]
 }
 
@@ -229,7 +230,7 @@ impl Report {
     fn as_text(&self) -> String {
         let days = self.audit.balances.iter().map(|balance| balance.day).collect::<BTreeSet<_>>().len();
         let environments = self.audit.balances.iter().map(|balance| balance.environment_id).collect::<BTreeSet<_>>().len();
-        let figures: Vec<_> = figures(&self.total()).into_iter().map(|(name, number)| format!("  {name:<10}{number:>12}")).collect();
+        let figures: Vec<_> = figures(&self.total()).into_iter().map(|(name, number)| format!("  {name:<14}{number:>14}")).collect();
         let mut lines = vec![format!("Looked at {}: {days} days, {environments} environments.", self.store)];
         lines.extend(figures);
         if self.problems.is_empty() {

@@ -137,6 +137,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS")]
     pub(crate) retention_days: Option<u32>,
 
+    /// How many days their payloads are kept, no more than that [default: retention_days]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS")]
+    pub(crate) payload_retention_days: Option<u32>,
+
+    /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
+    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
+    pub(crate) max_payload_bytes: Option<u64>,
+
     /// Tries under way at once, over all endpoints [default: 1024]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT")]
     pub(crate) max_in_flight: Option<usize>,
@@ -235,6 +243,8 @@ impl Settings {
             idempotency_hours: self.idempotency_hours.or(other.idempotency_hours),
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
             retention_days: self.retention_days.or(other.retention_days),
+            payload_retention_days: self.payload_retention_days.or(other.payload_retention_days),
+            max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
             max_in_flight_per_target: self.max_in_flight_per_target.or(other.max_in_flight_per_target),
             shutdown_grace_s: self.shutdown_grace_s.or(other.shutdown_grace_s),
@@ -259,6 +269,7 @@ impl Settings {
         let secret_grace_hours = within("secret_grace_hours", self.secret_grace_hours.unwrap_or(24), 0, 168)?;
         let max_in_flight = within("max_in_flight", self.max_in_flight.unwrap_or(defaults.max_in_flight), 1, 100_000)?;
         let role = self.role.map_or(defaults.role, |role| role.0);
+        let retention_days = within("retention_days", self.retention_days.unwrap_or(defaults.retention_days), 1, 3_650)?;
         let database = self.database()?;
         if database.is_none() && role != Role::All {
             bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
@@ -306,11 +317,24 @@ impl Settings {
                     64 * 1024 * 1024,
                 )?,
                 idempotency_window: HOUR * within("idempotency_hours", self.idempotency_hours.unwrap_or(24), 1, 168)?,
-                retention_days: within("retention_days", self.retention_days.unwrap_or(defaults.retention_days), 1, 3_650)?,
+                retention_days,
+                payload_retention_days: check_payload_retention(self.payload_retention_days, retention_days)?,
+                max_payload_bytes: self.max_payload_bytes.map(|bytes| within("max_payload_bytes", bytes, 1, 1 << 50)).transpose()?,
                 ..defaults
             },
         })
     }
+}
+
+/// As long as the messages, where nothing is given, and never longer.
+fn check_payload_retention(given: Option<u32>, retention_days: u32) -> anyhow::Result<u32> {
+    let days = within("payload_retention_days", given.unwrap_or(retention_days), 1, 3_650)?;
+    if days > retention_days {
+        bail!(
+            "payload_retention_days is {days}, more than retention_days, which is {retention_days}: a payload goes with its message at the latest"
+        );
+    }
+    Ok(days)
 }
 
 /// The host's name, where it has one.
@@ -394,7 +418,7 @@ mod tests {
         let file = "listen = \"127.0.0.1:1\"\nretention_days = 7\nallow_targets = [\"10.0.0.0/8\", \"::1\"]\nretry_schedule = [1, 2]";
         let config = load(&["--listen", "127.0.0.1:2"], Some(file), &[]).expect("settings");
         assert_eq!(config.listen.to_string(), "127.0.0.1:2");
-        assert_eq!(config.engine.retention_days, 7);
+        assert_eq!((config.engine.retention_days, config.engine.payload_retention_days), (7, 7));
         assert_eq!(config.allow_targets.to_string(), "10.0.0.0/8,::1/128");
         assert_eq!(config.engine.retry_schedule.as_seconds(), [1, 2]);
     }
@@ -408,6 +432,13 @@ mod tests {
         check(&["--listen", "here"], None, &[], "--listen");
         check(&["--allow-targets", "10.0.0.0/8,home"], None, &[], "home");
         check(&["--retention-days", "0"], None, &[], "retention_days is 0; allowed are 1 to 3650");
+        check(
+            &["--retention-days", "7", "--payload-retention-days", "8"],
+            None,
+            &[],
+            "payload_retention_days is 8, more than retention_days",
+        );
+        check(&["--payload-retention-days", "0"], None, &[], "payload_retention_days is 0; allowed are 1 to 3650");
         check(&["--public-url", "example.com"], None, &[], "public_url");
         check(&[], Some("retention_day = 7"), &[], "retention_day");
         check(&[], Some("retention_days = \"week\""), &[], "retention_days");

@@ -111,6 +111,7 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
     let total = &report["total"];
     let figure = |name: &str| total[name].as_i64().expect("a number");
     assert_eq!((figure("messages"), figure("accepted")), (12, 26), "{total}");
+    assert!(figure("payload_bytes") > 0, "{total}");
     let parts = ["succeeded", "pending", "exhausted", "skipped", "cancelled"].map(figure);
     assert_eq!(parts.iter().sum::<i64>(), 26, "{total}");
     assert!(figure("pending") >= 1, "{total}: {kept}");

@@ -1,6 +1,6 @@
 //! Payloads arrive byte for byte.
 
-use hookstream_testkit::receiver::Receiver;
+use hookstream_testkit::receiver::{Answer, Receiver};
 use http::Method;
 use serde_json::json;
 
@@ -42,6 +42,29 @@ async fn payloads_arrive_as_they_were_sent_and_verify() {
         official.verify(&delivery.body, &delivery.headers).unwrap_or_else(|error| panic!("{number}: {error}"));
         assert!(answer["message"]["payload"] == expected, "{number}: the answer shows something else");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_payload_arrives_from_the_store_as_it_was_sent() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", "0,0,0", "--circuit-breaker-threshold", "0"]);
+    let receiver =
+        Receiver::answering(|try_of| Answer::status(if try_of.header("x-hookstream-delivery-attempt") == "3" { 200 } else { 500 })).await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
+    let payload =
+        format!("[{}  ]", r#"{"ü":"日本語 \u00e9 \ud800","big":12345678901234567890,"a":1, "a" :2},"#.repeat(900).trim_end_matches(','));
+    let request = format!("{{\"event_type\":\"a.b\", \"payload\" : {payload} }}");
+    let (status, answer) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
+    assert_eq!(status, 201, "{}", answer["error"]);
+    let id = answer["message"]["id"].as_str().expect("an id");
+    // The first try is from memory, the next are from the store.
+    for delivery in receiver.wait_for(3).await {
+        assert!(delivery.body == payload.as_bytes(), "the body differs");
+        official.verify(&delivery.body, &delivery.headers).expect("it verifies");
+    }
+    let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+    assert!(seen["message"]["payload"] == payload.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@ mod commands;
 mod crash;
 mod delivery;
 mod doctor;
+mod environments;
+mod expiry;
 mod explain;
 mod fair;
 mod fidelity;

@@ -143,16 +143,21 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// Adds another organization where a server has been and none runs; returns an API key of it.
-    pub(crate) async fn add_stranger(&self) -> ApiKeyText {
-        let store: Arc<dyn Store> = match &self.database {
+    /// The store itself, where no server runs.
+    pub(crate) async fn open_store(&self) -> Arc<dyn Store> {
+        match &self.database {
             None => Arc::new(SqliteStore::open(self.path()).expect("no server runs")),
             Some(database) => {
                 let url = Secret::new(database.url());
                 let options = postgres::Options { url, max_connections: 1, through_pooler: false, lease: Duration::from_secs(1) };
                 Arc::new(PostgresStore::open(&options).await.expect("it opens"))
             }
-        };
+        }
+    }
+
+    /// Adds another organization where a server has been and none runs; returns an API key of it.
+    pub(crate) async fn add_stranger(&self) -> ApiKeyText {
+        let store = self.open_store().await;
         let tenant = Tenant { organization: OrganizationId::from_bytes([0xee; 16]), environment: EnvironmentId::from_bytes([0xef; 16]) };
         let now = Timestamp::from_millis(0);
         organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");

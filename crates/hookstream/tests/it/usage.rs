@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: where an environment's deliveries stand, and nobody else's.
+//! `GET /v1/usage`: where an environment's deliveries stand and what its payloads take, and nobody else's.
 
 use hookstream_testkit::receiver::{Answer, Receiver};
 use serde_json::{Value, json};
@@ -46,6 +46,7 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
         assert_eq!(day["day"].as_str().map(str::len), Some(10), "{day}");
     }
     assert_eq!(sum, figures(&seen));
+    assert_eq!(seen["payload_bytes"], json!(r#"{"number":0}"#.len() * 3 + 2));
     let disk = &seen["disk"];
     assert!(disk["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{disk}");
     assert_eq!((&disk["retention_days"], &disk["bytes_per_day"]), (&json!(9), &json!(null)));

@@ -11,6 +11,10 @@ mod crash;
 mod delivery;
 #[path = "../it/doctor.rs"]
 mod doctor;
+#[path = "../it/environments.rs"]
+mod environments;
+#[path = "../it/expiry.rs"]
+mod expiry;
 #[path = "../it/explain.rs"]
 mod explain;
 #[path = "../it/fair.rs"]

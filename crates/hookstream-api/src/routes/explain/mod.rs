@@ -62,12 +62,14 @@ pub(crate) struct ExplainedMessage {
     event_type: String,
     /// The sender's own id for it.
     event_id: Option<String>,
-    /// The payload's size.
+    /// The payload's size; `null` once it has expired.
     #[schema(example = 1234)]
-    size_bytes: usize,
-    /// The `content-type` that receivers see.
+    size_bytes: Option<usize>,
+    /// The `content-type` that receivers see; `null` once the payload has expired.
     #[schema(example = "application/json")]
-    content_type: &'static str,
+    content_type: Option<&'static str>,
+    /// Whether the payload's time is over and it was removed: the message cannot be sent again.
+    payload_expired: bool,
     /// `pending`, `delivered`, `failed` or `skipped`.
     #[schema(example = "pending")]
     status: &'static str,
@@ -159,8 +161,9 @@ fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp)
         message: ExplainedMessage {
             id: message.id.to_string(),
             application_id: message.application_id.to_string(),
-            size_bytes: message.payload.body.len(),
-            content_type: message.payload.content_type.as_str(),
+            size_bytes: message.payload.as_ref().map(|payload| payload.body.len()),
+            content_type: message.payload.as_ref().map(|payload| payload.content_type.as_str()),
+            payload_expired: message.payload.is_none(),
             status: message.counts.status().as_str(),
             accepted_at: message.id.timestamp().to_string(),
             event_type: message.event_type,
@@ -191,7 +194,7 @@ fn explain_delivery(
     let has_rate = routes.application.rate_limit.is_some_and(|rate| rate > 0);
     let kept_back = endpoint.and_then(|endpoint| kept_back(endpoint, has_rate, now));
     let subject = Subject { message, endpoint: id, now };
-    let remedy = remedy(Some(delivery.state), endpoint, &message.event_type, now);
+    let remedy = remedy(Some(delivery.state), endpoint, message.as_sent(), now);
     ExplainedEndpoint {
         endpoint_id: id.to_string(),
         endpoint_url: endpoint.map(|endpoint| endpoint.url.as_str().to_owned()),
@@ -228,7 +231,7 @@ fn explain_unmatched(route: &Route, message: &Message, is_test: bool, now: Times
         status: "unmatched",
         reason: Some(reason.as_str()),
         why: sentences::why_unmatched(subject, endpoint, reason),
-        next_step: sentences::remedy(subject, &remedy(None, Some(endpoint), &message.event_type, now)),
+        next_step: sentences::remedy(subject, &remedy(None, Some(endpoint), message.as_sent(), now)),
         next_attempt: None,
         ended_at: None,
         attempts: vec![],

@@ -37,6 +37,9 @@ pub(super) fn summary(message: &Message, deliveries: &[Delivery], has_no_endpoin
     let counts: Vec<_> = words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
     let endpoints = if deliveries.len() == 1 { "endpoint" } else { "endpoints" };
     let counted = format!("It is for {} {endpoints}: {}.", deliveries.len(), counts.join(", "));
+    if message.payload.is_none() {
+        return format!("{counted} Its payload has expired and was removed: it cannot be sent again.");
+    }
     match deliveries.iter().filter_map(due_at).min() {
         Some(due_at) if due_at > now => format!("{counted} The next try is due at {due_at}."),
         Some(_) => format!("{counted} A try is due now."),
@@ -197,6 +200,9 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<String> {
                 "{first}{retry} sends this message again, to every endpoint that wants it; {recover} sends this one all that it missed since."
             )
         }
+        Act::SendAnew => {
+            format!("its payload has expired and was removed: POST {application}/messages sends it as a new message, with a new id.")
+        }
         Act::MakeEndpoint => format!("The endpoint was deleted: make another, then {retry} sends it there."),
     };
     Some(capitalized(&sentence))
@@ -236,7 +242,7 @@ mod tests {
             id: MessageId::from_bytes([0; 16]),
             application_id: ApplicationId::from_bytes([1; 16]),
             event_type: "invoice.paid".to_owned(),
-            payload: Payload::from_json(None).expect("null"),
+            payload: Some(Payload::from_json(None).expect("null")),
             event_id: None,
             counts: DeliveryCounts::default(),
             updated_at: NOW,
@@ -387,6 +393,11 @@ mod tests {
             ),
         );
         check(&[], Act::Recover, &format!("{recover} sends what the endpoint missed since."));
+        check(
+            &[],
+            Act::SendAnew,
+            &format!("Its payload has expired and was removed: POST {application}/messages sends it as a new message, with a new id."),
+        );
         check(&[], Act::MakeEndpoint, &format!("The endpoint was deleted: make another, then {retry} sends it there."));
     }
 

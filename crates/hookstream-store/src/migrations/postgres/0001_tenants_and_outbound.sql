@@ -12,6 +12,11 @@ create table environments (
     organization_id bytea not null references organizations (id),
     name text not null,
     slug text not null,
+    -- What it may keep; null is the installation's. No weight is 1.
+    retention_days bigint,
+    payload_retention_days bigint,
+    max_payload_bytes bigint,
+    weight bigint,
     created_at bigint not null,
     -- Grows with each change of the event types.
     version bigint not null,
@@ -198,9 +203,15 @@ create table messages (
 
 create table payloads (
     message_id uuid not null primary key,
+    environment_id uuid not null,
     is_text boolean not null,
+    -- How the body is encoded, and its bytes before that (payloads.rs).
+    encoding integer not null,
+    size integer not null,
     body bytea not null
 ) partition by range (message_id);
+-- What is worth it is compressed before it comes here; partitions take this over.
+alter table payloads alter column body set storage external;
 
 -- What ended without arriving, until it arrives after all.
 create table undelivered (
@@ -278,6 +289,8 @@ create table delivery_counts (
     exhausted bigint not null,
     skipped bigint not null,
     cancelled bigint not null,
+    -- Of its payloads, as they stand.
+    payload_bytes bigint not null default 0,
     primary key (environment_id, day, owner)
 ) with (fillfactor = 50);
 

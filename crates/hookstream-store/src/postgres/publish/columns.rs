@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hookstream_model::{line::Line, message::ContentType};
+use hookstream_model::line::Line;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{application_of, environment_of, id_of};
 use crate::{
     counts::Counts,
-    deliveries::{NewState, Owner, Publication, Published, Versions},
+    deliveries::{NewState, Owner, Published, Versions},
     error::Error,
+    payloads::Sealed,
     postgres::{connection::Connection, days::number},
 };
 
@@ -20,14 +21,16 @@ const STORE: &str = "with seen as (
         join applications a on a.id = s.application and a.version = s.version
         join environments e on e.id = a.environment_id and e.version = s.event_types
     ), given as (
-        select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[])
-            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body)
+        select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
+                $38::int4[], $39::int4[])
+            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size)
         where g.seen in (select number from seen)
     ), stored as (
         insert into messages (application_id, id, environment_id, event_type, event_id, deliveries)
         select application_id, id, environment_id, event_type, event_id, deliveries from given
     ), kept as (
-        insert into payloads (message_id, is_text, body) select id, is_text, body from given
+        insert into payloads (message_id, environment_id, is_text, encoding, size, body)
+        select id, environment_id, is_text, encoding, size, body from given
     ), owed as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
         select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('line_places')), 0, 0, p.trigger_type, p.line
@@ -46,19 +49,21 @@ const STORE: &str = "with seen as (
         where c.seen in (select number from seen)
         on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     ), deliveries_counted as (
-        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
-        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0
-        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[])
-            as d (seen, day, environment_id, messages, accepted, skipped)
+        insert into delivery_counts
+            (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes)
+        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[])
+            as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes)
         where d.seen in (select number from seen)
         group by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
-            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped
+            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
+            payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes
     )
     select number from seen";
 
 /// Stores messages whose keys are theirs, and counts them under the node's number.
-pub(super) async fn store(connection: &Connection, publications: &[&Publication], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
+pub(super) async fn store(connection: &Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
     let Columns { seen, messages, owed, skipped, counts, standings } = &columns;
     let values = [
@@ -99,6 +104,9 @@ pub(super) async fn store(connection: &Connection, publications: &[&Publication]
         (&standings.messages as _, Type::INT8_ARRAY),
         (&standings.accepted as _, Type::INT8_ARRAY),
         (&standings.skipped as _, Type::INT8_ARRAY),
+        (&messages.encodings as _, Type::INT4_ARRAY),
+        (&messages.sizes as _, Type::INT4_ARRAY),
+        (&standings.payload_bytes as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -135,6 +143,9 @@ struct Messages<'a> {
     event_ids: Vec<Option<&'a str>>,
     deliveries: Vec<i32>,
     is_text: Vec<bool>,
+    encodings: Vec<i32>,
+    /// Before they were encoded.
+    sizes: Vec<i32>,
     bodies: Vec<&'a [u8]>,
 }
 
@@ -169,7 +180,7 @@ struct PerApplication {
     messages: Vec<i64>,
 }
 
-/// How many deliveries, and how many of them were skipped at once.
+/// How many deliveries, how many of them were skipped at once, and the bytes of payloads.
 #[derive(Default)]
 struct PerEnvironment {
     seen: Vec<i32>,
@@ -178,10 +189,11 @@ struct PerEnvironment {
     messages: Vec<i64>,
     accepted: Vec<i64>,
     skipped: Vec<i64>,
+    payload_bytes: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(publications: &[&'a Publication]) -> Self {
+    fn of(publications: &[&'a Sealed]) -> Self {
         let mut columns = Self::default();
         let mut numbers: HashMap<(Uuid, i64, i64), i32> = HashMap::new();
         let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
@@ -207,18 +219,19 @@ impl<'a> Columns<'a> {
             columns.counts.applications.push(application);
             columns.counts.messages.push(messages);
         }
-        for ((seen, day, environment), Counts { messages, accepted, skipped, .. }) in standings {
+        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, .. }) in standings {
             columns.standings.seen.push(seen);
             columns.standings.days.push(day);
             columns.standings.environments.push(environment);
             columns.standings.messages.push(messages);
             columns.standings.accepted.push(accepted);
             columns.standings.skipped.push(skipped);
+            columns.standings.payload_bytes.push(payload_bytes);
         }
         columns
     }
 
-    fn push(&mut self, publication: &'a Publication, seen: i32) {
+    fn push(&mut self, publication: &'a Sealed, seen: i32) {
         let message = &publication.message;
         let (id, application) = (id_of(publication), application_of(publication));
         let accepted_at = message.id.timestamp().as_millis();
@@ -229,8 +242,11 @@ impl<'a> Columns<'a> {
         self.messages.event_types.push(&message.event_type);
         self.messages.event_ids.push(publication.event_id.as_deref());
         self.messages.deliveries.push(i32::try_from(publication.deliveries.len()).unwrap_or(i32::MAX));
-        self.messages.is_text.push(message.payload.content_type == ContentType::Text);
-        self.messages.bodies.push(&message.payload.body);
+        let payload = publication.payload();
+        self.messages.is_text.push(payload.is_text);
+        self.messages.encodings.push(payload.encoding);
+        self.messages.sizes.push(payload.size);
+        self.messages.bodies.push(&payload.body);
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {

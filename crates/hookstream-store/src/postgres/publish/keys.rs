@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{OPERATION, application_of, columns, environment_of, id_of};
 use crate::{
-    deliveries::{Publication, Published},
+    deliveries::Published,
     error::Error,
+    payloads::Sealed,
     postgres::{connection::Connection, days::first_id_at},
 };
 
@@ -31,7 +32,7 @@ const FIND_EVENT_IDS: &str =
     join event_ids k on k.application_id = g.application_id and k.event_id = g.event_id";
 
 /// Reserves the keys, then stores those that got theirs, all in one transaction.
-pub(super) async fn store(connection: Connection, publications: &[&Publication], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
+pub(super) async fn store(connection: Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let all = async |connection: &Connection| {
         let mut published = HashMap::new();
         reserve(connection, publications, &mut published).await?;
@@ -55,7 +56,7 @@ pub(super) async fn store(connection: Connection, publications: &[&Publication],
 }
 
 /// Tries to get the keys, and tells of those that somebody else has.
-async fn reserve(connection: &Connection, publications: &[&Publication], published: &mut HashMap<Uuid, Published>) -> Result<(), Error> {
+async fn reserve(connection: &Connection, publications: &[&Sealed], published: &mut HashMap<Uuid, Published>) -> Result<(), Error> {
     let keyed: Vec<_> = publications.iter().copied().filter(|publication| publication.idempotency.is_some()).collect();
     let named: Vec<_> = publications.iter().copied().filter(|publication| publication.event_id.is_some()).collect();
     let window = first_id_at(publications.iter().map(|publication| publication.window_start).min().unwrap_or(Timestamp::from_millis(0)));
@@ -70,11 +71,11 @@ async fn reserve(connection: &Connection, publications: &[&Publication], publish
 
 async fn reserve_keys(
     connection: &Connection,
-    keyed: &[&Publication],
+    keyed: &[&Sealed],
     window: Uuid,
     published: &mut HashMap<Uuid, Published>,
 ) -> Result<(), Error> {
-    let key_of = |publication: &Publication| publication.idempotency.clone().map(|key| (key.key, key.fingerprint)).unwrap_or_default();
+    let key_of = |publication: &Sealed| publication.idempotency.clone().map(|key| (key.key, key.fingerprint)).unwrap_or_default();
     let environments: Vec<_> = keyed.iter().map(|publication| environment_of(publication)).collect();
     let keys: Vec<_> = keyed.iter().map(|publication| key_of(publication).0).collect();
     let fingerprints: Vec<_> = keyed.iter().map(|publication| key_of(publication).1.to_vec()).collect();
@@ -113,13 +114,13 @@ async fn reserve_keys(
 
 async fn reserve_event_ids(
     connection: &Connection,
-    named: &[&Publication],
+    named: &[&Sealed],
     window: Uuid,
     published: &mut HashMap<Uuid, Published>,
 ) -> Result<(), Error> {
     // One that is a repetition asks for nothing.
     let named: Vec<_> = named.iter().copied().filter(|publication| !published.contains_key(&id_of(publication))).collect();
-    let event_id_of = |publication: &Publication| publication.event_id.clone().unwrap_or_default();
+    let event_id_of = |publication: &Sealed| publication.event_id.clone().unwrap_or_default();
     let applications: Vec<_> = named.iter().map(|publication| application_of(publication)).collect();
     let event_ids: Vec<_> = named.iter().map(|publication| event_id_of(publication)).collect();
     let ids: Vec<_> = named.iter().map(|publication| id_of(publication)).collect();

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     deliveries::{Owner, Publication, Published},
     error::Error,
+    payloads::Sealed,
 };
 
 const OPERATION: &str = "store messages";
@@ -60,7 +61,7 @@ pub(super) struct Publisher {
 
 /// A message that waits for its commit.
 struct Job {
-    publication: Publication,
+    publication: Sealed,
     owner: i64,
     reply: oneshot::Sender<Result<Published, Error>>,
     until: Instant,
@@ -91,6 +92,7 @@ impl Publisher {
     pub(super) async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let (reply, answer) = oneshot::channel();
         let owner = self.owner.load(Ordering::Relaxed);
+        let publication = Sealed::of(publication).await?;
         let job = Job { publication, owner, reply, until: Instant::now() + PATIENCE, is_doubtful: false };
         self.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
@@ -133,13 +135,13 @@ fn take_batch(waiting: &mut Vec<Job>) -> Vec<Job> {
     let mut bytes = 0;
     let mut keys = HashSet::new();
     for job in waiting.drain(..) {
-        let Publication { tenant, message, event_id, idempotency, .. } = &job.publication;
+        let Publication { tenant, message, event_id, idempotency, .. } = &*job.publication;
         let is_first = idempotency.as_ref().is_none_or(|key| keys.insert((*tenant.environment.as_bytes(), key.key.clone())))
             && event_id.as_ref().is_none_or(|id| keys.insert((*message.application_id.as_bytes(), id.clone())));
         if bytes > BATCH_BYTES || !is_first {
             rest.push(job);
         } else {
-            bytes += message.payload.body.len();
+            bytes += job.publication.payload().body.len();
             batch.push(job);
         }
     }
@@ -206,7 +208,7 @@ async fn prepare_days(pool: &Pool, batch: &[Job]) -> Result<(), Error> {
 async fn try_publish(pool: &Pool, batch: &[Job], keyed: bool) -> Result<Vec<Published>, Error> {
     let connection = connect(pool, OPERATION).await?;
     let stored = if batch.iter().any(|job| job.is_doubtful) { find_stored(&connection, batch).await? } else { HashSet::new() };
-    let missing: Vec<&Publication> =
+    let missing: Vec<&Sealed> =
         batch.iter().map(|job| &job.publication).filter(|publication| !stored.contains(&id_of(publication))).collect();
     let owner = batch.iter().map(|job| job.owner).max().unwrap_or(0);
     let mut published = if missing.is_empty() {

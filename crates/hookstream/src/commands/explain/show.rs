@@ -24,8 +24,8 @@ struct Message {
     id: String,
     event_type: String,
     event_id: Option<String>,
-    size_bytes: usize,
-    content_type: String,
+    size_bytes: Option<usize>,
+    content_type: Option<String>,
     status: String,
     accepted_at: String,
 }
@@ -73,11 +73,11 @@ pub(super) fn as_text(explanation: &Explanation) -> String {
     let Explanation { message, summary, as_of, endpoints, unmatched_left_out } = explanation;
     let mut text = String::new();
     let event_id = message.event_id.as_ref().map_or_else(String::new, |id| format!(", event_id {id}"));
-    line(
-        &mut text,
-        "",
-        &format!("message   {}  {}, {} bytes of {}", message.id, message.event_type, message.size_bytes, message.content_type),
-    );
+    let payload = match (message.size_bytes, &message.content_type) {
+        (Some(size), Some(content_type)) => format!("{size} bytes of {content_type}"),
+        _ => "its payload has expired".to_owned(),
+    };
+    line(&mut text, "", &format!("message   {}  {}, {payload}", message.id, message.event_type));
     line(&mut text, "", &format!("accepted  {}{event_id}", message.accepted_at));
     line(&mut text, "", &format!("status    {} as of {as_of}", message.status));
     line(&mut text, "", summary);
@@ -263,6 +263,14 @@ an endpoint that was deleted  (019e, deleted)
         let mut hostile = explanation(&[]);
         hostile["summary"] = "a\u{1b}[2Jb\u{9b}31mc\rd\ne".into();
         assert!(text(hostile).contains("\na\u{fffd}[2Jb\u{fffd}31mc\u{fffd}d\u{fffd}e\n"));
+    }
+
+    #[test]
+    fn a_payload_that_has_expired_is_told() {
+        let mut expired = explanation(&[]);
+        expired["message"]["size_bytes"] = Value::Null;
+        expired["message"]["content_type"] = Value::Null;
+        assert!(text(expired).starts_with("message   019dc1e2a3b47c5d8e9f001122334455  invoice.paid, its payload has expired\n"));
     }
 
     #[test]

@@ -12,6 +12,11 @@ create table environments (
     organization_id blob not null references organizations (id),
     name text not null,
     slug text not null,
+    -- What it may keep; null is the installation's. No weight is 1.
+    retention_days integer,
+    payload_retention_days integer,
+    max_payload_bytes integer,
+    weight integer,
     created_at integer not null,
     -- Grows with each change of the event types.
     version integer not null,

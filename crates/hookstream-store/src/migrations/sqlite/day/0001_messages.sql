@@ -15,7 +15,11 @@ create table messages (
 
 create table payloads (
     message_id blob not null primary key,
+    environment_id blob not null,
     is_text integer not null,
+    -- How the body is encoded, and its bytes before that (payloads.rs).
+    encoding integer not null,
+    size integer not null,
     body blob not null
 ) strict, without rowid;
 
@@ -87,7 +91,9 @@ create table delivery_counts (
     succeeded integer not null,
     exhausted integer not null,
     skipped integer not null,
-    cancelled integer not null
+    cancelled integer not null,
+    -- Of its payloads, as they stand.
+    payload_bytes integer not null
 ) strict, without rowid;
 
 create table event_ids (

@@ -1,0 +1,207 @@
+//! Environments: what isolates applications, messages and keys within an organization, and what each may keep.
+
+use axum::{Json, extract::State};
+use hookstream_model::{
+    environment::{Environment as Model, Limits},
+    ids::EnvironmentId,
+};
+use hookstream_store::environments::{self, Changed};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    auth::Caller,
+    body::{Field, RawBody},
+    error::ApiError,
+    params::{PathParams, id},
+    state::Api,
+};
+
+/// What isolates applications, messages and keys within an organization.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Environment {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    #[schema(example = "Production")]
+    name: String,
+    /// Its name in addresses, unique in the organization.
+    #[schema(example = "production")]
+    slug: String,
+    /// For how many days its messages are kept; `null` as long as the server keeps any.
+    #[schema(example = 14)]
+    retention_days: Option<u32>,
+    /// The same of their payloads.
+    #[schema(example = 3)]
+    payload_retention_days: Option<u32>,
+    /// How many bytes its payloads may take in the store; `null` as many as the server allows.
+    #[schema(example = 10_737_418_240_u64)]
+    max_payload_bytes: Option<u64>,
+    /// Its share of deliveries beside other environments', 1 to 100; `null` is 1.
+    #[schema(example = 1)]
+    weight: Option<u32>,
+    #[schema(example = "2026-11-24T08:30:00.000Z")]
+    created_at: String,
+}
+
+impl From<Model> for Environment {
+    fn from(environment: Model) -> Self {
+        Self {
+            id: environment.id.to_string(),
+            org_id: environment.organization_id.to_string(),
+            name: environment.name,
+            slug: environment.slug,
+            retention_days: environment.retention_days,
+            payload_retention_days: environment.payload_retention_days,
+            max_payload_bytes: environment.max_payload_bytes,
+            weight: environment.weight,
+            created_at: environment.created_at.to_string(),
+        }
+    }
+}
+
+/// An environment, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EnvironmentAnswer {
+    environment: Environment,
+}
+
+/// An organization's environments.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EnvironmentList {
+    /// Oldest first.
+    environments: Vec<Environment>,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateEnvironment {
+    /// 1 to 255 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Field<String>,
+    /// 1 to 64 lower-case letters, digits and `-`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    slug: Field<String>,
+    /// 1 to what the server keeps; `null` for that.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    retention_days: Field<u32>,
+    /// 1 to `retention_days`; `null` for as long as the server keeps payloads.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    payload_retention_days: Field<u32>,
+    /// At least 1; `null` for what the server allows.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_payload_bytes: Field<u64>,
+    /// 1 to 100; `null` for 1.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    weight: Field<u32>,
+}
+
+/// List environments
+///
+/// Those of the key's organization.
+#[utoipa::path(
+    get, path = "/environments", operation_id = "listEnvironments", tag = "Environments",
+    responses((status = 200, description = "All of them.", body = EnvironmentList))
+)]
+pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<EnvironmentList>, ApiError> {
+    let found = environments::list(&*api.store, caller.tenant.organization).await?;
+    Ok(Json(EnvironmentList { environments: found.into_iter().map(Environment::from).collect() }))
+}
+
+/// Get an environment
+#[utoipa::path(
+    get, path = "/environments/{envId}", operation_id = "getEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses((status = 200, description = "It.", body = EnvironmentAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    Ok(Json(EnvironmentAnswer { environment: found.into() }))
+}
+
+/// Change an environment
+///
+/// Its names, how long it keeps messages and payloads, how many bytes payloads may take, and its weight. What is
+/// more than it may keep is removed within seconds, its oldest payloads first, and never what is still owed. A key
+/// changes its own environment only.
+#[utoipa::path(
+    patch, path = "/environments/{envId}", operation_id = "updateEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    request_body = UpdateEnvironment,
+    responses(
+        (status = 200, description = "What it has become.", body = EnvironmentAnswer),
+        (status = 403, description = "It is not the key's own environment.", body = crate::error::ErrorBody),
+        (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(environment): PathParams<String>,
+    body: RawBody,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight } = body.parse()?;
+    let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
+    if name.is_absent() && slug.is_absent() && ages_absent && max_payload_bytes.is_absent() && weight.is_absent() {
+        return Err(ApiError::no_fields());
+    }
+    let (name, slug) = (name.required("name")?, slug.required("slug")?);
+    let (retention_days, payload_retention_days) = (retention_days.nullable(), payload_retention_days.nullable());
+    let (max_payload_bytes, weight) = (max_payload_bytes.nullable(), weight.nullable());
+    let found = find(&api, caller, &environment).await?;
+    if found.id != caller.tenant.environment {
+        let message = "This is not the API key's own environment. Change it with a key of that environment.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
+    }
+    let limits = installation(&api);
+    let changed = environments::update(&*api.store, caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
+        if let Some(name) = &name {
+            environment.name.clone_from(name);
+        }
+        if let Some(slug) = &slug {
+            environment.slug.clone_from(slug);
+        }
+        environment.retention_days = retention_days.unwrap_or(environment.retention_days);
+        environment.payload_retention_days = payload_retention_days.unwrap_or(environment.payload_retention_days);
+        environment.max_payload_bytes = max_payload_bytes.unwrap_or(environment.max_payload_bytes);
+        environment.weight = weight.unwrap_or(environment.weight);
+        Ok(environment.check(limits)?)
+    })
+    .await?;
+    match changed {
+        Changed::Done(environment) => {
+            api.engine.environment_changed(environment.id);
+            Ok(Json(EnvironmentAnswer { environment: environment.into() }))
+        }
+        Changed::NotThere => Err(not_found()),
+        Changed::SlugTaken => {
+            let message = "Another environment of the organization has this `slug`. Choose another.";
+            Err(ApiError::new(StatusCode::CONFLICT, "slug_taken", message))
+        }
+    }
+}
+
+/// What goes where an environment says nothing.
+pub(super) fn installation(api: &Api) -> Limits {
+    api.engine.options().limits()
+}
+
+async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, ApiError> {
+    let environment: EnvironmentId = id(environment, "Environment")?;
+    environments::find(&*api.store, caller.tenant.organization, environment).await?.ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Environment")
+}

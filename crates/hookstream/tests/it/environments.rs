@@ -1,0 +1,218 @@
+//! Environments: who sees and changes them, and that they keep to what they may have.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    expiry::{now, stop, store_old},
+    support::{Scratch, Server, TestClient, scratch},
+};
+
+/// What compresses badly: 2,000 characters, different for each number.
+fn noise(number: u64) -> Value {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let text = (0..2_000).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + u8::try_from(state % 74).expect("small"))
+    });
+    text.map(|char| if char == '\\' { '_' } else { char }).collect::<String>().into()
+}
+
+async fn own(client: &TestClient) -> String {
+    let (status, answer) = client.get("/v1/environments").await;
+    assert_eq!((status, answer["environments"].as_array().map(Vec::len)), (200, Some(1)), "{answer}");
+    format!("/v1/environments/{}", answer["environments"][0]["id"].as_str().expect("an id"))
+}
+
+async fn usage(client: &TestClient) -> Value {
+    client.get("/v1/usage").await.1["usage"].clone()
+}
+
+/// Makes another environment of the first organization, where no server runs.
+async fn add_environment(scratch: &Scratch) -> String {
+    let id = "ab".repeat(16);
+    let insert = |id: &str| {
+        format!(
+            "insert into environments (id, organization_id, name, slug, created_at, version)
+            select {id}, organization_id, 'Staging', 'staging', 0, 1 from environments limit 1"
+        )
+    };
+    match &scratch.database {
+        Some(database) => database.execute(&insert(&format!("'\\x{id}'"))).await,
+        None => {
+            let core = rusqlite::Connection::open(scratch.path().join("core.db")).expect("opened");
+            core.execute_batch(&insert(&format!("x'{id}'"))).expect("done");
+        }
+    }
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_seen_by_its_organization_and_changed_by_its_own_key() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let path = own(&server.client).await;
+    stop(server).await;
+    let other = add_environment(&directory).await;
+    let stranger = directory.add_stranger().await;
+
+    let server = Server::start(&directory, &["--retention-days", "20", "--payload-retention-days", "10"]);
+    let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
+    let (_, list) = client.get("/v1/environments").await;
+    let slugs: Vec<_> = list["environments"].as_array().expect("a list").iter().map(|it| it["slug"].clone()).collect();
+    assert_eq!(slugs, [json!("production"), json!("staging")]);
+    let (status, answer) = client.get(&path).await;
+    let environment = &answer["environment"];
+    assert_eq!((status, &environment["name"], &environment["weight"]), (200, &json!("production"), &json!(null)), "{answer}");
+    assert_eq!(client.get(&format!("/v1/environments/{other}")).await.0, 200);
+
+    let refused = async |body: Value, expected: u16, code: &str, field: &str| {
+        let (status, answer) = client.patch(&path, body.clone()).await;
+        assert_eq!((status, &answer["code"]), (expected, &json!(code)), "{body}: {answer}");
+        if !field.is_empty() {
+            assert_eq!(answer["details"]["field"], field, "{answer}");
+        }
+    };
+    refused(json!({}), 400, "no_fields", "").await;
+    refused(json!({ "unknown": 1 }), 400, "no_fields", "").await;
+    refused(json!({ "name": null }), 400, "invalid_field", "name").await;
+    refused(json!({ "name": "" }), 400, "invalid_field", "name").await;
+    refused(json!({ "slug": "Not A Slug" }), 400, "invalid_field", "slug").await;
+    refused(json!({ "retention_days": 21 }), 400, "invalid_field", "retention_days").await;
+    refused(json!({ "retention_days": 5, "payload_retention_days": 6 }), 400, "invalid_field", "payload_retention_days").await;
+    refused(json!({ "max_payload_bytes": 0 }), 400, "invalid_field", "max_payload_bytes").await;
+    refused(json!({ "max_payload_bytes": -1 }), 400, "invalid_field", "max_payload_bytes").await;
+    refused(json!({ "weight": 101 }), 400, "invalid_field", "weight").await;
+    refused(json!({ "slug": "staging" }), 409, "slug_taken", "").await;
+    for (client, path, expected) in [
+        (client, format!("/v1/environments/{other}"), (403, "other_environment")),
+        (client, "/v1/environments/x".to_owned(), (404, "not_found")),
+        (&stranger, path.clone(), (404, "not_found")),
+        (&client.with_key(""), path.clone(), (401, "unauthorized")),
+    ] {
+        let (status, answer) = client.patch(&path, json!({ "name": "Mine" })).await;
+        assert_eq!((status, &answer["code"]), (expected.0, &json!(expected.1)), "{answer}");
+    }
+    assert_eq!(stranger.get(&path).await.0, 404);
+    assert_eq!(own(&stranger).await, format!("/v1/environments/{}", "ef".repeat(16)));
+
+    let change = json!({
+        "name": "Live", "slug": "live", "retention_days": 9, "payload_retention_days": 3, "max_payload_bytes": 1_000_000, "weight": 5,
+    });
+    let (status, answer) = client.patch(&path, change.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    let (_, seen) = client.get(&path).await;
+    assert_eq!(seen, answer);
+    for (name, value) in change.as_object().expect("fields") {
+        assert_eq!(&seen["environment"][name], value, "{name}");
+    }
+    let (_, answer) = client.patch(&path, json!({ "retention_days": null, "weight": null })).await;
+    let environment = &answer["environment"];
+    assert_eq!(
+        (&environment["retention_days"], &environment["weight"], &environment["payload_retention_days"]),
+        (&json!(null), &json!(null), &json!(3))
+    );
+    // A message is accepted by what goes now.
+    client.acme(json!({}), "http://127.0.0.1:9/").await;
+    client.message(json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused_only_for_what_is_owed() {
+    let directory = scratch();
+    let server =
+        Server::start(&directory, &["--retry-schedule", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"]);
+    let client = &server.client;
+    let is_up = Arc::new(AtomicBool::new(true));
+    let up = Arc::clone(&is_up);
+    let receiver = Receiver::answering(move |_| Answer::status(if up.load(Ordering::SeqCst) { 200 } else { 500 })).await;
+    client.acme(json!({}), &receiver.url()).await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        ids.push(client.message(noise(number)).await);
+    }
+    for id in &ids {
+        client.until(id, "delivered").await;
+    }
+    let environment = own(client).await;
+    let (status, answer) = client.patch(&environment, json!({ "max_payload_bytes": 9_000 })).await;
+    assert_eq!(status, 200, "{answer}");
+    eventually("the payloads are within the budget", async || (usage(client).await["payload_bytes"].as_i64()? <= 9_000).then_some(()))
+        .await;
+    let mut expired = Vec::new();
+    for id in &ids {
+        let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        assert_eq!((&seen["message"]["status"], seen["attempts"].as_array().map(Vec::len)), (&json!("delivered"), Some(1)));
+        expired.push(seen["message"]["payload_expired"] == true);
+    }
+    assert_eq!(expired, [true, true, true, true, false, false, false, false], "the oldest go first");
+
+    // What is owed is not removed: more is refused.
+    is_up.store(false, Ordering::SeqCst);
+    let accepted = Mutex::new(Vec::new());
+    let refused = eventually("messages are refused", async || {
+        let number = 100 + accepted.lock().expect("no panic").len() as u64;
+        let (status, answer) =
+            client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": noise(number) })).await;
+        if status == 201 {
+            accepted.lock().expect("no panic").push(answer["message"]["id"].as_str()?.to_owned());
+        }
+        (status != 201).then_some((status, answer))
+    })
+    .await;
+    let owed = accepted.into_inner().expect("no panic");
+    assert_eq!((refused.0, &refused.1["code"]), (429, &json!("storage_budget_reached")), "{}", refused.1);
+    assert_eq!(refused.1["details"]["max_payload_bytes"], 9_000);
+    assert!(refused.1["error"].as_str().is_some_and(|text| text.contains("PATCH /v1/environments/")), "{}", refused.1);
+    for id in &owed {
+        let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        assert_eq!((&seen["message"]["status"], &seen["message"]["payload_expired"]), (&json!("pending"), &json!(false)));
+    }
+
+    // Once it is delivered there is room again.
+    is_up.store(true, Ordering::SeqCst);
+    for id in &owed {
+        client.until(id, "delivered").await;
+    }
+    let id = eventually("messages are accepted again", async || {
+        let body = json!({ "event_type": "invoice.paid", "payload": noise(999) });
+        let (status, answer) = client.post("/v1/applications/acme/messages", body).await;
+        (status == 201).then(|| answer["message"]["id"].as_str().expect("an id").to_owned())
+    })
+    .await;
+    client.until(&id, "delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environments_own_age_of_payloads_is_kept() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let environment = own(&server.client).await;
+    let (status, _) = server.client.patch(&environment, json!({ "payload_retention_days": 2 })).await;
+    assert_eq!(status, 200);
+    stop(server).await;
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let skipped = hookstream_store::deliveries::NewState::Skipped(hookstream_model::delivery::SkipReason::EndpointDisabled);
+    let old = store_old(&directory, &endpoint, now() - day * 4, skipped, "[1]").await;
+    let new = store_old(&directory, &endpoint, now() - day, skipped, "[2]").await;
+    let server = Server::start(&directory, &[]);
+    let expired = async |id: &str| {
+        let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+        seen["message"]["payload_expired"] == true
+    };
+    eventually("the old one has expired", async || expired(&old).await.then_some(())).await;
+    assert!(!expired(&new).await);
+    stop(server).await;
+}
