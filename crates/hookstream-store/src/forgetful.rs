@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, MessageId},
+    ids::{ApplicationId, EnvironmentId, MessageId},
     job::{Candidate, Job},
     line::{Groups, Line},
     tenancy::Tenant,
@@ -18,10 +18,11 @@ use crate::{
     Error, Page, PageRequest, Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivery, Settled},
+    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
 };
 
@@ -97,7 +98,7 @@ impl Store for Forgetful {
         self.0.close().await;
     }
 
-    async fn redeliver(&self, redelivery: Redelivery) -> Result<Option<usize>, Error> {
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
         self.0.redeliver(redelivery).await
     }
 
@@ -149,6 +150,18 @@ impl Store for Forgetful {
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
         self.0.prepare_day(day).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        self.0.expire_payloads(before).await
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        self.0.payload_bytes().await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        self.0.remove_payloads(removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
