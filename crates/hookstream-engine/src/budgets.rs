@@ -1,4 +1,4 @@
-//! Budgets of environments: how many bytes payloads may take in the store.
+//! What environments may have: how many bytes payloads may take in the store, and how many turns in a row.
 //!
 //! Where an environment has more, its oldest payloads of which nothing is owed are removed. Where there are none
 //! left to remove, what is owed alone passes the budget, and its new messages are refused until that changes.
@@ -110,7 +110,9 @@ async fn woken(core: &Core) {
 pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let installation = core.options.limits();
     let limits = |environment: &Environment| (environment.id, environment.limits(installation));
-    let mut limited: Vec<_> = environments::all(&*core.store).await?.iter().map(limits).collect();
+    let environments = environments::all(&*core.store).await?;
+    core.lanes().set_weights(environments.iter().filter_map(|environment| Some((environment.id, environment.weight?))).collect());
+    let mut limited: Vec<_> = environments.iter().map(limits).collect();
     limited.retain(|(_, limits)| limits.max_payload_bytes.is_some());
     if limited.is_empty() {
         core.budgets.meters().clear();

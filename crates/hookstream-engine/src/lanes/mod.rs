@@ -1,6 +1,6 @@
 //! Lanes: what is due for each target waits in a lane of its own, and the lanes take turns.
 //!
-//! Nothing here waits or sends. Environments take turns, and within each its lanes. A lane has its turn
+//! Nothing here waits or sends. Environments take turns, each as many in a row as it weighs, and within each its lanes. A lane has its turn
 //! while it has something to send and neither its order, its rate, a hold nor its number of tries keeps it
 //! back; what is kept back by a rate has its turn again when that allows it ([`Lanes::next_timer`]).
 //!
@@ -40,7 +40,11 @@ pub(crate) struct Lanes<D> {
     /// The environments with lanes that have a turn, in the order of their turns.
     turns: VecDeque<EnvironmentId>,
     /// The lanes of each, in the order of theirs.
-    turns_within: HashMap<EnvironmentId, VecDeque<TargetId>>,
+    turns_within: HashMap<EnvironmentId, Share>,
+    /// How many turns an environment has in a row, where that is more than one.
+    weights: HashMap<EnvironmentId, u32>,
+    /// The environment that was last to have a turn, and how many it has left, where no lane of it had one more.
+    broken_off: Option<(EnvironmentId, u32)>,
     /// Lanes that have their part of what is free, and wait for more to be.
     had_their_part: VecDeque<TargetId>,
     /// What went for each application that has a rate.
@@ -59,6 +63,14 @@ pub(crate) struct Lanes<D> {
     queued_bytes: usize,
     limits: Limits,
     breaker: BreakerPolicy,
+}
+
+/// The lanes of an environment that have a turn.
+#[derive(Debug, Default)]
+struct Share {
+    lanes: VecDeque<TargetId>,
+    /// So many more turns before it is another environment's.
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -95,6 +107,8 @@ impl<D> Lanes<D> {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             turns_within: HashMap::new(),
+            weights: HashMap::new(),
+            broken_off: None,
             had_their_part: VecDeque::new(),
             applications: HashMap::new(),
             timers: BTreeSet::new(),
@@ -202,6 +216,11 @@ impl<D> Lanes<D> {
             self.give_turn(target, now);
             self.forget_if_idle(target, now);
         }
+    }
+
+    /// Takes how many turns environments have in a row; one that is not named has one.
+    pub(crate) fn set_weights(&mut self, weights: HashMap<EnvironmentId, u32>) {
+        self.weights = weights;
     }
 
     /// The hold of a target is written.
@@ -401,21 +420,36 @@ impl<D> Lanes<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.has_turn = true;
         let environment = lane.policy.environment;
-        let of_environment = self.turns_within.entry(environment).or_default();
-        if of_environment.is_empty() {
-            self.turns.push_back(environment);
+        let share = self.turns_within.entry(environment).or_default();
+        if share.lanes.is_empty() {
+            match self.broken_off.take_if(|(of, _)| *of == environment) {
+                Some((_, left)) => {
+                    share.left = left;
+                    self.turns.push_front(environment);
+                }
+                None => {
+                    share.left = self.weights.get(&environment).copied().unwrap_or(1);
+                    self.turns.push_back(environment);
+                }
+            }
         }
-        of_environment.push_back(target);
+        share.lanes.push_back(target);
     }
 
     fn take_turn(&mut self) -> Option<TargetId> {
         loop {
             let environment = self.turns.pop_front()?;
-            let Some(of_environment) = self.turns_within.get_mut(&environment) else { continue };
-            let target = of_environment.pop_front();
-            if of_environment.is_empty() {
+            let Some(share) = self.turns_within.get_mut(&environment) else { continue };
+            let target = share.lanes.pop_front();
+            share.left = share.left.saturating_sub(1);
+            self.broken_off = None;
+            if share.lanes.is_empty() {
+                self.broken_off = (share.left > 0).then_some((environment, share.left));
                 self.turns_within.remove(&environment);
+            } else if share.left > 0 {
+                self.turns.push_front(environment);
             } else {
+                share.left = self.weights.get(&environment).copied().unwrap_or(1);
                 self.turns.push_back(environment);
             }
             if target.is_some() {

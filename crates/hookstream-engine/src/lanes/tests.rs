@@ -131,6 +131,25 @@ fn environments_take_turns_whatever_the_number_of_their_lanes() {
 }
 
 #[test]
+fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
+    let mut world = World::new(&Options::default());
+    let heavy = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
+    world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
+    (0..20).for_each(|lane| world.offer(lane, 0, &policy()));
+    (100..109).for_each(|lane| world.offer(lane, 0, &heavy));
+    let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane >= 100).collect();
+    let expected = [&[false, true, true, true].repeat(3)[..], &[false].repeat(17)].concat();
+    assert_eq!(begun, expected);
+    // One lane is enough for it.
+    let mut world = World::new(&Options::default());
+    world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
+    (0..3).for_each(|lane| world.offer(lane, 0, &policy()));
+    (0..6).for_each(|n| world.offer(100, n, &heavy));
+    let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane >= 100).collect();
+    assert_eq!(begun, [false, true, true, true, false, true, true, true, false]);
+}
+
+#[test]
 fn one_target_uses_at_most_its_own_permits() {
     let mut world = World::small();
     world.fill(1, 4);
