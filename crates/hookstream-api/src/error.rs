@@ -107,6 +107,10 @@ impl ApiError {
             details: self.details,
         };
         let mut response = (self.status, axum::Json(body)).into_response();
+        if self.status == StatusCode::LOOP_DETECTED {
+            // What sent it is a Hookstream, which must not try it again.
+            response.headers_mut().insert("webhook-delivery", HeaderValue::from_static("abort-message"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookstream\""));
         }
@@ -172,6 +176,13 @@ impl From<SendError> for ApiError {
             SendError::PayloadTooLarge { size, limit } => {
                 let message = format!("The payload has {size} bytes; the limit is {limit} bytes (setting payload_limit_bytes).");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({ "limit": limit, "size": size }))
+            }
+            SendError::Loop(hops) => {
+                let message = format!(
+                    "{} deliveries led to this message, one after the other: an endpoint leads back here. Find it by its URL and remove it.",
+                    hops.count()
+                );
+                Self::new(StatusCode::LOOP_DETECTED, "loop_detected", message)
             }
             SendError::StorageBudgetReached { budget, bytes } => {
                 let message = format!(

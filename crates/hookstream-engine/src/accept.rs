@@ -7,6 +7,7 @@ use hookstream_model::{
     application::ApplicationStatus,
     delivery::Trigger,
     event_type::Violation,
+    hops::Hops,
     ids::{ApplicationId, EndpointId, MessageId, TargetId},
     message::{self, Message, MessageStatus, Payload},
     tenancy::Tenant,
@@ -37,6 +38,8 @@ pub struct Draft {
     pub event_id: Option<String>,
     /// The request's idempotency key.
     pub idempotency: Option<IdempotencyKey>,
+    /// How many deliveries led to it.
+    pub hops: Hops,
 }
 
 /// A message that is stored and scheduled.
@@ -99,6 +102,9 @@ pub enum SendError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// So many deliveries led to it that it must be going round.
+    #[error("{} deliveries led to it", .0.count())]
+    Loop(Hops),
     /// What decides about it changed again and again while it was being accepted.
     #[error("the application or its event types keep changing")]
     KeepsChanging,
@@ -142,7 +148,10 @@ impl Handle {
 /// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, idempotency } = draft;
+    let Draft { event_type, payload, event_id, idempotency, hops } = draft;
+    if hops.is_loop() {
+        return Err(SendError::Loop(hops));
+    }
     if let Some(Full { budget, bytes }) = core.budgets.full(tenant.environment) {
         return Err(SendError::StorageBudgetReached { budget, bytes });
     }
@@ -166,7 +175,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
-        let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone() });
+        let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone(), hops });
         let (deliveries, policies): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
             tenant,

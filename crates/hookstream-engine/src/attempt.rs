@@ -7,6 +7,7 @@ use hookstream_model::{
     attempt::{Attempt, BODY_KEPT},
     batch,
     delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
+    hops,
     ids::EndpointId,
     line::Line,
     message::ContentType,
@@ -33,11 +34,12 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
 const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
+const HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
 const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
 
 const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
 /// The headers of a try besides the endpoint's own, with those that the transport adds.
-const HEADERS: usize = 10;
+const HEADERS: usize = 11;
 
 /// How long a delivery waits whose application could not be read.
 const UNREADABLE: Duration = Duration::from_secs(1);
@@ -189,6 +191,7 @@ fn single(route: &Route, delivery: &Claimed, now: Timestamp) -> Request {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
     }
     headers.insert(EVENT_TYPE, header_value(&message.event_type));
+    headers.insert(HOPS, HeaderValue::from(message.hops.next().count()));
     Request { headers, body }
 }
 
@@ -198,6 +201,8 @@ fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timesta
     let body = batch::body(messages());
     let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
     let mut headers = headers(route, &batch::id(messages()), &body, attempt, now);
+    let hops = messages().map(|message| message.hops.next().count()).max().unwrap_or_default();
+    headers.insert(HOPS, HeaderValue::from(hops));
     headers.insert(BATCH_SIZE, HeaderValue::from(deliveries.len()));
     Request { headers, body }
 }

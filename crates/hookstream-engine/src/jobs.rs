@@ -278,6 +278,7 @@ mod tests {
         attempt::{Failure, FailureKind, Outcome},
         delivery::{SkipReason, Trigger},
         endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+        hops::Hops,
         ids::{ApplicationId, IdSource},
         job::JobKind,
         message::{ContentType, Message, Payload},
@@ -356,6 +357,7 @@ mod tests {
                     application_id: application.id,
                     event_type: "a.b".to_owned(),
                     payload: Payload { body: "{}".into(), content_type: ContentType::Json },
+                    hops: Hops::default(),
                 };
                 let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
                 let publication = Publication {

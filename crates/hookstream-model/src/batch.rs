@@ -99,6 +99,7 @@ mod tests {
             application_id: ApplicationId::from_bytes([7; 16]),
             event_type: "order.created".to_owned(),
             payload: Payload { body: Bytes::from_static(body.as_bytes()), content_type },
+            hops: crate::hops::Hops::default(),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod event_type;
 pub mod explain;
 pub mod hold;
+pub mod hops;
 pub mod ids;
 pub mod job;
 pub mod json;

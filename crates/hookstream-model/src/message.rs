@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     InvalidField, event_type,
+    hops::Hops,
     ids::{ApplicationId, MessageId},
     json,
 };
@@ -23,6 +24,8 @@ pub struct Message {
     pub event_type: String,
     /// What its receivers read.
     pub payload: Payload,
+    /// How many deliveries led to it.
+    pub hops: Hops,
 }
 
 /// The body that receivers get, byte for byte as the sender wrote it.

@@ -9,6 +9,7 @@ use std::{ops::Deref, sync::Arc};
 use bytes::Bytes;
 use hookstream_model::{
     delivery::Trigger,
+    hops::Hops,
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::{ContentType, Message, Payload},
@@ -185,6 +186,7 @@ pub(crate) struct SealedDelivery {
     pub(crate) application_id: ApplicationId,
     pub(crate) event_type: String,
     pub(crate) payload: StoredPayload,
+    pub(crate) hops: Hops,
     pub(crate) target_id: TargetId,
     pub(crate) line: Option<Line>,
     pub(crate) attempts: u32,
@@ -202,7 +204,7 @@ pub(crate) fn tell_damaged(message: MessageId, error: &Error) {
 /// its owner, so that it holds up no other.
 pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
     let open = |sealed: SealedDelivery| {
-        let SealedDelivery { owner, environment_id, message_id, application_id, event_type, payload, .. } = sealed;
+        let SealedDelivery { owner, environment_id, message_id, application_id, event_type, payload, hops, .. } = sealed;
         let payload = match payload.decode() {
             Ok(payload) => payload,
             Err(error) => {
@@ -211,7 +213,7 @@ pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
             }
         };
         let SealedDelivery { target_id, line, attempts, failed, trigger, due_at, .. } = sealed;
-        let message = Arc::new(Message { id: message_id, application_id, event_type, payload });
+        let message = Arc::new(Message { id: message_id, application_id, event_type, payload, hops });
         Some(Claimed { owner, environment_id, message, target_id, line, attempts, failed, trigger, due_at })
     };
     sealed.into_iter().filter_map(open).collect()

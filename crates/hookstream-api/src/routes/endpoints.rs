@@ -14,6 +14,7 @@ use hookstream_model::{
     batch::{self, BatchPolicy},
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
     hold::Circuit,
+    hops::Hops,
     ids::EndpointId,
     message::Payload,
     ordering::{OnFailure, Ordering},
@@ -534,6 +535,7 @@ pub(crate) async fn test(
         payload: Payload::from_json(Some(&payload))?,
         event_id: None,
         idempotency: idempotency::key(&headers, &format!("{app}/{endpoint}/test"), &body.0)?,
+        hops: Hops::default(),
     };
     let accepted = api.engine.send_test(caller.tenant, &app, id(&endpoint, "Endpoint")?, draft).await?;
     Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())

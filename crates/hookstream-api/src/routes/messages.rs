@@ -11,6 +11,7 @@ use hookstream_engine::{Accepted, ApplicationRoutes, Draft};
 use hookstream_model::{
     attempt::Attempt as AttemptModel,
     delivery::DeliveryState,
+    hops::{self, Hops},
     ids::{EndpointId, MessageId},
     message::{Payload, check_event_type},
     tenancy::Tenant,
@@ -259,6 +260,7 @@ pub(crate) struct MessageQuery {
     responses(
         (status = 201, description = "It is accepted.", body = MessageAnswer),
         (status = 409, description = "There is a message with this `event_id`.", body = crate::error::ErrorBody),
+        (status = 508, description = "So many deliveries led to it, one after the other, that an endpoint must lead back here.", body = crate::error::ErrorBody),
         (status = 429, description = "The environment's payloads that are still owed take more than its budget (`storage_budget_reached`).", body = crate::error::ErrorBody),
         (status = 422, description = "The payload breaks the JSON Schema of its event type; `details.violations` names path and rule.", body = crate::error::ErrorBody)
     )
@@ -279,9 +281,16 @@ pub(crate) async fn send(
         event_type: input.event_type,
         event_id: input.event_id,
         idempotency: idempotency::key(&headers, &app, &body.0)?,
+        hops: hops(&headers)?,
     };
     let accepted = api.engine.send(caller.tenant, &app, draft).await?;
     Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+}
+
+/// How many deliveries led to a request; none to one that is no delivery.
+fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
+    let Some(value) = headers.get(hops::HEADER) else { return Ok(Hops::default()) };
+    Ok(Hops::parse(value.to_str().unwrap_or_default())?)
 }
 
 /// List messages

@@ -8,6 +8,7 @@ use std::{
 
 use hookstream_model::{
     delivery::Trigger,
+    hops::Hops,
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     message::Message,
@@ -50,7 +51,7 @@ const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::
     where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
 const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
     where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
-const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body
+const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body, m.hops
     from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
     join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
@@ -156,6 +157,7 @@ struct Found {
     environment_id: EnvironmentId,
     event_type: String,
     payload: StoredPayload,
+    hops: Hops,
 }
 
 pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -187,11 +189,12 @@ pub(super) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
 /// its owner, so that it holds up no other.
 fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     let open = |found: Found| {
-        let Found { id, application_id, environment_id, event_type, payload } = found;
+        let Found { id, application_id, environment_id, event_type, payload, hops } = found;
         match payload.decode() {
-            Ok(payload) => {
-                Some((Uuid::from_bytes(*id.as_bytes()), (environment_id, Arc::new(Message { id, application_id, event_type, payload }))))
-            }
+            Ok(payload) => Some((
+                Uuid::from_bytes(*id.as_bytes()),
+                (environment_id, Arc::new(Message { id, application_id, event_type, payload, hops })),
+            )),
             Err(error) => {
                 payloads::tell_damaged(id, &error);
                 None
@@ -370,6 +373,7 @@ async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<
             environment_id: EnvironmentId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
             event_type: row.get(1),
             payload: read_payload(row, 3),
+            hops: Hops::new(u32::try_from(row.get::<_, i32>(7)).unwrap_or_default()),
         })
     };
     Ok(rows.iter().filter_map(message).collect())

@@ -2,6 +2,7 @@
 
 use hookstream_model::{
     delivery::Trigger,
+    hops::Hops,
     ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     line::Line,
     time::{Day, Timestamp},
@@ -21,7 +22,7 @@ const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
 const RELEASE: &str = "update pending set owner = line where owner = ?1";
 /// Of a line, or of what is in none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
-        b.is_text, b.encoding, b.size, b.body, p.due_at, p.line, p.retry_at, m.environment_id
+        b.is_text, b.encoding, b.size, b.body, p.due_at, p.line, p.retry_at, m.environment_id, m.hops
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
@@ -183,6 +184,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
         application_id: ApplicationId::from_bytes(row.get(2)?),
         event_type: row.get(6)?,
         payload: read_payload(row, 7)?,
+        hops: Hops::new(row.get(15)?),
         target_id: TargetId::from_bytes(row.get(1)?),
         line: Line::from_number(row.get(12)?),
         attempts: row.get(3)?,

@@ -13,7 +13,7 @@ use crate::{
 
 const OPERATION: &str = "store a message";
 const INSERT_MESSAGE: &str =
-    "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries) values (?1, ?2, ?3, ?4, ?5, ?6)";
+    "insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
@@ -67,6 +67,7 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp) 
         message.event_type,
         publication.event_id,
         publication.deliveries.len(),
+        message.hops.count(),
     ])?;
     let StoredPayload { is_text, encoding, size, body } = publication.payload();
     connection.prepare_cached(INSERT_PAYLOAD)?.execute(params![id, environment.as_bytes(), is_text, encoding, size, &body[..]])?;

@@ -328,7 +328,7 @@ pub(crate) static TABLES: &[Table] = &[
         "messages",
         &["application_id", "id"],
         "id",
-        &[id("application_id"), id("id"), id("environment_id"), text("event_type"), text("event_id"), small("deliveries")],
+        &[id("application_id"), id("id"), id("environment_id"), text("event_type"), text("event_id"), small("deliveries"), small("hops")],
     ),
     happened(
         "payloads",

@@ -11,6 +11,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::Trigger,
     endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+    hops::Hops,
     ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
     message::{ContentType, Message, Payload},
     ordering::{OnFailure, Ordering},
@@ -117,6 +118,7 @@ impl World {
             application_id: self.application,
             event_type: "invoice.paid".to_owned(),
             payload: Payload { body: body.into(), content_type: ContentType::Json },
+            hops: Hops::default(),
         }
     }
 

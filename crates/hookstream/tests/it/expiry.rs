@@ -31,6 +31,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         application_id: text("application_id").parse().expect("an id"),
         event_type: "invoice.paid".to_owned(),
         payload: Payload { body: body.to_owned().into(), content_type: ContentType::Json },
+        hops: hookstream_model::hops::Hops::default(),
     };
     let store = scratch.open_store().await;
     let environment = organizations::version(&*store, tenant.environment).await.expect("read");

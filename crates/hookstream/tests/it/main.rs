@@ -13,6 +13,7 @@ mod fair;
 mod fidelity;
 mod jobs;
 mod limits;
+mod loops;
 mod order;
 mod program;
 mod restart;

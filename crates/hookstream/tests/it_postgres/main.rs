@@ -25,6 +25,8 @@ mod fidelity;
 mod jobs;
 #[path = "../it/limits.rs"]
 mod limits;
+#[path = "../it/loops.rs"]
+mod loops;
 mod network;
 mod nodes;
 #[path = "../it/order.rs"]

@@ -198,6 +198,8 @@ create table messages (
     event_id text,
     -- All deliveries, whatever their state: succeeded = deliveries - pending - undelivered.
     deliveries integer not null,
+    -- How many deliveries led to it.
+    hops integer not null default 0,
     primary key (application_id, id)
 ) partition by range (id);
 

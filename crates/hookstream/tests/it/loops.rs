@@ -1,0 +1,51 @@
+//! An endpoint that leads back to where its messages come from.
+
+use hookstream_testkit::eventually;
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Server, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_is_cut_and_every_round_of_it_can_be_seen() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let url = format!("{}/v1/applications/acme/messages", server.url);
+    server.client.acme(json!({ "headers": { "x-api-key": KEY } }), &url).await;
+    // What is delivered is a message in turn.
+    let inner = json!({ "event_type": "round", "payload": json!({ "event_type": "round", "payload": "{}" }) });
+    let payload = (0..12).fold(inner, |inner, _| json!({ "event_type": "round", "payload": inner }));
+    let id = server.client.message(payload).await;
+    server.client.until(&id, "delivered").await;
+    let messages = eventually("the loop is cut", async || {
+        let (_, answer) = server.client.get("/v1/applications/acme/messages?limit=100").await;
+        let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().all(|message| message["status"] != "pending").then_some(messages)
+    })
+    .await;
+    // The first, and one for each of the deliveries that may lead to a message.
+    assert_eq!(messages.len(), 9, "{messages:?}");
+    let failed: Vec<_> = messages.iter().filter(|message| message["status"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{messages:?}");
+    let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{}", failed[0]["id"].as_str().expect("an id"))).await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "it is not tried again: {seen}");
+    assert_eq!(seen["attempts"][0]["response_status"], 508, "{seen}");
+    assert!(seen["attempts"][0]["response_body"].as_str().is_some_and(|body| body.contains("loop_detected")), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hops_that_are_no_number_are_refused() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let (status, _) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    assert_eq!(status, 201);
+    let send = async |hops: &str| {
+        let body = json!({ "event_type": "a", "payload": Value::Null }).to_string();
+        server.client.send(http::Method::POST, "/v1/applications/acme/messages", &[("x-hookstream-hops", hops)], body).await
+    };
+    assert_eq!(send("8").await.0, 201);
+    let (status, refusal) = send("9").await;
+    assert_eq!((status, &refusal["code"]), (508, &json!("loop_detected")));
+    let (status, refusal) = send("many").await;
+    assert_eq!(status, 400, "{refusal}");
+    assert!(refusal["error"].as_str().is_some_and(|error| error.contains("x-hookstream-hops")), "{refusal}");
+}
