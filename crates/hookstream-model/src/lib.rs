@@ -21,6 +21,7 @@ pub mod line;
 pub mod message;
 pub mod ordering;
 pub mod retry;
+pub mod scopes;
 pub mod secret;
 pub mod signature;
 pub mod tenancy;

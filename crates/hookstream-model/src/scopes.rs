@@ -1,0 +1,279 @@
+//! What a caller may do: a set of resources, each to read or to write.
+//!
+//! An API key has scopes, a person a role; both come down to the same set, and each operation of the API names the
+//! one it needs.
+
+use std::fmt;
+
+use crate::InvalidField;
+
+/// What is read or written. The words stand in scopes, so none is ever renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Applications.
+    Applications,
+    /// Endpoints, their secrets and tests.
+    Endpoints,
+    /// The catalogue of event types.
+    EventTypes,
+    /// Messages and their attempts; to write is to send.
+    Messages,
+    /// Recoveries and replays.
+    Jobs,
+    /// Access to the portal of an application; there is nothing to read.
+    Portal,
+    /// Environments.
+    Environments,
+    /// API keys.
+    ApiKeys,
+    /// The organization itself.
+    Organization,
+    /// The organization's members and invitations.
+    Members,
+    /// What is used and kept; there is nothing to write.
+    Usage,
+    /// The engine: lanes and nodes; there is nothing to write.
+    Engine,
+    /// The audit log; there is nothing to write.
+    Audit,
+}
+
+impl Resource {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Applications,
+        Self::Endpoints,
+        Self::EventTypes,
+        Self::Messages,
+        Self::Jobs,
+        Self::Portal,
+        Self::Environments,
+        Self::ApiKeys,
+        Self::Organization,
+        Self::Members,
+        Self::Usage,
+        Self::Engine,
+        Self::Audit,
+    ];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applications => "applications",
+            Self::Endpoints => "endpoints",
+            Self::EventTypes => "event_types",
+            Self::Messages => "messages",
+            Self::Jobs => "jobs",
+            Self::Portal => "portal",
+            Self::Environments => "environments",
+            Self::ApiKeys => "api_keys",
+            Self::Organization => "organization",
+            Self::Members => "members",
+            Self::Usage => "usage",
+            Self::Engine => "engine",
+            Self::Audit => "audit",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| resource.as_str() == word)
+    }
+}
+
+/// What is done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Nothing changes.
+    Read,
+    /// Something does.
+    Write,
+}
+
+impl Verb {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// One thing that a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// With what.
+    pub resource: Resource,
+    /// What.
+    pub verb: Verb,
+}
+
+impl Scope {
+    /// To read `resource`.
+    pub const fn read(resource: Resource) -> Self {
+        Self { resource, verb: Verb::Read }
+    }
+
+    /// To write `resource`.
+    pub const fn write(resource: Resource) -> Self {
+        Self { resource, verb: Verb::Write }
+    }
+
+    const fn bit(self) -> u64 {
+        1 << (self.resource as u64 * 2 + self.verb as u64)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.resource.as_str(), self.verb.as_str())
+    }
+}
+
+/// A set of scopes.
+///
+/// Its text is `*` for everything, also what later versions add, or words such as `messages:write` and
+/// `endpoints:*`, apart by commas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scopes(u64);
+
+impl Scopes {
+    /// Everything there is and will be.
+    pub const ALL: Self = Self(u64::MAX);
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+
+    /// Those that are in `scopes`.
+    pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        Self(scopes.into_iter().fold(0, |set, scope| set | scope.bit()))
+    }
+
+    /// All of this verb.
+    pub fn of_verb(verb: Verb) -> Self {
+        Self::of(Resource::ALL.into_iter().map(|resource| Scope { resource, verb }))
+    }
+
+    /// These without `others`.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether it allows this.
+    pub const fn allow(self, scope: Scope) -> bool {
+        self.0 & scope.bit() != 0
+    }
+
+    /// The first that is in `others` and not in these, as it would be written; `None` where these cover them.
+    pub fn lack(self, others: Self) -> Option<String> {
+        if others.0 & !self.0 == 0 {
+            return None;
+        }
+        if others == Self::ALL {
+            return Some("*".to_owned());
+        }
+        let all = Resource::ALL.into_iter().flat_map(|resource| [Scope::read(resource), Scope::write(resource)]);
+        all.into_iter().find(|scope| others.allow(*scope) && !self.allow(*scope)).map(|scope| scope.to_string())
+    }
+
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// Names the first word that is no scope.
+    pub fn parse(text: &str) -> Result<Self, InvalidField> {
+        let mut set = 0;
+        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+            set |= parse_word(word).ok_or_else(|| {
+                let words: Vec<_> = Resource::ALL.into_iter().map(Resource::as_str).collect();
+                let problem = format!(
+                    "contains {word:?}; allowed are `*`, and `read`, `write` or `*` of a resource, such as messages:write. The resources: {}",
+                    words.join(", ")
+                );
+                InvalidField::new("scopes", problem)
+            })?;
+        }
+        if set == 0 {
+            Err(InvalidField::new("scopes", "must name at least one scope, such as messages:write, or * for all"))
+        } else {
+            Ok(Self(set))
+        }
+    }
+}
+
+fn parse_word(word: &str) -> Option<u64> {
+    if word == "*" {
+        return Some(u64::MAX);
+    }
+    let (resource, verb) = word.split_once(':')?;
+    let resource = Resource::parse(resource)?;
+    match verb {
+        "read" => Some(Scope::read(resource).bit()),
+        "write" => Some(Scope::write(resource).bit()),
+        "*" => Some(Scope::read(resource).bit() | Scope::write(resource).bit()),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL {
+            return f.write_str("*");
+        }
+        let mut separator = "";
+        for resource in Resource::ALL {
+            let verb = match (self.allow(Scope::read(resource)), self.allow(Scope::write(resource))) {
+                (true, true) => "*",
+                (true, false) => "read",
+                (false, true) => "write",
+                (false, false) => continue,
+            };
+            write!(f, "{separator}{}:{verb}", resource.as_str())?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_written_as_they_are_read() {
+        let check = |text: &str, written: &str| assert_eq!(Scopes::parse(text).map(|scopes| scopes.to_string()), Ok(written.to_owned()));
+        check("*", "*");
+        check("messages:write", "messages:write");
+        check("messages:write, endpoints:read", "endpoints:read,messages:write");
+        check("messages:write messages:read", "messages:*");
+        check("endpoints:*,endpoints:read", "endpoints:*");
+        check("jobs:read,*", "*");
+        for text in ["", " , ", "messages", "messages:", "messages:send", "message:read", "Messages:read", "*:read", "**"] {
+            assert_eq!(Scopes::parse(text).map_err(|error| error.field), Err("scopes"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scope_allows_what_it_names_and_nothing_else() {
+        let scopes = Scopes::parse("messages:write,endpoints:*").expect("scopes");
+        for resource in Resource::ALL {
+            for verb in [Verb::Read, Verb::Write] {
+                let scope = Scope { resource, verb };
+                let is_named = resource == Resource::Endpoints || (resource == Resource::Messages && verb == Verb::Write);
+                assert_eq!(scopes.allow(scope), is_named, "{scope}");
+                assert!(Scopes::ALL.allow(scope) && !Scopes::NONE.allow(scope), "{scope}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lacking_is_named() {
+        let some = Scopes::parse("messages:*").expect("scopes");
+        assert_eq!(Scopes::ALL.lack(Scopes::ALL), None);
+        assert_eq!(some.lack(Scopes::parse("messages:read").expect("scopes")), None);
+        assert_eq!(some.lack(Scopes::parse("messages:read,jobs:write").expect("scopes")), Some("jobs:write".to_owned()));
+        assert_eq!(some.lack(Scopes::ALL), Some("*".to_owned()));
+        // Also where all that there is today is named: what comes later is not.
+        assert_eq!(Scopes::of_verb(Verb::Read).lack(Scopes::of_verb(Verb::Read)), None);
+        assert!(Scopes::ALL.without(Scopes::of([Scope::read(Resource::Audit)])).lack(Scopes::ALL).is_some());
+    }
+}
