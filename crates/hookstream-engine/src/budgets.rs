@@ -16,8 +16,8 @@ use hookstream_model::{
     ids::{EnvironmentId, MessageId},
     time::{Day, Timestamp},
 };
-use hookstream_store::{Error, environments, payloads::Removal};
-use tokio::sync::Notify;
+use hookstream_store::{Error, environments, messages::MessageRemoval, payloads::Removal};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::core::Core;
 
@@ -25,6 +25,8 @@ use crate::core::Core;
 const PERIOD: Duration = Duration::from_secs(10);
 /// The same while messages of somebody are refused.
 const PERIOD_REFUSING: Duration = Duration::from_secs(1);
+/// Counting and removing may take this part of the time.
+const PART: u32 = 10;
 /// What is too much is removed in parts of a twentieth of the budget.
 const PARTS: u64 = 20;
 /// Between two slices, so that they take a part of the store's time only.
@@ -88,22 +90,24 @@ impl Budgets {
 /// Keeps the budgets until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
+        let begun = Instant::now();
         if let Err(error) = step(&core).await {
             tracing::error!(error = &error as &dyn std::error::Error, "could not keep the budgets of environments; trying again");
         }
+        // Where much is owed, it takes long to see that nothing can be removed.
+        let rest = (begun.elapsed() * PART).max(PERIOD_REFUSING / 4);
         let wait = if core.budgets.are_refusing() { PERIOD_REFUSING } else { PERIOD };
         tokio::select! {
             () = core.stop.cancelled() => return,
-            () = woken(&core) => {}
-            () = tokio::time::sleep(wait) => {}
+            () = woken(&core, rest) => {}
+            () = tokio::time::sleep(wait.max(rest)) => {}
         }
     }
 }
 
-/// Not more often than once a refusing period: each time it is counted.
-async fn woken(core: &Core) {
+async fn woken(core: &Core, rest: Duration) {
     core.budgets.passed.notified().await;
-    tokio::time::sleep(PERIOD_REFUSING / 4).await;
+    tokio::time::sleep(rest).await;
 }
 
 /// Counts, and removes what is too much.
@@ -145,17 +149,40 @@ async fn count(core: &Core) -> Result<HashMap<EnvironmentId, u64>, Error> {
 /// Keeps the ages of the environments that have shorter ones than the installation.
 pub(crate) async fn keep_ages(core: &Core) -> Result<(), Error> {
     let (installation, now) = (core.options.limits(), core.now());
-    let is_shorter = |environment: &Environment| {
-        let first: Day = environment.limits(installation).first_payload_day(now);
-        (first > installation.first_payload_day(now)).then_some((environment.id, first))
-    };
-    for (environment, first) in environments::all(&*core.store).await?.iter().filter_map(is_shorter) {
-        let bytes = remove_oldest(core, environment, first.start(), u64::MAX).await?;
-        if bytes > 0 {
-            tracing::info!(environment.id = %environment, bytes, before = %first, "removed payloads of an environment");
+    // A key stands for its message as long as its window is.
+    let windows = (now - core.options.idempotency_window).day();
+    for environment in environments::all(&*core.store).await? {
+        let limits = environment.limits(installation);
+        let (first, first_payload) = (limits.first_day(now).min(windows), limits.first_payload_day(now));
+        if first_payload > installation.first_payload_day(now) {
+            let bytes = remove_oldest(core, environment.id, first_payload.start(), u64::MAX).await?;
+            if bytes > 0 {
+                tracing::info!(environment.id = %environment.id, bytes, before = %first_payload, "removed payloads of an environment");
+            }
+        }
+        if first > installation.first_day(now) {
+            let messages = remove_messages(core, environment.id, first).await?;
+            if messages > 0 {
+                tracing::info!(environment.id = %environment.id, messages, before = %first, "removed messages of an environment");
+            }
         }
     }
     Ok(())
+}
+
+/// Removes an environment's messages of days before `before` of which nothing is owed. Returns how many.
+async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -> Result<usize, Error> {
+    let (mut messages, mut after) = (0, None);
+    while !core.stop.is_cancelled() {
+        let removed = core.store.remove_messages(MessageRemoval { environment, before, after }).await?;
+        messages += removed.messages;
+        if removed.position.is_none() {
+            break;
+        }
+        after = removed.position;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(messages)
 }
 
 /// Removes an environment's oldest payloads of messages before a moment, of which nothing is owed, until so many

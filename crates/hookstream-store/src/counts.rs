@@ -82,6 +82,19 @@ impl Counts {
         }
     }
 
+    /// What a message counted that is removed: its deliveries, of which so many ended in each state, and its payload.
+    pub(crate) fn removed(messages: i64, accepted: i64, [exhausted, skipped, cancelled]: [i64; 3], payload_bytes: i64) -> Self {
+        Self {
+            messages: -messages,
+            accepted: -accepted,
+            succeeded: -(accepted - exhausted - skipped - cancelled),
+            exhausted: -exhausted,
+            skipped: -skipped,
+            cancelled: -cancelled,
+            payload_bytes: -payload_bytes,
+        }
+    }
+
     /// What a payload of so many bytes took.
     pub(crate) fn without_payload(bytes: i64) -> Self {
         Self { payload_bytes: -bytes, ..Self::default() }

@@ -20,7 +20,7 @@ use crate::{
     counts::DayCounts,
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     jobs::{JobSlice, Survey},
-    messages::{Message, MessageDetail},
+    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
@@ -162,6 +162,10 @@ impl Store for Forgetful {
 
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
         self.0.remove_payloads(removal).await
+    }
+
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
+        self.0.remove_messages(removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

@@ -56,7 +56,7 @@ use crate::{
     counts::DayCounts,
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     jobs::{JobSlice, Survey},
-    messages::{Message, MessageDetail},
+    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
 };
@@ -172,6 +172,10 @@ pub trait Store: Database {
 
     /// Removes the oldest payloads of an environment of whose messages nothing is owed: a slice, which holds nobody up.
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error>;
+
+    /// Removes messages of an environment of which nothing is owed, with all that is known of them, oldest day first: a
+    /// slice, which holds nobody up. Their keys stay until their window ends.
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error>;
 
     /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;

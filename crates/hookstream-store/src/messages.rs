@@ -4,9 +4,9 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     explain::Sendable,
-    ids::{ApplicationId, MessageId, TargetId},
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
     message::{DeliveryCounts, Payload},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 
 /// A message and how it stands.
@@ -44,6 +44,35 @@ pub struct MessageDetail {
     pub attempts: Vec<Attempt>,
     /// Its deliveries, by target.
     pub deliveries: Vec<Delivery>,
+}
+
+/// Which messages of an environment are to be removed, with all that is known of them.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageRemoval {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// Of days before this one.
+    pub before: Day,
+    /// Where the slice before this one ended.
+    pub after: Option<Position>,
+}
+
+/// A place among messages as they are removed: by day, application and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The application.
+    pub application_id: ApplicationId,
+    /// The message.
+    pub message_id: MessageId,
+}
+
+/// What a slice of a removal has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemovedMessages {
+    /// How many are gone.
+    pub messages: usize,
+    /// Where the next slice goes on; `None` where there is nothing more that can be removed.
+    pub position: Option<Position>,
 }
 
 /// A delivery and where it stands.

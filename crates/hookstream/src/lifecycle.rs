@@ -3,13 +3,34 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once.
+/// SIGTERM and SIGINT, from the moment that they are listened for: before that they end the process as it is.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Listens from here on.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("could not listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("could not listen for SIGINT")?,
+        })
+    }
+}
+
+/// Waits for SIGTERM or SIGINT, as [`until_told`] does.
 pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
+    until_told(StopSignals::listen()?).await;
+    Ok(())
+}
+
+/// Waits for one of them. From then on a second one ends the process at once.
+pub(crate) async fn until_told(signals: StopSignals) {
+    let StopSignals { mut terminate, mut interrupt } = signals;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -24,7 +45,6 @@ pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
         tracing::warn!("stopped at once; what was under way falls due again with the next start");
         std::process::exit(1);
     });
-    Ok(())
 }
 
 /// Fewer open files than this are too few for a busy server: each try has a connection, and each receiver keeps

@@ -132,9 +132,9 @@ pub(crate) async fn get(
 
 /// Change an environment
 ///
-/// Its names, how long it keeps messages and payloads, how many bytes payloads may take, and its weight. What is
-/// more than it may keep is removed within seconds, its oldest payloads first, and never what is still owed. A key
-/// changes its own environment only.
+/// Its names, how long it keeps messages and payloads, how many bytes payloads may take, and its weight. What passes
+/// the bytes is removed within seconds, its oldest payloads first; what is older than its ages, within minutes, a day
+/// (UTC) at a time; and never what is still owed. A key changes its own environment only.
 #[utoipa::path(
     patch, path = "/environments/{envId}", operation_id = "updateEnvironment", tag = "Environments",
     params(("envId" = String, Path, description = "The environment's id.")),

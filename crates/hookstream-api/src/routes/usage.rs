@@ -1,8 +1,14 @@
 //! How much an environment sends, where its deliveries stand, and what the store takes on disk.
 
 use axum::{Json, extract::State};
-use hookstream_model::time::Day;
-use hookstream_store::counts::{Counts, DayCounts};
+use hookstream_model::{
+    environment::{Limits, Outlook, outlook},
+    time::Day,
+};
+use hookstream_store::{
+    counts::{Counts, DayCounts},
+    environments,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -77,6 +83,36 @@ pub(crate) struct Disk {
     level_bytes: Option<u64>,
 }
 
+/// What an environment may keep of its messages, and where the size of its payloads goes.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Storage {
+    /// What its payloads take in the store.
+    #[schema(example = 2_097_152)]
+    payload_bytes: u64,
+    /// What they may take; `null` means no limit.
+    #[schema(example = 10_737_418_240_u64)]
+    max_payload_bytes: Option<u64>,
+    /// For how many days its messages are kept: its own age or the server's, whichever is shorter.
+    #[schema(example = 30)]
+    retention_days: u32,
+    /// The same of their payloads.
+    #[schema(example = 7)]
+    payload_retention_days: u32,
+    /// What came in on one of the last seven full days on average, as far as their payloads are kept; `null` where there
+    /// is none yet.
+    #[schema(example = 131_072)]
+    bytes_per_day: Option<u64>,
+    /// At the present rate: `levels_out`, `budget_reached` (then the oldest payloads go before their time) or `unknown`.
+    #[schema(example = "levels_out")]
+    forecast: &'static str,
+    /// In how many days that is; 0 is now.
+    #[schema(example = 4)]
+    forecast_in_days: Option<u32>,
+    /// What the payloads take then, where the size levels out.
+    #[schema(example = 1_048_576)]
+    level_bytes: Option<u64>,
+}
+
 /// What is kept of an environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Usage {
@@ -84,6 +120,7 @@ pub(crate) struct Usage {
     figures: Figures,
     /// The days that are kept, newest first.
     days: Vec<DayFigures>,
+    storage: Storage,
     disk: Disk,
 }
 
@@ -108,7 +145,8 @@ pub(crate) struct UsageQuery {
 /// What is kept of the caller's environment, in all and by the day of the messages, and where its deliveries
 /// stand at this moment. The figures are exact: they are counted in the commits that store them, and
 /// `accepted` is always the sum of the others. What was dropped at the end of its retention is in none of them.
-/// The disk's figures are of the whole installation.
+/// `storage` says what the environment may keep and when its budget is reached or its size levels out. The disk's
+/// figures are of the whole installation.
 #[utoipa::path(
     get,
     path = "/usage",
@@ -127,10 +165,44 @@ pub(crate) async fn get(
     let sizes = api.store.day_sizes().await?;
     let mut total = Counts::default();
     counted.iter().for_each(|of_day| total += of_day.counts);
+    let bytes = |of_day: &DayCounts| (of_day.day, u64::try_from(of_day.counts.payload_bytes).unwrap_or(0));
+    let payloads: Vec<_> = counted.iter().map(bytes).collect();
     let day = |of_day: DayCounts| DayFigures { day: of_day.day.to_string(), figures: of_day.counts.into() };
     let days = counted.into_iter().rev().map(day).collect();
+    let environment = environments::find(&*api.store, caller.tenant.organization, caller.tenant.environment).await?;
+    let environment = environment.ok_or_else(|| ApiError::not_found("Environment"))?;
+    let storage = storage(&payloads, api.now().day(), environment.limits(super::environments::installation(&api)));
     let disk = forecast(&sizes, api.now().day(), api.engine.options().retention_days);
-    Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, disk } }))
+    Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, storage, disk } }))
+}
+
+/// What payloads take by day of their messages, and what they will.
+fn storage(payloads: &[(Day, u64)], today: Day, limits: Limits) -> Storage {
+    let payload_bytes = payloads.iter().map(|(_, bytes)| bytes).sum();
+    let kept: Vec<_> = payloads.iter().filter(|(_, bytes)| *bytes > 0).collect();
+    let oldest = kept.first().map_or(today, |(day, _)| *day).min(today);
+    // A day without messages has no figures, and is one all the same.
+    let full: Vec<_> = std::iter::successors(Some(oldest), |day| Some(day.next())).take_while(|day| *day < today).take(10_000).collect();
+    let measured = &full[full.len().saturating_sub(MEASURED)..];
+    let of_measured = kept.iter().filter(|(day, _)| measured.contains(day)).map(|(_, bytes)| *bytes);
+    let bytes_per_day = of_measured.sum::<u64>().checked_div(u64::try_from(measured.len()).unwrap_or(u64::MAX));
+    let age = u32::try_from(full.len()).unwrap_or(u32::MAX);
+    let (forecast, forecast_in_days, level_bytes) = match outlook(limits, payload_bytes, bytes_per_day, age) {
+        Outlook::Unknown => ("unknown", None, None),
+        Outlook::Level { bytes, in_days } => ("levels_out", Some(in_days), Some(bytes)),
+        Outlook::BudgetReached { in_days } => ("budget_reached", Some(in_days), None),
+    };
+    let Limits { retention_days, payload_retention_days, max_payload_bytes } = limits;
+    Storage {
+        payload_bytes,
+        max_payload_bytes,
+        retention_days,
+        payload_retention_days,
+        bytes_per_day,
+        forecast,
+        forecast_in_days,
+        level_bytes,
+    }
 }
 
 /// What the days take, and what they will. A day is dropped once it is more than `retention_days` old, so as
@@ -153,6 +225,26 @@ mod tests {
 
     fn day(text: &str) -> Day {
         text.parse().expect("a day")
+    }
+
+    #[test]
+    fn the_rate_is_that_of_full_days_whose_payloads_are_kept() {
+        let today = day("2027-01-31");
+        let limits = Limits { retention_days: 30, payload_retention_days: 9, max_payload_bytes: Some(2_000) };
+        let check = |payloads: &[(&str, u64)], per_day: Option<u64>, expected: (&str, Option<u32>, Option<u64>)| {
+            let payloads: Vec<_> = payloads.iter().map(|(text, bytes)| (day(text), *bytes)).collect();
+            let Storage { bytes_per_day, forecast, forecast_in_days, level_bytes, .. } = storage(&payloads, today, limits);
+            assert_eq!((bytes_per_day, (forecast, forecast_in_days, level_bytes)), (per_day, expected), "{payloads:?}");
+        };
+        check(&[], None, ("unknown", None, None));
+        check(&[("2027-01-31", 500)], None, ("unknown", None, None));
+        // One day of two had no messages.
+        check(&[("2027-01-29", 200), ("2027-01-31", 50)], Some(100), ("levels_out", Some(7), Some(1_000)));
+        // What has expired says nothing of the rate.
+        check(&[("2027-01-10", 0), ("2027-01-29", 0), ("2027-01-30", 300)], Some(300), ("budget_reached", Some(5), None));
+        // Only the last seven count.
+        check(&[("2027-01-20", 700), ("2027-01-30", 70)], Some(10), ("levels_out", Some(0), Some(100)));
+        check(&[("2027-01-30", 5_000)], Some(5_000), ("budget_reached", Some(0), None));
     }
 
     #[test]

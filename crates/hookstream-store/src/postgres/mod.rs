@@ -22,6 +22,7 @@ mod nudge;
 mod plain;
 mod publish;
 mod redeliver;
+mod removal;
 mod settle;
 mod transfer;
 
@@ -52,7 +53,7 @@ use crate::{
     },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
-    messages::{Message, MessageDetail},
+    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed},
@@ -283,6 +284,10 @@ impl Store for PostgresStore {
 
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
         expiry::remove(&self.hot, removal).await
+    }
+
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
+        removal::remove(&self.hot, removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

@@ -127,7 +127,7 @@ fn bytes_of(size: i64) -> u64 {
 }
 
 /// Whether none is left to move, or the file is one that cannot shrink.
-fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     let free = || connection.query_row(FREE_PAGES, [], |row| row.get::<_, u32>(0));
     let before = free()?;
     let mut vacuum = connection.prepare(&format!("pragma incremental_vacuum({PAGES})"))?;

@@ -171,6 +171,11 @@ impl DayFile {
         *self.added.entry(application).or_default() += 1;
     }
 
+    /// Counts a message that is being removed.
+    pub(super) fn uncount(&mut self, application: ApplicationId) {
+        *self.added.entry(application).or_default() -= 1;
+    }
+
     /// Counts what becomes of deliveries.
     pub(super) fn count_deliveries(&mut self, environment: EnvironmentId, moved: Counts) {
         *self.moved.entry(environment).or_default() += moved;

@@ -20,6 +20,7 @@ mod plain;
 mod publish;
 mod readers;
 mod redeliver;
+mod removal;
 mod retention;
 mod settle;
 mod transfer;
@@ -57,7 +58,7 @@ use crate::{
     deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
-    messages::{Message, MessageDetail},
+    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed, Sealed, opened},
@@ -398,6 +399,15 @@ impl Store for SqliteStore {
         let position = found.last();
         let bytes = self.writer.run(move |files| expiry::remove_found(files, removal.environment, &found)).await?;
         Ok(Removed { bytes, position })
+    }
+
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
+        let Some(found) = self.readers.days(move |days| removal::find(days, removal)).await? else {
+            return Ok(RemovedMessages { messages: 0, position: None });
+        };
+        let position = found.last();
+        let messages = self.writer.run(move |files| removal::remove(files, removal.environment, &found)).await?;
+        Ok(RemovedMessages { messages, position })
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {

@@ -1,7 +1,7 @@
 //! Payloads that expire before their messages.
 
 use hookstream_model::{
-    delivery::Trigger,
+    delivery::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
     ids::{MessageId, TargetId},
     job::{JobKind, JobRequest},
     message::{ContentType, Payload},
@@ -11,14 +11,15 @@ use hookstream_model::{
 use hookstream_store::{
     PageRequest,
     audit::Finding,
-    deliveries::{Next, Publication, Published, Redelivered, Redelivery, Wait},
+    deliveries::{NewDelivery, NewState, Next, Publication, Published, Redelivered, Redelivery, Wait},
     jobs::{self, JobSlice, Survey},
+    messages::{MessageRemoval, RemovedMessages},
     payloads::{Expired, Removal, Removed},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    conservation::check_balances,
+    conservation::{check_balances, check_conservation},
     jobs::job,
     world::{DAY, NOON, SECOND, World, owed, settled},
 };
@@ -263,4 +264,52 @@ pub(crate) async fn an_environment_loses_its_oldest_payloads_and_none_that_is_ow
     assert!(world.settle(owner, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), Next::Succeeded)).await);
     assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.bytes, 2);
     assert_eq!(bytes().await, (0, 3));
+}
+
+pub(crate) async fn an_environments_old_messages_go_with_all_that_is_known_of_them(world: &World) {
+    let (target, dead) = (world.target(), world.target());
+    let owner = world.enlist().await;
+    let arrived = deliver(world, NOON, target, (0..70).map(|number| format!("[{number}]")).collect()).await;
+    let skipped = NewDelivery { target_id: dead, state: NewState::Skipped(SkipReason::EndpointDisabled) };
+    let publication = world.publication(world.message(NOON, "[\"skipped\"]"), vec![owed(target), skipped]);
+    let mixed = publication.message.id;
+    assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
+    let given_up = Next::Ended(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }, NOON);
+    for claimed in world.claim(owner, NOON).await {
+        assert!(world.settle(owner, settled(&claimed, Some(world.attempt(&claimed, NOON)), given_up)).await);
+    }
+    let strangers = world.publication(world.message(NOON, "[1]"), vec![]);
+    let strangers = Publication { tenant: world.stranger, ..strangers };
+    assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
+    let new = deliver(world, NOON + DAY, dead, vec!["[2]".to_owned()]).await;
+    let still_owed = world.publish(NOON, &[target]).await;
+    let is_there = async |id| world.store.message(world.tenant, world.application, id).await.expect("read").is_some();
+
+    let environment = world.tenant.environment;
+    let mut removal = MessageRemoval { environment, before: (NOON + DAY).day(), after: None };
+    let (mut removed, mut slices) = (0, 0);
+    loop {
+        let slice = world.store.remove_messages(removal).await.expect("removed");
+        check_conservation(world).await;
+        (removed, slices) = (removed + slice.messages, slices + 1);
+        if slice.position.is_none() {
+            break;
+        }
+        removal.after = slice.position;
+    }
+    assert_eq!(removed, 71);
+    assert!(slices >= 2);
+    for id in [arrived[0], arrived[69], mixed] {
+        assert!(!is_there(id).await);
+    }
+    assert!(is_there(still_owed).await && is_there(new[0]).await);
+    let counts = check_conservation(world).await;
+    assert_eq!((counts.messages, counts.accepted, counts.pending(), counts.succeeded, counts.payload_bytes), (2, 2, 1, 1, 5));
+    assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [3], "one is the stranger's");
+    let of_stranger = world.store.delivery_counts(world.stranger).await.expect("read");
+    assert_eq!(of_stranger.iter().map(|day| day.counts.messages).collect::<Vec<_>>(), [1]);
+    let again = MessageRemoval { after: None, ..removal };
+    assert_eq!(world.store.remove_messages(again).await.expect("removed"), RemovedMessages { messages: 0, position: None });
+    let kept = world.detail(still_owed).await.message;
+    assert_eq!((kept.counts.pending, kept.payload.is_some()), (1, true));
 }

@@ -87,7 +87,8 @@ suite! {
         a_job_passes_over_what_has_no_payload
         what_payloads_took_is_given_back
         a_day_without_payloads_is_dropped_and_made_like_any
-        an_environment_loses_its_oldest_payloads_and_none_that_is_owed;
+        an_environment_loses_its_oldest_payloads_and_none_that_is_owed
+        an_environments_old_messages_go_with_all_that_is_known_of_them;
     conservation:
         every_transition_is_counted
         what_happens_at_once_is_counted

@@ -17,12 +17,14 @@ pub(crate) async fn run(sources: Sources) -> anyhow::Result<()> {
     if let Some(key) = &server.first_key {
         print_first_key(&server.url(), key.expose());
     }
+    // Before it says that it is ready: whoever reads that may stop it.
+    let told = lifecycle::StopSignals::listen()?;
     let data = match &config.database {
         Some(_) => "the database".to_owned(),
         None => config.data_dir.display().to_string(),
     };
     println!("hookstream {} is ready at {} (data in {data})", env!("CARGO_PKG_VERSION"), server.url());
-    lifecycle::until_told_to_stop().await?;
+    lifecycle::until_told(told).await;
     server.stop().await;
     Ok(())
 }

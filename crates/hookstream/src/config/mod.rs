@@ -438,6 +438,7 @@ mod tests {
             &[],
             "payload_retention_days is 8, more than retention_days",
         );
+        check(&["--max-payload-bytes", "0"], None, &[], "max_payload_bytes is 0; allowed are 1 to 1125899906842624");
         check(&["--payload-retention-days", "0"], None, &[], "payload_retention_days is 0; allowed are 1 to 3650");
         check(&["--public-url", "example.com"], None, &[], "public_url");
         check(&[], Some("retention_day = 7"), &[], "retention_day");

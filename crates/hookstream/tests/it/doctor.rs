@@ -31,7 +31,7 @@ async fn stop(mut server: Server) {
 }
 
 /// Runs SQL on the store behind Hookstream's back.
-async fn tamper(scratch: &Scratch, sql: &str) {
+pub(crate) async fn tamper(scratch: &Scratch, sql: &str) {
     if let Some(database) = &scratch.database {
         return database.execute(sql).await;
     }

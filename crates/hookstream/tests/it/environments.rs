@@ -149,6 +149,8 @@ async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused
     assert_eq!(status, 200, "{answer}");
     eventually("the payloads are within the budget", async || (usage(client).await["payload_bytes"].as_i64()? <= 9_000).then_some(()))
         .await;
+    let storage = usage(client).await["storage"].clone();
+    assert_eq!((&storage["max_payload_bytes"], &storage["payload_retention_days"]), (&json!(9_000), &json!(30)), "{storage}");
     let mut expired = Vec::new();
     for id in &ids {
         let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
@@ -194,7 +196,7 @@ async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_environments_own_age_of_payloads_is_kept() {
+async fn an_environments_own_ages_are_kept() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -214,5 +216,15 @@ async fn an_environments_own_age_of_payloads_is_kept() {
     };
     eventually("the old one has expired", async || expired(&old).await.then_some(())).await;
     assert!(!expired(&new).await);
+    let (status, answer) = server.client.patch(&environment, json!({ "retention_days": 3 })).await;
+    assert_eq!(status, 200, "{answer}");
+    stop(server).await;
+
+    // Messages are kept shorter as well.
+    let server = Server::start(&directory, &[]);
+    let gone = format!("/v1/applications/acme/messages/{old}");
+    eventually("the old one is gone", async || (server.client.get(&gone).await.0 == 404).then_some(())).await;
+    assert_eq!(server.client.get(&format!("/v1/applications/acme/messages/{new}")).await.0, 200);
+    assert_eq!(usage(&server.client).await["messages"], 1);
     stop(server).await;
 }

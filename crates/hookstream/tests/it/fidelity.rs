@@ -4,7 +4,11 @@ use hookstream_testkit::receiver::{Answer, Receiver};
 use http::Method;
 use serde_json::json;
 
-use crate::support::{Server, scratch};
+use crate::{
+    doctor::tamper,
+    expiry::stop,
+    support::{Server, scratch},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_arrive_as_they_were_sent_and_verify() {
@@ -83,4 +87,26 @@ async fn a_payload_over_the_limit_is_refused_with_the_limit() {
     assert_eq!((status, &answer["code"]), (413, &json!("body_too_large")));
     let (_, list) = server.client.get("/v1/applications/acme/messages").await;
     assert_eq!(list["messages"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_payload_is_an_error_that_holds_up_no_other() {
+    let directory = scratch();
+    let options = ["--retry-schedule", "0,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"];
+    let server = Server::start(&directory, &options);
+    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    let damaged = server.client.message(json!({ "text": "again and ".repeat(500) })).await;
+    let whole = server.client.message(json!({ "text": "short" })).await;
+    receiver.wait_for(2).await;
+    stop(server).await;
+    tamper(&directory, "update payloads set size = size + 1 where size > 1000").await;
+
+    receiver.answer(|_| Answer::status(200));
+    let server = Server::start(&directory, &options);
+    server.client.until(&whole, "delivered").await;
+    let (status, answer) = server.client.get(&format!("/v1/applications/acme/messages/{damaged}")).await;
+    assert_eq!((status, &answer["code"]), (500, &json!("internal")), "{answer}");
+    let (_, usage) = server.client.get("/v1/usage").await;
+    assert_eq!(usage["usage"]["pending"], 1, "it is still accounted for: {usage}");
 }

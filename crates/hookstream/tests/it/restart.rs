@@ -36,3 +36,13 @@ async fn a_restart_takes_up_what_was_under_way_at_once() {
         server.client.until(&id, "delivered").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+    let directory = scratch();
+    for _ in 0..10 {
+        let mut server = Server::start(&directory, &[]);
+        server.terminate();
+        assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    }
+}

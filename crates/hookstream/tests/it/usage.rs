@@ -16,7 +16,21 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
     let directory = scratch();
     drop(Server::start(&directory, &[]));
     let stranger = directory.add_stranger().await;
-    let server = Server::start(&directory, &["--retry-schedule", "0", "--circuit-breaker-threshold", "0", "--retention-days", "9"]);
+    let server = Server::start(
+        &directory,
+        &[
+            "--retry-schedule",
+            "0",
+            "--circuit-breaker-threshold",
+            "0",
+            "--retention-days",
+            "9",
+            "--payload-retention-days",
+            "4",
+            "--max-payload-bytes",
+            "1000000",
+        ],
+    );
     let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
     let usage = async || {
         let (status, answer) = client.get("/v1/usage").await;
@@ -47,6 +61,13 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
     }
     assert_eq!(sum, figures(&seen));
     assert_eq!(seen["payload_bytes"], json!(r#"{"number":0}"#.len() * 3 + 2));
+    assert_eq!(
+        seen["storage"],
+        json!({
+            "payload_bytes": seen["payload_bytes"], "max_payload_bytes": 1_000_000, "retention_days": 9, "payload_retention_days": 4,
+            "bytes_per_day": null, "forecast": "unknown", "forecast_in_days": null, "level_bytes": null,
+        })
+    );
     let disk = &seen["disk"];
     assert!(disk["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{disk}");
     assert_eq!((&disk["retention_days"], &disk["bytes_per_day"]), (&json!(9), &json!(null)));
