@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,10 @@ pub(crate) struct Core {
     pub(crate) jobs: Notify,
     /// When something that nobody has in memory is due next, as far as is known, in milliseconds.
     next_due: AtomicI64,
+    /// Grows with each change of environments and keys that is heard of.
+    generation: AtomicU64,
+    /// When it was last asked, with success, what others have changed.
+    heard_at: Mutex<Option<Instant>>,
     /// Wakes whoever waits for the end of what is under way.
     pub(crate) idle: Notify,
     pub(crate) tasks: TaskTracker,
@@ -92,6 +96,8 @@ impl Core {
             nudge: Notify::new(),
             jobs: Notify::new(),
             next_due: AtomicI64::new(i64::MAX),
+            generation: AtomicU64::new(0),
+            heard_at: Mutex::default(),
             idle: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -202,6 +208,25 @@ impl Core {
     /// Forgets what was noted, since the store is about to be asked.
     pub(crate) fn forget_noted_due(&self) {
         self.next_due.store(i64::MAX, Ordering::Release);
+    }
+
+    /// An environment, its event types or its API keys have changed.
+    pub(crate) fn environment_changed(&self, environment: EnvironmentId) {
+        self.routes.forget_schemas(environment);
+        self.budgets.changed();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What was changed until `asked` is known here.
+    pub(crate) fn heard(&self, asked: Instant) {
+        *lock(&self.heard_at) = Some(asked);
+    }
+
+    /// See [`Handle::generation`](crate::Handle::generation).
+    pub(crate) fn generation(&self) -> Option<u64> {
+        let is_alone = self.store.lease().is_none();
+        let relies = is_alone || lock(&self.heard_at).is_some_and(|at| at.elapsed() < crate::UNHEARD);
+        relies.then(|| self.generation.load(Ordering::Acquire))
     }
 
     /// Waits until no try is under way and all is recorded.

@@ -46,6 +46,9 @@ pub use self::{
 };
 use crate::core::Core;
 
+/// For how long a node relies on what it remembers without asking what has changed. It asks every second.
+pub const UNHEARD: Duration = Duration::from_secs(2);
+
 /// What the engine works with.
 #[derive(Clone)]
 pub struct Parts {
@@ -101,8 +104,21 @@ impl Handle {
 
     /// To be called when what an environment may keep has changed.
     pub fn environment_changed(&self, environment: EnvironmentId) {
-        self.core.routes.forget_schemas(environment);
-        self.core.budgets.changed();
+        self.core.environment_changed(environment);
+    }
+
+    /// The generation of what is remembered of environments and keys: it grows with each change that this node
+    /// hears of. `None` while it may not have heard of one for longer than [`UNHEARD`]: then nothing that is
+    /// remembered may be relied upon.
+    pub fn generation(&self) -> Option<u64> {
+        self.core.generation()
+    }
+
+    /// Waits until no node relies any more on what it remembered before a change that is committed now.
+    pub async fn until_heard_everywhere(&self) {
+        if self.core.store.lease().is_some() {
+            tokio::time::sleep(UNHEARD).await;
+        }
     }
 
     /// The lanes of an environment in this node's memory that have something in them or are held.

@@ -7,7 +7,10 @@ use hookstream_store::{
     changes::{Change, Feed},
     nodes::Nudge,
 };
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 
 use crate::{core::Core, holds};
 
@@ -22,8 +25,12 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut nudges = core.store.nudges();
     let mut feed = None;
     loop {
-        if let Err(error) = follow(&core, &mut feed).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not ask what other nodes have changed; trying again");
+        let asked = Instant::now();
+        match follow(&core, &mut feed).await {
+            Ok(()) => core.heard(asked),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not ask what other nodes have changed; trying again");
+            }
         }
         tokio::select! {
             () = core.stop.cancelled() => return,
@@ -62,7 +69,7 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
                         core.routes.forget(application);
                         holds::refresh(core, application).await;
                     }
-                    Change::EventTypes(environment) => core.routes.forget_schemas(environment),
+                    Change::Environment(environment) => core.environment_changed(environment),
                 }
             }
         }

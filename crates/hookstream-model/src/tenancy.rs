@@ -1,10 +1,16 @@
 //! Who owns what: organizations, environments, and the API keys that speak for them.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
-use crate::ids::{ApiKeyId, EnvironmentId, OrganizationId};
+use crate::{
+    InvalidField,
+    ids::{ApiKeyId, EnvironmentId, OrganizationId},
+    scopes::Scopes,
+    time::Timestamp,
+};
 
 /// The organization and environment that everything a caller touches belongs to.
 ///
@@ -109,6 +115,62 @@ pub struct ApiKey {
     pub tenant: Tenant,
     /// The name its owner gave it.
     pub name: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The networks it may be used from; empty for any.
+    pub networks: Vec<IpNet>,
+}
+
+impl ApiKey {
+    /// One that may do everything from anywhere, for ever.
+    pub const fn unlimited(id: ApiKeyId, tenant: Tenant, name: String) -> Self {
+        Self { id, tenant, name, scopes: Scopes::ALL, expires_at: None, networks: Vec::new() }
+    }
+
+    /// Whether its end has come.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether it may be used from an address; an IPv4 address in the form of IPv6 is the IPv4 address.
+    pub fn may_be_used_from(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The longest name of an API key, in characters.
+const KEY_NAME_MAX: usize = 255;
+/// The most networks of an API key.
+pub const KEY_NETWORKS_MAX: usize = 100;
+
+/// Checks the name of an API key: 1 to 255 characters, none of them control characters.
+///
+/// # Errors
+/// Says which of these it breaks.
+pub fn check_key_name(name: &str) -> Result<(), InvalidField> {
+    let length = name.chars().count();
+    if length == 0 || length > KEY_NAME_MAX || name.chars().any(char::is_control) {
+        return Err(InvalidField::new("name", format!("must have 1 to {KEY_NAME_MAX} characters, none of them control characters")));
+    }
+    Ok(())
+}
+
+/// Reads networks such as `10.0.0.0/8`; an address alone is a network of one.
+///
+/// # Errors
+/// Names the first that is none.
+pub fn parse_networks(field: &'static str, texts: &[String]) -> Result<Vec<IpNet>, InvalidField> {
+    if texts.len() > KEY_NETWORKS_MAX {
+        return Err(InvalidField::new(field, format!("must have at most {KEY_NETWORKS_MAX} entries")));
+    }
+    let parse = |text: &String| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let read = |text: &String| {
+        parse(text).ok_or_else(|| InvalidField::new(field, format!("contains {text:?}, which is no network such as 10.0.0.0/8 or address")))
+    };
+    texts.iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +182,23 @@ mod tests {
         let key = ApiKeyText::generate(KeyMode::Live, &[0xab; 32]);
         assert_eq!(ApiKeyText::parse(key.expose()), Ok(key.clone()));
         assert_eq!(format!("{key:?}"), "ApiKeyText(hs_live_abab…)");
+    }
+
+    #[test]
+    fn a_key_is_used_from_its_networks_until_its_end() {
+        let tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
+        let mut key = ApiKey::unlimited(ApiKeyId::from_bytes([3; 16]), tenant, "x".to_owned());
+        let from = |key: &ApiKey, address: &str| key.may_be_used_from(address.parse().expect("an address"));
+        assert!(from(&key, "8.8.8.8") && from(&key, "::1"));
+        key.networks = parse_networks("networks", &["10.0.0.0/8".to_owned(), "2001:db8::1".to_owned()]).expect("networks");
+        assert!(from(&key, "10.1.2.3") && from(&key, "::ffff:10.1.2.3") && from(&key, "2001:db8::1"));
+        assert!(!from(&key, "11.1.2.3") && !from(&key, "2001:db8::2") && !from(&key, "::ffff:11.0.0.1"));
+        let end = Timestamp::from_millis(1_000);
+        key.expires_at = Some(end);
+        assert!(!key.is_expired(Timestamp::from_millis(999)) && key.is_expired(end));
+        for text in ["", "10.0.0.0/33", "x", "10.0.0"] {
+            assert!(parse_networks("networks", &[text.to_owned()]).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,37 +2,116 @@
 
 use hookstream_model::{
     ids::{ApiKeyId, EnvironmentId, OrganizationId},
-    tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant},
+    scopes::Scopes,
+    tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant, parse_networks},
     time::Timestamp,
 };
 
 use crate::{
+    applications::{Created, create_with_answer},
+    changes,
     error::Error,
-    statement::{Database, Row, Statement},
+    idempotency::KeptAnswer,
+    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    statement::{Columns, Database, Row, Statement, Value},
 };
 
-const INSERT: &str = "insert into api_keys (id, organization_id, environment_id, name, hash, prefix, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning id";
-const FIND: &str = "select id, organization_id, environment_id, name from api_keys where hash = $1 and revoked_at is null";
+macro_rules! columns {
+    () => {
+        "id, organization_id, environment_id, name, scopes, networks, expires_at"
+    };
+}
+
+const INSERT: &str = concat!(
+    "insert into api_keys (",
+    columns!(),
+    ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing returning id"
+);
+const FIND: &str = concat!("select ", columns!(), " from api_keys where hash = $1 and revoked_at is null");
+const FIND_BY_ID: &str = concat!(
+    "select ",
+    columns!(),
+    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id = $2"
+);
+const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id < $2 order by id desc limit $3"
+);
+const REVOKE: &str = "update api_keys set revoked_at = $3 where environment_id = $1 and id = $2 and revoked_at is null";
+/// Of a rotation: the old one ends then, unless it ends before.
+const END: &str = "update api_keys set expires_at = case when expires_at is null or expires_at > $3 then $3 else expires_at end
+    where environment_id = $1 and id = $2 and revoked_at is null";
+const NOTE_USE: &str = "update api_keys set request_count = request_count + $2,
+    last_used_at = case when last_used_at is null or last_used_at < $3 then $3 else last_used_at end where id = $1";
+
+/// A key as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: ApiKey,
+    /// The first characters of its text.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to some seconds.
+    pub last_used_at: Option<Timestamp>,
+    /// How often it was used, but for the last seconds.
+    pub request_count: u64,
+}
+
+/// How often a key was used since that was last noted, and when last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Which key.
+    pub id: ApiKeyId,
+    /// How often.
+    pub count: u32,
+    /// When last.
+    pub at: Timestamp,
+}
 
 /// Keeps a key. Returns whether it is new.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn create(db: &dyn Database, key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Result<bool, Error> {
-    let statement = Statement::new(
-        INSERT,
-        vec![
-            key.id.as_bytes().into(),
-            key.tenant.organization.as_bytes().into(),
-            key.tenant.environment.as_bytes().into(),
-            key.name.as_str().into(),
-            text.hash().as_bytes().into(),
-            text.prefix().into(),
-            now.into(),
-        ],
-    );
-    Ok(db.write("keep an API key", vec![statement.required()]).await?.is_committed())
+    Ok(db.write("keep an API key", vec![insert(key, text, now).required()]).await?.is_committed())
+}
+
+/// Keeps a key together with the answer that shows it.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_answered(
+    db: &dyn Database,
+    key: &ApiKey,
+    text: &ApiKeyText,
+    now: Timestamp,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, now)], answer).await
+}
+
+/// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn replace(
+    db: &dyn Database,
+    old: ApiKeyId,
+    old_until: Timestamp,
+    key: &ApiKey,
+    text: &ApiKeyText,
+    now: Timestamp,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.as_bytes().into(), old_until.into()]);
+    let mut statements = vec![end.required(), insert(key, text, now)];
+    statements.extend(changes::of_environment(key.tenant));
+    create_with_answer(db, "rotate an API key", key.tenant, statements, answer).await
 }
 
 /// The key with this hash, unless it was revoked.
@@ -41,11 +120,72 @@ pub async fn create(db: &dyn Database, key: &ApiKey, text: &ApiKeyText, now: Tim
 /// Where the store fails.
 pub async fn find(db: &dyn Database, hash: KeyHash) -> Result<Option<ApiKey>, Error> {
     let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
-    rows.into_iter().next().map(read).transpose()
+    rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
 }
 
-fn read(row: Row) -> Result<ApiKey, Error> {
-    let mut columns = row.columns();
+/// A key of an environment, revoked or not.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_listed(db: &dyn Database, tenant: Tenant, id: ApiKeyId) -> Result<Option<Listed>, Error> {
+    let rows = db.read(Statement::new(FIND_BY_ID, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(read_listed).transpose()
+}
+
+/// A page of an environment's keys, newest first, revoked ones included.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>) -> Result<Page<Listed>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
+    let rows = db.read(Statement::new(LIST, values)).await?;
+    let keys = rows.into_iter().map(read_listed).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(keys, page.limit))
+}
+
+/// Revokes a key. Returns whether it was there and not revoked.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn revoke(db: &dyn Database, tenant: Tenant, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), now.into()]);
+    let mut statements = vec![revoke.required()];
+    statements.extend(changes::of_environment(tenant));
+    Ok(db.write("revoke an API key", statements).await?.is_committed())
+}
+
+/// Notes that keys were used.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
+    let note = |used: &Use| Statement::new(NOTE_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
+    db.write("note that API keys were used", uses.iter().map(note).collect()).await?;
+    Ok(())
+}
+
+fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {
+    let networks: Vec<_> = key.networks.iter().map(ToString::to_string).collect();
+    let networks = (!networks.is_empty()).then(|| serde_json::to_string(&networks).expect("a list of text is JSON"));
+    Statement::new(
+        INSERT,
+        vec![
+            key.id.as_bytes().into(),
+            key.tenant.organization.as_bytes().into(),
+            key.tenant.environment.as_bytes().into(),
+            key.name.as_str().into(),
+            key.scopes.to_string().into(),
+            networks.map_or(Value::Null, Value::Text),
+            key.expires_at.into(),
+            text.hash().as_bytes().into(),
+            text.prefix().into(),
+            now.into(),
+        ],
+    )
+}
+
+fn read(columns: &mut Columns) -> Result<ApiKey, Error> {
     Ok(ApiKey {
         id: columns.id("API key id", ApiKeyId::from_bytes)?,
         tenant: Tenant {
@@ -53,5 +193,23 @@ fn read(row: Row) -> Result<ApiKey, Error> {
             environment: columns.id("environment id", EnvironmentId::from_bytes)?,
         },
         name: columns.text("API key name")?,
+        scopes: columns.word("scopes", |text| Scopes::parse(text).ok())?,
+        networks: {
+            let texts = columns.optional_json::<Vec<String>>("networks")?.unwrap_or_default();
+            parse_networks("networks", &texts).map_err(|_| Error::Unreadable { what: "networks" })?
+        },
+        expires_at: columns.optional_time("expires_at")?,
+    })
+}
+
+fn read_listed(row: Row) -> Result<Listed, Error> {
+    let mut columns = row.columns();
+    Ok(Listed {
+        key: read(&mut columns)?,
+        prefix: columns.text("prefix")?,
+        created_at: columns.time("created_at")?,
+        revoked_at: columns.optional_time("revoked_at")?,
+        last_used_at: columns.optional_time("last_used_at")?,
+        request_count: u64::try_from(columns.integer("request_count")?).unwrap_or_default(),
     })
 }

@@ -33,8 +33,8 @@ const KEPT: i64 = 20_000;
 pub enum Change {
     /// An application or one of its endpoints.
     Application(ApplicationId),
-    /// The event types of an environment.
-    EventTypes(EnvironmentId),
+    /// An environment, its event types or its API keys.
+    Environment(EnvironmentId),
 }
 
 /// Reads what was changed since it was last asked.
@@ -85,8 +85,8 @@ pub(crate) fn of_application(tenant: Tenant, application: ApplicationId) -> [Sta
     ]
 }
 
-/// The statements that go with a change of an environment's event types.
-pub(crate) fn of_event_types(tenant: Tenant) -> [Statement; 2] {
+/// The statements that go with a change of an environment, its event types or its API keys.
+pub(crate) fn of_environment(tenant: Tenant) -> [Statement; 2] {
     let environment: Value = tenant.environment.as_bytes().into();
     [Statement::new(TOUCH_ENVIRONMENT, vec![environment.clone()]), Statement::new(NOTE, vec![environment, Value::Null]).tells_others()]
 }
@@ -108,5 +108,5 @@ fn read(row: Row) -> Result<(i64, Change), Error> {
     let number = columns.integer("number")?;
     let environment = columns.id("environment id", EnvironmentId::from_bytes)?;
     let application = columns.optional_id("application id", ApplicationId::from_bytes)?;
-    Ok((number, application.map_or(Change::EventTypes(environment), Change::Application)))
+    Ok((number, application.map_or(Change::Environment(environment), Change::Application)))
 }

@@ -90,7 +90,7 @@ pub async fn update<E: From<Error>>(
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         // Its version grows, so that of two changes at once none is lost.
-        statements.extend(changes::of_event_types(tenant));
+        statements.extend(changes::of_environment(tenant));
         match db.write("change an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(environment)),
             // Somebody changed it in between: start from what it is now.

@@ -50,7 +50,7 @@ pub async fn create(db: &dyn Database, event_type: &EventType, answer: Option<Ke
         ],
     );
     let mut statements = vec![insert];
-    statements.extend(changes::of_event_types(event_type.tenant));
+    statements.extend(changes::of_environment(event_type.tenant));
     create_with_answer(db, "store an event type", event_type.tenant, statements, answer).await
 }
 
@@ -106,7 +106,7 @@ pub async fn update<E: From<Error>>(
             event_type.updated_at.into(),
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
-        statements.extend(changes::of_event_types(tenant));
+        statements.extend(changes::of_environment(tenant));
         if db.write("change an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
         }
@@ -121,7 +121,7 @@ pub async fn update<E: From<Error>>(
 pub async fn delete(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
     let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()]);
     let mut statements = vec![statement.required()];
-    statements.extend(changes::of_event_types(tenant));
+    statements.extend(changes::of_environment(tenant));
     Ok(db.write("delete an event type", statements).await?.is_committed())
 }
 

@@ -91,7 +91,7 @@ impl Server {
     /// Makes another API key of the first environment.
     pub(crate) async fn new_key(&self, name: &str) -> anyhow::Result<ApiKeyText> {
         let text = ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes());
-        let key = ApiKey { id: self.engine.new_id().into(), tenant: self.tenant, name: name.to_owned() };
+        let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
         api_keys::create(&*self.store, &key, &text, SystemClock.now()).await?;
         Ok(text)
     }
@@ -162,7 +162,7 @@ async fn bootstrap(
     let is_first = organizations::first(store).await?.is_none() && organizations::create_default(store, fresh, now).await?;
     let tenant = organizations::first(store).await?.context("the default organization was just made")?;
     let mut keep = async |text: &ApiKeyText, name: &str| {
-        let key = ApiKey { id: ids.next(now).into(), tenant, name: name.to_owned() };
+        let key = ApiKey::unlimited(ids.next(now).into(), tenant, name.to_owned());
         api_keys::create(store, &key, text, now).await
     };
     match &config.bootstrap_api_key {

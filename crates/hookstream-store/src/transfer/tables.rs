@@ -206,8 +206,13 @@ pub(crate) static TABLES: &[Table] = &[
             text("name"),
             bytes("hash"),
             text("prefix"),
+            text("scopes"),
+            text("networks"),
+            integer("expires_at"),
             integer("created_at"),
             integer("revoked_at"),
+            integer("last_used_at"),
+            integer("request_count"),
         ],
     ),
     configured(

@@ -95,7 +95,7 @@ const fn all<Id>() -> PageRequest<Id> {
 async fn configure(world: &World) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
-    let key = ApiKey { id: world.new_id(NOON).into(), tenant: world.tenant, name: "größter".to_owned() };
+    let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
     assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
     settings::get_or_keep(db, "portal_key", "00ff".to_owned()).await.expect("written");
     let answer = KeptAnswer {

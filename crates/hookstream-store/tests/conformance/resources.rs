@@ -313,7 +313,7 @@ pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
 pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
-    let key = ApiKey { id: world.new_id(NOON).into(), tenant: world.tenant, name: "first".to_owned() };
+    let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
     assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
     let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
     assert!(!api_keys::create(db, &again, &text, NOON).await.expect("written"));

@@ -367,7 +367,7 @@ async fn another_tenant(scratch: &Scratch) -> String {
     let now = Timestamp::from_millis(4_000_000_000_000);
     organizations::create(&*store, tenant, "other", "other", now).await.expect("made");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xfd; 32]);
-    let key = ApiKey { id: ApiKeyId::from_bytes([0xfc; 16]), tenant, name: "other".to_owned() };
+    let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xfc; 16]), tenant, "other".to_owned());
     assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
     store.close().await;
     text.expose().to_owned()

@@ -162,7 +162,7 @@ impl Scratch {
         let now = Timestamp::from_millis(0);
         organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");
         let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
-        let key = ApiKey { id: ApiKeyId::from_bytes([0xed; 16]), tenant, name: "stranger".to_owned() };
+        let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xed; 16]), tenant, "stranger".to_owned());
         assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
         store.close().await;
         text

@@ -30,9 +30,16 @@ create table api_keys (
     name text not null,
     hash bytea not null unique,
     prefix text not null,
+    -- What it may do, from which networks (JSON), until when.
+    scopes text not null,
+    networks text,
+    expires_at bigint,
     created_at bigint not null,
-    revoked_at bigint
+    revoked_at bigint,
+    last_used_at bigint,
+    request_count bigint not null default 0
 );
+create index api_keys_by_environment on api_keys (environment_id, id);
 
 create table applications (
     id bytea not null primary key,

@@ -30,9 +30,16 @@ create table api_keys (
     name text not null,
     hash blob not null unique,
     prefix text not null,
+    -- What it may do, from which networks (JSON), until when.
+    scopes text not null,
+    networks text,
+    expires_at integer,
     created_at integer not null,
-    revoked_at integer
+    revoked_at integer,
+    last_used_at integer,
+    request_count integer not null default 0
 ) strict;
+create index api_keys_by_environment on api_keys (environment_id, id);
 
 create table applications (
     id blob not null primary key,
