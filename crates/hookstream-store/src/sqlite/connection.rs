@@ -38,6 +38,16 @@ pub(super) fn open_writer(path: &Path, migrations: &[&str]) -> Result<Connection
     Ok(connection)
 }
 
+/// A file that is in memory only, for as long as the connection is open.
+#[cfg(feature = "in-memory")]
+pub(super) fn open_in_memory(migrations: &[&str]) -> Result<Connection, Error> {
+    let path = Path::new(":memory:");
+    let mut connection = Connection::open_in_memory().map_err(|cause| open_error(path, cause))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    migrate(&mut connection, path, migrations)?;
+    Ok(connection)
+}
+
 /// A connection that reads only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let open = || -> rusqlite::Result<Connection> {

@@ -13,6 +13,8 @@ mod claim;
 mod connection;
 mod counts;
 mod files;
+#[cfg(feature = "in-memory")]
+mod in_memory;
 mod jobs;
 mod messages;
 mod plain;
@@ -71,8 +73,8 @@ pub struct SqliteStore {
     node: Mutex<Option<Node>>,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
-    _checkpointer: Checkpointer,
-    _lock: File,
+    /// What goes with the directory, where there is one.
+    _keepers: Option<(Checkpointer, File)>,
 }
 
 impl SqliteStore {
@@ -94,11 +96,10 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(files)?,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
-            _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
+            _keepers: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known))?, lock)),
             known,
             node: Mutex::default(),
             nudges: broadcast::channel(1).0,
-            _lock: lock,
         })
     }
 

@@ -24,6 +24,19 @@ macro_rules! suite {
             })*
         }
 
+        // What a simulation works with has to be a store like the others.
+        #[cfg(feature = "in-memory")]
+        mod sqlite_in_memory {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = crate::world::World::in_memory().await;
+                    crate::$module::$name(&world).await;
+                    crate::conservation::check_balances(&world).await;
+                })*
+            })*
+        }
+
         mod postgres {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
