@@ -45,6 +45,7 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
     while let Some(turn) = next {
         let begun = Instant::now();
         tokio::select! {
+            biased;
             recorded = deliver(&core, &turn) => {
                 let tried = recorded.effect.as_ref().map(|effect| (&effect.outcome, &*effect.route));
                 next = dispatch::answered(&core, &turn, tried, begun);

@@ -208,6 +208,7 @@ impl Core {
                 return;
             }
             tokio::select! {
+                biased;
                 () = woken => {}
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
             }

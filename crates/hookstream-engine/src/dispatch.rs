@@ -146,6 +146,7 @@ pub(crate) async fn run_timers(core: Arc<Core>) {
     loop {
         let at = core.lanes().next_timer();
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = core.timer_moved.notified() => {}
             () = async { tokio::time::sleep_until(at.expect("polled only where there is one")).await }, if at.is_some() => begin(&core),
@@ -159,6 +160,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut looked = None;
     loop {
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = core.nudge.notified() => {
                 if let Some(due) = core.noted_due() {

@@ -140,6 +140,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut wait = Duration::ZERO;
     loop {
         let rolls_over = tokio::select! {
+            biased;
             () = core.finished.cancelled() => return,
             () = core.roll_over.notified() => true,
             () = tokio::time::sleep(wait) => false,

@@ -26,6 +26,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not ask what other nodes have changed; trying again");
         }
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = heard_of_change(&core, &mut nudges) => {}
             () = tokio::time::sleep(PERIOD) => {}

@@ -1,11 +1,6 @@
 //! A lane: what waits in memory for one target, and what decides when the next of it may go.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, time::Duration};
 
 use hookstream_model::{
     attempt::{FailureKind, Outcome},
@@ -17,6 +12,7 @@ use hookstream_model::{
 use tokio::time::Instant;
 
 use super::{
+    Map,
     concurrency::{Bearing, Concurrency},
     pace::Pace,
     rate::Window,
@@ -86,7 +82,7 @@ pub(crate) struct Lane<D> {
     /// First tries and further ones, which take turns.
     queues: [VecDeque<(D, usize)>; 2],
     retries_next: bool,
-    lines: HashMap<Line, LineQueue<D>>,
+    lines: Map<Line, LineQueue<D>>,
     /// Lines whose next may go.
     ready: VecDeque<Line>,
     pub(super) queued: usize,
@@ -127,7 +123,7 @@ impl<D> Lane<D> {
         let mut lane = Self {
             queues: [VecDeque::new(), VecDeque::new()],
             retries_next: false,
-            lines: HashMap::new(),
+            lines: Map::default(),
             ready: VecDeque::new(),
             queued: 0,
             queued_bytes: 0,

@@ -16,6 +16,7 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -33,10 +34,13 @@ pub(crate) use self::lane::{LanePolicy, Now, Spot, Turn};
 use self::{lane::Lane, rate::Window};
 use crate::Options;
 
+/// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// All lanes of a process.
 #[derive(Debug)]
 pub(crate) struct Lanes<D> {
-    lanes: HashMap<TargetId, Lane<D>>,
+    lanes: Map<TargetId, Lane<D>>,
     /// The environments with lanes that have a turn, in the order of their turns.
     turns: VecDeque<EnvironmentId>,
     /// The lanes of each, in the order of theirs.
@@ -92,7 +96,7 @@ pub(crate) struct Answered<D> {
 impl<D> Lanes<D> {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            lanes: HashMap::new(),
+            lanes: Map::default(),
             turns: VecDeque::new(),
             turns_within: HashMap::new(),
             had_their_part: VecDeque::new(),
