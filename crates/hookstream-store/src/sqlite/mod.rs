@@ -64,13 +64,21 @@ use crate::{
     statement::{Database, Row, Statement, Written},
 };
 
+/// The one node there is.
+#[derive(Debug, Default)]
+struct Alone {
+    node: Option<Node>,
+    /// Numbers that it had before and is not done with.
+    earlier: Vec<Owner>,
+}
+
 /// A store in a data directory.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
-    node: Mutex<Option<Node>>,
+    node: Mutex<Alone>,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
     /// What goes with the directory, where there is one.
@@ -103,8 +111,7 @@ impl SqliteStore {
         })
     }
 
-    /// The one owner there is.
-    fn node(&self) -> MutexGuard<'_, Option<Node>> {
+    fn alone(&self) -> MutexGuard<'_, Alone> {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -169,8 +176,19 @@ impl Database for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
-        let owner = self.writer.run(move |files| claim::enlist(files, now)).await?;
-        *self.node() = Some(Node {
+        let replaces = node.replaces;
+        let enlist = move |files: &mut Files| match replaces {
+            None => claim::enlist(files, now),
+            // What stands under the number before is in the process's memory still.
+            Some(_) => claim::add_owner(files, now),
+        };
+        let owner = self.writer.run(enlist).await?;
+        let mut alone = self.alone();
+        match replaces {
+            None => alone.earlier.clear(),
+            Some(before) => alone.earlier.push(before),
+        }
+        alone.node = Some(Node {
             owner,
             name: node.name.clone(),
             role: node.role.to_owned(),
@@ -188,21 +206,26 @@ impl Store for SqliteStore {
     }
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
-        if let Some(node) = self.node().as_mut().filter(|node| node.owner == owner) {
+        let mut alone = self.alone();
+        let stands = alone.node.as_ref().is_some_and(|node| node.owner == owner) || alone.earlier.contains(&owner);
+        if let Some(node) = alone.node.as_mut().filter(|node| node.owner == owner) {
             node.renewed_at = now;
             node.report = report;
-            return Ok(Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 });
         }
-        Ok(Standing::Lapsed)
+        Ok(if stands { Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 } } else { Standing::Lapsed })
     }
 
     async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
-        self.node().take_if(|node| node.owner == owner);
+        {
+            let mut alone = self.alone();
+            alone.node.take_if(|node| node.owner == owner);
+            alone.earlier.retain(|earlier| *earlier != owner);
+        }
         self.writer.run(move |files| claim::retire(files, owner)).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        Ok(self.node().clone().into_iter().collect())
+        Ok(self.alone().node.clone().into_iter().collect())
     }
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {

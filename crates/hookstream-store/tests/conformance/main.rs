@@ -70,6 +70,7 @@ suite! {
         what_was_published_as_owned_is_not_claimed
         a_claim_keeps_its_limits
         a_new_owner_finds_what_a_retired_one_had
+        what_stands_under_the_number_before_stays_there
         a_stale_owner_settles_nothing
         a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again
         a_success_is_recorded_with_its_attempt
