@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     Map,
+    books::{LaneBook, LineBook},
     concurrency::{Bearing, Concurrency},
     pace::Pace,
     rate::Window,
@@ -361,6 +362,20 @@ impl<D> Lane<D> {
             per_second: self.pace.per_second(),
             hold: hold.filter(|hold| hold.holds(now.wall)),
         }
+    }
+
+    /// Its figures, to be checked.
+    pub(super) fn book(&self) -> LaneBook {
+        let mut lines: Map<Line, LineBook> = Map::default();
+        for (line, of_line) in &self.lines {
+            let book = LineBook { waiting: of_line.queue.len(), is_busy: of_line.is_busy, turns: 0, leaving: of_line.leaving };
+            lines.insert(*line, book);
+        }
+        for line in &self.ready {
+            lines.entry(*line).or_default().turns += 1;
+        }
+        let in_queues = self.queues.iter().map(VecDeque::len).sum();
+        LaneBook { queued: self.queued, in_queues, lines: lines.into_values().collect(), open: self.open, in_flight: self.in_flight }
     }
 
     /// Whether anything of it is in this process's hands.
