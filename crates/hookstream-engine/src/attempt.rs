@@ -31,7 +31,7 @@ const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type"
 const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
 
 /// How long a delivery waits whose application could not be read.
-const UNREADABLE: Duration = Duration::from_secs(1);
+pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// What is to be done with a delivery whose turn it is.
 enum Decision {

@@ -355,7 +355,8 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
             Ok(Some(route)) => in_line(&route, &delivery, core.now()),
-            Ok(None) | Err(_) => where_it_was(&delivery, core.now()),
+            Ok(None) => where_it_was(&delivery, core.now()),
+            Err(_) => where_it_was(&delivery, core.now() + attempt::UNREADABLE),
         };
         let next = Next::Postponed { wait };
         let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
