@@ -24,6 +24,7 @@ use crate::{
     core::Core,
     dispatch::{self, Offered},
     lanes::LanePolicy,
+    lease::InUse,
     routes::{ApplicationRoutes, Route},
 };
 
@@ -304,12 +305,15 @@ async fn store_and_offer(
             (NewState::Skipped(_), _) => {}
         }
     }
+    let in_use: Option<Vec<_>> = ours.iter().map(|(owner, ..)| InUse::of(&core, *owner)).collect();
+    // Where the number was given up since it was decided who delivers, it is decided anew.
+    let Some(in_use) = in_use else { return Ok(Published::Stale) };
     let published = match core.store.publish(publication).await {
         Ok(published) => published,
         Err(error) => {
             if matches!(error, hookstream_store::Error::Unavailable { .. }) && !ours.is_empty() {
                 // It may be stored all the same, under a number that does not know of it.
-                core.roll_over.notify_one();
+                core.doubt_number();
             }
             return Err(error);
         }
@@ -327,6 +331,7 @@ async fn store_and_offer(
             core.note_due(message.id.timestamp());
         }
     }
+    drop(in_use);
     Ok(published)
 }
 

@@ -42,7 +42,7 @@ const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
 const HEADERS: usize = 11;
 
 /// How long a delivery waits whose application could not be read.
-const UNREADABLE: Duration = Duration::from_secs(1);
+pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 /// How much of a receiver's body is kept with each attempt of a batch at the least, in bytes.
 const BATCH_BODY_KEPT: usize = 512;
 
@@ -58,6 +58,7 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
     while let Some(turn) = next {
         let begun = Instant::now();
         tokio::select! {
+            biased;
             recorded = deliver(&core, &turn) => {
                 let tried = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
                 next = dispatch::answered(&core, &turn, tried, begun);

@@ -156,6 +156,12 @@ impl Core {
         self.lease().current()
     }
 
+    /// Asks for a new number, since something may stand under this one that is in no memory.
+    pub(crate) fn doubt_number(&self) {
+        self.lease().doubt();
+        self.roll_over.notify_one();
+    }
+
     /// For how long the oldest delivery that is known to be due and to be nobody's waits.
     pub(crate) fn lag_ms(&self) -> u64 {
         self.noted_due().map_or(0, |due| u64::try_from(self.now().since(due).as_millis()).unwrap_or(u64::MAX))
@@ -237,6 +243,7 @@ impl Core {
                 return;
             }
             tokio::select! {
+                biased;
                 () = woken => {}
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
             }

@@ -5,7 +5,7 @@
 //! sends what has a rate, an order or a hold.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -28,6 +28,7 @@ use crate::{
     core::Core,
     holds,
     lanes::{LanePolicy, Now, Spot, Turn},
+    lease::InUse,
     routes::Route,
 };
 
@@ -146,9 +147,14 @@ pub(crate) async fn run_timers(core: Arc<Core>) {
     loop {
         let at = core.lanes().next_timer();
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = core.timer_moved.notified() => {}
-            () = async { tokio::time::sleep_until(at.expect("polled only where there is one")).await }, if at.is_some() => begin(&core),
+            () = async { tokio::time::sleep_until(at.expect("polled only where there is one")).await }, if at.is_some() => {
+                // Also where nothing may be begun for now: what is past must not be waited for again and again.
+                core.lanes().fire_timers(Instant::now());
+                begin(&core);
+            }
         }
     }
 }
@@ -159,6 +165,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut looked = None;
     loop {
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = core.nudge.notified() => {
                 if let Some(due) = core.noted_due() {
@@ -190,7 +197,7 @@ async fn step(core: &Arc<Core>, looked: &mut Option<Line>) -> Duration {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
             if matches!(error, Error::Unavailable { .. }) {
                 // It may have been claimed all the same, by a number that then owns what nobody knows of.
-                core.roll_over.notify_one();
+                core.doubt_number();
             }
             core.options.poll_period
         }
@@ -200,7 +207,8 @@ async fn step(core: &Arc<Core>, looked: &mut Option<Line>) -> Duration {
 /// Claims what waits in no line. Returns for how long nothing more is known to fall due.
 async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error> {
     let (now, begun) = (core.now(), Instant::now());
-    let claim = core.store.claim_due(core.owner(), now, limits).await?;
+    let in_use = InUse::current(core);
+    let claim = core.store.claim_due(in_use.owner, now, limits).await?;
     let claimed = claim.deliveries.len();
     tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
     place(core, claim.deliveries).await;
@@ -215,10 +223,9 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
 /// Takes from the lines whose lanes have room. Returns for how long nothing more is known to fall due.
 async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -> Result<Duration, Error> {
     let _claiming = core.line_claims.lock().await;
-    let (groups, is_in_doubt) = {
-        let lease = core.lease();
-        (lease.groups(), lease.is_in_doubt())
-    };
+    // Under the number that has the groups now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
+    let in_use = InUse::current(core);
+    let groups = core.lease().groups();
     let heads = core.store.lines(groups, *looked, LINES).await?;
     let is_all = looked.is_none() && heads.len() < LINES;
     *looked = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
@@ -229,13 +236,15 @@ async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -
     }
     let mut policies = HashMap::new();
     for head in &heads {
-        if let Entry::Vacant(entry) = policies.entry(head.target_id) {
-            entry.insert(policy(core, head.application_id, head.target_id).await);
+        if let Entry::Vacant(entry) = policies.entry(head.target_id)
+            && let Ok(policy) = policy(core, head.application_id, head.target_id).await
+        {
+            entry.insert(policy);
         }
     }
     let now = core.both_clocks();
     let mut wants = wants(core, &heads, &policies, now, &mut wait);
-    if is_in_doubt {
+    if core.lease().is_in_doubt() {
         // The first of a line may stand under an earlier number, and in nobody's memory.
         wants.retain(|want| !want.in_order);
     }
@@ -244,7 +253,7 @@ async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -
     }
     let begun = Instant::now();
     let lines = wants.len();
-    let claimed = core.store.claim_lines(core.owner(), now.wall, wants, bytes).await?;
+    let claimed = core.store.claim_lines(in_use.owner, now.wall, wants, bytes).await?;
     tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed from lines");
     place(core, claimed).await;
     Ok(wait)
@@ -283,26 +292,38 @@ fn wants(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LaneP
 }
 
 /// What is configured for a target, as far as it is there.
-async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Arc<LanePolicy> {
-    match route(core, application, target).await {
+async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Result<Arc<LanePolicy>, Error> {
+    Ok(match route(core, application, target).await? {
         Some(route) => Arc::clone(&route.policy),
         None => core.free_policy(application),
-    }
+    })
 }
 
-async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Option<Arc<Route>> {
-    // Where it cannot be read, the delivery is postponed when its turn comes.
-    core.routes.get(application).await.ok()??.endpoint(EndpointId::from(target)).cloned()
+async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {
+    let routes = core.routes.get(application).await?;
+    Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(target)).cloned()))
 }
 
 /// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its line.
 async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
+    let mut unreadable = BTreeSet::new();
     for delivery in deliveries {
         let application = delivery.message.application_id;
-        let Some(route) = route(core, application, delivery.target_id).await else {
-            offered.push(Offered { policy: core.free_policy(application), delivery, line: None });
-            continue;
+        let route = if unreadable.contains(&application) { None } else { route(core, application, delivery.target_id).await.ok() };
+        let route = match route {
+            Some(Some(route)) => route,
+            Some(None) => {
+                offered.push(Offered { policy: core.free_policy(application), delivery, line: None });
+                continue;
+            }
+            // It may keep an order, so it waits where it was, and what is behind it too.
+            None => {
+                unreadable.insert(application);
+                core.lease().hold(delivery.owner);
+                put_back_now.push(delivery);
+                continue;
+            }
         };
         let line = route.keeps_order(delivery.failed).then_some(delivery.line).flatten();
         let is_from_line = delivery.line.is_some();
@@ -333,8 +354,9 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let lines: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.line?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
-            Some(route) => in_line(&route, &delivery, core.now()),
-            None => where_it_was(&delivery, core.now()),
+            Ok(Some(route)) => in_line(&route, &delivery, core.now()),
+            Ok(None) => where_it_was(&delivery, core.now()),
+            Err(_) => where_it_was(&delivery, core.now() + attempt::UNREADABLE),
         };
         let next = Next::Postponed { wait };
         let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
@@ -345,7 +367,7 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         let count = batch.len();
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
             // They stand under a number that is in no memory for them; it runs dry and is then given up.
-            core.roll_over.notify_one();
+            core.doubt_number();
             tracing::error!(error = &error as &dyn std::error::Error, "could not put deliveries back into their lines");
         }
         let mut lease = core.lease();

@@ -3,7 +3,7 @@
 //! Kept in memory and written every few seconds, so that a receiver that fails and recovers at every
 //! other try costs no write each time. A crash loses those seconds, no more.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     delivery,
@@ -21,7 +21,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// What is known beyond what the store says.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    changed: HashMap<EndpointId, Change>,
+    changed: BTreeMap<EndpointId, Change>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +53,7 @@ impl Health {
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let stopping = tokio::select! {
+            biased;
             () = core.finished.cancelled() => true,
             () = tokio::time::sleep(PERIOD) => false,
         };

@@ -3,7 +3,7 @@
 //! A lane acts on its hold at once; the store has it a moment later, and other nodes with it. Until it is
 //! written, what the store says of it is older than what the lane knows.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     hold::Hold,
@@ -20,7 +20,7 @@ const REFUSED: Duration = Duration::from_millis(500);
 /// Holds that are to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    changed: HashMap<EndpointId, (EndpointKey, Option<Hold>)>,
+    changed: BTreeMap<EndpointId, (EndpointKey, Option<Hold>)>,
 }
 
 /// Notes that a hold has changed.
@@ -37,6 +37,7 @@ pub(crate) fn note(core: &Core, key: EndpointKey, hold: Option<Hold>) {
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let stopping = tokio::select! {
+            biased;
             () = core.finished.cancelled() => true,
             () = core.holds_changed.notified() => false,
         };

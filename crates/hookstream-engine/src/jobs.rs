@@ -4,7 +4,7 @@
 //! on. Nothing about a job is kept here but when its next slice may begin: its row says how far it is, so any
 //! node goes on where another was ended. What a job made owed is delivered like anything that is due.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     InvalidField,
@@ -161,7 +161,7 @@ fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
 }
 
 /// When the next slice of each job may begin.
-pub(crate) type Pace = HashMap<JobId, Instant>;
+pub(crate) type Pace = BTreeMap<JobId, Instant>;
 
 /// Works on jobs until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -169,6 +169,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = core.jobs.notified() => {}
             () = tokio::time::sleep(wait) => {}

@@ -34,6 +34,8 @@ pub(crate) struct Lease {
     current: Owner,
     /// Earlier numbers under which something is still in memory.
     retiring: Vec<Owner>,
+    /// Something may stand under the current number that is in no memory: a new one is asked for.
+    is_doubted: bool,
     /// Until when tries may be begun; `None` where the store knows no leases.
     valid_until: Option<Instant>,
     /// What is in memory under each number: waiting, under way or not yet recorded.
@@ -50,6 +52,7 @@ impl Lease {
         Self {
             current,
             retiring: Vec::new(),
+            is_doubted: false,
             valid_until: length.map(|length| at + reliable(length)),
             held: HashMap::new(),
             groups: [None; GROUPS as usize],
@@ -97,9 +100,14 @@ impl Lease {
         (0..GROUPS).filter_map(Group::new).filter(|group| self.works_on(*group).is_some()).collect()
     }
 
-    /// Whether something may stand under an earlier number that is in no memory.
+    /// Notes that something may stand under the current number that is in no memory.
+    pub(crate) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
+
+    /// Whether something may stand under one of this node's numbers that is in no memory.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        !self.retiring.is_empty()
+        self.is_doubted || !self.retiring.is_empty()
     }
 
     fn set_groups(&mut self, groups: Groups, now: Instant) {
@@ -128,6 +136,37 @@ fn reliable(length: Duration) -> Duration {
     length * (RENEWALS - 1) / RENEWALS
 }
 
+/// A number that is not given up, since something may come into memory under it.
+pub(crate) struct InUse<'a> {
+    core: &'a Core,
+    pub(crate) owner: Owner,
+}
+
+impl<'a> InUse<'a> {
+    /// The current number, for something that is about to be claimed.
+    pub(crate) fn current(core: &'a Core) -> Self {
+        let mut lease = core.lease();
+        let owner = lease.current();
+        lease.hold(owner);
+        Self { core, owner }
+    }
+
+    /// A number that was the current one when something was decided; `None` where it is not any more.
+    pub(crate) fn of(core: &'a Core, owner: Owner) -> Option<Self> {
+        let mut lease = core.lease();
+        (lease.current() == owner).then(|| {
+            lease.hold(owner);
+            Self { core, owner }
+        })
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.core.lease().release(self.owner);
+    }
+}
+
 /// What this node says of itself.
 pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) -> NodeSelf {
     NodeSelf { name: options.node_name.clone(), role: options.role.as_str(), version: env!("CARGO_PKG_VERSION"), replaces }
@@ -140,6 +179,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut wait = Duration::ZERO;
     loop {
         let rolls_over = tokio::select! {
+            biased;
             () = core.finished.cancelled() => return,
             () = core.roll_over.notified() => true,
             () = tokio::time::sleep(wait) => false,
@@ -166,13 +206,16 @@ async fn roll_over(core: &Core) -> Result<(), Error> {
     let mut lease = core.lease();
     let before = std::mem::replace(&mut lease.current, owner);
     lease.retiring.push(before);
+    lease.is_doubted = false;
     Ok(())
 }
 
 async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     let begun = Instant::now();
     let report = report(core);
-    let owners = core.lease().all();
+    // The current number first: it has the groups, and others must not have those while what is of their lines
+    // stands under an earlier one.
+    let owners: Vec<Owner> = core.lease().all().into_iter().rev().collect();
     for owner in owners {
         let standing = core.store.renew(owner, report, core.now()).await?;
         tracing::debug!(took_us = begun.elapsed().as_micros(), "renewed this node's lease");
@@ -224,7 +267,7 @@ async fn share_groups(core: &Arc<Core>, owner: Owner, groups: Groups, surplus: u
     // What was on its way into the lanes is in them now, and nothing of these groups comes after it.
     drop(core.line_claims.lock().await);
     let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Line::of_target(application, target).group());
-    let let_go = core.lanes().let_go(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id));
+    let let_go = core.lanes().let_go(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id), Instant::now());
     dispatch::put_back(core, let_go).await;
     // All of an application's lines are in one group, whatever the target.
     let is_under_way = {
@@ -249,13 +292,14 @@ async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
     if is_current {
         core.lease().set_groups(Groups::NONE, Instant::now());
         let successor = enlist(core, None).await?;
-        core.lease().current = successor;
+        let mut lease = core.lease();
+        (lease.current, lease.is_doubted) = (successor, false);
     }
     core.lease().retiring.retain(|retiring| *retiring != owner);
     let let_go = {
         let mut lanes = core.lanes();
-        let let_go = lanes.let_go(|delivery: &Claimed| delivery.owner != owner);
         let now = Instant::now();
+        let let_go = lanes.let_go(|delivery: &Claimed| delivery.owner != owner, now);
         let lines = let_go.iter().filter_map(|delivery| Some((delivery.target_id, delivery.line?)));
         lines.for_each(|(target, line)| lanes.put_back(target, line, now));
         let mut lease = core.lease();

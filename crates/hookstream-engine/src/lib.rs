@@ -23,6 +23,8 @@ mod record;
 mod redeliver;
 mod retention;
 mod routes;
+#[cfg(test)]
+mod sim;
 
 use std::{sync::Arc, time::Duration};
 

@@ -33,6 +33,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
         }
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = heard_of_change(&core, &mut nudges) => {}
             () = tokio::time::sleep(PERIOD) => {}

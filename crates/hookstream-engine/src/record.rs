@@ -85,6 +85,7 @@ async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again"),
         }
         tokio::select! {
+            biased;
             () = core.finished.cancelled() => return,
             () = tokio::time::sleep(REFUSED) => {}
         }

@@ -19,6 +19,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             tracing::error!(error = &error as &dyn std::error::Error, "could not keep the days; trying again");
         }
         tokio::select! {
+            biased;
             () = core.stop.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }

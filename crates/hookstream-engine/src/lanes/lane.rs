@@ -1,11 +1,6 @@
 //! A lane: what waits in memory for one target, and what decides when the next of it may go.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, time::Duration};
 
 use hookstream_model::{
     attempt::{FailureKind, Outcome},
@@ -17,6 +12,8 @@ use hookstream_model::{
 use tokio::time::Instant;
 
 use super::{
+    Map,
+    books::{LaneBook, LineBook},
     concurrency::{Bearing, Concurrency},
     pace::Pace,
     rate::Window,
@@ -120,11 +117,13 @@ pub(crate) struct Lane<D> {
     /// First tries and further ones, which take turns.
     queues: [VecDeque<(D, usize)>; 2],
     retries_next: bool,
-    lines: HashMap<Line, LineQueue<D>>,
+    lines: Map<Line, LineQueue<D>>,
     /// Lines whose next may go.
     ready: VecDeque<Line>,
     /// Since when something that could go gathers.
     gathering_since: Option<Instant>,
+    /// How many went in the largest try.
+    largest: usize,
     pub(super) queued: usize,
     pub(super) queued_bytes: usize,
     pub(super) open: usize,
@@ -163,9 +162,10 @@ impl<D> Lane<D> {
         let mut lane = Self {
             queues: [VecDeque::new(), VecDeque::new()],
             retries_next: false,
-            lines: HashMap::new(),
+            lines: Map::default(),
             ready: VecDeque::new(),
             gathering_since: None,
+            largest: 1,
             queued: 0,
             queued_bytes: 0,
             open: 0,
@@ -320,6 +320,7 @@ impl<D> Lane<D> {
             self.ready.pop_front();
         }
         self.open += 1;
+        self.largest = self.largest.max(1 + others.len());
         self.gathering_since = None;
         Some((Turn { delivery, line, is_retry, others }, bytes))
     }
@@ -477,6 +478,21 @@ impl<D> Lane<D> {
             per_second: self.pace.per_second(),
             hold: hold.filter(|hold| hold.holds(now.wall)),
         }
+    }
+
+    /// Its figures, to be checked.
+    pub(super) fn book(&self) -> LaneBook {
+        let mut lines: Map<Line, LineBook> = Map::default();
+        for (line, of_line) in &self.lines {
+            let book = LineBook { waiting: of_line.queue.len(), busy: of_line.busy, turns: 0, leaving: of_line.leaving };
+            lines.insert(*line, book);
+        }
+        for line in &self.ready {
+            lines.entry(*line).or_default().turns += 1;
+        }
+        let in_queues = self.queues.iter().map(VecDeque::len).sum();
+        let lines = lines.into_values().collect();
+        LaneBook { queued: self.queued, in_queues, lines, open: self.open, in_flight: self.in_flight, largest: self.largest }
     }
 
     /// Whether anything of it is in this process's hands.

@@ -7,6 +7,7 @@
 //! No lane can use up what others need, neither tries nor memory: it may have a part of what is still free,
 //! so that the more lanes want, the less each has, and something is always left for one that has nothing.
 
+mod books;
 mod concurrency;
 mod lane;
 mod pace;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -33,10 +35,13 @@ pub(crate) use self::lane::{Gather, LanePolicy, Now, Spot, Turn};
 use self::{lane::Lane, rate::Window};
 use crate::Options;
 
+/// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// All lanes of a process.
 #[derive(Debug)]
 pub(crate) struct Lanes<D> {
-    lanes: HashMap<TargetId, Lane<D>>,
+    lanes: Map<TargetId, Lane<D>>,
     /// The environments with lanes that have a turn, in the order of their turns.
     turns: VecDeque<EnvironmentId>,
     /// The lanes of each, in the order of theirs.
@@ -89,6 +94,8 @@ const RESERVED: usize = 8;
 /// Outcomes on their way to be recorded, for each try that may be under way: recording groups them,
 /// and a target need not wait for it.
 const UNRECORDED: usize = 4;
+/// Of so many lanes the totals are checked with each try that is recorded, in a build for tests.
+const FEW: usize = 16;
 /// How many lanes that had their part are looked at again where no other may send.
 const LOOKED_AGAIN: usize = 16;
 
@@ -104,7 +111,7 @@ pub(crate) struct Answered<D> {
 impl<D> Lanes<D> {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            lanes: HashMap::new(),
+            lanes: Map::default(),
             turns: VecDeque::new(),
             turns_within: HashMap::new(),
             weights: HashMap::new(),
@@ -185,11 +192,13 @@ impl<D> Lanes<D> {
         let most = self.limits.open_per_target;
         let lane = self.lanes.entry(target).or_insert_with(|| Lane::new(Arc::clone(policy), most, since, now));
         lane.set_policy(policy, now);
+        lane.window.known_since(since);
         lane.push(delivery, spot);
         if policy.application_rate.is_some() {
-            self.applications.entry(policy.application).or_insert_with(|| Window::since(since));
+            self.applications.entry(policy.application).or_default().known_since(since);
         }
         self.give_turn(target, now.monotonic);
+        debug_assert_eq!(self.fault_at(target), None);
     }
 
     /// Takes what is configured for a lane that there is. Returns what is to wait in the store instead.
@@ -277,6 +286,7 @@ impl<D> Lanes<D> {
         self.queued_bytes -= bytes;
         self.note_gone(target, now);
         self.give_turn(target, now);
+        debug_assert_eq!(self.fault_at(target), None);
         Some(turn)
     }
 
@@ -309,6 +319,7 @@ impl<D> Lanes<D> {
             self.is_hungry = true;
         }
         self.give_turn(target, now.monotonic);
+        debug_assert_eq!(self.fault_at(target), None);
         Answered { hold, let_go }
     }
 
@@ -324,11 +335,13 @@ impl<D> Lanes<D> {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.give_turn(target, now);
         self.forget_if_idle(target, now);
+        debug_assert_eq!(self.fault_at(target), None);
+        debug_assert!(self.lanes.len() > FEW || self.fault().is_none(), "{:?}", self.fault());
         let_go
     }
 
     /// Lets go of what waits and is not to be kept.
-    pub(crate) fn let_go(&mut self, keep: impl Fn(&D) -> bool) -> Vec<D> {
+    pub(crate) fn let_go(&mut self, keep: impl Fn(&D) -> bool, now: Instant) -> Vec<D> {
         let mut all = Vec::new();
         for lane in self.lanes.values_mut() {
             let before = (lane.queued, lane.queued_bytes);
@@ -336,9 +349,9 @@ impl<D> Lanes<D> {
             self.queued -= before.0 - lane.queued;
             self.queued_bytes -= before.1 - lane.queued_bytes;
         }
-        self.lanes.retain(|_, lane| !lane.is_idle());
-        let lanes = &self.lanes;
-        self.timers.retain(|(_, target)| lanes.contains_key(target));
+        // What went before counts still, also where nothing is left.
+        let idle: Vec<TargetId> = self.lanes.iter().filter(|(_, lane)| lane.is_idle()).map(|(target, _)| *target).collect();
+        idle.into_iter().for_each(|target| self.forget_if_idle(target, now));
         all
     }
 
@@ -385,6 +398,20 @@ impl<D> Lanes<D> {
     /// Tries under way or not yet recorded.
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// What is wrong with a lane's books.
+    fn fault_at(&self, target: TargetId) -> Option<&'static str> {
+        let (permits, unrecorded) = (self.limits.open_per_target, self.limits.open_per_target * UNRECORDED);
+        self.lanes.get(&target).and_then(|lane| books::fault_of_lane(&lane.book(), permits, unrecorded))
+    }
+
+    /// What is wrong with the books of all lanes.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let totals = books::Totals { queued: self.queued, open: self.open.iter().sum(), in_flight: self.in_flight };
+        let books: Vec<_> = self.lanes.values().map(Lane::book).collect();
+        let of_lanes = self.lanes.keys().find_map(|target| self.fault_at(*target));
+        of_lanes.or_else(|| books::fault_of_totals(totals, &books))
     }
 
     fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
@@ -496,7 +523,8 @@ impl<D> Lanes<D> {
         self.timers.insert((at, target));
     }
 
-    fn fire_timers(&mut self, now: Instant) {
+    /// Lets those have a turn again that were kept back until now.
+    pub(crate) fn fire_timers(&mut self, now: Instant) {
         while let Some((at, target)) = self.timers.first().copied()
             && at <= now
         {

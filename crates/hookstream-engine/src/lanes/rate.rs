@@ -21,6 +21,11 @@ impl Window {
         Self { went: VecDeque::new(), not_before: since.map(|since| since + SECOND) }
     }
 
+    /// Only from then on it is known what goes: somebody else may have sent before.
+    pub(crate) fn known_since(&mut self, since: Option<Instant>) {
+        self.not_before = self.not_before.max(since.map(|since| since + SECOND));
+    }
+
     /// When the next may go at this rate; it may be past.
     pub(crate) fn next_at(&mut self, rate: NonZeroU32, now: Instant) -> Instant {
         self.forget(now);

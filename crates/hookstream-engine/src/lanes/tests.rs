@@ -253,7 +253,7 @@ fn what_is_let_go_leaves_no_trace_in_the_turns() {
     world.fill(1, 3);
     world.fill(2, 1);
     assert_eq!(world.next().map(|turn| turn.delivery), Some((1, 0)));
-    let mut let_go = world.lanes.let_go(|(lane, n)| *lane == 1 && *n == 2);
+    let mut let_go = world.lanes.let_go(|(lane, n)| *lane == 1 && *n == 2, world.begin);
     let_go.sort_unstable();
     assert_eq!(let_go, [(1, 1), (2, 0)]);
     assert_eq!((world.lanes.queued(), world.lanes.queued_bytes), (1, 1));
@@ -264,7 +264,7 @@ fn what_is_let_go_leaves_no_trace_in_the_turns() {
     assert_eq!(world.begin(), [(2, 0)]);
     world.end(2);
     world.fill(3, 1);
-    world.lanes.let_go(|_| false);
+    world.lanes.let_go(|_| false, world.begin);
     assert_eq!(world.begin(), []);
     assert_eq!((world.lanes.lanes.len(), world.lanes.turns.len(), world.lanes.turns_within.len()), (0, 0, 0));
 }
@@ -302,6 +302,56 @@ fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
     world.pass(1_010);
     assert_eq!(world.begin().len(), 0);
     assert_eq!((world.lanes.lanes.len(), world.lanes.timers.len()), (0, 0), "nothing counts any more");
+}
+
+#[test]
+fn what_went_counts_even_where_the_rest_was_let_go() {
+    let mut world = World::new(&Options::default());
+    let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
+    world.offer(1, 0, &limited);
+    assert_eq!(world.begin().len(), 1);
+    world.end(1);
+    // As where other lines go to another node.
+    world.lanes.let_go(|_| false, world.now().monotonic);
+    world.offer(1, 1, &limited);
+    assert_eq!(world.begin().len(), 0);
+    world.pass(1_010);
+    assert_eq!(world.begin().len(), 1);
+}
+
+#[test]
+fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
+    let mut world = World::new(&Options::default());
+    let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), application_rate: NonZeroU32::new(1), ..policy() });
+    let spot = Spot { bytes: 1, is_retry: false, line: None };
+    let offer = |world: &mut World, n| {
+        let now = world.now();
+        world.lanes.offer(target(1), (1, n), spot, &limited, Some(now.monotonic), now);
+    };
+    offer(&mut world, 0);
+    world.pass(1_010);
+    assert_eq!(world.begin().len(), 1);
+    // A failure keeps the lane, and meanwhile another node had the line.
+    world.answer(1, &failed());
+    world.lanes.finish(target(1), None, true, world.now().monotonic);
+    world.pass(60_000);
+    offer(&mut world, 1);
+    assert_eq!(world.begin().len(), 0);
+    world.pass(1_010);
+    assert_eq!(world.begin().len(), 1);
+}
+
+#[test]
+fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
+    let mut world = World::new(&Options::default());
+    let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
+    (0..2).for_each(|n| world.offer(1, n, &limited));
+    assert_eq!(world.begin().len(), 1);
+    world.end(1);
+    world.pass(1_010);
+    world.lanes.fire_timers(world.now().monotonic);
+    assert_eq!(world.lanes.next_timer(), None);
+    assert_eq!(world.begin(), [(1, 1)]);
 }
 
 #[test]

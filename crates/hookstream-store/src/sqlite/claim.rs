@@ -41,6 +41,11 @@ pub(super) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> 
         files.day(day)?.connection().execute(RELEASE_ALL, []).map_err(failed("release deliveries"))?;
         note_whether_owed(files, day)?;
     }
+    add_owner(files, now)
+}
+
+/// A number that no owner had.
+pub(super) fn add_owner(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
     number.map(Owner::new).map_err(failed("enlist"))
 }

@@ -59,6 +59,16 @@ pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> 
     Ok(connection)
 }
 
+/// A file that is in memory only, for as long as the connection is open.
+#[cfg(feature = "in-memory")]
+pub(super) fn open_in_memory(kind: Kind) -> Result<Connection, Error> {
+    let path = Path::new(":memory:");
+    let mut connection = Connection::open_in_memory().map_err(|cause| open_error(path, cause))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    migrate(&mut connection, path, kind.migrations())?;
+    Ok(connection)
+}
+
 /// A connection that reads only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let open = || -> rusqlite::Result<Connection> {

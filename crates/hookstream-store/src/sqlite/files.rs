@@ -63,6 +63,12 @@ impl KnownDays {
         Ok(Arc::new(Self(Mutex::new(found))))
     }
 
+    /// None yet.
+    #[cfg(feature = "in-memory")]
+    pub(super) fn none() -> Arc<Self> {
+        Arc::new(Self(Mutex::default()))
+    }
+
     /// All of them, oldest first.
     pub(super) fn all(&self) -> Vec<Day> {
         self.lock().keys().copied().collect()
@@ -202,10 +208,58 @@ impl DayFile {
     }
 }
 
+/// Where the files are.
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    /// Nowhere: each is as long as its connection is open.
+    #[cfg(feature = "in-memory")]
+    Memory,
+}
+
+impl Place {
+    fn open_day(&self, day: Day) -> Result<Connection, Error> {
+        match self {
+            Self::Directory(directory) => open_writer(&day_path(directory, day), Kind::Day),
+            #[cfg(feature = "in-memory")]
+            Self::Memory => super::connection::open_in_memory(Kind::Day),
+        }
+    }
+
+    /// Makes the name of a new file durable; SQLite does so for its logs only.
+    fn sync_names(&self) -> Result<(), Error> {
+        match self {
+            Self::Directory(directory) => {
+                let directory = days_directory(directory);
+                let synced = File::open(&directory).and_then(|directory| directory.sync_all());
+                synced.map_err(|cause| Error::Open { what: directory.display().to_string(), cause: cause.into() })
+            }
+            #[cfg(feature = "in-memory")]
+            Self::Memory => Ok(()),
+        }
+    }
+
+    fn remove_day(&self, day: Day) -> Result<(), Error> {
+        match self {
+            Self::Directory(directory) => {
+                let path = day_path(directory, day);
+                std::fs::remove_file(&path).map_err(|cause| Error::Failed { operation: "drop a day", cause: cause.into() })?;
+                for suffix in ["-wal", "-shm"] {
+                    // They go with the last connection; where a reader is still at work, they stay until here.
+                    let _ = std::fs::remove_file(path.with_extension(format!("db{suffix}")));
+                }
+                Ok(())
+            }
+            #[cfg(feature = "in-memory")]
+            Self::Memory => Ok(()),
+        }
+    }
+}
+
 /// All files, for the writer.
 #[derive(Debug)]
 pub(super) struct Files {
-    directory: PathBuf,
+    place: Place,
     core: OpenFile,
     days: BTreeMap<Day, DayFile>,
     known: Arc<KnownDays>,
@@ -219,8 +273,27 @@ pub(super) struct Files {
 impl Files {
     /// Opens `core.db`; the days are opened when they are needed.
     pub(super) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
-        let core = OpenFile::new(open_writer(&core_path(directory), Kind::Core)?);
-        Ok(Self { directory: directory.to_owned(), core, days: BTreeMap::new(), known, versions: HashMap::new(), touched: BTreeSet::new() })
+        Ok(Self::with(Place::Directory(directory.to_owned()), open_writer(&core_path(directory), Kind::Core)?, known))
+    }
+
+    /// The same in memory.
+    #[cfg(feature = "in-memory")]
+    pub(super) fn in_memory(known: Arc<KnownDays>) -> Result<Self, Error> {
+        Ok(Self::with(Place::Memory, super::connection::open_in_memory(Kind::Core)?, known))
+    }
+
+    fn with(place: Place, core: Connection, known: Arc<KnownDays>) -> Self {
+        let core = OpenFile::new(core);
+        Self { place, core, days: BTreeMap::new(), known, versions: HashMap::new(), touched: BTreeSet::new() }
+    }
+
+    /// Whether nobody else is to be told of changes: a directory is one process's alone.
+    pub(super) const fn is_alone(&self) -> bool {
+        match self.place {
+            Place::Directory(_) => true,
+            #[cfg(feature = "in-memory")]
+            Place::Memory => false,
+        }
     }
 
     /// The connection to `core.db`, with a transaction open on it.
@@ -253,9 +326,9 @@ impl Files {
     /// A day's file with a transaction open on it; it is made where it is not there.
     pub(super) fn day(&mut self, day: Day) -> Result<&mut DayFile, Error> {
         if !self.days.contains_key(&day) {
-            let connection = open_writer(&day_path(&self.directory, day), Kind::Day)?;
+            let connection = self.place.open_day(day)?;
             if !self.known.contains(day) {
-                self.sync_directory()?;
+                self.place.sync_names()?;
                 self.known.add(day);
             }
             self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new() });
@@ -302,13 +375,7 @@ impl Files {
         if let Some(mut file) = self.days.remove(&day) {
             file.roll_back();
         }
-        let path = day_path(&self.directory, day);
-        std::fs::remove_file(&path).map_err(|cause| Error::Failed { operation: "drop a day", cause: cause.into() })?;
-        for suffix in ["-wal", "-shm"] {
-            // They go with the last connection; where a reader is still at work, they stay until here.
-            let _ = std::fs::remove_file(day_path(&self.directory, day).with_extension(format!("db{suffix}")));
-        }
-        Ok(())
+        self.place.remove_day(day)
     }
 
     /// Commits what is open on every file, each by itself. Returns the files whose commit failed; what
@@ -326,10 +393,12 @@ impl Files {
         self.days.values_mut().for_each(DayFile::roll_back);
     }
 
-    /// Makes the name of a new file durable; SQLite does so for its logs only.
-    fn sync_directory(&self) -> Result<(), Error> {
-        let directory = days_directory(&self.directory);
-        let synced = File::open(&directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|cause| Error::Open { what: directory.display().to_string(), cause: cause.into() })
+    /// The connection that has what was committed, for who reads while nothing is under way.
+    #[cfg(feature = "in-memory")]
+    pub(super) fn committed(&self, key: Key) -> Option<&Connection> {
+        match key {
+            None => Some(&self.core.connection),
+            Some(day) => self.days.get(&day).map(DayFile::connection),
+        }
     }
 }

@@ -14,6 +14,8 @@ mod connection;
 mod counts;
 mod expiry;
 mod files;
+#[cfg(feature = "in-memory")]
+mod in_memory;
 mod jobs;
 mod messages;
 mod plain;
@@ -65,18 +67,27 @@ use crate::{
     statement::{Database, Row, Statement, Written},
 };
 
+/// The one node there is.
+#[derive(Debug, Default)]
+struct Alone {
+    node: Option<Node>,
+    /// Numbers that it had before and is not done with.
+    earlier: Vec<Owner>,
+}
+
 /// A store in a data directory.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
-    node: Mutex<Option<Node>>,
-    directory: PathBuf,
+    node: Mutex<Alone>,
+    /// Where the files are; `None` for in memory.
+    directory: Option<PathBuf>,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
-    _checkpointer: Checkpointer,
-    _lock: File,
+    /// What goes with the directory, where there is one.
+    _keepers: Option<(Checkpointer, File)>,
 }
 
 impl SqliteStore {
@@ -98,17 +109,15 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(files)?,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
-            _checkpointer: Checkpointer::start(directory.to_owned(), Arc::clone(&known))?,
+            _keepers: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known))?, lock)),
             known,
             node: Mutex::default(),
-            directory: directory.to_owned(),
+            directory: Some(directory.to_owned()),
             nudges: broadcast::channel(1).0,
-            _lock: lock,
         })
     }
 
-    /// The one owner there is.
-    fn node(&self) -> MutexGuard<'_, Option<Node>> {
+    fn alone(&self) -> MutexGuard<'_, Alone> {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -173,8 +182,19 @@ impl Database for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
-        let owner = self.writer.run(move |files| claim::enlist(files, now)).await?;
-        *self.node() = Some(Node {
+        let replaces = node.replaces;
+        let enlist = move |files: &mut Files| match replaces {
+            None => claim::enlist(files, now),
+            // What stands under the number before is in the process's memory still.
+            Some(_) => claim::add_owner(files, now),
+        };
+        let owner = self.writer.run(enlist).await?;
+        let mut alone = self.alone();
+        match replaces {
+            None => alone.earlier.clear(),
+            Some(before) => alone.earlier.push(before),
+        }
+        alone.node = Some(Node {
             owner,
             name: node.name.clone(),
             role: node.role.to_owned(),
@@ -192,21 +212,26 @@ impl Store for SqliteStore {
     }
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
-        if let Some(node) = self.node().as_mut().filter(|node| node.owner == owner) {
+        let mut alone = self.alone();
+        let stands = alone.node.as_ref().is_some_and(|node| node.owner == owner) || alone.earlier.contains(&owner);
+        if let Some(node) = alone.node.as_mut().filter(|node| node.owner == owner) {
             node.renewed_at = now;
             node.report = report;
-            return Ok(Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 });
         }
-        Ok(Standing::Lapsed)
+        Ok(if stands { Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 } } else { Standing::Lapsed })
     }
 
     async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
-        self.node().take_if(|node| node.owner == owner);
+        {
+            let mut alone = self.alone();
+            alone.node.take_if(|node| node.owner == owner);
+            alone.earlier.retain(|earlier| *earlier != owner);
+        }
         self.writer.run(move |files| claim::retire(files, owner)).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        Ok(self.node().clone().into_iter().collect())
+        Ok(self.alone().node.clone().into_iter().collect())
     }
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
@@ -379,9 +404,11 @@ impl Store for SqliteStore {
             let Some(slice) = self.writer.run(move |files| expiry::remove_slice(files, day)).await? else { continue };
             if slice.is_done {
                 self.known.note_payloads(day, false);
-                let path = day_path(&self.directory, day);
-                let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
-                shrunk.map_err(|cause| Error::Failed { operation: "give back disk", cause: cause.into() })?;
+                if let Some(directory) = &self.directory {
+                    let path = day_path(directory, day);
+                    let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
+                    shrunk.map_err(|cause| Error::Failed { operation: "give back disk", cause: cause.into() })?;
+                }
             }
             return Ok(Some(slice));
         }

@@ -29,13 +29,13 @@ pub(super) fn read(connection: &Connection, statement: &Statement) -> Result<Vec
 /// All statements or none: a savepoint undoes them where one that is required changes nothing.
 pub(super) fn write(files: &mut Files, operation: &'static str, statements: &[Statement]) -> Result<Written, Error> {
     files.forget_versions();
+    let is_alone = files.is_alone();
     let core = files.core()?;
     let undo = |core: &Connection| core.execute_batch("rollback to plain; release plain").map_err(failed(operation));
     core.execute_batch("savepoint plain").map_err(failed(operation))?;
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.iter().enumerate() {
-        if statement.tells_others {
-            // There are none: the directory is this process's alone.
+        if statement.tells_others && is_alone {
             results.push(Vec::new());
             continue;
         }

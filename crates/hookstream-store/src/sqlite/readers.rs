@@ -29,11 +29,27 @@ pub(super) struct Readers {
     known: Arc<KnownDays>,
     room: Semaphore,
     idle: Mutex<HashMap<Key, Vec<Connection>>>,
+    /// Where nothing is on disk, the writer's own connections are read from, by whoever asks.
+    #[cfg(feature = "in-memory")]
+    in_memory: Option<Arc<Mutex<super::files::Files>>>,
 }
 
 impl Readers {
     pub(super) fn new(directory: PathBuf, known: Arc<KnownDays>) -> Self {
-        Self { directory, known, room: Semaphore::new(AT_ONCE), idle: Mutex::new(HashMap::new()) }
+        Self {
+            directory,
+            known,
+            room: Semaphore::new(AT_ONCE),
+            idle: Mutex::new(HashMap::new()),
+            #[cfg(feature = "in-memory")]
+            in_memory: None,
+        }
+    }
+
+    /// Reads from what is in memory.
+    #[cfg(feature = "in-memory")]
+    pub(super) fn in_memory(files: Arc<Mutex<super::files::Files>>, known: Arc<KnownDays>) -> Self {
+        Self { in_memory: Some(files), ..Self::new(PathBuf::new(), known) }
     }
 
     /// Reads from `core.db`.
@@ -69,6 +85,10 @@ impl Readers {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        #[cfg(feature = "in-memory")]
+        if self.in_memory.is_some() {
+            return read(self);
+        }
         let _room = self.room.acquire().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || read(&readers)).await;
@@ -76,6 +96,11 @@ impl Readers {
     }
 
     fn with<T>(&self, key: Key, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        #[cfg(feature = "in-memory")]
+        if let Some(files) = &self.in_memory {
+            let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+            return read(files.committed(key).ok_or(Error::Unreadable { what: "day" })?);
+        }
         let kept = self.idle().get_mut(&key).and_then(Vec::pop);
         let connection = match kept {
             Some(connection) => connection,

@@ -18,8 +18,19 @@ const BATCH: usize = 4_096;
 /// A handle to the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Message>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    hands: Hands,
+}
+
+/// Who does what is asked for.
+#[derive(Debug)]
+enum Hands {
+    Thread {
+        jobs: mpsc::Sender<Message>,
+        thread: Mutex<Option<JoinHandle<()>>>,
+    },
+    /// Whoever asks, at once.
+    #[cfg(feature = "in-memory")]
+    Caller(std::sync::Arc<Mutex<Files>>),
 }
 
 enum Message {
@@ -67,7 +78,13 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || work(files, queue));
         let thread = thread.map_err(|cause| Error::Open { what: "the writer's thread".to_owned(), cause: cause.into() })?;
-        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
+        Ok(Self { hands: Hands::Thread { jobs, thread: Mutex::new(Some(thread)) } })
+    }
+
+    /// One without a thread: each operation is done in a commit of its own by whoever asks for it.
+    #[cfg(feature = "in-memory")]
+    pub(super) const fn of_callers(files: std::sync::Arc<Mutex<Files>>) -> Self {
+        Self { hands: Hands::Caller(files) }
     }
 
     /// Does `work` in the next commit and returns what it returned, once that is durable.
@@ -92,16 +109,45 @@ impl Writer {
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(message(Box::new(Task { work, output: None, reply }))).await.map_err(|_| Error::Closed)?;
+        self.hands.take(message(Box::new(Task { work, output: None, reply }))).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
     /// Finishes what waits and ends the thread, which closes the files.
     pub(super) async fn stop(&self) {
-        let _ = self.jobs.send(Message::Stop).await;
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let _ = self.hands.take(Message::Stop).await;
+        self.hands.rest().await;
+    }
+}
+
+impl Hands {
+    async fn take(&self, message: Message) -> Result<(), Error> {
+        match self {
+            Self::Thread { jobs, .. } => jobs.send(message).await.map_err(|_| Error::Closed),
+            #[cfg(feature = "in-memory")]
+            Self::Caller(files) => {
+                match message {
+                    Message::Job(job) | Message::Alone(job) => {
+                        commit(&mut files.lock().unwrap_or_else(std::sync::PoisonError::into_inner), vec![job]);
+                    }
+                    Message::Stop => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the end of what was taken.
+    async fn rest(&self) {
+        match self {
+            Self::Thread { thread, .. } => {
+                let thread = thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                if let Some(thread) = thread {
+                    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+                }
+            }
+            #[cfg(feature = "in-memory")]
+            Self::Caller(_) => {}
         }
     }
 }

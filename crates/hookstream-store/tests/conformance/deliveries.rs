@@ -12,6 +12,7 @@ use hookstream_model::{
 use hookstream_store::{
     deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     messages::Owed,
+    nodes::{NodeReport, NodeSelf, Standing},
 };
 
 use crate::world::{DAY, NOON, SECOND, World, settled};
@@ -66,6 +67,27 @@ pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &World) {
     let second = world.enlist().await;
     assert_ne!(first, second);
     assert_eq!(world.claim(second, NOON).await[0].message.id, id);
+}
+
+pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &World) {
+    let first = world.enlist().await;
+    for _ in 0..2 {
+        world.publish(NOON, &[world.target()]).await;
+    }
+    let claimed = world.claim(first, NOON).await;
+    let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(first) };
+    let second = world.store.enlist(&node, NOON).await.expect("enlisted");
+    assert!(world.claim(second, NOON).await.is_empty(), "it is in the node's memory under the number before");
+    for owner in [first, second] {
+        let standing = world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed");
+        assert!(matches!(standing, Standing::Held { .. }), "{standing:?}");
+    }
+    assert!(world.settle(first, settled(&claimed[0], None, Next::Succeeded)).await);
+    world.store.retire(first, NOON).await.expect("retired");
+    let standing = world.store.renew(first, NodeReport::default(), NOON).await.expect("renewed");
+    assert_eq!(standing, Standing::Lapsed);
+    let rest = world.claim(second, NOON).await;
+    assert_eq!(rest.iter().map(|delivery| delivery.message.id).collect::<Vec<_>>(), [claimed[1].message.id]);
 }
 
 pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {

@@ -25,6 +25,19 @@ macro_rules! suite {
             })*
         }
 
+        // What a simulation works with has to be a store like the others.
+        #[cfg(feature = "in-memory")]
+        mod sqlite_in_memory {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = crate::world::World::in_memory().await;
+                    crate::$module::$name(&world).await;
+                    crate::conservation::check_balances(&world).await;
+                })*
+            })*
+        }
+
         mod postgres {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,6 +72,7 @@ suite! {
         what_was_published_as_owned_is_not_claimed
         a_claim_keeps_its_limits
         a_new_owner_finds_what_a_retired_one_had
+        what_stands_under_the_number_before_stays_there
         a_stale_owner_settles_nothing
         a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again
         a_success_is_recorded_with_its_attempt

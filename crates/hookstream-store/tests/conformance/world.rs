@@ -60,6 +60,11 @@ impl World {
         Self::with(Arc::new(store), Scratch::Directory { _directory: directory }).await
     }
 
+    #[cfg(feature = "in-memory")]
+    pub(crate) async fn in_memory() -> Self {
+        Self::with(Arc::new(SqliteStore::in_memory().expect("a new store")), Scratch::Elsewhere).await
+    }
+
     pub(crate) async fn on_postgres() -> Self {
         let database = hookstream_testkit::postgres::ScratchDatabase::create().await;
         let options = postgres::Options {

@@ -1,0 +1,424 @@
+//! A node's way to the store: the real one, with faults, waits and crashes between any two operations.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hookstream_model::{
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+    job::{Candidate, Job},
+    line::{Groups, Line},
+    tenancy::Tenant,
+    time::{Clock, Day, Timestamp},
+};
+use hookstream_store::{
+    Database, Error, Page, PageRequest, Store,
+    audit::Audit,
+    counts::DayCounts,
+    deliveries::{
+        Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
+    jobs::{JobSlice, Survey},
+    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+    payloads::{Expired, Removal, Removed},
+    sqlite::SqliteStore,
+    statement::{Row, Statement, Written},
+};
+use rand::{RngExt, rngs::StdRng};
+use tokio::sync::broadcast;
+
+use super::{
+    clock::SimClock,
+    gate::Gate,
+    history::{Change, History, How, Loss},
+    hub::{Hub, LEASE},
+};
+
+/// What goes wrong with the store, drawn for each operation.
+pub(super) struct Faults {
+    rng: Mutex<StdRng>,
+    /// Of 1,000 operations so many fail before their commit.
+    pub(super) before: Mutex<u32>,
+    /// Of 1,000 so many fail after it, where the store is one that can: nobody hears of the commit.
+    pub(super) after: Mutex<u32>,
+    pub(super) planted: Option<Planted>,
+}
+
+/// A bug that is put in, to see whether the oracle finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Planted {
+    /// Some settlements are answered and not made.
+    LosesSettlements,
+    /// What is taken from a line comes in the wrong order.
+    TurnsLinesRound,
+}
+
+impl Faults {
+    pub(super) fn new(rng: StdRng, planted: Option<Planted>) -> Self {
+        Self { rng: Mutex::new(rng), before: Mutex::new(0), after: Mutex::new(0), planted }
+    }
+
+    pub(super) fn set(&self, before: u32, after: u32) {
+        *lock(&self.before) = before;
+        *lock(&self.after) = after;
+    }
+
+    fn happens(&self, of_thousand: u32) -> bool {
+        of_thousand > 0 && lock(&self.rng).random_ratio(of_thousand, 1_000)
+    }
+
+    /// Lets others go on, or takes a little time.
+    async fn wander(&self) {
+        let drawn = lock(&self.rng).random_range(0..16_u64);
+        match drawn {
+            0..=9 => {}
+            10..=13 => tokio::task::yield_now().await,
+            _ => tokio::time::sleep(Duration::from_millis(drawn - 13)).await,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The store as a node has it.
+pub(super) struct NodeStore {
+    pub(super) inner: Arc<SqliteStore>,
+    /// Where several nodes share the store.
+    pub(super) hub: Option<Arc<Hub>>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) history: Arc<History>,
+    pub(super) clock: SimClock,
+    /// Whether the node has got its first number.
+    pub(super) has_begun: AtomicBool,
+}
+
+impl NodeStore {
+    async fn call<T>(&self, operation: &'static str, is_write: bool, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.gate.pass().await;
+        self.faults.wander().await;
+        // It may have been frozen or killed while it waited.
+        self.gate.pass().await;
+        if self.faults.happens(*lock(&self.faults.before)) {
+            self.note(operation, "fails");
+            return Err(self.error(operation));
+        }
+        let done = work.await;
+        if is_write {
+            self.note(operation, if done.is_ok() { "done" } else { "refused" });
+        }
+        self.gate.pass().await;
+        self.faults.wander().await;
+        self.gate.pass().await;
+        if is_write && self.hub.is_some() && self.faults.happens(*lock(&self.faults.after)) {
+            self.note(operation, "done, and nobody hears of it");
+            return Err(unavailable(operation));
+        }
+        done
+    }
+
+    fn note(&self, operation: &'static str, what: &str) {
+        self.history.note(format_args!("node {}: {operation} {what}", self.gate.node));
+    }
+
+    /// A directory's commit is kept or not; a connection may break besides.
+    fn error(&self, operation: &'static str) -> Error {
+        if self.hub.is_some() && self.faults.happens(500) {
+            return unavailable(operation);
+        }
+        if self.faults.happens(500) {
+            Error::Full { operation }
+        } else {
+            Error::Failed { operation, cause: "a fault was asked for".into() }
+        }
+    }
+
+    fn changed(&self, delivery: (MessageId, TargetId), how: How) {
+        let delivery = (delivery.0, delivery.1.into());
+        self.history.change(|past, at| past.changes.push(Change { at, delivery, how }));
+    }
+
+    /// Tells the other nodes, as a rule.
+    fn tell(&self, nudge: Nudge) {
+        if let Some(hub) = &self.hub
+            && !self.faults.happens(200)
+        {
+            let _ = hub.nudges.send(nudge);
+        }
+    }
+
+    async fn settle_and_note(&self, owner: Owner, batch: Arc<Vec<Settled>>, now: Timestamp) -> Result<Vec<bool>, Error> {
+        let is_stale = self.hub.as_ref().is_some_and(|hub| !hub.stands(owner));
+        if self.faults.planted == Some(Planted::LosesSettlements) && self.faults.happens(100) {
+            return Ok(vec![true; batch.len()]);
+        }
+        if let Some(hub) = self.hub.as_ref().filter(|_| is_stale) {
+            // Any node may just have done so: whatever such a number has is released.
+            hub.release(now).await?;
+        }
+        if self.hub.as_ref().is_some_and(|hub| hub.is_settled(&batch)) {
+            return Ok(vec![true; batch.len()]);
+        }
+        let counted = self.inner.settle(owner, Arc::clone(&batch)).await?;
+        if let Some(hub) = &self.hub {
+            hub.note_settled(&batch, &counted);
+        }
+        self.note_settled(&batch, &counted, is_stale);
+        Ok(counted)
+    }
+
+    fn note_settled(&self, batch: &[Settled], counted: &[bool], is_stale: bool) {
+        for (settled, _) in batch.iter().zip(counted).filter(|(_, counted)| **counted) {
+            let how = match settled.next {
+                Next::Succeeded => How::Succeeded,
+                Next::Retry { .. } => How::Retried,
+                Next::Postponed { .. } => How::Postponed,
+                Next::Ended(..) => How::Ended,
+            };
+            self.changed((settled.message_id, settled.target_id), how);
+        }
+        if is_stale {
+            let counted = counted.iter().filter(|counted| **counted).count();
+            self.history.change(|past, now| past.stale_settlements.push((now, counted)));
+        }
+    }
+}
+
+fn unavailable(operation: &'static str) -> Error {
+    Error::Unavailable { operation, cause: "a fault was asked for".into() }
+}
+
+#[async_trait]
+impl Database for NodeStore {
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.call("read", false, self.inner.read(statement)).await
+    }
+
+    async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        let written = self.call(operation, true, self.inner.write(operation, statements)).await;
+        self.tell(Nudge::Changed);
+        written
+    }
+}
+
+#[async_trait]
+impl Store for NodeStore {
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
+        let enlist = async {
+            let owner = match &self.hub {
+                Some(hub) => hub.enlist(&self.gate, node, now).await?,
+                None => self.inner.enlist(node, now).await?,
+            };
+            // One that takes a new number knows what it has under the one before; one that begins anew does not.
+            if node.replaces.is_none() && self.has_begun.swap(true, Ordering::SeqCst) {
+                self.gate.lost(Loss::BegunAnew);
+            }
+            Ok(owner)
+        };
+        self.call("enlist", true, enlist).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.hub.is_some().then_some(LEASE)
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        let renew = async {
+            match &self.hub {
+                Some(hub) => hub.renew(owner, now).await,
+                None => self.inner.renew(owner, report, now).await,
+            }
+        };
+        self.call("renew", false, renew).await
+    }
+
+    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
+        let give_up = async {
+            match &self.hub {
+                Some(hub) => hub.give_up_groups(owner, groups),
+                None => self.inner.give_up_groups(owner, groups).await?,
+            }
+            Ok(())
+        };
+        self.call("give up groups", true, give_up).await
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        let retire = async {
+            match &self.hub {
+                Some(hub) => hub.retire(owner, now).await,
+                None => self.inner.retire(owner, now).await,
+            }
+        };
+        self.call("retire", true, retire).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.call("list nodes", false, self.inner.nodes()).await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.hub.as_ref().map_or_else(|| self.inner.nudges(), |hub| hub.nudges.subscribe())
+    }
+
+    async fn close(&self) {}
+
+    async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        let message = publication.message.id;
+        let skipped = publication.deliveries.iter().filter(|delivery| matches!(delivery.state, NewState::Skipped(_)));
+        let skipped: Vec<TargetId> = skipped.map(|delivery| delivery.target_id).collect();
+        let publish = async {
+            let published = self.inner.publish(publication).await?;
+            if published == Published::Stored {
+                skipped.into_iter().for_each(|target| self.changed((message, target), How::Ended));
+            }
+            Ok(published)
+        };
+        let published = self.call("publish", true, publish).await;
+        self.tell(Nudge::Due);
+        published
+    }
+
+    async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+        let claim = async {
+            let claim = self.inner.claim_due(owner, now, limits).await?;
+            if !claim.deliveries.is_empty() {
+                self.note("claim", "takes what is due");
+            }
+            Ok(claim)
+        };
+        self.call("claim", false, claim).await
+    }
+
+    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+        self.call("find lines", false, self.inner.lines(groups, after, limit)).await
+    }
+
+    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
+        self.call("count lines", false, self.inner.line_lengths(lines, at_most)).await
+    }
+
+    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+        let claim = async {
+            if let Some(hub) = &self.hub {
+                // Nothing is taken in order while something stands under a number that no node has.
+                hub.release(now).await?;
+            }
+            let mut claimed = self.inner.claim_lines(owner, now, wants, bytes).await?;
+            if self.faults.planted == Some(Planted::TurnsLinesRound) {
+                claimed.reverse();
+            }
+            Ok(claimed)
+        };
+        self.call("claim from lines", true, claim).await
+    }
+
+    async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        self.call("settle", true, self.settle_and_note(owner, batch, self.clock.now())).await
+    }
+
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
+        let (message, targets) = (redelivery.message_id, redelivery.targets.clone());
+        let redeliver = async {
+            let done = self.inner.redeliver(redelivery).await?;
+            targets.into_iter().for_each(|target| self.changed((message, target), How::OwedAgain));
+            Ok(done)
+        };
+        let redelivered = self.call("redeliver", true, redeliver).await;
+        self.tell(Nudge::Due);
+        redelivered
+    }
+
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+        if self.hub.as_ref().is_some_and(|hub| !hub.works_on_jobs(owner)) {
+            return Ok(Vec::new());
+        }
+        self.call("take jobs", false, self.inner.take_jobs(owner, earlier, limit, now)).await
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
+        self.call("survey", false, self.inner.survey(survey)).await
+    }
+
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
+        let (messages, target) = (slice.messages.clone(), TargetId::from(slice.job.endpoint_id));
+        let advance = async {
+            let done = self.inner.advance_job(slice).await?;
+            if done.is_some_and(|made_owed| made_owed > 0) {
+                messages.into_iter().for_each(|message| self.changed((message, target), How::OwedAgain));
+            }
+            Ok(done)
+        };
+        self.call("advance job", true, advance).await
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.call("set aside", true, self.inner.set_aside(until, limit)).await
+    }
+
+    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.call("read message", false, self.inner.message(tenant, application, id)).await
+    }
+
+    async fn messages(
+        &self,
+        tenant: Tenant,
+        application: ApplicationId,
+        event_type: Option<String>,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Message>, Error> {
+        self.call("list messages", false, self.inner.messages(tenant, application, event_type, page)).await
+    }
+
+    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+        self.call("count messages", false, self.inner.message_counts(applications)).await
+    }
+
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+        self.call("count deliveries", false, self.inner.delivery_counts(tenant)).await
+    }
+
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
+        self.call("measure days", false, self.inner.day_sizes()).await
+    }
+
+    async fn audit(&self) -> Result<Audit, Error> {
+        self.call("audit", false, self.inner.audit()).await
+    }
+
+    async fn prepare_day(&self, day: Day) -> Result<(), Error> {
+        self.call("prepare day", false, self.inner.prepare_day(day)).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        self.call("expire payloads", false, self.inner.expire_payloads(before)).await
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        self.call("count bytes", false, self.inner.payload_bytes()).await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        self.call("remove payloads", false, self.inner.remove_payloads(removal)).await
+    }
+
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
+        self.call("remove messages", false, self.inner.remove_messages(removal)).await
+    }
+
+    async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        self.call("drop days", false, self.inner.drop_days_before(day)).await
+    }
+
+    async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
+        self.call("forget keys", false, self.inner.forget_keys_before(before)).await
+    }
+}
