@@ -1,10 +1,13 @@
 //! Who is calling: an API key in `X-API-Key`, else as a bearer token, else in the session's cookie.
 
-use axum::extract::FromRequestParts;
-use hookstream_model::tenancy::{KeyHash, Tenant};
+use axum::extract::{FromRequestParts, MatchedPath};
+use hookstream_model::{
+    scopes::{Scope, Scopes},
+    tenancy::{ApiKey, KeyHash, Tenant},
+};
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::{error::ApiError, state::Api};
+use crate::{address::client_address, error::ApiError, permissions, state::Api};
 
 const COOKIE: &str = "better-auth.session_token";
 
@@ -14,6 +17,8 @@ const COOKIE: &str = "better-auth.session_token";
 pub(crate) struct Caller {
     /// Whom it speaks for.
     pub(crate) tenant: Tenant,
+    /// What it may do.
+    pub(crate) scopes: Scopes,
 }
 
 impl FromRequestParts<Api> for Caller {
@@ -24,7 +29,7 @@ impl FromRequestParts<Api> for Caller {
         for presented in credentials(&parts.headers) {
             given = true;
             if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Ok(Self { tenant: key.tenant });
+                return Self::with(&key, parts, api);
             }
         }
         Err(unauthorized(given))
@@ -32,6 +37,28 @@ impl FromRequestParts<Api> for Caller {
 }
 
 impl Caller {
+    /// A caller with this key, where it is good for what is asked and from where.
+    fn with(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
+        if key.is_expired(api.now()) {
+            let message = "The API key has expired. Make a new one, or rotate a key before its end.";
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+        }
+        let trusted = &api.options.trusted_proxies;
+        if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
+            let message = "The API key may not be used from this address: it has `networks` of its own. Behind a proxy, the setting \
+                trusted_proxies has to name that.";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "address_not_allowed", message));
+        }
+        let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        // What no scope is named for is nobody's.
+        let needed = permissions::needed(&parts.method, path).ok_or_else(ApiError::unknown_route)?;
+        if !key.scopes.allow(needed) {
+            return Err(forbidden(needed));
+        }
+        api.note_use(key.id);
+        Ok(Self { tenant: key.tenant, scopes: key.scopes })
+    }
+
     /// Checks an `org_id` and an `env_id` that a request names: they must be the caller's own.
     pub(crate) fn check_tenant(self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
@@ -64,6 +91,11 @@ fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+fn forbidden(needed: Scope) -> ApiError {
+    let message = format!("The API key lacks the scope {needed}. Use one that has it, or make one with it.");
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
 fn unauthorized(given: bool) -> ApiError {

@@ -4,6 +4,7 @@
 //! [`auth::Caller`] extractor, and ends in a handler of [`mod@routes`], one file a resource. Handlers
 //! return [`error::ApiError`]; that one file decides on status codes.
 
+mod address;
 mod auth;
 mod body;
 mod error;
@@ -11,6 +12,7 @@ mod idempotency;
 mod openapi;
 mod page;
 mod params;
+mod permissions;
 mod portal;
 mod request;
 mod routes;
@@ -54,7 +56,7 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        applications, endpoints, environments, event_types, explain, health, jobs, lanes, messages, nodes, portal_access, usage,
+        api_keys, applications, endpoints, environments, event_types, explain, health, jobs, lanes, messages, nodes, portal_access, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -74,6 +76,9 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
         .routes(routes!(environments::list))
         .routes(routes!(environments::get, environments::update))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::get, api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
         .routes(routes!(portal_access::create))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))

@@ -34,6 +34,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Messages", description = "What you tell your customers, and what became of it."),
         (name = "Jobs", description = "Sending sets of messages again, in the background."),
         (name = "Event types", description = "The catalogue of what messages can be about."),
+        (name = "API keys", description = "Who may speak for an environment, and what they may do."),
         (name = "Environments", description = "What isolates applications, messages and keys, and what each may keep."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
@@ -83,6 +84,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
     if !path.starts_with("/v1/health") {
         errors.push(("400", "A parameter or a field is refused; `details.field` names it."));
         errors.push(("401", "No API key was given, or an invalid one."));
+        errors.push(("403", "The API key lacks the scope that this needs; `details.scope` names it."));
         errors.push(("404", "It is not there, or belongs to somebody else."));
     }
     if operation.request_body.is_some() {

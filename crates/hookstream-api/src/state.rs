@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,11 +12,17 @@ use std::{
 use hookstream_destinations::Transport;
 use hookstream_engine::Handle;
 use hookstream_model::{
+    ids::ApiKeyId,
     secret::Secret,
     tenancy::{ApiKey, KeyHash},
     time::{Clock, Timestamp},
 };
-use hookstream_store::{Error, Store, api_keys};
+use hookstream_store::{
+    Error, Store,
+    api_keys::{self, Use},
+};
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -42,11 +48,23 @@ pub struct Options {
     pub public_url: String,
     /// How long a rotated signing secret goes on to sign, where the request does not say.
     pub secret_grace: Duration,
+    /// Proxies that are believed about where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The API's state; clones are of the same.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
+
+/// API keys that were read in a generation of what this node has heard.
+#[derive(Default)]
+struct Keys {
+    generation: u64,
+    by_hash: HashMap<KeyHash, Arc<ApiKey>>,
+}
+
+/// How often it is written how often keys were used.
+const USES_PERIOD: Duration = Duration::from_secs(5);
 
 /// What the clones of an [`Api`] share.
 pub struct Inner {
@@ -56,7 +74,9 @@ pub struct Inner {
     pub(crate) portal_key: Secret,
     pub(crate) options: Options,
     clock: Arc<dyn Clock>,
-    keys: RwLock<HashMap<KeyHash, ApiKey>>,
+    keys: RwLock<Keys>,
+    /// How often keys were used since that was last written.
+    uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
 }
 
@@ -82,8 +102,38 @@ impl Api {
             options,
             clock,
             keys: RwLock::default(),
+            uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
         }))
+    }
+}
+
+impl Api {
+    /// Writes now and then how often keys were used, and once more when `stop` is over.
+    pub async fn keep_uses(self, stop: CancellationToken) {
+        loop {
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                () = tokio::time::sleep(USES_PERIOD) => false,
+            };
+            self.write_uses().await;
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    async fn write_uses(&self) {
+        let at = self.now();
+        let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
+        let uses: Vec<_> = uses.into_iter().map(|(id, count)| Use { id, count, at }).collect();
+        if uses.is_empty() {
+            return;
+        }
+        if let Err(error) = api_keys::note_uses(&*self.store, &uses).await {
+            // They are figures for people, and the next seconds are counted again.
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not write how often API keys were used");
+        }
     }
 }
 
@@ -100,20 +150,34 @@ impl Inner {
         format!("req_{number:012x}")
     }
 
-    /// The API key with this hash.
-    pub(crate) async fn key(&self, hash: KeyHash) -> Result<Option<ApiKey>, Error> {
-        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
-            return Ok(Some(key.clone()));
-        }
-        let found = api_keys::find(&*self.store, hash).await?;
-        if let Some(key) = &found {
-            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-            if keys.len() >= KEYS_KEPT {
-                keys.clear();
+    /// The API key with this hash. What is remembered is relied upon only while this node has heard of all changes.
+    pub(crate) async fn key(&self, hash: KeyHash) -> Result<Option<Arc<ApiKey>>, Error> {
+        let generation = self.engine.generation();
+        if let Some(generation) = generation {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            if keys.generation == generation
+                && let Some(key) = keys.by_hash.get(&hash)
+            {
+                return Ok(Some(Arc::clone(key)));
             }
-            keys.insert(hash, key.clone());
+        }
+        let found = api_keys::find(&*self.store, hash).await?.map(Arc::new);
+        if let (Some(key), Some(generation)) = (&found, generation) {
+            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            if keys.generation < generation || keys.by_hash.len() >= KEYS_KEPT {
+                *keys = Keys { generation, by_hash: HashMap::new() };
+            }
+            // Read before a change that was heard of meanwhile, it may be another by now.
+            if keys.generation == generation {
+                keys.by_hash.insert(hash, Arc::clone(key));
+            }
         }
         Ok(found)
+    }
+
+    /// Notes that a key was used.
+    pub(crate) fn note_use(&self, id: ApiKeyId) {
+        *self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default() += 1;
     }
 
     /// The largest request body, in bytes: a payload may be written with escapes that double it, and

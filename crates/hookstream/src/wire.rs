@@ -36,6 +36,7 @@ pub(crate) struct Server {
     engine: Handle,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
+    keeping: JoinHandle<()>,
     grace: Duration,
 }
 
@@ -64,7 +65,11 @@ impl Server {
                 clock: Arc::new(clock),
                 portal_key: Secret::new(portal_key),
             },
-            ApiOptions { public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)), secret_grace: config.secret_grace },
+            ApiOptions {
+                public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)),
+                secret_grace: config.secret_grace,
+                trusted_proxies: config.trusted_proxies.0.clone(),
+            },
         );
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
@@ -73,14 +78,17 @@ impl Server {
             // Small answers must not wait for more to send with them.
             let _ = stream.set_nodelay(true);
         });
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
+        let keeping = tokio::spawn(api.clone().keep_uses(stop.clone()));
         let router = match config.engine.role {
             Role::All | Role::Api => hookstream_api::router(api),
             Role::Worker => hookstream_api::probes(api),
         };
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let serving = tokio::spawn(serve.into_future());
-        Ok(Self { address, first_key, tenant, store, engine, stop, serving, grace: config.shutdown_grace })
+        Ok(Self { address, first_key, tenant, store, engine, stop, serving, keeping, grace: config.shutdown_grace })
     }
 
     /// The address as one would type it.
@@ -106,6 +114,7 @@ impl Server {
             serving.abort();
         }
         self.engine.stop(self.grace.saturating_sub(requests)).await;
+        let _ = self.keeping.await;
         self.store.close().await;
     }
 }

@@ -1,5 +1,6 @@
 //! The operations, one file a resource.
 
+pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod endpoints;
 pub(crate) mod environments;

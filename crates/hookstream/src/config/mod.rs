@@ -77,6 +77,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
 
+    /// Networks of proxies that are believed about where a request comes from, comma-separated [default: none]
+    #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_TRUSTED_PROXIES")]
+    pub(crate) trusted_proxies: Option<Networks>,
+
     /// Networks that endpoints may be in besides public addresses, comma-separated [default: none]
     #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_ALLOW_TARGETS")]
     pub(crate) allow_targets: Option<Networks>,
@@ -172,6 +176,7 @@ pub(crate) struct Config {
     pub(crate) restored: bool,
     pub(crate) forget: bool,
     pub(crate) public_url: Option<String>,
+    pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
     pub(crate) bootstrap_api_key: Option<KeyText>,
@@ -228,6 +233,7 @@ impl Settings {
             node_name: self.node_name.or(other.node_name),
             lease_ms: self.lease_ms.or(other.lease_ms),
             public_url: self.public_url.or(other.public_url),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             allow_targets: self.allow_targets.or(other.allow_targets),
             target_ca_file: self.target_ca_file.or(other.target_ca_file),
             target_crl_file: self.target_crl_file.or(other.target_crl_file),
@@ -282,6 +288,7 @@ impl Settings {
             restored: false,
             forget: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             allow_targets: self.allow_targets.unwrap_or_default(),
             trust: TrustFiles {
                 target_ca_file: self.target_ca_file,

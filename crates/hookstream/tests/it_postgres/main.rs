@@ -23,6 +23,8 @@ mod fair;
 mod fidelity;
 #[path = "../it/jobs.rs"]
 mod jobs;
+#[path = "../it/keys.rs"]
+mod keys;
 #[path = "../it/limits.rs"]
 mod limits;
 #[path = "../it/loops.rs"]
@@ -35,6 +37,8 @@ mod pooler;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;
+#[path = "../it/tenancy.rs"]
+mod tenancy;
 mod transfer;
 #[path = "../it/usage.rs"]
 mod usage;

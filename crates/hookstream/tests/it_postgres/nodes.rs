@@ -300,3 +300,29 @@ async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
         latest = number;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_at_one_node_is_dead_at_all_when_that_is_answered() {
+    let scratch = scratch();
+    let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    for round in 0..3 {
+        let (status, made) = one.client.post("/v1/auth/api-keys", json!({ "name": format!("round {round}") })).await;
+        assert_eq!(status, 201, "{made}");
+        let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
+        // Known there from memory.
+        for _ in 0..5 {
+            assert_eq!(at_two.get("/v1/usage").await.0, 200);
+        }
+        let path = format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"));
+        assert_eq!(one.client.delete(&path).await.0, 200);
+        assert_eq!(at_two.get("/v1/usage").await.0, 401);
+    }
+    // Also where the other does not hear of it: it was stopped, and goes on with what it remembers.
+    let (_, made) = one.client.post("/v1/auth/api-keys", json!({ "name": "unheard" })).await;
+    let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
+    assert_eq!(at_two.get("/v1/usage").await.0, 200);
+    two.signal("STOP");
+    assert_eq!(one.client.delete(&format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"))).await.0, 200);
+    two.signal("CONT");
+    assert_eq!(at_two.get("/v1/usage").await.0, 401);
+}

@@ -1,0 +1,362 @@
+//! API keys: who may speak for an environment, and what they may do.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State, response::Response};
+use hookstream_model::{
+    ids::ApiKeyId,
+    scopes::Scopes,
+    tenancy::{self, ApiKey as Model, ApiKeyText, KeyMode},
+    time::Timestamp,
+};
+use hookstream_store::api_keys::{self, Listed};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{ListQuery, Success};
+use crate::{
+    auth::Caller,
+    body::{RawBody, json_value},
+    error::ApiError,
+    idempotency, page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// For how long an old key stands beside the one that takes its place, where the request does not say: a day.
+const OVERLAP_S: u32 = 24 * 3600;
+/// The longest of it: 30 days.
+const OVERLAP_MAX_S: u32 = 30 * 24 * 3600;
+
+/// A key, without its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKey {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    env_id: String,
+    #[schema(example = "billing service")]
+    name: String,
+    /// The first characters of its text.
+    #[schema(example = "hs_live_a1b2")]
+    key_prefix: String,
+    /// `*`, or words such as `messages:write` and `endpoints:*`, apart by commas.
+    #[schema(example = "messages:write")]
+    scopes: String,
+    /// JSON text of the networks it may be used from; `null` means any.
+    networks: Option<String>,
+    /// When it ends by itself.
+    expires_at: Option<String>,
+    /// How often it was used, but for the last seconds.
+    #[schema(example = 1200)]
+    request_count: u64,
+    /// 1 where it was revoked.
+    revoked: u8,
+    created_at: String,
+    /// When it was last used, to some seconds.
+    last_used_at: Option<String>,
+}
+
+impl From<Listed> for ApiKey {
+    fn from(listed: Listed) -> Self {
+        let Listed { key, prefix, created_at, revoked_at, last_used_at, request_count } = listed;
+        Self {
+            id: key.id.to_string(),
+            org_id: key.tenant.organization.to_string(),
+            env_id: key.tenant.environment.to_string(),
+            key_prefix: prefix,
+            scopes: key.scopes.to_string(),
+            networks: networks_text(&key),
+            expires_at: key.expires_at.map(|at| at.to_string()),
+            name: key.name,
+            request_count,
+            revoked: u8::from(revoked_at.is_some()),
+            created_at: created_at.to_string(),
+            last_used_at: last_used_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A key, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKeyAnswer {
+    api_key: ApiKey,
+}
+
+/// A page of keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKeyList {
+    api_keys: Vec<ApiKey>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A new key, with its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewApiKey {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    #[schema(example = "billing service")]
+    name: String,
+    /// The key itself, here once.
+    #[schema(example = "hs_live_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")]
+    key: String,
+    #[schema(example = "hs_live_0011")]
+    key_prefix: String,
+    #[schema(example = "messages:write")]
+    scopes: String,
+    /// JSON text of the networks it may be used from; `null` means any.
+    networks: Option<String>,
+    expires_at: Option<String>,
+    created_at: String,
+    /// Of a rotation: until when the old key stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_key_expires_at: Option<String>,
+}
+
+impl NewApiKey {
+    fn new(key: &Model, text: &ApiKeyText, now: Timestamp, old_until: Option<Timestamp>) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            key: text.expose().to_owned(),
+            key_prefix: text.prefix().to_owned(),
+            scopes: key.scopes.to_string(),
+            networks: networks_text(key),
+            expires_at: key.expires_at.map(|at| at.to_string()),
+            created_at: now.to_string(),
+            previous_key_expires_at: old_until.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A key to make. Other fields are refused: one that is mistyped would make it more than was meant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateApiKey<'a> {
+    /// 1 to 255 characters.
+    #[schema(example = "billing service")]
+    name: String,
+    /// The caller's own organization; another's is not found.
+    org_id: Option<String>,
+    /// The caller's own environment; another's is not found.
+    env_id: Option<String>,
+    /// What it may do, at most what the caller may: text, or an array of words. The default is what the caller may.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, example = "messages:write")]
+    scopes: Option<&'a RawValue>,
+    /// When it ends by itself: ISO 8601 with an offset.
+    #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
+    expires_at: Option<String>,
+    /// The networks it may be used from, such as `10.0.0.0/8`; at most 100. The default is any.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.0/8"]))]
+    networks: Option<&'a RawValue>,
+    /// `live` (the default) or `test`: how its text begins.
+    mode: Option<String>,
+}
+
+/// How to rotate a key; all of it may be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateApiKey {
+    /// For how long the old key stands beside the new one, in seconds: 0 to 2592000 (30 days).
+    #[schema(minimum = 0, maximum = 2592000, default = 86400)]
+    overlap_seconds: Option<u32>,
+    /// When the new key ends by itself. The default is never, or, where the old one has an end, as long after now as
+    /// that was after its beginning.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// List API keys
+///
+/// Those of the caller's environment, revoked ones included, without their texts.
+#[utoipa::path(
+    get, path = "/auth/api-keys", operation_id = "listApiKeys", tag = "API keys",
+    params(ListQuery),
+    responses((status = 200, description = "A page, newest first.", body = ApiKeyList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<ApiKeyList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), ApiKeyId::from_bytes)?;
+    let page = api_keys::list(&*api.store, caller.tenant, request).await?;
+    let cursor = page::cursor(&page, |listed| *listed.key.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(ApiKeyList { api_keys: page.items.into_iter().map(ApiKey::from).collect(), cursor, has_more }))
+}
+
+/// Create an API key
+///
+/// The answer carries the key, once. It may do no more than the key that makes it.
+#[utoipa::path(
+    post, path = "/auth/api-keys", operation_id = "createApiKey", tag = "API keys",
+    request_body = CreateApiKey,
+    responses((status = 201, description = "It is made.", body = NewApiKey))
+)]
+pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+    let input: CreateApiKey<'_> = body.parse()?;
+    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
+    tenancy::check_key_name(&input.name)?;
+    let now = api.now();
+    let key = Model {
+        id: api.engine.new_id().into(),
+        tenant: caller.tenant,
+        name: input.name,
+        scopes: input.scopes.map_or(Ok(caller.scopes), scopes)?,
+        expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
+        networks: input.networks.map(networks).transpose()?.unwrap_or_default(),
+    };
+    check_grants(caller, key.scopes)?;
+    let mode = match input.mode.as_deref() {
+        None | Some("live") => KeyMode::Live,
+        Some("test") => KeyMode::Test,
+        Some(_) => return Err(ApiError::invalid("mode", "must be `live` or `test`")),
+    };
+    let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
+    let answer = NewApiKey::new(&key, &text, now, None);
+    idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, try_again, async |kept| {
+        api_keys::create_answered(&*api.store, &key, &text, now, kept).await
+    })
+    .await
+}
+
+/// Get an API key
+#[utoipa::path(
+    get, path = "/auth/api-keys/{id}", operation_id = "getApiKey", tag = "API keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "It, without its text.", body = ApiKeyAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(key): PathParams<String>,
+) -> Result<Json<ApiKeyAnswer>, ApiError> {
+    let found = api_keys::find_listed(&*api.store, caller.tenant, id(&key, "API key")?).await?.ok_or_else(not_found)?;
+    Ok(Json(ApiKeyAnswer { api_key: found.into() }))
+}
+
+/// Rotate an API key
+///
+/// Makes a key with the same name, scopes and networks; the old one stands beside it until the overlap ends. With an
+/// overlap of 0 it stands nowhere any more when this answers.
+#[utoipa::path(
+    post, path = "/auth/api-keys/{id}/rotate", operation_id = "rotateApiKey", tag = "API keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    request_body = Option<RotateApiKey>,
+    responses((status = 201, description = "The new key, once.", body = NewApiKey))
+)]
+pub(crate) async fn rotate(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(old): PathParams<String>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: RotateApiKey = body.parse_optional()?;
+    let overlap = input.overlap_seconds.unwrap_or(OVERLAP_S);
+    if overlap > OVERLAP_MAX_S {
+        return Err(ApiError::invalid("overlap_seconds", "must be a whole number between 0 and 2592000 (30 days)"));
+    }
+    let idempotency_key = idempotency::key(&headers, &format!("POST /v1/auth/api-keys/{old}/rotate"), &body.0)?;
+    if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
+        return Ok(answer);
+    }
+    let now = api.now();
+    let found = api_keys::find_listed(&*api.store, caller.tenant, id(&old, "API key")?).await?;
+    let Listed { key: old, prefix, created_at, .. } =
+        found.filter(|found| found.revoked_at.is_none() && !found.key.is_expired(now)).ok_or_else(not_found)?;
+    check_grants(caller, old.scopes)?;
+    let expires_at = match input.expires_at {
+        Some(text) => Some(expiry(&text, now)?),
+        None => old.expires_at.map(|end| now + end.since(created_at)),
+    };
+    let key = Model { id: api.engine.new_id().into(), expires_at, ..old.clone() };
+    let mode = if prefix.starts_with("hs_test_") { KeyMode::Test } else { KeyMode::Live };
+    let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
+    let until = now + Duration::from_secs(u64::from(overlap));
+    let until = old.expires_at.map_or(until, |end| end.min(until));
+    let answer = NewApiKey::new(&key, &text, now, Some(until));
+    let answer = idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, try_again, async |kept| {
+        api_keys::replace(&*api.store, old.id, until, &key, &text, now, kept).await
+    })
+    .await?;
+    api.engine.environment_changed(caller.tenant.environment);
+    if overlap == 0 {
+        api.engine.until_heard_everywhere().await;
+    }
+    Ok(answer)
+}
+
+/// Revoke an API key
+///
+/// When this answers, no node takes it any more. It cannot be taken back.
+#[utoipa::path(
+    delete, path = "/auth/api-keys/{id}", operation_id = "revokeApiKey", tag = "API keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "It is revoked.", body = Success))
+)]
+pub(crate) async fn revoke(State(api): State<Api>, caller: Caller, PathParams(key): PathParams<String>) -> Result<Json<Success>, ApiError> {
+    let key: ApiKeyId = id(&key, "API key")?;
+    let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
+    check_grants(caller, found.key.scopes)?;
+    let was_good = api_keys::revoke(&*api.store, caller.tenant, key, api.now()).await?;
+    api.engine.environment_changed(caller.tenant.environment);
+    api.engine.until_heard_everywhere().await;
+    if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// Nobody makes, renews or revokes a key that may do more than they may.
+fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
+    match caller.scopes.lack(scopes) {
+        None => Ok(()),
+        Some(lacking) => {
+            let message = format!(
+                "The key would have the scope {lacking}, which the key that asks has not. A key deals with none that may do more than it."
+            );
+            Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })))
+        }
+    }
+}
+
+/// Scopes as text, or as an array of words.
+fn scopes(raw: &RawValue) -> Result<Scopes, ApiError> {
+    let text = if raw.get().starts_with('[') {
+        json_value::<Vec<String>>("scopes", raw, "text or an array of words")?.join(",")
+    } else {
+        serde_json::from_str::<String>(raw.get()).map_err(|_| ApiError::invalid("scopes", "must be text or an array of words"))?
+    };
+    Ok(Scopes::parse(&text)?)
+}
+
+fn networks(raw: &RawValue) -> Result<Vec<ipnet::IpNet>, ApiError> {
+    let texts: Vec<String> = json_value("networks", raw, "an array of networks such as 10.0.0.0/8")?;
+    Ok(tenancy::parse_networks("networks", &texts)?)
+}
+
+fn networks_text(key: &Model) -> Option<String> {
+    let networks: Vec<_> = key.networks.iter().map(ToString::to_string).collect();
+    (!networks.is_empty()).then(|| serde_json::to_string(&networks).expect("a list of text is JSON"))
+}
+
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let at: Timestamp =
+        text.parse().map_err(|error: hookstream_model::time::InvalidTime| ApiError::invalid("expires_at", &error.to_string()))?;
+    if at <= now { Err(ApiError::invalid("expires_at", "must be in the future")) } else { Ok(at) }
+}
+
+fn try_again() -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "conflict", "The key could not be stored. Try again.")
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("API key")
+}

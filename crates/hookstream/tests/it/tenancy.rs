@@ -1,0 +1,261 @@
+//! Nobody reaches what is not theirs: every operation of the OpenAPI document, with no key, a key of another
+//! organization, and a key that lacks the scope. An operation that is new fails here until it has an entry.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Server, TestClient, scratch};
+
+/// For each operation that takes one, a body that would do something.
+fn body_of(operation: &str) -> Option<Value> {
+    let since = "2020-01-01T00:00:00Z";
+    Some(match operation {
+        "createApplication" => json!({ "name": "Theirs", "uid": "theirs" }),
+        "updateApplication" | "updateEnvironment" => json!({ "name": "taken over" }),
+        "createEndpoint" => json!({ "url": "https://example.com/theirs" }),
+        "updateEndpoint" => json!({ "url": "https://example.com/taken-over" }),
+        "testEndpoint" | "rotateApiKey" => json!({}),
+        "recoverEndpoint" | "replayEndpoint" => json!({ "since": since }),
+        "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
+        "createEventType" => json!({ "name": "theirs.made" }),
+        "updateEventType" => json!({ "description": "taken over" }),
+        "createApiKey" => json!({ "name": "theirs" }),
+        "deleteApplication"
+        | "deleteEndpoint"
+        | "deleteEventType"
+        | "revokeApiKey"
+        | "rotateSigningSecret"
+        | "resetCircuit"
+        | "retryMessage"
+        | "cancelJob"
+        | "createPortalAccess" => Value::Null,
+        operation if operation.starts_with("list") || operation.starts_with("get") || operation == "explainMessage" => Value::Null,
+        _ => return None,
+    })
+}
+
+/// An operation of the document.
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    takes_tenant: bool,
+}
+
+async fn operations(client: &TestClient) -> Vec<Operation> {
+    let (_, document) = client.get("/v1/openapi.json").await;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations").iter().filter(|(method, _)| *method != "parameters") {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            operations.push(Operation {
+                id: operation["operationId"].as_str().expect("an id").to_owned(),
+                method: Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"),
+                path: path.clone(),
+                takes_tenant: parameters.iter().any(|parameter| parameter["name"] == "env_id"),
+            });
+        }
+    }
+    operations.retain(|operation| !operation.path.starts_with("/v1/health"));
+    assert!(operations.len() > 30, "only {} operations", operations.len());
+    operations
+}
+
+/// What a victim has, by what stands for it in paths.
+struct Victim {
+    ids: BTreeMap<&'static str, String>,
+    organization: String,
+    environment: String,
+}
+
+impl Victim {
+    /// Makes one of everything.
+    async fn make(client: &TestClient) -> Self {
+        let endpoint = client.acme(json!({}), "https://example.com/mine").await;
+        let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
+        let message = client.message(json!(1)).await;
+        let (_, event_type) = client.post("/v1/event-types", json!({ "name": "mine.made" })).await;
+        let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "mine" })).await;
+        let path = format!("/v1/applications/acme/endpoints/{}/recover", id(&endpoint));
+        let (status, job) = client.post(&path, json!({ "since": "2020-01-01T00:00:00Z" })).await;
+        assert_eq!(status, 201, "{job}");
+        let text = |name: &str| endpoint[name].as_str().expect("an id").to_owned();
+        let ids = BTreeMap::from([
+            ("applications", text("application_id")),
+            ("endpoints", id(&endpoint)),
+            ("messages", message),
+            ("event-types", id(&event_type["event_type"])),
+            ("api-keys", id(&key)),
+            ("jobs", id(&job["job"])),
+            ("environments", text("env_id")),
+        ]);
+        Self { ids, organization: text("org_id"), environment: text("env_id") }
+    }
+
+    /// A path with the victim's ids in it, or with ids of nothing.
+    fn path(&self, pattern: &str, is_theirs: bool) -> String {
+        let mut kind = "";
+        let parts = pattern.split('/').map(|part| {
+            if !part.starts_with('{') {
+                kind = part;
+                return part.to_owned();
+            }
+            let id = self.ids.get(kind).unwrap_or_else(|| panic!("{pattern}: nothing was made of {kind}"));
+            if is_theirs { id.clone() } else { "0123456789abcdef0123456789abcdef".to_owned() }
+        });
+        parts.collect::<Vec<_>>().join("/")
+    }
+
+    /// All that it can see of what it has.
+    async fn state(&self, client: &TestClient) -> Vec<Value> {
+        let mut state = Vec::new();
+        let endpoints = format!("/v1/applications/{}/endpoints", self.ids["applications"]);
+        let message = format!("/v1/applications/{}/messages/{}", self.ids["applications"], self.ids["messages"]);
+        let lists = ["/v1/applications", &endpoints, "/v1/event-types", "/v1/environments", "/v1/auth/api-keys", "/v1/jobs", &message];
+        for path in lists {
+            let (status, mut answer) = client.get(path).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+            forget_time(&mut answer);
+            state.push(answer);
+        }
+        state
+    }
+}
+
+/// Drops what changes by itself: figures of use, attempts, and how far a job is.
+fn forget_time(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let moving = ["request_count", "last_used_at", "attempts", "deliveries", "status", "updated_at", "failing_since"];
+            let of_jobs = ["processed", "made_owed", "skipped", "started_at", "completed_at", "total"];
+            fields.retain(|name, _| !moving.contains(&name.as_str()) && !of_jobs.contains(&name.as_str()));
+            fields.values_mut().for_each(forget_time);
+        }
+        Value::Array(values) => values.iter_mut().for_each(forget_time),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What an answer says, without the id of its request.
+fn said((status, mut answer): (u16, Value)) -> (u16, Value) {
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("request_id");
+    }
+    (status, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_anothers_is_like_what_is_not_there() {
+    let scratch = scratch();
+    Server::start(&scratch, &[]).kill();
+    let stranger = scratch.add_stranger().await;
+    let server = Server::start(&scratch, &[]);
+    let (owner, stranger) = (&server.client, server.client.with_key(stranger.expose()));
+    let victim = Victim::make(owner).await;
+    let before = victim.state(owner).await;
+    for Operation { id, method, path, takes_tenant } in operations(owner).await {
+        let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        if path.contains('{') {
+            let theirs = said(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
+            let nobodys = said(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
+            assert_eq!(theirs.0, 404, "{id}: {}", theirs.1);
+            assert_eq!(theirs, nobodys, "{id}: another's is told apart from nobody's");
+        }
+        if takes_tenant {
+            for query in [format!("org_id={}", victim.organization), format!("env_id={}", victim.environment)] {
+                let (status, answer) = stranger.send(method.clone(), &format!("{}?{query}", victim.path(&path, false)), &[], "").await;
+                assert_eq!(status, 404, "{id}: {answer}");
+            }
+        }
+        if method == Method::POST && body.is_object() && matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey") {
+            for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
+                let mut body = body.clone();
+                body[field] = value.as_str().into();
+                let (status, answer) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
+                assert_eq!(status, 404, "{id} with the victim's {field}: {answer}");
+            }
+        }
+    }
+    assert_eq!(victim.state(owner).await, before, "nothing of the victim's has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = &server.client;
+    let victim = Victim::make(owner).await;
+    let before = victim.state(owner).await;
+    let words = [
+        "applications",
+        "endpoints",
+        "event_types",
+        "messages",
+        "jobs",
+        "portal",
+        "environments",
+        "api_keys",
+        "organization",
+        "members",
+        "usage",
+        "engine",
+        "audit",
+    ];
+    let mut keys = BTreeMap::new();
+    for operation in operations(owner).await {
+        let body = body_of(&operation.id).unwrap_or_else(|| panic!("{} has no entry here", operation.id));
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let path = victim.path(&operation.path, true);
+        // Which scope that is, the refusal of a key with hardly any says.
+        let needed = match keys.get("usage:read") {
+            Some(_) if operation.id == "getUsage" => "usage:read".to_owned(),
+            _ => {
+                let hardly = key(owner, &mut keys, if operation.id == "getUsage" { "audit:read" } else { "usage:read" }).await;
+                let (status, refusal) = hardly.send(operation.method.clone(), &path, &[], text.clone()).await;
+                assert_eq!((status, &refusal["code"]), (403, &json!("forbidden")), "{}: {refusal}", operation.id);
+                refusal["details"]["scope"].as_str().expect("the scope").to_owned()
+            }
+        };
+        // A key with everything else is refused as well.
+        let others = words.iter().flat_map(|word| [format!("{word}:read"), format!("{word}:write")]).filter(|scope| *scope != needed);
+        let others = others.collect::<Vec<_>>().join(",");
+        let all_but_one = key(owner, &mut keys, &others).await;
+        let (status, refusal) = all_but_one.send(operation.method.clone(), &path, &[], text).await;
+        assert_eq!((status, &refusal["details"]["scope"]), (403, &json!(needed)), "{}: {refusal}", operation.id);
+    }
+    let after = victim.state(owner).await;
+    for (before, mut after) in before.into_iter().zip(after) {
+        // But for the keys that this test made.
+        if let Some(keys) = after.get_mut("api_keys").and_then(Value::as_array_mut) {
+            keys.retain(|key| key["name"] != "narrow");
+        }
+        assert_eq!(after, before);
+    }
+}
+
+/// A key with these scopes, made once.
+async fn key(owner: &TestClient, keys: &mut BTreeMap<String, String>, scopes: &str) -> TestClient {
+    if !keys.contains_key(scopes) {
+        let (status, made) = owner.post("/v1/auth/api-keys", json!({ "name": "narrow", "scopes": scopes })).await;
+        assert_eq!(status, 201, "{made}");
+        keys.insert(scopes.to_owned(), made["key"].as_str().expect("a key").to_owned());
+    }
+    owner.with_key(&keys[scopes])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_there_is_nothing() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let victim = Victim::make(&server.client).await;
+    for operation in operations(&server.client).await {
+        for key in ["", "hs_live_x", &KEY.replace('0', "1")] {
+            let client = server.client.with_key(key);
+            let (status, refusal) = client.send(operation.method.clone(), &victim.path(&operation.path, true), &[], "").await;
+            assert_eq!((status, &refusal["code"]), (401, &json!("unauthorized")), "{} with {key:?}: {refusal}", operation.id);
+        }
+    }
+}
