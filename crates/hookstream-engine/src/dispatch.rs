@@ -267,8 +267,10 @@ fn wants(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LaneP
     let mut wanted: HashMap<TargetId, usize> = HashMap::new();
     for head in heads {
         let Some(policy) = policies.get(&head.target_id) else { continue };
-        if head.due_at > now.wall {
-            *wait = (*wait).min(head.due_at.since(now.wall).max(QUANTUM));
+        // Where an order is kept the rest is a place, and due.
+        let due_at = if policy.is_ordered { head.retry_at } else { Some(head.due_at) };
+        if let Some(due_at) = due_at.filter(|due_at| *due_at > now.wall) {
+            *wait = (*wait).min(due_at.since(now.wall).max(QUANTUM));
             continue;
         }
         with_more.push(head.target_id);
@@ -387,5 +389,7 @@ pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
 
 /// How a delivery waits in its line that may go when its lane lets it.
 pub(crate) fn in_line(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
-    Wait { due_at: now, line: Some(route.line(&delivery.message.payload)), keeps_place: route.keeps_order(delivery.failed) }
+    let keeps_place = route.keeps_order(delivery.failed);
+    let due_at = if keeps_place { Timestamp::EPOCH } else { now };
+    Wait { due_at, line: Some(route.line(&delivery.message.payload)), keeps_place }
 }

@@ -32,6 +32,9 @@ const DAY_MS: i64 = 86_400_000;
 const LATEST_MS: i64 = 253_402_300_799_999;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self::from_millis(0);
+
     /// The point `ms` milliseconds after 1970-01-01T00:00:00Z.
     pub const fn from_millis(ms: i64) -> Self {
         Self(ms)

@@ -151,8 +151,10 @@ pub struct LineHead {
     pub application_id: ApplicationId,
     /// Its target.
     pub target_id: TargetId,
-    /// When it falls due; it may be past.
+    /// When it falls due; it may be past. Where an order is kept this is its place, unless `retry_at` says more.
     pub due_at: Timestamp,
+    /// When its next try is due, where it has failed or was postponed.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// How much to take from a line.
@@ -228,7 +230,7 @@ pub enum Next {
 /// How something waits that is owed still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// When it is due again.
+    /// When it is due again. For what keeps its place the epoch is at once, whatever a clock says later.
     pub due_at: Timestamp,
     /// The line it waits in; otherwise anybody takes it then.
     pub line: Option<Line>,
@@ -247,10 +249,15 @@ impl Wait {
         self.line.map_or(0, Line::number)
     }
 
-    /// What stands in the columns `due_at`, where it changes, and `retry_at`.
-    pub(crate) const fn times(self) -> (Option<i64>, Option<i64>) {
-        let due_at = Some(self.due_at.as_millis());
-        if self.keeps_place { (None, due_at) } else { (due_at, None) }
+    /// What stands in the columns `due_at`, where it changes, and `retry_at`. In a line that keeps an order `due_at`
+    /// is a place, of which no clock decides whether it is due: `retry_at` alone does.
+    pub(crate) fn times(self) -> (Option<i64>, Option<i64>) {
+        let at = Some(self.due_at.as_millis());
+        match (self.keeps_place, self.line) {
+            (true, _) => (None, at.filter(|_| self.due_at > Timestamp::EPOCH)),
+            (false, Some(_)) => (at, at),
+            (false, None) => (at, None),
+        }
     }
 }
 

@@ -207,8 +207,7 @@ fn allowed(endpoint: &EndpointPast, from: u64, to: u64) -> Option<usize> {
 }
 
 /// In an order, what was sent after another had been answered does not arrive before it, unless that had failed
-/// or ended and lets others pass. A place is a time of the wall's clock: where that is set back in between, no
-/// order is promised.
+/// or ended and lets others pass. What the clock says makes no difference.
 fn orders_are_kept(past: &Past, by_delivery: &ByDelivery<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for endpoint in past.endpoints.iter().filter(|endpoint| endpoint.ordered.is_some()) {
@@ -220,9 +219,8 @@ fn orders_are_kept(past: &Past, by_delivery: &ByDelivery<'_>) -> Vec<String> {
         let accepted: Vec<_> = accepted.map(|message| (message, first_arrival(message))).collect();
         for (later, arrived) in &accepted {
             let Some(arrived) = arrived else { continue };
-            let earlier = accepted.iter().filter(|(earlier, _)| is_before(past, endpoint, earlier, later));
+            let earlier = accepted.iter().filter(|(earlier, _)| is_before(endpoint, earlier, later));
             let passed = earlier.filter(|(_, first)| first.is_none_or(|first| first > *arrived));
-            let passed = passed.filter(|(earlier, _)| !is_clock_behind(past, earlier.sent, *arrived));
             for (earlier, _) in passed.filter(|(earlier, _)| !let_pass(by_delivery, endpoint, earlier.id, *arrived)) {
                 faults.push(format!("{} arrived at {} before {}, which was accepted before it", later.id, endpoint.id, earlier.id));
             }
@@ -231,16 +229,11 @@ fn orders_are_kept(past: &Past, by_delivery: &ByDelivery<'_>) -> Vec<String> {
     faults
 }
 
-fn is_before(past: &Past, endpoint: &EndpointPast, earlier: &AcceptedMessage, later: &AcceptedMessage) -> bool {
+fn is_before(endpoint: &EndpointPast, earlier: &AcceptedMessage, later: &AcceptedMessage) -> bool {
     let is_same_line = !endpoint.by_key || earlier.key == later.key;
-    // In this store the id is the place; PostgreSQL gives places of its own, so that nodes need not agree on ids.
-    // Within a millisecond the ids of two processes are in no order; no process starts as fast as that.
-    let is_id_before = earlier.id < later.id || (!past.is_shared && earlier.id.timestamp() != later.id.timestamp());
-    is_same_line && earlier.answered < later.sent && is_id_before
-}
-
-fn is_clock_behind(past: &Past, from: Moment, to: Moment) -> bool {
-    past.clock_behind.iter().any(|(begins, ends)| *begins < to && ends.is_none_or(|ends| ends > from))
+    // A day has a file of its own: where the clock is set back over midnight, the days have their order.
+    let is_same_day_or_before = earlier.id.timestamp().day() <= later.id.timestamp().day();
+    is_same_line && is_same_day_or_before && earlier.answered < later.sent
 }
 
 /// Whether others may pass a delivery by then.

@@ -169,14 +169,10 @@ fn an_order_that_is_swapped_is_found() {
         swap(past);
         past.changes.insert(0, became(1, 29, How::Retried));
     });
-    // Nothing is promised of what was accepted at once, or while the clock was behind.
+    // Nothing is promised of what was accepted at once.
     check_fine(|past| {
         swap(past);
         past.accepted[1].sent = at(5);
-    });
-    check_fine(|past| {
-        swap(past);
-        past.clock_behind.push((at(15), None));
     });
 }
 

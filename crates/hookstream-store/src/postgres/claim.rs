@@ -67,7 +67,7 @@ const LINES: &str = "with recursive heads as (
             where owner > heads.owner and owner <= $2 order by owner, due_at limit 1
         ) next
     )
-    select owner, application_id, target_id, coalesce(retry_at, due_at) from heads limit $3";
+    select owner, application_id, target_id, coalesce(retry_at, due_at), retry_at from heads limit $3";
 
 const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = line.number limit $2) counted)
     from unnest($1::int8[]) with ordinality as line (number, place) order by line.place";
@@ -237,6 +237,7 @@ pub(super) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line
                 application_id: ApplicationId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
                 target_id: TargetId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
                 due_at: Timestamp::from_millis(row.get(3)),
+                retry_at: row.get::<_, Option<i64>>(4).map(Timestamp::from_millis),
             })
         };
         heads.extend(rows.iter().filter_map(head));

@@ -17,8 +17,9 @@ use crate::{
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
 const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
-/// What keeps its place in a line keeps it: that is in the past.
-const HURRY: &str = "update pending set due_at = least(due_at, $3), retry_at = null, trigger_type = $4
+/// What keeps its place in a line keeps it: its `due_at` is no time, and not its `retry_at` either.
+const HURRY: &str = "update pending set
+    due_at = case when line <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
 const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
 const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";

@@ -133,7 +133,9 @@ fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[Li
             continue;
         }
         let mut select = connection.prepare_cached(SELECT_DUE)?;
-        let mut rows = select.query(params![now.as_millis(), want.deliveries, want.line.number()])?;
+        // In an order the column is a place, which no clock decides about.
+        let until = if want.in_order { i64::MAX } else { now.as_millis() };
+        let mut rows = select.query(params![until, want.deliveries, want.line.number()])?;
         while let Some(row) = rows.next()? {
             let retry_at: Option<i64> = row.get(13)?;
             let is_due = retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
@@ -174,6 +176,7 @@ pub(super) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Optio
                 application_id: ApplicationId::from_bytes(row.get(1)?),
                 target_id: TargetId::from_bytes(row.get(2)?),
                 due_at: Timestamp::from_millis(retry_at.unwrap_or(due_at)),
+                retry_at: retry_at.map(Timestamp::from_millis),
             });
         }
     }

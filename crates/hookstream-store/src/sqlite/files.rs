@@ -9,7 +9,7 @@ use std::{
 
 use hookstream_model::{
     ids::{ApplicationId, EnvironmentId},
-    time::Day,
+    time::{Day, Timestamp},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -21,6 +21,9 @@ use crate::{counts::Counts, deliveries::Versions, error::Error};
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
+const SET_PLACE: &str = "update line_places set last = ?1";
+const ADD_PLACE: &str = "insert into line_places (last) values (?1)";
+const LAST_PLACE: &str = "select coalesce(max(last), 0) from line_places";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
     (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     on conflict (environment_id) do update set messages = messages + excluded.messages, accepted = accepted + excluded.accepted,
@@ -164,6 +167,8 @@ pub(super) struct DayFile {
     added: HashMap<ApplicationId, i64>,
     /// How deliveries have moved in the open transaction, by environment.
     moved: HashMap<EnvironmentId, Counts>,
+    /// The last place in a line that was given in the open transaction.
+    place: Option<i64>,
 }
 
 impl DayFile {
@@ -198,12 +203,24 @@ impl DayFile {
             let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
         }
+        if let Some(place) = self.place.take() {
+            self.keep_place(place).map_err(failed("keep a place"))?;
+        }
         self.file.commit()
+    }
+
+    fn keep_place(&self, place: i64) -> rusqlite::Result<()> {
+        let connection = &self.file.connection;
+        if connection.prepare_cached(SET_PLACE)?.execute([place])? == 0 {
+            connection.prepare_cached(ADD_PLACE)?.execute([place])?;
+        }
+        Ok(())
     }
 
     fn roll_back(&mut self) {
         self.added.clear();
         self.moved.clear();
+        self.place = None;
         self.file.roll_back();
     }
 }
@@ -266,6 +283,8 @@ pub(super) struct Files {
     /// Versions as they stand in `core.db`; `None` for an application that is not there. Only the writer
     /// changes them, so they hold until it does.
     versions: HashMap<ApplicationId, Option<Versions>>,
+    /// The last place that was given in a line that keeps an order, once it was looked for.
+    last_place: Option<i64>,
     /// The files used since [`take_touched`](Self::take_touched) was last called.
     touched: BTreeSet<Key>,
 }
@@ -284,7 +303,7 @@ impl Files {
 
     fn with(place: Place, core: Connection, known: Arc<KnownDays>) -> Self {
         let core = OpenFile::new(core);
-        Self { place, core, days: BTreeMap::new(), known, versions: HashMap::new(), touched: BTreeSet::new() }
+        Self { place, core, days: BTreeMap::new(), known, versions: HashMap::new(), last_place: None, touched: BTreeSet::new() }
     }
 
     /// Whether nobody else is to be told of changes: a directory is one process's alone.
@@ -331,12 +350,33 @@ impl Files {
                 self.place.sync_names()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new() });
+            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), place: None });
         }
         self.touched.insert(Some(day));
         let file = self.days.get_mut(&day).expect("it was there or was just made");
         file.file.begin()?;
         Ok(file)
+    }
+
+    /// A place behind all that were given before, for something that is accepted then and stored in that day's file.
+    pub(super) fn next_place(&mut self, day: Day, accepted_at: Timestamp) -> Result<i64, Error> {
+        let last = match self.last_place {
+            Some(last) => last,
+            None => self.find_last_place()?,
+        };
+        let place = accepted_at.as_millis().max(last + 1);
+        self.last_place = Some(place);
+        self.day(day)?.place = Some(place);
+        Ok(place)
+    }
+
+    fn find_last_place(&mut self) -> Result<i64, Error> {
+        let mut last = 0;
+        for day in self.days_that_may_be_owed() {
+            let read = self.day(day)?.connection().query_row(LAST_PLACE, [], |row| row.get(0));
+            last = last.max(read.map_err(failed("find the last place"))?);
+        }
+        Ok(last)
     }
 
     /// The same for a day that may have no file.

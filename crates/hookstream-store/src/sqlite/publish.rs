@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{connection::failed, files::Files};
 use crate::{
     counts::Counts,
-    deliveries::{IdempotencyKey, NewState, Owner, Publication, Published},
+    deliveries::{IdempotencyKey, NewDelivery, NewState, Owner, Publication, Published},
     error::Error,
     payloads::{Sealed, StoredPayload},
 };
@@ -47,16 +47,19 @@ pub(super) fn publish(files: &mut Files, publication: &Sealed) -> Result<Publish
 fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let message = &publication.message;
     let accepted_at = message.id.timestamp();
+    let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Owed { in_order: true, .. });
+    let place = if publication.deliveries.iter().any(is_in_order) { files.next_place(accepted_at.day(), accepted_at)? } else { 0 };
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
-    write(file.connection(), publication, accepted_at).map_err(failed(OPERATION))?;
+    write(file.connection(), publication, accepted_at, place).map_err(failed(OPERATION))?;
     files.note_owed(accepted_at.day(), true);
     files.note_payloads(accepted_at.day());
     Ok(())
 }
 
-fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp) -> rusqlite::Result<()> {
+/// `place` is where it stands in lines that keep an order.
+fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, place: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
     let environment = publication.tenant.environment;
@@ -74,15 +77,14 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp) 
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            // Ids grow with each message of a process, and there is one: the time of acceptance is the place.
-            NewState::Owed { owner, line, in_order: _ } => {
+            NewState::Owed { owner, line, in_order } => {
                 let line = line.map_or(0, Line::number);
                 connection.prepare_cached(INSERT_PENDING)?.execute(params![
                     id,
                     target,
                     application,
                     owner.map_or(line, Owner::number),
-                    accepted_at.as_millis(),
+                    if in_order { place } else { accepted_at.as_millis() },
                     publication.trigger.as_str(),
                     line,
                 ])?

@@ -177,7 +177,8 @@ const OWED: &str = "(select message_id, target_id, application_id, due_at, attem
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
 /// All that is moved. What is not: owners and nodes, which are processes; changes, which are for nodes that
-/// remember; and how far a job had come in a day of SQLite when its process ended at that very moment.
+/// remember; the last place in a line, which is not before what was moved; and how far a job had come in a day of
+/// SQLite when its process ended at that very moment.
 pub(crate) static TABLES: &[Table] = &[
     configured("organizations", &["id"], &[bytes("id"), text("name"), integer("created_at")]),
     configured(

@@ -220,18 +220,44 @@ pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &World) 
 }
 
 pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
-    let owner = world.enlist().await;
+    world.enlist().await;
     let target = world.target();
-    let mut stored = Vec::new();
-    // One source of ids never goes back; several processes are as many sources.
-    for at in if world.store.lease().is_some() { [3, 1, 2] } else { [1, 2, 3] } {
+    let store = async |at: u32| {
         let state = NewState::Owed { owner: None, line: Some(line_of(world, target)), in_order: true };
         let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
-        stored.push(publication.message.id);
+        let id = publication.message.id;
         world.store.publish(publication).await.expect("published");
-    }
-    assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[..2]);
-    assert_eq!(ids(&take(world, owner, NOON + DAY, target, 2, true).await), stored[2..]);
+        id
+    };
+    // Whatever the clocks say: they are set back, and several processes have as many.
+    let mut stored = vec![store(3).await, store(1).await, store(2).await];
+    let owner = world.enlist().await;
+    stored.push(store(0).await);
+    let heads = world.store.lines(Groups::ALL, None, 10).await.expect("read");
+    assert_eq!((heads.len(), heads[0].retry_at), (1, None), "it is due, whatever its place");
+    // Asked for once more by hand, it keeps its place.
+    let key = (world.tenant, world.application, stored[1]);
+    let redelivery = Redelivery {
+        tenant: key.0,
+        application_id: key.1,
+        message_id: key.2,
+        targets: vec![target],
+        trigger: Trigger::Manual,
+        now: NOON - DAY,
+    };
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(1));
+    // The clock is far behind where it was.
+    let now = NOON - DAY;
+    assert_eq!(ids(&take(world, owner, now, target, 2, true).await), stored[..2]);
+    let rest = take(world, owner, now, target, 10, true).await;
+    assert_eq!(ids(&rest), stored[2..]);
+    // What is put back to be taken at once is due by every clock, and what is behind it waits for a retry.
+    let back = Wait { due_at: Timestamp::EPOCH, ..in_place(world, now, target) };
+    assert!(world.settle(owner, settled(&rest[0], None, Next::Postponed { wait: back })).await);
+    let retry = Next::Retry { wait: in_place(world, now + SECOND, target), failed: 1 };
+    assert!(world.settle(owner, settled(&rest[1], Some(world.attempt(&rest[1], now)), retry)).await);
+    assert_eq!(ids(&take(world, owner, now, target, 10, true).await), stored[2..3]);
+    assert_eq!(ids(&take(world, owner, now + SECOND, target, 10, true).await), stored[3..]);
 }
 
 pub(crate) async fn nothing_is_taken_in_order_while_something_is_nobodys(world: &World) {

@@ -73,6 +73,12 @@ create table attempts (
     primary key (message_id, id)
 ) strict, without rowid;
 
+-- The last place that was given in a line that keeps an order: whatever the clock says, what is stored later stands
+-- behind.
+create table line_places (
+    last integer not null
+) strict;
+
 -- How far jobs have come in this day, in the same commit as what they made owed: `jobs` is in another file.
 create table job_slices (
     job_id blob not null primary key,
