@@ -1,7 +1,10 @@
 //! Who is calling: an API key in `X-API-Key`, else as a bearer token, else in the session's cookie.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
+    ids::ApiKeyId,
     scopes::{Scope, Scopes},
     tenancy::{ApiKey, KeyHash, Tenant},
 };
@@ -12,7 +15,7 @@ use crate::{address::client_address, error::ApiError, permissions, state::Api};
 const COOKIE: &str = "better-auth.session_token";
 
 /// A caller that was recognised. Put it first among a handler's extractors: nothing else is read of
-/// a request before.
+/// a request before but what it presents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     /// Whom it speaks for.
@@ -21,18 +24,43 @@ pub(crate) struct Caller {
     pub(crate) scopes: Scopes,
 }
 
+/// What a request presents, as far as it was recognised: found once for each, before anything else.
+#[derive(Clone)]
+pub(crate) struct Presented {
+    /// The key, where it is one.
+    key: Option<Arc<ApiKey>>,
+    /// Whether anything was presented.
+    given: bool,
+}
+
+impl Presented {
+    /// Looks for the first of what a request presents that is a key.
+    pub(crate) async fn of(headers: &HeaderMap, api: &Api) -> Result<Self, hookstream_store::Error> {
+        let mut given = false;
+        for presented in credentials(headers) {
+            given = true;
+            if let Some(key) = api.key(KeyHash::of(presented)).await? {
+                return Ok(Self { key: Some(key), given });
+            }
+        }
+        Ok(Self { key: None, given })
+    }
+
+    /// The key's id, where it is one.
+    pub(crate) fn key_id(&self) -> Option<ApiKeyId> {
+        self.key.as_ref().map(|key| key.id)
+    }
+}
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let mut given = false;
-        for presented in credentials(&parts.headers) {
-            given = true;
-            if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Self::with(&key, parts, api);
-            }
+        match parts.extensions.get::<Presented>() {
+            Some(Presented { key: Some(key), .. }) => Self::with(key, parts, api),
+            Some(Presented { given, .. }) => Err(unauthorized(*given)),
+            None => Err(unauthorized(false)),
         }
-        Err(unauthorized(given))
     }
 }
 

@@ -79,6 +79,16 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "no_fields", "There are no fields to update. Send at least one that can be changed.")
     }
 
+    pub(crate) fn rate_limited(has_key: bool) -> Self {
+        let message = if has_key {
+            "The API key makes too many requests. Wait for as long as Retry-After says; the RateLimit headers of each answer say how many are \
+             left."
+        } else {
+            "Too many requests without a valid API key come from this address. Wait for as long as Retry-After says."
+        };
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+    }
+
     pub(crate) fn panicked(cause: String) -> Self {
         Self { cause: Some(cause), ..Self::internal() }
     }

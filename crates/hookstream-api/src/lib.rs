@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod error;
 mod idempotency;
+mod limits;
 mod openapi;
 mod page;
 mod params;
@@ -23,7 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
     openapi::document,
-    state::{Api, Options, Parts},
+    state::{Api, Options, Parts, RateLimits},
 };
 use crate::error::ApiError;
 

@@ -84,6 +84,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
     if !path.starts_with("/v1/health") {
         errors.push(("400", "A parameter or a field is refused; `details.field` names it."));
         errors.push(("401", "No API key was given, or an invalid one."));
+        errors.push(("429", "The key makes too many requests; `Retry-After` says how long to wait."));
         errors.push(("403", "The API key lacks the scope that this needs; `details.scope` names it."));
         errors.push(("404", "It is not there, or belongs to somebody else."));
     }

@@ -1,16 +1,24 @@
-//! What surrounds every request: its id, the catching of panics, the rendering and logging of errors.
+//! What surrounds every request: its id, who makes it and whether they may make so many, the catching of panics, the
+//! rendering and logging of errors.
 
 use std::panic::AssertUnwindSafe;
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, header};
+use tokio::time::Instant;
 
-use crate::{error::ApiError, state::Api};
+use crate::{
+    address::client_address,
+    auth::Presented,
+    error::ApiError,
+    limits::{Standing, Subject},
+    state::Api,
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,10 +27,11 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let id = api.next_request_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(panic) => axum::response::IntoResponse::into_response(ApiError::panicked(describe(&*panic))),
+    let (standing, answered) = match admit(&api, request).await {
+        Ok((standing, request)) => (standing, AssertUnwindSafe(next.run(request)).catch_unwind().await),
+        Err((standing, error)) => (standing, Ok(error.into_response())),
     };
+    let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         if error.status().is_server_error() {
             let cause = error.cause().unwrap_or("unknown");
@@ -33,8 +42,28 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
     tracing::debug!(request.id = %id, %method, %path, status = response.status().as_u16(), "request");
+    if let Some(standing) = standing {
+        standing.write(response.headers_mut());
+    }
     response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("letters, digits and an underscore"));
     response
+}
+
+/// Finds who asks, and whether they may: one too many is refused before anything is read of it.
+async fn admit(api: &Api, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
+    let (mut parts, body) = request.into_parts();
+    let presented = Presented::of(&parts.headers, api).await.map_err(|error| (None, error.into()))?;
+    let limits = &api.options.rate_limits;
+    let subject = match presented.key_id() {
+        Some(key) => Some((Subject::Key(key), limits.per_key)),
+        None => client_address(&parts, &api.options.trusted_proxies).map(|address| (Subject::Address(address), limits.per_address)),
+    };
+    let standing = subject.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
+    if let Some(standing) = standing.filter(|standing| standing.wait.is_some()) {
+        return Err((Some(standing), ApiError::rate_limited(presented.key_id().is_some())));
+    }
+    parts.extensions.insert(presented);
+    Ok((standing, Request::from_parts(parts, body)))
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -23,6 +24,8 @@ use hookstream_store::{
 };
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
+
+use crate::limits::Limiter;
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -50,6 +53,17 @@ pub struct Options {
     pub secret_grace: Duration,
     /// Proxies that are believed about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many requests are taken.
+    pub rate_limits: RateLimits,
+}
+
+/// How many requests a second are taken, and as many at once, by each node.
+#[derive(Debug, Clone, Copy)]
+pub struct RateLimits {
+    /// Of each API key.
+    pub per_key: NonZeroU32,
+    /// Of each address without a valid key.
+    pub per_address: NonZeroU32,
 }
 
 /// The API's state; clones are of the same.
@@ -74,6 +88,7 @@ pub struct Inner {
     pub(crate) portal_key: Secret,
     pub(crate) options: Options,
     clock: Arc<dyn Clock>,
+    pub(crate) limiter: Limiter,
     keys: RwLock<Keys>,
     /// How often keys were used since that was last written.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
@@ -101,6 +116,7 @@ impl Api {
             portal_key,
             options,
             clock,
+            limiter: Limiter::default(),
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),

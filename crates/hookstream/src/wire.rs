@@ -69,6 +69,7 @@ impl Server {
                 public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)),
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
+                rate_limits: config.rate_limits,
             },
         );
         let stop = CancellationToken::new();

@@ -5,10 +5,11 @@
 
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
+use hookstream_api::RateLimits;
 use hookstream_engine::{Options as EngineOptions, Role};
 use hookstream_model::{hold::BreakerPolicy, secret::Secret};
 use hookstream_store::postgres::Options as DatabaseOptions;
@@ -76,6 +77,14 @@ pub(crate) struct Settings {
     /// The address under which people reach this server, for links [default: where it listens]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+
+    /// Requests a second of each API key, and as many at once [default: 100000]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT")]
+    pub(crate) api_rate_limit: Option<u32>,
+
+    /// The same of each address without a valid key [default: 100]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS")]
+    pub(crate) api_rate_limit_per_address: Option<u32>,
 
     /// Networks of proxies that are believed about where a request comes from, comma-separated [default: none]
     #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_TRUSTED_PROXIES")]
@@ -176,6 +185,7 @@ pub(crate) struct Config {
     pub(crate) restored: bool,
     pub(crate) forget: bool,
     pub(crate) public_url: Option<String>,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
@@ -233,6 +243,8 @@ impl Settings {
             node_name: self.node_name.or(other.node_name),
             lease_ms: self.lease_ms.or(other.lease_ms),
             public_url: self.public_url.or(other.public_url),
+            api_rate_limit: self.api_rate_limit.or(other.api_rate_limit),
+            api_rate_limit_per_address: self.api_rate_limit_per_address.or(other.api_rate_limit_per_address),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             allow_targets: self.allow_targets.or(other.allow_targets),
             target_ca_file: self.target_ca_file.or(other.target_ca_file),
@@ -288,6 +300,10 @@ impl Settings {
             restored: false,
             forget: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
+            rate_limits: RateLimits {
+                per_key: requests("api_rate_limit", self.api_rate_limit.unwrap_or(100_000))?,
+                per_address: requests("api_rate_limit_per_address", self.api_rate_limit_per_address.unwrap_or(100))?,
+            },
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             allow_targets: self.allow_targets.unwrap_or_default(),
             trust: TrustFiles {
@@ -368,6 +384,12 @@ fn check_public_url(text: &str) -> anyhow::Result<String> {
 fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read the configuration file {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("the configuration file {} is refused", path.display()))
+}
+
+/// A limit of requests a second: at least one, at most a million.
+fn requests(setting: &str, given: u32) -> anyhow::Result<NonZeroU32> {
+    let limit = within(setting, given, 1, 1_000_000)?;
+    NonZeroU32::new(limit).context("it is at least 1")
 }
 
 /// Refuses a variable of ours that no setting has. What a Kubernetes service named `hookstream` puts

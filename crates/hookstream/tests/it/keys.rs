@@ -157,3 +157,39 @@ async fn what_is_wrong_about_a_key_is_named() {
     let (_, listed) = server.client.get("/v1/auth/api-keys").await;
     assert_eq!(listed["api_keys"].as_array().map(Vec::len), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_asks_too_often_waits_and_no_other_does() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--api-rate-limit", "20", "--api-rate-limit-per-address", "5"]);
+    let (_, other) = make(&server.client, json!({ "name": "other" })).await;
+    let get = async |client: &TestClient| client.try_send(Method::GET, "/v1/usage", &[], "").await.expect("an answer");
+    let header = |response: &http::Response<bytes::Bytes>, name: &str| -> u64 {
+        response.headers().get(name).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let first = get(&server.client).await;
+    assert_eq!((first.status().as_u16(), header(&first, "ratelimit-limit")), (200, 20));
+    assert!(header(&first, "ratelimit-remaining") < 20 && header(&first, "ratelimit-reset") <= 1);
+    let mut refused = None;
+    for _ in 0..100 {
+        let response = get(&server.client).await;
+        if response.status().as_u16() == 429 {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("one too many");
+    assert_eq!((header(&refused, "ratelimit-remaining"), header(&refused, "retry-after")), (0, 1));
+    let body: Value = serde_json::from_slice(refused.body()).expect("JSON");
+    assert_eq!(body["code"], "rate_limited", "{body}");
+    assert_eq!(get(&other).await.status().as_u16(), 200, "another key is not kept back");
+    // Without a key it is the address that counts, so that nobody tries keys by the thousand.
+    let stranger = server.client.with_key("hs_live_guess");
+    let mut told = Vec::new();
+    for _ in 0..30 {
+        told.push(get(&stranger).await.status().as_u16());
+    }
+    assert!(told.contains(&401) && told.contains(&429), "{told:?}");
+    assert_eq!(get(&other).await.status().as_u16(), 200, "who has a key is not kept back by who has none");
+    eventually("it may ask again", async || (get(&server.client).await.status().as_u16() == 200).then_some(())).await;
+}
