@@ -11,6 +11,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{json, value::RawValue};
+use tokio::time::Instant;
 
 use crate::{error::ApiError, state::Api};
 
@@ -25,7 +26,10 @@ impl FromRequest<Api> for RawBody {
         let limit = api.body_limit();
         let mut body = request.into_body();
         let mut kept = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        let end = Instant::now() + BODY_WITHIN;
+        while let Some(frame) =
+            tokio::time::timeout_at(end.min(Instant::now() + PART_WITHIN), body.frame()).await.map_err(|_| too_slow())?
+        {
             let Ok(frame) = frame else {
                 let message = "The request's body broke off. Send it again, with a Content-Length that is true.";
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
@@ -42,6 +46,19 @@ impl FromRequest<Api> for RawBody {
         }
         Ok(Self(kept.freeze()))
     }
+}
+
+/// How long each part of a body may take to come, and all of it.
+const PART_WITHIN: Duration = Duration::from_secs(30);
+const BODY_WITHIN: Duration = Duration::from_secs(300);
+
+fn too_slow() -> ApiError {
+    let message = format!(
+        "The request's body comes too slowly: each part may take {} s, all of it {} s. Send it again.",
+        PART_WITHIN.as_secs(),
+        BODY_WITHIN.as_secs()
+    );
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
 }
 
 /// How much of a body that is refused is read off, in bytes, and for how long.

@@ -89,6 +89,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
         errors.push(("404", "It is not there, or belongs to somebody else."));
     }
     if operation.request_body.is_some() {
+        errors.push(("408", "The body comes too slowly."));
         errors.push(("413", "The body or the payload is too large; `details.limit` says how large it may be."));
         errors.push(("422", "The `Idempotency-Key` was used for another request."));
     }

@@ -4,6 +4,7 @@ mod clock;
 mod commands;
 mod config;
 mod lifecycle;
+mod listen;
 mod trust;
 mod wire;
 

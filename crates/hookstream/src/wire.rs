@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use hookstream_api::{Api, Options as ApiOptions, Parts as ApiParts};
 use hookstream_destinations::http::{HttpTransport, Options as HttpOptions};
 use hookstream_engine::{Handle, Parts as EngineParts, Role};
@@ -20,7 +19,11 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::SystemClock, config::Config};
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    listen::{Listen, Tls},
+};
 
 /// Of the time for a stop, what requests under way may use.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
@@ -35,7 +38,8 @@ pub(crate) struct Server {
     store: Arc<dyn Store>,
     engine: Handle,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
+    is_secure: bool,
     keeping: JoinHandle<()>,
     grace: Duration,
 }
@@ -48,6 +52,8 @@ impl Server {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
         let address = listener.local_addr()?;
+        let tls = config.tls.clone().map(Tls::read).transpose()?;
+        let is_secure = tls.is_some();
         let store = open_store(config).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock, &mut rng).await?;
         if config.restored {
@@ -66,7 +72,7 @@ impl Server {
                 portal_key: Secret::new(portal_key),
             },
             ApiOptions {
-                public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)),
+                public_url: config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure)),
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
@@ -75,26 +81,25 @@ impl Server {
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
-        let listener = listener.tap_io(|stream| {
-            // Small answers must not wait for more to send with them.
-            let _ = stream.set_nodelay(true);
-        });
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_uses(stop.clone()));
         let router = match config.engine.role {
             Role::All | Role::Api => hookstream_api::router(api),
             Role::Worker => hookstream_api::probes(api),
         };
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serve = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        if let Some(tls) = tls.clone() {
+            #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+            tokio::spawn(tls.watch(stop.clone()));
+        }
+        let listen = Listen { listener, router, tls, max_connections: config.max_connections, stop: stop.clone() };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
-        let serving = tokio::spawn(serve.into_future());
-        Ok(Self { address, first_key, tenant, store, engine, stop, serving, keeping, grace: config.shutdown_grace })
+        let serving = tokio::spawn(listen.run());
+        Ok(Self { address, first_key, tenant, store, engine, stop, serving, is_secure, keeping, grace: config.shutdown_grace })
     }
 
     /// The address as one would type it.
     pub(crate) fn url(&self) -> String {
-        reachable(self.address)
+        reachable(self.address, self.is_secure)
     }
 
     /// Makes another API key of the first environment.
@@ -203,6 +208,7 @@ fn random_hex(rng: &mut StdRng) -> String {
 }
 
 /// How a browser on this machine reaches an address: the unspecified one stands for any.
-fn reachable(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+fn reachable(address: SocketAddr, is_secure: bool) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
+    if address.ip().is_unspecified() { format!("{scheme}://localhost:{}", address.port()) } else { format!("{scheme}://{address}") }
 }

@@ -16,7 +16,7 @@ use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
 pub(crate) use self::values::{KeyText, Networks, RoleName, Schedule};
-use crate::trust::TrustFiles;
+use crate::{listen::TlsFiles, trust::TrustFiles};
 
 /// Where settings come from.
 #[derive(Debug, Args)]
@@ -77,6 +77,18 @@ pub(crate) struct Settings {
     /// The address under which people reach this server, for links [default: where it listens]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+
+    /// The server's certificate (PEM, with its chain), to serve HTTPS; without it, HTTP
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TLS_CERT_FILE")]
+    pub(crate) tls_cert_file: Option<PathBuf>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TLS_KEY_FILE")]
+    pub(crate) tls_key_file: Option<PathBuf>,
+
+    /// Connections at once; others wait to be accepted [default: 10000]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS")]
+    pub(crate) max_connections: Option<usize>,
 
     /// Requests a second of each API key, and as many at once [default: 100000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT")]
@@ -185,6 +197,8 @@ pub(crate) struct Config {
     pub(crate) restored: bool,
     pub(crate) forget: bool,
     pub(crate) public_url: Option<String>,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) max_connections: usize,
     pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
@@ -243,6 +257,9 @@ impl Settings {
             node_name: self.node_name.or(other.node_name),
             lease_ms: self.lease_ms.or(other.lease_ms),
             public_url: self.public_url.or(other.public_url),
+            tls_cert_file: self.tls_cert_file.or(other.tls_cert_file),
+            tls_key_file: self.tls_key_file.or(other.tls_key_file),
+            max_connections: self.max_connections.or(other.max_connections),
             api_rate_limit: self.api_rate_limit.or(other.api_rate_limit),
             api_rate_limit_per_address: self.api_rate_limit_per_address.or(other.api_rate_limit_per_address),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
@@ -300,6 +317,12 @@ impl Settings {
             restored: false,
             forget: false,
             public_url: self.public_url.map(|url| check_public_url(&url)).transpose()?,
+            tls: match (self.tls_cert_file, self.tls_key_file) {
+                (None, None) => None,
+                (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+                (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file go together: set both or neither"),
+            },
+            max_connections: within("max_connections", self.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
             rate_limits: RateLimits {
                 per_key: requests("api_rate_limit", self.api_rate_limit.unwrap_or(100_000))?,
                 per_address: requests("api_rate_limit_per_address", self.api_rate_limit_per_address.unwrap_or(100))?,

@@ -14,6 +14,7 @@ mod fidelity;
 mod jobs;
 mod keys;
 mod limits;
+mod listen;
 mod loops;
 mod order;
 mod program;

@@ -1,0 +1,209 @@
+//! Listening: connections from anybody, so each is bounded in time, size and number, with TLS or without.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context;
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+
+/// How long the head of a request may take, which is also how long a connection may be idle. Load balancers keep
+/// theirs for 60 s, and it is better that they close first.
+const HEAD_WITHIN: Duration = Duration::from_secs(75);
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// The largest head of a request, in bytes.
+const HEAD_MAX: usize = 64 * 1024;
+/// The most headers of a request.
+const HEADERS_MAX: usize = 100;
+/// The most requests at once on a connection of HTTP/2.
+const STREAMS_MAX: u32 = 256;
+/// How often a connection of HTTP/2 is asked whether it lives, and how long that may take.
+const PING: Duration = Duration::from_secs(30);
+/// How often it is looked whether the certificate has changed.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long to wait where the system gives no more connections.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// The files of the server's own certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What connections are served with.
+pub(crate) struct Listen {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) tls: Option<Tls>,
+    /// The most connections at once; others wait to be accepted.
+    pub(crate) max_connections: usize,
+    /// No further request is begun.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Listen {
+    /// Serves until it is stopped and what was under way has been answered.
+    pub(crate) async fn run(self) {
+        let Self { listener, router, tls, max_connections, stop } = self;
+        let room = Arc::new(Semaphore::new(max_connections));
+        let connections = TaskTracker::new();
+        loop {
+            let place = tokio::select! {
+                place = Arc::clone(&room).acquire_owned() => place,
+                () = stop.cancelled() => break,
+            };
+            let Ok(place) = place else { break };
+            let (stream, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // One that was given up before it was accepted, or no more files: others wait meanwhile.
+                        tracing::debug!(error = &error as &dyn std::error::Error, "could not accept a connection");
+                        tokio::time::sleep(EXHAUSTED).await;
+                        continue;
+                    }
+                },
+                () = stop.cancelled() => break,
+            };
+            let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());
+            connections.spawn(async move {
+                converse(stream, peer, router, acceptor, stop).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// Serves one connection, however it ends: that is the client's affair.
+async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, acceptor: Option<TlsAcceptor>, stop: CancellationToken) {
+    // Small answers must not wait for more to send with them.
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else { return serve(stream, peer, router, stop).await };
+    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+        serve(stream, peer, router, stop).await;
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = router.clone();
+        async move { Ok::<_, Infallible>(router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(HEAD_MAX).max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = stop.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// The server's certificate, as its files say now.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    files: TlsFiles,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Names the setting and the file that cannot be read or holds something else.
+    pub(crate) fn read(files: TlsFiles) -> anyhow::Result<Self> {
+        let config = Arc::new(RwLock::new(configure(&files)?));
+        Ok(Self { files, config })
+    }
+
+    /// Goes by the files again whenever one of them changes, for connections that come then. A change that makes no
+    /// sense is logged, and what was before stays.
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        let mut seen = self.changed_at();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let now = self.changed_at();
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match configure(&self.files) {
+                Ok(config) => {
+                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                    tracing::info!("read the server's certificate again, since a file has changed");
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = error.as_ref();
+                    tracing::error!(error, "the server's certificate has changed and cannot be used; going on with the one before");
+                }
+            }
+        }
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+        [&self.files.cert, &self.files.key].map(|path| std::fs::metadata(path).and_then(|about| about.modified()).ok())
+    }
+}
+
+fn configure(files: &TlsFiles) -> anyhow::Result<Arc<ServerConfig>> {
+    let read = |setting: &str, path: &Path| std::fs::read(path).with_context(|| format!("could not read {setting} {}", path.display()));
+    let chain = CertificateDer::pem_slice_iter(&read("tls_cert_file", &files.cert)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let chain = chain.with_context(|| format!("tls_cert_file {} holds no certificates in PEM", files.cert.display()))?;
+    let key = PrivateKeyDer::from_pem_slice(&read("tls_key_file", &files.key)?)
+        .ok()
+        .with_context(|| format!("tls_key_file {} holds no private key in PEM", files.key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_no_client_auth();
+    let mut config =
+        builder.with_single_cert(chain, key).context("tls_key_file is not the key of the first certificate in tls_cert_file")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
