@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -98,6 +98,16 @@ fn a_clock_that_jumps_makes_no_storm_and_no_stall() {
     check_that_all_arrives_with("clock", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
 }
 
+/// A process that is killed when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The records of a shim's journal: kind, file and bytes.
 fn records(journal: &[u8]) -> Vec<(u32, u32, String)> {
     let (mut records, mut rest) = (Vec::new(), journal);
@@ -125,7 +135,7 @@ async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&root).stdout(Stdio::null());
     let journal = directory.path().join("journal");
     command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).env("LD_PRELOAD", shim).env("TORTURE_JOURNAL", &journal).env("TORTURE_ROOT", &root);
-    let mut server = command.spawn().expect("it starts");
+    let server = Killed(command.spawn().expect("it starts"));
     let name = format!("days/{day}.db");
     let behind = eventually("the day was dropped", async || {
         let records = records(&fs::read(&journal).unwrap_or_default());
@@ -138,8 +148,7 @@ async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
         records[dropped + 1..].iter().find(is_next).cloned()
     })
     .await;
-    server.kill().expect("killed");
-    server.wait().expect("ended");
+    drop(server);
     assert_eq!(behind.0, 5, "what comes next is a sync of the directory: {behind:?}");
 }
 
