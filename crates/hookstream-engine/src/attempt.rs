@@ -142,7 +142,9 @@ fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, line: Option<Lin
 async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Line>)]) -> Vec<Recorded> {
     let began_at = core.now();
     let began = Instant::now();
-    let sent = core.transport.send(&route.target, request(&route, deliveries, began_at), route.timeout).await;
+    // The receiver compares it with its own clock.
+    let signed_at = core.clock.wall();
+    let sent = core.transport.send(&route.target, request(&route, deliveries, signed_at), route.timeout).await;
     let tried = Tried { sent, began_at, duration: began.elapsed(), together: deliveries.len() };
 
     let (outcome, now) = (&tried.sent.outcome, core.now());
@@ -169,10 +171,10 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
 }
 
 /// What the receiver reads.
-fn request(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timestamp) -> Request {
+fn request(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
     match deliveries {
-        [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, now),
-        _ => together(route, deliveries, now),
+        [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
+        _ => together(route, deliveries, signed_at),
     }
 }
 
@@ -184,10 +186,10 @@ fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp
 }
 
 /// One message: its payload, byte for byte.
-fn single(route: &Route, delivery: &Claimed, now: Timestamp) -> Request {
+fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
     let Claimed { message, attempts, .. } = delivery;
     let body = message.payload.body.clone();
-    let mut headers = headers(route, &message.id.to_string(), &body, attempts + 1, now);
+    let mut headers = headers(route, &message.id.to_string(), &body, attempts + 1, signed_at);
     if message.payload.content_type == ContentType::Text {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
     }
@@ -197,11 +199,11 @@ fn single(route: &Route, delivery: &Claimed, now: Timestamp) -> Request {
 }
 
 /// Messages in a batch.
-fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timestamp) -> Request {
+fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
     let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
     let body = batch::body(messages());
     let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
-    let mut headers = headers(route, &batch::id(messages()), &body, attempt, now);
+    let mut headers = headers(route, &batch::id(messages()), &body, attempt, signed_at);
     let hops = messages().map(|message| message.hops.next().count()).max().unwrap_or_default();
     headers.insert(HOPS, HeaderValue::from(hops));
     headers.insert(BATCH_SIZE, HeaderValue::from(deliveries.len()));
@@ -209,14 +211,14 @@ fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], now: Timesta
 }
 
 /// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
-fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, now: Timestamp) -> HeaderMap {
-    let signature = route.keys.sign(id, now, body);
+fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timestamp) -> HeaderMap {
+    let signature = route.keys.sign(id, signed_at, body);
     let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.extend(route.headers.iter().cloned());
     headers.insert(WEBHOOK_ID, header_value(id));
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_seconds()));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(signed_at.as_seconds()));
     headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));
     headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempt));
     headers

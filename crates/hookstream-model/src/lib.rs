@@ -24,6 +24,7 @@ pub mod retry;
 pub mod scopes;
 pub mod secret;
 pub mod signature;
+pub mod steady;
 pub mod tenancy;
 pub mod time;
 pub mod waterfall;

@@ -16,8 +16,14 @@ pub struct Timestamp(i64);
 /// Where the present comes from. The program has one that reads the system's clock, tests have one
 /// that is moved by hand.
 pub trait Clock: Send + Sync + 'static {
-    /// The present.
+    /// The present, by which things are stored and scheduled. It may differ from what the machine's clock shows, where
+    /// that has jumped.
     fn now(&self) -> Timestamp;
+
+    /// What the machine's clock shows, jumps and all: for what others compare with clocks of their own.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// Why a text is not a time.

@@ -10,7 +10,7 @@ use hookstream_model::{
     ids::IdSource,
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 use hookstream_store::{
     Store, api_keys, forgetful::Forgetful, jobs, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer,
@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::SystemClock,
+    clock::{SteadyClock, SystemClock},
     config::Config,
     listen::{Listen, Tls},
 };
@@ -47,7 +47,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server. When this returns, it answers.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
-        let clock = SystemClock;
+        let clock = Arc::new(SteadyClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
@@ -55,20 +55,20 @@ impl Server {
         let tls = config.tls.clone().map(Tls::read).transpose()?;
         let is_secure = tls.is_some();
         let store = open_store(config).await?;
-        let (tenant, first_key) = bootstrap(&*store, config, clock, &mut rng).await?;
+        let (tenant, first_key) = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {
-            set_aside(&*store, clock).await?;
+            set_aside(&*store, clock.now()).await?;
         }
         let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
-        let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: Arc::new(clock) };
+        let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let api = Api::new(
             ApiParts {
                 engine: engine.clone(),
                 store: store.clone(),
                 transport: transport.clone(),
-                clock: Arc::new(clock),
+                clock,
                 portal_key: Secret::new(portal_key),
             },
             ApiOptions {
@@ -149,9 +149,8 @@ async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// Sets aside what is owed and ends the jobs that ran, so that a restored past is not delivered again.
-async fn set_aside(store: &dyn Store, clock: SystemClock) -> anyhow::Result<()> {
+async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
     const SLICE: usize = 5_000;
-    let until = clock.now();
     jobs::fail_restored(store, until).await?;
     let mut total = 0;
     loop {
@@ -165,13 +164,7 @@ async fn set_aside(store: &dyn Store, clock: SystemClock) -> anyhow::Result<()> 
 }
 
 /// Makes the organization, the environment and the first API key where there are none.
-async fn bootstrap(
-    store: &dyn Store,
-    config: &Config,
-    clock: SystemClock,
-    rng: &mut StdRng,
-) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
-    let now = clock.now();
+async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
     let mut ids = IdSource::new(StdRng::from_rng(rng));
     let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
     let is_first = organizations::first(store).await?.is_none() && organizations::create_default(store, fresh, now).await?;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -243,12 +242,12 @@ impl Place {
         }
     }
 
-    /// Makes the name of a new file durable; SQLite does so for its logs only.
+    /// Makes durable that a file is there or is not; SQLite does so when it makes a log, and never else.
     fn sync_names(&self) -> Result<(), Error> {
         match self {
             Self::Directory(directory) => {
                 let directory = days_directory(directory);
-                let synced = File::open(&directory).and_then(|directory| directory.sync_all());
+                let synced = super::sync_directory(&directory);
                 synced.map_err(|cause| Error::Open { what: directory.display().to_string(), cause: cause.into() })
             }
             #[cfg(feature = "in-memory")]
@@ -261,6 +260,8 @@ impl Place {
             Self::Directory(directory) => {
                 let path = day_path(directory, day);
                 std::fs::remove_file(&path).map_err(|cause| Error::Failed { operation: "drop a day", cause: cause.into() })?;
+                // Before its log goes: were the file there again after a power cut, and that not, it would be what it was once.
+                self.sync_names()?;
                 for suffix in ["-wal", "-shm"] {
                     // They go with the last connection; where a reader is still at work, they stay until here.
                     let _ = std::fs::remove_file(path.with_extension(format!("db{suffix}")));

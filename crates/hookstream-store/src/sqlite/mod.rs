@@ -140,8 +140,30 @@ fn day_path(directory: &Path, day: Day) -> PathBuf {
 fn make_directory(directory: &Path) -> Result<(), Error> {
     let days = days_directory(directory);
     let failed = |cause: std::io::Error| Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() };
-    std::fs::create_dir_all(&days).map_err(failed)?;
+    make_durably(&days).map_err(failed)?;
     restrict(directory).map_err(failed)
+}
+
+/// Makes a directory, and those above it that are not there. What is made in it is reached after a power cut only where
+/// its own name is durable, too; SQLite sees to that of its files and not to those above.
+fn make_durably(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    // Of a relative path it is the one that we are in.
+    let above = directory.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_durably(above)?;
+    match std::fs::create_dir(directory) {
+        Ok(()) => sync_directory(above),
+        // Another process was faster; which of them may stay, the lock decides.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => sync_directory(above),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes durable which names there are in a directory.
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Secrets stand in the files: only their owner may read them.

@@ -70,6 +70,22 @@ pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let json = arguments.json;
     let settings = Settings { data_dir: arguments.data_dir, database_url: arguments.database_url, ..Settings::default() };
     let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
+    let report = look(config).await?;
+    println!("{}", if json { report.as_json().to_string() } else { report.as_text() });
+    match report.problems.len() {
+        0 => Ok(()),
+        1 => bail!("1 thing is wrong"),
+        wrong => bail!("{wrong} things are wrong"),
+    }
+}
+
+/// What is wrong in a store that only these settings tell of, as a person reads it.
+pub(crate) async fn problems_of(settings: Settings) -> anyhow::Result<Vec<String>> {
+    let config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
+    Ok(look(config).await?.problems.into_iter().map(|problem| problem.text).collect())
+}
+
+async fn look(config: Config) -> anyhow::Result<Report> {
     let (store, name, mut problems) = match config.database {
         Some(options) => {
             let name = options.address()?;
@@ -83,13 +99,7 @@ pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     };
     let examined = examine(&*store, &mut problems).await;
     store.close().await;
-    let report = Report { store: name, audit: examined?, problems };
-    println!("{}", if json { report.as_json().to_string() } else { report.as_text() });
-    match report.problems.len() {
-        0 => Ok(()),
-        1 => bail!("1 thing is wrong"),
-        wrong => bail!("{wrong} things are wrong"),
-    }
+    Ok(Report { store: name, audit: examined?, problems })
 }
 
 async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Result<Audit> {

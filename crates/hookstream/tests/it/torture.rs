@@ -1,10 +1,20 @@
 //! `hookstream torture`: it breaks things, tells what became of them, and fails where that is its result.
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
 
+use hookstream_store::{Store, sqlite::SqliteStore};
+use hookstream_testkit::eventually;
 use serde_json::Value;
 
-use crate::support::hookstream;
+use crate::{
+    expiry::now,
+    support::{KEY, hookstream, scratch},
+};
 
 fn torture(arguments: &[&str]) -> Output {
     let mut command: Command = hookstream();
@@ -42,7 +52,11 @@ fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
 
 /// Plays a round of a fault after which all must have arrived.
 fn check_that_all_arrives(fault: &str) {
-    let output = torture(&["--rounds", "1", "--only", fault, "--rate", "100", "--json"]);
+    check_that_all_arrives_with(fault, &[]);
+}
+
+fn check_that_all_arrives_with(fault: &str, arguments: &[&str]) {
+    let output = torture(&[&["--rounds", "1", "--only", fault, "--rate", "100", "--json"], arguments].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let told = &report["faults"][0];
     assert!(output.status.success() && report["fine"] == true, "{report}");
@@ -59,6 +73,85 @@ fn all_that_was_skipped_arrives_by_jobs_that_are_broken() {
     check_that_all_arrives("jobs");
 }
 
+/// The library that is loaded into nodes, built as `scripts/torture` does.
+fn shim(directory: &Path) -> PathBuf {
+    let (source, library) = (concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/torture-shim.c"), directory.join("torture-shim.so"));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
+    let output = compiler.output().expect("the build needs a C compiler, too");
+    assert!(output.status.success(), "{output:?}");
+    library
+}
+
+#[test]
+fn what_was_accepted_survives_a_power_cut_that_keeps_nothing_that_was_not_synced() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let shim = shim(directory.path());
+    // With this seed the first cut keeps nothing.
+    check_that_all_arrives_with("power", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
+}
+
+#[test]
+fn a_clock_that_jumps_makes_no_storm_and_no_stall() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let shim = shim(directory.path());
+    check_that_all_arrives_with("clock", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
+}
+
+/// A process that is killed when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The records of a shim's journal: kind, file and bytes.
+fn records(journal: &[u8]) -> Vec<(u32, u32, String)> {
+    let (mut records, mut rest) = (Vec::new(), journal);
+    while let Some((head, behind)) = rest.split_at_checked(24) {
+        let four = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().expect("four"));
+        let length = usize::try_from(u64::from_ne_bytes(head[16..].try_into().expect("eight"))).expect("it fits");
+        let Some((bytes, behind)) = behind.split_at_checked(length) else { break };
+        records.push((four(0), four(4), String::from_utf8_lossy(bytes).into_owned()));
+        rest = behind;
+    }
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
+    let directory = scratch();
+    let (shim, root) = (shim(directory.path()), directory.path().join("data"));
+    let day = (now() - Duration::from_secs(100 * 24 * 3600)).day();
+    let store = SqliteStore::open(&root).expect("opened");
+    store.prepare_day(day).await.expect("made");
+    store.close().await;
+    drop(store);
+
+    let mut command = hookstream();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&root).stdout(Stdio::null());
+    let journal = directory.path().join("journal");
+    command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).env("LD_PRELOAD", shim).env("TORTURE_JOURNAL", &journal).env("TORTURE_ROOT", &root);
+    let server = Killed(command.spawn().expect("it starts"));
+    let name = format!("days/{day}.db");
+    let behind = eventually("the day was dropped", async || {
+        let records = records(&fs::read(&journal).unwrap_or_default());
+        let directories: Vec<u32> =
+            records.iter().filter(|(kind, _, path)| *kind == 1 && path == "days").map(|(_, file, _)| *file).collect();
+        let dropped = records.iter().position(|(kind, _, path)| *kind == 6 && *path == name)?;
+        let is_next = |(kind, file, path): &&(u32, u32, String)| {
+            (*kind == 6 && path.starts_with(&name)) || (*kind == 5 && directories.contains(file))
+        };
+        records[dropped + 1..].iter().find(is_next).cloned()
+    })
+    .await;
+    drop(server);
+    assert_eq!(behind.0, 5, "what comes next is a sync of the directory: {behind:?}");
+}
+
 #[test]
 fn what_is_not_possible_is_refused_with_what_it_takes() {
     let check = |arguments: &[&str], said: &str| {
@@ -67,10 +160,13 @@ fn what_is_not_possible_is_refused_with_what_it_takes() {
         assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
     };
     check(&["--only", "failover"], "failover is not possible here: it needs --postgres");
+    check(&["--only", "power"], "power is not possible here: it needs --shim");
+    check(&["--only", "clock"], "clock is not possible here: it needs --shim");
+    check(&["--postgres", "--only", "power", "--shim", "x"], "it is for SQLite");
     check(&["--only", "locks"], "it needs --postgres or --database-url");
     check(
         &["--only", "fire"],
-        "kill, pause, terminate, connections, locks, restart-fast, restart-immediate, failover, disk-full, receivers, jobs",
+        "kill, pause, terminate, connections, locks, restart-fast, restart-immediate, failover, disk-full, receivers, jobs, power, clock",
     );
     check(&["--nodes", "3"], "SQLite has one node");
     check(&["--postgres", "--database-url", "postgres://127.0.0.1/x"], "cannot be used with");

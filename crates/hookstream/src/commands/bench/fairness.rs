@@ -173,7 +173,7 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
 async fn server(arguments: &FairnessArgs, scratch: &tempfile::TempDir) -> anyhow::Result<Fleet> {
     let mut settings = vec!["--data-dir".into(), scratch.path().into()];
     settings.extend(arguments.server_args.split_whitespace().map(Into::into));
-    let server = ServerProcess::start(&settings, Stdio::inherit()).await?;
+    let server = ServerProcess::start(&settings, &[], Stdio::inherit()).await?;
     Ok(Fleet { servers: vec![server], database_pid: None })
 }
 

@@ -175,7 +175,7 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
             }
             settings.extend(arguments.server_args.split_whitespace().map(Into::into));
             for _ in 0..arguments.nodes {
-                servers.push(ServerProcess::start(&settings, Stdio::inherit()).await?);
+                servers.push(ServerProcess::start(&settings, &[], Stdio::inherit()).await?);
             }
         }
     }

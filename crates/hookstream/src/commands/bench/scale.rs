@@ -176,7 +176,7 @@ async fn start(arguments: &ScaleArgs, scratch: &tempfile::TempDir) -> anyhow::Re
     let mut settings: Vec<OsString> = vec!["--data-dir".into(), scratch.path().into()];
     settings.extend(arguments.server_args.split_whitespace().map(Into::into));
     let begun = Instant::now();
-    let server = ServerProcess::start(&settings, Stdio::inherit()).await?;
+    let server = ServerProcess::start(&settings, &[], Stdio::inherit()).await?;
     Ok((Fleet { servers: vec![server], database_pid: None }, begun.elapsed()))
 }
 

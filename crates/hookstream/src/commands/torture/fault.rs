@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::{RngExt, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use super::{cluster::Stop, missed, receiver::Mood, world::World};
+use super::{cluster::Stop, jumps, missed, receiver::Mood, world::World};
 
 /// How long sends may go on being accepted while the disk is full.
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
@@ -37,6 +37,10 @@ pub(super) enum Fault {
     Receivers,
     /// An endpoint is off for a moment, and the job that sends what it missed is broken midway.
     Jobs,
+    /// A node is killed, and its disk has kept what was synced and any part of what was not.
+    Power,
+    /// A node's clock jumps, and is put right.
+    Clock,
 }
 
 /// What was broken.
@@ -48,7 +52,7 @@ pub(super) struct Broken {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Kill,
         Self::Pause,
         Self::Terminate,
@@ -60,6 +64,8 @@ impl Fault {
         Self::DiskFull,
         Self::Receivers,
         Self::Jobs,
+        Self::Power,
+        Self::Clock,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -75,6 +81,8 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::Receivers => "receivers",
             Self::Jobs => "jobs",
+            Self::Power => "power",
+            Self::Clock => "clock",
         }
     }
 
@@ -85,7 +93,7 @@ impl Fault {
     /// Whether it keeps deliveries from arriving, all of which must arrive in the end: a record of why they did not is
     /// not enough.
     pub(super) fn keeps_from_arriving(self) -> bool {
-        matches!(self, Self::Receivers | Self::Jobs)
+        matches!(self, Self::Receivers | Self::Jobs | Self::Clock)
     }
 
     /// Breaks it and puts it right, with the messages coming in all the time.
@@ -160,6 +168,22 @@ impl Fault {
                 all
             }
             Self::Jobs => return missed::inflict(world, rng).await,
+            Self::Power => {
+                // Another cut soon after the first meets a node that is putting its files in order.
+                let cuts = rng.random_range(1..=2);
+                for cut in 1..=cuts {
+                    fleet.kill(0);
+                    stage.shim()?.cut_power(rng).context("could not cut the power")?;
+                    if cut < cuts {
+                        fleet.start(0).await?;
+                        sleep(between(rng, 0, 50)).await;
+                    }
+                }
+                let ended = Instant::now();
+                fleet.start(0).await?;
+                return Ok(Broken { ended, nodes: cuts });
+            }
+            Self::Clock => return jumps::inflict(world, rng).await,
         };
         Ok(Broken { ended: Instant::now(), nodes })
     }

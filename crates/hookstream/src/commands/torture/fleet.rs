@@ -11,15 +11,18 @@ use std::{
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
 
-use super::order::LINES;
+use super::{order::KEYS, world::BATCH};
 use crate::commands::traffic::process::ServerProcess;
 
 /// Tries a node makes at once to an endpoint.
 const IN_FLIGHT: u32 = 16;
 /// What a node that lost track makes again at most: of the endpoint without an order tries under way, and
 /// outcomes that are not recorded yet, which are up to three times as many (ARCHITECTURE.md, "Start, stop,
-/// crash"); of the other one in each line.
-pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT + LINES;
+/// crash"); of the ordered one in each line; of the one that takes batches a batch.
+pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT + LATE_PER_NODE;
+/// Of these, what may come again behind what follows it in its order: each line's one, and a batch, whose last
+/// is the only one that nothing has followed.
+pub(super) const LATE_PER_NODE: u32 = KEYS + BATCH;
 /// Short waits, since a round is over when everything arrived; the last ones are for a fault that lasts.
 const SCHEDULE: &str = "1,1,1,2,2,5,5,10,10,10";
 /// For the same reason: a breaker that a bad receiver opened lets one delivery through soon.
@@ -33,6 +36,8 @@ pub(super) struct Fleet {
 }
 
 struct Node {
+    /// What it finds in its environment.
+    environment: Vec<(OsString, OsString)>,
     /// `None` while it is away because it was killed.
     process: Option<ServerProcess>,
     log: PathBuf,
@@ -56,14 +61,18 @@ impl Addresses {
 }
 
 impl Fleet {
-    /// Starts so many nodes, all at once, with these settings; their logs go to a directory.
-    pub(super) async fn launch(count: u32, mut settings: Vec<OsString>, logs: &Path) -> anyhow::Result<Self> {
+    /// Starts a node for each environment, all at once, with these settings; their logs go to a directory.
+    pub(super) async fn launch(
+        environments: Vec<Vec<(OsString, OsString)>>,
+        mut settings: Vec<OsString>,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         let limits = ["--max-in-flight-per-target", &IN_FLIGHT.to_string(), "--retry-schedule", SCHEDULE];
         settings.extend(limits.into_iter().chain(["--circuit-breaker-cooldown-s", COOLDOWN_S]).map(OsString::from));
-        let node = |number| Node { process: None, log: logs.join(format!("node-{number}.log")) };
-        let mut fleet = Self { nodes: (1..=count).map(node).collect(), addresses: Arc::default(), settings };
+        let node = |(number, environment)| Node { environment, process: None, log: logs.join(format!("node-{number}.log")) };
+        let mut fleet = Self { nodes: (1..).zip(environments).map(node).collect(), addresses: Arc::default(), settings };
         let tasks = TaskTracker::new();
-        let start = |node: &Node| tasks.spawn(start(node.log.clone(), fleet.settings.clone()));
+        let start = |node: &Node| tasks.spawn(start(node.log.clone(), fleet.settings.clone(), node.environment.clone()));
         let starting: Vec<_> = fleet.nodes.iter().map(start).collect();
         for (number, starting) in starting.into_iter().enumerate() {
             let process = starting.await?.with_context(|| format!("node {} of the first start", number + 1))?;
@@ -100,7 +109,8 @@ impl Fleet {
 
     pub(super) async fn start(&mut self, node: u32) -> anyhow::Result<()> {
         let node = node as usize;
-        let process = start(self.nodes[node].log.clone(), self.settings.clone()).await?;
+        let Node { environment, log, .. } = &self.nodes[node];
+        let process = start(log.clone(), self.settings.clone(), environment.clone()).await?;
         self.keep(node, process);
         Ok(())
     }
@@ -142,9 +152,9 @@ impl Fleet {
     }
 }
 
-async fn start(log: PathBuf, settings: Vec<OsString>) -> anyhow::Result<ServerProcess> {
+async fn start(log: PathBuf, settings: Vec<OsString>, environment: Vec<(OsString, OsString)>) -> anyhow::Result<ServerProcess> {
     let file = OpenOptions::new().create(true).append(true).open(&log).with_context(|| format!("could not open {}", log.display()))?;
-    let started = ServerProcess::start(&settings, Stdio::from(file)).await;
+    let started = ServerProcess::start(&settings, &environment, Stdio::from(file)).await;
     started.with_context(|| format!("a node did not start; its log is {} and ends:\n{}", log.display(), last_lines(&log)))
 }
 

@@ -17,7 +17,9 @@ use super::{
     disk::SmallDisk,
     fault::{Fault, between},
     psql::Psql,
+    shim::Shim,
 };
+use crate::{commands::doctor, config::Settings};
 
 /// How long a lease of a node is, in milliseconds: short, so that rounds are.
 const LEASE_MS: u64 = 2_000;
@@ -39,6 +41,8 @@ pub(super) enum Ground {
 pub(super) struct Stage {
     database: Database,
     directory: PathBuf,
+    /// Where the fault needs it.
+    shim: Option<Shim>,
 }
 
 enum Database {
@@ -88,9 +92,14 @@ impl Ground {
     }
 
     /// Why a fault is not possible here, where it is not.
-    pub(super) fn prevents(&self, fault: Fault) -> Option<Prevented> {
+    pub(super) fn prevents(&self, fault: Fault, has_shim: bool) -> Option<Prevented> {
         let elsewhere = |what: &str| Some(Prevented::Elsewhere(what.to_owned()));
         match (fault, self) {
+            (Fault::Power, Self::Given(_) | Self::Own(_)) => elsewhere("it is for SQLite"),
+            (Fault::Power, Self::Sqlite) | (Fault::Clock, _) if has_shim => None,
+            (Fault::Power, Self::Sqlite) | (Fault::Clock, _) => {
+                Some(Prevented::Machine("it needs --shim, the library that scripts/torture builds".to_owned()))
+            }
             (Fault::Kill | Fault::Pause | Fault::Receivers | Fault::Jobs, _) => None,
             (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Given(_) | Self::Own(_)) => None,
             (Fault::Terminate | Fault::Connections | Fault::Locks, Self::Sqlite) => elsewhere("it needs --postgres or --database-url"),
@@ -115,7 +124,7 @@ pub(super) enum Prevented {
 
 impl Stage {
     /// Makes what a fault needs, with its data in a directory.
-    pub(super) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path, shim: Option<&Path>) -> anyhow::Result<Self> {
         let disk = |owner| match fault {
             Fault::DiskFull => {
                 let size = rounds.saturating_mul(DISK_MIB_PER_ROUND).saturating_add(DISK_MIB);
@@ -130,12 +139,25 @@ impl Stage {
             | Fault::RestartImmediate
             | Fault::Failover
             | Fault::Receivers
-            | Fault::Jobs => Ok(None),
+            | Fault::Jobs
+            | Fault::Power
+            | Fault::Clock => Ok(None),
+        };
+        let watched = directory.join("watched");
+        let shim = match (fault, shim) {
+            (Fault::Power, Some(library)) => {
+                std::fs::create_dir(&watched).with_context(|| format!("could not make {}", watched.display()))?;
+                Some(Shim::new(library, directory, Some(&watched))?)
+            }
+            (Fault::Clock, Some(library)) => Some(Shim::new(library, directory, None)?),
+            (_, Some(_) | None) => None,
         };
         let database = match ground {
             Ground::Sqlite => {
                 let disk = disk(None)?;
-                Database::Sqlite { data_dir: disk.as_ref().map_or(directory, SmallDisk::room).join("sqlite"), disk }
+                // What is watched is the directory above: the data directory itself is made, too.
+                let room = shim.as_ref().and_then(Shim::root).or(disk.as_ref().map(SmallDisk::room)).unwrap_or(directory);
+                Database::Sqlite { data_dir: room.join("sqlite"), disk }
             }
             Ground::Given(url) => Database::Given(Psql::new("psql".into(), url, url)),
             Ground::Own(programs) if fault == Fault::Failover => {
@@ -152,7 +174,32 @@ impl Stage {
                 Database::One { cluster, disk }
             }
         };
-        Ok(Self { database, directory: directory.to_owned() })
+        Ok(Self { database, directory: directory.to_owned(), shim })
+    }
+
+    /// What a node has to find in its environment.
+    pub(super) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
+        self.shim.as_ref().map_or(Ok(Vec::new()), |shim| shim.environment(node))
+    }
+
+    pub(super) fn shim(&mut self) -> anyhow::Result<&mut Shim> {
+        self.shim.as_mut().context("there is no shim")
+    }
+
+    /// Whether what the shim told of a node that has stopped is all that there was.
+    pub(super) fn check_shim(&self, rng: &mut StdRng) -> anyhow::Result<()> {
+        self.shim.as_ref().map_or(Ok(()), |shim| shim.check(rng))
+    }
+
+    /// What is wrong in the store, as `hookstream doctor` tells it. No node runs any more.
+    pub(super) async fn examine(&self) -> anyhow::Result<Vec<String>> {
+        let (data_dir, database_url) = match &self.database {
+            Database::Sqlite { data_dir, .. } => (Some(data_dir.clone()), None),
+            Database::Given(psql) => (None, Some(psql.node_url().to_owned())),
+            Database::One { cluster, .. } => (None, Some(cluster.psql().node_url().to_owned())),
+            Database::Pair { primary, replica, .. } => (None, Some(Cluster::url_of_both(primary, replica))),
+        };
+        doctor::problems_of(Settings { data_dir, database_url, ..Settings::default() }).await
     }
 
     /// The settings by which a node finds its database.

@@ -12,7 +12,11 @@ use std::{
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::order::{Event, LINES, Line, Verdict, line_of};
+use super::order::{Event, LINES, Line, Share, Verdict};
+
+/// A try this soon after one that was refused is one too early: half of the first wait in the nodes' schedule, since
+/// a node whose clock has jumped may run as fast as one and a half clocks.
+const TOO_EARLY: Duration = Duration::from_millis(500);
 
 /// What is known of all messages of a fault.
 #[derive(Debug, Default)]
@@ -32,10 +36,14 @@ struct Books {
     duplicates: u64,
     twice: Vec<[String; 2]>,
     refused: BTreeMap<u16, u64>,
-    lines: [Line; LINES as usize],
+    lines: [Line; LINES],
     /// Those that arrived of what is in a line.
     ordered: u64,
     came_again_late: u64,
+    /// When a message's first try was refused, until it arrives.
+    failed_first: HashMap<usize, Instant>,
+    too_early: u64,
+    wrongly_timed: u64,
     /// What arrived before something that it had to follow: first the one that overtook.
     overtakings: Vec<[usize; 2]>,
 }
@@ -54,6 +62,10 @@ pub(super) struct Totals {
     pub(super) out_of_order: u64,
     /// Duplicates of those that came when something behind them had arrived.
     pub(super) came_again_late: u64,
+    /// Those that came again much sooner than the schedule says.
+    pub(super) too_early: u64,
+    /// Tries whose signature had another time than its node's clock.
+    pub(super) wrongly_timed: u64,
 }
 
 impl Ledger {
@@ -82,12 +94,24 @@ impl Ledger {
         *self.books().refused.entry(status.as_u16()).or_default() += 1;
     }
 
+    /// Notes that the first try of a message is about to be refused.
+    pub(super) fn failed_first(&self, number: usize) {
+        self.books().failed_first.insert(number, Instant::now());
+    }
+
+    /// Notes a try whose signature has another time than its node's clock.
+    pub(super) fn wrongly_timed(&self) {
+        self.books().wrongly_timed += 1;
+    }
+
     /// Notes an arrival that is about to be answered 2xx.
     pub(super) fn arrived(&self, number: usize, id: &str) {
         let mut books = self.books();
         books.order(number, Event::Arrived(number));
+        let failed = books.failed_first.remove(&number);
+        books.too_early += u64::from(failed.is_some_and(|failed| failed.elapsed() < TOO_EARLY));
         if books.arrived.insert(id.to_owned()) {
-            books.ordered += u64::from(line_of(number).is_some());
+            books.ordered += u64::from(Share::of(number).line().is_some());
             books.owed.remove(id);
         } else {
             books.duplicates += 1;
@@ -134,6 +158,8 @@ impl Ledger {
             ordered: books.ordered,
             out_of_order: books.overtakings.len() as u64,
             came_again_late: books.came_again_late,
+            too_early: books.too_early,
+            wrongly_timed: books.wrongly_timed,
         }
     }
 
@@ -162,7 +188,7 @@ impl Books {
 
     /// Notes what happened to a message that is in a line.
     fn order(&mut self, number: usize, event: Event) {
-        let Some(line) = line_of(number) else { return };
+        let Some(line) = Share::of(number).line() else { return };
         match self.lines[line].note(event) {
             Verdict::Fits => {}
             Verdict::Overtook(earlier) => self.overtakings.push([number, earlier]),
@@ -219,6 +245,17 @@ mod tests {
         let Totals { ordered, out_of_order, came_again_late, .. } = ledger.totals();
         assert_eq!([ordered, out_of_order, came_again_late], [2, 1, 1]);
         assert_eq!(ledger.overtakings(), ["b arrived before a, which had been answered before it was sent"]);
+    }
+
+    #[test]
+    fn what_comes_again_too_early_is_noticed() {
+        let ledger = Ledger::default();
+        for (number, ago) in [(1, TOO_EARLY / 2), (2, TOO_EARLY)] {
+            let failed = Instant::now().checked_sub(ago).expect("the machine runs for longer");
+            ledger.books().failed_first.insert(number, failed);
+        }
+        [1, 2].into_iter().for_each(|number| ledger.arrived(number, &number.to_string()));
+        assert_eq!(ledger.totals().too_early, 1);
     }
 
     #[test]

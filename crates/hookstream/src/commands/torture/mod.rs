@@ -13,14 +13,18 @@ mod disk;
 mod fault;
 mod fleet;
 mod ground;
+mod journal;
+mod jumps;
 mod ledger;
 mod missed;
 mod order;
+mod platter;
 mod psql;
 mod receiver;
 mod report;
 mod round;
 mod senders;
+mod shim;
 mod world;
 
 use std::{
@@ -43,12 +47,13 @@ use crate::lifecycle;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: hookstream torture --rounds 200 --only kill\n         \
     hookstream torture --postgres --nodes 3\n\n\
-    Faults on SQLite: kill, pause, receivers, jobs, disk-full. On any PostgreSQL: kill, pause, receivers, jobs,\n\
-    terminate, connections, locks.\n\
+    Faults on SQLite: kill, pause, receivers, jobs, disk-full, power, clock. On any PostgreSQL: kill, pause, receivers,\n\
+    jobs, terminate, connections, locks, clock.\n\
     On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
-    docs/reliability.md says what each is. A full disk takes root, which may mount one.\n\n\
+    docs/reliability.md says what each is. A full disk takes root, which may mount one; power and clock take --shim.\n\n\
     Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\
-    where what is to arrive in order does not, and where a node needs a restart.")]
+    where what is to arrive in order does not, where a node needs a restart, and where `hookstream doctor` finds\n\
+    something wrong in the end.")]
 pub(crate) struct TortureArgs {
     /// Rounds of each fault
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -81,6 +86,11 @@ pub(crate) struct TortureArgs {
     /// Where everything is kept, to look at it afterwards; without it, gone at the end unless something failed
     #[arg(long, value_name = "DIR")]
     scratch_dir: Option<PathBuf>,
+
+    /// The library that is loaded into the nodes for the faults power and clock: it keeps a journal of what they
+    /// write, and turns their clock; scripts/torture builds it (Linux)
+    #[arg(long, value_name = "FILE")]
+    shim: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -126,7 +136,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         if !arguments.only.is_empty() && !arguments.only.contains(&fault) {
             continue;
         }
-        match ground.prevents(fault) {
+        match ground.prevents(fault, arguments.shim.is_some()) {
             None => {}
             Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) if arguments.only.contains(&fault) => {
                 anyhow::bail!("{} is not possible here: {reason}", fault.name())
@@ -142,8 +152,14 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         // Each fault has its own chance, so that one can be repeated without the others.
         let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(fault.number()) << 32));
         let mut tally = Tally::new(fault);
-        let plan =
-            round::Plan { fault, rounds: arguments.rounds, nodes, rate: arguments.rate.get(), directory: directory.join(fault.name()) };
+        let plan = round::Plan {
+            fault,
+            rounds: arguments.rounds,
+            nodes,
+            rate: arguments.rate.get(),
+            directory: directory.join(fault.name()),
+            shim: arguments.shim.clone(),
+        };
         if let Err(error) = round::all(&plan, &ground, &mut rng, &mut tally).await {
             tally.failures.push(format!("{error:#}"));
         }

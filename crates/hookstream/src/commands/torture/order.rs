@@ -1,6 +1,7 @@
 //! The order of arrival, held against the order in which sends were answered.
 //!
-//! A part of the messages goes to an endpoint that keeps an order by key; each key is a line. A message that was
+//! A part of the messages goes to an endpoint that keeps an order by key, each key of which is a line, and a part to
+//! one that takes batches in a strict order, which is another line. A message that was
 //! sent after another was answered 201 must not arrive before it. Of two whose sends overlapped either may be the
 //! first. What came already may come again: then it counts as a duplicate, and as a late one where something
 //! behind it had come in between.
@@ -9,17 +10,46 @@ use std::collections::{HashMap, HashSet};
 
 use super::senders::PROBES_FROM;
 
-/// How many lines there are.
-pub(super) const LINES: u32 = 4;
-/// One message of so many is in a line.
-const ORDERED_EVERY: usize = 10;
-/// So many of them are in the same line, one after the other, before the next has its turn.
+/// How many keys there are at the endpoint that keeps an order by key.
+pub(super) const KEYS: u32 = 4;
+/// How many lines there are: one a key, and one of the endpoint that takes batches in a strict order.
+pub(super) const LINES: usize = KEYS as usize + 1;
+/// One message of so many is for the endpoint with keys, and one for that which takes batches.
+const EVERY: usize = 10;
+/// Which of them is for the latter.
+const BATCHED: usize = 5;
+/// So many of those with a key are in the same line, one after the other, before the next has its turn.
 const IN_A_ROW: usize = 3;
 
-/// In which line a message is, where it is in one.
-pub(super) fn line_of(number: usize) -> Option<usize> {
-    let is_ordered = number < PROBES_FROM && number.is_multiple_of(ORDERED_EVERY);
-    is_ordered.then_some(number / ORDERED_EVERY / IN_A_ROW % LINES as usize)
+/// Which endpoint a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// The one without an order.
+    Plain,
+    /// The one that keeps an order by key, with this key.
+    Keyed(usize),
+    /// The one that takes batches in a strict order.
+    Batched,
+}
+
+impl Share {
+    pub(super) fn of(number: usize) -> Self {
+        match number % EVERY {
+            _ if number >= PROBES_FROM => Self::Plain,
+            0 => Self::Keyed(number / EVERY / IN_A_ROW % KEYS as usize),
+            BATCHED => Self::Batched,
+            _ => Self::Plain,
+        }
+    }
+
+    /// In which line it is there, where it is in one.
+    pub(super) fn line(self) -> Option<usize> {
+        match self {
+            Self::Plain => None,
+            Self::Keyed(key) => Some(key),
+            Self::Batched => Some(LINES - 1),
+        }
+    }
 }
 
 /// What happens to a message, told in the order in which it happens.
@@ -156,9 +186,10 @@ mod tests {
 
     #[test]
     fn a_part_of_the_messages_is_spread_over_the_lines_and_no_probe_is() {
+        let line_of = |number: usize| Share::of(number).line();
         let count = |line| (0..1_200).filter(|number| line_of(*number) == Some(line)).count();
-        assert_eq!([0, 1, 2, 3].map(count), [30; LINES as usize]);
-        assert_eq!([0, 10, 20, 30].map(line_of), [Some(0), Some(0), Some(0), Some(1)]);
-        assert_eq!([1, PROBES_FROM].map(line_of), [None; 2]);
+        assert_eq!([0, 1, 2, 3, 4].map(count), [30, 30, 30, 30, 120]);
+        assert_eq!([0, 10, 20, 30, 35].map(line_of), [Some(0), Some(0), Some(0), Some(1), Some(4)]);
+        assert_eq!([1, PROBES_FROM, PROBES_FROM + 5].map(line_of), [None; 3]);
     }
 }

@@ -194,7 +194,7 @@ mod tests {
     async fn stage(fault: Fault) -> Option<(Stage, TempDir)> {
         let ground = Ground::Own(Arc::new(Programs::find().ok()?));
         let directory = tempfile::tempdir().expect("a scratch directory");
-        let stage = Stage::build(&ground, fault, 1, directory.path()).await.expect("a stage");
+        let stage = Stage::build(&ground, fault, 1, directory.path(), None).await.expect("a stage");
         as_node(&stage, "create table t (n int, pad text)").await.expect("a table");
         insert(&stage).await.expect("a row");
         Some((stage, directory))

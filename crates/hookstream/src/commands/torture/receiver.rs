@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
+use hookstream_model::time::Clock;
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame};
@@ -24,16 +25,17 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{ledger::Ledger, senders::PROBES_FROM};
-use crate::commands::traffic::{
-    listener::{Receive, converse, fails_first, header, plain},
-    payload,
+use super::{jumps::Clocks, ledger::Ledger, senders::PROBES_FROM};
+use crate::{
+    clock::SystemClock,
+    commands::traffic::{
+        listener::{Receive, converse, fails_first, header, plain},
+        payload,
+    },
 };
 
 /// How long an answer takes.
 const DELAY: Duration = Duration::from_millis(15);
-/// The share of messages whose first try is answered 500.
-const FAIL_SHARE: f64 = 0.02;
 /// How often a byte comes where they trickle.
 const BYTE_EVERY: Duration = Duration::from_millis(200);
 /// How soon to try again to get the address back.
@@ -79,12 +81,12 @@ impl Mood {
 }
 
 impl Receiver {
-    /// Listens on loopback, and notes in a ledger what arrives.
-    pub(super) async fn start(ledger: Arc<Ledger>, tasks: &TaskTracker) -> anyhow::Result<Self> {
+    /// Listens on loopback, and notes what arrives.
+    pub(super) async fn start(desk: Desk, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
-        let (mood, moods) = watch::channel(Mood::Well);
-        let listening = tasks.spawn(listen(listener, address, Arc::new(Desk { ledger, moods }), tasks.clone()));
+        let mood = desk.mood.clone();
+        let listening = tasks.spawn(listen(listener, address, Arc::new(desk), tasks.clone()));
         Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
     }
 
@@ -98,7 +100,7 @@ impl Receiver {
 }
 
 async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<Desk>, tasks: TaskTracker) {
-    let mut moods = desk.moods.clone();
+    let mut moods = desk.mood.subscribe();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -133,7 +135,7 @@ async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> Tc
 async fn serve(stream: TcpStream, desk: Arc<Desk>) {
     // Whenever we close it, it is reset.
     let _ = stream.set_zero_linger();
-    let mut moods = desk.moods.clone();
+    let mut moods = desk.mood.subscribe();
     tokio::select! {
         () = converse(stream, desk) => {}
         () = until(&mut moods, |mood| mood == Mood::Away) => {}
@@ -145,17 +147,38 @@ async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) 
 }
 
 /// Where requests are answered.
-struct Desk {
+pub(super) struct Desk {
     ledger: Arc<Ledger>,
-    moods: watch::Receiver<Mood>,
+    clocks: Arc<Clocks>,
+    /// The share of messages whose first try is answered 500.
+    fail_share: f64,
+    mood: watch::Sender<Mood>,
+}
+
+impl Desk {
+    pub(super) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
+        Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
+    }
+}
+
+/// The number and id of each message in a request.
+fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>> {
+    let id = header(&head.headers, "webhook-id");
+    let size = header(&head.headers, "x-hookstream-batch-size");
+    if size.is_empty() {
+        return Some(vec![(payload::number(body)?, id)]);
+    }
+    let batch = payload::batch(body)?;
+    let is_as_told = id.starts_with("batch_") && size.parse() == Ok(batch.len()) && !batch.is_empty();
+    is_as_told.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
 }
 
 impl Receive for Desk {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
     async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
-        let Some(number) = payload::number(&body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
-        let mood = *self.moods.borrow();
+        let Some(messages) = messages(&head, &body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
+        let mood = *self.mood.borrow();
         match mood {
             Mood::Well => {}
             Mood::Refuses(status, retry_after) => {
@@ -167,13 +190,18 @@ impl Receive for Desk {
             Mood::Hangs => std::future::pending().await,
             Mood::Trickles => return Ok(boxed(Response::new(Trickle(interval(BYTE_EVERY))))),
         }
+        let signed_at = header(&head.headers, "webhook-timestamp").parse();
+        if !signed_at.is_ok_and(|seconds| self.clocks.have_shown(seconds, SystemClock.now())) {
+            self.ledger.wrongly_timed();
+        }
         sleep(DELAY).await;
         // A probe measures a time, to which the wait for another try does not belong.
-        let is_to_fail = number < PROBES_FROM && fails_first(number, FAIL_SHARE);
-        if is_to_fail && header(&head.headers, "x-hookstream-delivery-attempt") == "1" {
+        let fails = |number: usize| number < PROBES_FROM && fails_first(number, self.fail_share);
+        if header(&head.headers, "x-hookstream-delivery-attempt") == "1" && messages.iter().any(|(number, _)| fails(*number)) {
+            messages.iter().for_each(|(number, _)| self.ledger.failed_first(*number));
             return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
         }
-        self.ledger.arrived(number, header(&head.headers, "webhook-id"));
+        messages.iter().for_each(|(number, id)| self.ledger.arrived(*number, id));
         Ok(boxed(plain(StatusCode::NO_CONTENT)))
     }
 }
@@ -218,7 +246,8 @@ mod tests {
     #[tokio::test]
     async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
         let ledger = Arc::new(Ledger::default());
-        let receiver = Receiver::start(Arc::clone(&ledger), &TaskTracker::new()).await.expect("it listens");
+        let desk = Desk::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
+        let receiver = Receiver::start(desk, &TaskTracker::new()).await.expect("it listens");
         let check = async |mood, expected: Result<&str, io::ErrorKind>| {
             receiver.set(mood);
             // A change of mood is noticed soon, but not at once.

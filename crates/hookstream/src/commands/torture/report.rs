@@ -89,6 +89,8 @@ impl Tally {
             "out_of_order": self.totals.out_of_order,
             "duplicates": self.totals.duplicates,
             "duplicates_late": self.totals.came_again_late,
+            "too_early": self.totals.too_early,
+            "wrongly_timed": self.totals.wrongly_timed,
             "duplicates_allowed": self.duplicates_allowed,
             "longest_recovery_ms": u64::try_from(self.recovery.as_millis()).unwrap_or(u64::MAX),
             "refused": self.refused.iter().map(|(status, count)| (status.to_string(), json!(count))).collect::<serde_json::Map<_, _>>(),

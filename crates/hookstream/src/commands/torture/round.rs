@@ -9,10 +9,9 @@ use tokio::time::sleep;
 use super::{
     account::account,
     fault::{Fault, between},
-    fleet::TWICE_PER_NODE,
+    fleet::{LATE_PER_NODE, TWICE_PER_NODE},
     ground::Ground,
     ledger::Totals,
-    order::LINES,
     report::{self, Tally},
     senders::Senders,
     world::World,
@@ -29,6 +28,8 @@ pub(super) struct Plan {
     pub(super) rate: u32,
     /// Where data and logs go.
     pub(super) directory: PathBuf,
+    /// The library for the faults that need it.
+    pub(super) shim: Option<PathBuf>,
 }
 
 /// Plays all rounds, up to the first that fails.
@@ -44,6 +45,13 @@ pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
     }
     tally.refused = world.ledger.all_refused();
     world.fleet.stop().await;
+    if let Err(error) = world.stage.check_shim(rng) {
+        tally.failures.push(format!("{error:#}"));
+    }
+    match world.stage.examine().await {
+        Ok(problems) => tally.failures.extend(problems.into_iter().map(|problem| format!("the doctor found: {problem}"))),
+        Err(error) => tally.failures.push(format!("the doctor could not look: {error:#}")),
+    }
     played.and(settled)
 }
 
@@ -67,7 +75,7 @@ async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Ta
             tally.failures.push(format!("round {round}: {duplicates} duplicates; at most {bound} were under way"));
         }
         let late = tally.totals.came_again_late - before.came_again_late;
-        let bound = u64::from(broken.nodes * LINES);
+        let bound = u64::from(broken.nodes * LATE_PER_NODE);
         if late > bound {
             tally.failures.push(format!("round {round}: {late} came again after what is behind them; at most {bound} were under way"));
         }
@@ -93,6 +101,15 @@ impl World {
         if tally.totals.out_of_order > 0 {
             let examples = self.ledger.overtakings().join("; ");
             tally.failures.push(format!("{when}: {} out of order: {examples}", tally.totals.out_of_order));
+        }
+        if tally.fault == Fault::Clock {
+            let Totals { too_early, wrongly_timed, .. } = tally.totals;
+            if too_early > 0 {
+                tally.failures.push(format!("{when}: {too_early} were tried again much sooner than the schedule says"));
+            }
+            if wrongly_timed > 0 {
+                tally.failures.push(format!("{when}: {wrongly_timed} signatures had another time than their node's clock"));
+            }
         }
         (tally.accounted, tally.lost) = (0, 0);
         self.fleet.check()?;

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{fleet::Addresses, ledger::Ledger, order::line_of};
+use super::{fleet::Addresses, ledger::Ledger, order::Share};
 use crate::commands::traffic::{
     connection::{self, Connection},
     payload,
@@ -125,9 +125,10 @@ impl Target {
         let mut headers = connection::headers(&address, &self.api_key)?;
         // Numbers begin anew with each fault, keys must not: a database may be the same.
         headers.insert("idempotency-key", HeaderValue::try_from(format!("{}-{number}", self.application))?);
-        let body = match line_of(number) {
-            None => payload::body(number, PAYLOAD_BYTES),
-            Some(line) => payload::ordered_body(number, line, PAYLOAD_BYTES),
+        let body = match Share::of(number) {
+            Share::Plain => payload::body(number, PAYLOAD_BYTES),
+            Share::Keyed(key) => payload::ordered_body(number, key, PAYLOAD_BYTES),
+            Share::Batched => payload::batched_body(number, PAYLOAD_BYTES),
         };
         connection.post(self.path.clone(), headers, body).await
     }

@@ -1,4 +1,4 @@
-//! What takes part in all rounds of a fault: nodes, a receiver, and an application with two endpoints.
+//! What takes part in all rounds of a fault: nodes, a receiver, and an application with its endpoints.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,9 @@ use super::{
     fault::Fault,
     fleet::Fleet,
     ground::{Ground, Stage},
+    jumps::Clocks,
     ledger::Ledger,
-    receiver::Receiver,
+    receiver::{Desk, Receiver},
     round::Plan,
     senders::Target,
 };
@@ -26,12 +27,21 @@ use crate::{
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a try may take where the receiver hangs: the least that there is.
 const TIMEOUT_MS: u32 = 1_000;
+/// The most messages of a batch.
+pub(super) const BATCH: u32 = 20;
+/// How long the first of a batch waits for others.
+const BATCH_WAIT_MS: u32 = 100;
+/// The share of messages whose first try is answered 500.
+const FAIL_SHARE: f64 = 0.02;
+/// The same where clocks jump, so that some tries always wait for their time.
+const FAIL_SHARE_CLOCK: f64 = 0.05;
 
 /// What takes part. Nodes end before what they stand on.
 pub(super) struct World {
     pub(super) fleet: Fleet,
     pub(super) target: Arc<Target>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) clocks: Arc<Clocks>,
     pub(super) application: String,
     /// The endpoint of what is in no line.
     pub(super) endpoint: String,
@@ -42,16 +52,19 @@ pub(super) struct World {
 impl World {
     pub(super) async fn build(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&plan.directory).with_context(|| format!("could not make {}", plan.directory.display()))?;
-        let stage = Stage::build(ground, plan.fault, plan.rounds, &plan.directory).await?;
-        let fleet = Fleet::launch(plan.nodes, stage.settings(), &plan.directory).await?;
+        let stage = Stage::build(ground, plan.fault, plan.rounds, &plan.directory, plan.shim.as_deref()).await?;
+        let environments = (0..plan.nodes).map(|node| stage.environment(node)).collect::<anyhow::Result<_>>()?;
+        let fleet = Fleet::launch(environments, stage.settings(), &plan.directory).await?;
         let ledger = Arc::new(Ledger::default());
         let tasks = TaskTracker::new();
-        let receiver = Receiver::start(Arc::clone(&ledger), &tasks).await?;
+        let clocks = Arc::new(Clocks::new(plan.nodes));
+        let fail_share = if plan.fault == Fault::Clock { FAIL_SHARE_CLOCK } else { FAIL_SHARE };
+        let receiver = Receiver::start(Desk::new(Arc::clone(&ledger), Arc::clone(&clocks), fail_share), &tasks).await?;
         let (server, api_key) = fleet.server()?;
         let timeout_ms = (plan.fault == Fault::Receivers).then_some(TIMEOUT_MS);
         let (application, endpoint) = make_application(&ApiClient::new(server, api_key)?, &receiver.url(), timeout_ms).await?;
         let target = Target::new(fleet.addresses(), plan.nodes, api_key, &application, Arc::clone(&ledger), tasks)?;
-        Ok(Self { fleet, target: Arc::new(target), ledger, application, endpoint, receiver, stage })
+        Ok(Self { fleet, target: Arc::new(target), ledger, clocks, application, endpoint, receiver, stage })
     }
 
     /// A client of a node that is there.
@@ -79,7 +92,8 @@ impl World {
     }
 }
 
-/// An application with two endpoints: one that takes what is in no line, and one that keeps each line's order.
+/// An application with three endpoints: one that takes what is in no line, one that keeps an order by key, and one that
+/// takes batches in a strict order.
 /// Returns its id and that of the first.
 async fn make_application(client: &ApiClient, url: &str, timeout_ms: Option<u32>) -> anyhow::Result<(String, String)> {
     // A database that was given may know the applications of earlier runs.
@@ -99,5 +113,14 @@ async fn make_application(client: &ApiClient, url: &str, timeout_ms: Option<u32>
         "on_failure": "block",
     });
     client.post(&path, ordered.to_string(), None).await?.accepted()?;
+    let batched = json!({
+        "url": url,
+        "filter_types": [payload::BATCHED_EVENT_TYPE],
+        "timeout_ms": timeout_ms,
+        "ordering": "strict",
+        "on_failure": "block",
+        "batch": { "max_size": BATCH, "max_wait_ms": BATCH_WAIT_MS },
+    });
+    client.post(&path, batched.to_string(), None).await?.accepted()?;
     Ok((id, endpoint))
 }

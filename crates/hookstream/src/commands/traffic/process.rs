@@ -30,14 +30,15 @@ impl ServerProcess {
         Self { url: url.trim_end_matches('/').to_owned(), api_key: key.to_owned(), pid, child: None }
     }
 
-    /// Starts a server of our own on loopback, with these arguments besides. It has no setting but those:
-    /// what stands in the environment is meant for another server.
-    pub(crate) async fn start(arguments: &[OsString], stderr: Stdio) -> anyhow::Result<Self> {
+    /// Starts a server of our own on loopback, with these arguments and variables besides. It has no setting but
+    /// those: what stands in the environment is meant for another server.
+    pub(crate) async fn start(arguments: &[OsString], variables: &[(OsString, OsString)], stderr: Stdio) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn"]).args(arguments);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSTREAM_")) {
             command.env_remove(name);
         }
+        command.envs(variables.iter().cloned());
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().context("could not start a server")?;
         let stdout = child.stdout.take().context("its output is piped")?;

@@ -1,0 +1,140 @@
+//! A time that does not jump: what schedules go by, where the machine's clock may be turned.
+//!
+//! It goes with the monotonic clock and moves towards the machine's clock by no more than half as fast as time goes, so
+//! it never goes back and runs at between half and one and a half times the speed. A clock that jumps and is put right a
+//! moment later changes next to nothing. One that stays behind is approached slowly: went the time back at once, what is
+//! due would wait for as long. One that stays ahead is believed after a minute, as where the machine was asleep.
+
+use crate::time::Timestamp;
+
+/// How much of the time that went by it may move towards the machine's clock.
+const SHARE: i64 = 2;
+/// It moves for no more than this at once, so that a long time without a look is no licence to jump.
+const STEP_US: i64 = 1_000_000;
+/// A clock that is ahead by more than this has jumped.
+const JUMP_US: i64 = 2_000_000;
+/// A jump forward that has stood for so long is believed.
+const BELIEVED_AFTER_US: i64 = 60_000_000;
+
+/// What both clocks of the machine show, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Since 1970-01-01T00:00:00Z, as far as the machine knows.
+    pub wall_us: i64,
+    /// Since any moment; it never goes back and is never turned.
+    pub monotonic_us: i64,
+}
+
+/// A time that does not jump.
+#[derive(Debug, Clone)]
+pub struct Steady {
+    /// How far it is ahead of the monotonic clock.
+    ahead_us: i64,
+    last_us: i64,
+    /// Since when, by the monotonic clock, the machine's is far ahead of it.
+    jumped_at_us: Option<i64>,
+}
+
+impl Steady {
+    /// Begins with what the machine's clock shows.
+    pub const fn new(look: Look) -> Self {
+        Self { ahead_us: look.wall_us - look.monotonic_us, last_us: look.monotonic_us, jumped_at_us: None }
+    }
+
+    /// The time, after a look at the clocks.
+    pub fn at(&mut self, look: Look) -> Timestamp {
+        // Looks of several threads may come in another order than they were taken.
+        let monotonic_us = look.monotonic_us.max(self.last_us);
+        let passed_us = (monotonic_us - self.last_us).min(STEP_US);
+        let difference_us = look.wall_us - look.monotonic_us - self.ahead_us;
+        if difference_us <= JUMP_US {
+            self.jumped_at_us = None;
+        }
+        if difference_us > JUMP_US && monotonic_us - *self.jumped_at_us.get_or_insert(monotonic_us) >= BELIEVED_AFTER_US {
+            self.ahead_us += difference_us;
+            self.jumped_at_us = None;
+        } else {
+            self.ahead_us += difference_us.clamp(-passed_us / SHARE, passed_us / SHARE);
+        }
+        self.last_us = monotonic_us;
+        Timestamp::from_millis((self.ahead_us + monotonic_us).div_euclid(1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+    const START: i64 = 1_000 * HOUR;
+
+    /// Looks ten times a second for so many seconds, with the machine's clock so far off; returns how far the steady one
+    /// is off then, in milliseconds.
+    fn run(steady: &mut Steady, monotonic_us: &mut i64, seconds: i64, off_us: i64) -> i64 {
+        let mut shown = 0;
+        for _ in 0..seconds * 10 {
+            *monotonic_us += SECOND / 10;
+            shown = steady.at(Look { wall_us: START + *monotonic_us + off_us, monotonic_us: *monotonic_us }).as_millis();
+        }
+        shown - (START + *monotonic_us) / 1_000
+    }
+
+    fn begun() -> (Steady, i64) {
+        (Steady::new(Look { wall_us: START, monotonic_us: 0 }), 0)
+    }
+
+    #[test]
+    fn a_jump_that_is_put_right_soon_changes_next_to_nothing() {
+        for off in [HOUR, -HOUR] {
+            let (mut steady, mut now) = begun();
+            assert_eq!(run(&mut steady, &mut now, 10, 0), 0);
+            assert_eq!(run(&mut steady, &mut now, 10, off), 5_000 * off.signum());
+            assert_eq!(run(&mut steady, &mut now, 4, 0), 3_000 * off.signum());
+            assert_eq!(run(&mut steady, &mut now, 6, 0), 0);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stays_ahead_is_believed_after_a_minute_and_one_behind_is_approached() {
+        let (mut steady, mut now) = begun();
+        assert_eq!(run(&mut steady, &mut now, 60, HOUR), 30_000);
+        assert_eq!(run(&mut steady, &mut now, 1, HOUR), 3_600_000);
+        assert_eq!(run(&mut steady, &mut now, 60, 0), 3_570_000);
+        assert_eq!(run(&mut steady, &mut now, 7_140, 0), 0);
+        // Each jump has its own minute.
+        run(&mut steady, &mut now, 59, HOUR);
+        run(&mut steady, &mut now, 60, 0);
+        assert_eq!(run(&mut steady, &mut now, 59, HOUR), 29_500);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_bit_by_bit_is_followed() {
+        let (mut steady, mut now) = begun();
+        for second in 1..100 {
+            assert_eq!(run(&mut steady, &mut now, 1, second * 1_000), second);
+        }
+    }
+
+    #[test]
+    fn a_long_time_without_a_look_is_no_reason_to_jump() {
+        let (mut steady, _) = begun();
+        let shown = steady.at(Look { wall_us: START + 2 * HOUR, monotonic_us: HOUR });
+        assert_eq!(shown.as_millis(), (START + HOUR) / 1_000 + 500);
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_goes_back(looks in prop::collection::vec((-HOUR..HOUR, -SECOND..SECOND), 1..100)) {
+            let (mut steady, mut now, mut last) = (begun().0, 0, Timestamp::from_millis(START / 1_000));
+            for (off, passed) in looks {
+                now = (now + passed).max(0);
+                let shown = steady.at(Look { wall_us: START + now + off, monotonic_us: now });
+                prop_assert!(shown >= last);
+                last = shown;
+            }
+        }
+    }
+}
