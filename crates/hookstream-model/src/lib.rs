@@ -26,6 +26,7 @@ pub mod secret;
 pub mod signature;
 pub mod tenancy;
 pub mod time;
+pub mod vault;
 pub mod waterfall;
 
 use std::fmt;
