@@ -20,7 +20,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::SystemClock, config::Config};
+use crate::{clock::SystemClock, config::Config, keys};
 
 /// Of the time for a stop, what requests under way may use.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
@@ -48,27 +48,24 @@ impl Server {
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
         let address = listener.local_addr()?;
         let store = open_store(config).await?;
+        keys::unlock(&*store, config, &mut rng).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock, &mut rng).await?;
         if config.restored {
             set_aside(&*store, clock).await?;
         }
-        let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
+        let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: Arc::new(clock) };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let api = Api::new(
-            ApiParts {
-                engine: engine.clone(),
-                store: store.clone(),
-                transport: transport.clone(),
-                clock: Arc::new(clock),
-                portal_key: Secret::new(portal_key),
-            },
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock: Arc::new(clock), portal_key },
             ApiOptions { public_url: config.public_url.clone().unwrap_or_else(|| reachable(address)), secret_grace: config.secret_grace },
         );
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), stop.clone()));
         let listener = listener.tap_io(|stream| {
             // Small answers must not wait for more to send with them.
             let _ = stream.set_nodelay(true);
@@ -186,10 +183,10 @@ fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
     Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
 }
 
-fn random_hex(rng: &mut StdRng) -> String {
+fn random_hex(rng: &mut StdRng) -> Secret {
     let mut random = [0; 32];
     rng.fill_bytes(&mut random);
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// How a browser on this machine reaches an address: the unspecified one stands for any.
