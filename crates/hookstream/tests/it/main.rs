@@ -22,3 +22,4 @@ mod support;
 mod torture;
 mod trust;
 mod usage;
+mod vault;

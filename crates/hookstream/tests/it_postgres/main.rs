@@ -38,3 +38,5 @@ mod support;
 mod transfer;
 #[path = "../it/usage.rs"]
 mod usage;
+#[path = "../it/vault.rs"]
+mod vault;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 /// What to do.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream")]
 pub(crate) struct AdminArgs {
     #[command(subcommand)]
     command: AdminCommand,

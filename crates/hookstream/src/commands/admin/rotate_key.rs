@@ -30,7 +30,7 @@ const IN_USE: &str =
 /// Which store, and its keys.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: HOOKSTREAM_ENCRYPTION_KEY=$NEW,$OLD hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream\n\n\
+    after_help = "Example: hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream --encryption-key-file keys\n\n\
     First every node gets both keys, the new one last; then the new one first, node by node. Then this is run, while\n\
     the nodes serve; it may be broken off and run again. Then the old key may go.\n\
     A server on a data directory does the same by itself at its start, as soon as it is given the new key first."
