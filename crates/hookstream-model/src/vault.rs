@@ -35,7 +35,10 @@ pub const NONCE_BYTES: usize = 24;
 
 /// A key of 32 random bytes. It has no `Display`, and its `Debug` names its id.
 #[derive(Clone, PartialEq, Eq)]
-pub struct VaultKey([u8; 32]);
+pub struct VaultKey {
+    bytes: [u8; 32],
+    id: KeyId,
+}
 
 /// A key's name: the first 8 bytes of a hash of it, as 16 hexadecimal characters. It tells nothing of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,28 +87,28 @@ pub enum Unopened {
 
 impl VaultKey {
     /// The key of these bytes, which have to be random.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        let hash: [u8; 32] = Sha256::new().chain_update(ID_CONTEXT).chain_update(bytes).finalize().into();
+        Self { bytes, id: KeyId(std::array::from_fn(|index| hash[index])) }
     }
 
     /// Its name.
-    pub fn id(&self) -> KeyId {
-        let hash: [u8; 32] = Sha256::new().chain_update(ID_CONTEXT).chain_update(self.0).finalize().into();
-        KeyId(std::array::from_fn(|index| hash[index]))
+    pub const fn id(&self) -> KeyId {
+        self.id
     }
 
     /// The key as text, for the file that it is kept in.
     pub fn expose(&self) -> String {
-        hex(&self.0)
+        hex(&self.bytes)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let bytes = if text.len() == 64 { unhex(text)? } else { BASE64.decode(text).ok()? };
-        bytes.try_into().ok().map(Self)
+        bytes.try_into().ok().map(Self::from_bytes)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&self.0.into())
+        XChaCha20Poly1305::new(&self.bytes.into())
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
         let nonce: [u8; NONCE_BYTES] = std::array::from_fn(|index| 0x40 + u8::try_from(index).expect("below 24"));
         let text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
         let aad = [0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7];
-        let sealed = VaultKey(key).cipher().encrypt(&nonce.into(), Payload { msg: text, aad: &aad }).expect("sealed");
+        let sealed = VaultKey::from_bytes(key).cipher().encrypt(&nonce.into(), Payload { msg: text, aad: &aad }).expect("sealed");
         assert_eq!(hex(&sealed[..16]), "bd6d179d3e83d43b9576579493c0e939");
         assert_eq!(hex(&sealed[text.len()..]), "c0875924c1c7987947deafd8780acf49");
     }
