@@ -166,7 +166,11 @@ impl From<hookstream_store::Error> for ApiError {
             | Error::TooNew { .. }
             | Error::Failed { .. }
             | Error::Conflict { .. }
-            | Error::Unreadable { .. } => Self::internal(),
+            | Error::Unreadable { .. }
+            | Error::Unopened { .. }
+            | Error::Locked
+            | Error::MissingKey { .. }
+            | Error::KeyRetired { .. } => Self::internal(),
         };
         Self { cause: Some(chain(&error)), ..visible }
     }

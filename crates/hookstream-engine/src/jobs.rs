@@ -286,6 +286,7 @@ mod tests {
         ordering::{OnFailure, Ordering},
         signature::{SigningAlgorithm, SigningKey},
         time::{Clock, Timestamp},
+        vault::{Keys, VaultKey},
         waterfall::Timings,
     };
     use hookstream_store::{
@@ -294,6 +295,7 @@ mod tests {
         endpoints::{self, EndpointKey},
         organizations,
         sqlite::SqliteStore,
+        vault,
     };
     use hookstream_testkit::clock::ManualClock;
     use rand::{SeedableRng, rngs::StdRng};
@@ -331,6 +333,8 @@ mod tests {
         async fn new() -> Self {
             let directory = tempfile::tempdir().expect("a scratch directory");
             let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
+            let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
+            vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
             let clock = ManualClock::default();
             let now = clock.now();
             let mut ids = IdSource::new(StdRng::seed_from_u64(7));

@@ -27,6 +27,7 @@ pub mod signature;
 pub mod steady;
 pub mod tenancy;
 pub mod time;
+pub mod vault;
 pub mod waterfall;
 
 use std::fmt;

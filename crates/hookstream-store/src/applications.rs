@@ -12,6 +12,7 @@ use crate::{
     idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     statement::{Columns, Database, Row, Statement, Value, Written},
+    vault,
 };
 
 macro_rules! columns {
@@ -58,9 +59,10 @@ pub(crate) async fn create_with_answer(
     inserts: Vec<Statement>,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
-    let mut statements: Vec<Statement> = answer.map(|answer| idempotency::keep(tenant, answer)).into_iter().flatten().collect();
+    let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
+    let mut statements: Vec<Statement> = kept.into_iter().flatten().collect();
     statements.extend(inserts);
-    match db.write(operation, statements).await {
+    match vault::write(db, operation, statements).await {
         Ok(Written::Committed(_)) => Ok(Created::Stored),
         Ok(Written::Unmet(_)) => Ok(Created::KeyTaken),
         Err(Error::Conflict { .. }) => Ok(Created::NameTaken),

@@ -1,4 +1,4 @@
-//! Endpoints and their signing secrets.
+//! Endpoints and their signing secrets, which are sealed in their rows ([`vault`]).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ use crate::{
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     statement::{Columns, Database, Row, Statement, Value},
+    vault::{self, Vault},
 };
 
 macro_rules! columns {
@@ -54,8 +55,8 @@ const UPDATE: &str = "update endpoints set url = $5, description = $6, status = 
     ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
     batch_max_size = $22, batch_max_wait_ms = $23, version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const ROTATE: &str =
-    "update endpoints set previous_secret = secret, previous_secret_until = $5, secret = $4, updated_at = $6, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3";
+    "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3";
 const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
     held_until = null, hold_reason = null, version = version + 1
@@ -142,7 +143,7 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
             endpoint.hold.map(|hold| hold.reason.as_str()).into(),
             endpoint.created_at.into(),
             endpoint.updated_at.into(),
-            secret.expose().into(),
+            db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?.into(),
         ],
     );
     let mut statements = vec![insert];
@@ -156,7 +157,7 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
 /// Where the store fails.
 pub async fn find(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, Secret)>, Error> {
     let rows = db.read(Statement::new(FIND, key.values())).await?;
-    Ok(rows.into_iter().next().map(read).transpose()?.map(|(endpoint, _, secret)| (endpoint, secret)))
+    Ok(rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()?.map(|(endpoint, _, secret)| (endpoint, secret)))
 }
 
 /// A page of an application's endpoints, newest first.
@@ -173,7 +174,8 @@ pub async fn list(
     let values =
         vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
     let rows = db.read(Statement::new(LIST, values)).await?;
-    let endpoints = rows.into_iter().map(|row| read(row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
+    let endpoints =
+        rows.into_iter().map(|row| read(db.vault(), row).map(|(endpoint, _, secret)| (endpoint, secret))).collect::<Result<_, _>>()?;
     Ok(Page::from_overlong(endpoints, page.limit))
 }
 
@@ -184,7 +186,7 @@ pub async fn list(
 pub async fn all_with_secrets(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<WithSecrets>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), application.as_bytes().into()];
     let rows = db.read(Statement::new(ALL_WITH_SECRETS, values)).await?;
-    rows.into_iter().map(read_with_secrets).collect()
+    rows.into_iter().map(|row| read_with_secrets(db.vault(), row)).collect()
 }
 
 /// Changes an endpoint with `change`, which may refuse. Returns what it has become.
@@ -198,7 +200,9 @@ pub async fn update<E: From<Error>>(
 ) -> Result<Option<(Endpoint, Secret)>, E> {
     loop {
         let rows = db.read(Statement::new(FIND, key.values())).await?;
-        let Some((mut endpoint, version, secret)) = rows.into_iter().next().map(read).transpose()? else { return Ok(None) };
+        let Some((mut endpoint, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
+            return Ok(None);
+        };
         change(&mut endpoint)?;
         let mut values = key.values();
         values.extend([
@@ -242,9 +246,21 @@ pub async fn rotate_secret(
     old_until: Timestamp,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let mut values = key.values();
-    values.extend([secret.expose().into(), old_until.into(), now.into()]);
-    key.write(db, "rotate a signing secret", Statement::new(ROTATE, values)).await
+    loop {
+        let rows = db.read(Statement::new(FIND, key.values())).await?;
+        let Some((_, version, old)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else { return Ok(false) };
+        // It is sealed for its column, so the old one is sealed anew where it goes.
+        let old = db.vault().seal(&vault::previous_secret_of(key.id), old.expose())?;
+        let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
+        let mut values = key.values();
+        values.extend([version.into(), old.into(), old_until.into(), new.into(), now.into()]);
+        let mut statements = vec![Statement::new(ROTATE, values).required()];
+        statements.extend(changes::of_application(key.tenant, key.application_id));
+        if vault::write(db, "rotate a signing secret", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
 }
 
 /// Deletes an endpoint. Returns whether it was there.
@@ -343,18 +359,21 @@ fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
     })
 }
 
-fn read(row: Row) -> Result<(Endpoint, i64, Secret), Error> {
+fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {
     let mut columns = row.columns();
     let endpoint = read_endpoint(&mut columns)?;
-    Ok((endpoint, columns.integer("version")?, Secret::new(columns.text("secret")?)))
+    let version = columns.integer("version")?;
+    let secret = vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?;
+    Ok((endpoint, version, Secret::new(secret)))
 }
 
-fn read_with_secrets(row: Row) -> Result<WithSecrets, Error> {
+fn read_with_secrets(vault: &Vault, row: Row) -> Result<WithSecrets, Error> {
     let mut columns = row.columns();
     let endpoint = read_endpoint(&mut columns)?;
     columns.integer("version")?;
-    let secret = Secret::new(columns.text("secret")?);
-    let previous = columns.optional_text("previous_secret")?.map(Secret::new);
+    let secret = Secret::new(vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?);
+    let previous = columns.optional_text("previous_secret")?;
+    let previous = previous.map(|sealed| vault.open(&vault::previous_secret_of(endpoint.id), &sealed)).transpose()?.map(Secret::new);
     let until = columns.optional_time("previous_secret_until")?;
     Ok(WithSecrets { endpoint, secret, previous: previous.zip(until) })
 }

@@ -1,5 +1,7 @@
 //! What can go wrong between the program and its store.
 
+use hookstream_model::vault::{KeyId, Unopened};
+
 /// An error's cause, whatever the database.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -59,6 +61,30 @@ pub enum Error {
     Unreadable {
         /// The column or value.
         what: &'static str,
+    },
+    /// A row is sealed and does not open.
+    #[error("the store holds a sealed {what} that does not open")]
+    Unopened {
+        /// The column.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: Unopened,
+    },
+    /// Something secret was to be read or written before the store had a key.
+    #[error("secrets in the store are sealed, and it was given no key")]
+    Locked,
+    /// Rows may be sealed under a key that was not given.
+    #[error("secrets in the store are sealed under the encryption key {id}, which was not given")]
+    MissingKey {
+        /// Which.
+        id: KeyId,
+    },
+    /// Something was to be sealed under a key that `rotate-key` has retired since this process started.
+    #[error("the encryption key {id} was retired; restart this node with the current one")]
+    KeyRetired {
+        /// Which.
+        id: KeyId,
     },
     /// The database cannot be reached, or ended the connection. Where it was about to commit, it may
     /// have: whoever asked must be ready for either.

@@ -24,6 +24,7 @@ use crate::{
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
+    vault::Vault,
 };
 
 /// Around a store for what is configured.
@@ -37,6 +38,10 @@ impl Database for Forgetful {
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
         self.0.write(operation, statements).await
+    }
+
+    fn vault(&self) -> &Vault {
+        self.0.vault()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers that are kept under an idempotency key, so that the same request answers the same again.
 //!
+//! They are sealed in their rows, since one may show a signing secret or an API key.
 //! Here for plain resources; a message's key stands beside the message, in the same commit.
 
 use hookstream_model::{tenancy::Tenant, time::Timestamp};
@@ -8,6 +9,7 @@ use crate::{
     deliveries::IdempotencyKey,
     error::Error,
     statement::{Database, Row, Statement},
+    vault,
 };
 
 const FIND: &str = "select fingerprint, status, body from idempotency_keys where environment_id = $1 and key = $2 and created_at >= $3";
@@ -44,25 +46,30 @@ pub struct Answer {
 /// The answer kept under a key since `window_start`.
 ///
 /// # Errors
-/// Where the store fails.
+/// Where the store fails or is locked.
 pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Timestamp) -> Result<Option<Answer>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), key.into(), window_start.into()];
     let rows = db.read(Statement::new(FIND, values)).await?;
-    rows.into_iter().next().map(read).transpose()
+    let mut found = rows.into_iter().next().map(read).transpose()?;
+    if let Some(answer) = &mut found {
+        answer.body = db.vault().open(&vault::answer_of(tenant.environment, key), &answer.body)?;
+    }
+    Ok(found)
 }
 
 /// The statements that keep an answer in the same transaction as what it tells of. The last of them
-/// is unmet where the key has an answer already.
-pub(crate) fn keep(tenant: Tenant, answer: KeptAnswer) -> [Statement; 2] {
+/// is unmet where the key has an answer already. They are for [`vault::write`].
+pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<[Statement; 2], Error> {
+    let sealed = db.vault().seal(&vault::answer_of(tenant.environment, &answer.key.key), &answer.body)?;
     let values = vec![
         tenant.environment.as_bytes().into(),
         answer.key.key.into(),
         (&answer.key.fingerprint).into(),
         u32::from(answer.status).into(),
-        answer.body.into(),
+        sealed.into(),
         answer.created_at.into(),
     ];
-    [Statement::new(FORGET, vec![answer.window_start.into()]), Statement::new(INSERT, values).required()]
+    Ok([Statement::new(FORGET, vec![answer.window_start.into()]), Statement::new(INSERT, values).required()])
 }
 
 /// Keeps an answer that tells of nothing new, unless the key has one already.
@@ -70,7 +77,7 @@ pub(crate) fn keep(tenant: Tenant, answer: KeptAnswer) -> [Statement; 2] {
 /// # Errors
 /// Where the store fails.
 pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<(), Error> {
-    db.write("keep an answer", keep(tenant, answer).into()).await.map(|_| ())
+    vault::write(db, "keep an answer", keep(db, tenant, answer)?.into()).await.map(|_| ())
 }
 
 fn read(row: Row) -> Result<Answer, Error> {

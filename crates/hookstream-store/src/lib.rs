@@ -8,6 +8,8 @@
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
 //!
+//! What is secret is sealed in the rows: [`vault`].
+//!
 //! To add a plain resource: a table in each `migrations/` folder and in [`transfer`]'s tables, a file with
 //! its statements beside [`applications`], a test of it in `tests/conformance`. To add a hot operation: a method of [`Store`]
 //! that says what is atomic, its test in `tests/conformance`, then the method of each database.
@@ -35,6 +37,7 @@ pub mod settings;
 pub mod sqlite;
 pub mod statement;
 pub mod transfer;
+pub mod vault;
 
 use std::{sync::Arc, time::Duration};
 

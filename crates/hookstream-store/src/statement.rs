@@ -8,13 +8,16 @@
 use async_trait::async_trait;
 use hookstream_model::time::Timestamp;
 
-use crate::error::Error;
+use crate::{error::Error, vault::Vault};
 
 /// A database that runs plain statements, each call as one transaction.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
     /// Rows as of the last commit.
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error>;
+
+    /// What seals and opens what is secret in its rows.
+    fn vault(&self) -> &Vault;
 
     /// Runs all statements in one transaction and returns the rows of each.
     ///

@@ -3,6 +3,7 @@
 mod clock;
 mod commands;
 mod config;
+mod keys;
 mod lifecycle;
 mod listen;
 mod trust;
@@ -31,7 +32,8 @@ enum Command {
     /// Run the server
     #[command(after_help = "Example: hookstream serve --listen 0.0.0.0:8484 --data-dir /var/lib/hookstream\n\n\
         Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
-        HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.")]
+        HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.\n\
+        HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).")]
     Serve(config::Sources),
     /// Look at the database's schema, or bring it to this version
     Migrate(commands::migrate::MigrateArgs),
@@ -48,6 +50,8 @@ enum Command {
     Transfer(commands::transfer::TransferArgs),
     /// Look whether a store is sound: every delivery accounted for, nothing lost
     Doctor(commands::doctor::DoctorArgs),
+    /// Work on an installation while it runs
+    Admin(commands::admin::AdminArgs),
     /// Put load on a server and tell what became of it
     Bench(commands::bench::BenchArgs),
     /// Break things under load and prove that nothing accepted is lost
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
             Command::Sink(arguments) => commands::sink::run(arguments).await,
             Command::Transfer(arguments) => commands::transfer::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,
+            Command::Admin(arguments) => commands::admin::run(arguments).await,
             Command::Bench(arguments) => commands::bench::run(arguments).await,
             Command::Torture(arguments) => commands::torture::run(arguments).await,
         }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{SteadyClock, SystemClock},
     config::Config,
+    keys,
     listen::{Listen, Tls},
 };
 
@@ -55,22 +56,17 @@ impl Server {
         let tls = config.tls.clone().map(Tls::read).transpose()?;
         let is_secure = tls.is_some();
         let store = open_store(config).await?;
+        keys::unlock(&*store, config, &mut rng).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {
             set_aside(&*store, clock.now()).await?;
         }
-        let portal_key = settings::get_or_keep(&*store, "portal_key", random_hex(&mut rng)).await?;
+        let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let api = Api::new(
-            ApiParts {
-                engine: engine.clone(),
-                store: store.clone(),
-                transport: transport.clone(),
-                clock,
-                portal_key: Secret::new(portal_key),
-            },
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key },
             ApiOptions {
                 public_url: config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure)),
                 secret_grace: config.secret_grace,
@@ -81,6 +77,8 @@ impl Server {
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_uses(stop.clone()));
         let router = match config.engine.role {
@@ -194,10 +192,10 @@ fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
     Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
 }
 
-fn random_hex(rng: &mut StdRng) -> String {
+fn random_hex(rng: &mut StdRng) -> Secret {
     let mut random = [0; 32];
     rng.fill_bytes(&mut random);
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// How a browser on this machine reaches an address: the unspecified one stands for any.

@@ -29,6 +29,7 @@ use hookstream_store::{
     payloads::{Expired, Removal, Removed},
     sqlite::SqliteStore,
     statement::{Row, Statement, Written},
+    vault::Vault,
 };
 use rand::{RngExt, rngs::StdRng};
 use tokio::sync::broadcast;
@@ -206,6 +207,10 @@ impl Database for NodeStore {
         let written = self.call(operation, true, self.inner.write(operation, statements)).await;
         self.tell(Nudge::Changed);
         written
+    }
+
+    fn vault(&self) -> &Vault {
+        self.inner.vault()
     }
 }
 

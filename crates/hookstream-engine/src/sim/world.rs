@@ -17,12 +17,14 @@ use hookstream_model::{
     signature::{SigningAlgorithm, SigningKey},
     tenancy::Tenant,
     time::{Clock, Timestamp},
+    vault::{Keys, VaultKey},
 };
 use hookstream_store::{
     Store, applications,
     endpoints::{self, EndpointKey},
     jobs, organizations,
     sqlite::SqliteStore,
+    vault,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -85,6 +87,8 @@ impl World {
         let is_shared = rng.random_ratio(1, 2);
         let history = Arc::new(History::new(PERMITS, is_shared));
         let inner = Arc::new(SqliteStore::in_memory().expect("a store in memory"));
+        let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
+        vault::unlock(&*inner, keys, StdRng::seed_from_u64(seed)).await.expect("unlocked");
         let clock = SimClock::new(Timestamp::from_millis(STARTS[usize::from(rng.random_ratio(1, 4))]));
         let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
         let now = clock.now();

@@ -58,6 +58,7 @@ use crate::{
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed},
     statement::{Database, Row, Statement, Written},
+    vault::Vault,
 };
 
 /// The most nudges that wait to be read; a reader that is behind has missed some, which it is told.
@@ -73,6 +74,7 @@ pub struct PostgresStore {
     floor: claim::Floor,
     lease: Duration,
     nudges: broadcast::Sender<Nudge>,
+    vault: Vault,
     /// Asks for the other nodes to be nudged.
     tell: Arc<Notify>,
     tasks: TaskTracker,
@@ -97,6 +99,7 @@ impl PostgresStore {
             floor: claim::Floor::default(),
             lease: options.lease,
             nudges: broadcast::channel(NUDGES).0,
+            vault: Vault::default(),
             tell: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -135,6 +138,10 @@ impl Database for PostgresStore {
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
         plain::write(&self.plain, operation, &statements).await
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.vault
     }
 }
 

@@ -46,6 +46,11 @@ pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> 
             // insert takes 0 to 3 % more of the processor by it.
             connection.pragma_update(None, "auto_vacuum", "incremental")?;
         }
+        if kind == Kind::Core {
+            // What was sealed under a key that is no longer trusted, or not sealed at all, does not stay behind in
+            // the pages that it was removed from. This file is small and changes rarely.
+            connection.pragma_update(None, "secure_delete", true)?;
+        }
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES)?;

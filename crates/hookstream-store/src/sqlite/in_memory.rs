@@ -15,7 +15,7 @@ use super::{
     readers::Readers,
     writer::Writer,
 };
-use crate::{deliveries::Owner, error::Error};
+use crate::{deliveries::Owner, error::Error, vault::Vault};
 
 /// What several processes tell each other on PostgreSQL; a directory has one process and needs no such table.
 const CHANGES: &str =
@@ -41,6 +41,7 @@ impl SqliteStore {
             node: Mutex::default(),
             directory: None,
             nudges: broadcast::channel(1).0,
+            vault: Vault::default(),
             _keepers: None,
         })
     }

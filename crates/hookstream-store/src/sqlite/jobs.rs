@@ -193,10 +193,12 @@ mod tests {
         ids::{EndpointId, EnvironmentId, JobId, OrganizationId},
         job::{JobKind, JobRequest, JobState, Progress},
         tenancy::Tenant,
+        vault::{Keys, VaultKey},
     };
+    use rand::{SeedableRng, rngs::StdRng};
 
     use super::{super::SqliteStore, *};
-    use crate::{Store, jobs, nodes::NodeSelf};
+    use crate::{Store, jobs, nodes::NodeSelf, vault};
 
     const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
     const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
@@ -230,6 +232,8 @@ mod tests {
     async fn a_slice_whose_job_was_not_moved_on_is_found_at_the_next_start() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let store = SqliteStore::open(directory.path()).expect("opened");
+        let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
+        vault::unlock(&store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
         let fill = |files: &mut Files| {
             let connection = files.day(NOON.day())?.connection();
             (1..=3).try_for_each(|number| deliver(connection, message(number))).map_err(failed("fill"))

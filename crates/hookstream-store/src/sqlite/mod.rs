@@ -65,6 +65,7 @@ use crate::{
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed, Sealed, opened},
     statement::{Database, Row, Statement, Written},
+    vault::Vault,
 };
 
 /// The one node there is.
@@ -86,6 +87,7 @@ pub struct SqliteStore {
     directory: Option<PathBuf>,
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
+    vault: Vault,
     /// What goes with the directory, where there is one.
     _keepers: Option<(Checkpointer, File)>,
 }
@@ -114,6 +116,7 @@ impl SqliteStore {
             node: Mutex::default(),
             directory: Some(directory.to_owned()),
             nudges: broadcast::channel(1).0,
+            vault: Vault::default(),
         })
     }
 
@@ -198,6 +201,10 @@ impl Database for SqliteStore {
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
         self.writer.run(move |files| plain::write(files, operation, &statements)).await
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.vault
     }
 }
 

@@ -67,7 +67,7 @@ impl Installation {
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
             format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
             format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
-            settings::find(store, "portal_key").await.expect("read").expect("it is kept"),
+            settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read").expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
         ];
@@ -97,7 +97,7 @@ async fn configure(world: &World) -> ApiKeyText {
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
     assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
-    settings::get_or_keep(db, "portal_key", "00ff".to_owned()).await.expect("written");
+    settings::get_or_keep_secret(db, "portal_key", &Secret::new("00ff")).await.expect("written");
     let answer = KeptAnswer {
         key: idempotency_key("answer"),
         status: 201,

@@ -9,6 +9,7 @@ mod lines;
 mod messages;
 mod resources;
 mod transfer;
+mod vault;
 mod world;
 
 /// One test a database and behaviour. Whatever it did, the counts are what the rows say.

@@ -15,28 +15,29 @@ use hookstream_testkit::postgres::ScratchDatabase;
 
 use crate::{
     installation::{ANSWERS, Installation},
-    world::{DAY, NOON, PLENTY, SECOND, World},
+    world::{DAY, NOON, PLENTY, SECOND, World, unlock},
 };
 
 /// So little that even a small table takes several.
 const SMALL: Limits = Limits { rows: 2, bytes: 1_000 };
 
 /// Somewhere to keep a store.
-enum Place {
+pub(crate) enum Place {
     Directory(tempfile::TempDir),
     Database(ScratchDatabase),
 }
 
 impl Place {
-    fn directory() -> Self {
+    pub(crate) fn directory() -> Self {
         Self::Directory(tempfile::tempdir().expect("a scratch directory"))
     }
 
-    async fn database() -> Self {
+    pub(crate) async fn database() -> Self {
         Self::Database(ScratchDatabase::create().await)
     }
 
-    async fn open(&self) -> Arc<dyn Side> {
+    /// The store, without its keys.
+    pub(crate) async fn open(&self) -> Arc<dyn Side> {
         match self {
             Self::Directory(directory) => Arc::new(SqliteStore::open(directory.path()).expect("a store")),
             Self::Database(database) => {
@@ -59,7 +60,7 @@ impl Place {
         installation
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         if let Self::Database(database) = self {
             database.drop().await;
         }
@@ -90,6 +91,7 @@ async fn transfer_between(from: &dyn Side, to: &dyn Side, limits: Limits) -> Res
 /// What can be read of an installation, and that what was owed can be claimed and its keys count.
 async fn read(place: &Place, installation: &Installation) -> Vec<String> {
     let store = place.open().await;
+    unlock(&*store, &[1]).await.expect("unlocked");
     let read = installation.read(&*store).await;
     store.close().await;
     read

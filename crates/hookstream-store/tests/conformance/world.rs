@@ -19,14 +19,16 @@ use hookstream_model::{
     signature::SigningAlgorithm,
     tenancy::Tenant,
     time::Timestamp,
+    vault::{Keys, VaultKey},
     waterfall::{Timings, Waterfall},
 };
 use hookstream_store::{
-    Store, applications,
+    Database, Error, Store, applications,
     deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
     nodes::NodeSelf,
     postgres::{self, PostgresStore},
     sqlite::SqliteStore,
+    vault,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -91,6 +93,7 @@ impl World {
     }
 
     async fn with(store: Arc<dyn Store>, scratch: Scratch) -> Self {
+        unlock(&*store, &[1]).await.expect("unlocked");
         let mut ids = IdSource::new(StdRng::seed_from_u64(u64::MAX));
         let mut next = || ids.next(NOON);
         let tenant = Tenant { organization: next().into(), environment: next().into() };
@@ -223,6 +226,12 @@ impl World {
             updated_at: NOON,
         }
     }
+}
+
+/// Gives a store the keys of these bytes, the current one first.
+pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> {
+    let keys = Keys::new(keys.iter().map(|byte| VaultKey::from_bytes([*byte; 32]))).expect("at least one");
+    vault::unlock(db, keys, StdRng::seed_from_u64(1)).await
 }
 
 pub(crate) fn owed(target_id: TargetId) -> NewDelivery {

@@ -7,22 +7,22 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use hookstream_store::{
-    Error as StoreError, Store,
+    Store,
     audit::{Audit, Balance, Finding},
     counts::Counts,
-    postgres::{Options as DatabaseOptions, PostgresStore},
-    sqlite::SqliteStore,
     transfer,
 };
 use serde_json::{Value, json};
 
-use crate::config::{Config, Settings, Sources};
+use crate::{
+    commands::existing::{open_database, open_directory},
+    config::{Config, Settings, Sources},
+};
 
 /// A store whose disk has less room than this is about to refuse messages.
 const ROOM: usize = 16 * 1024 * 1024;
@@ -93,7 +93,7 @@ async fn look(config: Config) -> anyhow::Result<Report> {
         }
         None => {
             let name = format!("the data directory {}", config.data_dir.display());
-            let store = open_directory(&config.data_dir).await?;
+            let store = open_directory(&config.data_dir, "stop the server first, or look at a copy").await?;
             (store, name, room_in(&config.data_dir).err().into_iter().collect())
         }
     };
@@ -111,31 +111,6 @@ async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Resu
     problems.extend(audit.balances.iter().filter(|balance| !balance.holds()).map(out_of_balance));
     problems.extend(audit.findings.iter().map(found));
     Ok(audit)
-}
-
-async fn open_database(mut options: DatabaseOptions) -> anyhow::Result<Arc<dyn Store>> {
-    // Nobody listens and nothing is set for a session: it works either way.
-    options.through_pooler = true;
-    let schema = PostgresStore::schema(&options).await?;
-    if schema.found == 0 {
-        bail!("there is no store in {}", options.address()?);
-    }
-    if schema.found < schema.known {
-        bail!("the schema is at step {} of {}: bring it to this version with `hookstream migrate --apply`", schema.found, schema.known);
-    }
-    Ok(Arc::new(PostgresStore::open(&options).await?))
-}
-
-async fn open_directory(directory: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    if !SqliteStore::is_in(directory) {
-        bail!("there is no store in {}; give --data-dir or --database-url", directory.display());
-    }
-    let path = directory.to_owned();
-    match tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await? {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error @ StoreError::InUse { .. }) => Err(error).context("stop the server first, or look at a copy"),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Whether there is room for what comes next: it is written and removed again.

@@ -1,8 +1,10 @@
 //! The commands, one file or folder each.
 
+pub(crate) mod admin;
 pub(crate) mod bench;
 mod client;
 pub(crate) mod doctor;
+mod existing;
 pub(crate) mod explain;
 pub(crate) mod migrate;
 pub(crate) mod quickstart;

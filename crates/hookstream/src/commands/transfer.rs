@@ -15,8 +15,11 @@ use hookstream_store::{
     postgres::{self, PostgresStore},
     sqlite::SqliteStore,
     transfer::{Limits, Moved, Report, Side, Transfer},
+    vault,
 };
 use serde_json::{Value, json};
+
+use crate::keys::own_file;
 
 /// Connections that a transfer needs to a database: it reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;
@@ -29,6 +32,7 @@ const TELL: Duration = Duration::from_secs(5);
     after_help = "Example: hookstream transfer --from sqlite:/var/lib/hookstream --to postgres://hookstream@db.example.com/hookstream\n\n\
     Stop the server first. The target must be empty, and no server starts on it until the transfer is finished.\n\
     One that was broken off goes on when the same command is run again. The source is left as it was.\n\
+    Secrets are moved sealed as they are: the server on the target needs the source's encryption key.\n\
     A URL with a password is better given in HOOKSTREAM_TRANSFER_FROM or HOOKSTREAM_TRANSFER_TO: the list of\n\
     processes shows flags."
 )]
@@ -64,14 +68,18 @@ pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
     let source = from.open_existing().await.context("--from")?;
     let target = to.open().await.context("--to")?;
     let moved = transfer(&*source, &from_name, &*target).await;
+    let keys = keys_needed(&*source).await;
     target.close().await;
     source.close().await;
-    let report = moved?;
+    let (report, keys) = (moved?, keys?);
     let took = began.elapsed();
     if arguments.json {
-        println!("{}", as_json(&report, &from_name, &to_name, took));
+        println!("{}", as_json(&report, &from_name, &to_name, took, &keys));
     } else {
         println!("{}", as_text(&report, &from_name, &to_name, took));
+        if !keys.is_empty() {
+            println!("{}", about_keys(&from, &keys));
+        }
     }
     if !report.is_equal() {
         bail!("the target differs from the source, and no server starts on it; empty the target and transfer again");
@@ -100,6 +108,28 @@ async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::R
         transfer.finish(&report).await?;
     }
     Ok(report)
+}
+
+/// The keys that the rows are sealed under, by their ids; but for the one that is moved along with them.
+async fn keys_needed(source: &dyn Side) -> anyhow::Result<Vec<String>> {
+    let known = vault::known(source).await?;
+    let moved = known.generated.map(|key| key.id());
+    Ok(known.marked.into_iter().filter(|id| Some(*id) != moved).map(|id| id.to_string()).collect())
+}
+
+fn about_keys(from: &Place, keys: &[String]) -> String {
+    let kept = match from {
+        Place::Directory(directory) => {
+            let path = own_file(directory);
+            if path.exists() { format!("; the one that the source made is in {}", path.display()) } else { String::new() }
+        }
+        Place::Database(_) => String::new(),
+    };
+    format!(
+        "secrets are sealed under the encryption key {}: give it to the server on the target, in HOOKSTREAM_ENCRYPTION_KEY or \
+         encryption_key_file{kept}",
+        keys.join(" and ")
+    )
 }
 
 impl Place {
@@ -179,7 +209,7 @@ fn as_text(report: &Report, from: &str, to: &str, took: Duration) -> String {
     lines.join("\n")
 }
 
-fn as_json(report: &Report, from: &str, to: &str, took: Duration) -> Value {
+fn as_json(report: &Report, from: &str, to: &str, took: Duration, keys: &[String]) -> Value {
     let tables = report.tables.iter().map(|table| {
         json!({
             "table": table.table,
@@ -205,6 +235,7 @@ fn as_json(report: &Report, from: &str, to: &str, took: Duration) -> Value {
         "seconds": took.as_secs_f64(),
         "tables": tables.collect::<Vec<_>>(),
         "differences": differences.collect::<Vec<_>>(),
+        "encryption_keys": keys,
     })
 }
 

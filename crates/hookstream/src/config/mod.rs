@@ -15,8 +15,8 @@ use hookstream_model::{hold::BreakerPolicy, secret::Secret};
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
-pub(crate) use self::values::{KeyText, Networks, RoleName, Schedule};
-use crate::{listen::TlsFiles, trust::TrustFiles};
+pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule};
+use crate::{keys::KeySource, listen::TlsFiles, trust::TrustFiles};
 
 /// Where settings come from.
 #[derive(Debug, Args)]
@@ -126,6 +126,14 @@ pub(crate) struct Settings {
     #[arg(skip)]
     pub(crate) bootstrap_api_key: Option<KeyText>,
 
+    /// The key that secrets in the store are sealed with, and behind it earlier ones
+    #[arg(skip)]
+    pub(crate) encryption_key: Option<KeysText>,
+
+    /// A file with the key that secrets in the store are sealed with; further lines are earlier keys [default: one is made]
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
+    pub(crate) encryption_key_file: Option<PathBuf>,
+
     /// The largest payload of a message, in bytes [default: 1048576]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_PAYLOAD_LIMIT_BYTES")]
     pub(crate) payload_limit_bytes: Option<usize>,
@@ -204,6 +212,7 @@ pub(crate) struct Config {
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
     pub(crate) bootstrap_api_key: Option<KeyText>,
+    pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
@@ -212,9 +221,10 @@ pub(crate) struct Config {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Variables that other commands read, and the one that has no flag.
-const OTHER_VARIABLES: [&str; 7] = [
+/// Variables that other commands read, and those that have no flag.
+const OTHER_VARIABLES: [&str; 8] = [
     "HOOKSTREAM_BOOTSTRAP_API_KEY",
+    "HOOKSTREAM_ENCRYPTION_KEY",
     "HOOKSTREAM_CONFIG",
     "HOOKSTREAM_URL",
     "HOOKSTREAM_API_KEY",
@@ -223,6 +233,7 @@ const OTHER_VARIABLES: [&str; 7] = [
     "HOOKSTREAM_TRANSFER_TO",
 ];
 const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
+const ENCRYPTION_VARIABLE: &str = OTHER_VARIABLES[1];
 
 impl Config {
     /// Reads the file and the environment and puts all together.
@@ -235,6 +246,9 @@ impl Config {
         // A secret has no flag: the list of processes shows those.
         if let Some((_, key)) = environment.iter().find(|(name, _)| name == BOOTSTRAP_VARIABLE) {
             given.bootstrap_api_key = Some(key.parse().map_err(|problem| anyhow::anyhow!("{BOOTSTRAP_VARIABLE} {problem}"))?);
+        }
+        if let Some((_, keys)) = environment.iter().find(|(name, _)| name == ENCRYPTION_VARIABLE) {
+            given.encryption_key = Some(KeysText(Secret::new(keys)));
         }
         let file = match &sources.config {
             Some(path) => read_file(path)?,
@@ -269,6 +283,8 @@ impl Settings {
             target_client_cert_file: self.target_client_cert_file.or(other.target_client_cert_file),
             target_client_key_file: self.target_client_key_file.or(other.target_client_key_file),
             bootstrap_api_key: self.bootstrap_api_key.or(other.bootstrap_api_key),
+            encryption_key: self.encryption_key.or(other.encryption_key),
+            encryption_key_file: self.encryption_key_file.or(other.encryption_key_file),
             payload_limit_bytes: self.payload_limit_bytes.or(other.payload_limit_bytes),
             retry_schedule: self.retry_schedule.or(other.retry_schedule),
             timeout_ms: self.timeout_ms.or(other.timeout_ms),
@@ -336,6 +352,7 @@ impl Settings {
                 target_client_key_file: self.target_client_key_file,
             },
             bootstrap_api_key: self.bootstrap_api_key,
+            encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             secret_grace: HOUR * secret_grace_hours,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
@@ -369,6 +386,16 @@ impl Settings {
                 ..defaults
             },
         })
+    }
+}
+
+/// One of them, or neither. No error repeats a key.
+fn check_encryption(keys: Option<KeysText>, file: Option<PathBuf>) -> anyhow::Result<KeySource> {
+    match (keys, file) {
+        (Some(_), Some(_)) => bail!("encryption_key and encryption_key_file are both set: leave one of them out"),
+        (Some(keys), None) => keys.0.expose().parse().map(KeySource::Given).map_err(|problem| anyhow::anyhow!("encryption_key {problem}")),
+        (None, Some(file)) => Ok(KeySource::File(file)),
+        (None, None) => Ok(KeySource::Own),
     }
 }
 
@@ -498,6 +525,21 @@ mod tests {
         check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is 10; allowed are 1000 to 60000");
         check(&[], None, &[("HOOKSTREAM_RETENTION", "7")], "HOOKSTREAM_RETENTION; there are");
         check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
+        check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key holds no key");
+        let both = [("HOOKSTREAM_ENCRYPTION_KEY", "0")];
+        check(&["--encryption-key-file", "f"], None, &both, "encryption_key and encryption_key_file are both set");
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_not_shown() {
+        let key = format!("{}g", "01".repeat(31));
+        let in_file = load(&[], Some(&format!("encryption_key = \"{key}\"")), &[]);
+        for refused in [load(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", &key)]), in_file] {
+            let error = format!("{:?}", refused.expect_err("it is no key"));
+            assert!(error.contains("encryption_key is refused: key 1 is not 32 bytes") && !error.contains("0101"), "{error}");
+        }
+        let config = load(&[], Some("encryption_key = [\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"), &[]).expect("a key");
+        assert!(!format!("{config:?}").contains("AQEB"));
     }
 
     #[test]

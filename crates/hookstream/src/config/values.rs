@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use hookstream_engine::Role;
-use hookstream_model::{retry::RetrySchedule, tenancy::ApiKeyText};
+use hookstream_model::{retry::RetrySchedule, secret::Secret, tenancy::ApiKeyText};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -71,6 +71,10 @@ impl FromStr for KeyText {
     }
 }
 
+/// Encryption keys as they were given. They are read once all settings are there, so that no error shows their text.
+#[derive(Debug, Clone)]
+pub(crate) struct KeysText(pub(crate) Secret);
+
 /// In the file: the same text, or a list of texts or numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -110,5 +114,16 @@ impl<'de> Deserialize<'de> for RoleName {
 impl<'de> Deserialize<'de> for KeyText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeysText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match TextOrList::deserialize(deserializer)? {
+            TextOrList::Text(text) => text,
+            TextOrList::Texts(texts) => texts.join(","),
+            TextOrList::Numbers(_) => return Err(D::Error::custom("a key is a text")),
+        };
+        Ok(Self(Secret::new(text)))
     }
 }

@@ -25,3 +25,4 @@ mod tenancy;
 mod torture;
 mod trust;
 mod usage;
+mod vault;

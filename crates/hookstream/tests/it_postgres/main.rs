@@ -42,3 +42,5 @@ mod tenancy;
 mod transfer;
 #[path = "../it/usage.rs"]
 mod usage;
+#[path = "../it/vault.rs"]
+mod vault;

@@ -100,7 +100,14 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
     assert!(keys.len() == 1 && KEY.starts_with(&keys[0].get::<_, String>(0)));
 
     receiver.answer(|_| Answer::status(200));
-    let server = Server::start(&second, &SCHEDULE);
+    // Secrets are moved as they are: without the key that the first one made, the second does not start.
+    let key = first.path().join("encryption.key");
+    let refused = hookstream().args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url()]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let needed = report["encryption_keys"][0].as_str().expect("an id");
+    assert!(!refused.status.success() && told.contains(needed) && told.contains("`encryption.key` in its data directory"), "{told}");
+    let arguments = [&SCHEDULE[..], &["--encryption-key-file", key.to_str().expect("a path")]].concat();
+    let server = Server::start(&second, &arguments);
     arrive(&server, &receiver, &ids, &secret).await;
     let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{old}")).await;
     assert_eq!(seen["message"]["status"], "delivered", "history is there");
@@ -113,7 +120,7 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
     let report = moved(&second, &third);
     assert_eq!([rows(&report, "messages"), rows(&report, "pending")], [26, 5]);
     receiver.answer(|_| Answer::status(200));
-    let server = Server::start(&third, &SCHEDULE);
+    let server = Server::start(&third, &arguments);
     arrive(&server, &receiver, &ids, &secret).await;
     stop(server).await;
     let output = transfer(&third, &second);

@@ -1,0 +1,304 @@
+//! What is secret is sealed in every row, opens in its place only, and changes its key while it is in use.
+
+use std::sync::Arc;
+
+use hookstream_model::{
+    endpoint::Endpoint,
+    secret::Secret,
+    vault::{Unopened, VaultKey},
+};
+use hookstream_store::{
+    Error, Store, applications,
+    deliveries::IdempotencyKey,
+    endpoints::{self, EndpointKey},
+    idempotency::{self, KeptAnswer},
+    settings,
+    transfer::Side,
+    vault::{self, Outdated, Rotated, Walk},
+};
+use hookstream_testkit::postgres;
+
+use crate::{
+    transfer::Place,
+    world::{DAY, NOON, World, unlock},
+};
+
+/// All that is secret in an installation.
+const SECRETS: [&str; 4] = ["whsec_marked_old", "whsec_marked_new", "marked_answer", "marked_portal_key"];
+
+async fn places() -> [Place; 2] {
+    [Place::directory(), Place::database().await]
+}
+
+fn key(byte: u8) -> VaultKey {
+    VaultKey::from_bytes([byte; 32])
+}
+
+impl Place {
+    /// Runs a statement as somebody who is not Hookstream, and returns the texts of its one column.
+    async fn texts(&self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Directory(directory) => {
+                let core = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
+                let mut statement = core.prepare(sql).expect("a statement");
+                let texts = statement.query_map([], |row| row.get(0)).expect("rows");
+                texts.collect::<Result<_, _>>().expect("texts")
+            }
+            Self::Database(database) => {
+                let rows = postgres::connect(&database.url()).await.query(sql, &[]).await.expect("rows");
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        }
+    }
+
+    /// All texts that a secret may stand in.
+    async fn sealed(&self) -> Vec<String> {
+        self.texts(
+            "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
+            union all select body from idempotency_keys union all select value from settings where name = 'portal_key'",
+        )
+        .await
+    }
+
+    /// The store with these keys, the current one first.
+    async fn open_with(&self, keys: &[u8]) -> Arc<dyn Side> {
+        let store = self.open().await;
+        unlock(&*store, keys).await.expect("unlocked");
+        store
+    }
+}
+
+fn answer(key: &str) -> KeptAnswer {
+    let key = IdempotencyKey { key: key.to_owned(), fingerprint: [3; 32] };
+    KeptAnswer { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
+}
+
+/// An endpoint with both its secrets, a kept answer and a portal key, and the world that they are in.
+async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
+    let world = World::in_store(store).await;
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &endpoint, &Secret::new(SECRETS[0]), None).await.expect("written");
+    let until = NOON + DAY;
+    assert!(endpoints::rotate_secret(db, (&endpoint).into(), &Secret::new(SECRETS[1]), until, NOON).await.expect("written"));
+    applications::create(db, &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
+    settings::get_or_keep_secret(db, "portal_key", &Secret::new(SECRETS[3])).await.expect("written");
+    (world, endpoint)
+}
+
+/// What was filled in, as it is read.
+async fn read(store: &dyn Store, world: &World) -> Vec<String> {
+    let all = endpoints::all_with_secrets(store, world.tenant, world.application).await.expect("read");
+    let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("it is kept");
+    let portal = settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read");
+    let (previous, _) = all[0].previous.as_ref().expect("it was rotated");
+    vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_secret_is_sealed_in_its_row() {
+    for place in places().await {
+        let store = place.open().await;
+        let (world, _) = fill(store.clone()).await;
+        assert_eq!(read(&*store, &world).await, SECRETS);
+        let sealed = place.sealed().await;
+        assert_eq!(sealed.len(), 4);
+        let under = format!("enc:v1:{}:", key(1).id());
+        assert!(sealed.iter().all(|text| text.starts_with(&under) && !text.contains("marked")), "{sealed:?}");
+        store.close().await;
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_nothing_secret_is_written_or_read() {
+    for place in places().await {
+        let store = place.open_with(&[1]).await;
+        let (world, endpoint) = fill(store.clone()).await;
+        store.close().await;
+        drop((store, world.store));
+        let store = place.open().await;
+        let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
+        let key = EndpointKey::from(&endpoint);
+        locked(endpoints::find(&*store, key).await.expect_err("locked"));
+        locked(endpoints::create(&*store, &endpoint, &Secret::new("x"), None).await.expect_err("locked"));
+        locked(endpoints::rotate_secret(&*store, key, &Secret::new("x"), NOON, NOON).await.expect_err("locked"));
+        locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
+        locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
+        locked(settings::get_or_keep_secret(&*store, "portal_key", &Secret::new("x")).await.expect_err("locked"));
+        locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
+        store.close().await;
+        drop(store);
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_refused_and_leaves_nothing() {
+    for place in places().await {
+        let store = place.open_with(&[1]).await;
+        store.close().await;
+        drop(store);
+        let store = place.open().await;
+        let refused = unlock(&*store, &[2, 3]).await.expect_err("refused");
+        assert!(matches!(refused, Error::MissingKey { id } if id == key(1).id()), "{refused:?}");
+        assert_eq!(vault::known(&*store).await.expect("read").marked, [key(1).id()]);
+        unlock(&*store, &[2, 1]).await.expect("both are there");
+        assert_eq!(vault::known(&*store).await.expect("read").marked.len(), 2);
+        store.close().await;
+        drop(store);
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_make_a_key_at_once_agree_on_one() {
+    let place = Place::database().await;
+    let (one, two) = (place.open().await, place.open().await);
+    let (fresh_one, fresh_two) = (key(1), key(2));
+    let (first, second) = tokio::join!(vault::keep_generated(&*one, &fresh_one), vault::keep_generated(&*two, &fresh_two));
+    let (first, second) = (first.expect("kept"), second.expect("kept"));
+    assert_eq!(first, second);
+    assert_eq!(vault::known(&*one).await.expect("read").generated, Some(first));
+    one.close().await;
+    two.close().await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_moved_does_not_open() {
+    for place in places().await {
+        let store = place.open_with(&[1]).await;
+        let (world, endpoint) = fill(store.clone()).await;
+        let other = world.endpoint("https://example.com/other");
+        endpoints::create(&*store, &other, &Secret::new("theirs"), None).await.expect("written");
+        let theirs = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
+        let moved = format!("update endpoints set secret = '{theirs}' where url = 'https://example.com/' returning url");
+        assert_eq!(place.texts(&moved).await.len(), 1);
+        let error = endpoints::find(&*store, (&endpoint).into()).await.expect_err("it belongs elsewhere");
+        assert!(matches!(error, Error::Unopened { cause: Unopened::Damaged, .. }), "{error:?}");
+        // So are a secret that is no longer current and the current one.
+        let swapped = "update endpoints set secret = previous_secret where url = 'https://example.com/' returning url";
+        assert_eq!(place.texts(swapped).await.len(), 1);
+        assert!(endpoints::find(&*store, (&endpoint).into()).await.is_err());
+        store.close().await;
+        drop((store, world.store));
+        // It is as it was, and holds up no rotation of the rest; but the key before is not given up.
+        let store = place.open_with(&[2, 1]).await;
+        let rotated = vault::rotate(&*store, &mut |_| ()).await.expect("rotated");
+        assert_eq!((rotated.rows, rotated.unopened, rotated.retired.len()), (3, 1, 0));
+        assert_eq!(vault::known(&*store).await.expect("read").marked.len(), 2);
+        store.close().await;
+        drop(store);
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_plain_is_read_and_sealed_in_its_turn() {
+    for place in places().await {
+        let store = place.open_with(&[1]).await;
+        let (world, _) = fill(store.clone()).await;
+        for sql in [
+            "update endpoints set secret = 'whsec_marked_new', previous_secret = 'whsec_marked_old' returning url",
+            "update idempotency_keys set body = 'marked_answer' returning key",
+            "update settings set value = 'marked_portal_key' where name = 'portal_key' returning name",
+        ] {
+            assert_eq!(place.texts(sql).await.len(), 1, "{sql}");
+        }
+        assert_eq!(read(&*store, &world).await, SECRETS);
+        let mut walk = Walk::new(Outdated::Plain);
+        while walk.step(&*store).await.expect("walked") {}
+        assert_eq!((walk.rows, walk.unopened), (3, 0));
+        assert!(place.sealed().await.iter().all(|text| text.starts_with("enc:v1:")));
+        assert_eq!(read(&*store, &world).await, SECRETS);
+        store.close().await;
+        drop((store, world.store));
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
+    const MANY: usize = 450;
+    for place in places().await {
+        let store = place.open_with(&[1]).await;
+        let (world, _) = fill(store.clone()).await;
+        for number in 0..MANY {
+            endpoints::create(&*store, &world.endpoint("https://example.com/"), &Secret::new("x"), None).await.expect("written");
+            idempotency::keep_alone(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
+        }
+        store.close().await;
+        drop((store, world.store.clone()));
+        let World { tenant, application, .. } = world;
+        drop(world);
+
+        let store = place.open_with(&[2, 1]).await;
+        // Broken off after a slice, and begun again.
+        let mut walk = Walk::new(Outdated::PlainOrEarlier);
+        for _ in 0..2 {
+            assert!(walk.step(&*store).await.expect("walked"));
+        }
+        let done = walk.rows;
+        assert!(done > 1 && done < MANY as u64, "{done}");
+        let mut told = Vec::new();
+        let rotated = vault::rotate(&*store, &mut |rows| told.push(rows)).await.expect("rotated");
+        let all = 3 + 2 * MANY as u64;
+        let expected = Rotated { rows: all - done, unopened: 0, retired: vec![key(1).id()], is_overtaken: false };
+        assert_eq!(rotated, expected);
+        assert!(told.len() > 4 && told.is_sorted(), "{told:?}");
+        assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
+        assert_eq!(vault::rotate(&*store, &mut |_| ()).await.expect("rotated").rows, 0);
+        store.close().await;
+        drop(store);
+
+        // The key before is not needed any more.
+        let store = place.open_with(&[2]).await;
+        assert_eq!(endpoints::all_with_secrets(&*store, tenant, application).await.expect("read").len(), MANY + 1);
+        store.close().await;
+        drop(store);
+        let store = place.open().await;
+        assert!(matches!(unlock(&*store, &[1]).await, Err(Error::MissingKey { id }) if id == key(2).id()));
+        store.close().await;
+        drop(store);
+        place.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_seals_under_a_retired_key_is_stopped() {
+    let place = Place::database().await;
+    let old = place.open_with(&[1, 2]).await;
+    let (world, endpoint) = fill(old.clone()).await;
+    let new = place.open_with(&[2, 1]).await;
+    assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
+    assert_eq!(read(&*old, &world).await, SECRETS, "it has the new key too");
+    let rotated = endpoints::rotate_secret(&*old, (&endpoint).into(), &Secret::new("x"), NOON, NOON).await;
+    assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
+    let refused = idempotency::keep_alone(&*old, world.tenant, answer("l")).await;
+    assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");
+    assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
+    old.close().await;
+    new.close().await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_that_was_generated_is_forgotten_once_it_seals_nothing() {
+    let place = Place::directory();
+    let store = place.open().await;
+    let generated = vault::keep_generated(&*store, &key(1)).await.expect("kept");
+    unlock(&*store, &[1]).await.expect("unlocked");
+    let (world, _) = fill(store.clone()).await;
+    vault::forget_generated(&*store).await.expect("left");
+    assert_eq!(vault::known(&*store).await.expect("read").generated, Some(generated), "it is the current one");
+    store.close().await;
+    drop((store, world.store));
+    let store = place.open_with(&[2, 1]).await;
+    vault::forget_generated(&*store).await.expect("left");
+    assert!(vault::known(&*store).await.expect("read").generated.is_some(), "rows are sealed under it");
+    vault::rotate(&*store, &mut |_| ()).await.expect("rotated");
+    vault::forget_generated(&*store).await.expect("forgotten");
+    assert_eq!(vault::known(&*store).await.expect("read").generated, None);
+    store.close().await;
+}
