@@ -1,9 +1,9 @@
 //! A time that does not jump: what schedules go by, where the machine's clock may be turned.
 //!
-//! It goes with the monotonic clock and moves towards the machine's clock by no more than half as fast as time goes, so
-//! it never goes back and runs at between half and one and a half times the speed. A clock that jumps and is put right a
-//! moment later changes next to nothing. One that stays behind is approached slowly: went the time back at once, what is
-//! due would wait for as long. One that stays ahead is believed after a minute, as where the machine was asleep.
+//! It goes with the monotonic clock. A jump of the machine's clock counts for nothing until it has stood for a minute: one
+//! that is put right before changes nothing, and nodes of which one had it go on agreeing. Then a jump forward is believed,
+//! as where the machine was asleep. A jump back is approached at half the speed: went the time back at once, what is due
+//! would wait for as long. Small differences, as where a clock is kept right, are followed the same way.
 
 use crate::time::Timestamp;
 
@@ -11,10 +11,10 @@ use crate::time::Timestamp;
 const SHARE: i64 = 2;
 /// It moves for no more than this at once, so that a long time without a look is no licence to jump.
 const STEP_US: i64 = 1_000_000;
-/// A clock that is ahead by more than this has jumped.
+/// A clock that is off by more than this has jumped.
 const JUMP_US: i64 = 2_000_000;
-/// A jump forward that has stood for so long is believed.
-const BELIEVED_AFTER_US: i64 = 60_000_000;
+/// A jump that has stood for so long counts.
+const COUNTS_AFTER_US: i64 = 60_000_000;
 
 /// What both clocks of the machine show, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +31,22 @@ pub struct Steady {
     /// How far it is ahead of the monotonic clock.
     ahead_us: i64,
     last_us: i64,
-    /// Since when, by the monotonic clock, the machine's is far ahead of it.
-    jumped_at_us: Option<i64>,
+    /// The jump that stands, where one does.
+    jump: Option<Jump>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Jump {
+    /// By the monotonic clock.
+    since_us: i64,
+    /// How far the machine's clock was ahead of the monotonic one then.
+    wall_ahead_us: i64,
 }
 
 impl Steady {
     /// Begins with what the machine's clock shows.
     pub const fn new(look: Look) -> Self {
-        Self { ahead_us: look.wall_us - look.monotonic_us, last_us: look.monotonic_us, jumped_at_us: None }
+        Self { ahead_us: look.wall_us - look.monotonic_us, last_us: look.monotonic_us, jump: None }
     }
 
     /// The time, after a look at the clocks.
@@ -46,18 +54,22 @@ impl Steady {
         // Looks of several threads may come in another order than they were taken.
         let monotonic_us = look.monotonic_us.max(self.last_us);
         let passed_us = (monotonic_us - self.last_us).min(STEP_US);
-        let difference_us = look.wall_us - look.monotonic_us - self.ahead_us;
-        if difference_us <= JUMP_US {
-            self.jumped_at_us = None;
-        }
-        if difference_us > JUMP_US && monotonic_us - *self.jumped_at_us.get_or_insert(monotonic_us) >= BELIEVED_AFTER_US {
-            self.ahead_us += difference_us;
-            self.jumped_at_us = None;
-        } else {
-            self.ahead_us += difference_us.clamp(-passed_us / SHARE, passed_us / SHARE);
-        }
         self.last_us = monotonic_us;
+        let wall_ahead_us = look.wall_us - look.monotonic_us;
+        let difference_us = wall_ahead_us - self.ahead_us;
+        self.ahead_us += match self.jump_that_stands(difference_us, wall_ahead_us) {
+            None => difference_us.clamp(-passed_us / SHARE, passed_us / SHARE),
+            Some(jump) if monotonic_us - jump.since_us < COUNTS_AFTER_US => 0,
+            Some(_) => difference_us.max(-passed_us / SHARE),
+        };
         Timestamp::from_millis((self.ahead_us + monotonic_us).div_euclid(1_000))
+    }
+
+    fn jump_that_stands(&mut self, difference_us: i64, wall_ahead_us: i64) -> Option<Jump> {
+        let is_the_same = |jump: &Jump| (jump.wall_ahead_us - wall_ahead_us).abs() <= JUMP_US;
+        let known = self.jump.filter(is_the_same).unwrap_or(Jump { since_us: self.last_us, wall_ahead_us });
+        self.jump = (difference_us.abs() > JUMP_US).then_some(known);
+        self.jump
     }
 }
 
@@ -87,27 +99,23 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_that_is_put_right_soon_changes_next_to_nothing() {
+    fn a_jump_that_is_put_right_within_a_minute_changes_nothing() {
         for off in [HOUR, -HOUR] {
             let (mut steady, mut now) = begun();
-            assert_eq!(run(&mut steady, &mut now, 10, 0), 0);
-            assert_eq!(run(&mut steady, &mut now, 10, off), 5_000 * off.signum());
-            assert_eq!(run(&mut steady, &mut now, 4, 0), 3_000 * off.signum());
-            assert_eq!(run(&mut steady, &mut now, 6, 0), 0);
+            for (seconds, off) in [(10, 0), (59, off), (1, 0), (59, -off), (59, off), (1, 0)] {
+                assert_eq!(run(&mut steady, &mut now, seconds, off), 0);
+            }
         }
     }
 
     #[test]
-    fn a_clock_that_stays_ahead_is_believed_after_a_minute_and_one_behind_is_approached() {
+    fn a_jump_forward_is_believed_after_a_minute_and_one_back_is_approached_from_then_on() {
         let (mut steady, mut now) = begun();
-        assert_eq!(run(&mut steady, &mut now, 60, HOUR), 30_000);
+        assert_eq!(run(&mut steady, &mut now, 60, HOUR), 0);
         assert_eq!(run(&mut steady, &mut now, 1, HOUR), 3_600_000);
+        assert_eq!(run(&mut steady, &mut now, 60, 0), 3_600_000);
         assert_eq!(run(&mut steady, &mut now, 60, 0), 3_570_000);
         assert_eq!(run(&mut steady, &mut now, 7_140, 0), 0);
-        // Each jump has its own minute.
-        run(&mut steady, &mut now, 59, HOUR);
-        run(&mut steady, &mut now, 60, 0);
-        assert_eq!(run(&mut steady, &mut now, 59, HOUR), 29_500);
     }
 
     #[test]
@@ -121,8 +129,9 @@ mod tests {
     #[test]
     fn a_long_time_without_a_look_is_no_reason_to_jump() {
         let (mut steady, _) = begun();
-        let shown = steady.at(Look { wall_us: START + 2 * HOUR, monotonic_us: HOUR });
-        assert_eq!(shown.as_millis(), (START + HOUR) / 1_000 + 500);
+        let mut shown = |off| steady.at(Look { wall_us: START + HOUR + off, monotonic_us: HOUR }).as_millis() - (START + HOUR) / 1_000;
+        assert_eq!(shown(SECOND), 500);
+        assert_eq!(shown(HOUR), 500);
     }
 
     proptest! {

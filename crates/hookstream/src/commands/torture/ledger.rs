@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use super::order::{Event, LINES, Line, Share, Verdict};
 
-/// A try this soon after one that was refused is one too early: half of the first wait in the nodes' schedule, since
-/// a node whose clock has jumped may run as fast as one and a half clocks.
-const TOO_EARLY: Duration = Duration::from_millis(500);
+/// A try this soon after one that was refused is one too early: the first wait in the nodes' schedule, and a little less,
+/// since clocks that agree are still not the same.
+const TOO_EARLY: Duration = Duration::from_millis(900);
 
 /// What is known of all messages of a fault.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ pub(super) struct Totals {
     pub(super) out_of_order: u64,
     /// Duplicates of those that came when something behind them had arrived.
     pub(super) came_again_late: u64,
-    /// Those that came again much sooner than the schedule says.
+    /// Those that came again sooner than the schedule says.
     pub(super) too_early: u64,
     /// Tries whose signature had another time than its node's clock.
     pub(super) wrongly_timed: u64,

@@ -105,7 +105,7 @@ impl World {
         if tally.fault == Fault::Clock {
             let Totals { too_early, wrongly_timed, .. } = tally.totals;
             if too_early > 0 {
-                tally.failures.push(format!("{when}: {too_early} were tried again much sooner than the schedule says"));
+                tally.failures.push(format!("{when}: {too_early} were tried again sooner than the schedule says"));
             }
             if wrongly_timed > 0 {
                 tally.failures.push(format!("{when}: {wrongly_timed} signatures had another time than their node's clock"));
