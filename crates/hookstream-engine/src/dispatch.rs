@@ -27,7 +27,7 @@ use crate::{
     attempt,
     core::Core,
     holds,
-    lanes::{LanePolicy, Now, Spot, Turn},
+    lanes::{Gather, LanePolicy, Now, Spot, Turn},
     lease::InUse,
     routes::Route,
 };
@@ -43,6 +43,38 @@ const QUANTUM: Duration = Duration::from_millis(100);
 const GAP: Duration = Duration::from_millis(5);
 /// When to look again while there is no room in memory.
 const FULL: Duration = Duration::from_millis(20);
+
+/// What is known from one look for lines to the next.
+#[derive(Debug, Default)]
+struct Look {
+    /// Where there are more lines than are looked at in one go, the last of those that were.
+    after: Option<Line>,
+    /// Since when something gathers in lines that keep an order.
+    gathering: HashMap<Line, Instant>,
+}
+
+impl Look {
+    /// How many are to be taken of a line of this length, so that they go together: as many as make full tries, or
+    /// all where the first has waited long enough.
+    fn gathered(&mut self, line: Line, gather: Gather, length: usize, now: Instant, wait: &mut Duration) -> usize {
+        if self.gathering.len() >= GATHERING_KEPT {
+            self.gathering.clear();
+        }
+        let until = *self.gathering.entry(line).or_insert(now) + gather.wait;
+        let taken = if until <= now { length } else { length - length % gather.most };
+        if taken > 0 {
+            self.gathering.remove(&line);
+        }
+        if taken < length {
+            let since = *self.gathering.entry(line).or_insert(now);
+            *wait = (*wait).min((since + gather.wait).saturating_duration_since(now).max(GAP));
+        }
+        taken
+    }
+}
+
+/// The most lines of which it is known since when something gathers; at so many, all begin anew.
+const GATHERING_KEPT: usize = 100_000;
 
 /// A delivery for a lane, with what is configured for it.
 pub(crate) struct Offered {
@@ -162,7 +194,7 @@ pub(crate) async fn run_timers(core: Arc<Core>) {
 /// Claims what falls due until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut wake = Instant::now();
-    let mut looked = None;
+    let mut look = Look::default();
     loop {
         tokio::select! {
             biased;
@@ -173,13 +205,13 @@ pub(crate) async fn run(core: Arc<Core>) {
                     wake = wake.min(Instant::now() + if wait.is_zero() { GAP } else { wait.max(QUANTUM) });
                 }
             }
-            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core, &mut looked).await,
+            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core, &mut look).await,
         }
     }
 }
 
 /// Claims once. Returns for how long nothing is known to fall due.
-async fn step(core: &Arc<Core>, looked: &mut Option<Line>) -> Duration {
+async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     let Some((room, bytes)) = core.lanes().room_to_claim() else { return FULL };
     if !core.may_begin() {
         return FULL;
@@ -188,7 +220,7 @@ async fn step(core: &Arc<Core>, looked: &mut Option<Line>) -> Duration {
     core.forget_noted_due();
     let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
     let claimed = match claim(core, limits).await {
-        Ok(wait) => from_lines(core, looked, bytes / 2).await.map(|of_lines| wait.min(of_lines)),
+        Ok(wait) => from_lines(core, look, bytes / 2).await.map(|of_lines| wait.min(of_lines)),
         Err(error) => Err(error),
     };
     match claimed {
@@ -221,14 +253,14 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
 }
 
 /// Takes from the lines whose lanes have room. Returns for how long nothing more is known to fall due.
-async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -> Result<Duration, Error> {
+async fn from_lines(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
     let _claiming = core.line_claims.lock().await;
     // Under the number that has the groups now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
     let in_use = InUse::current(core);
     let groups = core.lease().groups();
-    let heads = core.store.lines(groups, *looked, LINES).await?;
-    let is_all = looked.is_none() && heads.len() < LINES;
-    *looked = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
+    let heads = core.store.lines(groups, look.after, LINES).await?;
+    let is_all = look.after.is_none() && heads.len() < LINES;
+    look.after = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
     let mut wait = if is_all { core.options.poll_period } else { QUANTUM };
     if heads.is_empty() {
         core.lanes().note_more(Vec::new());
@@ -242,8 +274,9 @@ async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -
             entry.insert(policy);
         }
     }
+    let lengths = lengths(core, &heads, &policies).await?;
     let now = core.both_clocks();
-    let mut wants = wants(core, &heads, &policies, now, &mut wait);
+    let mut wants = wants(core, &heads, &policies, look, &lengths, now, &mut wait);
     if core.lease().is_in_doubt() {
         // The first of a line may stand under an earlier number, and in nobody's memory.
         wants.retain(|want| !want.in_order);
@@ -259,8 +292,28 @@ async fn from_lines(core: &Arc<Core>, looked: &mut Option<Line>, bytes: usize) -
     Ok(wait)
 }
 
+/// How many wait in the lines that keep an order and whose deliveries gather: they do so in the store, since nothing
+/// may be added to what was taken of an order while that may be under way.
+async fn lengths(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LanePolicy>>) -> Result<HashMap<Line, usize>, Error> {
+    let gathers = |head: &&LineHead| policies.get(&head.target_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
+    let lines: Vec<_> = heads.iter().filter(gathers).map(|head| head.line).collect();
+    if lines.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let lengths = core.store.line_lengths(lines.clone(), CLAIM).await?;
+    Ok(lines.into_iter().zip(lengths).collect())
+}
+
 /// How much is to be taken from which line.
-fn wants(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LanePolicy>>, now: Now, wait: &mut Duration) -> Vec<LineWant> {
+fn wants(
+    core: &Core,
+    heads: &[LineHead],
+    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+    look: &mut Look,
+    lengths: &HashMap<Line, usize>,
+    now: Now,
+    wait: &mut Duration,
+) -> Vec<LineWant> {
     let mut lanes = core.lanes();
     let mut wants = Vec::new();
     let mut with_more = Vec::new();
@@ -284,6 +337,12 @@ fn wants(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LaneP
         let deliveries = lanes.wants_from(head.target_id, head.line, policy, now);
         let is_probe = policy.is_held(now.wall);
         let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(CLAIM.saturating_sub(*of_target)) };
+        let deliveries = match (lengths.get(&head.line), policy.gather) {
+            (Some(length), Some(gather)) if deliveries > 0 => {
+                look.gathered(head.line, gather, *length, now.monotonic, wait).min(deliveries)
+            }
+            (Some(_) | None, _) => deliveries,
+        };
         if deliveries > 0 {
             *of_target += deliveries;
             wants.push(LineWant { line: head.line, deliveries, in_order: policy.is_ordered });
@@ -392,4 +451,31 @@ pub(crate) fn in_line(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait
     let keeps_place = route.keeps_order(delivery.failed);
     let due_at = if keeps_place { Timestamp::EPOCH } else { now };
     Wait { due_at, line: Some(route.line(&delivery.message.payload)), keeps_place }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookstream_model::ids::ApplicationId;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_an_order_gathers_until_there_is_enough_or_the_first_has_waited() {
+        let mut look = Look::default();
+        let gather = Gather { most: 4, bytes: 1_000, wait: Duration::from_millis(300) };
+        let line = Line::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
+        let begin = Instant::now();
+        let mut ask = |length: usize, millis: u64| {
+            let mut wait = Duration::from_secs(1);
+            (look.gathered(line, gather, length, begin + Duration::from_millis(millis), &mut wait), wait.as_millis())
+        };
+        assert_eq!(ask(1, 0), (0, 300));
+        assert_eq!(ask(3, 100), (0, 200));
+        // As many as make full tries; what is left waits from now on.
+        assert_eq!(ask(9, 200), (8, 300));
+        assert_eq!(ask(1, 300), (0, 200));
+        assert_eq!(ask(2, 500), (2, 1_000), "the first has waited");
+        assert_eq!(ask(4, 501), (4, 1_000));
+        assert_eq!(ask(1, 600), (0, 300), "it begins anew");
+    }
 }

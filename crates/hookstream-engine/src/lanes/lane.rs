@@ -259,9 +259,10 @@ impl<D> Lane<D> {
         }
     }
 
-    /// Until when what could go waits for more to go with it; `None` where it need not.
+    /// Until when what could go waits for more to go with it; `None` where it need not. What keeps an order has
+    /// gathered in the store.
     pub(super) fn gathers_until(&self, now: Instant) -> Option<Instant> {
-        let gather = self.policy.gather?;
+        let gather = self.policy.gather.filter(|_| !self.policy.is_ordered)?;
         let until = self.gathering_since? + gather.wait;
         (until > now && !self.is_full(gather)).then_some(until)
     }

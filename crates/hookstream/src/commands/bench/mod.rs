@@ -186,7 +186,8 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     }
     let report = result?;
     println!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
-    anyhow::ensure!(report.lost == 0, "{} messages were accepted and did not arrive", report.lost);
+    // What has no room in memory is stored, which a server that keeps nothing does not.
+    anyhow::ensure!(report.lost == 0 || arguments.forget, "{} messages were accepted and did not arrive", report.lost);
     Ok(())
 }
 
