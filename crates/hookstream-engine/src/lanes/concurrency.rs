@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use hookstream_model::attempt::{FailureKind, Outcome};
 use tokio::time::Instant;
 
 /// What a try says about how a target bears its load.
@@ -15,6 +16,32 @@ pub(crate) enum Bearing {
     Answered(Duration),
     /// It did not answer, or said that it is too much.
     Overloaded,
+}
+
+impl Bearing {
+    /// What an outcome says that took so long.
+    pub(crate) fn of(outcome: &Outcome, took: Duration) -> Self {
+        match outcome {
+            Outcome::Accepted(_) => Self::Answered(took),
+            Outcome::Refused(answer) if matches!(answer.status, 429 | 503) => Self::Overloaded,
+            Outcome::Refused(_) => Self::Answered(took),
+            Outcome::Failed(failure) => match failure.kind {
+                FailureKind::Timeout | FailureKind::ConnectionRefused | FailureKind::ConnectionReset | FailureKind::ConnectionFailed => {
+                    Self::Overloaded
+                }
+                FailureKind::DnsFailed
+                | FailureKind::TlsExpired
+                | FailureKind::TlsUntrusted
+                | FailureKind::TlsWrongHost
+                | FailureKind::TlsRevoked
+                | FailureKind::TlsFailed
+                | FailureKind::AddressNotAllowed
+                | FailureKind::RedirectRefused
+                | FailureKind::ResponseInvalid
+                | FailureKind::HttpStatus => Self::Answered(took),
+            },
+        }
+    }
 }
 
 /// The tries a target is given at once.

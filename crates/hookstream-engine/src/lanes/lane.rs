@@ -1,11 +1,11 @@
 //! A lane: what waits in memory for one target, and what decides when the next of it may go.
 
-use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hookstream_model::{
-    attempt::{FailureKind, Outcome},
+    attempt::Outcome,
     hold::{self, BreakerPolicy, Hold, HoldReason},
-    ids::{ApplicationId, EnvironmentId, TargetId},
+    ids::TargetId,
     line::Line,
     time::Timestamp,
 };
@@ -16,61 +16,9 @@ use super::{
     books::{LaneBook, LineBook},
     concurrency::{Bearing, Concurrency},
     pace::Pace,
+    policy::{Gather, LanePolicy, LaneView},
     rate::Window,
 };
-
-/// What is configured that decides when a target's deliveries may go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LanePolicy {
-    /// Grows with each change; an older one never replaces a newer.
-    pub(crate) version: i64,
-    pub(crate) environment: EnvironmentId,
-    pub(crate) application: ApplicationId,
-    /// Deliveries a second to this target.
-    pub(crate) rate: Option<NonZeroU32>,
-    /// Deliveries a second over all targets of the application.
-    pub(crate) application_rate: Option<NonZeroU32>,
-    pub(crate) is_ordered: bool,
-    /// How deliveries gather into one try, where they do.
-    pub(crate) gather: Option<Gather>,
-    /// As the store has it.
-    pub(crate) hold: Option<Hold>,
-}
-
-impl LanePolicy {
-    /// Whether only the process that has the target's group of lines may send to it.
-    pub(crate) fn is_limited(&self, now: Timestamp) -> bool {
-        self.has_rate() || self.is_ordered || self.is_held(now)
-    }
-
-    pub(crate) fn is_held(&self, now: Timestamp) -> bool {
-        self.hold.is_some_and(|hold| hold.holds(now))
-    }
-
-    pub(crate) fn has_rate(&self) -> bool {
-        self.rate.is_some() || self.application_rate.is_some()
-    }
-
-    /// The most that is of use in memory: what goes in two seconds.
-    fn queue_of_use(&self) -> usize {
-        let rate = self.rate.into_iter().chain(self.application_rate).min().map_or(u32::MAX, NonZeroU32::get);
-        usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2 * self.together()).max(16)
-    }
-
-    /// The most deliveries in one try.
-    fn together(&self) -> usize {
-        self.gather.map_or(1, |gather| gather.most)
-    }
-}
-
-/// How deliveries gather into one try: it is made once there are `most` of them or so many bytes, or the first
-/// has waited long enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gather {
-    pub(crate) most: usize,
-    pub(crate) bytes: usize,
-    pub(crate) wait: Duration,
-}
 
 /// Where a delivery belongs in its lane.
 #[derive(Debug, Clone, Copy)]
@@ -366,7 +314,7 @@ impl<D> Lane<D> {
     /// Notes what came of a try. Returns the hold where it has changed.
     pub(super) fn tried(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
         self.pace.answered(now.monotonic);
-        self.concurrency.note(bearing(outcome, now.monotonic - begun), begun, now.monotonic);
+        self.concurrency.note(Bearing::of(outcome, now.monotonic - begun), begun, now.monotonic);
         self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
         // By the monotonic clock, so that a clock that is set neither ends nor lengthens it.
         let seen = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
@@ -513,54 +461,9 @@ pub(super) const OF_A_LINE: usize = 32;
 /// A hold that ends later by less is the same: what is under way together says so many times.
 const WORTH_A_WRITE: Duration = Duration::from_secs(1);
 
-/// A lane as it is seen from outside.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LaneView {
-    /// Its target.
-    pub target: TargetId,
-    /// The target's application.
-    pub application: ApplicationId,
-    /// Deliveries in memory that wait for their turn.
-    pub queued: usize,
-    /// Tries under way or not yet recorded.
-    pub in_flight: usize,
-    /// How many tries the target is given at once.
-    pub at_once: usize,
-    /// When the one that waits longest fell due.
-    pub oldest_due: Option<Timestamp>,
-    /// How many tries it answered in a second lately, where that is known.
-    pub per_second: Option<f64>,
-    /// Why nothing goes for now.
-    pub hold: Option<Hold>,
-}
-
 /// The present by both clocks: the wall's for what is stored, the other for what is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) wall: Timestamp,
     pub(crate) monotonic: Instant,
-}
-
-/// What an outcome says about how the target bears its load.
-fn bearing(outcome: &Outcome, took: Duration) -> Bearing {
-    match outcome {
-        Outcome::Accepted(_) => Bearing::Answered(took),
-        Outcome::Refused(answer) if matches!(answer.status, 429 | 503) => Bearing::Overloaded,
-        Outcome::Refused(_) => Bearing::Answered(took),
-        Outcome::Failed(failure) => match failure.kind {
-            FailureKind::Timeout | FailureKind::ConnectionRefused | FailureKind::ConnectionReset | FailureKind::ConnectionFailed => {
-                Bearing::Overloaded
-            }
-            FailureKind::DnsFailed
-            | FailureKind::TlsExpired
-            | FailureKind::TlsUntrusted
-            | FailureKind::TlsWrongHost
-            | FailureKind::TlsRevoked
-            | FailureKind::TlsFailed
-            | FailureKind::AddressNotAllowed
-            | FailureKind::RedirectRefused
-            | FailureKind::ResponseInvalid
-            | FailureKind::HttpStatus => Bearing::Answered(took),
-        },
-    }
 }

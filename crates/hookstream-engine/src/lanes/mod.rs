@@ -11,6 +11,7 @@ mod books;
 mod concurrency;
 mod lane;
 mod pace;
+mod policy;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -30,9 +31,12 @@ use hookstream_model::{
 };
 use tokio::time::Instant;
 
-pub use self::lane::LaneView;
-pub(crate) use self::lane::{Gather, LanePolicy, Now, Spot, Turn};
+pub use self::policy::LaneView;
 use self::{lane::Lane, rate::Window};
+pub(crate) use self::{
+    lane::{Now, Spot, Turn},
+    policy::{Gather, LanePolicy},
+};
 use crate::Options;
 
 /// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
