@@ -91,9 +91,7 @@ mod tests {
     };
 
     fn message(number: u8, body: &'static str, content_type: ContentType) -> Message {
-        // 2027-01-31T12:00:00Z in the first six bytes.
-        let mut id = [0x01, 0x9c, 0x14, 0x4f, 0x5c, 0x00, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, number];
-        id[15] = number;
+        let id = [0x01, 0x9c, 0x14, 0x4f, 0x5c, 0x00, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, number];
         Message {
             id: MessageId::from_bytes(id),
             application_id: ApplicationId::from_bytes([7; 16]),

@@ -32,6 +32,15 @@ pub(crate) enum KeySource {
     Own,
 }
 
+/// Keys that nobody has, for a store that is gone with its process.
+///
+/// # Errors
+/// Where the system gives no random numbers.
+pub(crate) fn passing() -> anyhow::Result<Keys> {
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    Keys::new([fresh(&mut rng)]).context("it is one key")
+}
+
 /// The file in a data directory with the key that was made there.
 pub(crate) fn own_file(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")

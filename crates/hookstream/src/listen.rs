@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -28,6 +28,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
+use crate::watch::again_when_changed;
+
 /// How long the head of a request may take, which is also how long a connection may be idle. Load balancers keep
 /// theirs for 60 s, and it is better that they close first.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
@@ -41,8 +43,6 @@ const HEADERS_MAX: usize = 100;
 const STREAMS_MAX: u32 = 256;
 /// How often a connection of HTTP/2 is asked whether it lives, and how long that may take.
 const PING: Duration = Duration::from_secs(30);
-/// How often it is looked whether the certificate has changed.
-const LOOK: Duration = Duration::from_secs(2);
 /// How long to wait where the system gives no more connections.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -156,39 +156,18 @@ impl Tls {
         Ok(Self { files, config })
     }
 
-    /// Goes by the files again whenever one of them changes, for connections that come then. A change that makes no
-    /// sense is logged, and what was before stays.
+    /// Goes by the files again whenever one of them changes, for connections that come then.
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        let mut seen = self.changed_at();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let now = self.changed_at();
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            match configure(&self.files) {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    tracing::info!("read the server's certificate again, since a file has changed");
-                }
-                Err(error) => {
-                    let error: &dyn std::error::Error = error.as_ref();
-                    tracing::error!(error, "the server's certificate has changed and cannot be used; going on with the one before");
-                }
-            }
-        }
+        let files = vec![self.files.cert.clone(), self.files.key.clone()];
+        let read = || {
+            *self.config.write().unwrap_or_else(PoisonError::into_inner) = configure(&self.files)?;
+            Ok(())
+        };
+        again_when_changed("the server's certificate", files, stop, read).await;
     }
 
     fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn changed_at(&self) -> [Option<SystemTime>; 2] {
-        [&self.files.cert, &self.files.key].map(|path| std::fs::metadata(path).and_then(|about| about.modified()).ok())
     }
 }
 

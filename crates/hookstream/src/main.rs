@@ -7,6 +7,7 @@ mod keys;
 mod lifecycle;
 mod listen;
 mod trust;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;

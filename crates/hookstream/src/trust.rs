@@ -4,15 +4,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
 use hookstream_destinations::http::{ClientIdentity, HttpTransport, Trust, certificates, revocation_lists};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a file has changed.
-const PERIOD: Duration = Duration::from_secs(2);
+use crate::watch::again_when_changed;
 
 /// Which files, each by the setting of its name.
 #[derive(Debug, Clone, Default)]
@@ -57,40 +55,15 @@ impl TrustFiles {
         Ok(trust)
     }
 
-    /// Has the transport go by the files again whenever one of them changes. A change that makes no sense is
-    /// logged, and what was before stays.
+    /// Has the transport go by the files again whenever one of them changes.
     pub(crate) async fn watch(self, transport: Arc<HttpTransport>, stop: CancellationToken) {
-        if self.paths().next().is_none() {
-            return;
-        }
-        let mut seen = self.changed_at();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(PERIOD) => {}
-            }
-            let now = self.changed_at();
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            match self.read().and_then(|trust| Ok(transport.trust(trust)?)) {
-                Ok(()) => tracing::info!("read the certificates for deliveries again, since a file has changed"),
-                Err(error) => {
-                    let error: &dyn std::error::Error = error.as_ref();
-                    tracing::error!(error, "the certificates for deliveries have changed and cannot be used; going on with those before");
-                }
-            }
-        }
+        let files = self.paths().map(Path::to_owned).collect();
+        again_when_changed("certificates for deliveries", files, stop, || Ok(transport.trust(self.read()?)?)).await;
     }
 
     fn paths(&self) -> impl Iterator<Item = &Path> {
         let Self { target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file } = self;
         [target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file].into_iter().filter_map(|path| path.as_deref())
-    }
-
-    fn changed_at(&self) -> Vec<Option<SystemTime>> {
-        self.paths().map(|path| std::fs::metadata(path).and_then(|about| about.modified()).ok()).collect()
     }
 }
 

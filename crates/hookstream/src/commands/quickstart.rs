@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Config, Sources},
+    keys::{self, KeySource},
     lifecycle,
     wire::Server,
 };
@@ -45,6 +46,10 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
     if !keeps_data {
         config.data_dir = scratch.path().to_owned();
+        if config.database.is_none() && matches!(config.encryption, KeySource::Own) {
+            // Its secrets are gone at the end like everything else: there is no key to take care of.
+            config.encryption = KeySource::Given(keys::passing()?);
+        }
     }
     if !wants_address && TcpListener::bind(config.listen).await.is_err() {
         config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -13,7 +13,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::support::{KEY, Server, hookstream, scratch};
+use crate::{
+    program::refused_start,
+    support::{KEY, Server, hookstream, scratch},
+};
 
 const ASK: &str = "GET /v1/usage HTTP/1.1\r\nhost: x\r\nx-api-key: ";
 
@@ -83,9 +86,16 @@ async fn connections_are_bounded_and_the_next_waits() {
     let server = Server::start(&scratch, &["--max-connections", "2"]);
     let address: SocketAddr = server.address().parse().expect("an address");
     let connect = async || TcpStream::connect(address).await.expect("connected");
-    let (first, second) = (connect().await, connect().await);
-    // Both are accepted before the third comes.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Both are served before the third comes, and stay.
+    let served = async || {
+        let mut stream = connect().await;
+        stream.write_all(format!("{ASK}{KEY}\r\n\r\n").as_bytes()).await.expect("written");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.expect("an answer");
+        assert_eq!(&status, b"HTTP/1.1 200");
+        stream
+    };
+    let (first, second) = (served().await, served().await);
     let request = format!("{ASK}{KEY}\r\nconnection: close\r\n\r\n");
     let third = connect().await;
     let mut answer = Box::pin(exchange(third, &request));
@@ -127,16 +137,8 @@ fn certificate_files_that_hold_something_else_are_refused_by_their_setting() {
     let (_, other_key) = Authority::new().issue(&["127.0.0.1"]).pem();
     let other = files.path().join("other.key");
     std::fs::write(&other, other_key).expect("written");
-    let check = |arguments: &[&str], named: &str| {
-        let directory = scratch();
-        let mut command = hookstream();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path()).args(arguments);
-        let output = command.output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(named), "{arguments:?}: {said}");
-    };
-    check(&["--tls-cert-file", good], "go together: set both or neither");
-    check(&["--tls-cert-file", some, "--tls-key-file", good_key], "holds no certificates in PEM");
-    check(&["--tls-cert-file", good, "--tls-key-file", some], "holds no private key in PEM");
-    check(&["--tls-cert-file", good, "--tls-key-file", other.to_str().expect("text")], "is not the key of the first certificate");
+    refused_start(&["--tls-cert-file", good], "go together: set both or neither");
+    refused_start(&["--tls-cert-file", some, "--tls-key-file", good_key], "holds no certificates in PEM");
+    refused_start(&["--tls-cert-file", good, "--tls-key-file", some], "holds no private key in PEM");
+    refused_start(&["--tls-cert-file", good, "--tls-key-file", other.to_str().expect("text")], "is not the key of the first certificate");
 }

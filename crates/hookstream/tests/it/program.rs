@@ -6,6 +6,16 @@ use serde_json::json;
 
 use crate::support::{Server, hookstream, scratch};
 
+/// Checks that a server with these arguments does not start, and that it says so in such words.
+pub(crate) fn refused_start(arguments: &[&str], named: &str) {
+    let directory = scratch();
+    let mut command = hookstream();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path()).args(arguments);
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains(named), "{arguments:?}: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_start_prints_a_key_and_a_curl_that_works() {
     use std::io::BufRead;

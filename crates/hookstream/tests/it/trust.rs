@@ -8,7 +8,10 @@ use hookstream_testkit::{
 };
 use serde_json::json;
 
-use crate::support::{Server, hookstream, scratch};
+use crate::{
+    program::refused_start,
+    support::{Server, scratch},
+};
 
 fn write(directory: &Path, identity: &Identity) {
     let (certificate, key) = identity.pem();
@@ -60,17 +63,9 @@ fn files_that_hold_something_else_are_refused_by_their_setting() {
     let path = files.path().join("some.pem");
     std::fs::write(&path, "hello").expect("written");
     let some = path.to_str().expect("a path that is text");
-    let check = |arguments: &[&str], named: &str| {
-        let directory = scratch();
-        let mut command = hookstream();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path()).args(arguments);
-        let output = command.output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(named), "{arguments:?}: {said}");
-    };
-    check(&["--target-ca-file", some], "holds no certificates in PEM");
-    check(&["--target-ca-file", "/nowhere.pem"], "could not read target_ca_file /nowhere.pem");
-    check(&["--target-crl-file", some], "holds no revocation lists in PEM");
-    check(&["--target-client-cert-file", some], "go together: set both or neither");
-    check(&["--target-client-cert-file", some, "--target-client-key-file", some], "hold no certificate and key in PEM");
+    refused_start(&["--target-ca-file", some], "holds no certificates in PEM");
+    refused_start(&["--target-ca-file", "/nowhere.pem"], "could not read target_ca_file /nowhere.pem");
+    refused_start(&["--target-crl-file", some], "holds no revocation lists in PEM");
+    refused_start(&["--target-client-cert-file", some], "go together: set both or neither");
+    refused_start(&["--target-client-cert-file", some, "--target-client-key-file", some], "hold no certificate and key in PEM");
 }

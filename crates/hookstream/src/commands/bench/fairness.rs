@@ -1,7 +1,7 @@
 //! `hookstream bench fairness`: what one does, is it felt by the others? Each answer stands beside a baseline of
 //! the same run, in which nobody misbehaves; the two take turns.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::{
     report::percentiles,
     stream::{Behaviour, Stream},
 };
-use crate::commands::{sink::parse_duration, traffic::process::ServerProcess};
+use crate::commands::sink::parse_duration;
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]
@@ -98,7 +98,7 @@ async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> a
 /// What the others see while the one is well or is not.
 async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> anyhow::Result<[f64; 4]> {
     let scratch = tempfile::tempdir()?;
-    let fleet = server(arguments, &scratch).await?;
+    let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
     let plan = Plan { connections: 16, rate: Some(RATE), payload_bytes: 500, duration: arguments.duration, warmup: Duration::from_secs(2) };
     let (count, one, behaviour) = match scenario {
         Scenario::Hang => (10, Plan { rate: Some(RATE * 10), connections: 32, ..plan }, Behaviour::Hangs(HANG)),
@@ -115,13 +115,13 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
     many.run.until_all_arrived(Duration::from_secs(10)).await;
     anyhow::ensure!(many.run.lost() == 0, "{} messages of the others did not arrive", many.run.lost());
     let seen = percentiles(&many.run.counted(from).arrivals);
-    stop(fleet).await;
+    fleet.stop().await;
     Ok(seen)
 }
 
 async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
-    let fleet = server(arguments, &scratch).await?;
+    let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
     // As slow as a receiver usually is, so that most of the flood waits.
     let slow = Behaviour::Takes(Duration::from_millis(50));
     let room = usize::try_from(FLOOD).unwrap_or(usize::MAX);
@@ -143,7 +143,7 @@ async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     for (name, [p50, p99, _, max]) in [("while it floods", during), (&format!("with {waits} waiting"), after)] {
         println!("  {name}  p50 {p50:.2}  p99 {p99:.2}  max {max:.2}");
     }
-    stop(fleet).await;
+    fleet.stop().await;
     Ok(())
 }
 
@@ -151,7 +151,7 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut arguments = arguments.clone();
     arguments.server_args += " --circuit-breaker-cooldown-s 3 --retry-schedule 1,2,4,8,8,8,8";
-    let fleet = server(&arguments, &scratch).await?;
+    let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
     let plan = Plan { connections: 8, rate: Some(100), payload_bytes: 500, duration: arguments.duration, warmup: Duration::ZERO };
     let outage = Behaviour::FailsFor(arguments.duration);
     let stream = Stream::make(&fleet, "recovered", 1, json!({ "rate_limit_per_second": LIMIT }), outage, plan.room()).await?;
@@ -166,19 +166,6 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let by_second =
         |second: u64| seen.iter().filter(|at| (began + second * 1_000_000..began + (second + 1) * 1_000_000).contains(at)).count();
     println!("  by second since: {:?}", (0..20).map(by_second).collect::<Vec<_>>());
-    stop(fleet).await;
+    fleet.stop().await;
     Ok(())
-}
-
-async fn server(arguments: &FairnessArgs, scratch: &tempfile::TempDir) -> anyhow::Result<Fleet> {
-    let mut settings = vec!["--data-dir".into(), scratch.path().into()];
-    settings.extend(arguments.server_args.split_whitespace().map(Into::into));
-    let server = ServerProcess::start(&settings, &[], Stdio::inherit()).await?;
-    Ok(Fleet { servers: vec![server], database_pid: None })
-}
-
-async fn stop(fleet: Fleet) {
-    for server in fleet.servers {
-        server.stop().await;
-    }
 }

@@ -13,7 +13,13 @@ mod run;
 mod scale;
 mod stream;
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -181,9 +187,7 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     }
     let fleet = Fleet { servers, database_pid: arguments.database_pid };
     let result = measure(&arguments, &fleet).await;
-    for server in fleet.servers {
-        server.stop().await;
-    }
+    fleet.stop().await;
     let report = result?;
     println!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
     // What has no room in memory is stored, which a server that keeps nothing does not.
@@ -198,6 +202,19 @@ struct Fleet {
 }
 
 impl Fleet {
+    /// One server on a directory, with further arguments.
+    async fn start(data_dir: &Path, arguments: &str) -> anyhow::Result<Self> {
+        let mut settings = vec!["--data-dir".into(), data_dir.into()];
+        settings.extend(arguments.split_whitespace().map(Into::into));
+        Ok(Self { servers: vec![ServerProcess::start(&settings, &[], Stdio::inherit()).await?], database_pid: None })
+    }
+
+    async fn stop(self) {
+        for server in self.servers {
+            server.stop().await;
+        }
+    }
+
     /// The CPU used so far: by the servers, by ourselves, by the database.
     fn cpu(&self) -> [Option<Cpu>; 3] {
         let servers = Cpu::sum(self.servers.iter().map(ServerProcess::cpu));

@@ -1,6 +1,6 @@
 //! `hookstream bench scale`: what much of something costs.
 
-use std::{ffi::OsString, net::Ipv4Addr, process::Stdio, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -14,10 +14,7 @@ use super::{
     run::Run,
     stream::{Behaviour, Stream},
 };
-use crate::commands::{
-    client::ApiClient,
-    traffic::{listener, process::ServerProcess},
-};
+use crate::commands::{client::ApiClient, traffic::listener};
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]
@@ -97,7 +94,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
     }
     let (fleet, took) = start(arguments, &scratch).await?;
     println!("  started again after a kill in {} ms", took.as_millis());
-    stop(fleet).await;
+    fleet.stop().await;
     Ok(())
 }
 
@@ -131,7 +128,7 @@ async fn endpoints(arguments: &ScaleArgs) -> anyhow::Result<()> {
     receiving.abort();
     println!("{} endpoints, {PER_APPLICATION} in each application", applications * PER_APPLICATION);
     println!("  {before} MiB before, {made} MiB when they are made, {} MiB when each was sent to; lost {}", memory(&fleet), run.lost());
-    stop(fleet).await;
+    fleet.stop().await;
     Ok(())
 }
 
@@ -166,22 +163,13 @@ async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
             figures["arrival_ms"]["p99"].as_f64().unwrap_or_default(),
             number("lost"),
         );
-        stop(fleet).await;
+        fleet.stop().await;
     }
     Ok(())
 }
 
 /// Starts a server; returns how long it took until it was ready.
 async fn start(arguments: &ScaleArgs, scratch: &tempfile::TempDir) -> anyhow::Result<(Fleet, Duration)> {
-    let mut settings: Vec<OsString> = vec!["--data-dir".into(), scratch.path().into()];
-    settings.extend(arguments.server_args.split_whitespace().map(Into::into));
     let begun = Instant::now();
-    let server = ServerProcess::start(&settings, &[], Stdio::inherit()).await?;
-    Ok((Fleet { servers: vec![server], database_pid: None }, begun.elapsed()))
-}
-
-async fn stop(fleet: Fleet) {
-    for server in fleet.servers {
-        server.stop().await;
-    }
+    Ok((Fleet::start(scratch.path(), &arguments.server_args).await?, begun.elapsed()))
 }

@@ -73,7 +73,7 @@ impl Stream {
         let client = ApiClient::new(&server.url, &server.api_key)?;
         let mut ids = Vec::new();
         for number in 0..applications {
-            let uid = format!("{name}-{}-{number}", uuid_of_now(&run));
+            let uid = format!("{name}-{}-{number}", number_of(&run));
             let made = client.post("/applications", json!({ "name": name, "uid": uid }).to_string(), None).await?.accepted()?;
             let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
             let mut endpoint = endpoint.clone();
@@ -95,8 +95,8 @@ impl Stream {
     }
 }
 
-/// Something that no other stream has: the process, and where its run stands in memory.
-fn uuid_of_now(run: &Arc<Run>) -> String {
+/// Something that no other stream has while this one is there: the process, and where its run stands in memory.
+fn number_of(run: &Arc<Run>) -> String {
     format!("{}-{:x}", std::process::id(), Arc::as_ptr(run).addr())
 }
 
