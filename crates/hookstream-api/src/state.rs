@@ -15,17 +15,19 @@ use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
     secret::Secret,
+    session::Policy,
     tenancy::{ApiKey, KeyHash},
     time::{Clock, Timestamp},
 };
 use hookstream_store::{
     Error, Store,
     api_keys::{self, Use},
+    sessions,
 };
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Limiter;
+use crate::{limits::Limiter, passwords::Passwords};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -55,6 +57,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// How many requests are taken.
     pub rate_limits: RateLimits,
+    /// For how long sessions last.
+    pub sessions: Policy,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.
@@ -79,6 +83,8 @@ struct Keys {
 
 /// How often it is written how often keys were used.
 const USES_PERIOD: Duration = Duration::from_secs(5);
+/// After how many of these periods sessions that have ended are forgotten: ten minutes.
+const FORGET_EVERY: u32 = 120;
 
 /// What the clones of an [`Api`] share.
 pub struct Inner {
@@ -93,6 +99,7 @@ pub struct Inner {
     /// How often keys were used since that was last written.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
+    pub(crate) passwords: Passwords,
 }
 
 impl std::ops::Deref for Api {
@@ -120,19 +127,28 @@ impl Api {
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
+            passwords: Passwords::default(),
         }))
     }
 }
 
 impl Api {
-    /// Writes now and then how often keys were used, and once more when `stop` is over.
-    pub async fn keep_uses(self, stop: CancellationToken) {
+    /// Writes now and then how often keys were used, and once more when `stop` is over; and forgets sessions that have
+    /// ended.
+    pub async fn keep_house(self, stop: CancellationToken) {
+        let mut rounds = 0_u32;
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep(USES_PERIOD) => false,
             };
             self.write_uses().await;
+            if rounds.is_multiple_of(FORGET_EVERY)
+                && let Err(error) = sessions::forget_ended(&*self.store, self.options.sessions, self.now()).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not forget sessions that have ended");
+            }
+            rounds = rounds.wrapping_add(1);
             if stopping {
                 return;
             }
@@ -156,6 +172,16 @@ impl Api {
 impl Inner {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The present as the machine's clock shows it, which is what authenticators go by.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// Whether browsers reach this installation over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.options.public_url.starts_with("https://")
     }
 
     /// The id of the next request: `req_` and 12 hex characters, different for 2^48 requests.
