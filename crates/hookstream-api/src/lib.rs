@@ -13,6 +13,7 @@ mod idempotency;
 mod limits;
 mod openapi;
 mod page;
+mod pages;
 mod params;
 mod passwords;
 mod permissions;
@@ -39,7 +40,8 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
-        .route("/docs", routing::get(openapi::reference));
+        .route("/docs", routing::get(openapi::reference))
+        .merge(pages::routes());
     serve(routes, api)
 }
 

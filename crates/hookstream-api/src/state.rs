@@ -100,6 +100,9 @@ pub struct Inner {
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
     pub(crate) passwords: Passwords,
+    /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
+    /// more than one after the other.
+    pub(crate) sign_ins: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for Api {
@@ -128,6 +131,7 @@ impl Api {
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
             passwords: Passwords::default(),
+            sign_ins: tokio::sync::Mutex::default(),
         }))
     }
 }

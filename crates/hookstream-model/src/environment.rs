@@ -171,6 +171,7 @@ mod tests {
 
     fn environment() -> Environment {
         Environment {
+            deleted_at: None,
             id: EnvironmentId::from_bytes([1; 16]),
             organization_id: OrganizationId::from_bytes([2; 16]),
             name: "Production".to_owned(),

@@ -101,6 +101,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
 
 /// Refuses a try that has to wait, and counts it as failed until it succeeds.
 pub(super) async fn admit(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
+    let _alone = api.sign_ins.lock().await;
     let now = api.now();
     let failures = users::failures(&*api.store, counters).await?;
     let waits = counters.iter().zip(failures).filter_map(|(counter, (failures, last_at))| counter.wait(failures, last_at, now));

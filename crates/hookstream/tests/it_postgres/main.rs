@@ -33,6 +33,8 @@ mod network;
 mod nodes;
 #[path = "../it/order.rs"]
 mod order;
+#[path = "../it/people.rs"]
+mod people;
 mod pooler;
 mod rolling;
 #[path = "../it/support.rs"]
@@ -44,3 +46,5 @@ mod transfer;
 mod usage;
 #[path = "../it/vault.rs"]
 mod vault;
+#[path = "../it/visitor.rs"]
+mod visitor;
