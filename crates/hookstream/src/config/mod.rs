@@ -432,7 +432,7 @@ fn check_payload_retention(given: Option<u32>, retention_days: u32) -> anyhow::R
 }
 
 /// The host's name, where it has one.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "hookstream".to_owned() } else { name.trim().to_owned() }
 }

@@ -436,3 +436,39 @@ async fn an_owner_is_made_by_a_command() {
     assert_eq!(grace.get("/v1/auth/session").await.1["memberships"][0]["role"], "owner");
     assert_eq!(grace.post("/v1/auth/password/reset", json!({ "token": token(&link), "password": PASSWORD })).await.0, 410);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_logs_in_and_sends() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    assert_eq!(owner.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await.0, 201);
+    let home = tempfile::tempdir().expect("a directory");
+    let command = |arguments: &[&str]| {
+        let mut command = hookstream();
+        command.args(arguments).env_remove("XDG_CONFIG_HOME").env("HOME", home.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let send = ["send", "--app", "acme", "--type", "a.b", "--data", "1"];
+    let output = command(&send).output().expect("it runs");
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("hookstream login"), "{output:?}");
+
+    let mut login = command(&["login", "--url", &server.url, "--no-browser", "--name", "laptop"]).spawn().expect("it starts");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(login.stdout.take().expect("piped"))).map_while(Result::ok);
+    let code = lines.by_ref().find_map(|line| Some(line.split_once("?code=")?.1.to_owned())).expect("a code");
+    assert_eq!(owner.post(&format!("/v1/auth/device/{code}/allow"), json!({})).await.0, 200);
+    let status = tokio::task::spawn_blocking(move || login.wait()).await.expect("waited").expect("it ends");
+    assert!(status.success());
+    assert!(lines.any(|line| line.starts_with("Logged in to ")));
+    let saved = home.path().join(".config/hookstream/config.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&saved).expect("it is there").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let output = command(&send).output().expect("it runs");
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("accepted "), "{output:?}");
+    // The key is not given to another server.
+    let output = command(&[&send[..], &["--url", "http://127.0.0.1:9"]].concat()).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no API key"), "{output:?}");
+
+    let output = command(&["login", "--url", &server.url, "--api-key", "hs_live_wrong"]).output().expect("it runs");
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not saved"), "{output:?}");
+}
