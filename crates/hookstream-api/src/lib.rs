@@ -8,6 +8,9 @@ mod address;
 mod auth;
 mod body;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod headers;
 mod idempotency;
 mod limits;
 mod openapi;

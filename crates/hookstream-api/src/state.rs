@@ -55,6 +55,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// How many requests are taken.
     pub rate_limits: RateLimits,
+    /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
+    pub is_secure: bool,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.

@@ -72,6 +72,7 @@ impl Server {
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
+                is_secure,
             },
         );
         let stop = CancellationToken::new();
