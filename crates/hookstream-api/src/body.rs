@@ -1,6 +1,6 @@
 //! Reading a request's body: bounded, JSON, with errors that name the field.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     body::Body,
@@ -9,9 +9,10 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{json, value::RawValue};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{error::ApiError, state::Api};
 
@@ -82,6 +83,10 @@ async fn read_off(mut body: Body) {
 impl RawBody {
     /// Reads the body as a JSON object with these fields; others are ignored.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        // serde would take an array for the fields in their order.
+        if !is_object(&self.0) {
+            return Err(self.explain::<T>());
+        }
         // The usual case costs nothing more; only a body that is refused is read again to name the place.
         serde_json::from_slice(&self.0).map_err(|_| self.explain::<T>())
     }
@@ -99,7 +104,7 @@ impl RawBody {
             let message = format!("The request's body is not JSON: {error}.");
             return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
         }
-        if !self.0.trim_ascii_start().starts_with(b"{") {
+        if !is_object(&self.0) {
             return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request's body must be a JSON object.");
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.0);
@@ -110,15 +115,30 @@ impl RawBody {
     }
 }
 
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
+}
+
 /// Names the field: by the path to it, or by what serde says of one that is missing or twice there.
 fn refused(path: &str, problem: &str) -> ApiError {
-    let problem = problem.split(" at line ").next().unwrap_or(problem);
+    let problem = without_text(problem);
+    let problem = problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem);
     for (start, clause) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
         if let Some(field) = problem.strip_prefix(start) {
             return ApiError::invalid(field.trim_end_matches('`'), clause);
         }
     }
     ApiError::invalid(path, &format!("is refused: {problem}"))
+}
+
+/// What serde says of a value, without the value where that is text: a secret may stand in the wrong field.
+fn without_text(problem: &str) -> Cow<'_, str> {
+    let kind = ["invalid type: string", "invalid value: string"].into_iter().find(|kind| problem.starts_with(kind));
+    // What is expected is our own word, so that the last one of these is the one that stands before it.
+    match kind.zip(problem.rsplit_once(", expected ")) {
+        Some((kind, (_, expected))) => Cow::Owned(format!("{kind}, expected {expected}")),
+        None => Cow::Borrowed(problem),
+    }
 }
 
 /// A field of a change: left out, set to null, or given.
@@ -179,8 +199,58 @@ pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, A
         .map_err(|_| ApiError::invalid(field, "contains an escape that is no character"))
 }
 
+/// What the document says of a value that may be given natively or as text.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it stands in the document only")]
+pub(crate) enum OrText<T> {
+    /// The value itself.
+    Native(T),
+    /// Its JSON text.
+    Text(String),
+}
+
+/// The same, read into a structure; serde would take an array for its fields in their order.
+pub(crate) fn json_fields<T: DeserializeOwned>(field: &'static str, raw: &RawValue, expected: &str) -> Result<T, ApiError> {
+    if is_object(json_text(field, raw)?.as_bytes()) {
+        json_value(field, raw, expected)
+    } else {
+        Err(ApiError::invalid(field, &format!("must be {expected}, or the JSON text of one")))
+    }
+}
+
 /// The same, read into what it stands for; `expected` says what that is.
 pub(crate) fn json_value<T: DeserializeOwned>(field: &'static str, raw: &RawValue, expected: &str) -> Result<T, ApiError> {
     serde_json::from_str(&json_text(field, raw)?)
         .map_err(|_| ApiError::invalid(field, &format!("must be {expected}, or the JSON text of one")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what cannot be read is looked at")]
+    struct Read {
+        number: u32,
+        word: Option<String>,
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_quotes_no_text() {
+        let refusal = |body: &str| {
+            let body = RawBody(Bytes::copy_from_slice(body.as_bytes()));
+            let error = body.parse::<Read>().expect_err(body.0.escape_ascii().to_string().as_str());
+            serde_json::to_value(error.body("")).expect("JSON")["error"].as_str().expect("a text").to_owned()
+        };
+        for text in ["hunter2", "hunter2, expected hunter2", "hunter2\\\" at line hunter2", "hunter2`, expected"] {
+            let said = refusal(&format!(r#"{{"number": "{text}"}}"#));
+            assert_eq!(said, "`number` is refused: invalid type: string, expected u32.", "{text}");
+        }
+        assert_eq!(refusal(r#"{"number": -1}"#), "`number` is refused: invalid value: integer `-1`, expected u32.");
+        assert_eq!(refusal(r#"{"number": 1, "word": ["hunter2"]}"#), "`word` is refused: invalid type: sequence, expected a string.");
+        assert_eq!(refusal("{}"), "`number` is missing.");
+        assert_eq!(refusal(" [1, null]"), "The request's body must be a JSON object.");
+        assert!(!refusal(r#"{"number": "hunter2"#).contains("hunter2"));
+    }
 }

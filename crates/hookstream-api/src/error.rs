@@ -119,25 +119,32 @@ impl ApiError {
     /// The response, once the request's id is known. `headers` are those of the original, such as
     /// `Allow`.
     pub(crate) fn render(self, request_id: &str) -> Response {
-        let body = ErrorBody {
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, axum::Json(self.body(request_id))).into_response();
+        if status == StatusCode::LOOP_DETECTED {
+            // What sent it is a Hookstream, which must not try it again.
+            response.headers_mut().insert("webhook-delivery", HeaderValue::from_static("abort-message"));
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookstream\""));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    /// All that the client is told.
+    pub(crate) fn body(self, request_id: &str) -> ErrorBody {
+        ErrorBody {
             error: self.message,
             status: self.status.as_u16(),
             request_id: request_id.to_owned(),
             code: self.code,
             details: self.details,
-        };
-        let mut response = (self.status, axum::Json(body)).into_response();
-        if self.status == StatusCode::LOOP_DETECTED {
-            // What sent it is a Hookstream, which must not try it again.
-            response.headers_mut().insert("webhook-delivery", HeaderValue::from_static("abort-message"));
         }
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookstream\""));
-        }
-        response
     }
 }
 

@@ -9,6 +9,9 @@ mod auth;
 mod body;
 mod cookies;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod headers;
 mod idempotency;
 mod limits;
 mod openapi;

@@ -1,5 +1,5 @@
 //! What surrounds every request: its id, who makes it and whether they may make so many, the catching of panics, the
-//! rendering and logging of errors.
+//! rendering and logging of errors, what browsers are told.
 
 use std::panic::AssertUnwindSafe;
 
@@ -16,6 +16,7 @@ use crate::{
     address::client_address,
     auth::{Presented, Recognised},
     error::ApiError,
+    headers,
     limits::{Standing, Subject},
     state::Api,
 };
@@ -42,6 +43,7 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
     tracing::debug!(request.id = %id, %method, %path, status = response.status().as_u16(), "request");
+    headers::write(response.headers_mut(), api.options.is_secure);
     if let Some(standing) = standing {
         standing.write(response.headers_mut());
     }

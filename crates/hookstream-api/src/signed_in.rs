@@ -122,7 +122,7 @@ pub(crate) async fn begin(
     };
     sessions::create(&*api.store, &session, &text).await?;
     tracing::info!(user.id = %user.id, session.id = %session.id, method = session.method.word(), "signed in");
-    let cookie = cookies::set(&text, api.options.sessions.absolute, api.is_secure());
+    let cookie = cookies::set(&text, api.options.sessions.absolute, api.is_reached_by_https());
     Ok((session, cookie))
 }
 
@@ -134,5 +134,5 @@ pub(crate) async fn renew(api: &Api, session: &Session) -> Result<Option<HeaderV
     }
     let text = SessionText::generate(&api.engine.random_bytes());
     let is_renewed = sessions::renew(&*api.store, session, &text, now).await?;
-    Ok(is_renewed.then(|| cookies::set(&text, session.expires_at.since(now), api.is_secure())))
+    Ok(is_renewed.then(|| cookies::set(&text, session.expires_at.since(now), api.is_reached_by_https())))
 }

@@ -59,6 +59,8 @@ pub struct Options {
     pub rate_limits: RateLimits,
     /// For how long sessions last.
     pub sessions: Policy,
+    /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
+    pub is_secure: bool,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.
@@ -184,7 +186,7 @@ impl Inner {
     }
 
     /// Whether browsers reach this installation over TLS.
-    pub(crate) fn is_secure(&self) -> bool {
+    pub(crate) fn is_reached_by_https(&self) -> bool {
         self.options.public_url.starts_with("https://")
     }
 

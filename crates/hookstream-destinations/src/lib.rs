@@ -3,6 +3,8 @@
 //! A transport makes one try and says what came of it. It never retries, sleeps, records or touches
 //! the store: what an outcome means is decided in the model, for all kinds of targets alike.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 
 use std::{fmt, net::IpAddr, time::Duration};

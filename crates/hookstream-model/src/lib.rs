@@ -13,6 +13,8 @@ pub mod endpoint;
 pub mod environment;
 pub mod event_type;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hold;
 pub mod hops;
 pub mod ids;

@@ -82,6 +82,7 @@ impl Server {
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 sessions: config.sessions,
+                is_secure,
             },
         );
         let stop = CancellationToken::new();

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::{ListQuery, Success};
 use crate::{
     auth::Caller,
-    body::{RawBody, json_value},
+    body::{OrText, RawBody, json_value},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams, id},
@@ -146,14 +146,14 @@ pub(crate) struct CreateApiKey<'a> {
     env_id: Option<String>,
     /// What it may do, at most what the caller may: text, or an array of words. The default is what the caller may.
     #[serde(borrow)]
-    #[schema(value_type = Option<String>, example = "messages:write")]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = "messages:write")]
     scopes: Option<&'a RawValue>,
     /// When it ends by itself: ISO 8601 with an offset.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
     /// The networks it may be used from, such as `10.0.0.0/8`; at most 100. The default is any.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.0/8"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["10.0.0.0/8"]))]
     networks: Option<&'a RawValue>,
     /// `live` (the default) or `test`: how its text begins.
     mode: Option<String>,

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    body::{Field, RawBody, json_value},
+    body::{Field, OrText, RawBody, json_fields, json_value},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams, id},
@@ -185,7 +185,7 @@ pub(crate) struct CreateEndpoint<'a> {
     description: Option<String>,
     /// The event types it wants; `null` and `[]` mean all.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
     filter_types: Option<&'a RawValue>,
     /// Deliveries per second; `null` and 0 mean no limit.
     #[schema(example = 0)]
@@ -199,11 +199,11 @@ pub(crate) struct CreateEndpoint<'a> {
     signing_secret: Option<String>,
     /// Headers of its own that go with each delivery.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<OrText<Object>>, inline)]
     headers: Option<&'a RawValue>,
     /// The waits between tries, in seconds.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<u32>>)]
+    #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Option<&'a RawValue>,
     /// How long one try may take: 1000 to 60000.
     timeout_ms: Option<u32>,
@@ -218,7 +218,7 @@ pub(crate) struct CreateEndpoint<'a> {
     on_failure: Option<String>,
     /// Several messages in one request; `null` (the default) sends each by itself.
     #[serde(borrow)]
-    #[schema(value_type = Option<Batch>)]
+    #[schema(value_type = Option<OrText<Batch>>, inline)]
     batch: Option<&'a RawValue>,
 }
 
@@ -236,7 +236,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     #[schema(value_type = Option<String>)]
     status: Field<String>,
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     filter_types: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
@@ -245,10 +245,10 @@ pub(crate) struct UpdateEndpoint<'a> {
     #[schema(value_type = Option<String>)]
     expires_at: Field<String>,
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<OrText<Object>>, inline)]
     headers: Field<&'a RawValue>,
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Vec<u32>>)]
+    #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
@@ -265,7 +265,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     on_failure: Field<String>,
     /// `null` sends each message by itself.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Batch>)]
+    #[schema(value_type = Option<OrText<Batch>>, inline)]
     batch: Field<&'a RawValue>,
 }
 
@@ -662,7 +662,7 @@ fn retry_schedule(raw: &RawValue) -> Result<RetrySchedule, ApiError> {
 }
 
 fn batch_policy(raw: &RawValue) -> Result<BatchPolicy, ApiError> {
-    let Batch { max_size, max_wait_ms } = json_value("batch", raw, "an object with `max_size` and `max_wait_ms`")?;
+    let Batch { max_size, max_wait_ms } = json_fields("batch", raw, "an object with `max_size` and `max_wait_ms`")?;
     Ok(BatchPolicy::new(max_size, max_wait_ms)?)
 }
 

@@ -84,7 +84,7 @@ pub(crate) struct CreateEventType<'a> {
     description: Option<String>,
     /// A JSON Schema that payloads must keep: its text, or the schema itself.
     #[serde(borrow)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Value>)]
     json_schema: Option<&'a RawValue>,
     /// The caller's own organization; defaults to it.
     org_id: Option<String>,
@@ -100,7 +100,7 @@ pub(crate) struct UpdateEventType<'a> {
     description: Field<String>,
     /// `null` removes it.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Value>)]
     json_schema: Field<&'a RawValue>,
     /// `active` or `archived`; the schema of an archived one is not enforced.
     #[serde(default)]

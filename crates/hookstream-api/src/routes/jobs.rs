@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::ListQuery;
 use crate::{
     auth::Caller,
-    body::{RawBody, json_value},
+    body::{OrText, RawBody, json_value},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams, id},
@@ -213,7 +213,7 @@ pub(crate) struct Recover<'a> {
     until: Option<String>,
     /// Which deliveries: `exhausted` (or `failed`), `skipped`; the default is both.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["exhausted", "skipped"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["exhausted", "skipped"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
     #[schema(minimum = 1, maximum = 1000, default = 100)]
@@ -232,12 +232,12 @@ pub(crate) struct Replay<'a> {
     until: Option<String>,
     /// Only messages of these types; the default is all.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
     event_types: Option<&'a RawValue>,
     /// Which deliveries: `delivered`, `exhausted` (or `failed`), `skipped`, and `missing` for messages that were never
     /// for the endpoint though it wants their type now. The default is the first three.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["delivered"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["delivered"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
     #[schema(minimum = 1, maximum = 1000, default = 100)]

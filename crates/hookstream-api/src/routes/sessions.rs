@@ -232,7 +232,7 @@ pub(crate) async fn end(
 )]
 pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
     sessions::end_all(&*api.store, person.user.id, None).await?;
-    Ok(([(header::SET_COOKIE, cookies::remove(api.is_secure()))], Json(Success::new())).into_response())
+    Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
 /// Change what one is called

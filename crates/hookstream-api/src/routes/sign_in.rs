@@ -143,7 +143,7 @@ pub(super) async fn begin(api: &Api, user: &User, method: Method, origin: &Origi
 )]
 pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
     sessions::end(&*api.store, person.user.id, person.session.id).await?;
-    Ok(([(header::SET_COOKIE, cookies::remove(api.is_secure()))], Json(Success::new())).into_response())
+    Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
 /// Make the first owner

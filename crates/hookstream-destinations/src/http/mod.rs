@@ -6,7 +6,7 @@
 mod connect;
 mod failure;
 pub mod guard;
-mod resolve;
+pub(crate) mod resolve;
 mod send;
 mod steps;
 #[cfg(test)]

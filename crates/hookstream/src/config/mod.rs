@@ -454,7 +454,25 @@ fn check_public_url(text: &str) -> anyhow::Result<String> {
 
 fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read the configuration file {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("the configuration file {} is refused", path.display()))
+    parse(&text).with_context(|| format!("the configuration file {} is refused", path.display()))
+}
+
+/// Settings from the text of a file. An error names the line and the setting and never quotes the line, in which a
+/// secret may stand.
+fn parse(text: &str) -> anyhow::Result<Settings> {
+    toml::from_str(text).map_err(|mut error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+        // With the text it would show the line; without, it names the key.
+        error.set_input(None);
+        anyhow::anyhow!("line {line}: {}", error.to_string().trim_end().replace('\n', " "))
+    })
+}
+
+/// What a server would make of a file with this text.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_text(text: &str) -> anyhow::Result<Config> {
+    parse(text)?.complete()
 }
 
 /// A limit of requests a second: at least one, at most a million.
@@ -561,6 +579,22 @@ mod tests {
         }
         let config = load(&[], Some("encryption_key = [\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"), &[]).expect("a key");
         assert!(!format!("{config:?}").contains("AQEB"));
+    }
+
+    #[test]
+    fn a_file_that_is_refused_is_not_quoted() {
+        let key = format!("hs_live_{}", "0a".repeat(32));
+        for (file, named) in [
+            (format!("listen = \"127.0.0.1:1\"\nencryption_key = {key}"), "line 2: "),
+            (format!("listen = \"127.0.0.1:1\"\nencryption_keys = \"{key}\""), "line 2: unknown field `encryption_keys`"),
+            (format!("bootstrap_api_key = [\"{key}\"]"), "bootstrap_api_key"),
+            (format!("bootstrap_api_key = \"{key}0\""), "bootstrap_api_key"),
+            (format!("database_url = {{ url = \"postgres://u:{key}@h/db\" }}"), "database_url"),
+            (format!("encryption_key = \"{key}\nlog = \"info\""), "line 1: "),
+        ] {
+            let error = format!("{:?}", load(&[], Some(&file), &[]).expect_err("it is refused"));
+            assert!(error.contains(named) && !error.contains("0a0a"), "{file}: {error}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ async fn errors_have_one_form() {
     check_error(&client.send(Method::POST, "/v1/applications", &[], "").await, 400, "invalid_json");
     check_error(&client.send(Method::POST, "/v1/applications", &[], "{\"name\":").await, 400, "invalid_json");
     check_error(&client.send(Method::POST, "/v1/applications", &[], "[]").await, 400, "invalid_json");
+    check_error(&client.send(Method::POST, "/v1/applications", &[], "[\"Acme\", \"acme\"]").await, 400, "invalid_json");
+    check_error(&client.send(Method::POST, "/v1/auth/api-keys/x/rotate", &[], "[null, null]").await, 400, "invalid_json");
     check_error(&client.send(Method::POST, "/v1/applications", &[], vec![b'"', 0xff, b'"']).await, 400, "invalid_json");
     check_error(&client.post("/v1/applications", json!({ "name": 5, "uid": "a" })).await, 400, "invalid_field");
     check_error(&client.get("/v1/applications?limit=0").await, 400, "invalid_field");
@@ -37,6 +39,50 @@ async fn errors_have_one_form() {
     assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
     let body: Value = serde_json::from_slice(response.body()).expect("JSON");
     assert_eq!(response.headers()["x-request-id"], body["request_id"].as_str().expect("an id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_for_pages_of_other_sites() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let stranger = server.client.with_key("");
+    let ask = async |client: &TestClient, method: Method, path: &str| {
+        let headers = [("origin", "https://elsewhere.example"), ("access-control-request-method", "POST"), ("cookie", "a=b")];
+        client.try_send(method, path, &headers, "").await.expect("an answer")
+    };
+    for (client, method, path, status, kept) in [
+        (&server.client, Method::GET, "/v1/applications", 200, "no-store"),
+        (&server.client, Method::POST, "/v1/applications", 400, "no-store"),
+        (&stranger, Method::GET, "/v1/applications", 401, "no-store"),
+        (&server.client, Method::GET, "/v1/nothing", 404, "no-store"),
+        (&server.client, Method::OPTIONS, "/v1/nothing", 404, "no-store"),
+        (&server.client, Method::OPTIONS, "/v1/applications", 405, "no-store"),
+        (&stranger, Method::OPTIONS, "/v1/applications/acme/messages", 405, "no-store"),
+        (&stranger, Method::OPTIONS, "/docs", 405, "no-store"),
+        (&stranger, Method::GET, "/v1/health", 200, "no-store"),
+        (&stranger, Method::GET, "/v1/openapi.json", 200, "no-cache"),
+        (&stranger, Method::GET, "/docs", 200, "no-cache"),
+    ] {
+        let response = ask(client, method.clone(), path).await;
+        let told = response.headers();
+        assert_eq!(response.status().as_u16(), status, "{method} {path}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cache-control", kept),
+        ] {
+            assert_eq!(told.get(name).and_then(|value| value.to_str().ok()), Some(value), "{method} {path}: {name}");
+        }
+        let policy = told["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none';") && policy.ends_with("frame-ancestors 'none'"), "{path}: {policy}");
+        assert_eq!(policy.contains("script-src"), path == "/docs" && status == 200, "{path}: {policy}");
+        assert_eq!(told.get("strict-transport-security"), None, "{path}: this server speaks no TLS");
+        let cors: Vec<_> = told.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
+        assert!(cors.is_empty(), "{method} {path}: {cors:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,6 +278,7 @@ async fn endpoints_refuse_what_is_wrong_and_say_which_field() {
         ("headers", json!({ "url": good, "headers": { "webhook-id": "x" } })),
         ("retry_schedule", json!({ "url": good, "retry_schedule": [99_999_999] })),
         ("timeout_ms", json!({ "url": good, "timeout_ms": 5 })),
+        ("batch", json!({ "url": good, "batch": [100, 1000] })),
     ] {
         let refused = client.post("/v1/applications/acme/endpoints", body).await;
         check_error(&refused, 400, "invalid_field");

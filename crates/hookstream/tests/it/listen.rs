@@ -66,6 +66,7 @@ async fn https_is_served_and_a_renewed_certificate_counts_without_a_restart() {
     let request = format!("{ASK}{KEY}\r\nconnection: close\r\n\r\n");
     let answer = exchange(secure(address, &old).await.expect("TLS"), &request).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000\r\n"), "{answer}");
     assert!(secure(address, &new).await.is_err(), "nobody knows that authority here");
     let plain = exchange(TcpStream::connect(address).await.expect("connected"), &request).await;
     assert!(!plain.contains("200 OK"), "without TLS there is nothing: {plain}");

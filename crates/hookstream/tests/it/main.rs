@@ -13,6 +13,7 @@ mod fair;
 mod fidelity;
 mod jobs;
 mod keys;
+mod leaks;
 mod limits;
 mod listen;
 mod loops;

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// For each operation that takes one, a body that would do something.
-fn body_of(operation: &str) -> Option<Value> {
+pub(crate) fn body_of(operation: &str) -> Option<Value> {
     let since = "2020-01-01T00:00:00Z";
     Some(match operation {
         "createApplication" => json!({ "name": "Theirs", "uid": "theirs" }),
         "updateApplication" | "updateEnvironment" => json!({ "name": "taken over" }),
-        "createEndpoint" => json!({ "url": "https://example.com/theirs" }),
-        "updateEndpoint" => json!({ "url": "https://example.com/taken-over" }),
+        "createEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
+        "updateEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
         "testEndpoint" | "rotateApiKey" => json!({}),
         "recoverEndpoint" | "replayEndpoint" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
@@ -62,17 +62,18 @@ fn body_of(operation: &str) -> Option<Value> {
 }
 
 /// An operation of the document.
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
+#[derive(Clone)]
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
     takes_tenant: bool,
-    asks: Asks,
+    pub(crate) asks: Asks,
 }
 
 /// Whom an operation is for, as the document says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
+pub(crate) enum Asks {
     /// A key or somebody who signed in.
     Caller,
     /// Somebody who signed in: it is about themselves.
@@ -81,7 +82,7 @@ enum Asks {
     Anybody,
 }
 
-async fn operations(client: &TestClient) -> Vec<Operation> {
+pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
     let (_, document) = client.get("/v1/openapi.json").await;
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -112,19 +113,22 @@ async fn of_callers(client: &TestClient) -> Vec<Operation> {
 }
 
 /// What a victim has, by what stands for it in paths.
-struct Victim {
+pub(crate) struct Victim {
     ids: BTreeMap<&'static str, String>,
     organization: String,
     environment: String,
-    owner: Visitor,
+    pub(crate) owner: Visitor,
 }
 
 impl Victim {
     /// Makes one of everything.
-    async fn make(server: &Server) -> Self {
-        let client = &server.client;
-        let owner = Visitor::owner(server).await;
-        let endpoint = client.acme(json!({}), "https://example.com/mine").await;
+    pub(crate) async fn make(server: &Server) -> Self {
+        Self::make_with(&server.client, Visitor::owner(server).await).await
+    }
+
+    /// The same, for whoever has a client and the owner.
+    pub(crate) async fn make_with(client: &TestClient, owner: Visitor) -> Self {
+        let endpoint = client.acme(json!({}), "http://127.0.0.1:9/mine").await;
         let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
         let message = client.message(json!(1)).await;
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "mine.made" })).await;
@@ -154,7 +158,7 @@ impl Victim {
     }
 
     /// A path with the victim's ids in it, or with ids of nothing.
-    fn path(&self, pattern: &str, is_theirs: bool) -> String {
+    pub(crate) fn path(&self, pattern: &str, is_theirs: bool) -> String {
         let mut kind = "";
         let parts = pattern.split('/').map(|part| {
             if !part.starts_with('{') {

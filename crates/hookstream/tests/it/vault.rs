@@ -28,7 +28,7 @@ const OLD: &str = "6f6c646f6c646f6c646f6c646f6c646f6c646f6c646f6c646f6c646f6c646
 const NEW: &str = "6e65776e65776e65776e65776e65776e65776e65776e65776e65776e65776e65";
 
 /// Everything that somebody has who has the store but not its key.
-async fn stolen(scratch: &Scratch) -> Vec<u8> {
+pub(crate) async fn stolen(scratch: &Scratch) -> Vec<u8> {
     let Some(database) = &scratch.database else { return files(scratch.path()) };
     let client = postgres::connect(&database.url()).await;
     let tables = "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace

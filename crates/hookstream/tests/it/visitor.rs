@@ -20,13 +20,22 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// Somebody who has not signed in.
     pub(crate) fn new(server: &Server) -> Self {
-        Self { client: server.client.with_key(""), cookie: Mutex::new(None) }
+        Self::of(&server.client)
+    }
+
+    /// The same, for whoever has a client only.
+    fn of(client: &TestClient) -> Self {
+        Self { client: client.with_key(""), cookie: Mutex::new(None) }
     }
 
     /// The first owner, with the link that the server printed.
     pub(crate) async fn owner(server: &Server) -> Self {
-        let owner = Self::new(server);
-        let link = server.setup_link.as_deref().expect("there is nobody yet");
+        Self::set_up(&server.client, server.setup_link.as_deref().expect("there is nobody yet")).await
+    }
+
+    /// The first owner, with a link.
+    pub(crate) async fn set_up(client: &TestClient, link: &str) -> Self {
+        let owner = Self::of(client);
         let body = json!({ "token": token(link), "email": "owner@example.com", "name": "The Owner", "password": PASSWORD });
         let (status, answer) = owner.post("/v1/auth/setup", body).await;
         assert_eq!(status, 200, "{answer}");

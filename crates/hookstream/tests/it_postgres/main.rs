@@ -25,6 +25,8 @@ mod fidelity;
 mod jobs;
 #[path = "../it/keys.rs"]
 mod keys;
+#[path = "../it/leaks.rs"]
+mod leaks;
 #[path = "../it/limits.rs"]
 mod limits;
 #[path = "../it/loops.rs"]

@@ -1,0 +1,100 @@
+//! What must hold for any bytes at all: the body of the fuzz target `address` (`fuzz/`), and a test with its seeds. In no
+//! build but those.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hookstream_model::endpoint::{EndpointUrl, URL_MAX};
+
+use crate::{
+    Target,
+    http::{guard::AddressPolicy, resolve::literal},
+};
+
+/// A URL, and the same bytes as addresses. A URL that is taken has the form that is promised, is the same once it is
+/// printed and read again, and means the same host to whoever checks it and whoever connects. An address that is
+/// allowed by default is a public one, in whatever form it is written.
+pub fn address(data: &[u8]) {
+    if let Ok(url) = EndpointUrl::parse(&String::from_utf8_lossy(data)) {
+        check_url(&url);
+    }
+    let mut bytes = [0; 16];
+    for (byte, given) in bytes.iter_mut().zip(data) {
+        *byte = *given;
+    }
+    check_address(Ipv6Addr::from(bytes).into());
+    let v4 = Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]);
+    check_address(v4.into());
+    let policy = AddressPolicy::public_only();
+    let [a, b, c, d] = v4.octets();
+    let written_otherwise = [
+        v4.to_ipv6_mapped(),
+        Ipv6Addr::from([0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]),
+        Ipv6Addr::from([0x20, 2, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+    ];
+    for v6 in written_otherwise {
+        assert_eq!(policy.judge(v6.into()).is_ok(), policy.judge(v4.into()).is_ok(), "{v6} is judged otherwise than {v4}");
+    }
+    let own = AddressPolicy::allowing(vec![IpAddr::from(v4).into()]);
+    assert!(own.judge(v4.into()).is_ok() && own.judge(v4.to_ipv6_mapped().into()).is_ok(), "{v4} was allowed");
+}
+
+fn check_url(url: &EndpointUrl) {
+    let read = url.to_url();
+    assert!(matches!(read.scheme(), "https" | "http") && read.fragment().is_none(), "{read}");
+    assert!(read.username().is_empty() && read.password().is_none(), "{read} has credentials");
+    // What is printed may be longer than what was typed, since it is ASCII.
+    if read.as_str().len() <= URL_MAX {
+        let again = EndpointUrl::parse(read.as_str()).unwrap_or_else(|error| panic!("{read} was taken and is refused: {error}"));
+        assert_eq!(again.to_url(), read, "it has become another");
+    }
+    let host = read.host_str().expect("it names a host");
+    let Some(uri) = Target::http(url).uri else { return };
+    let default_port = if read.scheme() == "https" { 443 } else { 80 };
+    assert_eq!(uri.host(), Some(host), "checked is one host, connected to is another");
+    assert_eq!(Some(uri.port_u16().unwrap_or(default_port)), read.port_or_known_default(), "{read}");
+    assert_eq!(uri.scheme_str(), Some(read.scheme()), "{read}");
+    // Whatever forms of an address there are (0x7f.1, 127.1, ①): once it is read, it is one.
+    let as_typed = match read.host() {
+        Some(url::Host::Ipv4(address)) => Some(IpAddr::from(address)),
+        Some(url::Host::Ipv6(address)) => Some(IpAddr::from(address)),
+        Some(url::Host::Domain(_)) | None => None,
+    };
+    assert_eq!(literal(host), as_typed, "{read}");
+    as_typed.into_iter().for_each(check_address);
+}
+
+/// What is allowed is public by what the standard library and RFC 6890 say, which the policy does not ask.
+fn check_address(address: IpAddr) {
+    if AddressPolicy::public_only().judge(address).is_err() {
+        return;
+    }
+    match address {
+        IpAddr::V4(v4) => assert!(is_public(v4), "{v4}"),
+        IpAddr::V6(v6) => {
+            let is_special =
+                v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unique_local() || v6.is_unicast_link_local();
+            assert!(!is_special && v6.to_ipv4().is_none_or(is_public), "{v6}");
+        }
+    }
+}
+
+fn is_public(v4: Ipv4Addr) -> bool {
+    let [a, b, ..] = v4.octets();
+    let is_special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_documentation();
+    let is_shared_or_benchmark = (a == 100 && b & 0xc0 == 64) || (a == 198 && b & 0xfe == 18);
+    !is_special && !is_shared_or_benchmark && a != 0 && a < 240
+}
+
+#[cfg(test)]
+#[path = "../../../fuzz/seeds.rs"]
+mod seeds;
+
+#[cfg(test)]
+mod tests {
+    use super::seeds;
+
+    #[test]
+    fn the_seeds_of_address_hold() {
+        seeds::each("address", super::address);
+    }
+}

@@ -1,0 +1,101 @@
+//! The hookstream program: a webhook gateway in one binary. A library so that its tests and fuzz targets reach it;
+//! `main.rs` does nothing but call [`run`].
+
+mod clock;
+mod commands;
+mod config;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod keys;
+mod lifecycle;
+mod listen;
+mod trust;
+mod watch;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Send webhooks to your customers: stored durably, signed, delivered, retried, every attempt on record.
+#[derive(Debug, Parser)]
+#[command(name = "hookstream", version, about, after_help = "Try it: hookstream quickstart")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    #[command(after_help = "Example: hookstream serve --listen 0.0.0.0:8484 --data-dir /var/lib/hookstream\n\n\
+        Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
+        HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.\n\
+        HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).")]
+    Serve(config::Sources),
+    /// Look at the database's schema, or bring it to this version
+    Migrate(commands::migrate::MigrateArgs),
+    /// See one webhook on its way: a server, a receiver, a message
+    #[command(after_help = "Example: hookstream quickstart")]
+    Quickstart(commands::quickstart::QuickstartArgs),
+    /// Get an API key from a server where you are signed in, for the other commands
+    Login(commands::login::LoginArgs),
+    /// Send a message
+    Send(commands::send::SendArgs),
+    /// Say why a message came or did not come
+    Explain(commands::explain::ExplainArgs),
+    /// Receive webhooks and show them, for development
+    Sink(commands::sink::SinkArgs),
+    /// Move everything from one store to another, with what is still owed
+    Transfer(commands::transfer::TransferArgs),
+    /// Look whether a store is sound: every delivery accounted for, nothing lost
+    Doctor(commands::doctor::DoctorArgs),
+    /// Work on an installation while it runs
+    Admin(commands::admin::AdminArgs),
+    /// Put load on a server and tell what became of it
+    Bench(commands::bench::BenchArgs),
+    /// Break things under load and prove that nothing accepted is lost
+    Torture(commands::torture::TortureArgs),
+}
+
+/// Does what the command line says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("could not start")),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(sources) => commands::serve::run(sources).await,
+            Command::Migrate(arguments) => commands::migrate::run(arguments).await,
+            Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
+            Command::Login(arguments) => commands::login::run(arguments).await,
+            Command::Send(arguments) => commands::send::run(arguments).await,
+            Command::Explain(arguments) => commands::explain::run(arguments).await,
+            Command::Sink(arguments) => commands::sink::run(arguments).await,
+            Command::Transfer(arguments) => commands::transfer::run(arguments).await,
+            Command::Doctor(arguments) => commands::doctor::run(arguments).await,
+            Command::Admin(arguments) => commands::admin::run(arguments).await,
+            Command::Bench(arguments) => commands::bench::run(arguments).await,
+            Command::Torture(arguments) => commands::torture::run(arguments).await,
+        }
+    });
+    // Work that hangs in a thread must not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is how a command says that it failed")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// The environment, as far as it is text.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}

@@ -1,0 +1,419 @@
+//! No secret where none belongs: every operation, with what is right and with what is wrong, on a server that logs all it
+//! can; then what it said, what it answered and what it stored are searched for everything that was secret.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Output, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hookstream_model::vault::Keys;
+use hookstream_store::{settings, vault};
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+    tls::Authority,
+};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{Scratch, TestClient, first_url, hookstream, scratch},
+    tenancy::{Asks, Operation, Victim, body_of, operations},
+    vault::stolen,
+    visitor::{PASSWORD as OWNERS_PASSWORD, Visitor},
+};
+
+/// The key of the server's owner.
+const KEY: &str = "hs_test_c0ffee00c0ffee11c0ffee22c0ffee33c0ffee44c0ffee55c0ffee66c0ffee77";
+/// What secrets are sealed with.
+const ENCRYPTION_KEY: &str = "5ea1ed005ea1ed115ea1ed225ea1ed335ea1ed445ea1ed555ea1ed665ea1ed77";
+/// A signing secret that was brought along: `brought along and marked`.
+const BROUGHT: &str = "whsec_YnJvdWdodCBhbG9uZyBhbmQgbWFya2Vk";
+/// The password of the database.
+const PASSWORD: &str = "password-of-the-database";
+/// In the headers of an endpoint, and in payloads: in the clear in the store and shown to their owner, and nowhere else.
+const HEADER: &str = "token-for-the-receiver";
+const PAYLOAD: &str = "what-only-the-receiver-reads";
+/// A secret in a place that is none for it.
+const MISPLACED: &str = "secret-in-the-wrong-place";
+/// What nobody has as a key.
+const INVALID_KEY: &str = "hs_live_badc0de0badc0de1badc0de2badc0de3badc0de4badc0de5badc0de6badc0de7";
+
+/// A server that writes all it has to say into a file.
+struct Talkative {
+    child: Child,
+    url: String,
+    said: PathBuf,
+}
+
+impl Talkative {
+    async fn start(scratch: &Scratch, directory: &tempfile::TempDir, arguments: &[&str]) -> Self {
+        let said = directory.path().join("said");
+        let file = std::fs::File::create(&said).expect("a file");
+        let mut command = hookstream();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "trace", "--allow-targets", "127.0.0.0/8"]).args(arguments);
+        match &scratch.database {
+            None => command.arg("--data-dir").arg(scratch.path()),
+            Some(database) => command.env("HOOKSTREAM_DATABASE_URL", with_password(&database.url())),
+        };
+        command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).env("HOOKSTREAM_ENCRYPTION_KEY", ENCRYPTION_KEY);
+        command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000");
+        command.stdout(file.try_clone().expect("a file")).stderr(file);
+        let child = command.spawn().expect("it starts");
+        let mut started = Self { child, url: String::new(), said };
+        started.url =
+            eventually("it is ready", async || started.said().lines().find(|line| line.contains(" is ready at ")).and_then(first_url))
+                .await;
+        started
+    }
+
+    /// The link for the first owner, that it printed.
+    fn setup_link(&self) -> String {
+        self.said().lines().find(|line| line.contains("#token=")).and_then(first_url).expect("there is nobody yet")
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.said).expect("a file")).into_owned()
+    }
+
+    /// Stops it in order. Returns all it said.
+    async fn stop(mut self) -> String {
+        let told = std::process::Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(told.success());
+        let child = &mut self.child;
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        while child.try_wait().expect("it is ours").is_none() {
+            assert!(tokio::time::Instant::now() < end, "it did not end in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.said()
+    }
+}
+
+impl Drop for Talkative {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The database's address with a password, which the tests' server takes as well as none.
+fn with_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (user, host) = rest.split_once('@').expect("a user");
+    let user = user.split(':').next().unwrap_or(user);
+    format!("{scheme}://{user}:{PASSWORD}@{host}")
+}
+
+/// Everything secret that has come up, and where it may be seen.
+struct Secrets {
+    /// Seen once, by whoever asks for it, and in the store only sealed.
+    sealed: Mutex<Vec<String>>,
+}
+
+impl Secrets {
+    fn add(&self, secret: &str) {
+        let mut sealed = self.sealed.lock().expect("nothing has panicked");
+        sealed.push(secret.to_owned());
+        // What is behind its prefix is as good as all of it.
+        sealed.extend(secret.strip_prefix("whsec_").or_else(|| secret.strip_prefix("whsk_")).map(str::to_owned));
+    }
+
+    /// Takes in what an answer shows once.
+    fn add_shown(&self, operation: &str, answer: &Value) {
+        let shown = match operation {
+            "createEndpoint" => &answer["endpoint"]["signing_secret"],
+            "rotateSigningSecret" => &answer["signing_secret"],
+            "createApiKey" | "rotateApiKey" => &answer["key"],
+            "createPortalAccess" => &answer["token"],
+            "createInvitation" => &answer["url"],
+            "startDevice" => &answer["device_code"],
+            _ => return,
+        };
+        // Of a link it is what stands after the `#`.
+        shown.as_str().into_iter().for_each(|shown| self.add(shown.rsplit("#token=").next().unwrap_or(shown)));
+    }
+
+    /// Those of all, and of `more`, that stand in a text.
+    fn found_in(&self, text: &str, more: &[&str]) -> Vec<String> {
+        let sealed = self.sealed.lock().expect("nothing has panicked");
+        let all = sealed.iter().map(String::as_str).chain(more.iter().copied());
+        all.filter(|secret| text.contains(secret)).map(str::to_owned).collect()
+    }
+}
+
+/// A client that speaks HTTP/2, whose headers other code reads and logs.
+async fn by_http2(url: &str, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> (u16, String) {
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let mut request = Request::builder().method(method).uri(format!("{url}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = client.request(request.body(Full::new(body.into())).expect("a request")).await.expect("an answer");
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    (head.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Bodies that are wrong, each with something secret in it.
+fn wrong_bodies(right: &Value) -> Vec<String> {
+    let misplaced = [json!(MISPLACED), json!([MISPLACED]), json!({ "a": MISPLACED }), json!([[[MISPLACED]]])];
+    let mut bodies = vec![
+        format!("{{\"signing_secret\":\"{BROUGHT}\",\"payload\":\"{PAYLOAD}"),
+        format!("[\"{BROUGHT}\", {{\"payload\": \"{PAYLOAD}\"}}]"),
+        format!("\"{MISPLACED}\""),
+        format!("{{\"a\":\"{MISPLACED}\"}} {MISPLACED}"),
+        format!("{{\"a\":\"{MISPLACED}\\u0000\\ud800\"}}"),
+        MISPLACED.to_owned(),
+    ];
+    for (name, value) in [
+        ("signing_secret", json!(format!("{BROUGHT}="))),
+        ("signing_secret", json!(BROUGHT.replace("whsec_", "whsk_"))),
+        ("headers", json!({ "authorization": format!("{HEADER}\n") })),
+        ("headers", json!({ "a b": HEADER })),
+        ("payload", json!({ "a": PAYLOAD })),
+    ] {
+        let mut body = right.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert(name.to_owned(), value);
+            bodies.push(body.to_string());
+        }
+    }
+    let others = ["rate_limit", "timeout_ms", "expires_at", "scopes", "networks", "batch", "retry_schedule", "limit", "weight", "statuses"];
+    let own = right.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    for name in own.chain(others) {
+        for value in &misplaced {
+            let mut body = right.clone();
+            if let Some(fields) = body.as_object_mut() {
+                fields.insert(name.to_owned(), value.clone());
+                bodies.push(body.to_string());
+            }
+        }
+    }
+    bodies
+}
+
+/// Whether an error may say again what it was told: a name that is taken or is none, so that one knows which.
+fn may_quote(error: &Value) -> bool {
+    let field = error["details"]["field"].as_str().unwrap_or_default();
+    ["filter_types", "networks"].contains(&field) || ["uid_taken", "name_taken"].contains(&error["code"].as_str().unwrap_or_default())
+}
+
+/// Makes what secrets there are, and has messages delivered with them.
+async fn fill(client: &TestClient, plain: &Receiver, secure: &Receiver, secrets: &Secrets) {
+    for (receiver, secret) in [(plain, Some(BROUGHT)), (secure, None)] {
+        let mut body = json!({ "url": receiver.url(), "headers": { "authorization": format!("Bearer {HEADER}") } });
+        if let Some(secret) = secret {
+            body["signing_secret"] = secret.into();
+        }
+        let (status, answer) = client.post("/v1/applications/acme/endpoints", body).await;
+        assert_eq!(status, 201, "{answer}");
+        secrets.add_shown("createEndpoint", &answer);
+    }
+    for number in 0..3 {
+        client.message(json!({ "number": number, "text": PAYLOAD })).await;
+    }
+    for receiver in [plain, secure] {
+        let received = receiver.wait_for(3).await;
+        assert!(received.iter().all(|received| received.header("authorization").contains(HEADER)), "they are told what is theirs");
+        assert!(received.iter().all(|received| String::from_utf8_lossy(&received.body).contains(PAYLOAD)));
+    }
+}
+
+/// Calls an operation in every wrong way. No answer says what is secret.
+async fn call_wrongly(url: &str, client: &TestClient, victim: &Victim, operation: &Operation, secrets: &Secrets) {
+    let Operation { id, method, path, .. } = operation;
+    let path = victim.path(path, true);
+    let right = body_of(id).unwrap_or_else(|| panic!("{id} has no entry in tenancy.rs"));
+    let check = |status: u16, answer: &str, how: &str| {
+        let answer: Value = serde_json::from_str(answer).unwrap_or_else(|_| panic!("{id}: no JSON: {answer}"));
+        secrets.add_shown(id, &answer);
+        assert_ne!(status, 500, "{id} {how}: {answer}");
+        if status >= 400 {
+            let known = if may_quote(&answer) { vec![HEADER, PAYLOAD] } else { vec![HEADER, PAYLOAD, MISPLACED] };
+            let found = secrets.found_in(&answer.to_string(), &known);
+            assert!(found.is_empty(), "{id} {how}: {answer} has {found:?}");
+        }
+    };
+    let (bearer, cookie) = (format!("Bearer {INVALID_KEY}"), format!("better-auth.session_token={INVALID_KEY}"));
+    for presented in [("x-api-key", INVALID_KEY), ("authorization", bearer.as_str()), ("cookie", cookie.as_str())] {
+        if operation.asks == Asks::Anybody {
+            continue;
+        }
+        let (status, answer) = by_http2(url, method.clone(), &path, &[presented], right.to_string()).await;
+        assert_eq!(status, 401, "{id}: {answer}");
+        check(status, &answer, presented.0);
+    }
+    // What is taken all the same may undo what the others need; it is called in the right way elsewhere.
+    if *method == Method::DELETE || *method == Method::GET {
+        return;
+    }
+    let cookie = victim.owner.cookie().unwrap_or_default();
+    let own = if operation.asks == Asks::Person { ("cookie", cookie.as_str()) } else { ("x-api-key", KEY) };
+    let bodies = wrong_bodies(&right);
+    for (number, body) in bodies.into_iter().enumerate() {
+        let (status, answer) = if number % 8 == 0 {
+            by_http2(url, method.clone(), &path, &[own], body.clone()).await
+        } else {
+            let client = if operation.asks == Asks::Person { client.with_key("") } else { client.clone() };
+            let response = client.try_send(method.clone(), &path, &[own], body.clone()).await.expect("an answer");
+            (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+        };
+        check(status, &answer, &body);
+    }
+}
+
+/// Calls an operation in the right way: what is secret is shown by those that make it, and by them alone.
+async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operation, secrets: &Secrets) {
+    let Operation { id, method, path, .. } = operation;
+    let right = body_of(id).unwrap_or_else(|| panic!("{id} has no entry in tenancy.rs"));
+    let text = if right.is_null() { String::new() } else { right.to_string() };
+    let path = victim.path(path, true);
+    let response = match operation.asks {
+        Asks::Person => victim.owner.try_send(method.clone(), &path, &[], text).await,
+        Asks::Caller | Asks::Anybody => client.try_send(method.clone(), &path, &[], text).await.expect("an answer"),
+    };
+    let answer: Value = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("{id}: no JSON"));
+    // Only here what was made before is looked for: an operation that makes a secret shows it.
+    let told = answer.to_string();
+    let found = secrets.found_in(&told, &[INVALID_KEY]);
+    assert!(found.is_empty(), "{id}: {answer} has {found:?}");
+    if ["explainMessage", "listLanes", "getUsage", "listNodes", "listJobs", "getJob"].contains(&id.as_str()) {
+        assert!(!told.contains(HEADER) && !told.contains(PAYLOAD), "{id}: {answer}");
+    }
+    secrets.add_shown(id, &answer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
+    let (scratch, directory) = (scratch(), tempfile::tempdir().expect("a directory"));
+    let authority = Authority::new();
+    let ca = directory.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("written");
+    let server = Talkative::start(&scratch, &directory, &["--target-ca-file", ca.to_str().expect("text")]).await;
+    let client = TestClient::new(&server.url, KEY);
+    let secrets = Secrets { sealed: Mutex::default() };
+    [KEY, ENCRYPTION_KEY, BROUGHT, PASSWORD].into_iter().for_each(|secret| secrets.add(secret));
+    // It was printed for the first owner, and is good for nothing any more.
+    let link = server.setup_link();
+    let owner = Visitor::set_up(&client, &link).await;
+    secrets.add(OWNERS_PASSWORD);
+    secrets.add(owner.cookie().expect("signed in").trim_start_matches("better-auth.session_token="));
+    let victim = Victim::make_with(&client, owner).await;
+    let (status, factor) = victim.owner.post("/v1/auth/second-factor", json!({ "password": OWNERS_PASSWORD })).await;
+    assert_eq!(status, 200, "{factor}");
+    secrets.add(factor["secret"].as_str().expect("a secret"));
+    let plain = Receiver::start().await;
+    // By HTTP/2.
+    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&["h2"]), |_| Answer::status(204)).await;
+    fill(&client, &plain, &secure, &secrets).await;
+
+    let mut operations = operations(&client).await;
+    for operation in &operations {
+        call_wrongly(&server.url, &client, &victim, operation, &secrets).await;
+    }
+    // What takes away goes last, and the application, with which the others go, at the very end.
+    operations.sort_by_key(|operation| {
+        (operation.method == Method::DELETE, ["deleteApplication", "endAllSessions", "endSession"].contains(&operation.id.as_str()))
+    });
+    for operation in &operations {
+        call_rightly(&client, &victim, operation, &secrets).await;
+    }
+    let url = server.url.clone();
+    let wrong = run(&["send", "--url", &url, "--app", "acme", "--api-key", INVALID_KEY, "--type", "a.b"], &[]);
+    let said = server.stop().await;
+    secrets.add(&portal_key(&scratch).await);
+
+    for sign_of_life in ["TRACE", "DEBUG", "req_", "/v1/applications"] {
+        assert!(said.contains(sign_of_life), "it has not said all: {sign_of_life}");
+    }
+    let never = [HEADER, PAYLOAD, MISPLACED, INVALID_KEY];
+    let found = secrets.found_in(&said, &never);
+    let line = found.first().and_then(|secret| said.lines().find(|line| line.contains(secret.as_str())));
+    assert!(found.is_empty(), "the log has {found:?}: {line:?}");
+    assert!(secrets.found_in(&told(&wrong), &never).is_empty(), "{}", told(&wrong));
+    let stored = String::from_utf8_lossy(&stolen(&scratch).await).into_owned();
+    assert!(stored.contains("Acme") && stored.contains("enc:v1:"), "it is no dump");
+    let found = secrets.found_in(&stored, &[INVALID_KEY]);
+    assert!(found.is_empty(), "the store has {found:?}");
+    let count = secrets.sealed.lock().expect("nothing has panicked").len();
+    assert!(count > 20, "only {count} secrets came up");
+}
+
+/// The key that signs portal tokens, which nobody is ever shown.
+async fn portal_key(scratch: &Scratch) -> String {
+    let store = scratch.open_store().await;
+    let keys: Keys = ENCRYPTION_KEY.parse().expect("a key");
+    vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+    let fresh = hookstream_model::secret::Secret::new("there is one already");
+    let key = settings::get_or_keep_secret(&*store, "portal_key", &fresh).await.expect("a key");
+    store.close().await;
+    assert_eq!(key.expose().len(), 64);
+    key.expose().to_owned()
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = hookstream();
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+    command.output().expect("it runs")
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_start_that_is_refused_shows_no_secret() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let data = data.to_str().expect("text");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log", "trace", "--data-dir", data];
+    let check = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = run(arguments, environment);
+        let told = told(&output);
+        assert!(!output.status.success() && !told.is_empty(), "{arguments:?} {environment:?}: {told}");
+        for secret in [MISPLACED, PASSWORD, &KEY[8..], ENCRYPTION_KEY] {
+            assert!(!told.contains(secret), "{arguments:?} {environment:?}: {told}");
+        }
+    };
+    check(&serve, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", MISPLACED)]);
+    check(&serve, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", &format!("{KEY}0"))]);
+    check(&serve, &[("HOOKSTREAM_ENCRYPTION_KEY", MISPLACED)]);
+    check(&serve, &[("HOOKSTREAM_ENCRYPTION_KEY", &format!("{ENCRYPTION_KEY},{MISPLACED}"))]);
+    for url in [
+        format!("postgres://u:{PASSWORD}@127.0.0.1:1/db"),
+        format!("postgres://u:{PASSWORD}@127.0.0.1:port/db"),
+        format!("postgres://u:{PASSWORD}@127.0.0.1:1/db?sslmode=none&password={MISPLACED}"),
+        format!("host=127.0.0.1 port=1 user=u password={PASSWORD} nonsense"),
+        format!("mysql://u:{PASSWORD}@127.0.0.1:1/db"),
+        PASSWORD.to_owned(),
+    ] {
+        check(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"], &[("HOOKSTREAM_DATABASE_URL", &url)]);
+        check(&["migrate", "--database-url", &url], &[]);
+        check(&["doctor", "--database-url", &url], &[]);
+        check(&["admin", "rotate-key", "--database-url", &url], &[("HOOKSTREAM_ENCRYPTION_KEY", ENCRYPTION_KEY)]);
+    }
+    let file = directory.path().join("hookstream.toml");
+    for text in [
+        format!("encryption_key = {ENCRYPTION_KEY}"),
+        format!("encryption_keys = \"{ENCRYPTION_KEY}\""),
+        format!("bootstrap_api_key = [\"{KEY}\"]"),
+        format!("database_url = [\"postgres://u:{PASSWORD}@127.0.0.1:1/db\"]"),
+        format!("database_url = \"postgres://u:{PASSWORD}@127.0.0.1:1/db"),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        check(&["serve", "--listen", "127.0.0.1:0", "--config", file.to_str().expect("text")], &[]);
+    }
+    check(&["sink", "--listen", "127.0.0.1:0", "--secret", &format!("whsec_{MISPLACED}")], &[]);
+    check(&["send", "--url", "http://127.0.0.1:1", "--app", "acme", "--api-key", MISPLACED, "--type", "a.b"], &[]);
+    check(&["send", "--url", "http://127.0.0.1:1", "--app", "acme", "--api-key", &format!("{MISPLACED}\u{7}"), "--type", "a.b"], &[]);
+}
