@@ -199,7 +199,7 @@ pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, A
         .map_err(|_| ApiError::invalid(field, "contains an escape that is no character"))
 }
 
-/// What the document says of a value that may be given natively or as text.
+/// The value itself, or its JSON text. It stands in the document only: what is given is read by [`json_value`].
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it stands in the document only")]

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{ListQuery, Success};
 use crate::{
     auth::Caller,
-    body::{Field, OrText, RawBody, json_text},
+    body::{Field, RawBody, json_text},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams},
@@ -102,7 +102,7 @@ pub(crate) struct CreateApplication<'a> {
     description: Option<String>,
     /// An object of at most 16 KiB, or its JSON text.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Object>>, inline)]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     rate_limit: Option<u32>,
@@ -122,7 +122,7 @@ pub(crate) struct UpdateApplication<'a> {
     #[schema(value_type = Option<String>)]
     description: Field<String>,
     #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Object>>, inline)]
+    #[schema(value_type = Option<Object>)]
     metadata: Field<&'a RawValue>,
     /// `active` or `disabled`; a disabled application takes no messages.
     #[serde(default)]

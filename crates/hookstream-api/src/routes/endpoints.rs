@@ -199,7 +199,7 @@ pub(crate) struct CreateEndpoint<'a> {
     signing_secret: Option<String>,
     /// Headers of its own that go with each delivery.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Object>>, inline)]
+    #[schema(value_type = Option<Object>)]
     headers: Option<&'a RawValue>,
     /// The waits between tries, in seconds.
     #[serde(borrow)]
@@ -245,7 +245,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     #[schema(value_type = Option<String>)]
     expires_at: Field<String>,
     #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Object>>, inline)]
+    #[schema(value_type = Option<Object>)]
     headers: Field<&'a RawValue>,
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]

@@ -5,7 +5,6 @@ use std::{
     path::PathBuf,
     process::{Child, Output, Stdio},
     sync::Mutex,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -89,12 +88,7 @@ impl Talkative {
     async fn stop(mut self) -> String {
         let told = std::process::Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(told.success());
-        let child = &mut self.child;
-        let end = tokio::time::Instant::now() + Duration::from_secs(30);
-        while child.try_wait().expect("it is ours").is_none() {
-            assert!(tokio::time::Instant::now() < end, "it did not end in time");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("it ends", || std::future::ready(self.child.try_wait().expect("it is ours"))).await;
         self.said()
     }
 }
@@ -113,6 +107,9 @@ fn with_password(url: &str) -> String {
     let user = user.split(':').next().unwrap_or(user);
     format!("{scheme}://{user}:{PASSWORD}@{host}")
 }
+
+/// What ends the session or takes away what the others need.
+const LAST: [&str; 5] = ["signOut", "endSession", "endAllSessions", "deleteApplication", "deleteEnvironment"];
 
 /// Everything secret that has come up, and where it may be seen.
 struct Secrets {
@@ -189,14 +186,12 @@ fn wrong_bodies(right: &Value) -> Vec<String> {
         }
     }
     let others = ["rate_limit", "timeout_ms", "expires_at", "scopes", "networks", "batch", "retry_schedule", "limit", "weight", "statuses"];
-    let own = right.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    for name in own.chain(others) {
-        for value in &misplaced {
-            let mut body = right.clone();
-            if let Some(fields) = body.as_object_mut() {
-                fields.insert(name.to_owned(), value.clone());
-                bodies.push(body.to_string());
-            }
+    let own = right.as_object().into_iter().flatten().flat_map(|(name, _)| misplaced.iter().map(move |value| (name.as_str(), value)));
+    for (name, value) in own.chain(others.into_iter().map(|name| (name, &misplaced[0]))) {
+        let mut body = right.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert(name.to_owned(), value.clone());
+            bodies.push(body.to_string());
         }
     }
     bodies
@@ -205,7 +200,8 @@ fn wrong_bodies(right: &Value) -> Vec<String> {
 /// Whether an error may say again what it was told: a name that is taken or is none, so that one knows which.
 fn may_quote(error: &Value) -> bool {
     let field = error["details"]["field"].as_str().unwrap_or_default();
-    ["filter_types", "networks"].contains(&field) || ["uid_taken", "name_taken"].contains(&error["code"].as_str().unwrap_or_default())
+    ["filter_types", "networks", "statuses", "event_types", "scopes"].contains(&field)
+        || ["uid_taken", "name_taken"].contains(&error["code"].as_str().unwrap_or_default())
 }
 
 /// Makes what secrets there are, and has messages delivered with them.
@@ -322,10 +318,13 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
         call_wrongly(&server.url, &client, &victim, operation, &secrets).await;
     }
     // What takes away goes last, and the application, with which the others go, at the very end.
-    operations.sort_by_key(|operation| {
-        (operation.method == Method::DELETE, ["deleteApplication", "endAllSessions", "endSession"].contains(&operation.id.as_str()))
-    });
-    for operation in &operations {
+    operations.sort_by_key(|operation| (operation.method == Method::DELETE, LAST.contains(&operation.id.as_str())));
+    let (others, deletions): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.method != Method::DELETE);
+    for operation in &others {
+        call_rightly(&client, &victim, operation, &secrets).await;
+    }
+    check_store(&scratch, &secrets, "while everything is there").await;
+    for operation in &deletions {
         call_rightly(&client, &victim, operation, &secrets).await;
     }
     let url = server.url.clone();
@@ -341,12 +340,17 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     let line = found.first().and_then(|secret| said.lines().find(|line| line.contains(secret.as_str())));
     assert!(found.is_empty(), "the log has {found:?}: {line:?}");
     assert!(secrets.found_in(&told(&wrong), &never).is_empty(), "{}", told(&wrong));
-    let stored = String::from_utf8_lossy(&stolen(&scratch).await).into_owned();
-    assert!(stored.contains("Acme") && stored.contains("enc:v1:"), "it is no dump");
-    let found = secrets.found_in(&stored, &[INVALID_KEY]);
-    assert!(found.is_empty(), "the store has {found:?}");
+    check_store(&scratch, &secrets, "after everything").await;
     let count = secrets.sealed.lock().expect("nothing has panicked").len();
     assert!(count > 20, "only {count} secrets came up");
+}
+
+/// Searches the files or the tables of the store, which somebody may have without the key.
+async fn check_store(scratch: &Scratch, secrets: &Secrets, when: &str) {
+    let stored = String::from_utf8_lossy(&stolen(scratch).await).into_owned();
+    assert!(stored.contains("theirs.made") && stored.contains("enc:v1:"), "{when}: it is no dump");
+    let found = secrets.found_in(&stored, &[INVALID_KEY]);
+    assert!(found.is_empty(), "{when}: the store has {found:?}");
 }
 
 /// The key that signs portal tokens, which nobody is ever shown.
