@@ -212,7 +212,10 @@ pub(crate) async fn delete(
 #[utoipa::path(
     post, path = "/auth/invitations/look", operation_id = "lookAtInvitation", tag = "Sign-in", security(()),
     request_body = LookAtInvitation,
-    responses((status = 200, description = "What it is for.", body = InvitationView))
+    responses(
+        (status = 200, description = "What it is for.", body = InvitationView),
+        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<InvitationView>, ApiError> {
     let LookAtInvitation { token } = body.parse()?;
@@ -230,6 +233,7 @@ pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<I
     request_body = AcceptInvitation,
     responses(
         (status = 200, description = "They are a member and signed in.", body = SessionAnswer),
+        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody),
         (status = 409, description = "There is an account with this address, which has to sign in first.", body = crate::error::ErrorBody)
     )
 )]

@@ -83,7 +83,10 @@ pub(super) async fn verify(
 #[utoipa::path(
     post, path = "/auth/password/reset", operation_id = "resetPassword", tag = "Sign-in", security(()),
     request_body = ResetPassword,
-    responses((status = 200, description = "It is set.", body = Success))
+    responses(
+        (status = 200, description = "It is set.", body = Success),
+        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
     use axum::response::IntoResponse;

@@ -152,7 +152,10 @@ pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> 
 #[utoipa::path(
     post, path = "/auth/setup", operation_id = "setUp", tag = "Sign-in", security(()),
     request_body = SetUp,
-    responses((status = 200, description = "They are there and signed in; the cookie is set.", body = SessionAnswer))
+    responses(
+        (status = 200, description = "They are there and signed in; the cookie is set.", body = SessionAnswer),
+        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
     let SetUp { token, email, name, password } = body.parse()?;

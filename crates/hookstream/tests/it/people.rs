@@ -472,3 +472,27 @@ async fn the_command_line_logs_in_and_sends() {
     let output = command(&["login", "--url", &server.url, "--api-key", "hs_live_wrong"]).output().expect("it runs");
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not saved"), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_load_nothing_from_elsewhere() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let visitor = Visitor::new(&server);
+    for path in ["/sign-in", "/setup", "/invitation", "/reset-password", "/dashboard/cli-auth?code=ABCD-EFGH"] {
+        let page = visitor.try_send(Method::GET, path, &[], String::new()).await;
+        assert_eq!(
+            (page.status().as_u16(), &page.headers()["content-type"]),
+            (200, &http::HeaderValue::from_static("text/html; charset=utf-8"))
+        );
+        let policy = page.headers()["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        let text = String::from_utf8_lossy(page.body()).into_owned();
+        assert!(text.contains("/assets/account.js") && !text.contains("http"), "{path}");
+    }
+    for (path, content_type) in
+        [("/assets/account.js", "text/javascript; charset=utf-8"), ("/assets/account.css", "text/css; charset=utf-8")]
+    {
+        let asset = visitor.try_send(Method::GET, path, &[], String::new()).await;
+        assert_eq!((asset.status().as_u16(), asset.headers()["content-type"].to_str().ok()), (200, Some(content_type)), "{path}");
+    }
+}
