@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn recovery_codes_differ_and_are_compared_however_they_are_written() {
-        let random = [std::array::from_fn(|i| i as u8), std::array::from_fn(|i| 100 + i as u8)];
+        let bytes = |from: u8| std::array::from_fn(|index| from + u8::try_from(index).expect("below 32"));
+        let random = [bytes(0), bytes(100)];
         let codes = recovery_codes(&random);
         assert_eq!(codes.len(), RECOVERY_CODES);
         assert!(codes.iter().all(|code| code.len() == 11 && code.as_bytes()[5] == b'-'), "{codes:?}");

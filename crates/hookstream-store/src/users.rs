@@ -181,7 +181,7 @@ pub async fn confirm_second_factor(
     if db.vault().open(&vault::totp_secret_of(id), &sealed).ok().as_deref() != account.secret.as_ref().map(SharedSecret::expose) {
         return Ok(false);
     }
-    let values = vec![id.as_bytes().into(), sealed.into(), now.into(), step.into(), json(recovery).into()];
+    let values = vec![id.as_bytes().into(), sealed.into(), now.into(), step.into(), json(recovery)];
     let statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
     Ok(db.write("confirm a second factor", statements).await?.is_committed())
 }
@@ -209,7 +209,7 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 /// # Errors
 /// Where the store fails.
 pub async fn replace_recovery(db: &dyn Database, account: &Account, recovery: &[String], now: Timestamp) -> Result<bool, Error> {
-    let values = vec![account.user.id.as_bytes().into(), json(&account.recovery).into(), json(recovery).into(), now.into()];
+    let values = vec![account.user.id.as_bytes().into(), json(&account.recovery), json(recovery), now.into()];
     let replace = Statement::new(SET_RECOVERY, values).required();
     Ok(db.write("replace recovery codes", vec![replace]).await?.is_committed())
 }
