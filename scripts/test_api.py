@@ -68,6 +68,10 @@ def api_key():
     return call("POST", "/auth/api-keys", {"name": "seed", "scopes": "messages:read"})["id"]
 
 
+def environment():
+    return call("POST", "/environments", {"name": "Seed", "slug": f"seed-{next(number)}"})["environment"]["id"]
+
+
 def job():
     body = {"since": f"2020-01-01T00:00:{next(number) % 60:02}Z"}
     path = f"/applications/{ids['applications'][0]}/endpoints/{ids['endpoints'][0]}/replay"
@@ -80,6 +84,7 @@ MAKE = {
     "endpoints": endpoint,
     "event-types": event_type,
     "api-keys": api_key,
+    "environments": environment,
 }
 
 ids = {}
@@ -87,7 +92,8 @@ ids = {}
 
 def seed():
     """Makes one or two of everything, in an application of their own."""
-    ids["environments"] = [one["id"] for one in call("GET", "/environments")["environments"]]
+    # The first is the key's own, and stays.
+    ids["environments"] = [one["id"] for one in call("GET", "/environments")["environments"]][:1]
     # A budget that a request has set leaves no room for messages.
     call("PATCH", f"/environments/{ids['environments'][0]}", {"max_payload_bytes": None})
     ids["applications"] = [application()]

@@ -100,6 +100,12 @@ id_types! {
     TargetId
     /// A job: sending a set of deliveries again.
     JobId
+    /// Somebody who signs in.
+    UserId
+    /// A session of somebody who signed in.
+    SessionId
+    /// An invitation into an organization.
+    InvitationId
 }
 
 impl MessageId {

@@ -3,7 +3,8 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
+//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
+//!   [`device_codes`]) are functions over a [`Database`]. Their statements are portable
 //!   and stand once; each database only knows how to run a statement.
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
@@ -20,6 +21,7 @@ pub mod audit;
 pub mod changes;
 pub mod counts;
 pub mod deliveries;
+pub mod device_codes;
 pub mod endpoints;
 pub mod environments;
 pub mod error;
@@ -27,16 +29,20 @@ pub mod event_types;
 pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
+pub mod links;
+pub mod members;
 pub mod messages;
 pub mod nodes;
 pub mod organizations;
 pub mod page;
 pub mod payloads;
 pub mod postgres;
+pub mod sessions;
 pub mod settings;
 pub mod sqlite;
 pub mod statement;
 pub mod transfer;
+pub mod users;
 pub mod vault;
 
 use std::{sync::Arc, time::Duration};

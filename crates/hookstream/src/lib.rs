@@ -38,6 +38,8 @@ enum Command {
     /// See one webhook on its way: a server, a receiver, a message
     #[command(after_help = "Example: hookstream quickstart")]
     Quickstart(commands::quickstart::QuickstartArgs),
+    /// Get an API key from a server where you are signed in, for the other commands
+    Login(commands::login::LoginArgs),
     /// Send a message
     Send(commands::send::SendArgs),
     /// Say why a message came or did not come
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
             Command::Serve(sources) => commands::serve::run(sources).await,
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
+            Command::Login(arguments) => commands::login::run(arguments).await,
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Explain(arguments) => commands::explain::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,

@@ -7,6 +7,7 @@ mod installation;
 mod jobs;
 mod lines;
 mod messages;
+mod people;
 mod resources;
 mod transfer;
 mod vault;
@@ -140,4 +141,13 @@ suite! {
         the_default_organization_is_made_once
         a_setting_is_made_once
         an_environment_is_found_and_changed_by_its_organization;
+    people:
+        an_account_is_kept_with_what_it_proves_itself_with
+        failures_are_counted_and_forgotten
+        a_session_is_found_renewed_and_ended
+        an_organization_keeps_an_owner
+        an_invitation_is_taken_once
+        a_link_is_good_once
+        a_device_code_is_redeemed_once
+        an_environment_is_deleted_restored_and_removed;
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// Which server, and as whom.
 pub(crate) struct ApiClient {
     base: String,
-    key: HeaderValue,
+    key: Option<HeaderValue>,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -32,11 +32,19 @@ impl ApiClient {
     pub(crate) fn new(url: &str, key: &str) -> anyhow::Result<Self> {
         let mut key = HeaderValue::from_str(key.trim()).context("the API key has characters that no key has")?;
         key.set_sensitive(true);
+        Ok(Self { key: Some(key), ..Self::anonymous(url)? })
+    }
+
+    /// A client without a key, for what is there for anybody.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub(crate) fn anonymous(url: &str) -> anyhow::Result<Self> {
         let provider = rustls::crypto::ring::default_provider();
         let https = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider).context("could not set up TLS")?;
         let connector = https.https_or_http().enable_http1().build();
         let http = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), key, http })
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), key: None, http })
     }
 
     /// Posts JSON to a path under `/v1` and returns the answer, whatever its status.
@@ -68,7 +76,11 @@ impl ApiClient {
     }
 
     fn request(&self, method: Method, path: &str) -> http::request::Builder {
-        Request::builder().method(method).uri(format!("{}/v1{path}", self.base)).header("x-api-key", self.key.clone())
+        let request = Request::builder().method(method).uri(format!("{}/v1{path}", self.base));
+        match &self.key {
+            Some(key) => request.header("x-api-key", key.clone()),
+            None => request,
+        }
     }
 
     async fn send(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<ApiAnswer> {

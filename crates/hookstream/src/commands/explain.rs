@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use self::show::Explanation;
-use super::client::{ApiClient, path_segment};
+use super::{access::Access, client::path_segment};
 
 /// Which message, of which application, on which server.
 #[derive(Debug, Args)]
@@ -27,20 +27,14 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     json: bool,
 
-    /// The server
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL", default_value = "http://127.0.0.1:8484")]
-    url: String,
-
-    /// The API key
-    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
-    api_key: Option<String>,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Asks the server and shows what it says.
 pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
-    let key = arguments.api_key.context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
     let path = format!("/applications/{}/messages/{}/explain", path_segment(&arguments.app), path_segment(&arguments.message));
-    let answer = ApiClient::new(&arguments.url, &key)?.get(&path).await?.accepted()?;
+    let answer = arguments.access.client()?.get(&path).await?.accepted()?;
     if arguments.json {
         println!("{answer}");
         return Ok(());

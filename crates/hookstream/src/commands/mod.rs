@@ -1,11 +1,13 @@
 //! The commands, one file or folder each.
 
+mod access;
 pub(crate) mod admin;
 pub(crate) mod bench;
 mod client;
 pub(crate) mod doctor;
 mod existing;
 pub(crate) mod explain;
+pub(crate) mod login;
 pub(crate) mod migrate;
 pub(crate) mod quickstart;
 pub(crate) mod send;

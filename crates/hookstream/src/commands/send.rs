@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::client::{ApiClient, path_segment};
+use super::{access::Access, client::path_segment};
 
 /// What to send, to whom, through which server.
 #[derive(Debug, Args)]
@@ -40,13 +40,8 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     json: bool,
 
-    /// The server
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL", default_value = "http://127.0.0.1:8484")]
-    url: String,
-
-    /// The API key
-    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
-    api_key: Option<String>,
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Serialize)]
@@ -59,12 +54,11 @@ struct Body<'a> {
 
 /// Sends it and says what became of it.
 pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
-    let key = arguments.api_key.context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
     let data = read_data(&arguments.data)?;
     let payload: &RawValue = serde_json::from_str(&data).map_err(|error| anyhow::anyhow!("--data is not JSON: {error}"))?;
     let body = Body { event_type: &arguments.event_type, payload, event_id: arguments.event_id.as_deref() };
     let path = format!("/applications/{}/messages", path_segment(&arguments.app));
-    let client = ApiClient::new(&arguments.url, &key)?;
+    let client = arguments.access.client()?;
     let answer = client.post(&path, serde_json::to_vec(&body)?, arguments.idempotency_key.as_deref()).await?.accepted()?;
     if arguments.json {
         println!("{answer}");

@@ -26,8 +26,9 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Scratch, TestClient, first_url, hookstream, scratch},
-    tenancy::{Operation, Victim, body_of, operations},
+    tenancy::{Asks, Operation, Victim, body_of, operations},
     vault::stolen,
+    visitor::{PASSWORD as OWNERS_PASSWORD, Visitor},
 };
 
 /// The key of the server's owner.
@@ -74,6 +75,11 @@ impl Talkative {
         started
     }
 
+    /// The link for the first owner, that it printed.
+    fn setup_link(&self) -> String {
+        self.said().lines().find(|line| line.contains("#token=")).and_then(first_url).expect("there is nobody yet")
+    }
+
     fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.said).expect("a file")).into_owned()
     }
@@ -102,6 +108,9 @@ fn with_password(url: &str) -> String {
     format!("{scheme}://{user}:{PASSWORD}@{host}")
 }
 
+/// What ends the session or takes away what the others need.
+const LAST: [&str; 5] = ["signOut", "endSession", "endAllSessions", "deleteApplication", "deleteEnvironment"];
+
 /// Everything secret that has come up, and where it may be seen.
 struct Secrets {
     /// Seen once, by whoever asks for it, and in the store only sealed.
@@ -123,9 +132,12 @@ impl Secrets {
             "rotateSigningSecret" => &answer["signing_secret"],
             "createApiKey" | "rotateApiKey" => &answer["key"],
             "createPortalAccess" => &answer["token"],
+            "createInvitation" => &answer["url"],
+            "startDevice" => &answer["device_code"],
             _ => return,
         };
-        shown.as_str().into_iter().for_each(|shown| self.add(shown));
+        // Of a link it is what stands after the `#`.
+        shown.as_str().into_iter().for_each(|shown| self.add(shown.rsplit("#token=").next().unwrap_or(shown)));
     }
 
     /// Those of all, and of `more`, that stand in a text.
@@ -230,6 +242,9 @@ async fn call_wrongly(url: &str, client: &TestClient, victim: &Victim, operation
     };
     let (bearer, cookie) = (format!("Bearer {INVALID_KEY}"), format!("better-auth.session_token={INVALID_KEY}"));
     for presented in [("x-api-key", INVALID_KEY), ("authorization", bearer.as_str()), ("cookie", cookie.as_str())] {
+        if operation.asks == Asks::Anybody {
+            continue;
+        }
         let (status, answer) = by_http2(url, method.clone(), &path, &[presented], right.to_string()).await;
         assert_eq!(status, 401, "{id}: {answer}");
         check(status, &answer, presented.0);
@@ -238,12 +253,15 @@ async fn call_wrongly(url: &str, client: &TestClient, victim: &Victim, operation
     if *method == Method::DELETE || *method == Method::GET {
         return;
     }
+    let cookie = victim.owner.cookie().unwrap_or_default();
+    let own = if operation.asks == Asks::Person { ("cookie", cookie.as_str()) } else { ("x-api-key", KEY) };
     let bodies = wrong_bodies(&right);
     for (number, body) in bodies.into_iter().enumerate() {
         let (status, answer) = if number % 8 == 0 {
-            by_http2(url, method.clone(), &path, &[("x-api-key", KEY)], body.clone()).await
+            by_http2(url, method.clone(), &path, &[own], body.clone()).await
         } else {
-            let response = client.try_send(method.clone(), &path, &[], body.clone()).await.expect("an answer");
+            let client = if operation.asks == Asks::Person { client.with_key("") } else { client.clone() };
+            let response = client.try_send(method.clone(), &path, &[own], body.clone()).await.expect("an answer");
             (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
         };
         check(status, &answer, &body);
@@ -255,7 +273,11 @@ async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operatio
     let Operation { id, method, path, .. } = operation;
     let right = body_of(id).unwrap_or_else(|| panic!("{id} has no entry in tenancy.rs"));
     let text = if right.is_null() { String::new() } else { right.to_string() };
-    let response = client.try_send(method.clone(), &victim.path(path, true), &[], text).await.expect("an answer");
+    let path = victim.path(path, true);
+    let response = match operation.asks {
+        Asks::Person => victim.owner.try_send(method.clone(), &path, &[], text).await,
+        Asks::Caller | Asks::Anybody => client.try_send(method.clone(), &path, &[], text).await.expect("an answer"),
+    };
     let answer: Value = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("{id}: no JSON"));
     // Only here what was made before is looked for: an operation that makes a secret shows it.
     let told = answer.to_string();
@@ -277,7 +299,15 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     let client = TestClient::new(&server.url, KEY);
     let secrets = Secrets { sealed: Mutex::default() };
     [KEY, ENCRYPTION_KEY, BROUGHT, PASSWORD].into_iter().for_each(|secret| secrets.add(secret));
-    let victim = Victim::make(&client).await;
+    // It was printed for the first owner, and is good for nothing any more.
+    let link = server.setup_link();
+    let owner = Visitor::set_up(&client, &link).await;
+    secrets.add(OWNERS_PASSWORD);
+    secrets.add(owner.cookie().expect("signed in").trim_start_matches("better-auth.session_token="));
+    let victim = Victim::make_with(&client, owner).await;
+    let (status, factor) = victim.owner.post("/v1/auth/second-factor", json!({ "password": OWNERS_PASSWORD })).await;
+    assert_eq!(status, 200, "{factor}");
+    secrets.add(factor["secret"].as_str().expect("a secret"));
     let plain = Receiver::start().await;
     // By HTTP/2.
     let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&["h2"]), |_| Answer::status(204)).await;
@@ -288,7 +318,7 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
         call_wrongly(&server.url, &client, &victim, operation, &secrets).await;
     }
     // What takes away goes last, and the application, with which the others go, at the very end.
-    operations.sort_by_key(|operation| (operation.method == Method::DELETE, operation.id == "deleteApplication"));
+    operations.sort_by_key(|operation| (operation.method == Method::DELETE, LAST.contains(&operation.id.as_str())));
     let (others, deletions): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.method != Method::DELETE);
     for operation in &others {
         call_rightly(&client, &victim, operation, &secrets).await;

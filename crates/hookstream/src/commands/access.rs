@@ -1,0 +1,112 @@
+//! Which server a client command speaks to, and with which key: what is given, else what `hookstream login` saved.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::client::ApiClient;
+
+/// The server where none is given or saved.
+const DEFAULT_URL: &str = "http://127.0.0.1:8484";
+
+/// The server and the key.
+#[derive(Debug, Args)]
+pub(crate) struct Access {
+    /// The server [default: the one of `hookstream login`, else http://127.0.0.1:8484]
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL")]
+    pub(crate) url: Option<String>,
+
+    /// The API key [default: the one of `hookstream login`]
+    #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+}
+
+/// What is saved between commands.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    /// The server.
+    pub(crate) url: Option<String>,
+    /// A key of it.
+    pub(crate) api_key: Option<String>,
+}
+
+impl Access {
+    /// A client with what is given or saved. A saved key is for the saved server only.
+    ///
+    /// # Errors
+    /// Where there is no key.
+    pub(crate) fn client(self) -> anyhow::Result<ApiClient> {
+        let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read(&saved_at()?)? } else { Saved::default() };
+        let is_saved_server = self.url.is_none() || self.url == saved.url;
+        let url = self.url.or(saved.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let key = self.api_key.or_else(|| saved.api_key.filter(|_| is_saved_server));
+        let key = key.context("no API key: run `hookstream login`, give --api-key or set HOOKSTREAM_API_KEY")?;
+        ApiClient::new(&url, &key)
+    }
+
+    /// The server that is given or saved.
+    ///
+    /// # Errors
+    /// Where what is saved cannot be read.
+    pub(crate) fn url(&self) -> anyhow::Result<String> {
+        match &self.url {
+            Some(url) => Ok(url.clone()),
+            None => Ok(Saved::read(&saved_at()?)?.url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
+        }
+    }
+}
+
+impl Saved {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        match std::fs::read(path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).with_context(|| format!("{} cannot be read; remove it and log in again", path.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+        }
+    }
+
+    /// Saves it where only its owner reads it. Returns where that is.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn write(&self) -> anyhow::Result<PathBuf> {
+        let path = saved_at()?;
+        let directory = path.parent().context("a file in a directory")?;
+        std::fs::create_dir_all(directory).with_context(|| format!("could not make {}", directory.display()))?;
+        // Beside it and then in its place: whoever reads meanwhile finds one or the other.
+        let mut file = tempfile(directory)?;
+        serde_json::to_writer_pretty(&mut file.1, self)?;
+        file.1.write_all(b"\n")?;
+        std::fs::rename(&file.0, &path).with_context(|| format!("could not write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// A new file that only its owner reads.
+fn tempfile(directory: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
+    let path = directory.join(format!("config.json.{}", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).with_context(|| format!("could not write {}", path.display()))?;
+    Ok((path, file))
+}
+
+/// `hookstream/config.json` in the user's directory for configuration (XDG Base Directory Specification).
+fn saved_at() -> anyhow::Result<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = match (variable("XDG_CONFIG_HOME"), variable("HOME").or_else(|| variable("USERPROFILE"))) {
+        (Some(directory), _) => directory,
+        (None, Some(home)) => home.join(".config"),
+        (None, None) => bail!("neither XDG_CONFIG_HOME nor HOME is set: give --url and --api-key"),
+    };
+    Ok(base.join("hookstream").join("config.json"))
+}
