@@ -121,6 +121,9 @@ def before_call(context, case, kwargs):
             case.path_parameters[name] = NOBODYS
         elif choice < 6:
             case.path_parameters[name] = MAKE[kind]() if part == taken else ids[kind][choice % len(ids[kind])]
+        elif part == taken and case.path_parameters[name] in ids[kind]:
+            # A list has told the id; with its own environment the key would go.
+            case.path_parameters[name] = MAKE[kind]()
 
 
 @schemathesis.hook
