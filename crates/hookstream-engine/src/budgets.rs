@@ -147,11 +147,11 @@ async fn count(core: &Core) -> Result<HashMap<EnvironmentId, u64>, Error> {
 }
 
 /// Keeps the ages of the environments that have shorter ones than the installation.
-pub(crate) async fn keep_ages(core: &Core) -> Result<(), Error> {
+pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Result<(), Error> {
     let (installation, now) = (core.options.limits(), core.now());
     // A key stands for its message as long as its window is.
     let windows = (now - core.options.idempotency_window).day();
-    for environment in environments::all(&*core.store).await? {
+    for environment in environments {
         let limits = environment.limits(installation);
         let (first, first_payload) = (limits.first_day(now).min(windows), limits.first_payload_day(now));
         if first_payload > installation.first_payload_day(now) {

@@ -9,14 +9,17 @@ use hookstream_store::{Error, environments, organizations};
 
 use crate::{budgets, core::Core};
 
-/// Removes what was deleted longer ago than the grace.
-pub(crate) async fn remove(core: &Core) -> Result<(), Error> {
+/// Removes what was deleted longer ago than the grace, of all the environments there are.
+pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<(), Error> {
     let before = core.now() - core.options.deletion_grace;
-    for environment in environments::all(&*core.store).await? {
-        if environment.deleted_at.is_some_and(|at| at <= before) {
-            remove_environment(core, &environment).await?;
-        }
+    let over: Vec<_> = environments.iter().filter(|environment| environment.deleted_at.is_some_and(|at| at <= before)).collect();
+    for environment in &over {
+        remove_environment(core, environment).await?;
     }
+    if over.is_empty() {
+        return Ok(());
+    }
+    // With the last of its environments an organization goes as well.
     for id in organizations::remove_deleted(&*core.store, before).await? {
         tracing::info!(organization.id = %id, "removed an organization that was deleted");
     }

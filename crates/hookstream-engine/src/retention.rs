@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::time::Day;
+use hookstream_store::environments;
 
 use crate::{budgets, core::Core, deleted};
 
@@ -40,8 +41,9 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
         tracing::info!(%day, "dropped a day of messages");
     }
     expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
-    budgets::keep_ages(core).await?;
-    deleted::remove(core).await
+    let environments = environments::all(&*core.store).await?;
+    budgets::keep_ages(core, &environments).await?;
+    deleted::remove(core, &environments).await
 }
 
 /// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one
