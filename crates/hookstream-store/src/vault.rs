@@ -139,9 +139,10 @@ pub(crate) fn setting_of(name: &str) -> Place {
 /// # Errors
 /// Where the store fails, or its own key is unreadable.
 pub async fn known(db: &dyn Database) -> Result<Known, Error> {
+    // In this order: a key that was generated is kept before it is marked, by another node maybe at this moment.
+    let marked = marks(db).await?.into_iter().map(|(id, _)| id).collect();
     let generated = settings::find(db, GENERATED).await?;
     let generated = generated.map(|text| text.parse().map(|keys: Keys| keys.current().clone())).transpose();
-    let marked = marks(db).await?.into_iter().map(|(id, _)| id).collect();
     Ok(Known { marked, generated: generated.map_err(|_| Error::Unreadable { what: "encryption key" })? })
 }
 
