@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
+    audit_log::Actor,
     ids::ApiKeyId,
     scopes::{Scope, Scopes},
     tenancy::{ApiKey, KeyHash, Tenant},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::{address::client_address, error::ApiError, permissions, state::Api};
+use crate::{address::client_address, error::ApiError, permissions, request::RequestId, state::Api};
 
 const COOKIE: &str = "better-auth.session_token";
 
@@ -31,24 +32,31 @@ pub(crate) struct Presented {
     key: Option<Arc<ApiKey>>,
     /// Whether anything was presented.
     given: bool,
+    /// With which request.
+    pub(crate) request: RequestId,
 }
 
 impl Presented {
     /// Looks for the first of what a request presents that is a key.
-    pub(crate) async fn of(headers: &HeaderMap, api: &Api) -> Result<Self, hookstream_store::Error> {
+    pub(crate) async fn of(headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
         let mut given = false;
         for presented in credentials(headers) {
             given = true;
             if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Ok(Self { key: Some(key), given });
+                return Ok(Self { key: Some(key), given, request });
             }
         }
-        Ok(Self { key: None, given })
+        Ok(Self { key: None, given, request })
     }
 
     /// The key's id, where it is one.
     pub(crate) fn key_id(&self) -> Option<ApiKeyId> {
         self.key.as_ref().map(|key| key.id)
+    }
+
+    /// Who it is, for the audit log.
+    pub(crate) fn actor(&self) -> Option<Actor> {
+        self.key.as_ref().map(|key| Actor::ApiKey { id: key.id, name: key.name.clone() })
     }
 }
 
@@ -126,7 +134,7 @@ fn forbidden(needed: Scope) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
-fn unauthorized(given: bool) -> ApiError {
+pub(crate) fn unauthorized(given: bool) -> ApiError {
     let message = if given {
         "Invalid API key. Check that it is complete, of this installation, and not revoked."
     } else {

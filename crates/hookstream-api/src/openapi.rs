@@ -38,6 +38,7 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Environments", description = "What isolates applications, messages and keys, and what each may keep."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
+        (name = "Audit log", description = "Who did what, from where, and how it was before and after."),
         (name = "Nodes", description = "The processes of this installation."),
         (name = "Health", description = "For load balancers and probes.")
     ),

@@ -1,7 +1,7 @@
 //! Which scope each operation needs. An operation that is not here is nobody's: a test names it.
 
 use hookstream_model::scopes::{
-    Resource::{ApiKeys, Applications, Endpoints, Engine, Environments, EventTypes, Jobs, Messages, Portal, Usage},
+    Resource::{ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Messages, Portal, Usage},
     Scope,
 };
 use http::Method;
@@ -35,6 +35,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Scope> {
         ("POST", "/jobs/{id}/cancel") => write(Jobs),
         ("GET", "/engine/lanes" | "/nodes") => read(Engine),
         ("GET", "/usage") => read(Usage),
+        ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })
 }

@@ -1,13 +1,14 @@
 //! Environments: what each may keep, and its weight.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change},
     environment::Environment,
     ids::{EnvironmentId, OrganizationId},
     tenancy::Tenant,
 };
 
 use crate::{
-    changes,
+    audit_log, changes,
     error::Error,
     statement::{Columns, Database, Row, Statement, Value},
 };
@@ -70,12 +71,14 @@ pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
+    act: &Act,
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {
     let Tenant { organization, environment: id } = tenant;
     loop {
-        let Some((mut environment, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let mut environment = before.clone();
         change(&mut environment)?;
         let values = vec![
             organization.as_bytes().into(),
@@ -91,6 +94,9 @@ pub async fn update<E: From<Error>>(
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         // Its version grows, so that of two changes at once none is lost.
         statements.extend(changes::of_environment(tenant));
+        if let Some(change) = Change::between(&before, &environment) {
+            statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
+        }
         match db.write("change an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(environment)),
             // Somebody changed it in between: start from what it is now.

@@ -4,7 +4,8 @@
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
 //!   [`environments`], [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
-//!   and stand once; each database only knows how to run a statement.
+//!   and stand once; each database only knows how to run a statement. Each change takes the act that it is and leaves an
+//!   entry of it in the same commit: [`audit_log`].
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
 //!
@@ -17,6 +18,7 @@
 pub mod api_keys;
 pub mod applications;
 pub mod audit;
+pub mod audit_log;
 pub mod changes;
 pub mod counts;
 pub mod deliveries;

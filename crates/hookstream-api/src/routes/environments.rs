@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{Field, RawBody},
     error::ApiError,
@@ -148,6 +149,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
@@ -165,7 +167,7 @@ pub(crate) async fn update(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
     let limits = installation(&api);
-    let changed = environments::update(&*api.store, caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
+    let changed = environments::update(&*api.store, &acting.act(&api), caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
         }

@@ -31,7 +31,8 @@ fn body_of(operation: &str) -> Option<Value> {
         | "retryMessage"
         | "cancelJob"
         | "createPortalAccess" => Value::Null,
-        operation if operation.starts_with("list") || operation.starts_with("get") || operation == "explainMessage" => Value::Null,
+        operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
+        "explainMessage" | "exportAuditLog" => Value::Null,
         _ => return None,
     })
 }
