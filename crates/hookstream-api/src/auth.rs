@@ -1,62 +1,104 @@
-//! Who is calling: an API key in `X-API-Key`, else as a bearer token, else in the session's cookie.
+//! Who is calling: an API key in `X-API-Key`, else one as a bearer token, else somebody's session in the cookie.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
     audit_log::Actor,
-    ids::ApiKeyId,
+    ids::{ApiKeyId, UserId},
+    member::Role,
     scopes::{Scope, Scopes},
     tenancy::{ApiKey, KeyHash, Tenant},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::{address::client_address, error::ApiError, permissions, request::RequestId, state::Api};
+use crate::{
+    address::client_address,
+    cookies,
+    error::ApiError,
+    permissions::{self, Need},
+    request::RequestId,
+    same_origin,
+    seats::{self, Wanted},
+    signed_in::SignedIn,
+    state::Api,
+};
 
-const COOKIE: &str = "better-auth.session_token";
-
-/// A caller that was recognised. Put it first among a handler's extractors: nothing else is read of
-/// a request before but what it presents.
+/// A caller that was recognised, and what it may do where. Put it first among a handler's extractors: nothing else is
+/// read of a request before but what it presents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     /// Whom it speaks for.
     pub(crate) tenant: Tenant,
     /// What it may do.
     pub(crate) scopes: Scopes,
+    /// Who it is.
+    pub(crate) who: Who,
+}
+
+/// Who a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A program with a key.
+    Key(ApiKeyId),
+    /// Somebody who signed in, and what they are in the organization they speak for.
+    Person(UserId, Role),
 }
 
 /// What a request presents, as far as it was recognised: found once for each, before anything else.
 #[derive(Clone)]
 pub(crate) struct Presented {
-    /// The key, where it is one.
-    key: Option<Arc<ApiKey>>,
+    recognised: Recognised,
     /// Whether anything was presented.
     given: bool,
     /// With which request.
     pub(crate) request: RequestId,
 }
 
+/// What was recognised.
+#[derive(Clone)]
+pub(crate) enum Recognised {
+    Nothing,
+    Key(Arc<ApiKey>),
+    Session(Arc<SignedIn>),
+}
+
 impl Presented {
-    /// Looks for the first of what a request presents that is a key.
+    /// Looks for the first of what a request presents that is good.
     pub(crate) async fn of(headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
         let mut given = false;
-        for presented in credentials(headers) {
+        for presented in keys(headers) {
             given = true;
             if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Ok(Self { key: Some(key), given, request });
+                return Ok(Self { recognised: Recognised::Key(key), given, request });
             }
         }
-        Ok(Self { key: None, given, request })
+        if let Some(token) = cookies::session(headers) {
+            given = true;
+            if let Some(signed_in) = SignedIn::find(api, token).await? {
+                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), given, request });
+            }
+        }
+        Ok(Self { recognised: Recognised::Nothing, given, request })
     }
 
-    /// The key's id, where it is one.
-    pub(crate) fn key_id(&self) -> Option<ApiKeyId> {
-        self.key.as_ref().map(|key| key.id)
+    /// What was recognised.
+    pub(crate) const fn recognised(&self) -> &Recognised {
+        &self.recognised
+    }
+
+    /// The refusal of a request for which this is not enough.
+    pub(crate) fn unauthorized(&self) -> ApiError {
+        unauthorized(self.given)
     }
 
     /// Who it is, for the audit log.
     pub(crate) fn actor(&self) -> Option<Actor> {
-        self.key.as_ref().map(|key| Actor::ApiKey { id: key.id, name: key.name.clone() })
+        match &self.recognised {
+            Recognised::Nothing => None,
+            Recognised::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
+            Recognised::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
+        }
     }
 }
 
@@ -64,17 +106,22 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        match parts.extensions.get::<Presented>() {
-            Some(Presented { key: Some(key), .. }) => Self::with(key, parts, api),
-            Some(Presented { given, .. }) => Err(unauthorized(*given)),
-            None => Err(unauthorized(false)),
+        let Some(presented) = parts.extensions.get::<Presented>().cloned() else { return Err(unauthorized(false)) };
+        match presented.recognised() {
+            Recognised::Key(key) => Self::with_key(key, parts, api),
+            Recognised::Session(signed_in) => {
+                same_origin::check(parts, api)?;
+                let wanted = Wanted::of(parts, api).await;
+                Self::with_session(signed_in, wanted, needed(parts)?, api).await
+            }
+            Recognised::Nothing => Err(presented.unauthorized()),
         }
     }
 }
 
 impl Caller {
     /// A caller with this key, where it is good for what is asked and from where.
-    fn with(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
+    fn with_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
         if key.is_expired(api.now()) {
             let message = "The API key has expired. Make a new one, or rotate a key before its end.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
@@ -85,17 +132,28 @@ impl Caller {
                 trusted_proxies has to name that.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "address_not_allowed", message));
         }
-        let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        // What no scope is named for is nobody's.
-        let needed = permissions::needed(&parts.method, path).ok_or_else(ApiError::unknown_route)?;
+        let needed = needed(parts)?;
         if !key.scopes.allow(needed) {
-            return Err(forbidden(needed));
+            let message = format!("The API key lacks the scope {needed}. Use one that has it, or make one with it.");
+            return Err(forbidden(needed, message));
         }
         api.note_use(key.id);
-        Ok(Self { tenant: key.tenant, scopes: key.scopes })
+        Ok(Self { tenant: key.tenant, scopes: key.scopes, who: Who::Key(key.id) })
     }
 
-    /// Checks an `org_id` and an `env_id` that a request names: they must be the caller's own.
+    /// Somebody who signed in, where what they are there is enough for what is asked.
+    async fn with_session(signed_in: &SignedIn, wanted: Wanted, needed: Scope, api: &Api) -> Result<Self, ApiError> {
+        let (tenant, role) = seats::find(api, signed_in, wanted).await?;
+        let scopes = role.scopes();
+        if !scopes.allow(needed) {
+            let message = format!("Your role here is {}, which may not do this ({needed}). Ask an owner or admin.", role.as_str());
+            return Err(forbidden(needed, message));
+        }
+        Ok(Self { tenant, scopes, who: Who::Person(signed_in.user.id, role) })
+    }
+
+    /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own, which for somebody who signed in
+    /// they have become ([`seats`]).
     pub(crate) fn check_tenant(self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
             Some(given) => given.parse::<hookstream_model::ids::TargetId>().is_ok_and(|id| id.as_bytes() == own),
@@ -109,18 +167,40 @@ impl Caller {
         }
         Ok(())
     }
+
+    /// The caller where a body says which organization and environment are meant. A key has its own; somebody who
+    /// signed in may mean any of theirs, where they have to be enough for `needed` as well.
+    pub(crate) async fn within(self, api: &Api, org_id: Option<&str>, env_id: Option<&str>, needed: Scope) -> Result<Self, ApiError> {
+        let user = match self.who {
+            Who::Key(_) => return self.check_tenant(org_id, env_id).map(|()| self),
+            Who::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
+            Who::Person(user, _) => user,
+        };
+        let (tenant, role) = seats::of_user(api, user, Some(self.tenant), Wanted::named(org_id, env_id)?).await?;
+        let scopes = role.scopes();
+        if !scopes.allow(needed) {
+            let message = format!("Your role there is {}, which may not do this ({needed}). Ask an owner or admin.", role.as_str());
+            return Err(forbidden(needed, message));
+        }
+        Ok(Self { tenant, scopes, who: Who::Person(user, role) })
+    }
 }
 
-/// What the request presents, in the order it counts.
-fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The scope that an operation needs; what has none is not for callers like these.
+fn needed(parts: &Parts) -> Result<Scope, ApiError> {
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match permissions::needed(&parts.method, path) {
+        Some(Need::Scope(scope)) => Ok(scope),
+        // What no scope is named for is nobody's.
+        Some(Need::Person | Need::Nothing) | None => Err(ApiError::unknown_route()),
+    }
+}
+
+/// The API keys that a request presents, in the order they count.
+fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let session = cookies.flat_map(|value| value.split(';')).find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == COOKIE).then_some(value)
-    });
-    [key, bearer, session].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
+    [key, bearer].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
 }
 
 /// The scheme is case-insensitive (RFC 9110 section 11.1).
@@ -129,16 +209,15 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-fn forbidden(needed: Scope) -> ApiError {
-    let message = format!("The API key lacks the scope {needed}. Use one that has it, or make one with it.");
+fn forbidden(needed: Scope, message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
 pub(crate) fn unauthorized(given: bool) -> ApiError {
     let message = if given {
-        "Invalid API key. Check that it is complete, of this installation, and not revoked."
+        "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again."
     } else {
-        "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer."
+        "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in."
     };
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
@@ -150,17 +229,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_count_in_their_order() {
+    fn keys_count_in_their_order() {
         let mut headers = HeaderMap::new();
-        let check = |headers: &HeaderMap, expected: &[&str]| assert_eq!(credentials(headers).collect::<Vec<_>>(), expected);
+        let check = |headers: &HeaderMap, expected: &[&str]| assert_eq!(keys(headers).collect::<Vec<_>>(), expected);
         check(&headers, &[]);
-        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; better-auth.session_token=three;c=d"));
+        headers.insert(header::COOKIE, HeaderValue::from_static("better-auth.session_token=three"));
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bEARER two"));
-        check(&headers, &["two", "three"]);
+        check(&headers, &["two"]);
         headers.insert("x-api-key", HeaderValue::from_static(" one "));
-        check(&headers, &["one", "two", "three"]);
+        check(&headers, &["one", "two"]);
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic abc"));
         headers.insert("x-api-key", HeaderValue::from_static(""));
-        check(&headers, &["three"]);
+        check(&headers, &[]);
     }
 }

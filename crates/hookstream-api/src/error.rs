@@ -3,6 +3,8 @@
 //! A handler's error travels as an extension of an empty response; [`crate::request`] knows the
 //! request's id and renders it.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use hookstream_destinations::AddressRefused;
 use hookstream_engine::{JobError, RetryError, SendError};
@@ -19,6 +21,8 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: String,
     details: Option<Value>,
+    /// When to try again, in seconds.
+    retry_after: Option<u64>,
     /// For the operator's log only.
     cause: Option<String>,
 }
@@ -46,11 +50,17 @@ pub(crate) struct ErrorBody {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: None, cause: None }
+        Self { status, code, message: message.into(), details: None, retry_after: None, cause: None }
     }
 
     pub(crate) fn with_details(mut self, details: Value) -> Self {
         self.details = Some(details);
+        self
+    }
+
+    /// Tells when to try again, in whole seconds, rounded up.
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         self
     }
 
@@ -120,6 +130,9 @@ impl ApiError {
         if self.status == StatusCode::LOOP_DETECTED {
             // What sent it is a Hookstream, which must not try it again.
             response.headers_mut().insert("webhook-delivery", HeaderValue::from_static("abort-message"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookstream\""));

@@ -9,16 +9,22 @@ mod address;
 mod audit_retention;
 mod auth;
 mod body;
+mod cookies;
 mod error;
 mod idempotency;
 mod limits;
 mod openapi;
 mod page;
+mod pages;
 mod params;
+mod passwords;
 mod permissions;
 mod portal;
 mod request;
 mod routes;
+mod same_origin;
+mod seats;
+mod signed_in;
 mod state;
 
 use axum::{Router, middleware, routing};
@@ -36,7 +42,8 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
-        .route("/docs", routing::get(openapi::reference));
+        .route("/docs", routing::get(openapi::reference))
+        .merge(pages::routes());
     serve(routes, api)
 }
 
@@ -59,8 +66,8 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, audit_log, endpoints, environments, event_types, explain, health, jobs, lanes, messages, nodes,
-        portal_access, usage,
+        api_keys, applications, audit_log, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members,
+        messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -78,8 +85,37 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(explain::explain))
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
-        .routes(routes!(environments::list))
-        .routes(routes!(environments::get, environments::update))
+        .routes(routes!(environments::list, environments::create))
+        .routes(routes!(environments::get, environments::update, environments::delete))
+        .routes(routes!(environments::restore))
+        .routes(routes!(organizations::list, organizations::create))
+        .routes(routes!(organizations::get, organizations::update, organizations::delete))
+        .routes(routes!(organizations::restore))
+        .routes(routes!(organizations::transfer))
+        .routes(routes!(members::list))
+        .routes(routes!(members::update, members::remove))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::delete))
+        .routes(routes!(invitations::look))
+        .routes(routes!(invitations::accept))
+        .routes(routes!(sign_in::set_up))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(sessions::get, sessions::turn))
+        .routes(routes!(sessions::list, sessions::end_all))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::rename))
+        .routes(routes!(passwords::change))
+        .routes(routes!(passwords::reset))
+        .routes(routes!(second_factor::begin))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::disable))
+        .routes(routes!(second_factor::replace_codes))
+        .routes(routes!(device::start))
+        .routes(routes!(device::ask))
+        .routes(routes!(device::get))
+        .routes(routes!(device::allow))
+        .routes(routes!(device::deny))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(api_keys::rotate))

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_model::ids::ApiKeyId;
+use hookstream_model::ids::{ApiKeyId, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     Key(ApiKeyId),
+    Person(UserId),
     Address(IpAddr),
 }
 

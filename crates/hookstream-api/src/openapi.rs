@@ -36,6 +36,8 @@ const REFERENCE: &str = include_str!("../assets/reference.html");
         (name = "Event types", description = "The catalogue of what messages can be about."),
         (name = "API keys", description = "Who may speak for an environment, and what they may do."),
         (name = "Environments", description = "What isolates applications, messages and keys, and what each may keep."),
+        (name = "Organizations", description = "Who belongs together, and what each may do."),
+        (name = "Sign-in", description = "How people prove who they are. A request that changes something with the cookie must come from a page of this installation."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
         (name = "Audit log", description = "Who did what, from where, and how it was before and after."),
@@ -56,7 +58,7 @@ impl Modify for Secured {
         let key = ApiKeyValue::with_description("X-API-Key", "An API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters.");
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
         components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
-        let cookie = ApiKeyValue::new("better-auth.session_token");
+        let cookie = ApiKeyValue::with_description("better-auth.session_token", "The session of somebody who signed in.");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }

@@ -1,15 +1,27 @@
-//! Which scope each operation needs. An operation that is not here is nobody's: a test names it.
+//! What each operation needs of whoever asks. An operation that is not here is nobody's: a test names it.
 
 use hookstream_model::scopes::{
-    Resource::{ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Messages, Portal, Usage},
+    Resource::{
+        ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
+    },
     Scope,
 };
 use http::Method;
 
-/// What an operation needs, by its method and the pattern of its path; `None` where there is no such operation, or
-/// it needs no caller.
-pub(crate) fn needed(method: &Method, path: &str) -> Option<Scope> {
-    let (read, write) = (Scope::read, Scope::write);
+/// What an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A caller with this scope.
+    Scope(Scope),
+    /// Somebody who signed in: it is about themselves.
+    Person,
+    /// Nothing: it is there for whoever has yet to prove who they are.
+    Nothing,
+}
+
+/// What an operation needs, by its method and the pattern of its path; `None` where there is no such operation.
+pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
+    let (read, write) = (|resource| Need::Scope(Scope::read(resource)), |resource| Need::Scope(Scope::write(resource)));
     // HEAD is answered as GET is (RFC 9110 section 9.3.2).
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     Some(match (method, path.strip_prefix("/v1")?) {
@@ -28,7 +40,25 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Scope> {
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
         ("GET", "/environments" | "/environments/{envId}") => read(Environments),
-        ("PATCH", "/environments/{envId}") => write(Environments),
+        ("POST", "/environments" | "/environments/{envId}/restore") | ("PATCH" | "DELETE", "/environments/{envId}") => write(Environments),
+        // Which organizations somebody has, and that they make one, is about themselves.
+        ("GET" | "POST", "/organizations") => Need::Person,
+        ("GET", "/organizations/{orgId}") => read(Organization),
+        ("PATCH" | "DELETE", "/organizations/{orgId}") => write(Organization),
+        ("POST", "/organizations/{orgId}/restore" | "/organizations/{orgId}/transfer-ownership") => write(Organization),
+        ("GET", "/organizations/{orgId}/members" | "/organizations/{orgId}/invitations") => read(Members),
+        ("PATCH", "/organizations/{orgId}/members/{userId}") => write(Members),
+        // Whoever may see the members may leave them; the handler knows.
+        ("DELETE", "/organizations/{orgId}/members/{userId}") => read(Members),
+        ("POST", "/organizations/{orgId}/invitations") | ("DELETE", "/organizations/{orgId}/invitations/{id}") => write(Members),
+        ("GET" | "PATCH", "/auth/session") | ("GET" | "DELETE", "/auth/sessions") | ("DELETE", "/auth/sessions/{id}") => Need::Person,
+        ("POST", "/auth/sign-out" | "/auth/password") | ("PATCH", "/auth/profile") => Need::Person,
+        ("POST", "/auth/second-factor" | "/auth/second-factor/confirm" | "/auth/second-factor/disable") => Need::Person,
+        ("POST", "/auth/recovery-codes") => Need::Person,
+        ("GET", "/auth/device/{userCode}") | ("POST", "/auth/device/{userCode}/allow" | "/auth/device/{userCode}/deny") => Need::Person,
+        ("POST", "/auth/setup" | "/auth/sign-in" | "/auth/password/forgot" | "/auth/password/reset") => Need::Nothing,
+        ("POST", "/auth/invitations/look" | "/auth/invitations/accept" | "/auth/device" | "/auth/device/token") => Need::Nothing,
+        ("GET", "/health" | "/health/ready") => Need::Nothing,
         ("GET", "/auth/api-keys" | "/auth/api-keys/{id}") => read(ApiKeys),
         ("POST", "/auth/api-keys" | "/auth/api-keys/{id}/rotate") | ("DELETE", "/auth/api-keys/{id}") => write(ApiKeys),
         ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
@@ -45,22 +75,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_needs_a_scope_and_only_reading_ones_need_to_read() {
+    fn every_operation_is_listed_and_only_reading_ones_need_to_read() {
         let document = crate::document();
         for (path, item) in &document.paths.paths {
             let operations =
                 [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PATCH, &item.patch), (Method::DELETE, &item.delete)];
             for (method, operation) in operations {
                 let Some(operation) = operation else { continue };
-                let needed = needed(&method, path);
                 let id = operation.operation_id.as_deref().unwrap_or_default();
-                if path.starts_with("/v1/health") {
-                    assert_eq!(needed, None, "{id}");
+                let Some(needed) = needed(&method, path) else { panic!("{id} ({method} {path}) is not in permissions.rs") };
+                let Need::Scope(needed) = needed else {
+                    let is_listed = path.starts_with("/v1/auth/") || path.starts_with("/v1/health") || path == "/v1/organizations";
+                    assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");
                     continue;
-                }
-                let Some(needed) = needed else { panic!("{id} ({method} {path}) needs no scope: add it to permissions.rs") };
+                };
                 let is_read = needed == Scope::read(needed.resource);
-                assert_eq!(is_read, method == Method::GET, "{id}");
+                assert_eq!(is_read, method == Method::GET || id == "removeMember", "{id}");
             }
             assert!(item.put.is_none() && item.head.is_none() && item.options.is_none(), "{path} has a method that is not checked");
         }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     address::client_address,
-    auth::Presented,
+    auth::{Presented, Recognised},
     error::ApiError,
     limits::{Standing, Subject},
     state::Api,
@@ -65,13 +65,17 @@ async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option
     let (mut parts, body) = request.into_parts();
     let presented = Presented::of(&parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
     let limits = &api.options.rate_limits;
-    let subject = match presented.key_id() {
-        Some(key) => Some((Subject::Key(key), limits.per_key)),
-        None => client_address(&parts, &api.options.trusted_proxies).map(|address| (Subject::Address(address), limits.per_address)),
+    let subject = match presented.recognised() {
+        Recognised::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
+        Recognised::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
+        Recognised::Nothing => {
+            client_address(&parts, &api.options.trusted_proxies).map(|address| (Subject::Address(address), limits.per_address))
+        }
     };
     let standing = subject.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
     if let Some(standing) = standing.filter(|standing| standing.wait.is_some()) {
-        return Err((Some(standing), ApiError::rate_limited(presented.key_id().is_some())));
+        let is_known = !matches!(presented.recognised(), Recognised::Nothing);
+        return Err((Some(standing), ApiError::rate_limited(is_known)));
     }
     parts.extensions.insert(presented);
     Ok((standing, Request::from_parts(parts, body)))

@@ -15,17 +15,19 @@ use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
     secret::Secret,
+    session::Policy,
     tenancy::{ApiKey, KeyHash},
     time::{Clock, Timestamp},
 };
 use hookstream_store::{
     Error, Store,
     api_keys::{self, Use},
+    sessions,
 };
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Limiter, request::RequestId};
+use crate::{limits::Limiter, passwords::Passwords, request::RequestId};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -57,6 +59,8 @@ pub struct Options {
     pub rate_limits: RateLimits,
     /// For how many days entries of the audit log are kept.
     pub audit_retention_days: u32,
+    /// For how long sessions last.
+    pub sessions: Policy,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.
@@ -81,6 +85,8 @@ struct Keys {
 
 /// How often it is written how often keys were used.
 const USES_PERIOD: Duration = Duration::from_secs(5);
+/// After how many of these periods sessions that have ended are forgotten: ten minutes.
+const FORGET_EVERY: u32 = 120;
 
 /// What the clones of an [`Api`] share.
 pub struct Inner {
@@ -95,6 +101,10 @@ pub struct Inner {
     /// How often keys were used since that was last written.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
+    pub(crate) passwords: Passwords,
+    /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
+    /// more than one after the other.
+    pub(crate) sign_ins: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for Api {
@@ -122,19 +132,29 @@ impl Api {
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
+            passwords: Passwords::default(),
+            sign_ins: tokio::sync::Mutex::default(),
         }))
     }
 }
 
 impl Api {
-    /// Writes now and then how often keys were used, and once more when `stop` is over.
-    pub async fn keep_uses(self, stop: CancellationToken) {
+    /// Writes now and then how often keys were used, and once more when `stop` is over; and forgets sessions that have
+    /// ended.
+    pub async fn keep_house(self, stop: CancellationToken) {
+        let mut rounds = 0_u32;
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep(USES_PERIOD) => false,
             };
             self.write_uses().await;
+            if rounds.is_multiple_of(FORGET_EVERY)
+                && let Err(error) = sessions::forget_ended(&*self.store, self.options.sessions, self.now()).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not forget sessions that have ended");
+            }
+            rounds = rounds.wrapping_add(1);
             if stopping {
                 return;
             }
@@ -158,6 +178,16 @@ impl Api {
 impl Inner {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The present as the machine's clock shows it, which is what authenticators go by.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// Whether browsers reach this installation over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.options.public_url.starts_with("https://")
     }
 
     /// The id of the next request, different for 2^48 requests.

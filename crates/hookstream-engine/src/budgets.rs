@@ -171,7 +171,7 @@ pub(crate) async fn keep_ages(core: &Core) -> Result<(), Error> {
 }
 
 /// Removes an environment's messages of days before `before` of which nothing is owed. Returns how many.
-async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -> Result<usize, Error> {
+pub(crate) async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -> Result<usize, Error> {
     let (mut messages, mut after) = (0, None);
     while !core.stop.is_cancelled() {
         let removed = core.store.remove_messages(MessageRemoval { environment, before, after }).await?;
@@ -187,7 +187,7 @@ async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -
 
 /// Removes an environment's oldest payloads of messages before a moment, of which nothing is owed, until so many
 /// bytes are freed or there are none left. Returns how many were.
-async fn remove_oldest(core: &Core, environment: EnvironmentId, before: Timestamp, bytes: u64) -> Result<u64, Error> {
+pub(crate) async fn remove_oldest(core: &Core, environment: EnvironmentId, before: Timestamp, bytes: u64) -> Result<u64, Error> {
     let mut freed = 0;
     let mut after = MessageId::before_all_at(Timestamp::from_millis(0));
     while freed < bytes && !core.stop.is_cancelled() {

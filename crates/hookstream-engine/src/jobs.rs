@@ -286,7 +286,7 @@ mod tests {
         message::{ContentType, Message, Payload},
         ordering::{OnFailure, Ordering},
         signature::{SigningAlgorithm, SigningKey},
-        time::{Clock, Timestamp},
+        time::Clock,
         vault::{Keys, VaultKey},
         waterfall::Timings,
     };

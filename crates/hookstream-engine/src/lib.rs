@@ -10,6 +10,7 @@ mod accept;
 mod attempt;
 mod budgets;
 mod core;
+mod deleted;
 mod dispatch;
 mod generations;
 mod health;

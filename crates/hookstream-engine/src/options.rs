@@ -69,6 +69,8 @@ pub struct Options {
     pub payload_retention_days: u32,
     /// How many bytes of payloads an environment may have, where it does not say.
     pub max_payload_bytes: Option<u64>,
+    /// How long a deleted environment or organization can be restored.
+    pub deletion_grace: Duration,
     /// How often the store is asked for what is due, besides when something is known to be.
     pub poll_period: Duration,
 }
@@ -102,6 +104,7 @@ impl Default for Options {
             retention_days: 30,
             payload_retention_days: 30,
             max_payload_bytes: None,
+            deletion_grace: Duration::from_secs(7 * 24 * 3600),
             poll_period: Duration::from_secs(1),
         }
     }

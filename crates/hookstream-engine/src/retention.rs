@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookstream_model::time::Day;
 
-use crate::{budgets, core::Core};
+use crate::{budgets, core::Core, deleted};
 
 /// How often; also at the start.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -40,7 +40,8 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
         tracing::info!(%day, "dropped a day of messages");
     }
     expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
-    budgets::keep_ages(core).await
+    budgets::keep_ages(core).await?;
+    deleted::remove(core).await
 }
 
 /// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one

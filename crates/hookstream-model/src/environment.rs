@@ -40,6 +40,8 @@ pub struct Environment {
     pub weight: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When somebody deleted it, or its organization. It can be restored until it is removed.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// What may be kept.
@@ -169,6 +171,7 @@ mod tests {
 
     fn environment() -> Environment {
         Environment {
+            deleted_at: None,
             id: EnvironmentId::from_bytes([1; 16]),
             organization_id: OrganizationId::from_bytes([2; 16]),
             name: "Production".to_owned(),

@@ -103,8 +103,12 @@ id_types! {
     TargetId
     /// A job: sending a set of deliveries again.
     JobId
-    /// A person who signs in.
+    /// Somebody who signs in.
     UserId
+    /// A session of somebody who signed in.
+    SessionId
+    /// An invitation into an organization.
+    InvitationId
     /// An entry of the audit log.
     EntryId
     /// What an entry of the audit log is about, or who acted, whatever it is.

@@ -28,7 +28,12 @@ const INSERT: &str = concat!(
     columns!(),
     ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing returning id"
 );
-const FIND: &str = concat!("select ", columns!(), " from api_keys where hash = $1 and revoked_at is null");
+const FIND: &str = concat!(
+    "select ",
+    columns!(),
+    " from api_keys k where hash = $1 and revoked_at is null and exists (select 1 from environments e
+    join organizations o on o.id = e.organization_id where e.id = k.environment_id and e.deleted_at is null and o.deleted_at is null)"
+);
 const FIND_BY_ID: &str = concat!(
     "select ",
     columns!(),
@@ -121,7 +126,7 @@ pub async fn replace(
     create_with_answer(db, "rotate an API key", key.tenant, statements, answer).await
 }
 
-/// The key with this hash, unless it was revoked.
+/// The key with this hash, unless it was revoked, or its environment is deleted.
 ///
 /// # Errors
 /// Where the store fails.
@@ -174,11 +179,12 @@ pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
     Ok(())
 }
 
-fn made(act: &Act, key: &ApiKey) -> Statement {
+/// The entry of a key that is made.
+pub(crate) fn made(act: &Act, key: &ApiKey) -> Statement {
     audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
 }
 
-fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {
+pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {
     let networks: Vec<_> = key.networks.iter().map(ToString::to_string).collect();
     let networks = (!networks.is_empty()).then(|| serde_json::to_string(&networks).expect("a list of text is JSON"));
     Statement::new(

@@ -149,6 +149,17 @@ pub(crate) fn entry(tenant: Tenant, act: &Act, action: Action, resource: &[u8; 1
     insert(tenant.organization, Some(tenant.environment), act, action, Some(resource), change)
 }
 
+/// The same of what is about an organization as a whole.
+pub(crate) fn entry_of_organization(
+    organization: OrganizationId,
+    act: &Act,
+    action: Action,
+    resource: &[u8; 16],
+    change: &Change,
+) -> Statement {
+    insert(organization, None, act, action, Some(resource), change)
+}
+
 /// Keeps the entry of an act that changes no row of what is configured.
 ///
 /// # Errors

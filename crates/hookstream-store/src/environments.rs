@@ -1,4 +1,4 @@
-//! Environments: what each may keep, and its weight.
+//! Environments: what each may keep, its weight, and its end.
 
 use hookstream_model::{
     audit_log::{Act, Action, Change},
@@ -8,14 +8,16 @@ use hookstream_model::{
 };
 
 use crate::{
+    applications::{Created, create_with_answer},
     audit_log, changes,
     error::Error,
+    idempotency::KeptAnswer,
     statement::{Columns, Database, Row, Statement, Value},
 };
 
 macro_rules! columns {
     () => {
-        "id, organization_id, name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, created_at, version"
+        "id, organization_id, name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, created_at, deleted_at, version"
     };
 }
 
@@ -24,7 +26,28 @@ const LISTED: i64 = 1_000;
 
 const LIST: &str = concat!("select ", columns!(), " from environments where organization_id = $1 order by id limit $2");
 const FIND: &str = concat!("select ", columns!(), " from environments where organization_id = $1 and id = $2");
-const ALL: &str = concat!("select ", columns!(), " from environments order by id");
+const FIND_ANY: &str = concat!("select ", columns!(), " from environments where id = $1");
+const OLDEST: &str =
+    concat!("select ", columns!(), " from environments where organization_id = $1 and deleted_at is null order by id limit 1");
+const ALL: &str = "select id, organization_id, name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, created_at,
+    coalesce(deleted_at, (select o.deleted_at from organizations o where o.id = organization_id)), version from environments order by id";
+const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
+/// Of an organization whose last environments are deleted at once, one stays.
+const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
+const DELETE: &str = "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
+    and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
+const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
+const NOTE_APPLICATIONS: &str =
+    "insert into changes (environment_id, application_id) select environment_id, id from applications where environment_id = $1";
+/// What is of an environment, but for its messages.
+const EMPTY: [&str; 5] = [
+    "delete from endpoints where environment_id = $1",
+    "delete from applications where environment_id = $1",
+    "delete from event_types where environment_id = $1",
+    "delete from api_keys where environment_id = $1",
+    "delete from idempotency_keys where environment_id = $1",
+];
+const REMOVE: &str = "delete from environments where id = $1";
 const UPDATE: &str = "update environments set name = $4, slug = $5, retention_days = $6, payload_retention_days = $7,
         max_payload_bytes = $8, weight = $9
     where organization_id = $1 and id = $2 and version = $3";
@@ -47,6 +70,116 @@ pub enum Changed {
 pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec<Environment>, Error> {
     let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), LISTED.into()])).await?;
     rows.into_iter().map(|row| read(row).map(|(environment, _)| environment)).collect()
+}
+
+/// An environment, whosever it is: for whoever then looks whether it is the caller's.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Environment>, Error> {
+    let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(row).map(|(environment, _)| environment)).transpose()
+}
+
+/// An organization's oldest environment that is not deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<Option<Environment>, Error> {
+    let rows = db.read(Statement::new(OLDEST, vec![organization.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(row).map(|(environment, _)| environment)).transpose()
+}
+
+/// Makes an environment, which keeps what the installation keeps.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(
+    db: &dyn Database,
+    act: &Act,
+    environment: &Environment,
+    tenant: Tenant,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    let values = vec![
+        environment.id.as_bytes().into(),
+        environment.organization_id.as_bytes().into(),
+        environment.name.as_str().into(),
+        environment.slug.as_str().into(),
+        environment.created_at.into(),
+    ];
+    let made = Tenant { organization: environment.organization_id, environment: environment.id };
+    let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values), entry], answer).await
+}
+
+/// What came of deleting or restoring one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is done.
+    Done,
+    /// There is none that could be.
+    NotThere,
+    /// It is the last one of its organization.
+    Last,
+}
+
+/// Deletes an environment: nobody gets into it any more until it is restored. What was accepted goes on.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Deleted, Error> {
+    let Tenant { organization, environment } = tenant;
+    let mut tried = None;
+    loop {
+        let found = find_versioned(db, organization, environment).await?;
+        let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotThere) };
+        // It is as it was when it could not be deleted.
+        if tried == Some(version) {
+            return Ok(Deleted::Last);
+        }
+        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), act.at.into(), version.into()];
+        let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
+        let mut statements = vec![queue, Statement::new(DELETE, values).required()];
+        statements.extend(changes::of_environment(tenant));
+        statements.push(audit_log::entry(tenant, act, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
+        if db.write("delete an environment", statements).await?.is_committed() {
+            return Ok(Deleted::Done);
+        }
+        tried = Some(version);
+    }
+}
+
+/// Takes the deletion of an environment back. Returns whether it was deleted and is still there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<bool, Error> {
+    let Tenant { organization, environment } = tenant;
+    let mut statements = vec![Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required()];
+    statements.extend(changes::of_environment(tenant));
+    statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
+    Ok(db.write("restore an environment", statements).await?.is_committed())
+}
+
+/// Removes all that an environment has but its messages; what is owed of those ends as cancelled.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
+    let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).tells_others()];
+    statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
+    db.write("empty an environment", statements).await?;
+    Ok(())
+}
+
+/// Removes an environment of which nothing is left.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn remove(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
+    db.write("remove an environment", vec![Statement::new(REMOVE, vec![id.as_bytes().into()])]).await?;
+    Ok(())
 }
 
 /// One of an organization's environments.
@@ -127,6 +260,7 @@ fn read(row: Row) -> Result<(Environment, i64), Error> {
             .transpose()?,
         weight: columns.optional_u32("weight")?,
         created_at: columns.time("created_at")?,
+        deleted_at: columns.optional_time("deleted_at")?,
     };
     Ok((environment, columns.integer("version")?))
 }

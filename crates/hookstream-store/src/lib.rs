@@ -3,9 +3,10 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`]) are functions over a [`Database`]. Their statements are portable
-//!   and stand once; each database only knows how to run a statement. Each change takes the act that it is and leaves an
-//!   entry of it in the same commit: [`audit_log`].
+//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
+//!   [`device_codes`]) are functions over a [`Database`]. Their statements are portable
+//!   and stand once; each database only knows how to run a statement. Each change of what an organization has takes the
+//!   act that it is and leaves an entry of it in the same commit: [`audit_log`].
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
 //!
@@ -22,6 +23,7 @@ pub mod audit_log;
 pub mod changes;
 pub mod counts;
 pub mod deliveries;
+pub mod device_codes;
 pub mod endpoints;
 pub mod environments;
 pub mod error;
@@ -29,16 +31,20 @@ pub mod event_types;
 pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
+pub mod links;
+pub mod members;
 pub mod messages;
 pub mod nodes;
 pub mod organizations;
 pub mod page;
 pub mod payloads;
 pub mod postgres;
+pub mod sessions;
 pub mod settings;
 pub mod sqlite;
 pub mod statement;
 pub mod transfer;
+pub mod users;
 pub mod vault;
 
 use std::{sync::Arc, time::Duration};

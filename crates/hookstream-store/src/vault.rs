@@ -1,6 +1,6 @@
 //! The store's vault: what is secret is sealed on its way into a row and opened on its way out, here and nowhere else.
 //!
-//! The functions of [`crate::endpoints`], [`crate::idempotency`] and [`crate::settings`] seal and open; above them
+//! The functions of [`crate::endpoints`], [`crate::idempotency`], [`crate::settings`] and [`crate::users`] seal and open; above them
 //! secrets are plain, below them sealed. A store is [unlocked](unlock) once, before anything secret is written or read.
 //!
 //! Each key that a row may be sealed under has a **mark** in `settings` (`encryption_key.<id>`). A start compares
@@ -10,7 +10,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use hookstream_model::{
-    ids::{EndpointId, EnvironmentId},
+    ids::{EndpointId, EnvironmentId, UserId},
     vault::{KeyId, Keys, NONCE_BYTES, Place, Unopened, VaultKey, is_sealed},
 };
 use rand::{Rng, rngs::StdRng};
@@ -37,12 +37,14 @@ const FIND_MARK: &str = "select name from settings where name = $1";
 const REMOVE: &str = "delete from settings where name = $1";
 const SETTINGS: &str = "select name, value from settings where name = 'portal_key' and name > $1 order by name limit $2";
 const ENDPOINTS: &str = "select id, secret, previous_secret from endpoints where id > $1 order by id limit $2";
+const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
     order by environment_id, key limit $3";
 // Each changes its row only where that is as it was read.
 const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
     where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 returning id";
+const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
 const RESEAL_ANSWER: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
 
 /// The keys of a store, once it has them.
@@ -120,6 +122,11 @@ pub(crate) fn previous_secret_of(id: EndpointId) -> Place {
 /// Where the answer kept under a key belongs.
 pub(crate) fn answer_of(environment: EnvironmentId, key: &str) -> Place {
     Place { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }
+}
+
+/// Where the secret of somebody's second factor belongs.
+pub(crate) fn totp_secret_of(id: UserId) -> Place {
+    Place { column: "users.totp_secret", row: id.as_bytes().to_vec() }
 }
 
 /// Where a setting's value belongs.
@@ -275,6 +282,7 @@ enum At {
     Settings(String),
     Endpoints(Vec<u8>),
     Answers(Vec<u8>, String),
+    Users(Vec<u8>),
     End,
 }
 
@@ -297,6 +305,7 @@ impl Walk {
             At::Settings(after) => self.settings(db, vault, after).await?,
             At::Endpoints(after) => self.endpoints(db, vault, after).await?,
             At::Answers(environment, key) => self.answers(db, vault, environment, key).await?,
+            At::Users(after) => self.users(db, vault, after).await?,
             At::End => return Ok(false),
         };
         let mut statements = Vec::new();
@@ -375,10 +384,28 @@ impl Walk {
         Ok(Some(Statement::new(RESEAL_ENDPOINT, values)))
     }
 
+    async fn users(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(At, Vec<Resealed>), Error> {
+        let rows = db.read(Statement::new(USERS, vec![Value::Blob(after), sql_limit(SLICE).into()])).await?;
+        let mut next = At::End;
+        let is_full = rows.len() == SLICE;
+        let mut found = Vec::new();
+        for row in rows {
+            let mut columns = row.columns();
+            let (id, secret) = (columns.id("user id", UserId::from_bytes)?, columns.text("totp_secret")?);
+            found.push(self.reseal(vault, &totp_secret_of(id), &secret).map(|sealed| {
+                (sealed != secret).then(|| Statement::new(RESEAL_USER, vec![id.as_bytes().into(), sealed.into(), secret.into()]))
+            }));
+            if is_full {
+                next = At::Users(id.as_bytes().to_vec());
+            }
+        }
+        Ok((next, found))
+    }
+
     async fn answers(&self, db: &dyn Database, vault: &Vault, environment: Vec<u8>, key: String) -> Result<(At, Vec<Resealed>), Error> {
         let values = vec![Value::Blob(environment), key.into(), sql_limit(SLICE).into()];
         let rows = db.read(Statement::new(ANSWERS, values)).await?;
-        let mut next = At::End;
+        let mut next = At::Users(Vec::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {

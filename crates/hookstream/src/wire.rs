@@ -10,11 +10,13 @@ use hookstream_model::{
     audit_log::Act,
     ids::IdSource,
     secret::Secret,
+    session::SessionText,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::{Clock, Timestamp},
 };
 use hookstream_store::{
-    Store, api_keys, forgetful::Forgetful, jobs, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer,
+    Store, api_keys, forgetful::Forgetful, jobs, links, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer,
+    users,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -29,6 +31,8 @@ use crate::{
 
 /// Of the time for a stop, what requests under way may use.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// For how long the link for the first owner is good; each start makes another.
+const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A running server.
 pub(crate) struct Server {
@@ -36,6 +40,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// The key that was made because this was the first start.
     pub(crate) first_key: Option<ApiKeyText>,
+    /// The link that makes the first owner, as long as there is nobody.
+    pub(crate) setup_link: Option<String>,
     tenant: Tenant,
     store: Arc<dyn Store>,
     engine: Handle,
@@ -62,18 +68,22 @@ impl Server {
         if config.restored {
             set_aside(&*store, clock.now()).await?;
         }
+        let setup = prepare_setup(&*store, config, clock.now(), &mut rng).await?;
         let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure));
+        let setup_link = setup.map(|token| format!("{public_url}/setup#token={}", token.expose()));
         let api = Api::new(
             ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key },
             ApiOptions {
-                public_url: config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure)),
+                public_url,
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 audit_retention_days: config.audit_retention_days,
+                sessions: config.sessions,
             },
         );
         let stop = CancellationToken::new();
@@ -86,7 +96,7 @@ impl Server {
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(api.clone().keep_audit_log(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
-        let keeping = tokio::spawn(api.clone().keep_uses(stop.clone()));
+        let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
         let router = match config.engine.role {
             Role::All | Role::Api => hookstream_api::router(api),
             Role::Worker => hookstream_api::probes(api),
@@ -98,7 +108,7 @@ impl Server {
         let listen = Listen { listener, router, tls, max_connections: config.max_connections, stop: stop.clone() };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let serving = tokio::spawn(listen.run());
-        Ok(Self { address, first_key, tenant, store, engine, stop, serving, is_secure, keeping, grace: config.shutdown_grace })
+        Ok(Self { address, first_key, setup_link, tenant, store, engine, stop, serving, is_secure, keeping, grace: config.shutdown_grace })
     }
 
     /// The address as one would type it.
@@ -172,8 +182,8 @@ async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
 async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
     let mut ids = IdSource::new(StdRng::from_rng(rng));
     let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
-    let is_first = organizations::first(store).await?.is_none() && organizations::create_default(store, fresh, now).await?;
-    let tenant = organizations::first(store).await?.context("the default organization was just made")?;
+    let is_first = !organizations::is_any(store).await? && organizations::create_default(store, fresh, now).await?;
+    let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
     let mut keep = async |text: &ApiKeyText, name: &str| {
         let key = ApiKey::unlimited(ids.next(now).into(), tenant, name.to_owned());
         api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await
@@ -192,6 +202,18 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
         }
         None => Ok((tenant, None)),
     }
+}
+
+/// Makes the link for the first owner where there is nobody; returns its token.
+async fn prepare_setup(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<Option<SessionText>> {
+    if config.engine.role == Role::Worker || users::is_any(store).await? {
+        return Ok(None);
+    }
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    let token = SessionText::generate(&random);
+    links::create_setup(store, token.hash(), now, now + SETUP_FOR).await?;
+    Ok(Some(token))
 }
 
 fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {

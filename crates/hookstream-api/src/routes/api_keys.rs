@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     ids::ApiKeyId,
-    scopes::Scopes,
+    scopes::{Resource, Scope, Scopes},
     tenancy::{self, ApiKey as Model, ApiKeyText, KeyMode},
     time::Timestamp,
 };
@@ -119,7 +119,7 @@ pub(crate) struct NewApiKey {
 }
 
 impl NewApiKey {
-    fn new(key: &Model, text: &ApiKeyText, now: Timestamp, old_until: Option<Timestamp>) -> Self {
+    pub(super) fn new(key: &Model, text: &ApiKeyText, now: Timestamp, old_until: Option<Timestamp>) -> Self {
         Self {
             id: key.id.to_string(),
             name: key.name.clone(),
@@ -210,7 +210,7 @@ pub(crate) async fn create(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
-    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?;
     let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
     tenancy::check_key_name(&input.name)?;
     let act = acting.act(&api);
@@ -335,7 +335,7 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
         None => Ok(()),
         Some(lacking) => {
             let message = format!(
-                "The key would have the scope {lacking}, which the key that asks has not. A key deals with none that may do more than it."
+                "The key would have the scope {lacking}, which the caller has not. Nobody deals with a key that may do more than they may."
             );
             Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })))
         }

@@ -4,6 +4,7 @@ use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     application::{self as rules, Application as Model, ApplicationStatus},
     ids::ApplicationId,
+    scopes::{Resource, Scope},
 };
 use hookstream_store::applications;
 use http::{HeaderMap, StatusCode};
@@ -183,7 +184,7 @@ pub(crate) async fn create(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateApplication<'_> = body.parse()?;
-    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Applications)).await?;
     let key = idempotency::key(&headers, "POST /v1/applications", &body.0)?;
     rules::check_name(&input.name)?;
     rules::check_uid(&input.uid)?;

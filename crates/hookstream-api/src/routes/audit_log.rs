@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ListQuery;
-use crate::{auth::Caller, error::ApiError, page, params::QueryParams, state::Api};
+use crate::{auth::{Caller, Who}, error::ApiError, page, params::QueryParams, state::Api};
 
 /// So many entries of an export are in memory at once; the next are read when the client has taken them.
 const SLICE: usize = 100;
@@ -124,16 +124,17 @@ pub(crate) struct AuditQuery {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportQuery {
-    /// The caller's own organization; another's is not found.
+    /// One of the caller's organizations; another's is not found.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// One of the caller's environments, for what was done there only; another's is not found.
     env_id: Option<String>,
 }
 
 /// List the audit log
 ///
-/// What was done in the key's environment, newest first: every change of what is configured, of keys and secrets, jobs,
-/// retries, tests and access given to portals. Sending messages is not in it, nor is what was refused.
+/// What was done, newest first: every change of what is configured, of members, keys and secrets, jobs, retries, tests
+/// and access given to portals. Sending messages is not in it, nor is what was refused. A key sees what was done in its
+/// environment; an owner or admin who is signed in all of the organization, or with `env_id` one of its environments.
 #[utoipa::path(
     get, path = "/audit-log", operation_id = "listAuditLog", tag = "Audit log",
     params(ListQuery, AuditQuery),
@@ -147,7 +148,8 @@ pub(crate) async fn list(
 ) -> Result<Json<AuditLog>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EntryId::from_bytes)?;
-    let page = audit_log::list(&*api.store, reach(caller), &filter.read()?, request).await?;
+    let reach = reach(caller, query.env_id.as_deref());
+    let page = audit_log::list(&*api.store, reach, &filter.read()?, request).await?;
     let cursor = page::cursor(&page, |entry| *entry.id.as_bytes());
     let has_more = page.has_more;
     Ok(Json(AuditLog { audit_log: page.items.into_iter().map(AuditEntry::from).collect(), cursor, has_more }))
@@ -173,7 +175,7 @@ pub(crate) async fn export(
     let end = api.now() + std::time::Duration::from_millis(1);
     let mut filter = filter.read()?;
     filter.until = Some(filter.until.map_or(end, |until| until.min(end)));
-    let reach = reach(caller);
+    let reach = reach(caller, query.env_id.as_deref());
     // Read before the answer begins, so that what goes wrong at once is answered as what it is.
     let first = audit_log::following(&*api.store, reach, &filter, None, SLICE).await?;
     let slices = stream::try_unfold((Some(first), None), move |(ready, after)| {
@@ -195,9 +197,13 @@ pub(crate) async fn export(
     Ok(response)
 }
 
-/// A key sees what was done in its environment.
-const fn reach(caller: Caller) -> Reach {
-    Reach::Environment(caller.tenant)
+/// A key sees what was done in its environment; somebody who signed in all of their organization, or of the environment
+/// that they name.
+const fn reach(caller: Caller, env_id: Option<&str>) -> Reach {
+    match (caller.who, env_id) {
+        (Who::Person(..), None) => Reach::Organization(caller.tenant.organization),
+        (Who::Key(_), _) | (Who::Person(..), Some(_)) => Reach::Environment(caller.tenant),
+    }
 }
 
 fn lines(entries: Vec<Entry>) -> Bytes {

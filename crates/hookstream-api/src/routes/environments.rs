@@ -1,20 +1,24 @@
 //! Environments: what isolates applications, messages and keys within an organization, and what each may keep.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     environment::{Environment as Model, Limits},
     ids::EnvironmentId,
+    scopes::{Resource, Scope},
+    tenancy::Tenant,
 };
-use hookstream_store::environments::{self, Changed};
-use http::StatusCode;
+use hookstream_store::environments::{self, Changed, Deleted};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Success;
 use crate::{
     acting::Acting,
     auth::Caller,
     body::{Field, RawBody},
     error::ApiError,
+    idempotency,
     params::{PathParams, id},
     state::Api,
 };
@@ -44,6 +48,8 @@ pub(crate) struct Environment {
     weight: Option<u32>,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
+    /// When it was deleted; until it is removed it can be restored.
+    deleted_at: Option<String>,
 }
 
 impl From<Model> for Environment {
@@ -58,6 +64,7 @@ impl From<Model> for Environment {
             max_payload_bytes: environment.max_payload_bytes,
             weight: environment.weight,
             created_at: environment.created_at.to_string(),
+            deleted_at: environment.deleted_at.map(|at| at.to_string()),
         }
     }
 }
@@ -73,6 +80,19 @@ pub(crate) struct EnvironmentAnswer {
 pub(crate) struct EnvironmentList {
     /// Oldest first.
     environments: Vec<Environment>,
+}
+
+/// An environment to make.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CreateEnvironment {
+    /// 1 to 255 characters.
+    #[schema(example = "Staging")]
+    name: String,
+    /// 1 to 64 lower-case letters, digits and `-`, unique in the organization.
+    #[schema(example = "staging")]
+    slug: String,
+    /// The caller's own organization; another's is not found.
+    org_id: Option<String>,
 }
 
 /// What is to change; what is left out stays.
@@ -106,7 +126,7 @@ pub(crate) struct UpdateEnvironment {
 
 /// List environments
 ///
-/// Those of the key's organization.
+/// Those of the caller's organization, deleted ones included until they are removed.
 #[utoipa::path(
     get, path = "/environments", operation_id = "listEnvironments", tag = "Environments",
     responses((status = 200, description = "All of them.", body = EnvironmentList))
@@ -114,6 +134,48 @@ pub(crate) struct UpdateEnvironment {
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<EnvironmentList>, ApiError> {
     let found = environments::list(&*api.store, caller.tenant.organization).await?;
     Ok(Json(EnvironmentList { environments: found.into_iter().map(Environment::from).collect() }))
+}
+
+/// Make an environment
+///
+/// It is strictly apart from the others and keeps what the server keeps, until it is changed.
+#[utoipa::path(
+    post, path = "/environments", operation_id = "createEnvironment", tag = "Environments",
+    request_body = CreateEnvironment,
+    responses(
+        (status = 201, description = "It is made.", body = EnvironmentAnswer),
+        (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: CreateEnvironment = body.parse()?;
+    let caller = caller.within(&api, input.org_id.as_deref(), None, Scope::write(Resource::Environments)).await?;
+    let idempotency_key = idempotency::key(&headers, "POST /v1/environments", &body.0)?;
+    let act = acting.act(&api);
+    let environment = Model {
+        id: api.engine.new_id().into(),
+        organization_id: caller.tenant.organization,
+        name: input.name,
+        slug: input.slug,
+        retention_days: None,
+        payload_retention_days: None,
+        max_payload_bytes: None,
+        weight: None,
+        created_at: act.at,
+        deleted_at: None,
+    };
+    environment.check(installation(&api))?;
+    let answer = EnvironmentAnswer { environment: environment.clone().into() };
+    idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, slug_taken, async |kept| {
+        environments::create(&*api.store, &act, &environment, caller.tenant, kept).await
+    })
+    .await
 }
 
 /// Get an environment
@@ -187,11 +249,73 @@ pub(crate) async fn update(
             Ok(Json(EnvironmentAnswer { environment: environment.into() }))
         }
         Changed::NotThere => Err(not_found()),
-        Changed::SlugTaken => {
-            let message = "Another environment of the organization has this `slug`. Choose another.";
-            Err(ApiError::new(StatusCode::CONFLICT, "slug_taken", message))
+        Changed::SlugTaken => Err(slug_taken()),
+    }
+}
+
+/// Delete an environment
+///
+/// From then on nobody gets into it: its API keys are refused on every node when this answers. What was accepted goes on
+/// being delivered. For some days (setting `deletion_grace_days`) it can be restored; then it is removed with all that
+/// it has. The last one of an organization cannot be deleted.
+#[utoipa::path(
+    delete, path = "/environments/{envId}", operation_id = "deleteEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 200, description = "It is deleted.", body = Success),
+        (status = 409, description = "It is the organization's last one.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    let tenant = Tenant { organization: found.organization_id, environment: found.id };
+    match environments::delete(&*api.store, &acting.act(&api), tenant).await? {
+        Deleted::Done => {}
+        Deleted::NotThere => return Err(not_found()),
+        Deleted::Last => {
+            let message = "It is the organization's last environment. Make another first, or delete the organization.";
+            return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
         }
     }
+    api.engine.environment_changed(found.id);
+    api.engine.until_heard_everywhere().await;
+    Ok(Json(Success::new()))
+}
+
+/// Restore an environment
+///
+/// Its API keys are good again.
+#[utoipa::path(
+    post, path = "/environments/{envId}/restore", operation_id = "restoreEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 200, description = "It is as it was.", body = EnvironmentAnswer),
+        (status = 409, description = "It is not deleted.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn restore(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    let tenant = Tenant { organization: found.organization_id, environment: found.id };
+    if !environments::restore(&*api.store, &acting.act(&api), tenant).await? {
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or removed by now."));
+    }
+    api.engine.environment_changed(found.id);
+    Ok(Json(EnvironmentAnswer { environment: Model { deleted_at: None, ..found }.into() }))
+}
+
+fn slug_taken() -> ApiError {
+    let message = "Another environment of the organization has this `slug`. Choose another.";
+    ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
 }
 
 /// What goes where an environment says nothing.

@@ -5,6 +5,7 @@ use hookstream_model::{
     application,
     event_type::{self as rules, EventType as Model, EventTypeStatus, PayloadSchema},
     ids::EventTypeId,
+    scopes::{Resource, Scope},
 };
 use hookstream_store::event_types;
 use http::{HeaderMap, StatusCode};
@@ -146,7 +147,7 @@ pub(crate) async fn create(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateEventType<'_> = body.parse()?;
-    caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
+    let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::EventTypes)).await?;
     let key = idempotency::key(&headers, "POST /v1/event-types", &body.0)?;
     rules::check_name(&input.name)?;
     if let Some(description) = &input.description {

@@ -15,6 +15,7 @@ use hookstream_model::{
     hops::{self, Hops},
     ids::{EndpointId, MessageId, ResourceId},
     message::{Payload, check_event_type},
+    scopes::{Resource, Scope},
     tenancy::Tenant,
     waterfall::{Timings, Waterfall as WaterfallModel},
 };
@@ -278,9 +279,7 @@ pub(crate) async fn send(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: SendMessage<'_> = body.parse()?;
-    if input.org_id.is_some() || input.env_id.is_some() {
-        caller.check_tenant(input.org_id.as_deref(), input.env_id.as_deref())?;
-    }
+    let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Messages)).await?;
     let draft = Draft {
         payload: Payload::from_json(input.payload)?,
         event_type: input.event_type,

@@ -3,16 +3,24 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit_log;
+pub(crate) mod device;
 pub(crate) mod endpoints;
 pub(crate) mod environments;
 pub(crate) mod event_types;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod invitations;
 pub(crate) mod jobs;
 pub(crate) mod lanes;
+pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod nodes;
+pub(crate) mod organizations;
+pub(crate) mod passwords;
 pub(crate) mod portal_access;
+pub(crate) mod second_factor;
+pub(crate) mod sessions;
+pub(crate) mod sign_in;
 pub(crate) mod usage;
 
 use serde::{Deserialize, Serialize};

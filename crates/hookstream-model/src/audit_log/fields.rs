@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    application::Application, endpoint::Endpoint, environment::Environment, event_type::EventType, hold::Hold, job::Job, tenancy::ApiKey,
-    time::Timestamp,
+    application::Application, endpoint::Endpoint, environment::Environment, event_type::EventType, hold::Hold, job::Job,
+    organization::Organization, tenancy::ApiKey, time::Timestamp,
 };
 
 /// What stands in place of a value that is not shown.
@@ -136,6 +136,12 @@ impl Recorded for EventType {
             .with("description", self.description.as_deref())
             .with("json_schema", json_of(self.json_schema.as_deref()))
             .with("status", self.status.as_str())
+    }
+}
+
+impl Recorded for Organization {
+    fn fields(&self) -> Fields {
+        Fields::default().with("name", self.name.as_str())
     }
 }
 

@@ -13,6 +13,7 @@ use self::fields::{Fields, Recorded};
 use crate::{
     InvalidField,
     ids::{ApiKeyId, ApplicationId, EntryId, ResourceId, UserId},
+    person::User,
     time::Timestamp,
 };
 
@@ -45,6 +46,11 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Somebody who signed in.
+    pub fn of_person(user: &User) -> Self {
+        Self::Person { id: user.id, email: user.email.to_string() }
+    }
+
     /// Its kind's word in the API and in the store.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -127,8 +133,36 @@ actions! {
     EventTypeUpdate = "event_type.update"
     /// An event type is deleted.
     EventTypeDelete = "event_type.delete"
+    /// An organization is made, with its first environment and its owner.
+    OrganizationCreate = "organization.create"
+    /// An organization is renamed.
+    OrganizationUpdate = "organization.update"
+    /// An organization is deleted.
+    OrganizationDelete = "organization.delete"
+    /// The deletion of an organization is taken back.
+    OrganizationRestore = "organization.restore"
+    /// An owner makes another member the owner in their place.
+    OrganizationTransfer = "organization.transfer"
+    /// Somebody becomes an owner without an invitation: the first one, or by a command.
+    MemberMakeOwner = "member.make_owner"
+    /// A member gets another role.
+    MemberUpdate = "member.update"
+    /// A member is removed, or leaves.
+    MemberRemove = "member.remove"
+    /// Somebody is invited.
+    InvitationCreate = "invitation.create"
+    /// An invitation is taken back.
+    InvitationDelete = "invitation.delete"
+    /// Somebody accepts an invitation and is a member.
+    InvitationAccept = "invitation.accept"
+    /// An environment is made.
+    EnvironmentCreate = "environment.create"
     /// An environment is changed.
     EnvironmentUpdate = "environment.update"
+    /// An environment is deleted.
+    EnvironmentDelete = "environment.delete"
+    /// The deletion of an environment is taken back.
+    EnvironmentRestore = "environment.restore"
     /// An API key is made.
     ApiKeyCreate = "api_key.create"
     /// An API key is replaced by another.
@@ -255,7 +289,10 @@ mod tests {
         let problem = Action::parse("application.make").expect_err("there is none").problem;
         assert!(problem.contains("application.create, application.update"), "{problem}");
         let problem = parse_resource_type("person").expect_err("there is none").problem;
-        assert_eq!(problem, "must be one of: application, endpoint, event_type, environment, api_key, job, message, installation");
+        assert_eq!(
+            problem,
+            "must be one of: application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, installation"
+        );
     }
 
     #[test]

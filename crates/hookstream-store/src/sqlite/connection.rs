@@ -10,6 +10,7 @@ use crate::error::Error;
 pub(super) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/core/0001_tenants_and_outbound.sql"),
     include_str!("../migrations/sqlite/core/0002_audit_log.sql"),
+    include_str!("../migrations/sqlite/core/0003_people.sql"),
 ];
 /// The schema of a day's file.
 pub(super) const DAY_MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/day/0001_messages.sql")];

@@ -180,7 +180,7 @@ const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &
 /// remember; the last place in a line, which is not before what was moved; and how far a job had come in a day of
 /// SQLite when its process ended at that very moment.
 pub(crate) static TABLES: &[Table] = &[
-    configured("organizations", &["id"], &[bytes("id"), text("name"), integer("created_at")]),
+    configured("organizations", &["id"], &[bytes("id"), text("name"), integer("created_at"), integer("deleted_at")]),
     configured(
         "environments",
         &["id"],
@@ -195,6 +195,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("weight"),
             integer("created_at"),
             integer("version"),
+            integer("deleted_at"),
         ],
     ),
     configured(
@@ -285,6 +286,81 @@ pub(crate) static TABLES: &[Table] = &[
             integer("version"),
         ],
     ),
+    configured(
+        "users",
+        &["id"],
+        &[
+            bytes("id"),
+            text("email"),
+            text("name"),
+            text("password_hash"),
+            text("totp_secret"),
+            integer("totp_confirmed_at"),
+            integer("totp_last_step"),
+            text("recovery_codes"),
+            integer("created_at"),
+            integer("updated_at"),
+        ],
+    ),
+    configured("identities", &["provider", "subject"], &[text("provider"), text("subject"), bytes("user_id"), integer("created_at")]),
+    configured(
+        "members",
+        &["organization_id", "user_id"],
+        &[bytes("organization_id"), bytes("user_id"), text("role"), integer("created_at")],
+    ),
+    configured(
+        "invitations",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            text("email"),
+            text("role"),
+            bytes("hash"),
+            text("invited_by"),
+            integer("created_at"),
+            integer("expires_at"),
+        ],
+    ),
+    configured(
+        "sessions",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("hash"),
+            bytes("previous_hash"),
+            integer("previous_until"),
+            bytes("user_id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("method"),
+            text("address"),
+            text("user_agent"),
+            integer("created_at"),
+            integer("renewed_at"),
+            integer("last_seen_at"),
+            integer("expires_at"),
+        ],
+    ),
+    configured("links", &["hash"], &[bytes("hash"), text("kind"), bytes("user_id"), integer("created_at"), integer("expires_at")]),
+    configured(
+        "device_codes",
+        &["hash"],
+        &[
+            bytes("hash"),
+            text("user_code"),
+            text("name"),
+            text("address"),
+            bytes("user_id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            integer("denied"),
+            integer("created_at"),
+            integer("expires_at"),
+            integer("last_asked_at"),
+        ],
+    ),
+    configured("sign_in_failures", &["subject"], &[bytes("subject"), integer("failures"), integer("last_at")]),
     Table {
         name: "jobs",
         columns: &[

@@ -75,6 +75,7 @@ impl Installation {
             settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read").expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
+            format!("{:?}", crate::people::filled(store).await),
         ];
         for endpoint in endpoints::all_with_secrets(store, self.tenant, self.application).await.expect("read") {
             let previous = endpoint.previous.as_ref().map(|(secret, until)| (secret.expose().to_owned(), *until));
@@ -122,6 +123,7 @@ async fn configure(world: &World) -> ApiKeyText {
         updated_at: NOON,
     };
     event_types::create(db, &world.act(), &event_type, None).await.expect("written");
+    crate::people::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
     full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);

@@ -9,6 +9,7 @@ mod jobs;
 mod lines;
 mod messages;
 mod migration;
+mod people;
 mod resources;
 mod transfer;
 mod vault;
@@ -150,4 +151,13 @@ suite! {
         no_secret_is_in_any_entry
         old_entries_go_a_slice_at_a_time
         what_concerns_the_installation_is_told_to_each_organization;
+    people:
+        an_account_is_kept_with_what_it_proves_itself_with
+        failures_are_counted_and_forgotten
+        a_session_is_found_renewed_and_ended
+        an_organization_keeps_an_owner
+        an_invitation_is_taken_once
+        a_link_is_good_once
+        a_device_code_is_redeemed_once
+        an_environment_is_deleted_restored_and_removed;
 }

@@ -354,6 +354,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
 
     let version = organizations::version(&*world.store, environment).await.expect("read");
     let expected = Environment {
+        deleted_at: None,
         name: "Production".to_owned(),
         slug: "production".to_owned(),
         retention_days: Some(20),

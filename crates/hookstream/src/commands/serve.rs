@@ -17,6 +17,9 @@ pub(crate) async fn run(sources: Sources) -> anyhow::Result<()> {
     if let Some(key) = &server.first_key {
         print_first_key(&server.url(), key.expose());
     }
+    if let Some(link) = &server.setup_link {
+        println!("Nobody signs in here yet. The first owner sets themselves up with this link, once and within 24 hours:\n\n    {link}\n");
+    }
     // Before it says that it is ready: whoever reads that may stop it.
     let told = lifecycle::StopSignals::listen()?;
     let data = match &config.database {

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
 use hookstream_api::RateLimits;
 use hookstream_engine::{Options as EngineOptions, Role};
-use hookstream_model::{hold::BreakerPolicy, secret::Secret};
+use hookstream_model::{hold::BreakerPolicy, secret::Secret, session::Policy as SessionPolicy};
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
@@ -174,6 +174,18 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS")]
     pub(crate) payload_retention_days: Option<u32>,
 
+    /// For how many days a deleted environment or organization can be restored: 0 to 365 [default: 7]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_DELETION_GRACE_DAYS")]
+    pub(crate) deletion_grace_days: Option<u32>,
+
+    /// When the session of somebody who signed in ends without being used, in hours: 1 to 8760 [default: 168]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_IDLE_HOURS")]
+    pub(crate) session_idle_hours: Option<u32>,
+
+    /// When it ends in any case, in hours: 1 to 8760 [default: 720]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS")]
+    pub(crate) session_max_hours: Option<u32>,
+
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
@@ -219,6 +231,7 @@ pub(crate) struct Config {
     pub(crate) bootstrap_api_key: Option<KeyText>,
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
+    pub(crate) sessions: SessionPolicy,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
@@ -303,6 +316,9 @@ impl Settings {
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
             retention_days: self.retention_days.or(other.retention_days),
             payload_retention_days: self.payload_retention_days.or(other.payload_retention_days),
+            deletion_grace_days: self.deletion_grace_days.or(other.deletion_grace_days),
+            session_idle_hours: self.session_idle_hours.or(other.session_idle_hours),
+            session_max_hours: self.session_max_hours.or(other.session_max_hours),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             audit_retention_days: self.audit_retention_days.or(other.audit_retention_days),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
@@ -364,6 +380,10 @@ impl Settings {
             bootstrap_api_key: self.bootstrap_api_key,
             encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             secret_grace: HOUR * secret_grace_hours,
+            sessions: SessionPolicy {
+                idle: HOUR * within("session_idle_hours", self.session_idle_hours.unwrap_or(168), 1, 8_760)?,
+                absolute: HOUR * within("session_max_hours", self.session_max_hours.unwrap_or(720), 1, 8_760)?,
+            },
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {
@@ -392,6 +412,7 @@ impl Settings {
                 idempotency_window: HOUR * within("idempotency_hours", self.idempotency_hours.unwrap_or(24), 1, 168)?,
                 retention_days,
                 payload_retention_days: check_payload_retention(self.payload_retention_days, retention_days)?,
+                deletion_grace: HOUR * 24 * within("deletion_grace_days", self.deletion_grace_days.unwrap_or(7), 0, 365)?,
                 max_payload_bytes: self.max_payload_bytes.map(|bytes| within("max_payload_bytes", bytes, 1, 1 << 50)).transpose()?,
                 ..defaults
             },

@@ -50,6 +50,8 @@ pub(crate) fn cleaned(mut command: Command) -> Command {
 /// A server in a process of its own; killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    /// The link for the first owner, where there is nobody.
+    pub(crate) setup_link: Option<String>,
     pub(crate) url: String,
     pub(crate) client: TestClient,
 }
@@ -80,8 +82,19 @@ impl Server {
         command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let url = lines.filter(|line| line.contains(" is ready at ")).find_map(|line| first_url(&line)).expect("it says that it is ready");
-        Self { child, client: TestClient::new(&url, KEY), url }
+        let mut setup_link = None;
+        let mut url = None;
+        for line in lines {
+            if line.contains("#token=") {
+                setup_link = first_url(&line);
+            }
+            if line.contains(" is ready at ") {
+                url = first_url(&line);
+                break;
+            }
+        }
+        let url = url.expect("it says that it is ready");
+        Self { child, setup_link, client: TestClient::new(&url, KEY), url }
     }
 
     /// Where it listens, to start another there.

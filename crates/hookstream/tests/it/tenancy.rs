@@ -1,12 +1,16 @@
 //! Nobody reaches what is not theirs: every operation of the OpenAPI document, with no key, a key of another
-//! organization, and a key that lacks the scope. An operation that is new fails here until it has an entry.
+//! organization or somebody who is no member, a key that lacks the scope, and a viewer. An operation that is new fails
+//! here until it has an entry.
 
 use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{KEY, Server, TestClient, scratch};
+use crate::{
+    support::{KEY, Server, TestClient, scratch},
+    visitor::Visitor,
+};
 
 /// For each operation that takes one, a body that would do something.
 fn body_of(operation: &str) -> Option<Value> {
@@ -22,6 +26,17 @@ fn body_of(operation: &str) -> Option<Value> {
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
         "createApiKey" => json!({ "name": "theirs" }),
+        "createEnvironment" => json!({ "name": "Theirs", "slug": "theirs" }),
+        "createOrganization" | "updateOrganization" | "updateProfile" => json!({ "name": "taken over" }),
+        "transferOwnership" => json!({ "user_id": "0123456789abcdef0123456789abcdef" }),
+        "updateMember" => json!({ "role": "viewer" }),
+        "createInvitation" => json!({ "email": "thief@example.com", "role": "owner" }),
+        "turnSession" => json!({ "org_id": "0123456789abcdef0123456789abcdef" }),
+        "changePassword" => json!({ "current_password": "x", "new_password": "taken over taken over" }),
+        "beginSecondFactor" | "disableSecondFactor" | "replaceRecoveryCodes" => json!({ "password": "wrong" }),
+        "confirmSecondFactor" => json!({ "code": "000000" }),
+        "allowDevice" | "startDevice" => json!({}),
+        "setUp" | "signIn" | "resetPassword" | "lookAtInvitation" | "acceptInvitation" | "askDevice" => json!({}),
         "deleteApplication"
         | "deleteEndpoint"
         | "deleteEventType"
@@ -30,7 +45,17 @@ fn body_of(operation: &str) -> Option<Value> {
         | "resetCircuit"
         | "retryMessage"
         | "cancelJob"
-        | "createPortalAccess" => Value::Null,
+        | "createPortalAccess"
+        | "deleteEnvironment"
+        | "restoreEnvironment"
+        | "deleteOrganization"
+        | "restoreOrganization"
+        | "removeMember"
+        | "deleteInvitation"
+        | "endSession"
+        | "endAllSessions"
+        | "signOut"
+        | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
         "explainMessage" | "exportAuditLog" => Value::Null,
         _ => return None,
@@ -43,6 +68,18 @@ struct Operation {
     method: Method,
     path: String,
     takes_tenant: bool,
+    asks: Asks,
+}
+
+/// Whom an operation is for, as the document says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// A key or somebody who signed in.
+    Caller,
+    /// Somebody who signed in: it is about themselves.
+    Person,
+    /// Whoever has yet to prove who they are.
+    Anybody,
 }
 
 async fn operations(client: &TestClient) -> Vec<Operation> {
@@ -56,6 +93,12 @@ async fn operations(client: &TestClient) -> Vec<Operation> {
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"),
                 path: path.clone(),
                 takes_tenant: parameters.iter().any(|parameter| parameter["name"] == "env_id"),
+                asks: match operation["security"].as_array().map(Vec::as_slice) {
+                    None => Asks::Caller,
+                    Some([only]) if only == &json!({}) => Asks::Anybody,
+                    Some([only]) if only == &json!({ "session": [] }) => Asks::Person,
+                    Some(other) => panic!("{other:?}"),
+                },
             });
         }
     }
@@ -64,16 +107,24 @@ async fn operations(client: &TestClient) -> Vec<Operation> {
     operations
 }
 
+/// Those that are for keys, too.
+async fn of_callers(client: &TestClient) -> Vec<Operation> {
+    operations(client).await.into_iter().filter(|operation| operation.asks == Asks::Caller).collect()
+}
+
 /// What a victim has, by what stands for it in paths.
 struct Victim {
     ids: BTreeMap<&'static str, String>,
     organization: String,
     environment: String,
+    owner: Visitor,
 }
 
 impl Victim {
     /// Makes one of everything.
-    async fn make(client: &TestClient) -> Self {
+    async fn make(server: &Server) -> Self {
+        let client = &server.client;
+        let owner = Visitor::owner(server).await;
         let endpoint = client.acme(json!({}), "https://example.com/mine").await;
         let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
         let message = client.message(json!(1)).await;
@@ -83,7 +134,15 @@ impl Victim {
         let (status, job) = client.post(&path, json!({ "since": "2020-01-01T00:00:00Z" })).await;
         assert_eq!(status, 201, "{job}");
         let text = |name: &str| endpoint[name].as_str().expect("an id").to_owned();
+        let (_, session) = owner.get("/v1/auth/session").await;
+        let invitations = format!("/v1/organizations/{}/invitations", text("org_id"));
+        let (_, invitation) = owner.post(&invitations, json!({ "email": "ada@example.com", "role": "viewer" })).await;
         let ids = BTreeMap::from([
+            ("organizations", text("org_id")),
+            ("members", id(&session["user"])),
+            ("sessions", id(&session["session"])),
+            ("invitations", id(&invitation["invitation"])),
+            ("device", "ABCD-EFGH".to_owned()),
             ("applications", text("application_id")),
             ("endpoints", id(&endpoint)),
             ("messages", message),
@@ -92,7 +151,7 @@ impl Victim {
             ("jobs", id(&job["job"])),
             ("environments", text("env_id")),
         ]);
-        Self { ids, organization: text("org_id"), environment: text("env_id") }
+        Self { ids, organization: text("org_id"), environment: text("env_id"), owner }
     }
 
     /// A path with the victim's ids in it, or with ids of nothing.
@@ -114,7 +173,20 @@ impl Victim {
         let mut state = Vec::new();
         let endpoints = format!("/v1/applications/{}/endpoints", self.ids["applications"]);
         let message = format!("/v1/applications/{}/messages/{}", self.ids["applications"], self.ids["messages"]);
-        let lists = ["/v1/applications", &endpoints, "/v1/event-types", "/v1/environments", "/v1/auth/api-keys", "/v1/jobs", &message];
+        let organization = format!("/v1/organizations/{}", self.organization);
+        let (members, invitations) = (format!("{organization}/members"), format!("{organization}/invitations"));
+        let lists = [
+            "/v1/applications",
+            &endpoints,
+            "/v1/event-types",
+            "/v1/environments",
+            "/v1/auth/api-keys",
+            "/v1/jobs",
+            &message,
+            &organization,
+            &members,
+            &invitations,
+        ];
         for path in lists {
             let (status, mut answer) = client.get(path).await;
             assert_eq!(status, 200, "{path}: {answer}");
@@ -154,9 +226,9 @@ async fn what_is_anothers_is_like_what_is_not_there() {
     let stranger = scratch.add_stranger().await;
     let server = Server::start(&scratch, &[]);
     let (owner, stranger) = (&server.client, server.client.with_key(stranger.expose()));
-    let victim = Victim::make(owner).await;
+    let victim = Victim::make(&server).await;
     let before = victim.state(owner).await;
-    for Operation { id, method, path, takes_tenant } in operations(owner).await {
+    for Operation { id, method, path, takes_tenant, .. } in of_callers(owner).await {
         let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         if path.contains('{') {
@@ -171,7 +243,10 @@ async fn what_is_anothers_is_like_what_is_not_there() {
                 assert_eq!(status, 404, "{id}: {answer}");
             }
         }
-        if method == Method::POST && body.is_object() && matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey") {
+        if method == Method::POST
+            && body.is_object()
+            && matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey" | "sendMessage")
+        {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 let mut body = body.clone();
                 body[field] = value.as_str().into();
@@ -188,7 +263,7 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = &server.client;
-    let victim = Victim::make(owner).await;
+    let victim = Victim::make(&server).await;
     let before = victim.state(owner).await;
     let words = [
         "applications",
@@ -206,7 +281,7 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
         "audit",
     ];
     let mut keys = BTreeMap::new();
-    for operation in operations(owner).await {
+    for operation in of_callers(owner).await {
         let body = body_of(&operation.id).unwrap_or_else(|| panic!("{} has no entry here", operation.id));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&operation.path, true);
@@ -251,12 +326,93 @@ async fn key(owner: &TestClient, keys: &mut BTreeMap<String, String>, scopes: &s
 async fn without_a_key_there_is_nothing() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
-    let victim = Victim::make(&server.client).await;
+    let victim = Victim::make(&server).await;
     for operation in operations(&server.client).await {
+        if operation.asks == Asks::Anybody {
+            continue;
+        }
         for key in ["", "hs_live_x", &KEY.replace('0', "1")] {
             let client = server.client.with_key(key);
             let (status, refusal) = client.send(operation.method.clone(), &victim.path(&operation.path, true), &[], "").await;
             assert_eq!((status, &refusal["code"]), (401, &json!("unauthorized")), "{} with {key:?}: {refusal}", operation.id);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reaches_nothing_of_others() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let victim = Victim::make(&server).await;
+    // Somebody with an organization of their own, and of no other.
+    let stranger = victim.owner.invite(&server, "stranger@example.com", "viewer").await;
+    let (status, made) = stranger.post("/v1/organizations", json!({ "name": "Stranger" })).await;
+    assert_eq!(status, 201, "{made}");
+    let member = format!("/v1/organizations/{}/members/{}", victim.organization, stranger.id().await);
+    assert_eq!(victim.owner.delete(&member).await.0, 200);
+    let before = victim.state(&server.client).await;
+    for Operation { id, method, path, takes_tenant, asks } in operations(&server.client).await {
+        if asks == Asks::Anybody || matches!(id.as_str(), "signOut" | "endAllSessions") {
+            continue;
+        }
+        let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        if path.contains('{') {
+            let theirs = said(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
+            let nobodys = said(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
+            assert_eq!(theirs.0, 404, "{id}: {}", theirs.1);
+            assert_eq!(theirs, nobodys, "{id}: another's is told apart from nobody's");
+        }
+        if takes_tenant {
+            for query in [format!("org_id={}", victim.organization), format!("env_id={}", victim.environment)] {
+                let path = format!("{}?{query}", victim.path(&path, false));
+                let (status, answer) = stranger.send(method.clone(), &path, &[], String::new()).await;
+                assert_eq!(status, 404, "{id}: {answer}");
+            }
+        }
+        if matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey" | "createEnvironment" | "turnSession") {
+            for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
+                if id == "createEnvironment" && field == "env_id" {
+                    continue;
+                }
+                let mut body = body.clone();
+                body[field] = value.as_str().into();
+                let (status, answer) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
+                assert_eq!(status, 404, "{id} with the victim's {field}: {answer}");
+            }
+        }
+    }
+    assert_eq!(victim.state(&server.client).await, before, "nothing of the victim's has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_changes_nothing_and_a_key_is_no_person() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let victim = Victim::make(&server).await;
+    let viewer = victim.owner.invite(&server, "viewer@example.com", "viewer").await;
+    let before = victim.state(&server.client).await;
+    for Operation { id, method, path, asks, .. } in operations(&server.client).await {
+        let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let path = victim.path(&path, true);
+        match asks {
+            Asks::Anybody => {}
+            Asks::Caller if method == Method::GET => {
+                // API keys and what was done are for those who administer.
+                let expected = if path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") { 403 } else { 200 };
+                let status = viewer.try_send(method, &path, &[], text).await.status();
+                assert_eq!(status, expected, "{id}");
+            }
+            Asks::Caller => {
+                let (status, refusal) = viewer.send(method, &path, &[], text).await;
+                assert_eq!((status, &refusal["code"]), (403, &json!("forbidden")), "{id}: {refusal}");
+            }
+            Asks::Person => {
+                let (status, refusal) = server.client.send(method, &path, &[], text).await;
+                assert_eq!((status, &refusal["code"]), (403, &json!("person_needed")), "{id}: {refusal}");
+            }
+        }
+    }
+    assert_eq!(victim.state(&server.client).await, before, "nothing has changed");
 }

@@ -35,6 +35,8 @@ mod network;
 mod nodes;
 #[path = "../it/order.rs"]
 mod order;
+#[path = "../it/people.rs"]
+mod people;
 mod pooler;
 mod rolling;
 #[path = "../it/support.rs"]
@@ -46,3 +48,5 @@ mod transfer;
 mod usage;
 #[path = "../it/vault.rs"]
 mod vault;
+#[path = "../it/visitor.rs"]
+mod visitor;

@@ -1,5 +1,6 @@
 //! `hookstream admin`: work on an installation that goes on meanwhile, one file a command.
 
+mod create_owner;
 mod rotate_key;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,8 @@ pub(crate) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
+    /// Make somebody an owner of an organization, with a password or a link to set one
+    CreateOwner(create_owner::CreateOwnerArgs),
     /// Seal all secrets under the current encryption key, so that earlier ones may go
     RotateKey(rotate_key::RotateKeyArgs),
 }
@@ -21,6 +24,7 @@ enum AdminCommand {
 /// Does it.
 pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     match arguments.command {
+        AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
         AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,
     }
 }

@@ -1,0 +1,198 @@
+// The pages on which people sign in: one form each, over the same API that programs use.
+"use strict";
+
+const title = document.getElementById("title");
+const lead = document.getElementById("lead");
+const form = document.getElementById("form");
+const error = document.getElementById("error");
+const token = new URLSearchParams(location.hash.slice(1)).get("token") || "";
+const query = new URLSearchParams(location.search);
+
+async function call(method, path, body) {
+  const response = await fetch("/v1/" + path, {
+    method,
+    headers: body === undefined ? {} : { "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const answer = await response.json().catch(() => ({ error: "The server gave no answer that can be read." }));
+  if (!response.ok) throw Object.assign(new Error(answer.error), { code: answer.code, status: response.status });
+  return answer;
+}
+
+// Only a path of this installation: nobody is sent elsewhere after signing in.
+function next() {
+  const path = query.get("next") || "";
+  return /^\/(?![\/\\])/.test(path) ? path : "/sign-in";
+}
+
+function show(heading, text) {
+  title.textContent = heading;
+  document.title = heading + " · Hookstream";
+  lead.textContent = text;
+  form.hidden = true;
+  form.replaceChildren();
+  error.textContent = "";
+}
+
+function field(name, label, type, autocomplete) {
+  const text = document.createElement("label");
+  text.textContent = label;
+  text.htmlFor = name;
+  const input = document.createElement("input");
+  Object.assign(input, { id: name, name, type, autocomplete, required: true });
+  form.append(text, input);
+  return input;
+}
+
+function button(text, act, isSecond) {
+  const made = document.createElement("button");
+  made.type = isSecond ? "button" : "submit";
+  made.textContent = text;
+  if (isSecond) made.className = "second";
+  made.addEventListener("click", (event) => {
+    if (!isSecond && !form.reportValidity()) return;
+    event.preventDefault();
+    for (const one of form.querySelectorAll("button")) one.disabled = true;
+    error.textContent = "";
+    act()
+      .catch((problem) => { error.textContent = problem.message; })
+      .finally(() => { for (const one of form.querySelectorAll("button")) one.disabled = false; });
+  });
+  form.append(made);
+}
+
+function facts(pairs) {
+  const list = document.createElement("dl");
+  for (const [name, value] of pairs) {
+    const term = document.createElement("dt");
+    const text = document.createElement("dd");
+    term.textContent = name;
+    text.textContent = value;
+    list.append(term, text);
+  }
+  form.append(list);
+}
+
+function ready() {
+  form.hidden = false;
+  const first = form.querySelector("input");
+  if (first) first.focus();
+}
+
+function setUp() {
+  show("Set up Hookstream", "You become the first owner of this installation.");
+  const email = field("email", "E-mail", "email", "username");
+  const name = field("name", "Name", "text", "name");
+  const password = field("password", "Password (12 characters or more)", "password", "new-password");
+  button("Set up", async () => {
+    await call("POST", "auth/setup", { token, email: email.value, name: name.value, password: password.value });
+    location.replace("/sign-in");
+  });
+  ready();
+}
+
+function resetPassword() {
+  show("Set your password", "With this link, once.");
+  const password = field("password", "New password (12 characters or more)", "password", "new-password");
+  button("Set it", async () => {
+    await call("POST", "auth/password/reset", { token, password: password.value });
+    location.replace("/sign-in");
+  });
+  ready();
+}
+
+async function invitation() {
+  const seen = await call("POST", "auth/invitations/look", { token });
+  show("Join " + seen.organization, seen.invitation.invited_by + " invites " + seen.invitation.email + " as " + seen.invitation.role + ".");
+  const session = await call("GET", "auth/session").catch(() => null);
+  const isSelf = session && session.user.email === seen.invitation.email;
+  if (seen.account_exists && !isSelf) {
+    lead.textContent += " There is an account with this address: sign in with it, then open the link again.";
+    button("Sign in", async () => location.assign("/sign-in"));
+    return ready();
+  }
+  const name = isSelf ? null : field("name", "Name", "text", "name");
+  const password = isSelf ? null : field("password", "Password (12 characters or more)", "password", "new-password");
+  button("Join", async () => {
+    const account = isSelf ? {} : { name: name.value, password: password.value };
+    await call("POST", "auth/invitations/accept", { token, ...account });
+    location.replace("/sign-in");
+  });
+  ready();
+}
+
+async function signIn() {
+  const session = await call("GET", "auth/session").catch(() => null);
+  if (session) return query.has("next") ? location.replace(next()) : signedIn(session);
+  show("Sign in", "");
+  const email = field("email", "E-mail", "email", "username");
+  const password = field("password", "Password", "password", "current-password");
+  let code = null;
+  button("Sign in", async () => {
+    try {
+      await call("POST", "auth/sign-in", { email: email.value, password: password.value, code: code ? code.value : undefined });
+    } catch (problem) {
+      if (problem.code !== "second_factor_required") throw problem;
+      lead.textContent = "Type the code that your authenticator shows, or a recovery code.";
+      const submit = form.querySelector("button");
+      code = code || field("code", "Code", "text", "one-time-code");
+      form.append(submit);
+      return code.focus();
+    }
+    location.replace(next());
+  });
+  ready();
+}
+
+function signedIn(session) {
+  show("You are signed in", "");
+  facts([["E-mail", session.user.email], ...session.memberships.map((one) => [one.name, one.role])]);
+  button("API reference", async () => location.assign("/docs"));
+  button("Sign out", async () => {
+    await call("POST", "auth/sign-out", {});
+    location.reload();
+  }, true);
+  ready();
+}
+
+async function device() {
+  const session = await call("GET", "auth/session").catch((problem) => {
+    if (problem.status !== 401) throw problem;
+  });
+  if (!session) return location.replace("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
+  const given = query.get("code");
+  if (!given) {
+    show("Allow a device", "Type the code that the device shows.");
+    const code = field("code", "Code", "text", "off");
+    button("Continue", async () => location.assign("/dashboard/cli-auth?code=" + encodeURIComponent(code.value)));
+    return ready();
+  }
+  const { device: asking } = await call("GET", "auth/device/" + encodeURIComponent(given));
+  const { environments } = await call("GET", "environments");
+  show("Allow a device?", "It gets an API key that may do what you may. Allow it only if you began this yourself and it shows this code.");
+  facts([["Code", asking.user_code], ["Device", asking.name], ["Address", asking.address || "unknown"]]);
+  const label = document.createElement("label");
+  label.textContent = "For the environment";
+  label.htmlFor = "environment";
+  const choice = document.createElement("select");
+  choice.id = "environment";
+  for (const one of environments.filter((one) => !one.deleted_at)) {
+    choice.add(new Option(one.name, one.id, false, one.id === session.env_id));
+  }
+  form.append(label, choice);
+  const path = "auth/device/" + encodeURIComponent(asking.user_code);
+  button("Allow", async () => {
+    await call("POST", path + "/allow", { env_id: choice.value });
+    show("Allowed", "Go back to the device.");
+  });
+  button("Refuse", async () => {
+    await call("POST", path + "/deny", {});
+    show("Refused", "The device gets nothing.");
+  }, true);
+  ready();
+}
+
+const pages = { "/setup": setUp, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
+Promise.resolve()
+  .then(pages[location.pathname] || signIn)
+  .catch((problem) => { show("This does not work", problem.message); });

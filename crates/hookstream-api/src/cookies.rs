@@ -1,0 +1,68 @@
+//! The cookie that carries a session.
+
+use std::time::Duration;
+
+use hookstream_model::session::SessionText;
+use http::{HeaderMap, HeaderValue, header};
+
+/// Its name, which the public API fixes.
+const NAME: &str = "better-auth.session_token";
+
+/// What a request presents in the cookie.
+pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == NAME && !value.is_empty()).then_some(value)
+    });
+    values.next()
+}
+
+/// The line that sets it: out of reach of scripts, sent by no other site but where somebody follows a link to this
+/// one, and only over TLS where this installation has that.
+pub(crate) fn set(text: &SessionText, lasts: Duration, is_secure: bool) -> HeaderValue {
+    line(text.expose(), lasts.as_secs(), is_secure)
+}
+
+/// The line that removes it.
+pub(crate) fn remove(is_secure: bool) -> HeaderValue {
+    line("", 0, is_secure)
+}
+
+fn line(value: &str, max_age: u64, is_secure: bool) -> HeaderValue {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let text = format!("{NAME}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
+    let mut line = HeaderValue::from_str(&text).expect("hexadecimal characters and words");
+    line.set_sensitive(true);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let check = |lines: &[&'static str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_static(line));
+            }
+            assert_eq!(session(&headers), expected, "{lines:?}");
+        };
+        check(&[], None);
+        check(&["a=b; better-auth.session_token=three;c=d"], Some("three"));
+        check(&["a=b", "c=d; better-auth.session_token=three"], Some("three"));
+        check(&["better-auth.session_token="], None);
+        check(&["xbetter-auth.session_token=three"], None);
+    }
+
+    #[test]
+    fn a_script_cannot_read_it_and_another_site_cannot_send_it() {
+        let text = SessionText::generate(&[0xab; 32]);
+        let line = set(&text, Duration::from_secs(60), true);
+        let expected = format!("{NAME}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure", "ab".repeat(32));
+        assert_eq!(line.to_str().ok(), Some(expected.as_str()));
+        assert!(line.is_sensitive() && !remove(false).to_str().expect("text").contains("Secure"));
+    }
+}

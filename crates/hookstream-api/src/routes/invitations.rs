@@ -1,0 +1,284 @@
+//! Invitations: how somebody becomes a member.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_model::{
+    audit_log::Actor,
+    ids::InvitationId,
+    member::Role,
+    person::{Email, User, check_name},
+    session::{Method, SessionText},
+    tenancy::KeyHash,
+};
+use hookstream_store::{
+    members::{self, Guest, Invitation as Model},
+    users,
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ListQuery, Success, organizations, sessions::SessionAnswer, sign_in};
+use crate::{
+    acting::{Acting, Whence},
+    auth::{Caller, Presented, Recognised, Who},
+    body::RawBody,
+    error::ApiError,
+    page,
+    params::{PathParams, QueryParams, id},
+    same_origin::SameOrigin,
+    signed_in::Origin,
+    state::Api,
+};
+
+/// For how long an invitation is good.
+const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Somebody who is invited.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Invitation {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(example = "developer")]
+    role: &'static str,
+    /// By whom.
+    #[schema(example = "grace@example.com")]
+    invited_by: String,
+    created_at: String,
+    /// Until when its link is good.
+    expires_at: String,
+}
+
+impl From<Model> for Invitation {
+    fn from(invitation: Model) -> Self {
+        Self {
+            id: invitation.id.to_string(),
+            org_id: invitation.organization.to_string(),
+            email: invitation.email.to_string(),
+            role: invitation.role.as_str(),
+            invited_by: invitation.invited_by,
+            created_at: invitation.created_at.to_string(),
+            expires_at: invitation.expires_at.to_string(),
+        }
+    }
+}
+
+/// A new invitation, with its link.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewInvitation {
+    invitation: Invitation,
+    /// The link, here once: give it to whom it is for.
+    url: String,
+}
+
+/// A page of invitations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InvitationList {
+    invitations: Vec<Invitation>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// Whom to invite. Other fields are refused: one that is mistyped would make them more than was meant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateInvitation {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// `owner`, `admin`, `developer` or `viewer`.
+    #[schema(example = "developer")]
+    role: String,
+}
+
+/// An invitation's link.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct LookAtInvitation {
+    /// What follows `#token=` in the link.
+    token: String,
+}
+
+/// What an invitation is for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InvitationView {
+    invitation: Invitation,
+    /// The name of the organization.
+    #[schema(example = "Example Ltd")]
+    organization: String,
+    /// 1 where there is an account with this address, which signs in to accept; 0 where one is made.
+    account_exists: u8,
+}
+
+/// Somebody who accepts.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct AcceptInvitation {
+    /// What follows `#token=` in the link.
+    token: String,
+    /// Of a new account: what they are called; the address where it is left out.
+    name: Option<String>,
+    /// Of a new account: 12 characters or more, and none that stands in lists of passwords that leaked.
+    password: Option<String>,
+}
+
+/// List invitations
+///
+/// Those that were not accepted, with those whose time is over.
+#[utoipa::path(
+    get, path = "/organizations/{orgId}/invitations", operation_id = "listInvitations", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id."), ListQuery),
+    responses((status = 200, description = "A page, newest first.", body = InvitationList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(organization): PathParams<String>,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<InvitationList>, ApiError> {
+    let organization = organizations::own(caller, &organization)?;
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), InvitationId::from_bytes)?;
+    let page = members::invitations(&*api.store, organization, request).await?;
+    let cursor = page::cursor(&page, |invitation| *invitation.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(InvitationList { invitations: page.items.into_iter().map(Invitation::from).collect(), cursor, has_more }))
+}
+
+/// Invite somebody
+///
+/// The link is good for seven days and once; an earlier one of the same address is not good any more.
+#[utoipa::path(
+    post, path = "/organizations/{orgId}/invitations", operation_id = "createInvitation", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id.")),
+    request_body = CreateInvitation,
+    responses(
+        (status = 201, description = "They are invited.", body = NewInvitation),
+        (status = 409, description = "They are a member.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(organization): PathParams<String>,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let CreateInvitation { email, role } = body.parse()?;
+    let (email, role) = (Email::parse(&email)?, Role::read(&role)?);
+    let organization = organizations::own(caller, &organization)?;
+    super::members::check_may(caller, None, Some(role))?;
+    if members::is_member(&*api.store, organization, &email).await? {
+        return Err(ApiError::new(StatusCode::CONFLICT, "is_member", "Somebody with this address is a member. Change their role instead."));
+    }
+    let act = acting.act(&api);
+    let now = act.at;
+    let invited_by = match caller.who {
+        Who::Person(user, _) => users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string()),
+        Who::Key(_) => "an API key".to_owned(),
+    };
+    let token = SessionText::generate(&api.engine.random_bytes());
+    let invitation =
+        Model { id: api.engine.new_id().into(), organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR };
+    members::invite(&*api.store, &act, &invitation, token.hash()).await?;
+    // After the `#`, where no server and no log on the way sees it.
+    let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
+    Ok((StatusCode::CREATED, Json(NewInvitation { invitation: invitation.into(), url })).into_response())
+}
+
+/// Take an invitation back
+#[utoipa::path(
+    delete, path = "/organizations/{orgId}/invitations/{id}", operation_id = "deleteInvitation", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id."), ("id" = String, Path, description = "The invitation's id.")),
+    responses((status = 200, description = "Its link is not good any more.", body = Success))
+)]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams((organization, invitation)): PathParams<(String, String)>,
+) -> Result<Json<Success>, ApiError> {
+    let organization = organizations::own(caller, &organization)?;
+    if !members::uninvite(&*api.store, &acting.act(&api), organization, id(&invitation, "Invitation")?).await? {
+        return Err(ApiError::not_found("Invitation"));
+    }
+    Ok(Json(Success::new()))
+}
+
+/// Look at an invitation
+///
+/// For whoever has its link.
+#[utoipa::path(
+    post, path = "/auth/invitations/look", operation_id = "lookAtInvitation", tag = "Sign-in", security(()),
+    request_body = LookAtInvitation,
+    responses((status = 200, description = "What it is for.", body = InvitationView))
+)]
+pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<InvitationView>, ApiError> {
+    let LookAtInvitation { token } = body.parse()?;
+    let (invitation, organization) = find(&api, &token).await?;
+    let account = users::find_by_email(&*api.store, &invitation.email).await?;
+    Ok(Json(InvitationView { organization, account_exists: u8::from(account.is_some()), invitation: invitation.into() }))
+}
+
+/// Accept an invitation
+///
+/// Whoever has an account with its address signs in first; for others one is made with `password`, and they are
+/// signed in.
+#[utoipa::path(
+    post, path = "/auth/invitations/accept", operation_id = "acceptInvitation", tag = "Sign-in", security(()),
+    request_body = AcceptInvitation,
+    responses(
+        (status = 200, description = "They are a member and signed in.", body = SessionAnswer),
+        (status = 409, description = "There is an account with this address, which has to sign in first.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn accept(
+    State(api): State<Api>,
+    _: SameOrigin,
+    origin: Origin,
+    whence: Whence,
+    axum::Extension(presented): axum::Extension<Presented>,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let AcceptInvitation { token, name, password } = body.parse()?;
+    let (invitation, _) = find(&api, &token).await?;
+    let hash = KeyHash::of(&token);
+    if let Recognised::Session(signed_in) = presented.recognised()
+        && signed_in.user.email == invitation.email
+    {
+        let act = whence.act(&api, Actor::of_person(&signed_in.user));
+        if !members::accept(&*api.store, &act, &invitation, hash, Guest::Known(signed_in.user.id)).await? {
+            return Err(sign_in::link_is_over());
+        }
+        return Ok(Json(SessionAnswer::of(&api, &signed_in.session, &signed_in.user).await?).into_response());
+    }
+    if users::find_by_email(&*api.store, &invitation.email).await?.is_some() {
+        return Err(sign_in_first());
+    }
+    let Some(password) = password else { return Err(ApiError::invalid("password", "is missing: it is the new account's")) };
+    let name = name.unwrap_or_else(|| invitation.email.to_string());
+    check_name(&name)?;
+    let email = invitation.email.clone();
+    let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
+    let user = User { id: api.engine.new_id().into(), email, name, created_at: api.now() };
+    let act = whence.act(&api, Actor::of_person(&user));
+    if !members::accept(&*api.store, &act, &invitation, hash, Guest::New(&user, &password)).await? {
+        return Err(sign_in::link_is_over());
+    }
+    sign_in::begin(&api, &user, Method::Link, &origin).await
+}
+
+async fn find(api: &Api, token: &str) -> Result<(Model, String), ApiError> {
+    members::invited(&*api.store, KeyHash::of(token), api.now()).await?.ok_or_else(sign_in::link_is_over)
+}
+
+fn sign_in_first() -> ApiError {
+    let message = "There is an account with the invitation's address. Sign in with it, then accept.";
+    ApiError::new(StatusCode::CONFLICT, "sign_in_first", message)
+}

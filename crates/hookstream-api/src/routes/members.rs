@@ -1,0 +1,189 @@
+//! Members of an organization.
+
+use axum::{Json, extract::State};
+use hookstream_model::{ids::UserId, member::Role};
+use hookstream_store::members::{self, Changed, Member as Model};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ListQuery, Success, organizations};
+use crate::{
+    acting::Acting,
+    auth::{Caller, Who},
+    body::RawBody,
+    error::ApiError,
+    page,
+    params::{PathParams, QueryParams, id},
+    state::Api,
+};
+
+/// A member.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Member {
+    /// Who.
+    user_id: String,
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    /// `owner`, `admin`, `developer` or `viewer`.
+    #[schema(example = "developer")]
+    role: &'static str,
+    /// 1 where they sign in with a second factor.
+    second_factor: u8,
+    /// Since when they are a member.
+    created_at: String,
+}
+
+impl From<Model> for Member {
+    fn from(member: Model) -> Self {
+        Self {
+            user_id: member.user.id.to_string(),
+            email: member.user.email.to_string(),
+            name: member.user.name,
+            role: member.role.as_str(),
+            second_factor: u8::from(member.has_second_factor),
+            created_at: member.since.to_string(),
+        }
+    }
+}
+
+/// A member, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberAnswer {
+    member: Member,
+}
+
+/// A page of members.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberList {
+    members: Vec<Member>,
+    /// For the next page; `null` on the last.
+    cursor: Option<String>,
+    has_more: bool,
+}
+
+/// What a member is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateMember {
+    /// `owner`, `admin`, `developer` or `viewer`.
+    #[schema(example = "admin")]
+    role: String,
+}
+
+/// List members
+#[utoipa::path(
+    get, path = "/organizations/{orgId}/members", operation_id = "listMembers", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id."), ListQuery),
+    responses((status = 200, description = "A page, newest people first.", body = MemberList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(organization): PathParams<String>,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<MemberList>, ApiError> {
+    let organization = organizations::own(caller, &organization)?;
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), UserId::from_bytes)?;
+    let page = members::list(&*api.store, organization, request).await?;
+    let cursor = page::cursor(&page, |member| *member.user.id.as_bytes());
+    let has_more = page.has_more;
+    Ok(Json(MemberList { members: page.items.into_iter().map(Member::from).collect(), cursor, has_more }))
+}
+
+/// Change a member's role
+///
+/// It counts with their next request. Only an owner who is signed in makes an owner or takes one's role.
+#[utoipa::path(
+    patch, path = "/organizations/{orgId}/members/{userId}", operation_id = "updateMember", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id."), ("userId" = String, Path, description = "The member's user id.")),
+    request_body = UpdateMember,
+    responses(
+        (status = 200, description = "What they are now.", body = MemberAnswer),
+        (status = 409, description = "The organization would have no owner, or somebody changed them meanwhile.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams((organization, user)): PathParams<(String, String)>,
+    body: RawBody,
+) -> Result<Json<MemberAnswer>, ApiError> {
+    let UpdateMember { role } = body.parse()?;
+    let role = Role::read(&role)?;
+    let organization = organizations::own(caller, &organization)?;
+    let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
+    check_may(caller, Some(member.role), Some(role))?;
+    if member.role != role {
+        done(members::change_role(&*api.store, &acting.act(&api), organization, &member.user, member.role, role).await?)?;
+    }
+    Ok(Json(MemberAnswer { member: Model { role, ..member }.into() }))
+}
+
+/// Remove a member, or leave
+///
+/// Their API keys stay: those are the organization's. The last owner cannot leave.
+#[utoipa::path(
+    delete, path = "/organizations/{orgId}/members/{userId}", operation_id = "removeMember", tag = "Organizations",
+    params(("orgId" = String, Path, description = "The organization's id."), ("userId" = String, Path, description = "The member's user id.")),
+    responses(
+        (status = 200, description = "They are no member any more.", body = Success),
+        (status = 409, description = "They are the last owner, or somebody changed them meanwhile.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn remove(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams((organization, user)): PathParams<(String, String)>,
+) -> Result<Json<Success>, ApiError> {
+    let organization = organizations::own(caller, &organization)?;
+    let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
+    let is_self = matches!(caller.who, Who::Person(user, _) if user == member.user.id);
+    if !is_self {
+        check_may(caller, Some(member.role), None)?;
+    }
+    done(members::remove(&*api.store, &acting.act(&api), organization, &member.user, member.role).await?)?;
+    Ok(Json(Success::new()))
+}
+
+/// Whether a caller may make of somebody who is `now` what is `to`. A key is like an admin: no owner's business is its.
+pub(super) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> Result<(), ApiError> {
+    use hookstream_model::scopes::{Resource, Scope};
+    let role = match caller.who {
+        Who::Person(_, role) => role,
+        Who::Key(_) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
+        Who::Key(_) => Role::Viewer,
+    };
+    if role.may_change(now, to) {
+        return Ok(());
+    }
+    let message = if role == Role::Admin {
+        "Only an owner who is signed in makes an owner, or changes or removes one."
+    } else {
+        "Only owners and admins change who is a member (members:write)."
+    };
+    Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": "members:write" })))
+}
+
+fn done(changed: Changed) -> Result<(), ApiError> {
+    match changed {
+        Changed::Done => Ok(()),
+        Changed::Moved => Err(moved()),
+        Changed::LastOwner => {
+            let message = "They are the organization's last owner. Make another member an owner first.";
+            Err(ApiError::new(StatusCode::CONFLICT, "last_owner", message))
+        }
+    }
+}
+
+pub(super) fn moved() -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "conflict", "Somebody changed the members at the same moment. Look, and try again.")
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Member")
+}

@@ -1,0 +1,105 @@
+//! Changing one's password, and setting one with a link.
+
+use axum::{Json, extract::State, response::Response};
+use hookstream_model::{session::Method, sign_in::counters, tenancy::KeyHash};
+use hookstream_store::{links, users};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Success, sign_in};
+use crate::{
+    body::RawBody,
+    error::ApiError,
+    same_origin::SameOrigin,
+    signed_in::{Origin, Person},
+    state::Api,
+};
+
+/// A password in place of another.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ChangePassword {
+    current_password: String,
+    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    new_password: String,
+}
+
+/// A password to set with a link.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ResetPassword {
+    /// What follows `#token=` in the link.
+    token: String,
+    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    password: String,
+}
+
+/// Change one's password
+///
+/// Ends all other sessions.
+#[utoipa::path(
+    post, path = "/auth/password", operation_id = "changePassword", tag = "Sign-in", security(("session" = [])),
+    request_body = ChangePassword,
+    responses((status = 200, description = "It is changed.", body = Success))
+)]
+pub(crate) async fn change(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    body: RawBody,
+) -> Result<Json<Success>, ApiError> {
+    let ChangePassword { current_password, new_password } = body.parse()?;
+    verify(&api, &person, &origin, "current_password", current_password).await?;
+    let user = &person.user;
+    let hash =
+        api.passwords.hash_new("new_password", new_password, user.email.clone(), user.name.clone(), api.engine.random_bytes()).await?;
+    users::set_password(&*api.store, user.id, &hash, Some(person.session.id), api.now()).await?;
+    tracing::info!(user.id = %user.id, "changed their password");
+    Ok(Json(Success::new()))
+}
+
+/// Has somebody prove once more that they know their password, as often as they could to sign in.
+pub(super) async fn verify(
+    api: &Api,
+    person: &crate::signed_in::SignedIn,
+    origin: &Origin,
+    field: &'static str,
+    password: String,
+) -> Result<users::Account, ApiError> {
+    let counters = counters(&person.user.email, origin.address);
+    sign_in::admit(api, &counters).await?;
+    let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    if account.password.is_some() && !api.passwords.verify(account.password.clone(), password).await? {
+        let message = format!("`{field}` is wrong.");
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", message));
+    }
+    users::forgive(&*api.store, &counters).await?;
+    Ok(account)
+}
+
+/// Set a password with a link
+///
+/// With a link of `hookstream admin create-owner`, or one that was sent to whoever forgot theirs. It ends all sessions
+/// and begins one, unless the account has a second factor.
+#[utoipa::path(
+    post, path = "/auth/password/reset", operation_id = "resetPassword", tag = "Sign-in", security(()),
+    request_body = ResetPassword,
+    responses((status = 200, description = "It is set.", body = Success))
+)]
+pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+    use axum::response::IntoResponse;
+    let ResetPassword { token, password } = body.parse()?;
+    let (hash, now) = (KeyHash::of(&token), api.now());
+    let user = links::whose_password(&*api.store, hash, now).await?.ok_or_else(sign_in::link_is_over)?;
+    let account = users::find(&*api.store, user).await?.ok_or_else(sign_in::link_is_over)?;
+    let (email, name) = (account.user.email.clone(), account.user.name.clone());
+    let password = api.passwords.hash_new("password", password, email, name, api.engine.random_bytes()).await?;
+    if !links::set_password(&*api.store, hash, user, &password, now).await? {
+        return Err(sign_in::link_is_over());
+    }
+    tracing::info!(user.id = %user, "set their password with a link");
+    if account.is_confirmed {
+        return Ok(Json(Success::new()).into_response());
+    }
+    let (_, cookie) = crate::signed_in::begin(&api, &account.user, None, Method::Link, &origin).await?;
+    Ok(([(http::header::SET_COOKIE, cookie)], Json(Success::new())).into_response())
+}

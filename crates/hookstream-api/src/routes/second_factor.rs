@@ -1,0 +1,170 @@
+//! The second factor of whoever is signed in.
+
+use axum::{Json, extract::State};
+use hookstream_model::second_factor::{SharedSecret, recovery_codes, recovery_hash};
+use hookstream_store::users;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Success, passwords, sign_in};
+use crate::{
+    body::RawBody,
+    error::ApiError,
+    signed_in::{Origin, Person},
+    state::Api,
+};
+
+/// One's password once more.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct WithPassword {
+    /// The password, where one has one.
+    #[serde(default)]
+    password: String,
+}
+
+/// A code that the authenticator shows.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct WithCode {
+    /// Six digits.
+    #[schema(example = "123456")]
+    code: String,
+}
+
+/// A second factor that is to be confirmed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewSecondFactor {
+    /// For whoever types it, in base32.
+    secret: String,
+    /// For an authenticator to scan.
+    #[schema(example = "otpauth://totp/Hookstream:ada%40example.com?secret=…")]
+    uri: String,
+}
+
+/// Codes for whoever lost the authenticator.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecoveryCodes {
+    /// Each is good once. They are shown here once.
+    recovery_codes: Vec<String>,
+}
+
+/// Begin a second factor
+///
+/// Makes the secret that an authenticator shares with the server (TOTP, RFC 6238). It counts once it is confirmed.
+#[utoipa::path(
+    post, path = "/auth/second-factor", operation_id = "beginSecondFactor", tag = "Sign-in", security(("session" = [])),
+    request_body = WithPassword,
+    responses(
+        (status = 200, description = "The secret, once.", body = NewSecondFactor),
+        (status = 409, description = "There is one already.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn begin(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    body: RawBody,
+) -> Result<Json<NewSecondFactor>, ApiError> {
+    let WithPassword { password } = body.parse()?;
+    passwords::verify(&api, &person, &origin, "password", password).await?;
+    let secret = SharedSecret::generate(&api.engine.random_bytes());
+    if !users::begin_second_factor(&*api.store, person.user.id, &secret, api.now()).await? {
+        let message = "The account has a second factor. Disable it first: POST /v1/auth/second-factor/disable.";
+        return Err(ApiError::new(StatusCode::CONFLICT, "second_factor_exists", message));
+    }
+    Ok(Json(NewSecondFactor { uri: secret.uri("Hookstream", &person.user.email), secret: secret.expose().to_owned() }))
+}
+
+/// Confirm a second factor
+///
+/// From then on signing in takes a code. Ends all other sessions.
+#[utoipa::path(
+    post, path = "/auth/second-factor/confirm", operation_id = "confirmSecondFactor", tag = "Sign-in", security(("session" = [])),
+    request_body = WithCode,
+    responses(
+        (status = 200, description = "It counts. The recovery codes, once.", body = RecoveryCodes),
+        (status = 409, description = "There is none to confirm.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn confirm(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    body: RawBody,
+) -> Result<Json<RecoveryCodes>, ApiError> {
+    let WithCode { code } = body.parse()?;
+    let counters = hookstream_model::sign_in::counters(&person.user.email, origin.address);
+    sign_in::admit(&api, &counters).await?;
+    let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    let Some(secret) = account.secret.as_ref().filter(|_| !account.is_confirmed) else { return Err(none_to_confirm()) };
+    let Some(step) = secret.check(&code, None, api.wall()) else {
+        return Err(ApiError::invalid(
+            "code",
+            "is not the one that the authenticator should show now; check the clocks, and take the next",
+        ));
+    };
+    users::forgive(&*api.store, &counters).await?;
+    let (codes, hashes) = new_codes(&api);
+    if !users::confirm_second_factor(&*api.store, &account, step, &hashes, person.session.id, api.now()).await? {
+        return Err(none_to_confirm());
+    }
+    tracing::info!(user.id = %person.user.id, "has a second factor");
+    Ok(Json(RecoveryCodes { recovery_codes: codes }))
+}
+
+/// Disable the second factor
+#[utoipa::path(
+    post, path = "/auth/second-factor/disable", operation_id = "disableSecondFactor", tag = "Sign-in", security(("session" = [])),
+    request_body = WithPassword,
+    responses((status = 200, description = "Signing in takes no code any more.", body = Success))
+)]
+pub(crate) async fn disable(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    body: RawBody,
+) -> Result<Json<Success>, ApiError> {
+    let WithPassword { password } = body.parse()?;
+    passwords::verify(&api, &person, &origin, "password", password).await?;
+    users::remove_second_factor(&*api.store, person.user.id, api.now()).await?;
+    tracing::info!(user.id = %person.user.id, "has no second factor any more");
+    Ok(Json(Success::new()))
+}
+
+/// Make other recovery codes
+///
+/// Those before are not good any more.
+#[utoipa::path(
+    post, path = "/auth/recovery-codes", operation_id = "replaceRecoveryCodes", tag = "Sign-in", security(("session" = [])),
+    request_body = WithPassword,
+    responses(
+        (status = 200, description = "They, once.", body = RecoveryCodes),
+        (status = 409, description = "There is no second factor.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn replace_codes(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    body: RawBody,
+) -> Result<Json<RecoveryCodes>, ApiError> {
+    let WithPassword { password } = body.parse()?;
+    let account = passwords::verify(&api, &person, &origin, "password", password).await?;
+    let (codes, hashes) = new_codes(&api);
+    if !account.is_confirmed || !users::replace_recovery(&*api.store, &account, &hashes, api.now()).await? {
+        let message = "The account has no second factor, or its codes were just replaced.";
+        return Err(ApiError::new(StatusCode::CONFLICT, "no_second_factor", message));
+    }
+    Ok(Json(RecoveryCodes { recovery_codes: codes }))
+}
+
+fn new_codes(api: &Api) -> (Vec<String>, Vec<String>) {
+    let codes = recovery_codes(&[api.engine.random_bytes(), api.engine.random_bytes()]);
+    let hashes = codes.iter().map(|code| recovery_hash(code)).collect();
+    (codes, hashes)
+}
+
+fn none_to_confirm() -> ApiError {
+    let message = "There is no second factor to confirm. Begin one: POST /v1/auth/second-factor.";
+    ApiError::new(StatusCode::CONFLICT, "none_to_confirm", message)
+}

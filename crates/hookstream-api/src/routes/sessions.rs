@@ -1,0 +1,250 @@
+//! Sessions: who is signed in, where their requests go, and where else they are signed in.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_model::{
+    person::{User as UserModel, check_name},
+    session::Session as Model,
+};
+use hookstream_store::{organizations, sessions, users};
+use http::header;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Success;
+use crate::{
+    body::RawBody,
+    cookies,
+    error::ApiError,
+    params::{PathParams, id},
+    seats::{self, Wanted},
+    signed_in::{self, Person},
+    state::Api,
+};
+
+/// Somebody who signs in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct User {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    created_at: String,
+}
+
+impl From<&UserModel> for User {
+    fn from(user: &UserModel) -> Self {
+        Self { id: user.id.to_string(), email: user.email.to_string(), name: user.name.clone(), created_at: user.created_at.to_string() }
+    }
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Session {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    /// How it began: `password`, `second_factor`, `link`, or `oidc:` and the name of a provider.
+    #[schema(example = "password")]
+    method: String,
+    /// From which address.
+    #[schema(example = "203.0.113.7")]
+    address: Option<String>,
+    /// With which program, as it calls itself.
+    user_agent: Option<String>,
+    /// 1 for the one that asks.
+    current: u8,
+    created_at: String,
+    /// When it was last used, to a minute.
+    last_seen_at: String,
+    /// When it ends, unless it is used before.
+    expires_at: String,
+}
+
+impl Session {
+    fn new(session: &Model, is_current: bool, api: &Api) -> Self {
+        Self {
+            id: session.id.to_string(),
+            method: session.method.word(),
+            address: session.address.clone(),
+            user_agent: session.user_agent.clone(),
+            current: u8::from(is_current),
+            created_at: session.created_at.to_string(),
+            last_seen_at: session.last_seen_at.to_string(),
+            expires_at: session.ends_at(api.options.sessions).to_string(),
+        }
+    }
+}
+
+/// What somebody is in an organization.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Membership {
+    /// The organization's id.
+    org_id: String,
+    #[schema(example = "Example Ltd")]
+    name: String,
+    /// `owner`, `admin`, `developer` or `viewer`.
+    #[schema(example = "owner")]
+    role: &'static str,
+}
+
+/// Who is signed in, and where.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionAnswer {
+    session: Session,
+    user: User,
+    /// 1 where they sign in with a second factor.
+    second_factor: u8,
+    /// How many recovery codes are left.
+    recovery_codes: usize,
+    /// The organizations they are a member of.
+    memberships: Vec<Membership>,
+    /// Where requests go that do not say `org_id` or `env_id`; `null` where they are a member of none.
+    org_id: Option<String>,
+    env_id: Option<String>,
+}
+
+impl SessionAnswer {
+    pub(super) async fn of(api: &Api, session: &Model, user: &UserModel) -> Result<Self, ApiError> {
+        let account = users::find(&*api.store, user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+        let of_user = organizations::of_user(&*api.store, user.id).await?;
+        let memberships = of_user
+            .into_iter()
+            .filter(|(organization, _)| organization.deleted_at.is_none())
+            .map(|(organization, role)| Membership { org_id: organization.id.to_string(), name: organization.name, role: role.as_str() })
+            .collect();
+        let seat = seats::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
+        Ok(Self {
+            session: Session::new(session, true, api),
+            user: user.into(),
+            second_factor: u8::from(account.is_confirmed),
+            recovery_codes: account.recovery.len(),
+            memberships,
+            org_id: seat.map(|tenant| tenant.organization.to_string()),
+            env_id: seat.map(|tenant| tenant.environment.to_string()),
+        })
+    }
+}
+
+/// Somebody's sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionList {
+    /// Newest first.
+    sessions: Vec<Session>,
+}
+
+/// Where a session's requests are to go.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct TurnSession {
+    /// One of the caller's organizations.
+    org_id: Option<String>,
+    /// One of its environments; the oldest where only `org_id` is given.
+    env_id: Option<String>,
+}
+
+/// What is to change about somebody; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateProfile {
+    /// 1 to 255 characters.
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+}
+
+/// Somebody, wrapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserAnswer {
+    user: User,
+}
+
+/// See who is signed in
+///
+/// Once a day this gives the session another token, whose cookie is set.
+#[utoipa::path(
+    get, path = "/auth/session", operation_id = "getSession", tag = "Sign-in", security(("session" = [])),
+    responses((status = 200, description = "Who, and where.", body = SessionAnswer))
+)]
+pub(crate) async fn get(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
+    let cookie = signed_in::renew(&api, &person.session).await?;
+    let mut response = Json(SessionAnswer::of(&api, &person.session, &person.user).await?).into_response();
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok(response)
+}
+
+/// Turn the session to an environment
+///
+/// There its requests go from then on that do not say `org_id` or `env_id`.
+#[utoipa::path(
+    patch, path = "/auth/session", operation_id = "turnSession", tag = "Sign-in", security(("session" = [])),
+    request_body = TurnSession,
+    responses((status = 200, description = "What it has become.", body = SessionAnswer))
+)]
+pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: RawBody) -> Result<Json<SessionAnswer>, ApiError> {
+    let TurnSession { org_id, env_id } = body.parse()?;
+    if org_id.is_none() && env_id.is_none() {
+        return Err(ApiError::no_fields());
+    }
+    let wanted = Wanted::named(org_id.as_deref(), env_id.as_deref())?;
+    let (tenant, _) = seats::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
+    sessions::turn_to(&*api.store, person.session.id, tenant).await?;
+    let session = Model { tenant: Some(tenant), ..person.session.clone() };
+    Ok(Json(SessionAnswer::of(&api, &session, &person.user).await?))
+}
+
+/// List one's sessions
+#[utoipa::path(
+    get, path = "/auth/sessions", operation_id = "listSessions", tag = "Sign-in", security(("session" = [])),
+    responses((status = 200, description = "All that last.", body = SessionList))
+)]
+pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Result<Json<SessionList>, ApiError> {
+    let (now, policy) = (api.now(), api.options.sessions);
+    let found = sessions::list(&*api.store, person.user.id).await?;
+    let lasting = found.iter().filter(|session| session.lasts(policy, now));
+    Ok(Json(SessionList { sessions: lasting.map(|session| Session::new(session, session.id == person.session.id, &api)).collect() }))
+}
+
+/// End a session
+#[utoipa::path(
+    delete, path = "/auth/sessions/{id}", operation_id = "endSession", tag = "Sign-in", security(("session" = [])),
+    params(("id" = String, Path, description = "The session's id.")),
+    responses((status = 200, description = "It is over.", body = Success))
+)]
+pub(crate) async fn end(
+    State(api): State<Api>,
+    Person(person): Person,
+    PathParams(session): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
+    if !sessions::end(&*api.store, person.user.id, id(&session, "Session")?).await? {
+        return Err(ApiError::not_found("Session"));
+    }
+    Ok(Json(Success::new()))
+}
+
+/// Sign out everywhere
+///
+/// Ends all of one's sessions, this one included.
+#[utoipa::path(
+    delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
+    responses((status = 200, description = "They are over.", body = Success))
+)]
+pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
+    sessions::end_all(&*api.store, person.user.id, None).await?;
+    Ok(([(header::SET_COOKIE, cookies::remove(api.is_secure()))], Json(Success::new())).into_response())
+}
+
+/// Change what one is called
+#[utoipa::path(
+    patch, path = "/auth/profile", operation_id = "updateProfile", tag = "Sign-in", security(("session" = [])),
+    request_body = UpdateProfile,
+    responses((status = 200, description = "Who one is now.", body = UserAnswer))
+)]
+pub(crate) async fn rename(State(api): State<Api>, Person(person): Person, body: RawBody) -> Result<Json<UserAnswer>, ApiError> {
+    let UpdateProfile { name } = body.parse()?;
+    check_name(&name)?;
+    users::rename(&*api.store, person.user.id, &name, api.now()).await?;
+    let user = UserModel { name, ..person.user.clone() };
+    Ok(Json(UserAnswer { user: (&user).into() }))
+}

@@ -1,0 +1,188 @@
+//! Signing in and out, and how the first person comes in.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use hookstream_model::{
+    audit_log::Actor,
+    member::Role,
+    person::{Email, User, check_name},
+    second_factor::recovery_hash,
+    session::Method,
+    sign_in::{Counter, counters},
+    tenancy::KeyHash,
+};
+use hookstream_store::{
+    links, organizations, sessions,
+    users::{self, Account},
+};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Success, sessions::SessionAnswer};
+use crate::{
+    acting::Whence,
+    body::RawBody,
+    cookies,
+    error::ApiError,
+    same_origin::SameOrigin,
+    signed_in::{self, Origin, Person},
+    state::Api,
+};
+
+/// Who signs in, and with what.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct SignIn {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// The password.
+    password: String,
+    /// The code of the second factor, or a recovery code, where the account has one.
+    #[schema(example = "123456")]
+    code: Option<String>,
+}
+
+/// The first owner of the installation.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct SetUp {
+    /// What follows `#token=` in the link that the first start printed.
+    token: String,
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// What they are called; the address where it is left out.
+    #[schema(example = "Ada Lovelace")]
+    name: Option<String>,
+    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    password: String,
+}
+
+/// Sign in
+///
+/// Begins a session, whose token stands in the cookie `better-auth.session_token`. Where the account has a second
+/// factor, the answer without a `code` is 401 with the code `second_factor_required`. After five failures in a row
+/// from one network the next tries have to wait (429), twice as long each time, whether there is such an account or not.
+#[utoipa::path(
+    post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", security(()),
+    request_body = SignIn,
+    responses((status = 200, description = "The session; its cookie is set.", body = SessionAnswer))
+)]
+pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+    let SignIn { email, password, code } = body.parse()?;
+    let email = Email::parse(&email)?;
+    let counters = counters(&email, origin.address);
+    admit(&api, &counters).await?;
+    let account = users::find_by_email(&*api.store, &email).await?;
+    let hash = account.as_ref().and_then(|account| account.password.clone());
+    let is_right = api.passwords.verify(hash, password).await?;
+    let Some(account) = account.filter(|_| is_right) else {
+        let message = "The address or the password is wrong.";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", message));
+    };
+    let method = match (account.is_confirmed, code) {
+        (false, _) => Method::Password,
+        (true, Some(code)) => {
+            if !takes_code(&api, &account, &code).await? {
+                let message = "The code is wrong, too old, or was used before. Take the one that the authenticator shows now.";
+                return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_code", message));
+            }
+            Method::SecondFactor
+        }
+        (true, None) => {
+            // It was no failure, and whoever knows the password may as well know that a code is needed.
+            users::forgive(&*api.store, &counters).await?;
+            let message = "The account has a second factor. Send its `code` as well, or a recovery code.";
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "second_factor_required", message));
+        }
+    };
+    users::forgive(&*api.store, &counters).await?;
+    begin(&api, &account.user, method, &origin).await
+}
+
+/// Refuses a try that has to wait, and counts it as failed until it succeeds.
+pub(super) async fn admit(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
+    let _alone = api.sign_ins.lock().await;
+    let now = api.now();
+    let failures = users::failures(&*api.store, counters).await?;
+    let waits = counters.iter().zip(failures).filter_map(|(counter, (failures, last_at))| counter.wait(failures, last_at, now));
+    if let Some(wait) = waits.max() {
+        let message = "Too many tries have failed. Wait for as long as Retry-After says.";
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).with_retry_after(wait));
+    }
+    Ok(users::count_failure(&*api.store, counters, now).await?)
+}
+
+/// Whether a code is good, of the second factor or for recovery; it is used then.
+pub(super) async fn takes_code(api: &Api, account: &Account, code: &str) -> Result<bool, ApiError> {
+    if let Some(secret) = &account.secret
+        && let Some(step) = secret.check(code, account.last_step, api.wall())
+    {
+        return Ok(users::take_step(&*api.store, account.user.id, step).await?);
+    }
+    let hash = recovery_hash(code);
+    let left: Vec<_> = account.recovery.iter().filter(|kept| **kept != hash).cloned().collect();
+    if left.len() == account.recovery.len() {
+        return Ok(false);
+    }
+    Ok(users::replace_recovery(&*api.store, account, &left, api.now()).await?)
+}
+
+/// Begins a session and answers with it.
+pub(super) async fn begin(api: &Api, user: &User, method: Method, origin: &Origin) -> Result<Response, ApiError> {
+    let (session, cookie) = signed_in::begin(api, user, None, method, origin).await?;
+    let answer = SessionAnswer::of(api, &session, user).await?;
+    Ok(([(header::SET_COOKIE, cookie)], Json(answer)).into_response())
+}
+
+/// Sign out
+///
+/// Ends the session and removes its cookie.
+#[utoipa::path(
+    post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
+    responses((status = 200, description = "The session is over.", body = Success))
+)]
+pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
+    sessions::end(&*api.store, person.user.id, person.session.id).await?;
+    Ok(([(header::SET_COOKIE, cookies::remove(api.is_secure()))], Json(Success::new())).into_response())
+}
+
+/// Make the first owner
+///
+/// With the link that the first start prints. It is good once, and only while there is nobody.
+#[utoipa::path(
+    post, path = "/auth/setup", operation_id = "setUp", tag = "Sign-in", security(()),
+    request_body = SetUp,
+    responses((status = 200, description = "They are there and signed in; the cookie is set.", body = SessionAnswer))
+)]
+pub(crate) async fn set_up(
+    State(api): State<Api>,
+    _: SameOrigin,
+    origin: Origin,
+    whence: Whence,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let SetUp { token, email, name, password } = body.parse()?;
+    let (hash, now) = (KeyHash::of(&token), api.now());
+    let email = Email::parse(&email)?;
+    let name = name.unwrap_or_else(|| email.to_string());
+    check_name(&name)?;
+    if !links::is_setup(&*api.store, hash, now).await? || users::is_any(&*api.store).await? {
+        return Err(link_is_over());
+    }
+    let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
+    let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
+    let tenant = organizations::first(&*api.store).await?.ok_or_else(|| ApiError::not_found("Organization"))?;
+    if !links::set_up(&*api.store, &whence.act(&api, Actor::of_person(&user)), hash, &user, &password, tenant).await? {
+        return Err(link_is_over());
+    }
+    tracing::info!(user.id = %user.id, role = Role::Owner.as_str(), "the first owner is set up");
+    begin(&api, &user, Method::Link, &origin).await
+}
+
+/// The refusal of a link that is not good, or not any more.
+pub(super) fn link_is_over() -> ApiError {
+    let message = "The link is not good, or not any more: it is good once, and for some time. Ask for another.";
+    ApiError::new(StatusCode::GONE, "link_over", message)
+}

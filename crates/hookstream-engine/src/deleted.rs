@@ -1,0 +1,41 @@
+//! The end of environments and organizations that somebody deleted: once their grace is over they are removed for good.
+//!
+//! First goes what is configured, and with it whoever could ask for anything; what is still owed ends as cancelled when
+//! it falls due, as with any application that is not there any more. Then the messages go, in slices, and at last, when
+//! there are none left, the environment itself. Each step may be done again, by this node or another.
+
+use hookstream_model::{environment::Environment, tenancy::Tenant};
+use hookstream_store::{Error, environments, organizations};
+
+use crate::{budgets, core::Core};
+
+/// Removes what was deleted longer ago than the grace.
+pub(crate) async fn remove(core: &Core) -> Result<(), Error> {
+    let before = core.now() - core.options.deletion_grace;
+    for environment in environments::all(&*core.store).await? {
+        if environment.deleted_at.is_some_and(|at| at <= before) {
+            remove_environment(core, &environment).await?;
+        }
+    }
+    for id in organizations::remove_deleted(&*core.store, before).await? {
+        tracing::info!(organization.id = %id, "removed an organization that was deleted");
+    }
+    Ok(())
+}
+
+async fn remove_environment(core: &Core, environment: &Environment) -> Result<(), Error> {
+    let id = environment.id;
+    environments::empty(&*core.store, id).await?;
+    core.routes.forget_all();
+    core.environment_changed(id);
+    let now = core.now();
+    budgets::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
+    // What an idempotency key stands for goes with its window.
+    budgets::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
+    let tenant = Tenant { organization: environment.organization_id, environment: id };
+    if core.store.delivery_counts(tenant).await?.iter().all(|day| day.counts.messages == 0) {
+        environments::remove(&*core.store, id).await?;
+        tracing::info!(environment.id = %id, "removed an environment that was deleted");
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Links that are good once: to make the first owner, and to set a password.
+
+use hookstream_model::{
+    audit_log::{Act, Action, Change},
+    ids::UserId,
+    member::Role,
+    password::PasswordHash,
+    person::User,
+    tenancy::{KeyHash, Tenant},
+    time::Timestamp,
+};
+
+use crate::{
+    audit_log,
+    error::Error,
+    members, sessions,
+    statement::{Database, Statement},
+    users,
+};
+
+const INSERT: &str = "insert into links (hash, kind, user_id, created_at, expires_at) values ($1, $2, $3, $4, $5)";
+const FIND: &str = "select user_id from links where hash = $1 and kind = $2 and expires_at > $3";
+const TAKE: &str = "delete from links where hash = $1 and kind = $2 and expires_at > $3";
+const END_OTHERS: &str = "delete from links where user_id = $1";
+const FORGET: &str = "delete from links where expires_at <= $1";
+/// Of several who come first, one is.
+const BE_FIRST: &str = "insert into settings (name, value) values ('first_owner', $1) on conflict do nothing";
+
+const SETUP: &str = "setup";
+const PASSWORD: &str = "password";
+
+/// Keeps the link that makes the first owner.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_setup(db: &dyn Database, hash: KeyHash, now: Timestamp, until: Timestamp) -> Result<(), Error> {
+    create(db, SETUP, hash, None, now, until).await
+}
+
+/// Keeps a link that sets somebody's password.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_password(db: &dyn Database, hash: KeyHash, user: UserId, now: Timestamp, until: Timestamp) -> Result<(), Error> {
+    create(db, PASSWORD, hash, Some(user), now, until).await
+}
+
+async fn create(
+    db: &dyn Database,
+    kind: &'static str,
+    hash: KeyHash,
+    user: Option<UserId>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), Error> {
+    let user = user.as_ref().map(UserId::as_bytes);
+    let values = vec![hash.as_bytes().into(), kind.into(), user.into(), now.into(), until.into()];
+    let statements = vec![Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)];
+    db.write("keep a link", statements).await?;
+    Ok(())
+}
+
+/// Whether the link that makes the first owner is still good.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_setup(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(FIND, values(hash, SETUP, now))).await?.is_empty())
+}
+
+/// Whose password a link sets that is still good.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn whose_password(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<UserId>, Error> {
+    let rows = db.read(Statement::new(FIND, values(hash, PASSWORD, now))).await?;
+    rows.into_iter().next().map(|row| row.columns().id("user id", UserId::from_bytes)).transpose()
+}
+
+/// Makes the first owner, with the link that is for that. Returns whether it was good and nobody was first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn set_up(
+    db: &dyn Database,
+    act: &Act,
+    hash: KeyHash,
+    user: &User,
+    password: &PasswordHash,
+    tenant: Tenant,
+) -> Result<bool, Error> {
+    let now = act.at;
+    let statements = vec![
+        Statement::new(TAKE, values(hash, SETUP, now)).required(),
+        Statement::new(BE_FIRST, vec![user.id.to_string().into()]).required(),
+        users::insert(user, Some(password)),
+        members::insert(tenant.organization, user.id, Role::Owner, now),
+        entry(act, user, tenant),
+    ];
+    match db.write("make the first owner", statements).await {
+        Ok(written) => Ok(written.is_committed()),
+        Err(Error::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes somebody an owner, by whoever runs the installation. `password` is for whoever is new. The set-up is over then.
+///
+/// # Errors
+/// Where the store fails; [`Error::Conflict`] where somebody with this address came meanwhile.
+pub async fn make_owner(
+    db: &dyn Database,
+    act: &Act,
+    user: &User,
+    is_new: bool,
+    password: Option<&PasswordHash>,
+    tenant: Tenant,
+) -> Result<(), Error> {
+    let now = act.at;
+    let mut statements = vec![Statement::new(BE_FIRST, vec![user.id.to_string().into()])];
+    if is_new {
+        statements.push(users::insert(user, password));
+    } else if let Some(password) = password {
+        statements.extend([users::password_statement(user.id, password, now), sessions::end_others(user.id, None)]);
+    }
+    statements.push(members::insert_or_raise(tenant.organization, user.id, now));
+    statements.push(entry(act, user, tenant));
+    db.write("make an owner", statements).await?;
+    Ok(())
+}
+
+/// Sets a password with a link, ends the session of whoever had the one before, and the other links of the same
+/// person. Returns whether the link was good.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn set_password(db: &dyn Database, hash: KeyHash, user: UserId, password: &PasswordHash, now: Timestamp) -> Result<bool, Error> {
+    let statements = vec![
+        Statement::new(TAKE, values(hash, PASSWORD, now)).required(),
+        Statement::new(END_OTHERS, vec![user.as_bytes().into()]),
+        users::password_statement(user, password, now),
+        sessions::end_others(user, None),
+    ];
+    Ok(db.write("set a password with a link", statements).await?.is_committed())
+}
+
+fn entry(act: &Act, user: &User, tenant: Tenant) -> Statement {
+    let change = Change::done(&members::shown(user, Role::Owner));
+    audit_log::entry_of_organization(tenant.organization, act, Action::MemberMakeOwner, user.id.as_bytes(), &change)
+}
+
+fn values(hash: KeyHash, kind: &'static str, now: Timestamp) -> Vec<crate::statement::Value> {
+    vec![hash.as_bytes().into(), kind.into(), now.into()]
+}

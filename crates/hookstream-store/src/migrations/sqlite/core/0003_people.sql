@@ -1,0 +1,108 @@
+-- People: who signs in, and what they may do where.
+
+create table users (
+    id blob not null primary key,
+    -- In lower case.
+    email text not null unique,
+    name text not null,
+    -- Argon2id, in the form of the PHC; null where somebody only signs in elsewhere.
+    password_hash text,
+    -- Sealed. It counts from `totp_confirmed_at` on.
+    totp_secret text,
+    totp_confirmed_at integer,
+    -- The step of the last code that was taken: none is taken twice.
+    totp_last_step integer,
+    -- JSON of the SHA-256 of those that are left.
+    recovery_codes text,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+-- Who somebody is at a provider of OpenID Connect.
+create table identities (
+    provider text not null,
+    subject text not null,
+    user_id blob not null,
+    created_at integer not null,
+    primary key (provider, subject)
+) strict, without rowid;
+create index identities_by_user on identities (user_id);
+
+create table members (
+    organization_id blob not null,
+    user_id blob not null,
+    role text not null,
+    created_at integer not null,
+    primary key (organization_id, user_id)
+) strict, without rowid;
+create index members_by_user on members (user_id);
+
+create table invitations (
+    id blob not null primary key,
+    organization_id blob not null,
+    email text not null,
+    role text not null,
+    hash blob not null unique,
+    invited_by text not null,
+    created_at integer not null,
+    expires_at integer not null,
+    unique (organization_id, email)
+) strict;
+
+create table sessions (
+    id blob not null primary key,
+    hash blob not null unique,
+    -- What was sent before the token was renewed, for what is under way.
+    previous_hash blob,
+    previous_until integer,
+    user_id blob not null,
+    -- Where its requests go that do not say.
+    organization_id blob,
+    environment_id blob,
+    method text not null,
+    address text,
+    user_agent text,
+    created_at integer not null,
+    renewed_at integer not null,
+    last_seen_at integer not null,
+    expires_at integer not null
+) strict;
+create index sessions_by_user on sessions (user_id, id);
+create index sessions_by_previous on sessions (previous_hash);
+
+-- What is sent to people once: links to set a password.
+create table links (
+    hash blob not null primary key,
+    kind text not null,
+    -- Whose; null for the link that makes the first owner.
+    user_id blob,
+    created_at integer not null,
+    expires_at integer not null
+) strict;
+
+-- What asks for access on a device without a browser (RFC 8628).
+create table device_codes (
+    hash blob not null primary key,
+    user_code text not null unique,
+    name text not null,
+    address text,
+    -- Who allowed it, and for where; null while nobody did.
+    user_id blob,
+    organization_id blob,
+    environment_id blob,
+    denied integer not null default 0,
+    created_at integer not null,
+    expires_at integer not null,
+    last_asked_at integer
+) strict;
+
+-- Failed sign-ins in a row, by what they have in common.
+create table sign_in_failures (
+    subject blob not null primary key,
+    failures integer not null,
+    last_at integer not null
+) strict;
+
+-- When somebody deleted it; it is removed for good some days later.
+alter table organizations add column deleted_at integer;
+alter table environments add column deleted_at integer;

@@ -1,0 +1,309 @@
+//! People: their addresses, what they prove themselves with, and the counts of failures to do so.
+
+use hookstream_model::{
+    ids::{SessionId, UserId},
+    password::PasswordHash,
+    person::{Email, User},
+    second_factor::SharedSecret,
+    sign_in::{Counter, FORGOTTEN_AFTER},
+    time::Timestamp,
+};
+
+use crate::{
+    error::Error,
+    sessions,
+    statement::{Columns, Database, Row, Statement, Value},
+    vault,
+};
+
+macro_rules! columns {
+    () => {
+        "id, email, name, created_at"
+    };
+}
+
+const INSERT: &str = "insert into users (id, email, name, password_hash, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)";
+const FIND: &str = concat!(
+    "select ",
+    columns!(),
+    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes from users where id = $1"
+);
+const FIND_BY_EMAIL: &str = concat!(
+    "select ",
+    columns!(),
+    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes from users where email = $1"
+);
+const ANY: &str = "select id from users limit 1";
+const RENAME: &str = "update users set name = $2, updated_at = $3 where id = $1";
+const SET_PASSWORD: &str = "update users set password_hash = $2, updated_at = $3 where id = $1";
+const SET_SECRET: &str = "update users set totp_secret = $2, totp_confirmed_at = null, totp_last_step = null, recovery_codes = null,
+    updated_at = $3 where id = $1 and totp_confirmed_at is null";
+const SECRET: &str = "select totp_secret from users where id = $1";
+const CONFIRM: &str = "update users set totp_confirmed_at = $3, totp_last_step = $4, recovery_codes = $5, updated_at = $3
+    where id = $1 and totp_secret = $2 and totp_confirmed_at is null";
+const REMOVE_SECRET: &str = "update users set totp_secret = null, totp_confirmed_at = null, totp_last_step = null, recovery_codes = null,
+    updated_at = $2 where id = $1";
+const TAKE_STEP: &str = "update users set totp_last_step = $2 where id = $1 and totp_confirmed_at is not null
+    and coalesce(totp_last_step, 0) < $2";
+const SET_RECOVERY: &str = "update users set recovery_codes = $3, updated_at = $4 where id = $1 and recovery_codes = $2";
+const IDENTITY: &str = "select user_id from identities where provider = $1 and subject = $2";
+const IDENTIFY: &str = "insert into identities (provider, subject, user_id, created_at) values ($1, $2, $3, $4) on conflict do nothing";
+const FAILURES: &str = "select failures, last_at from sign_in_failures where subject = $1";
+const COUNT_FAILURE: &str = "insert into sign_in_failures (subject, failures, last_at) values ($1, 1, $2)
+    on conflict (subject) do update set last_at = $2,
+    failures = case when sign_in_failures.last_at < $3 then 1 else sign_in_failures.failures + 1 end";
+const FORGET_FAILURES: &str = "delete from sign_in_failures where subject = $1";
+const TAKE_BACK_FAILURE: &str = "update sign_in_failures set failures = failures - 1 where subject = $1 and failures > 0";
+const FORGET_OLD_FAILURES: &str = "delete from sign_in_failures where last_at < $1";
+
+/// Somebody with what they prove themselves with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who it is.
+    pub user: User,
+    /// The hash of their password, where they have one.
+    pub password: Option<PasswordHash>,
+    /// The secret of their authenticator, where they have or begin to have one.
+    pub secret: Option<SharedSecret>,
+    /// Whether the second factor counts: a code of it was shown once.
+    pub is_confirmed: bool,
+    /// The step of the last code that was taken.
+    pub last_step: Option<i64>,
+    /// The hashes of the recovery codes that are left.
+    pub recovery: Vec<String>,
+}
+
+/// Keeps somebody. Returns whether the address was free.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, user: &User, password: Option<&PasswordHash>) -> Result<bool, Error> {
+    match db.write("keep a user", vec![insert(user, password)]).await {
+        Ok(_) => Ok(true),
+        Err(Error::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn insert(user: &User, password: Option<&PasswordHash>) -> Statement {
+    let values = vec![
+        user.id.as_bytes().into(),
+        user.email.as_str().into(),
+        user.name.as_str().into(),
+        password.map(PasswordHash::as_str).into(),
+        user.created_at.into(),
+    ];
+    Statement::new(INSERT, values)
+}
+
+/// Whether there is anybody.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
+}
+
+/// Somebody by their id.
+///
+/// # Errors
+/// Where the store fails or is locked.
+pub async fn find(db: &dyn Database, id: UserId) -> Result<Option<Account>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(db, row)).transpose()
+}
+
+/// Somebody by their address.
+///
+/// # Errors
+/// Where the store fails or is locked.
+pub async fn find_by_email(db: &dyn Database, email: &Email) -> Result<Option<Account>, Error> {
+    let rows = db.read(Statement::new(FIND_BY_EMAIL, vec![email.as_str().into()])).await?;
+    rows.into_iter().next().map(|row| read(db, row)).transpose()
+}
+
+/// Changes what somebody is called. Returns whether they are there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn rename(db: &dyn Database, id: UserId, name: &str, now: Timestamp) -> Result<bool, Error> {
+    let values = vec![id.as_bytes().into(), name.into(), now.into()];
+    Ok(db.write("rename a user", vec![Statement::new(RENAME, values).required()]).await?.is_committed())
+}
+
+/// Sets somebody's password and ends their sessions but for `kept`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn set_password(
+    db: &dyn Database,
+    id: UserId,
+    password: &PasswordHash,
+    kept: Option<SessionId>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let statements = vec![password_statement(id, password, now), sessions::end_others(id, kept)];
+    Ok(db.write("set a password", statements).await?.is_committed())
+}
+
+pub(crate) fn password_statement(id: UserId, password: &PasswordHash, now: Timestamp) -> Statement {
+    Statement::new(SET_PASSWORD, vec![id.as_bytes().into(), password.as_str().into(), now.into()]).required()
+}
+
+/// Keeps the secret of a second factor, which does not count yet. Returns whether somebody may have one: who has one
+/// that counts gives that up first.
+///
+/// # Errors
+/// Where the store fails or is locked.
+pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedSecret, now: Timestamp) -> Result<bool, Error> {
+    let sealed = db.vault().seal(&vault::totp_secret_of(id), secret.expose())?;
+    let values = vec![id.as_bytes().into(), sealed.into(), now.into()];
+    Ok(vault::write(db, "keep a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
+}
+
+/// Makes a second factor count, and ends all of somebody's sessions but this one. Returns whether it was still to be confirmed.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn confirm_second_factor(
+    db: &dyn Database,
+    account: &Account,
+    step: i64,
+    recovery: &[String],
+    kept: SessionId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let id = account.user.id;
+    let rows = db.read(Statement::new(SECRET, vec![id.as_bytes().into()])).await?;
+    let Some(sealed) = rows.into_iter().next().map(|row| row.columns().optional_text("totp_secret")).transpose()?.flatten() else {
+        return Ok(false);
+    };
+    if db.vault().open(&vault::totp_secret_of(id), &sealed).ok().as_deref() != account.secret.as_ref().map(SharedSecret::expose) {
+        return Ok(false);
+    }
+    let values = vec![id.as_bytes().into(), sealed.into(), now.into(), step.into(), json(recovery).into()];
+    let statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
+    Ok(db.write("confirm a second factor", statements).await?.is_committed())
+}
+
+/// Takes somebody's second factor away.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn remove_second_factor(db: &dyn Database, id: UserId, now: Timestamp) -> Result<(), Error> {
+    db.write("remove a second factor", vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), now.into()])]).await?;
+    Ok(())
+}
+
+/// Takes the code of a step. Returns whether neither it nor a later one was taken before.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool, Error> {
+    let take = Statement::new(TAKE_STEP, vec![id.as_bytes().into(), step.into()]).required();
+    Ok(db.write("take a code", vec![take]).await?.is_committed())
+}
+
+/// Puts other recovery codes in the place of `account`'s. Returns whether those were still what they were.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn replace_recovery(db: &dyn Database, account: &Account, recovery: &[String], now: Timestamp) -> Result<bool, Error> {
+    let values = vec![account.user.id.as_bytes().into(), json(&account.recovery).into(), json(recovery).into(), now.into()];
+    let replace = Statement::new(SET_RECOVERY, values).required();
+    Ok(db.write("replace recovery codes", vec![replace]).await?.is_committed())
+}
+
+/// Who somebody is that a provider knows as `subject`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn identified(db: &dyn Database, provider: &str, subject: &str) -> Result<Option<UserId>, Error> {
+    let rows = db.read(Statement::new(IDENTITY, vec![provider.into(), subject.into()])).await?;
+    rows.into_iter().next().map(|row| row.columns().id("user id", UserId::from_bytes)).transpose()
+}
+
+/// Notes that a provider knows somebody as `subject`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn identify(db: &dyn Database, provider: &str, subject: &str, id: UserId, now: Timestamp) -> Result<(), Error> {
+    let values = vec![provider.into(), subject.into(), id.as_bytes().into(), now.into()];
+    db.write("note an identity", vec![Statement::new(IDENTIFY, values)]).await?;
+    Ok(())
+}
+
+/// How many failures in a row each counter has, and when the last was.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn failures(db: &dyn Database, counters: &[Counter]) -> Result<Vec<(u32, Timestamp)>, Error> {
+    let mut found = Vec::with_capacity(counters.len());
+    for counter in counters {
+        let rows = db.read(Statement::new(FAILURES, vec![(&counter.subject).into()])).await?;
+        let read = |row: Row| {
+            let mut columns = row.columns();
+            Ok((u32::try_from(columns.integer("failures")?).unwrap_or(u32::MAX), columns.time("last_at")?))
+        };
+        found.push(rows.into_iter().next().map_or(Ok((0, Timestamp::EPOCH)), read)?);
+    }
+    Ok(found)
+}
+
+/// Counts a failure, ahead of the try: of many tries at once each finds the others counted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn count_failure(db: &dyn Database, counters: &[Counter], now: Timestamp) -> Result<(), Error> {
+    let forgotten = now - FORGOTTEN_AFTER;
+    let count = |counter: &Counter| Statement::new(COUNT_FAILURE, vec![(&counter.subject).into(), now.into(), forgotten.into()]);
+    let mut statements: Vec<_> = counters.iter().map(count).collect();
+    statements.push(Statement::new(FORGET_OLD_FAILURES, vec![forgotten.into()]));
+    db.write("count a failed sign-in", statements).await?;
+    Ok(())
+}
+
+/// Takes back what was counted for a try that succeeded: the first counter begins anew.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn forgive(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
+    let of = |(index, counter): (usize, &Counter)| {
+        let sql = if index == 0 && counters.len() > 1 { FORGET_FAILURES } else { TAKE_BACK_FAILURE };
+        Statement::new(sql, vec![(&counter.subject).into()])
+    };
+    db.write("forget failed sign-ins", counters.iter().enumerate().map(of).collect()).await?;
+    Ok(())
+}
+
+pub(crate) fn read_user(columns: &mut Columns) -> Result<User, Error> {
+    Ok(User {
+        id: columns.id("user id", UserId::from_bytes)?,
+        email: columns.word("email", |text| Email::parse(text).ok())?,
+        name: columns.text("name")?,
+        created_at: columns.time("created_at")?,
+    })
+}
+
+fn read(db: &dyn Database, row: Row) -> Result<Account, Error> {
+    let mut columns = row.columns();
+    let user = read_user(&mut columns)?;
+    let password = columns.optional_text("password_hash")?.map(PasswordHash::from_row);
+    let sealed = columns.optional_text("totp_secret")?;
+    let secret = sealed.map(|sealed| {
+        let base32 = db.vault().open(&vault::totp_secret_of(user.id), &sealed)?;
+        SharedSecret::from_row(base32).ok_or(Error::Unreadable { what: "totp_secret" })
+    });
+    Ok(Account {
+        secret: secret.transpose()?,
+        is_confirmed: columns.optional_time("totp_confirmed_at")?.is_some(),
+        last_step: columns.optional_integer("totp_last_step")?,
+        recovery: columns.optional_json("recovery_codes")?.unwrap_or_default(),
+        user,
+        password,
+    })
+}
+
+fn json(texts: &[String]) -> Value {
+    Value::Text(serde_json::to_string(texts).expect("a list of text is JSON"))
+}

@@ -1,0 +1,390 @@
+//! People: accounts, sessions, members, invitations, links, device codes, and the end of environments.
+
+use std::time::Duration;
+
+use hookstream_model::{
+    audit_log::Act,
+    device::UserCode,
+    environment::Environment,
+    member::Role,
+    password::PasswordHash,
+    person::{Email, User},
+    second_factor::SharedSecret,
+    session::{Method, OVERLAP, Policy, Session, SessionText},
+    sign_in::{FORGOTTEN_AFTER, counters},
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    time::Timestamp,
+};
+use hookstream_store::{
+    PageRequest, Store, api_keys, applications,
+    applications::Created,
+    device_codes::{self, DeviceCode},
+    environments::{self, Deleted},
+    links,
+    members::{self, Changed, Guest, Invitation},
+    organizations, sessions, users,
+};
+
+use crate::world::{NOON, SECOND, World};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn user(world: &World, email: &str) -> User {
+    User { id: world.new_id(NOON).into(), email: Email::parse(email).expect("an address"), name: email.to_owned(), created_at: NOON }
+}
+
+/// A hash as a row has it; making one takes long.
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_row(format!("$argon2id${text}"))
+}
+
+fn token(byte: u8) -> SessionText {
+    SessionText::generate(&[byte; 32])
+}
+
+async fn kept(world: &World, email: &str) -> User {
+    let user = user(world, email);
+    assert!(users::create(&*world.store, &user, Some(&hash("one"))).await.expect("written"));
+    user
+}
+
+pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &World) {
+    let db = &*world.store;
+    assert!(!users::is_any(db).await.expect("read"));
+    let ada = kept(world, "ada@example.com").await;
+    assert!(users::is_any(db).await.expect("read"));
+    let twin = User { id: world.new_id(NOON).into(), ..ada.clone() };
+    assert!(!users::create(db, &twin, None).await.expect("written"), "the address is taken");
+    let find = async || users::find_by_email(db, &ada.email).await.expect("read").expect("they are there");
+    assert_eq!((find().await.user, find().await.password), (ada.clone(), Some(hash("one"))));
+
+    let secret = SharedSecret::generate(&[7; 32]);
+    assert!(users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"));
+    assert_eq!((find().await.secret, find().await.is_confirmed), (Some(secret.clone()), false));
+    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it does not count yet");
+    let session = session(world, &ada);
+    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::create(db, &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
+    let codes = ["a".to_owned(), "b".to_owned()];
+    assert!(users::confirm_second_factor(db, &find().await, 5, &codes, session.id, NOON).await.expect("written"));
+    assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the others are over");
+    assert!(!users::confirm_second_factor(db, &find().await, 6, &codes, session.id, NOON).await.expect("written"));
+    assert!(!users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"), "there is one");
+    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it was taken");
+    assert!(users::take_step(db, ada.id, 6).await.expect("written"));
+    let account = find().await;
+    assert_eq!((account.is_confirmed, account.last_step, account.recovery.as_slice()), (true, Some(6), &codes[..]));
+    assert!(users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
+    assert!(!users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"), "they are others by now");
+    users::remove_second_factor(db, ada.id, NOON).await.expect("written");
+    assert_eq!((find().await.secret, find().await.is_confirmed, find().await.recovery), (None, false, Vec::new()));
+
+    assert!(users::set_password(db, ada.id, &hash("two"), None, NOON).await.expect("written"));
+    assert_eq!((find().await.password, sessions::list(db, ada.id).await.expect("read")), (Some(hash("two")), Vec::new()));
+    users::identify(db, "google", "subject", ada.id, NOON).await.expect("written");
+    assert_eq!(users::identified(db, "google", "subject").await.expect("read"), Some(ada.id));
+    assert_eq!(users::identified(db, "github", "subject").await.expect("read"), None);
+}
+
+pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
+    let db = &*world.store;
+    let email = Email::parse("ada@example.com").expect("an address");
+    let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")));
+    let counts = async || users::failures(db, &counters).await.expect("read").iter().map(|(count, _)| *count).collect::<Vec<_>>();
+    assert_eq!(counts().await, [0, 0, 0]);
+    for _ in 0..3 {
+        users::count_failure(db, &counters, NOON).await.expect("written");
+    }
+    assert_eq!(users::failures(db, &counters).await.expect("read"), [(3, NOON); 3]);
+    users::forgive(db, &counters).await.expect("written");
+    assert_eq!(counts().await, [0, 2, 2]);
+    let late = NOON + FORGOTTEN_AFTER + SECOND;
+    users::count_failure(db, &counters, late).await.expect("written");
+    assert_eq!(counts().await, [1, 1, 1]);
+}
+
+fn session(world: &World, user: &User) -> Session {
+    Session {
+        id: world.new_id(NOON).into(),
+        user: user.id,
+        tenant: None,
+        method: Method::Provider("google".to_owned()),
+        address: Some("192.0.2.1".to_owned()),
+        user_agent: Some("a browser".to_owned()),
+        created_at: NOON,
+        renewed_at: NOON,
+        last_seen_at: NOON,
+        expires_at: NOON + HOUR,
+    }
+}
+
+pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
+    let db = &*world.store;
+    let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
+    let mut session = session(world, &ada);
+    sessions::create(db, &session, &token(1)).await.expect("written");
+    let find = async |byte, now| sessions::find(db, token(byte).hash(), now).await.expect("read");
+    assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
+    assert_eq!(find(2, NOON).await, None);
+    sessions::turn_to(db, session.id, world.tenant).await.expect("written");
+    sessions::see(db, session.id, NOON + SECOND).await.expect("written");
+    session = Session { tenant: Some(world.tenant), last_seen_at: NOON + SECOND, ..session };
+    assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
+
+    assert!(sessions::renew(db, &session, &token(2), NOON + SECOND).await.expect("written"));
+    assert!(!sessions::renew(db, &session, &token(3), NOON + SECOND).await.expect("written"), "a twin did");
+    session.renewed_at = NOON + SECOND;
+    assert_eq!(find(2, NOON).await.map(|(found, _)| found), Some(session.clone()));
+    assert!(find(1, NOON + OVERLAP).await.is_some(), "what is under way has the one before");
+    assert!(find(1, NOON + SECOND + OVERLAP).await.is_none());
+
+    assert!(!sessions::end(db, grace.id, session.id).await.expect("written"), "it is another's");
+    assert!(sessions::end(db, ada.id, session.id).await.expect("written"));
+    assert!(find(2, NOON).await.is_none());
+    sessions::create(db, &session, &token(4)).await.expect("written");
+    let policy = Policy { idle: HOUR, absolute: HOUR };
+    sessions::forget_ended(db, policy, NOON + HOUR - SECOND).await.expect("written");
+    assert!(find(4, NOON).await.is_some());
+    sessions::forget_ended(db, policy, NOON + HOUR + SECOND * 2).await.expect("written");
+    assert!(find(4, NOON).await.is_none());
+}
+
+pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
+    let db = &*world.store;
+    let organization = world.tenant.organization;
+    let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
+    members::add(db, organization, ada.id, Role::Owner, NOON).await.expect("written");
+    members::add(db, organization, grace.id, Role::Viewer, NOON).await.expect("written");
+    let role = async |user: &User| members::find(db, organization, user.id).await.expect("read").map(|member| member.role);
+    let change = async |user: &User, from, to| members::change_role(db, &world.act(), organization, user, from, to).await.expect("written");
+    assert_eq!(change(&ada, Role::Owner, Role::Admin).await, Changed::LastOwner);
+    assert_eq!(members::remove(db, &world.act(), organization, &ada, Role::Owner).await.expect("written"), Changed::LastOwner);
+    assert_eq!(change(&grace, Role::Admin, Role::Owner).await, Changed::Moved, "they are a viewer");
+    assert_eq!(change(&grace, Role::Viewer, Role::Owner).await, Changed::Done);
+    // Two owners who take each other's role at once: one stays.
+    let both = tokio::join!(change(&ada, Role::Owner, Role::Viewer), change(&grace, Role::Owner, Role::Viewer));
+    assert!(matches!(both, (Changed::Done, Changed::LastOwner) | (Changed::LastOwner, Changed::Done)), "{both:?}");
+    let (owner, other) = if both.0 == Changed::Done { (&grace, &ada) } else { (&ada, &grace) };
+    let transfer = members::transfer_ownership(db, &world.act(), organization, owner.id, other.id, Role::Viewer).await.expect("written");
+    assert_eq!((transfer, role(owner).await, role(other).await), (Changed::Done, Some(Role::Admin), Some(Role::Owner)));
+    assert_eq!(members::remove(db, &world.act(), organization, owner, Role::Admin).await.expect("written"), Changed::Done);
+    assert_eq!(role(owner).await, None);
+    let page = members::list(db, organization, PageRequest { limit: 10, after: None }).await.expect("read");
+    assert_eq!(page.items.iter().map(|member| member.user.id).collect::<Vec<_>>(), [other.id]);
+    assert_eq!(members::list(db, world.stranger.organization, PageRequest { limit: 10, after: None }).await.expect("read").items, []);
+}
+
+pub(crate) async fn an_invitation_is_taken_once(world: &World) {
+    let db = &*world.store;
+    let invitation = |email: &str| Invitation {
+        id: world.new_id(NOON).into(),
+        organization: world.tenant.organization,
+        email: Email::parse(email).expect("an address"),
+        role: Role::Developer,
+        invited_by: "ada@example.com".to_owned(),
+        created_at: NOON,
+        expires_at: NOON + HOUR,
+    };
+    let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
+    members::invite(db, &world.act(), &first, token(1).hash()).await.expect("written");
+    members::invite(db, &world.act(), &second, token(2).hash()).await.expect("written");
+    let invited = async |byte, now| members::invited(db, token(byte).hash(), now).await.expect("read");
+    assert_eq!(invited(1, NOON).await, None, "the second took its place");
+    assert_eq!(invited(2, NOON).await, Some((second.clone(), "world".to_owned())));
+    assert_eq!(invited(2, NOON + HOUR).await, None);
+    let page = PageRequest { limit: 10, after: None };
+    assert_eq!(members::invitations(db, world.tenant.organization, page).await.expect("read").items, std::slice::from_ref(&second));
+    let guest = user(world, "grace@example.com");
+    let password = hash("one");
+    let accept = async || {
+        members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written")
+    };
+    let both = tokio::join!(accept(), accept());
+    assert!(both.0 != both.1, "{both:?}");
+    assert!(members::is_member(db, world.tenant.organization, &guest.email).await.expect("read"));
+    assert_eq!(organizations::of_user(db, guest.id).await.expect("read")[0].1, Role::Developer);
+    let third = invitation("x@example.com");
+    members::invite(db, &world.act(), &third, token(3).hash()).await.expect("written");
+    assert!(!members::uninvite(db, &world.act(), world.stranger.organization, third.id).await.expect("written"));
+    assert!(members::uninvite(db, &world.act(), world.tenant.organization, third.id).await.expect("written"));
+    assert_eq!(invited(3, NOON).await, None);
+}
+
+pub(crate) async fn a_link_is_good_once(world: &World) {
+    let db = &*world.store;
+    let until = NOON + HOUR;
+    for byte in [1, 2] {
+        links::create_setup(db, token(byte).hash(), NOON, until).await.expect("written");
+    }
+    assert!(links::is_setup(db, token(1).hash(), NOON).await.expect("read"));
+    assert!(!links::is_setup(db, token(1).hash(), until).await.expect("read"));
+    let (ada, grace) = (user(world, "ada@example.com"), user(world, "grace@example.com"));
+    let password = hash("one");
+    let set_up =
+        async |byte, user: &User| links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written");
+    let both = tokio::join!(set_up(1, &ada), set_up(2, &grace));
+    assert!(both.0 != both.1, "of two who come first, one is: {both:?}");
+    let owner = if both.0 { &ada } else { &grace };
+    assert_eq!(members::find(db, world.tenant.organization, owner.id).await.expect("read").map(|member| member.role), Some(Role::Owner));
+
+    links::create_password(db, token(3).hash(), owner.id, NOON, until).await.expect("written");
+    assert_eq!(links::whose_password(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
+    assert_eq!(links::whose_password(db, token(3).hash(), until).await.expect("read"), None);
+    assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "it is for something else");
+    assert!(links::set_password(db, token(3).hash(), owner.id, &hash("two"), NOON).await.expect("written"));
+    assert!(!links::set_password(db, token(3).hash(), owner.id, &hash("three"), NOON).await.expect("written"));
+    let account = users::find(db, owner.id).await.expect("read").expect("they are there");
+    assert_eq!(account.password, Some(hash("two")));
+
+    let other = if both.0 { &grace } else { &ada };
+    links::make_owner(db, &world.act(), other, true, None, world.tenant).await.expect("written");
+    links::make_owner(db, &world.act(), other, false, Some(&hash("four")), world.stranger).await.expect("written");
+    assert_eq!(organizations::of_user(db, other.id).await.expect("read").len(), 2);
+}
+
+pub(crate) async fn a_device_code_is_redeemed_once(world: &World) {
+    let db = &*world.store;
+    let ada = kept(world, "ada@example.com").await;
+    let code = DeviceCode {
+        user_code: UserCode::parse("ABCD-EFGH").expect("a code"),
+        name: "laptop".to_owned(),
+        address: None,
+        allowed: None,
+        is_denied: false,
+        created_at: NOON,
+        expires_at: NOON + HOUR,
+        last_asked_at: None,
+    };
+    assert!(device_codes::create(db, &code, token(1).hash()).await.expect("written"));
+    assert!(!device_codes::create(db, &code, token(2).hash()).await.expect("written"), "the code is taken");
+    assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), Some(code.clone()));
+    assert_eq!(device_codes::ask(db, token(1).hash(), NOON).await.expect("read"), Some(code.clone()));
+    let asked = device_codes::ask(db, token(1).hash(), NOON).await.expect("read").expect("it is there");
+    assert_eq!(asked.last_asked_at, Some(NOON));
+    let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "laptop".to_owned());
+    let text = ApiKeyText::generate(KeyMode::Live, &[1; 32]);
+    let redeem = async || device_codes::redeem(db, &world.act(), token(1).hash(), &key, &text).await.expect("written");
+    assert!(!redeem().await, "nobody has allowed it");
+    assert!(!device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON + HOUR).await.expect("written"), "it is over");
+    assert!(device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON).await.expect("written"));
+    assert!(!device_codes::deny(db, &code.user_code, NOON).await.expect("written"), "it is decided");
+    assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), None);
+    assert!(redeem().await && !redeem().await);
+    assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
+}
+
+pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World) {
+    let db = &*world.store;
+    let organization = world.tenant.organization;
+    let environment = Environment {
+        id: world.new_id(NOON).into(),
+        organization_id: organization,
+        name: "Staging".to_owned(),
+        slug: "staging".to_owned(),
+        retention_days: None,
+        payload_retention_days: None,
+        max_payload_bytes: None,
+        weight: None,
+        created_at: NOON,
+        deleted_at: None,
+    };
+    assert_eq!(environments::delete(db, &world.act(), world.tenant).await.expect("written"), Deleted::Last);
+    let tenant = Tenant { organization, environment: environment.id };
+    assert_eq!(environments::create(db, &world.act(), &environment, tenant, None).await.expect("written"), Created::Stored);
+    let twin = Environment { id: world.new_id(NOON).into(), ..environment.clone() };
+    assert_eq!(environments::create(db, &world.act(), &twin, tenant, None).await.expect("written"), Created::NameTaken);
+    let mut application = world.application(NOON, "there");
+    application.tenant = tenant;
+    applications::create(db, &world.act(), &application, None).await.expect("written");
+    let text = ApiKeyText::generate(KeyMode::Live, &[2; 32]);
+    let key = ApiKey::unlimited(world.new_id(NOON).into(), tenant, "there".to_owned());
+    api_keys::create(db, &world.act(), &key, &text).await.expect("written");
+    let is_good = async || api_keys::find(db, text.hash()).await.expect("read").is_some();
+    assert!(is_good().await);
+
+    let strangers = Tenant { organization: world.stranger.organization, environment: environment.id };
+    assert_eq!(environments::delete(db, &world.act(), strangers).await.expect("written"), Deleted::NotThere);
+    // Of an organization whose environments are deleted at once, one stays.
+    let acts = (world.act(), world.act());
+    let both = tokio::join!(environments::delete(db, &acts.0, tenant), environments::delete(db, &acts.1, world.tenant));
+    let both = (both.0.expect("written"), both.1.expect("written"));
+    assert!(matches!(both, (Deleted::Done, Deleted::Last) | (Deleted::Last, Deleted::Done)), "{both:?}");
+    if both.0 == Deleted::Last {
+        assert!(environments::restore(db, &world.act(), world.tenant).await.expect("written"));
+        assert_eq!(environments::delete(db, &world.act(), tenant).await.expect("written"), Deleted::Done);
+    }
+    assert!(!is_good().await);
+    assert_eq!(environments::oldest(db, organization).await.expect("read").map(|found| found.id), Some(world.tenant.environment));
+    assert!(environments::restore(db, &world.act(), tenant).await.expect("written") && is_good().await);
+    assert!(!environments::restore(db, &world.act(), tenant).await.expect("written"));
+
+    assert!(organizations::delete(db, &world.act(), organization).await.expect("written"));
+    assert!(!is_good().await && !organizations::rename(db, &world.act(), organization, "x").await.expect("written"));
+    let all = environments::all(db).await.expect("read");
+    assert_eq!(all.iter().find(|found| found.id == environment.id).and_then(|found| found.deleted_at), Some(NOON));
+    assert!(organizations::restore(db, &world.act(), organization).await.expect("written") && is_good().await);
+
+    environments::empty(db, environment.id).await.expect("written");
+    assert!(!is_good().await && applications::find(db, tenant, application.id).await.expect("read").is_none());
+    environments::remove(db, environment.id).await.expect("written");
+    assert_eq!(environments::find(db, organization, environment.id).await.expect("read"), None);
+    assert_eq!(organizations::remove_deleted(db, NOON + HOUR).await.expect("written"), []);
+
+    let long_ago = Act { at: Timestamp::from_millis(1), ..world.act() };
+    let lone = Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
+    let ada = kept(world, "ada@example.com").await;
+    organizations::create_owned(db, &world.act(), lone, "lone", ada.id).await.expect("written");
+    assert!(organizations::delete(db, &long_ago, lone.organization).await.expect("written"));
+    assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [], "it has an environment");
+    environments::remove(db, lone.environment).await.expect("written");
+    assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [lone.organization]);
+    assert!(organizations::of_user(db, ada.id).await.expect("read").is_empty());
+}
+
+/// Rows of each table of people.
+pub(crate) async fn fill(world: &World) {
+    let db = &*world.store;
+    let ada = kept(world, "ädä@example.com").await;
+    users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");
+    users::identify(db, "google", "größe", ada.id, NOON).await.expect("written");
+    users::count_failure(db, &counters(&ada.email, None), NOON).await.expect("written");
+    members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
+    let mut session = session(world, &ada);
+    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::renew(db, &session, &token(2), NOON).await.expect("written");
+    session.id = world.new_id(NOON).into();
+    sessions::create(db, &session, &token(3)).await.expect("written");
+    links::create_password(db, token(4).hash(), ada.id, NOON, NOON + HOUR).await.expect("written");
+    let invitation = Invitation {
+        id: world.new_id(NOON).into(),
+        organization: world.tenant.organization,
+        email: Email::parse("grace@example.com").expect("an address"),
+        role: Role::Viewer,
+        invited_by: "ädä@example.com".to_owned(),
+        created_at: NOON,
+        expires_at: NOON + HOUR,
+    };
+    members::invite(db, &world.act(), &invitation, token(5).hash()).await.expect("written");
+    let code = DeviceCode {
+        user_code: UserCode::parse("ABCD-EFGH").expect("a code"),
+        name: "läptop".to_owned(),
+        address: None,
+        allowed: None,
+        is_denied: false,
+        created_at: NOON,
+        expires_at: NOON + HOUR,
+        last_asked_at: None,
+    };
+    device_codes::create(db, &code, token(6).hash()).await.expect("written");
+    device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON).await.expect("written");
+}
+
+/// What can be read of them.
+pub(crate) async fn filled(db: &dyn Store) -> impl std::fmt::Debug {
+    let account = users::find_by_email(db, &Email::parse("ädä@example.com").expect("an address")).await.expect("read").expect("there");
+    let secret = account.secret.as_ref().map(|secret| secret.expose().to_owned());
+    let listed = sessions::list(db, account.user.id).await.expect("read");
+    let invited = members::invited(db, token(5).hash(), NOON).await.expect("read");
+    let organizations = organizations::of_user(db, account.user.id).await.expect("read");
+    (account, secret, listed, invited, organizations)
+}

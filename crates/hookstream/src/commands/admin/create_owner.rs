@@ -1,0 +1,169 @@
+//! `hookstream admin create-owner`: makes somebody an owner, for the first person and for when no owner can get in.
+
+#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
+
+use std::{
+    io::{BufRead, IsTerminal},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hookstream_model::{
+    audit_log::Act,
+    ids::{IdSource, OrganizationId},
+    password::{self, PasswordHash},
+    person::{Email, User, check_name},
+    session::SessionText,
+    tenancy::Tenant,
+    time::Clock,
+};
+use hookstream_store::{Store, environments, links, organizations, transfer, users};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::{
+    clock::SystemClock,
+    commands::existing::{open_database, open_directory},
+    config::{Config, Settings, Sources},
+    keys,
+};
+
+/// For how long the link is good.
+const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
+/// What to do where a server has the directory.
+const IN_USE: &str = "a server runs on this data directory: stop it for a moment; or, as long as nobody signs in there, take the link for \
+    the first owner that it prints when it starts";
+
+/// Who becomes an owner, and of what.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin create-owner --email ada@example.com\n\n\
+    Without --password-stdin it prints a link to set a password, good once and for 24 hours.\n\
+    Somebody who has an account becomes an owner with it; with --password-stdin their password is set and their sessions end.")]
+pub(crate) struct CreateOwnerArgs {
+    /// The address for e-mail
+    #[arg(long)]
+    email: String,
+
+    /// What they are called [default: the address]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// The organization's id [default: the oldest]
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+
+    /// Reads the password from standard input: its first line
+    #[arg(long)]
+    password_stdin: bool,
+
+    /// The address under which people reach the server, for the link [default: setting public_url]
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
+    public_url: Option<String>,
+
+    /// A TOML file with the server's settings
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The data directory, where no server runs on it [default: ./hookstream-data]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
+    data_dir: Option<PathBuf>,
+
+    /// The PostgreSQL database: postgres://user@host/database
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+
+    /// The file with the encryption key. Or HOOKSTREAM_ENCRYPTION_KEY
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
+    encryption_key_file: Option<PathBuf>,
+}
+
+/// Makes them an owner and says how they get in.
+pub(crate) async fn run(arguments: CreateOwnerArgs) -> anyhow::Result<()> {
+    let email = Email::parse(&arguments.email)?;
+    let name = arguments.name.clone().unwrap_or_else(|| email.to_string());
+    check_name(&name)?;
+    let password = arguments.password_stdin.then(read_password).transpose()?;
+    if let Some(password) = &password {
+        password::check("password", password, &email, &name)?;
+    }
+    let settings = Settings {
+        data_dir: arguments.data_dir,
+        database_url: arguments.database_url,
+        encryption_key_file: arguments.encryption_key_file,
+        public_url: arguments.public_url,
+        ..Settings::default()
+    };
+    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
+    let store = match &config.database {
+        Some(options) => open_database(options.clone()).await?,
+        None => open_directory(&config.data_dir, IN_USE).await?,
+    };
+    let made = make(&*store, &config, email, name, password.as_deref(), arguments.organization.as_deref()).await;
+    store.close().await;
+    println!("{}", made?);
+    Ok(())
+}
+
+async fn make(
+    store: &dyn Store,
+    config: &Config,
+    email: Email,
+    name: String,
+    password: Option<&str>,
+    organization: Option<&str>,
+) -> anyhow::Result<String> {
+    if let Some(from) = transfer::unfinished(store).await? {
+        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
+    }
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    keys::unlock(store, config, &mut rng).await?;
+    let now = SystemClock.now();
+    let tenant = find_tenant(store, organization).await?;
+    let mut random = [0; 32];
+    let hash = password.map(|password| {
+        rng.fill_bytes(&mut random);
+        PasswordHash::of(password, random[..16].try_into().expect("16 of 32 bytes"))
+    });
+    let known = users::find_by_email(store, &email).await?;
+    let is_new = known.is_none();
+    let has_password = hash.is_some() || known.as_ref().is_some_and(|account| account.password.is_some());
+    let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
+    let act = Act::of_operator(ids.next(now), now);
+    let id = ids.next(now).into();
+    let user = known.map_or(User { id, email, name, created_at: now }, |account| account.user);
+    links::make_owner(store, &act, &user, is_new, hash.as_ref(), tenant).await?;
+    let done = format!("{} is an owner of the organization {}", user.email, tenant.organization);
+    if has_password {
+        return Ok(format!("{done} and signs in with their password"));
+    }
+    rng.fill_bytes(&mut random);
+    let token = SessionText::generate(&random);
+    links::create_password(store, token.hash(), user.id, now, now + LINK_FOR).await?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    Ok(format!(
+        "{done}. They set their password with this link, once and within 24 hours:\n\n    {public_url}/reset-password#token={}",
+        token.expose()
+    ))
+}
+
+async fn find_tenant(store: &dyn Store, organization: Option<&str>) -> anyhow::Result<Tenant> {
+    let Some(text) = organization else {
+        return organizations::first(store).await?.context("there is no organization yet: start the server once");
+    };
+    let id: OrganizationId = text.parse().with_context(|| format!("--organization {text}"))?;
+    let environment = environments::oldest(store, id).await?.with_context(|| format!("there is no organization {id}"))?;
+    Ok(Tenant { organization: id, environment: environment.id })
+}
+
+fn read_password() -> anyhow::Result<String> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        bail!(
+            "--password-stdin reads from a pipe or a file, where the password is not shown: … | hookstream admin create-owner --password-stdin …"
+        );
+    }
+    let mut line = String::new();
+    input.lock().read_line(&mut line).context("could not read the password from standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,438 @@
+//! People: how they come in, prove who they are, and what they may do.
+
+use std::{io::Write, process::Stdio};
+
+use http::{Method, header};
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret, Totp};
+
+use crate::{
+    support::{Server, hookstream, scratch},
+    visitor::{PASSWORD, Visitor, token},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_owner_sets_themselves_up_once() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let link = server.setup_link.clone().expect("there is nobody yet");
+    let visitor = Visitor::new(&server);
+    let body = |password: &str| json!({ "token": token(&link), "email": "Ada@Example.com", "password": password });
+    for (password, reason) in [("short", "too short"), ("password1234", "leaked"), ("ada@example.com", "guessed")] {
+        let (status, refusal) = visitor.post("/v1/auth/setup", body(password)).await;
+        assert_eq!((status, &refusal["details"]["field"]), (400, &json!("password")), "{refusal}");
+        assert!(refusal["error"].as_str().is_some_and(|error| error.contains(reason)), "{refusal}");
+    }
+    let response = visitor.try_send(Method::POST, "/v1/auth/setup", &[], body(PASSWORD).to_string()).await;
+    assert_eq!(response.status(), 200, "{:?}", response.body());
+    let cookie = response.headers()[header::SET_COOKIE].to_str().expect("text").to_owned();
+    assert!(cookie.starts_with("better-auth.session_token=") && cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    let (status, session) = visitor.get("/v1/auth/session").await;
+    assert_eq!((status, &session["user"]["email"], &session["memberships"][0]["role"]), (200, &json!("ada@example.com"), &json!("owner")));
+    // What they see is what the first key sees.
+    let (status, made) = visitor.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(server.client.get("/v1/applications/acme").await.0, 200);
+
+    let other = Visitor::new(&server);
+    let (status, refusal) = other.post("/v1/auth/setup", body(PASSWORD)).await;
+    assert_eq!((status, &refusal["code"]), (410, &json!("link_over")));
+    let (status, _) = visitor.post("/v1/auth/sign-out", json!({})).await;
+    assert_eq!((status, visitor.cookie()), (200, None));
+    assert_eq!(visitor.get("/v1/auth/session").await.0, 401);
+    server.kill();
+    let server = Server::start(&scratch, &[]);
+    assert_eq!(server.setup_link, None, "somebody is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_tells_nothing_of_who_is_known_and_waits_after_failures() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    Visitor::owner(&server).await;
+    let said = |(status, mut answer): (u16, Value)| {
+        answer.as_object_mut().expect("an object").remove("request_id");
+        (status, answer)
+    };
+    for attempt in 0..5 {
+        let known = said(Visitor::new(&server).sign_in("owner@example.com", "wrong wrong wrong", None).await);
+        let unknown = said(Visitor::new(&server).sign_in("nobody@example.com", "wrong wrong wrong", None).await);
+        assert_eq!((known.0, &known.1["code"]), (401, &json!("wrong_credentials")), "{attempt}");
+        assert_eq!(known, unknown);
+    }
+    for email in ["owner@example.com", "nobody@example.com"] {
+        let body = json!({ "email": email, "password": PASSWORD }).to_string();
+        let response = Visitor::new(&server).try_send(Method::POST, "/v1/auth/sign-in", &[], body).await;
+        assert_eq!(response.status(), 429, "{email}");
+        let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
+        assert!((1..=2).contains(&wait), "{wait}");
+    }
+    // After the wait the right password is taken, and the count begins anew.
+    hookstream_testkit::eventually("they sign in", async || {
+        (Visitor::new(&server).sign_in("owner@example.com", PASSWORD, None).await.0 == 200).then_some(())
+    })
+    .await;
+    for _ in 0..4 {
+        assert_eq!(Visitor::new(&server).sign_in("owner@example.com", "wrong wrong wrong", None).await.0, 401);
+    }
+    assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, None).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_guesses_at_once_are_no_more_than_the_free_ones() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    Visitor::owner(&server).await;
+    let guess = |number: u32| {
+        let visitor = Visitor::new(&server);
+        async move { visitor.sign_in("owner@example.com", &format!("wrong wrong {number}"), None).await.0 }
+    };
+    let guesses: Vec<_> = (0..40).map(|number| tokio::spawn(guess(number))).collect();
+    let mut answers = Vec::new();
+    for guess in guesses {
+        answers.push(guess.await.expect("answered"));
+    }
+    let checked = answers.iter().filter(|status| **status == 401).count();
+    assert!((1..10).contains(&checked), "{checked} of 40 guesses were looked at");
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let elsewhere = Visitor::new(&server);
+    assert_eq!(elsewhere.sign_in("owner@example.com", PASSWORD, None).await.0, 200);
+    assert_eq!(owner.post("/v1/auth/second-factor", json!({ "password": "wrong wrong wrong" })).await.0, 403);
+    let (status, made) = owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await;
+    assert_eq!(status, 200, "{made}");
+    assert!(made["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://totp/Hookstream:owner%40example.com?secret=")), "{made}");
+    let totp = totp(made["secret"].as_str().expect("a secret"));
+    assert_eq!(owner.post("/v1/auth/second-factor/confirm", json!({ "code": "000000" })).await.0, 400);
+    let now = seconds();
+    let (status, confirmed) = owner.post("/v1/auth/second-factor/confirm", json!({ "code": code(&totp, now) })).await;
+    assert_eq!(status, 200, "{confirmed}");
+    let recovery = confirmed["recovery_codes"].as_array().expect("codes").clone();
+    assert_eq!(recovery.len(), 10);
+    assert_eq!(elsewhere.get("/v1/auth/session").await.0, 401, "other sessions are over");
+
+    let visitor = Visitor::new(&server);
+    let (status, refusal) = visitor.sign_in("owner@example.com", PASSWORD, None).await;
+    assert_eq!((status, &refusal["code"]), (401, &json!("second_factor_required")));
+    let (status, refusal) = visitor.sign_in("owner@example.com", PASSWORD, Some(&code(&totp, now))).await;
+    assert_eq!((status, &refusal["code"]), (401, &json!("wrong_code")), "it was taken to confirm");
+    let next = code(&totp, now + 30);
+    let (status, session) = visitor.sign_in("owner@example.com", PASSWORD, Some(&next)).await;
+    assert_eq!((status, &session["session"]["method"]), (200, &json!("second_factor")), "{session}");
+    assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, Some(&next)).await.0, 401);
+
+    let lost = recovery[0].as_str().expect("a code");
+    assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, Some(&lost.to_uppercase())).await.0, 200);
+    assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, Some(lost)).await.0, 401);
+    assert_eq!(visitor.get("/v1/auth/session").await.1["recovery_codes"], 9);
+    assert_eq!(visitor.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await.0, 409);
+    assert_eq!(visitor.post("/v1/auth/second-factor/disable", json!({ "password": PASSWORD })).await.0, 200);
+    assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, None).await.0, 200);
+}
+
+fn totp(secret: &str) -> Totp {
+    Builder::new().with_secret(Secret::try_from_base32(secret).expect("base32")).build().expect("a secret of 20 bytes")
+}
+
+fn code(totp: &Totp, seconds: u64) -> String {
+    totp.generate(seconds).to_string()
+}
+
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_do_what_their_role_allows() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let organization = format!("/v1/organizations/{}", owner.organization().await);
+    let developer = owner.invite(&server, "dev@example.com", "developer").await;
+    let viewer = owner.invite(&server, "viewer@example.com", "viewer").await;
+    assert_eq!(developer.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await.0, 201);
+    assert_eq!(viewer.get("/v1/applications/acme").await.0, 200);
+    let (status, refusal) = viewer.post("/v1/applications", json!({ "name": "Mine" })).await;
+    assert_eq!((status, &refusal["code"], &refusal["details"]["scope"]), (403, &json!("forbidden"), &json!("applications:write")));
+    // A key may do no more than who makes it.
+    let (status, key) = developer.post("/v1/auth/api-keys", json!({ "name": "theirs" })).await;
+    assert_eq!(status, 201, "{key}");
+    assert!(!key["scopes"].as_str().is_some_and(|scopes| scopes == "*" || scopes.contains("members:*")), "{key}");
+    assert_eq!(developer.post("/v1/auth/api-keys", json!({ "name": "more", "scopes": "*" })).await.0, 403);
+    let invitations = format!("{organization}/invitations");
+    assert_eq!(developer.post(&invitations, json!({ "email": "x@example.com", "role": "viewer" })).await.0, 403);
+
+    // A role counts with the next request.
+    let member = format!("{organization}/members/{}", viewer.id().await);
+    assert_eq!(owner.patch(&member, json!({ "role": "admin" })).await.1["member"]["role"], "admin");
+    assert_eq!(viewer.post(&invitations, json!({ "email": "x@example.com", "role": "viewer" })).await.0, 201);
+    assert_eq!(viewer.post(&invitations, json!({ "email": "y@example.com", "role": "owner" })).await.0, 403, "an admin makes no owner");
+    let owners = format!("{organization}/members/{}", owner.id().await);
+    assert_eq!(viewer.delete(&owners).await.0, 403);
+    let (status, refusal) = owner.delete(&owners).await;
+    assert_eq!((status, &refusal["code"]), (409, &json!("last_owner")));
+    assert_eq!(owner.patch(&owners, json!({ "role": "viewer" })).await.1["code"], "last_owner");
+
+    let transfer = format!("{organization}/transfer-ownership");
+    assert_eq!(viewer.post(&transfer, json!({ "user_id": viewer.id().await })).await.0, 403);
+    assert_eq!(owner.post(&transfer, json!({ "user_id": viewer.id().await })).await.0, 200);
+    let (_, members) = owner.get(&format!("{organization}/members")).await;
+    let roles: Vec<_> = members["members"].as_array().expect("members").iter().map(|m| (m["email"].clone(), m["role"].clone())).collect();
+    assert!(
+        roles.contains(&(json!("viewer@example.com"), json!("owner"))) && roles.contains(&(json!("owner@example.com"), json!("admin")))
+    );
+    assert_eq!(owner.delete(&owners).await.0, 200, "they leave");
+    assert_eq!(owner.get("/v1/applications").await.1["code"], "no_organization");
+    assert_eq!(owner.get(&organization).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_good_once_and_for_its_address() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let invitations = format!("/v1/organizations/{}/invitations", owner.organization().await);
+    let invite = async || owner.post(&invitations, json!({ "email": "ada@example.com", "role": "developer" })).await.1;
+    let (first, second) = (invite().await, invite().await);
+    let link = |made: &Value| token(made["url"].as_str().expect("a link"));
+    let ada = Visitor::new(&server);
+    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&first) })).await.0, 410, "the second took its place");
+    let (_, seen) = ada.post("/v1/auth/invitations/look", json!({ "token": link(&second) })).await;
+    assert_eq!((&seen["invitation"]["email"], &seen["account_exists"]), (&json!("ada@example.com"), &json!(0)), "{seen}");
+    assert_eq!(ada.post("/v1/auth/invitations/accept", json!({ "token": link(&second) })).await.0, 400);
+    assert_eq!(ada.post("/v1/auth/invitations/accept", json!({ "token": link(&second), "password": PASSWORD })).await.0, 200);
+    assert_eq!(ada.post("/v1/auth/invitations/accept", json!({ "token": link(&second), "password": PASSWORD })).await.0, 410);
+    assert_eq!(owner.post(&invitations, json!({ "email": "Ada@example.com", "role": "viewer" })).await.1["code"], "is_member");
+
+    // Into another organization, with the account that is there: whoever has the link only is not enough.
+    let (status, made) = owner.post("/v1/organizations", json!({ "name": "Other" })).await;
+    assert_eq!(status, 201, "{made}");
+    let other = made["organization"]["id"].as_str().expect("an id");
+    let path = format!("/v1/organizations/{other}/invitations");
+    let (_, made) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
+    let thief = Visitor::new(&server);
+    let (status, refusal) = thief.post("/v1/auth/invitations/accept", json!({ "token": link(&made), "password": PASSWORD })).await;
+    assert_eq!((status, &refusal["code"]), (409, &json!("sign_in_first")));
+    assert_eq!(owner.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await.0, 409, "it is not the owner's");
+    let (status, session) = ada.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await;
+    assert_eq!((status, session["memberships"].as_array().map(Vec::len)), (200, Some(2)), "{session}");
+
+    let (_, made) = owner.post(&path, json!({ "email": "late@example.com", "role": "viewer" })).await;
+    let id = made["invitation"]["id"].as_str().expect("an id");
+    assert_eq!(owner.delete(&format!("{path}/{id}")).await.0, 200);
+    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&made) })).await.0, 410);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_seen_and_ended() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let (phone, laptop) = (Visitor::new(&server), Visitor::new(&server));
+    for visitor in [&phone, &laptop] {
+        assert_eq!(visitor.sign_in("owner@example.com", PASSWORD, None).await.0, 200);
+    }
+    let (_, listed) = owner.get("/v1/auth/sessions").await;
+    let sessions = listed["sessions"].as_array().expect("sessions");
+    assert_eq!(sessions.len(), 3);
+    assert_eq!(sessions.iter().filter(|session| session["current"] == 1).count(), 1);
+    let (_, of_phone) = phone.get("/v1/auth/session").await;
+    let id = of_phone["session"]["id"].as_str().expect("an id");
+    assert_eq!(owner.delete(&format!("/v1/auth/sessions/{id}")).await.0, 200);
+    assert_eq!(phone.get("/v1/auth/session").await.0, 401);
+    assert_eq!(owner.delete(&format!("/v1/auth/sessions/{id}")).await.0, 404);
+
+    let change = json!({ "current_password": PASSWORD, "new_password": "another gravel teapot eight" });
+    assert_eq!(owner.post("/v1/auth/password", change).await.0, 200);
+    assert_eq!(laptop.get("/v1/auth/session").await.0, 401, "a new password ends the others");
+    assert_eq!(laptop.sign_in("owner@example.com", PASSWORD, None).await.0, 401);
+    assert_eq!(laptop.sign_in("owner@example.com", "another gravel teapot eight", None).await.0, 200);
+    assert_eq!(owner.delete("/v1/auth/sessions").await.0, 200);
+    assert_eq!(laptop.get("/v1/auth/session").await.0, 401);
+    assert_eq!(owner.get("/v1/auth/session").await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_changes_nothing() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let body = json!({ "name": "Forged", "uid": "forged" }).to_string();
+    for headers in [&[("origin", "https://evil.example")][..], &[("sec-fetch-site", "cross-site")], &[("origin", "null")]] {
+        let (status, refusal) = owner.send(Method::POST, "/v1/applications", headers, body.clone()).await;
+        assert_eq!((status, &refusal["code"]), (403, &json!("cross_origin")), "{headers:?}");
+        let (status, refusal) = owner.send(Method::DELETE, "/v1/auth/sessions", headers, String::new()).await;
+        assert_eq!((status, &refusal["code"]), (403, &json!("cross_origin")), "{headers:?}");
+        let sign_in = json!({ "email": "owner@example.com", "password": PASSWORD }).to_string();
+        assert_eq!(Visitor::new(&server).send(Method::POST, "/v1/auth/sign-in", headers, sign_in).await.0, 403, "{headers:?}");
+        // A key is no cookie: no browser sends it of itself.
+        assert_eq!(server.client.send(Method::GET, "/v1/applications", headers, "").await.0, 200);
+    }
+    assert_eq!(owner.get("/v1/applications/forged").await.0, 404);
+    let own = [("origin", server.url.as_str()), ("sec-fetch-site", "same-origin")];
+    assert_eq!(owner.send(Method::POST, "/v1/applications", &own, body).await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environments_are_apart_and_come_and_go() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    assert_eq!(owner.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await.0, 201);
+    let (status, made) = owner.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
+    assert_eq!(status, 201, "{made}");
+    let staging = made["environment"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(owner.post("/v1/environments", json!({ "name": "Twice", "slug": "staging" })).await.1["code"], "slug_taken");
+    assert_eq!(owner.get(&format!("/v1/applications?env_id={staging}")).await.1["applications"], json!([]));
+    // The same uid stands for another application there.
+    let body = json!({ "name": "Acme there", "uid": "acme", "env_id": staging });
+    assert_eq!(owner.post("/v1/applications", body).await.0, 201);
+    let (_, key) = owner.post("/v1/auth/api-keys", json!({ "name": "there", "env_id": staging })).await;
+    let there = server.client.with_key(key["key"].as_str().expect("a key"));
+    assert_eq!(there.get("/v1/applications/acme").await.1["application"]["name"], "Acme there");
+    assert_eq!(owner.get("/v1/applications/acme").await.1["application"]["name"], "Acme");
+    assert_eq!(owner.patch("/v1/auth/session", json!({ "env_id": staging })).await.0, 200);
+    assert_eq!(owner.get("/v1/applications/acme").await.1["application"]["name"], "Acme there");
+
+    let path = format!("/v1/environments/{staging}");
+    assert_eq!(owner.delete(&path).await.0, 200);
+    assert_eq!(there.get("/v1/applications/acme").await.0, 401, "its keys are refused when that is answered");
+    assert_eq!(owner.get("/v1/applications/acme").await.1["application"]["name"], "Acme", "the session goes elsewhere");
+    assert_eq!(owner.get(&format!("/v1/applications?env_id={staging}")).await.0, 404);
+    let production = owner.get("/v1/auth/session").await.1["env_id"].as_str().expect("an id").to_owned();
+    let (status, refusal) = owner.delete(&format!("/v1/environments/{production}")).await;
+    assert_eq!((status, &refusal["code"]), (409, &json!("last_environment")));
+    assert_eq!(owner.post(&format!("{path}/restore"), json!({})).await.0, 200);
+    assert_eq!(owner.post(&format!("{path}/restore"), json!({})).await.0, 409);
+    assert_eq!(there.get("/v1/applications/acme").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_organization_is_closed_until_it_is_restored() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let admin = owner.invite(&server, "admin@example.com", "admin").await;
+    let organization = format!("/v1/organizations/{}", owner.organization().await);
+    assert_eq!(admin.patch(&organization, json!({ "name": "Renamed" })).await.1["organization"]["name"], "Renamed");
+    assert_eq!(admin.delete(&organization).await.1["code"], "owner_needed");
+    assert_eq!(server.client.delete(&organization).await.1["code"], "owner_needed", "no key ends it");
+    assert_eq!(owner.delete(&organization).await.0, 200);
+    assert_eq!(server.client.get("/v1/applications").await.0, 401);
+    assert_eq!(admin.get("/v1/applications").await.1["code"], "no_organization");
+    let (_, listed) = owner.get("/v1/organizations").await;
+    assert!(listed["organizations"][0]["deleted_at"].is_string(), "{listed}");
+    assert_eq!(admin.post(&format!("{organization}/restore"), json!({})).await.0, 403);
+    assert_eq!(owner.post(&format!("{organization}/restore"), json!({})).await.0, 200);
+    assert_eq!(server.client.get("/v1/applications").await.0, 200);
+    assert_eq!(admin.get("/v1/applications").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_is_removed_after_its_grace() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let mut ids = Vec::new();
+    for slug in ["empty", "full"] {
+        let (_, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+        ids.push(made["environment"]["id"].as_str().expect("an id").to_owned());
+    }
+    let (_, key) = owner.post("/v1/auth/api-keys", json!({ "name": "full", "env_id": ids[1] })).await;
+    let full = server.client.with_key(key["key"].as_str().expect("a key"));
+    full.acme(json!({}), "http://127.0.0.1:9/").await;
+    full.message(json!(1)).await;
+    for id in &ids {
+        assert_eq!(owner.delete(&format!("/v1/environments/{id}")).await.0, 200);
+    }
+    let cookie = owner.cookie().expect("signed in");
+    server.kill();
+    let server = Server::start(&scratch, &["--deletion-grace-days", "0"]);
+    let get = async |path: String| server.client.with_key("").send(Method::GET, &path, &[("cookie", &cookie)], "").await;
+    hookstream_testkit::eventually("the empty one is gone", async || {
+        (get(format!("/v1/environments/{}", ids[0])).await.0 == 404).then_some(())
+    })
+    .await;
+    // The other stays until its messages may go, but nothing configured is left, and it cannot be entered again.
+    let (status, restored) =
+        server.client.with_key("").send(Method::POST, &format!("/v1/environments/{}/restore", ids[1]), &[("cookie", &cookie)], "").await;
+    assert_eq!(status, 200, "{restored}");
+    hookstream_testkit::eventually("nothing is left", async || {
+        let (_, listed) = get(format!("/v1/applications?env_id={}", ids[1])).await;
+        (listed["applications"] == json!([])).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_gets_a_key_when_somebody_allows_it() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let viewer = owner.invite(&server, "viewer@example.com", "viewer").await;
+    let device = server.client.with_key("");
+    let (status, started) = device.post("/v1/auth/device", json!({ "name": "laptop" })).await;
+    assert_eq!((status, &started["expires_in"], &started["interval"]), (200, &json!(900), &json!(5)), "{started}");
+    let user_code = started["user_code"].as_str().expect("a code").to_owned();
+    assert!(user_code.len() == 9 && user_code.as_bytes()[4] == b'-', "{user_code}");
+    let ask = async || device.post("/v1/auth/device/token", json!({ "device_code": started["device_code"] })).await;
+    assert_eq!(ask().await.1["code"], "authorization_pending");
+    assert_eq!(ask().await.1["code"], "slow_down");
+    let path = format!("/v1/auth/device/{}", user_code.to_lowercase());
+    assert_eq!(owner.get(&path).await.1["device"]["name"], "laptop");
+    assert_eq!(viewer.post(&format!("{path}/allow"), json!({})).await.0, 403, "a viewer makes no keys");
+    assert_eq!(owner.post(&format!("{path}/allow"), json!({})).await.0, 200);
+    assert_eq!(owner.post(&format!("{path}/deny"), json!({})).await.0, 404, "it is decided");
+    let (status, allowed) = ask().await;
+    assert_eq!((status, &allowed["api_key"]["name"]), (200, &json!("laptop")), "{allowed}");
+    let key = allowed["api_key"]["key"].as_str().expect("a key");
+    assert_eq!(server.client.with_key(key).get("/v1/applications").await.0, 200);
+    assert_eq!(ask().await.1["code"], "expired_token", "it is given once");
+
+    let (_, started) = device.post("/v1/auth/device", json!({})).await;
+    let path = format!("/v1/auth/device/{}", started["user_code"].as_str().expect("a code"));
+    assert_eq!(owner.post(&format!("{path}/deny"), json!({})).await.0, 200);
+    let (status, denied) = device.post("/v1/auth/device/token", json!({ "device_code": started["device_code"] })).await;
+    assert_eq!((status, &denied["code"]), (400, &json!("access_denied")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_made_by_a_command() {
+    let scratch = scratch();
+    Server::start(&scratch, &[]).kill();
+    let create = |arguments: &[&str], input: &str| {
+        let mut command = hookstream();
+        command.args(["admin", "create-owner"]).args(arguments);
+        match &scratch.database {
+            Some(database) => command.args(["--database-url", &database.url()]),
+            None => command.args(["--data-dir", scratch.path().to_str().expect("text")]),
+        };
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (is_done, said) = create(&["--email", "ada@example.com", "--password-stdin"], "password1234\n");
+    assert!(!is_done && said.contains("leaked"), "{said}");
+    let (is_done, said) = create(&["--email", "ada@example.com", "--password-stdin"], &format!("{PASSWORD}\n"));
+    assert!(is_done && said.contains("ada@example.com is an owner"), "{said}");
+    let (is_done, said) = create(&["--email", "grace@example.com", "--name", "Grace"], "");
+    assert!(is_done, "{said}");
+    let link = said.split_whitespace().find(|word| word.contains("#token=")).expect("a link").to_owned();
+    let (is_done, said) = create(&["--email", "nonsense"], "");
+    assert!(!is_done && said.contains("`email` must be an address"), "{said}");
+
+    let server = Server::start(&scratch, &[]);
+    assert_eq!(server.setup_link, None, "the set-up is over");
+    assert_eq!(Visitor::new(&server).sign_in("ada@example.com", PASSWORD, None).await.0, 200);
+    let grace = Visitor::new(&server);
+    assert_eq!(grace.post("/v1/auth/password/reset", json!({ "token": token(&link), "password": PASSWORD })).await.0, 200);
+    assert_eq!(grace.get("/v1/auth/session").await.1["memberships"][0]["role"], "owner");
+    assert_eq!(grace.post("/v1/auth/password/reset", json!({ "token": token(&link), "password": PASSWORD })).await.0, 410);
+}

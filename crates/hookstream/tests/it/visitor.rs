@@ -1,0 +1,109 @@
+//! Somebody with a browser: what it keeps of a session, for tests.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Method, Response, header};
+use serde_json::{Value, json};
+
+use crate::support::{Server, TestClient};
+
+/// A password that nobody guesses.
+pub(crate) const PASSWORD: &str = "plum teapot gravel seven";
+
+/// A browser with its cookie.
+pub(crate) struct Visitor {
+    client: TestClient,
+    cookie: Mutex<Option<String>>,
+}
+
+impl Visitor {
+    /// Somebody who has not signed in.
+    pub(crate) fn new(server: &Server) -> Self {
+        Self { client: server.client.with_key(""), cookie: Mutex::new(None) }
+    }
+
+    /// The first owner, with the link that the server printed.
+    pub(crate) async fn owner(server: &Server) -> Self {
+        let owner = Self::new(server);
+        let link = server.setup_link.as_deref().expect("there is nobody yet");
+        let body = json!({ "token": token(link), "email": "owner@example.com", "name": "The Owner", "password": PASSWORD });
+        let (status, answer) = owner.post("/v1/auth/setup", body).await;
+        assert_eq!(status, 200, "{answer}");
+        owner
+    }
+
+    /// Invites somebody, who accepts with another browser.
+    pub(crate) async fn invite(&self, server: &Server, email: &str, role: &str) -> Self {
+        let organization = self.organization().await;
+        let (status, answer) =
+            self.post(&format!("/v1/organizations/{organization}/invitations"), json!({ "email": email, "role": role })).await;
+        assert_eq!(status, 201, "{answer}");
+        let guest = Self::new(server);
+        let body = json!({ "token": token(answer["url"].as_str().expect("a link")), "password": PASSWORD });
+        let (status, answer) = guest.post("/v1/auth/invitations/accept", body).await;
+        assert_eq!(status, 200, "{answer}");
+        guest
+    }
+
+    /// The organization that this visitor's requests go to.
+    pub(crate) async fn organization(&self) -> String {
+        self.get("/v1/auth/session").await.1["org_id"].as_str().expect("a member").to_owned()
+    }
+
+    /// Their user id.
+    pub(crate) async fn id(&self) -> String {
+        self.get("/v1/auth/session").await.1["user"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The cookie, as it would be sent.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        self.cookie.lock().expect("not poisoned").clone()
+    }
+
+    /// Sends what a browser would, and keeps the cookie that is set.
+    pub(crate) async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Response<Bytes> {
+        let cookie = self.cookie();
+        let mut headers = headers.to_vec();
+        headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
+        let response = self.client.try_send(method, path, &headers, body).await.expect("the server answers");
+        if let Some(line) = response.headers().get(header::SET_COOKIE) {
+            let line = line.to_str().expect("text");
+            let pair = line.split(';').next().unwrap_or_default().to_owned();
+            *self.cookie.lock().expect("not poisoned") = (!line.contains("Max-Age=0")).then_some(pair);
+        }
+        response
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> (u16, Value) {
+        let response = self.try_send(method, path, headers, body).await;
+        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("no JSON: {:?}", response.body()));
+        (response.status().as_u16(), body)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(Method::GET, path, &[], String::new()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::POST, path, &[], body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(Method::PATCH, path, &[], body.to_string()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send(Method::DELETE, path, &[], String::new()).await
+    }
+
+    /// Signs in, or is refused.
+    pub(crate) async fn sign_in(&self, email: &str, password: &str, code: Option<&str>) -> (u16, Value) {
+        self.post("/v1/auth/sign-in", json!({ "email": email, "password": password, "code": code })).await
+    }
+}
+
+/// What follows `#token=` in a link.
+pub(crate) fn token(link: &str) -> String {
+    link.split_once("#token=").expect("a link with a token").1.to_owned()
+}
