@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
+    audit_log::Actor,
     ids::{ApiKeyId, UserId},
     member::Role,
     scopes::{Scope, Scopes},
@@ -16,6 +17,7 @@ use crate::{
     cookies,
     error::ApiError,
     permissions::{self, Need},
+    request::RequestId,
     same_origin,
     seats::{self, Wanted},
     signed_in::SignedIn,
@@ -49,6 +51,8 @@ pub(crate) struct Presented {
     recognised: Recognised,
     /// Whether anything was presented.
     given: bool,
+    /// With which request.
+    pub(crate) request: RequestId,
 }
 
 /// What was recognised.
@@ -61,21 +65,21 @@ pub(crate) enum Recognised {
 
 impl Presented {
     /// Looks for the first of what a request presents that is good.
-    pub(crate) async fn of(headers: &HeaderMap, api: &Api) -> Result<Self, hookstream_store::Error> {
+    pub(crate) async fn of(headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
         let mut given = false;
         for presented in keys(headers) {
             given = true;
             if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Ok(Self { recognised: Recognised::Key(key), given });
+                return Ok(Self { recognised: Recognised::Key(key), given, request });
             }
         }
         if let Some(token) = cookies::session(headers) {
             given = true;
             if let Some(signed_in) = SignedIn::find(api, token).await? {
-                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), given });
+                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), given, request });
             }
         }
-        Ok(Self { recognised: Recognised::Nothing, given })
+        Ok(Self { recognised: Recognised::Nothing, given, request })
     }
 
     /// What was recognised.
@@ -86,6 +90,15 @@ impl Presented {
     /// The refusal of a request for which this is not enough.
     pub(crate) fn unauthorized(&self) -> ApiError {
         unauthorized(self.given)
+    }
+
+    /// Who it is, for the audit log.
+    pub(crate) fn actor(&self) -> Option<Actor> {
+        match &self.recognised {
+            Recognised::Nothing => None,
+            Recognised::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
+            Recognised::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
+        }
     }
 }
 
@@ -200,7 +213,7 @@ fn forbidden(needed: Scope, message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
-fn unauthorized(given: bool) -> ApiError {
+pub(crate) fn unauthorized(given: bool) -> ApiError {
     let message = if given {
         "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again."
     } else {

@@ -4,7 +4,9 @@
 //! [`auth::Caller`] extractor, and ends in a handler of [`mod@routes`], one file a resource. Handlers
 //! return [`error::ApiError`]; that one file decides on status codes.
 
+mod acting;
 mod address;
+mod audit_retention;
 mod auth;
 mod body;
 mod cookies;
@@ -67,8 +69,8 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members, messages,
-        nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
+        api_keys, applications, audit_log, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members,
+        messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -124,6 +126,8 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(audit_log::list))
+        .routes(routes!(audit_log::export))
         .routes(routes!(lanes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(usage::get))

@@ -45,6 +45,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         (name = "Sign-in", description = "How people prove who they are. A request that changes something with the cookie must come from a page of this installation."),
         (name = "Portal", description = "Where your customers help themselves."),
         (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
+        (name = "Audit log", description = "Who did what, from where, and how it was before and after."),
         (name = "Nodes", description = "The processes of this installation."),
         (name = "Health", description = "For load balancers and probes.")
     ),

@@ -1,7 +1,9 @@
 //! What each operation needs of whoever asks. An operation that is not here is nobody's: a test names it.
 
 use hookstream_model::scopes::{
-    Resource::{ApiKeys, Applications, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage},
+    Resource::{
+        ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
+    },
     Scope,
 };
 use http::Method;
@@ -63,6 +65,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/jobs/{id}/cancel") => write(Jobs),
         ("GET", "/engine/lanes" | "/nodes") => read(Engine),
         ("GET", "/usage") => read(Usage),
+        ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! What surrounds every request: its id, who makes it and whether they may make so many, the catching of panics, the
 //! rendering and logging of errors, what browsers are told.
 
-use std::panic::AssertUnwindSafe;
+use std::{fmt, panic::AssertUnwindSafe};
 
 use axum::{
     extract::{Request, State},
@@ -23,12 +23,23 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A request's id, by which its answer, the log and the audit log speak of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "req_{:012x}", self.0)
+    }
+}
+
 /// Runs a request and makes its answer whole.
 pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let id = api.next_request_id();
+    let number = api.next_request_id();
+    let id = number.to_string();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let (standing, answered) = match admit(&api, request).await {
+    let (standing, answered) = match admit(&api, number, request).await {
         Ok((standing, request)) => (standing, AssertUnwindSafe(next.run(request)).catch_unwind().await),
         Err((standing, error)) => (standing, Ok(error.into_response())),
     };
@@ -52,9 +63,9 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
 }
 
 /// Finds who asks, and whether they may: one too many is refused before anything is read of it.
-async fn admit(api: &Api, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
+async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
     let (mut parts, body) = request.into_parts();
-    let presented = Presented::of(&parts.headers, api).await.map_err(|error| (None, error.into()))?;
+    let presented = Presented::of(&parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
     let limits = &api.options.rate_limits;
     let subject = match presented.recognised() {
         Recognised::Key(key) => Some((Subject::Key(key.id), limits.per_key)),

@@ -27,7 +27,7 @@ use hookstream_store::{
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Limiter, passwords::Passwords};
+use crate::{limits::Limiter, passwords::Passwords, request::RequestId};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -57,6 +57,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// How many requests are taken.
     pub rate_limits: RateLimits,
+    /// For how many days entries of the audit log are kept.
+    pub audit_retention_days: u32,
     /// For how long sessions last.
     pub sessions: Policy,
     /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
@@ -190,12 +192,11 @@ impl Inner {
         self.options.public_url.starts_with("https://")
     }
 
-    /// The id of the next request: `req_` and 12 hex characters, different for 2^48 requests.
-    pub(crate) fn next_request_id(&self) -> String {
+    /// The id of the next request, different for 2^48 requests.
+    pub(crate) fn next_request_id(&self) -> RequestId {
         // An odd step visits every value once, in an order that does not look like counting.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let number = self.requests.fetch_add(STEP, Ordering::Relaxed) & 0xffff_ffff_ffff;
-        format!("req_{number:012x}")
+        RequestId(self.requests.fetch_add(STEP, Ordering::Relaxed) & 0xffff_ffff_ffff)
     }
 
     /// The API key with this hash. What is remembered is relied upon only while this node has heard of all changes.

@@ -277,6 +277,7 @@ mod tests {
     use hookstream_model::{
         application::{Application, ApplicationStatus},
         attempt::{Failure, FailureKind, Outcome},
+        audit_log::Act,
         delivery::{SkipReason, Trigger},
         endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
         hops::Hops,
@@ -285,7 +286,7 @@ mod tests {
         message::{ContentType, Message, Payload},
         ordering::{OnFailure, Ordering},
         signature::{SigningAlgorithm, SigningKey},
-        time::{Clock, Timestamp},
+        time::Clock,
         vault::{Keys, VaultKey},
         waterfall::Timings,
     };
@@ -352,10 +353,12 @@ mod tests {
                 created_at: now,
                 updated_at: now,
             };
-            applications::create(&*store, &application, None).await.expect("made");
+            let act = Act::of_system(ids.next(now), now);
+            applications::create(&*store, &act, &application, None).await.expect("made");
             let endpoint = endpoint(ids.next(now).into(), &application);
             let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
-            endpoints::create(&*store, &endpoint, &secret, None).await.expect("made");
+            let act = Act::of_system(ids.next(now), now);
+            endpoints::create(&*store, &act, &endpoint, &secret, None).await.expect("made");
             for _ in 0..3 {
                 let message = Message {
                     id: ids.next(now).into(),
@@ -388,6 +391,10 @@ mod tests {
             Self { handle, clock, tenant, application: application.id, endpoint: endpoint.id, _directory: directory }
         }
 
+        fn act(&self) -> Act {
+            Act::of_system(self.handle.new_id(), self.clock.now())
+        }
+
         /// Stores a job for all that was missed.
         async fn ask(&self, rate_limit: u32) -> Job {
             let request = JobRequest {
@@ -400,7 +407,7 @@ mod tests {
                 max_messages: None,
             };
             let (job, _) = self.handle.plan(self.tenant, "world", self.endpoint, &request).await.expect("planned");
-            jobs::create(&*self.handle.core.store, &job, None).await.expect("stored");
+            jobs::create(&*self.handle.core.store, &self.act(), &job, None).await.expect("stored");
             job
         }
 
@@ -472,7 +479,7 @@ mod tests {
         let mut pace = Pace::new();
         world.step(&mut pace).await;
         let (core, key) = (&world.handle.core, EndpointKey { tenant: world.tenant, application_id: world.application, id: world.endpoint });
-        endpoints::disable(&*core.store, key, DisabledReason::KeptFailing, Timestamp::from_millis(0)).await.expect("disabled");
+        endpoints::disable(&*core.store, &world.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
         core.routes.forget(world.application);
         pace.clear();
         world.step(&mut pace).await;

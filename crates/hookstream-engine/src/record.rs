@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hookstream_model::{attempt::Outcome, endpoint::DisabledReason, line::Line, time::Timestamp};
+use hookstream_model::{attempt::Outcome, audit_log::Act, endpoint::DisabledReason, line::Line, time::Timestamp};
 use hookstream_store::{
     deliveries::{Next, Owner, Settled},
     endpoints::{self, EndpointKey},
@@ -125,10 +125,11 @@ fn apply(core: &Arc<Core>, effect: Effect) {
 }
 
 async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason, at: Timestamp) {
+    let act = Act::of_system(core.new_id(), core.now());
     let disabled = match reason {
-        DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, key, reason, core.now()).await,
+        DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, &act, key, reason).await,
         DisabledReason::KeptFailing => {
-            let disabled = endpoints::disable_failing(&*core.store, key, at - core.options.disable_after, core.now()).await;
+            let disabled = endpoints::disable_failing(&*core.store, &act, key, at - core.options.disable_after).await;
             if matches!(disabled, Ok(false)) {
                 // Another node has seen a success, or disabled it: what is remembered here is out of date.
                 core.health().forget(key.id);

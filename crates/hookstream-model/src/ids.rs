@@ -10,6 +10,9 @@ use uuid::{Builder, Uuid};
 
 use crate::time::Timestamp;
 
+/// The last millisecond that an id can hold: its time has 48 bits.
+const LATEST_ID_MS: i64 = (1 << 48) - 1;
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 32 hexadecimal characters")]
@@ -106,15 +109,30 @@ id_types! {
     SessionId
     /// An invitation into an organization.
     InvitationId
+    /// An entry of the audit log.
+    EntryId
+    /// What an entry of the audit log is about, or who acted, whatever it is.
+    ResourceId
 }
 
 impl MessageId {
     /// Below every id that is made in this millisecond or later, and above every earlier one.
     pub fn before_all_at(at: Timestamp) -> Self {
-        let mut id = [0; 16];
-        id[..6].copy_from_slice(&at.as_millis().max(0).to_be_bytes()[2..]);
-        Self::from_bytes(id)
+        Self::from_bytes(before_all_at(at))
     }
+}
+
+impl EntryId {
+    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    pub fn before_all_at(at: Timestamp) -> Self {
+        Self::from_bytes(before_all_at(at))
+    }
+}
+
+fn before_all_at(at: Timestamp) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&at.as_millis().clamp(0, LATEST_ID_MS).to_be_bytes()[2..]);
+    id
 }
 
 impl From<EndpointId> for TargetId {

@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod attempt;
+pub mod audit_log;
 pub mod batch;
 pub mod delivery;
 pub mod device;

@@ -1,6 +1,7 @@
 //! API keys, kept as their SHA-256.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Recorded},
     ids::{ApiKeyId, EnvironmentId, OrganizationId},
     scopes::Scopes,
     tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant, parse_networks},
@@ -9,7 +10,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer},
-    changes,
+    audit_log, changes,
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -82,8 +83,9 @@ pub struct Use {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Result<bool, Error> {
-    Ok(db.write("keep an API key", vec![insert(key, text, now).required()]).await?.is_committed())
+pub async fn create(db: &dyn Database, act: &Act, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+    let statements = vec![insert(key, text, act.at).required(), made(act, key)];
+    Ok(db.write("keep an API key", statements).await?.is_committed())
 }
 
 /// Keeps a key together with the answer that shows it.
@@ -92,30 +94,35 @@ pub async fn create(db: &dyn Database, key: &ApiKey, text: &ApiKeyText, now: Tim
 /// Where the store fails.
 pub async fn create_answered(
     db: &dyn Database,
+    act: &Act,
     key: &ApiKey,
     text: &ApiKeyText,
-    now: Timestamp,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
-    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, now)], answer).await
+    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], answer).await
 }
 
 /// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
+/// The entry is about the old one and names the new.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn replace(
     db: &dyn Database,
-    old: ApiKeyId,
+    act: &Act,
+    old: &ApiKey,
     old_until: Timestamp,
     key: &ApiKey,
     text: &ApiKeyText,
-    now: Timestamp,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
-    let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.as_bytes().into(), old_until.into()]);
-    let mut statements = vec![end.required(), insert(key, text, now)];
+    let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.id.as_bytes().into(), old_until.into()]);
+    let mut statements = vec![end.required(), insert(key, text, act.at)];
     statements.extend(changes::of_environment(key.tenant));
+    let ended = ApiKey { expires_at: Some(old_until), ..old.clone() };
+    let after = ended.fields().with("new_key_id", key.id.to_string()).with("new_key_expires_at", key.expires_at.map(|at| at.to_string()));
+    let change = Change::of(&old.fields(), &after).unwrap_or_default();
+    statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
     create_with_answer(db, "rotate an API key", key.tenant, statements, answer).await
 }
 
@@ -153,10 +160,12 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn revoke(db: &dyn Database, tenant: Tenant, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), now.into()]);
+pub async fn revoke(db: &dyn Database, act: &Act, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
+    let Some(found) = find_listed(db, tenant, id).await? else { return Ok(false) };
+    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()]);
     let mut statements = vec![revoke.required()];
     statements.extend(changes::of_environment(tenant));
+    statements.push(audit_log::entry(tenant, act, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
     Ok(db.write("revoke an API key", statements).await?.is_committed())
 }
 
@@ -168,6 +177,11 @@ pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
     let note = |used: &Use| Statement::new(NOTE_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
     db.write("note that API keys were used", uses.iter().map(note).collect()).await?;
     Ok(())
+}
+
+/// The entry of a key that is made.
+pub(crate) fn made(act: &Act, key: &ApiKey) -> Statement {
+    audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
 }
 
 pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {

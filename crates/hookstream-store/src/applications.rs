@@ -2,12 +2,13 @@
 
 use hookstream_model::{
     application::{Application, ApplicationStatus},
+    audit_log::{Act, Action, Change},
     ids::{ApplicationId, EnvironmentId, OrganizationId},
     tenancy::Tenant,
 };
 
 use crate::{
-    changes,
+    audit_log, changes,
     error::Error,
     idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -36,7 +37,7 @@ const SEARCH: &str = concat!(
 );
 const UPDATE: &str = "update applications set name = $4, description = $5, metadata = $6, status = $7, rate_limit = $8, updated_at = $9,
     version = version + 1 where environment_id = $1 and id = $2 and version = $3";
-const DELETE: &str = "delete from applications where environment_id = $1 and id = $2";
+const DELETE: &str = "delete from applications where environment_id = $1 and id = $2 and version = $3";
 const DELETE_ENDPOINTS: &str = "delete from endpoints where environment_id = $1 and application_id = $2";
 const COUNT_ENDPOINTS: &str = "select count(*) from endpoints where environment_id = $1 and application_id = $2";
 
@@ -74,7 +75,7 @@ pub(crate) async fn create_with_answer(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, application: &Application, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, act: &Act, application: &Application, answer: Option<KeptAnswer>) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -91,7 +92,9 @@ pub async fn create(db: &dyn Database, application: &Application, answer: Option
             application.updated_at.into(),
         ],
     );
-    create_with_answer(db, "store an application", application.tenant, vec![insert], answer).await
+    let change = Change::made(application);
+    let entry = audit_log::entry(application.tenant, act, Action::ApplicationCreate, application.id.as_bytes(), &change);
+    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], answer).await
 }
 
 /// The application with this id.
@@ -152,12 +155,14 @@ pub async fn list(
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
+    act: &Act,
     tenant: Tenant,
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
 ) -> Result<Option<Application>, E> {
     loop {
-        let Some((mut application, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        let mut application = before.clone();
         change(&mut application)?;
         let values = vec![
             tenant.environment.as_bytes().into(),
@@ -172,6 +177,9 @@ pub async fn update<E: From<Error>>(
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_application(tenant, id));
+        if let Some(change) = Change::between(&before, &application) {
+            statements.push(audit_log::entry(tenant, act, Action::ApplicationUpdate, id.as_bytes(), &change));
+        }
         if db.write("change an application", statements).await?.is_committed() {
             return Ok(Some(application));
         }
@@ -183,11 +191,20 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
-    let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
-    let mut statements = vec![Statement::new(DELETE, values()).required(), Statement::new(DELETE_ENDPOINTS, values())];
-    statements.extend(changes::of_application(tenant, id));
-    Ok(db.write("delete an application", statements).await?.is_committed())
+pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+    loop {
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
+        let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
+        let mut versioned = values();
+        versioned.push(version.into());
+        let mut statements = vec![Statement::new(DELETE, versioned).required(), Statement::new(DELETE_ENDPOINTS, values())];
+        statements.extend(changes::of_application(tenant, id));
+        statements.push(audit_log::entry(tenant, act, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
+        if db.write("delete an application", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: the entry is to tell what it was in the end.
+    }
 }
 
 /// How many endpoints an application has.

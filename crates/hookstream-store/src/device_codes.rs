@@ -1,6 +1,7 @@
 //! Requests of the device flow: programs that ask for an API key, and whoever is signed in allows it.
 
 use hookstream_model::{
+    audit_log::Act,
     device::UserCode,
     ids::{EnvironmentId, OrganizationId, UserId},
     tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant},
@@ -120,8 +121,12 @@ pub async fn ask(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Opt
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn redeem(db: &dyn Database, hash: KeyHash, key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Result<bool, Error> {
-    let statements = vec![Statement::new(TAKE, vec![hash.as_bytes().into()]).required(), api_keys::insert(key, text, now).required()];
+pub async fn redeem(db: &dyn Database, act: &Act, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+    let statements = vec![
+        Statement::new(TAKE, vec![hash.as_bytes().into()]).required(),
+        api_keys::insert(key, text, act.at).required(),
+        api_keys::made(act, key),
+    ];
     Ok(db.write("redeem a device code", statements).await?.is_committed())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
     batch::BatchPolicy,
     endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
     hold::{Hold, HoldReason},
@@ -17,7 +18,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer, read_tenant},
-    changes,
+    audit_log, changes,
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -57,7 +58,7 @@ const UPDATE: &str = "update endpoints set url = $5, description = $6, status = 
 const ROTATE: &str =
     "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
-const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3";
+const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
     held_until = null, hold_reason = null, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
@@ -67,6 +68,8 @@ const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disable
 /// One that is disabled is not held: what waits for it is skipped.
 const RECORD_HOLD: &str = "update endpoints set held_until = $4, hold_reason = $5, version = version + 1
     where environment_id = $1 and application_id = $2 and id = $3 and (status = 'active' or coalesce($5, '') = '')";
+const RESET_HOLD: &str = "update endpoints set held_until = null, hold_reason = null, version = version + 1
+    where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.
@@ -96,10 +99,23 @@ impl EndpointKey {
         vec![self.tenant.environment.as_bytes().into(), self.application_id.as_bytes().into(), self.id.as_bytes().into()]
     }
 
-    /// Runs a statement that changes the endpoint, and tells of it. Returns whether it changed it.
-    async fn write(self, db: &dyn Database, operation: &'static str, statement: Statement) -> Result<bool, Error> {
+    /// The statement that keeps the entry of an act.
+    fn entry(self, act: &Act, action: Action, change: &Change) -> Statement {
+        audit_log::entry(self.tenant, act, action, self.id.as_bytes(), change)
+    }
+
+    /// Runs a statement that changes the endpoint, with the entry of that, and tells of it. Returns whether it
+    /// changed it.
+    async fn write(
+        self,
+        db: &dyn Database,
+        operation: &'static str,
+        statement: Statement,
+        entry: Option<Statement>,
+    ) -> Result<bool, Error> {
         let mut statements = vec![statement.required()];
         statements.extend(changes::of_application(self.tenant, self.application_id));
+        statements.extend(entry);
         Ok(db.write(operation, statements).await?.is_committed())
     }
 }
@@ -114,7 +130,13 @@ impl From<&Endpoint> for EndpointKey {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(
+    db: &dyn Database,
+    act: &Act,
+    endpoint: &Endpoint,
+    secret: &Secret,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -148,6 +170,7 @@ pub async fn create(db: &dyn Database, endpoint: &Endpoint, secret: &Secret, ans
     );
     let mut statements = vec![insert];
     statements.extend(changes::of_application(endpoint.tenant, endpoint.application_id));
+    statements.push(EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint)));
     create_with_answer(db, "store an endpoint", endpoint.tenant, statements, answer).await
 }
 
@@ -195,14 +218,16 @@ pub async fn all_with_secrets(db: &dyn Database, tenant: Tenant, application: Ap
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
+    act: &Act,
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
 ) -> Result<Option<(Endpoint, Secret)>, E> {
     loop {
         let rows = db.read(Statement::new(FIND, key.values())).await?;
-        let Some((mut endpoint, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
+        let Some((before, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
             return Ok(None);
         };
+        let mut endpoint = before.clone();
         change(&mut endpoint)?;
         let mut values = key.values();
         values.extend([
@@ -227,7 +252,8 @@ pub async fn update<E: From<Error>>(
             endpoint.batch.map(BatchPolicy::max_size).into(),
             endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
         ]);
-        if key.write(db, "change an endpoint", Statement::new(UPDATE, values)).await? {
+        let entry = Change::between(&before, &endpoint).map(|change| key.entry(act, Action::EndpointUpdate, &change));
+        if key.write(db, "change an endpoint", Statement::new(UPDATE, values), entry).await? {
             return Ok(Some((endpoint, secret)));
         }
         // Somebody changed it in between: start from what it is now.
@@ -239,13 +265,8 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rotate_secret(
-    db: &dyn Database,
-    key: EndpointKey,
-    secret: &Secret,
-    old_until: Timestamp,
-    now: Timestamp,
-) -> Result<bool, Error> {
+pub async fn rotate_secret(db: &dyn Database, act: &Act, key: EndpointKey, secret: &Secret, old_until: Timestamp) -> Result<bool, Error> {
+    let change = Change::done(&Fields::default().with("previous_secret_expires_at", old_until.to_string()));
     loop {
         let rows = db.read(Statement::new(FIND, key.values())).await?;
         let Some((_, version, old)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else { return Ok(false) };
@@ -253,9 +274,10 @@ pub async fn rotate_secret(
         let old = db.vault().seal(&vault::previous_secret_of(key.id), old.expose())?;
         let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
         let mut values = key.values();
-        values.extend([version.into(), old.into(), old_until.into(), new.into(), now.into()]);
+        values.extend([version.into(), old.into(), old_until.into(), new.into(), act.at.into()]);
         let mut statements = vec![Statement::new(ROTATE, values).required()];
         statements.extend(changes::of_application(key.tenant, key.application_id));
+        statements.push(key.entry(act, Action::EndpointRotateSecret, &change));
         if vault::write(db, "rotate a signing secret", statements).await?.is_committed() {
             return Ok(true);
         }
@@ -263,22 +285,31 @@ pub async fn rotate_secret(
     }
 }
 
-/// Deletes an endpoint. Returns whether it was there.
+/// Deletes an endpoint, also one whose secret does not open. Returns whether it was there.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, key: EndpointKey) -> Result<bool, Error> {
-    key.write(db, "delete an endpoint", Statement::new(DELETE, key.values())).await
+pub async fn delete(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bool, Error> {
+    loop {
+        let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
+        let mut values = key.values();
+        values.push(version.into());
+        let entry = key.entry(act, Action::EndpointDelete, &Change::removed(&before));
+        if key.write(db, "delete an endpoint", Statement::new(DELETE, values), Some(entry)).await? {
+            return Ok(true);
+        }
+        // Somebody changed it in between: the entry is to tell what it was in the end.
+    }
 }
 
 /// Disables an endpoint that is active. Returns whether it was.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn disable(db: &dyn Database, key: EndpointKey, reason: DisabledReason, now: Timestamp) -> Result<bool, Error> {
+pub async fn disable(db: &dyn Database, act: &Act, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
     let mut values = key.values();
-    values.extend([reason.as_str().into(), now.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE, values)).await
+    values.extend([reason.as_str().into(), act.at.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(act, key, reason))).await
 }
 
 /// Disables an endpoint that is active and on record as failing since then or before. Returns whether it
@@ -286,10 +317,18 @@ pub async fn disable(db: &dyn Database, key: EndpointKey, reason: DisabledReason
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn disable_failing(db: &dyn Database, key: EndpointKey, since: Timestamp, now: Timestamp) -> Result<bool, Error> {
+pub async fn disable_failing(db: &dyn Database, act: &Act, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
+    let reason = DisabledReason::KeptFailing;
     let mut values = key.values();
-    values.extend([DisabledReason::KeptFailing.as_str().into(), now.into(), since.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values)).await
+    values.extend([reason.as_str().into(), act.at.into(), since.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(act, key, reason))).await
+}
+
+/// Of one that was active, and so had no reason to be disabled.
+fn disabled(act: &Act, key: EndpointKey, reason: DisabledReason) -> Statement {
+    let before = Fields::default().with("status", EndpointStatus::Active.as_str());
+    let after = Fields::default().with("status", EndpointStatus::Disabled.as_str()).with("disabled_reason", reason.as_str());
+    key.entry(act, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
 }
 
 /// Records since when an endpoint fails, or that it is well again.
@@ -303,15 +342,43 @@ pub async fn record_health(db: &dyn Database, key: EndpointKey, failing_since: O
     Ok(())
 }
 
-/// Records why nothing is sent to an endpoint for now, or that it is sent to again. Returns whether it is
-/// there.
+/// Ends by hand what keeps an endpoint's deliveries back. Returns whether it is there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn reset_hold(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bool, Error> {
+    loop {
+        let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
+        let mut values = key.values();
+        values.push(version.into());
+        // It is an act also where nothing is held any more.
+        let entry = key.entry(act, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
+        if key.write(db, "end an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
+            return Ok(true);
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
+}
+
+/// Records why nothing is sent to an endpoint for now, or that it is sent to again: what the engine finds, and no
+/// change of how the endpoint is configured. Returns whether it is there.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn record_hold(db: &dyn Database, key: EndpointKey, hold: Option<Hold>) -> Result<bool, Error> {
     let mut values = key.values();
     values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
-    key.write(db, "record why an endpoint is held", Statement::new(RECORD_HOLD, values)).await
+    key.write(db, "record why an endpoint is held", Statement::new(RECORD_HOLD, values), None).await
+}
+
+/// The endpoint and its version, without opening a secret.
+async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, i64)>, Error> {
+    let rows = db.read(Statement::new(FIND, key.values())).await?;
+    let read = |row: Row| {
+        let mut columns = row.columns();
+        Ok((read_endpoint(&mut columns)?, columns.integer("version")?))
+    };
+    rows.into_iter().next().map(read).transpose()
 }
 
 fn json_text<T: serde::Serialize>(value: Option<T>) -> Option<String> {

@@ -1,15 +1,15 @@
 //! Environments: what each may keep, its weight, and its end.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change},
     environment::Environment,
     ids::{EnvironmentId, OrganizationId},
     tenancy::Tenant,
-    time::Timestamp,
 };
 
 use crate::{
     applications::{Created, create_with_answer},
-    changes,
+    audit_log, changes,
     error::Error,
     idempotency::KeptAnswer,
     statement::{Columns, Database, Row, Statement, Value},
@@ -34,7 +34,7 @@ const ALL: &str = "select id, organization_id, name, slug, retention_days, paylo
 const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
 /// Of an organization whose last environments are deleted at once, one stays.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
-const DELETE: &str = "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and deleted_at is null
+const DELETE: &str = "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
     and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
 const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
 const NOTE_APPLICATIONS: &str =
@@ -94,7 +94,13 @@ pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<O
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, environment: &Environment, tenant: Tenant, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(
+    db: &dyn Database,
+    act: &Act,
+    environment: &Environment,
+    tenant: Tenant,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
     let values = vec![
         environment.id.as_bytes().into(),
         environment.organization_id.as_bytes().into(),
@@ -102,7 +108,9 @@ pub async fn create(db: &dyn Database, environment: &Environment, tenant: Tenant
         environment.slug.as_str().into(),
         environment.created_at.into(),
     ];
-    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values)], answer).await
+    let made = Tenant { organization: environment.organization_id, environment: environment.id };
+    let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values), entry], answer).await
 }
 
 /// What came of deleting or restoring one.
@@ -120,26 +128,37 @@ pub enum Deleted {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, tenant: Tenant, now: Timestamp) -> Result<Deleted, Error> {
+pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Deleted, Error> {
     let Tenant { organization, environment } = tenant;
-    let delete = Statement::new(DELETE, vec![organization.as_bytes().into(), environment.as_bytes().into(), now.into()]);
-    let mut statements = vec![Statement::new(QUEUE, vec![organization.as_bytes().into()]).required(), delete.required()];
-    statements.extend(changes::of_environment(tenant));
-    if db.write("delete an environment", statements).await?.is_committed() {
-        return Ok(Deleted::Done);
+    let mut tried = None;
+    loop {
+        let found = find_versioned(db, organization, environment).await?;
+        let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotThere) };
+        // It is as it was when it could not be deleted.
+        if tried == Some(version) {
+            return Ok(Deleted::Last);
+        }
+        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), act.at.into(), version.into()];
+        let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
+        let mut statements = vec![queue, Statement::new(DELETE, values).required()];
+        statements.extend(changes::of_environment(tenant));
+        statements.push(audit_log::entry(tenant, act, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
+        if db.write("delete an environment", statements).await?.is_committed() {
+            return Ok(Deleted::Done);
+        }
+        tried = Some(version);
     }
-    let found = find(db, organization, environment).await?;
-    Ok(if found.is_some_and(|found| found.deleted_at.is_none()) { Deleted::Last } else { Deleted::NotThere })
 }
 
 /// Takes the deletion of an environment back. Returns whether it was deleted and is still there.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn restore(db: &dyn Database, tenant: Tenant) -> Result<bool, Error> {
+pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<bool, Error> {
     let Tenant { organization, environment } = tenant;
     let mut statements = vec![Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required()];
     statements.extend(changes::of_environment(tenant));
+    statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
     Ok(db.write("restore an environment", statements).await?.is_committed())
 }
 
@@ -185,12 +204,14 @@ pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
+    act: &Act,
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {
     let Tenant { organization, environment: id } = tenant;
     loop {
-        let Some((mut environment, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let mut environment = before.clone();
         change(&mut environment)?;
         let values = vec![
             organization.as_bytes().into(),
@@ -206,6 +227,9 @@ pub async fn update<E: From<Error>>(
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         // Its version grows, so that of two changes at once none is lost.
         statements.extend(changes::of_environment(tenant));
+        if let Some(change) = Change::between(&before, &environment) {
+            statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
+        }
         match db.write("change an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(environment)),
             // Somebody changed it in between: start from what it is now.

@@ -1,6 +1,7 @@
 //! Event types.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change},
     event_type::{EventType, EventTypeStatus},
     ids::EventTypeId,
     tenancy::Tenant,
@@ -8,7 +9,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer, read_tenant},
-    changes,
+    audit_log, changes,
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
@@ -28,13 +29,13 @@ const LIST: &str =
     concat!("select ", columns!(), ", version from event_types where environment_id = $1 and id < $2 order by id desc limit $3");
 const UPDATE: &str = "update event_types set description = $4, json_schema = $5, status = $6, updated_at = $7, version = version + 1
     where environment_id = $1 and id = $2 and version = $3";
-const DELETE: &str = "delete from event_types where environment_id = $1 and id = $2";
+const DELETE: &str = "delete from event_types where environment_id = $1 and id = $2 and version = $3";
 
 /// Stores an event type, unless its name is taken.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, event_type: &EventType, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, act: &Act, event_type: &EventType, answer: Option<KeptAnswer>) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -51,6 +52,8 @@ pub async fn create(db: &dyn Database, event_type: &EventType, answer: Option<Ke
     );
     let mut statements = vec![insert];
     statements.extend(changes::of_environment(event_type.tenant));
+    let change = Change::made(event_type);
+    statements.push(audit_log::entry(event_type.tenant, act, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
     create_with_answer(db, "store an event type", event_type.tenant, statements, answer).await
 }
 
@@ -89,12 +92,14 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventType
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
+    act: &Act,
     tenant: Tenant,
     id: EventTypeId,
     change: impl Fn(&mut EventType) -> Result<(), E>,
 ) -> Result<Option<EventType>, E> {
     loop {
-        let Some((mut event_type, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        let mut event_type = before.clone();
         change(&mut event_type)?;
         let values = vec![
             tenant.environment.as_bytes().into(),
@@ -107,6 +112,9 @@ pub async fn update<E: From<Error>>(
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_environment(tenant));
+        if let Some(change) = Change::between(&before, &event_type) {
+            statements.push(audit_log::entry(tenant, act, Action::EventTypeUpdate, id.as_bytes(), &change));
+        }
         if db.write("change an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
         }
@@ -118,11 +126,18 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
-    let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()]);
-    let mut statements = vec![statement.required()];
-    statements.extend(changes::of_environment(tenant));
-    Ok(db.write("delete an event type", statements).await?.is_committed())
+pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
+    loop {
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
+        let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), version.into()]);
+        let mut statements = vec![statement.required()];
+        statements.extend(changes::of_environment(tenant));
+        statements.push(audit_log::entry(tenant, act, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
+        if db.write("delete an event type", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: the entry is to tell what it was in the end.
+    }
 }
 
 async fn find_versioned(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<Option<(EventType, i64)>, Error> {

@@ -5,6 +5,7 @@
 //! taken over, make nothing owed any more.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
     ids::{ApplicationId, EndpointId, JobId, MessageId, TargetId},
     job::{Job, JobKind, JobState, Progress, Selection, Status},
     tenancy::Tenant,
@@ -13,6 +14,7 @@ use hookstream_model::{
 
 use crate::{
     applications::{Created, create_with_answer, read_tenant},
+    audit_log,
     deliveries::Owner,
     error::Error,
     idempotency::KeptAnswer,
@@ -106,7 +108,7 @@ pub struct JobSlice {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, job: &Job, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, act: &Act, job: &Job, answer: Option<KeptAnswer>) -> Result<Created, Error> {
     let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
     let failure = match job.state {
         JobState::Failed { reason, .. } => Some(reason.as_str()),
@@ -137,7 +139,12 @@ pub async fn create(db: &dyn Database, job: &Job, answer: Option<KeptAnswer>) ->
         job.updated_at.into(),
         job.state.ended_at().into(),
     ];
-    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values)], answer).await
+    let action = match job.kind {
+        JobKind::Recover => Action::JobRecover,
+        JobKind::Replay => Action::JobReplay,
+    };
+    let entry = audit_log::entry(job.tenant, act, action, job.id.as_bytes(), &Change::made(job));
+    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], answer).await
 }
 
 /// The job with this id.
@@ -191,9 +198,12 @@ pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Err
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn cancel(db: &dyn Database, tenant: Tenant, id: JobId, now: Timestamp) -> Result<Option<Job>, Error> {
-    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), now.into()];
-    db.write("cancel a job", vec![Statement::new(CANCEL, values)]).await?;
+pub async fn cancel(db: &dyn Database, act: &Act, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()];
+    let status = |word: &str| Fields::default().with("status", word);
+    let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
+    let entry = audit_log::entry(tenant, act, Action::JobCancel, id.as_bytes(), &change);
+    db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
     find(db, tenant, id).await
 }
 

@@ -5,7 +5,8 @@
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
 //!   [`environments`], [`event_types`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
 //!   [`device_codes`]) are functions over a [`Database`]. Their statements are portable
-//!   and stand once; each database only knows how to run a statement.
+//!   and stand once; each database only knows how to run a statement. Each change of what an organization has takes the
+//!   act that it is and leaves an entry of it in the same commit: [`audit_log`].
 //! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
 //!   domain, each one transaction, written for each database with the means it has.
 //!
@@ -18,6 +19,7 @@
 pub mod api_keys;
 pub mod applications;
 pub mod audit;
+pub mod audit_log;
 pub mod changes;
 pub mod counts;
 pub mod deliveries;

@@ -1,6 +1,7 @@
 //! Links that are good once: to make the first owner, and to set a password.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change},
     ids::UserId,
     member::Role,
     password::PasswordHash,
@@ -10,6 +11,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    audit_log,
     error::Error,
     members, sessions,
     statement::{Database, Statement},
@@ -81,17 +83,19 @@ pub async fn whose_password(db: &dyn Database, hash: KeyHash, now: Timestamp) ->
 /// Where the store fails.
 pub async fn set_up(
     db: &dyn Database,
+    act: &Act,
     hash: KeyHash,
     user: &User,
     password: &PasswordHash,
     tenant: Tenant,
-    now: Timestamp,
 ) -> Result<bool, Error> {
+    let now = act.at;
     let statements = vec![
         Statement::new(TAKE, values(hash, SETUP, now)).required(),
         Statement::new(BE_FIRST, vec![user.id.to_string().into()]).required(),
         users::insert(user, Some(password)),
         members::insert(tenant.organization, user.id, Role::Owner, now),
+        entry(act, user, tenant),
     ];
     match db.write("make the first owner", statements).await {
         Ok(written) => Ok(written.is_committed()),
@@ -106,12 +110,13 @@ pub async fn set_up(
 /// Where the store fails; [`Error::Conflict`] where somebody with this address came meanwhile.
 pub async fn make_owner(
     db: &dyn Database,
+    act: &Act,
     user: &User,
     is_new: bool,
     password: Option<&PasswordHash>,
     tenant: Tenant,
-    now: Timestamp,
 ) -> Result<(), Error> {
+    let now = act.at;
     let mut statements = vec![Statement::new(BE_FIRST, vec![user.id.to_string().into()])];
     if is_new {
         statements.push(users::insert(user, password));
@@ -119,6 +124,7 @@ pub async fn make_owner(
         statements.extend([users::password_statement(user.id, password, now), sessions::end_others(user.id, None)]);
     }
     statements.push(members::insert_or_raise(tenant.organization, user.id, now));
+    statements.push(entry(act, user, tenant));
     db.write("make an owner", statements).await?;
     Ok(())
 }
@@ -136,6 +142,11 @@ pub async fn set_password(db: &dyn Database, hash: KeyHash, user: UserId, passwo
         sessions::end_others(user, None),
     ];
     Ok(db.write("set a password with a link", statements).await?.is_committed())
+}
+
+fn entry(act: &Act, user: &User, tenant: Tenant) -> Statement {
+    let change = Change::done(&members::shown(user, Role::Owner));
+    audit_log::entry_of_organization(tenant.organization, act, Action::MemberMakeOwner, user.id.as_bytes(), &change)
 }
 
 fn values(hash: KeyHash, kind: &'static str, now: Timestamp) -> Vec<crate::statement::Value> {

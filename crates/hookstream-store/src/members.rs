@@ -1,6 +1,10 @@
 //! Members of organizations, and those who are invited to become some.
 
 use hookstream_model::{
+    audit_log::{
+        Act, Action, Change,
+        fields::{Fields, Recorded},
+    },
     ids::{InvitationId, OrganizationId, UserId},
     member::Role,
     password::PasswordHash,
@@ -10,6 +14,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    audit_log,
     error::Error,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     statement::{Columns, Database, Row, Statement, Written},
@@ -39,6 +44,8 @@ const UNINVITE_ADDRESS: &str = "delete from invitations where organization_id = 
 const UNINVITE: &str = "delete from invitations where organization_id = $1 and id = $2";
 const INVITATIONS: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at from invitations
     where organization_id = $1 and id < $2 order by id desc limit $3";
+const INVITATION: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at from invitations
+    where organization_id = $1 and id = $2";
 const FIND_INVITATION: &str = "select i.id, i.organization_id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, o.name
     from invitations i join organizations o on o.id = i.organization_id where i.hash = $1 and i.expires_at > $2 and o.deleted_at is null";
 const TAKE: &str = "delete from invitations where hash = $1 and expires_at > $2";
@@ -84,6 +91,20 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// Until when its link is good.
     pub expires_at: Timestamp,
+}
+
+impl Recorded for Invitation {
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .with("email", self.email.as_str())
+            .with("role", self.role.as_str())
+            .with("expires_at", self.expires_at.to_string())
+    }
+}
+
+/// What an entry tells of a member: who they are is known by their address when the account is gone.
+pub(crate) fn shown(user: &User, role: Role) -> Fields {
+    Fields::default().with("email", user.email.as_str()).with("role", role.as_str())
 }
 
 /// Makes somebody a member, unless they are one.
@@ -150,8 +171,19 @@ pub async fn roles(db: &dyn Database, user: UserId) -> Result<Vec<(OrganizationI
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn change_role(db: &dyn Database, organization: OrganizationId, user: UserId, from: Role, to: Role) -> Result<Changed, Error> {
-    write(db, "change a member's role", vec![queue(organization), change(organization, user, from, to)], from).await
+pub async fn change_role(
+    db: &dyn Database,
+    act: &Act,
+    organization: OrganizationId,
+    user: &User,
+    from: Role,
+    to: Role,
+) -> Result<Changed, Error> {
+    let mut statements = vec![queue(organization), change(organization, user.id, from, to)];
+    if let Some(change) = Change::of(&shown(user, from), &shown(user, to)) {
+        statements.push(audit_log::entry_of_organization(organization, act, Action::MemberUpdate, user.id.as_bytes(), &change));
+    }
+    write(db, "change a member's role", statements, from).await
 }
 
 /// Makes a member an owner in the place of one who stays as an admin.
@@ -160,6 +192,7 @@ pub async fn change_role(db: &dyn Database, organization: OrganizationId, user: 
 /// Where the store fails.
 pub async fn transfer_ownership(
     db: &dyn Database,
+    act: &Act,
     organization: OrganizationId,
     owner: UserId,
     to: UserId,
@@ -170,6 +203,11 @@ pub async fn transfer_ownership(
         statements.push(change(organization, to, from, Role::Owner));
     }
     statements.push(change(organization, owner, Role::Owner, Role::Admin));
+    let shown = |user: UserId| Fields::default().with("owner_id", user.to_string());
+    if let Some(change) = Change::of(&shown(owner), &shown(to)) {
+        let entry = audit_log::entry_of_organization(organization, act, Action::OrganizationTransfer, organization.as_bytes(), &change);
+        statements.push(entry);
+    }
     write(db, "transfer an organization", statements, from).await
 }
 
@@ -177,9 +215,11 @@ pub async fn transfer_ownership(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn remove(db: &dyn Database, organization: OrganizationId, user: UserId, from: Role) -> Result<Changed, Error> {
-    let values = vec![organization.as_bytes().into(), user.as_bytes().into(), from.as_str().into()];
-    write(db, "remove a member", vec![queue(organization), Statement::new(REMOVE, values).required()], from).await
+pub async fn remove(db: &dyn Database, act: &Act, organization: OrganizationId, user: &User, from: Role) -> Result<Changed, Error> {
+    let values = vec![organization.as_bytes().into(), user.id.as_bytes().into(), from.as_str().into()];
+    let change = Change { before: Some(shown(user, from).shown()), after: None };
+    let entry = audit_log::entry_of_organization(organization, act, Action::MemberRemove, user.id.as_bytes(), &change);
+    write(db, "remove a member", vec![queue(organization), Statement::new(REMOVE, values).required(), entry], from).await
 }
 
 fn queue(organization: OrganizationId) -> Statement {
@@ -204,7 +244,7 @@ async fn write(db: &dyn Database, operation: &'static str, statements: Vec<State
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn invite(db: &dyn Database, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
+pub async fn invite(db: &dyn Database, act: &Act, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
     let (organization, email) = (invitation.organization, &invitation.email);
     let values = vec![
         invitation.id.as_bytes().into(),
@@ -220,6 +260,7 @@ pub async fn invite(db: &dyn Database, invitation: &Invitation, hash: KeyHash) -
         queue(organization),
         Statement::new(UNINVITE_ADDRESS, vec![organization.as_bytes().into(), email.as_str().into()]),
         Statement::new(INVITE, values),
+        entry(invitation, act, Action::InvitationCreate, &Change::made(invitation)),
     ];
     db.write("invite somebody", statements).await?;
     Ok(())
@@ -245,9 +286,13 @@ pub async fn invitations(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn uninvite(db: &dyn Database, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
-    let uninvite = Statement::new(UNINVITE, vec![organization.as_bytes().into(), id.as_bytes().into()]).required();
-    Ok(db.write("take an invitation back", vec![uninvite]).await?.is_committed())
+pub async fn uninvite(db: &dyn Database, act: &Act, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
+    let values = || vec![organization.as_bytes().into(), id.as_bytes().into()];
+    let Some(row) = db.read(Statement::new(INVITATION, values())).await?.into_iter().next() else { return Ok(false) };
+    // No invitation changes, so it is what was read that goes.
+    let before = read_invitation(&mut row.columns())?;
+    let entry = entry(&before, act, Action::InvitationDelete, &Change::removed(&before));
+    Ok(db.write("take an invitation back", vec![Statement::new(UNINVITE, values()).required(), entry]).await?.is_committed())
 }
 
 /// The invitation of a link that is still good, and the name of its organization.
@@ -275,7 +320,8 @@ pub enum Guest<'a> {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn accept(db: &dyn Database, invitation: &Invitation, hash: KeyHash, guest: Guest<'_>, now: Timestamp) -> Result<bool, Error> {
+pub async fn accept(db: &dyn Database, act: &Act, invitation: &Invitation, hash: KeyHash, guest: Guest<'_>) -> Result<bool, Error> {
+    let now = act.at;
     let mut statements = vec![Statement::new(TAKE, vec![hash.as_bytes().into(), now.into()]).required()];
     let user = match guest {
         Guest::Known(user) => user,
@@ -285,12 +331,21 @@ pub async fn accept(db: &dyn Database, invitation: &Invitation, hash: KeyHash, g
         }
     };
     statements.push(insert(invitation.organization, user, invitation.role, now));
+    let told = Fields::default()
+        .with("user_id", user.to_string())
+        .with("email", invitation.email.as_str())
+        .with("role", invitation.role.as_str());
+    statements.push(entry(invitation, act, Action::InvitationAccept, &Change::done(&told)));
     match db.write("accept an invitation", statements).await {
         Ok(written) => Ok(written.is_committed()),
         // Somebody with this address came in between.
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn entry(invitation: &Invitation, act: &Act, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(invitation.organization, act, action, invitation.id.as_bytes(), change)
 }
 
 fn read(row: Row) -> Result<Member, Error> {

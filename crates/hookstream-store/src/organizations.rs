@@ -1,6 +1,7 @@
 //! Organizations, with the environment that each begins with.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change},
     ids::{EnvironmentId, OrganizationId, UserId},
     member::Role,
     organization::Organization,
@@ -9,6 +10,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    audit_log,
     error::Error,
     members,
     statement::{Columns, Database, Row, Statement},
@@ -26,8 +28,9 @@ const FIND: &str = "select id, name, created_at, deleted_at from organizations w
 const OF_USER: &str =
     "select o.id, o.name, o.created_at, o.deleted_at, m.role from members m join organizations o on o.id = m.organization_id
     where m.user_id = $1 order by o.id limit 1000";
-const RENAME: &str = "update organizations set name = $2 where id = $1 and deleted_at is null";
-const DELETE: &str = "update organizations set deleted_at = $2 where id = $1 and deleted_at is null";
+/// Where it is still called what it was when it was read, so that the entry tells what it was.
+const RENAME: &str = "update organizations set name = $3 where id = $1 and name = $2 and deleted_at is null";
+const DELETE: &str = "update organizations set deleted_at = $3 where id = $1 and name = $2 and deleted_at is null";
 const RESTORE: &str = "update organizations set deleted_at = null where id = $1 and deleted_at is not null";
 /// Keys of its environments that nodes remember do not count any more, or again.
 const NOTE: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
@@ -68,11 +71,14 @@ pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: 
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create_owned(db: &dyn Database, tenant: Tenant, name: &str, owner: UserId, now: Timestamp) -> Result<(), Error> {
+pub async fn create_owned(db: &dyn Database, act: &Act, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
+    let now = act.at;
+    let made = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
     statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
+    statements.push(entry(made.id, act, Action::OrganizationCreate, &Change::made(&made)));
     db.write("make an organization", statements).await?;
-    Ok(())
+    Ok(made)
 }
 
 fn inserts(tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> [Statement; 2] {
@@ -128,27 +134,53 @@ pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organizatio
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rename(db: &dyn Database, id: OrganizationId, name: &str) -> Result<bool, Error> {
-    let rename = Statement::new(RENAME, vec![id.as_bytes().into(), name.into()]).required();
-    Ok(db.write("rename an organization", vec![rename]).await?.is_committed())
+pub async fn rename(db: &dyn Database, act: &Act, id: OrganizationId, name: &str) -> Result<bool, Error> {
+    while let Some(before) = find_open(db, id).await? {
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), name.into()];
+        let mut statements = vec![Statement::new(RENAME, values).required()];
+        let after = Organization { name: name.to_owned(), ..before.clone() };
+        statements.extend(Change::between(&before, &after).map(|change| entry(id, act, Action::OrganizationUpdate, &change)));
+        if db.write("rename an organization", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
+    Ok(false)
 }
 
 /// Deletes an organization: nobody gets into it any more until it is restored. Returns whether it was there.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, id: OrganizationId, now: Timestamp) -> Result<bool, Error> {
-    let delete = Statement::new(DELETE, vec![id.as_bytes().into(), now.into()]).required();
-    Ok(db.write("delete an organization", vec![delete, note(id)]).await?.is_committed())
+pub async fn delete(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
+    while let Some(before) = find_open(db, id).await? {
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), act.at.into()];
+        let entry = entry(id, act, Action::OrganizationDelete, &Change::removed(&before));
+        let statements = vec![Statement::new(DELETE, values).required(), note(id), entry];
+        if db.write("delete an organization", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: the entry is to tell what it was in the end.
+    }
+    Ok(false)
 }
 
 /// Takes the deletion of an organization back. Returns whether it was deleted and is still there.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn restore(db: &dyn Database, id: OrganizationId) -> Result<bool, Error> {
+pub async fn restore(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
     let restore = Statement::new(RESTORE, vec![id.as_bytes().into()]).required();
-    Ok(db.write("restore an organization", vec![restore, note(id)]).await?.is_committed())
+    let entry = entry(id, act, Action::OrganizationRestore, &Change::default());
+    Ok(db.write("restore an organization", vec![restore, note(id), entry]).await?.is_committed())
+}
+
+async fn find_open(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
+    Ok(find(db, id).await?.filter(|found| found.deleted_at.is_none()))
+}
+
+fn entry(id: OrganizationId, act: &Act, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
 }
 
 fn note(id: OrganizationId) -> Statement {

@@ -11,10 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use hookstream_model::vault::{KeyId, Keys, VaultKey};
+use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
+    vault::{KeyId, Keys, VaultKey},
+};
 use hookstream_store::{
-    Database, Error as StoreError, Store,
-    vault::{self, Known, Outdated, Walk},
+    Database, Error as StoreError, Store, audit_log,
+    vault::{self, Known, Outdated, Rotated, Walk},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
@@ -152,14 +155,35 @@ fn write(path: &Path, key: &VaultKey) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
+/// Tells the audit log of every organization, since the secrets of all were sealed anew; nothing where none was and no
+/// key was retired. `act` makes it into an act for each.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn record_rotation(
+    store: &dyn Database,
+    rotated: &Rotated,
+    act: &mut (dyn FnMut() -> Act + Send),
+) -> Result<(), StoreError> {
+    if rotated.rows == 0 && rotated.retired.is_empty() {
+        return Ok(());
+    }
+    let retired: Vec<_> = rotated.retired.iter().map(ToString::to_string).collect();
+    let told = Change::done(&Fields::default().with("rows", rotated.rows).with("retired_keys", retired));
+    audit_log::record_everywhere(store, act, Action::InstallationRotateKey, &told).await
+}
+
 /// Seals what is plain, and in a data directory also what is under an earlier key: its lock is this process's, so
 /// that no other command could do it. Nodes on a database leave earlier keys to `admin rotate-key`, since another
 /// node may not have the new one yet.
-pub(crate) async fn seal_outdated(store: Arc<dyn Store>, is_alone: bool, stop: CancellationToken) {
+///
+/// `act` makes what it does into an act for the audit log.
+pub(crate) async fn seal_outdated(store: Arc<dyn Store>, is_alone: bool, mut act: impl FnMut() -> Act + Send, stop: CancellationToken) {
     let work = async {
         if is_alone {
             let rotated = vault::rotate(&*store, &mut |_| ()).await?;
             vault::forget_generated(&*store).await?;
+            record_rotation(&*store, &rotated, &mut act).await?;
             return Ok((rotated.rows, rotated.unopened, rotated.retired));
         }
         let mut walk = Walk::new(Outdated::Plain);

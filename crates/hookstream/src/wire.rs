@@ -7,6 +7,7 @@ use hookstream_api::{Api, Options as ApiOptions, Parts as ApiParts};
 use hookstream_destinations::http::{HttpTransport, Options as HttpOptions};
 use hookstream_engine::{Handle, Parts as EngineParts, Role};
 use hookstream_model::{
+    audit_log::Act,
     ids::IdSource,
     secret::Secret,
     session::SessionText,
@@ -81,15 +82,20 @@ impl Server {
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
+                audit_retention_days: config.audit_retention_days,
                 sessions: config.sessions,
                 is_secure,
             },
         );
         let stop = CancellationToken::new();
+        let by_itself = engine.clone();
+        let acts = move || Act::of_system(by_itself.new_id(), SystemClock.now());
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
-        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), stop.clone()));
+        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(api.clone().keep_audit_log(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
         let router = match config.engine.role {
@@ -115,7 +121,8 @@ impl Server {
     pub(crate) async fn new_key(&self, name: &str) -> anyhow::Result<ApiKeyText> {
         let text = ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes());
         let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
-        api_keys::create(&*self.store, &key, &text, SystemClock.now()).await?;
+        let act = Act::of_system(self.engine.new_id(), SystemClock.now());
+        api_keys::create(&*self.store, &act, &key, &text).await?;
         Ok(text)
     }
 
@@ -180,7 +187,7 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
     let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
     let mut keep = async |text: &ApiKeyText, name: &str| {
         let key = ApiKey::unlimited(ids.next(now).into(), tenant, name.to_owned());
-        api_keys::create(store, &key, text, now).await
+        api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await
     };
     match &config.bootstrap_api_key {
         Some(key) => {

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::{ListQuery, Success};
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{OrText, RawBody, json_value},
     error::ApiError,
@@ -201,12 +202,19 @@ pub(crate) async fn list(
     request_body = CreateApiKey,
     responses((status = 201, description = "It is made.", body = NewApiKey))
 )]
-pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?;
     let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
     tenancy::check_key_name(&input.name)?;
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let key = Model {
         id: api.engine.new_id().into(),
         tenant: caller.tenant,
@@ -224,7 +232,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let answer = NewApiKey::new(&key, &text, now, None);
     idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, try_again, async |kept| {
-        api_keys::create_answered(&*api.store, &key, &text, now, kept).await
+        api_keys::create_answered(&*api.store, &act, &key, &text, kept).await
     })
     .await
 }
@@ -257,6 +265,7 @@ pub(crate) async fn get(
 pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -270,7 +279,8 @@ pub(crate) async fn rotate(
     if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
         return Ok(answer);
     }
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let found = api_keys::find_listed(&*api.store, caller.tenant, id(&old, "API key")?).await?;
     let Listed { key: old, prefix, created_at, .. } =
         found.filter(|found| found.revoked_at.is_none() && !found.key.is_expired(now)).ok_or_else(not_found)?;
@@ -286,7 +296,7 @@ pub(crate) async fn rotate(
     let until = old.expires_at.map_or(until, |end| end.min(until));
     let answer = NewApiKey::new(&key, &text, now, Some(until));
     let answer = idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, try_again, async |kept| {
-        api_keys::replace(&*api.store, old.id, until, &key, &text, now, kept).await
+        api_keys::replace(&*api.store, &act, &old, until, &key, &text, kept).await
     })
     .await?;
     api.engine.environment_changed(caller.tenant.environment);
@@ -304,11 +314,16 @@ pub(crate) async fn rotate(
     params(("id" = String, Path, description = "The key's id.")),
     responses((status = 200, description = "It is revoked.", body = Success))
 )]
-pub(crate) async fn revoke(State(api): State<Api>, caller: Caller, PathParams(key): PathParams<String>) -> Result<Json<Success>, ApiError> {
+pub(crate) async fn revoke(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(key): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
     let key: ApiKeyId = id(&key, "API key")?;
     let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
     check_grants(caller, found.key.scopes)?;
-    let was_good = api_keys::revoke(&*api.store, caller.tenant, key, api.now()).await?;
+    let was_good = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }

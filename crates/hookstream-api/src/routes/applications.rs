@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{ListQuery, Success};
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{Field, RawBody, json_text},
     error::ApiError,
@@ -175,7 +176,13 @@ pub(crate) async fn list(
         (status = 409, description = "Another application has this `uid`.", body = crate::error::ErrorBody)
     )
 )]
-pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let input: CreateApplication<'_> = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Applications)).await?;
     let key = idempotency::key(&headers, "POST /v1/applications", &body.0)?;
@@ -184,7 +191,8 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
     if let Some(description) = &input.description {
         rules::check_description(description)?;
     }
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let application = Model {
         id: api.engine.new_id().into(),
         tenant: caller.tenant,
@@ -200,7 +208,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
     let answer = ApplicationAnswer { application: application.clone().into() };
     let taken = || uid_taken(&application.uid);
     idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
-        applications::create(&*api.store, &application, kept).await
+        applications::create(&*api.store, &act, &application, kept).await
     })
     .await
 }
@@ -233,6 +241,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(app): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
@@ -253,8 +262,9 @@ pub(crate) async fn update(
         rules::check_description(description)?;
     }
     let id = resolve(&api, caller, &app).await?;
-    let now = api.now();
-    let changed = applications::update(&*api.store, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
+    let act = acting.act(&api);
+    let now = act.at;
+    let changed = applications::update(&*api.store, &act, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             application.name.clone_from(name);
         }
@@ -284,9 +294,14 @@ pub(crate) async fn update(
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
-pub(crate) async fn delete(State(api): State<Api>, caller: Caller, PathParams(app): PathParams<String>) -> Result<Json<Success>, ApiError> {
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(app): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;
-    let was_there = applications::delete(&*api.store, caller.tenant, id).await?;
+    let was_there = applications::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
     api.engine.application_changed(id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

@@ -2,18 +2,23 @@
 
 use axum::{Json, extract::State};
 use hookstream_model::{
+    audit_log::Actor,
     device::{INTERVAL, Standing, UserCode, VALID_FOR, standing},
     person::check_name,
     session::SessionText,
     tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode},
 };
-use hookstream_store::device_codes::{self, DeviceCode};
+use hookstream_store::{
+    device_codes::{self, DeviceCode},
+    users,
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Success, api_keys::NewApiKey};
 use crate::{
+    acting::Whence,
     body::RawBody,
     error::ApiError,
     params::PathParams,
@@ -149,7 +154,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
     request_body = AskDevice,
     responses((status = 200, description = "A key, once.", body = DeviceAllowed))
 )]
-pub(crate) async fn ask(State(api): State<Api>, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
+pub(crate) async fn ask(State(api): State<Api>, whence: Whence, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
     let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
@@ -169,12 +174,15 @@ pub(crate) async fn ask(State(api): State<Api>, body: RawBody) -> Result<Json<De
     let (tenant, role) = seats::of_user(&api, user, None, wanted).await?;
     let key = ApiKey { scopes: role.scopes(), ..ApiKey::unlimited(api.engine.new_id().into(), tenant, code.name) };
     let text = ApiKeyText::generate(KeyMode::Live, &api.engine.random_bytes());
-    if !device_codes::redeem(&*api.store, hash, &key, &text, now).await? {
+    let Some(account) = users::find(&*api.store, user).await? else { return refuse("expired_token", "The code is over. Begin anew.") };
+    // Whoever allowed it made the key, from where the device is.
+    let act = whence.act(&api, Actor::of_person(&account.user));
+    if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
         return refuse("expired_token", "The code was used. Begin anew.");
     }
     tracing::info!(user.id = %user, key.id = %key.id, "allowed a device, which has a key");
     Ok(Json(DeviceAllowed {
-        api_key: NewApiKey::new(&key, &text, now, None),
+        api_key: NewApiKey::new(&key, &text, act.at, None),
         org_id: tenant.organization.to_string(),
         env_id: tenant.environment.to_string(),
     }))

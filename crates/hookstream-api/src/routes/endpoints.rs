@@ -11,11 +11,12 @@ use hookstream_destinations::Target;
 use hookstream_engine::Draft;
 use hookstream_model::{
     application,
+    audit_log::{Act, Action, Change as Told, fields::Fields},
     batch::{self, BatchPolicy},
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
     hold::Circuit,
     hops::Hops,
-    ids::EndpointId,
+    ids::{EndpointId, EntryId, ResourceId},
     message::Payload,
     ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
@@ -23,7 +24,10 @@ use hookstream_model::{
     signature::{SigningAlgorithm, SigningKey},
     time::Timestamp,
 };
-use hookstream_store::endpoints::{self, EndpointKey};
+use hookstream_store::{
+    audit_log,
+    endpoints::{self, EndpointKey},
+};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -34,6 +38,7 @@ use super::{
     messages::{Message, MessageAnswer},
 };
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{Field, OrText, RawBody, json_fields, json_value},
     error::ApiError,
@@ -336,6 +341,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(app): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -348,7 +354,8 @@ pub(crate) async fn create(
     }
     let algorithm = input.signing_algorithm.as_deref().map(SigningAlgorithm::parse).transpose()?;
     let secret = signing_secret(&api, algorithm, input.signing_secret)?;
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let endpoint = Model {
         id: api.engine.new_id().into(),
         tenant: caller.tenant,
@@ -377,7 +384,7 @@ pub(crate) async fn create(
     let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown } };
     let taken = || ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint could not be stored. Try again.");
     let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
-        endpoints::create(&*api.store, &endpoint, &secret, kept).await
+        endpoints::create(&*api.store, &act, &endpoint, &secret, kept).await
     })
     .await;
     api.engine.application_changed(application_id);
@@ -412,6 +419,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
@@ -420,8 +428,9 @@ pub(crate) async fn update(
     if let Some(url) = &change.url {
         api.transport.check(&Target::http(url)).await?;
     }
-    let now = api.now();
-    let changed = endpoints::update(&*api.store, key, |endpoint: &mut Model| -> Result<(), ApiError> {
+    let act = acting.act(&api);
+    let now = act.at;
+    let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
         change.apply(endpoint, now);
         Ok(())
     })
@@ -442,10 +451,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let key = key(&api, caller, &path).await?;
-    let was_there = endpoints::delete(&*api.store, key).await?;
+    let was_there = endpoints::delete(&*api.store, &acting.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
@@ -461,6 +471,7 @@ pub(crate) async fn delete(
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
     QueryParams(RotateQuery { grace_seconds }): QueryParams<RotateQuery>,
 ) -> Result<Json<RotatedSecret>, ApiError> {
@@ -472,8 +483,9 @@ pub(crate) async fn rotate_secret(
     let key = key(&api, caller, &path).await?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     let secret = SigningKey::generate(endpoint.signing_algorithm, &api.engine.random_bytes());
-    let now = api.now();
-    let was_there = endpoints::rotate_secret(&*api.store, key, &secret, now + grace, now).await?;
+    let act = acting.act(&api);
+    let now = act.at;
+    let was_there = endpoints::rotate_secret(&*api.store, &act, key, &secret, now + grace).await?;
     api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
@@ -496,10 +508,11 @@ pub(crate) async fn rotate_secret(
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, caller, &path).await?;
-    let was_there = endpoints::record_hold(&*api.store, key, None).await?;
+    let was_there = endpoints::reset_hold(&*api.store, &acting.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
@@ -520,6 +533,7 @@ pub(crate) async fn reset_circuit(
 pub(crate) async fn test(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams((app, endpoint)): PathParams<(String, String)>,
     headers: HeaderMap,
     body: RawBody,
@@ -537,7 +551,13 @@ pub(crate) async fn test(
         idempotency: idempotency::key(&headers, &format!("{app}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
     };
-    let accepted = api.engine.send_test(caller.tenant, &app, id(&endpoint, "Endpoint")?, draft).await?;
+    let endpoint: EndpointId = id(&endpoint, "Endpoint")?;
+    let accepted = api.engine.send_test(caller.tenant, &app, endpoint, draft).await?;
+    // With the message's id, so that a request that is repeated leaves one entry.
+    let act = Act { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
+    let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
+    let resource = ResourceId::from_bytes(*endpoint.as_bytes());
+    audit_log::record(&*api.store, &act, caller.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
     Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
 }
 

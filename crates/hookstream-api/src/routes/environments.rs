@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::Success;
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{Field, RawBody},
     error::ApiError,
@@ -146,10 +147,17 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
         (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
     )
 )]
-pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let input: CreateEnvironment = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), None, Scope::write(Resource::Environments)).await?;
     let idempotency_key = idempotency::key(&headers, "POST /v1/environments", &body.0)?;
+    let act = acting.act(&api);
     let environment = Model {
         id: api.engine.new_id().into(),
         organization_id: caller.tenant.organization,
@@ -159,13 +167,13 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
-        created_at: api.now(),
+        created_at: act.at,
         deleted_at: None,
     };
     environment.check(installation(&api))?;
     let answer = EnvironmentAnswer { environment: environment.clone().into() };
     idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, slug_taken, async |kept| {
-        environments::create(&*api.store, &environment, caller.tenant, kept).await
+        environments::create(&*api.store, &act, &environment, caller.tenant, kept).await
     })
     .await
 }
@@ -203,6 +211,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
@@ -220,7 +229,7 @@ pub(crate) async fn update(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
     let limits = installation(&api);
-    let changed = environments::update(&*api.store, caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
+    let changed = environments::update(&*api.store, &acting.act(&api), caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
         }
@@ -260,11 +269,12 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let found = find(&api, caller, &environment).await?;
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
-    match environments::delete(&*api.store, tenant, api.now()).await? {
+    match environments::delete(&*api.store, &acting.act(&api), tenant).await? {
         Deleted::Done => {}
         Deleted::NotThere => return Err(not_found()),
         Deleted::Last => {
@@ -291,11 +301,12 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let found = find(&api, caller, &environment).await?;
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
-    if !environments::restore(&*api.store, tenant).await? {
+    if !environments::restore(&*api.store, &acting.act(&api), tenant).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or removed by now."));
     }
     api.engine.environment_changed(found.id);

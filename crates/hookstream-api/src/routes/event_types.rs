@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{ListQuery, Success};
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{Field, RawBody, json_text},
     error::ApiError,
@@ -138,7 +139,13 @@ pub(crate) async fn list(
         (status = 409, description = "Another event type has this name.", body = crate::error::ErrorBody)
     )
 )]
-pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let input: CreateEventType<'_> = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::EventTypes)).await?;
     let key = idempotency::key(&headers, "POST /v1/event-types", &body.0)?;
@@ -146,7 +153,8 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let event_type = Model {
         id: api.engine.new_id().into(),
         tenant: caller.tenant,
@@ -160,7 +168,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, headers: Head
     let answer = EventTypeAnswer { event_type: event_type.clone().into() };
     let taken = || name_taken(&event_type.name);
     let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
-        event_types::create(&*api.store, &event_type, kept).await
+        event_types::create(&*api.store, &act, &event_type, kept).await
     })
     .await;
     api.engine.routes().forget_schemas(caller.tenant.environment);
@@ -192,6 +200,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(given): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
@@ -205,9 +214,14 @@ pub(crate) async fn update(
     }
     let json_schema = json_schema.try_map(schema)?.nullable();
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
-    let now = api.now();
-    let changed =
-        event_types::update(&*api.store, caller.tenant, id(&given, "Event type")?, |event_type: &mut Model| -> Result<(), ApiError> {
+    let act = acting.act(&api);
+    let now = act.at;
+    let changed = event_types::update(
+        &*api.store,
+        &act,
+        caller.tenant,
+        id(&given, "Event type")?,
+        |event_type: &mut Model| -> Result<(), ApiError> {
             if let Some(description) = &description {
                 event_type.description.clone_from(description);
             }
@@ -217,9 +231,10 @@ pub(crate) async fn update(
             event_type.status = status.unwrap_or(event_type.status);
             event_type.updated_at = now;
             Ok(())
-        })
-        .await?
-        .ok_or_else(not_found)?;
+        },
+    )
+    .await?
+    .ok_or_else(not_found)?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     Ok(Json(EventTypeAnswer { event_type: changed.into() }))
 }
@@ -235,9 +250,10 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    let was_there = event_types::delete(&*api.store, caller.tenant, id(&given, "Event type")?).await?;
+    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id(&given, "Event type")?).await?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }

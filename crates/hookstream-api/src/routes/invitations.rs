@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookstream_model::{
+    audit_log::Actor,
     ids::InvitationId,
     member::Role,
     person::{Email, User, check_name},
@@ -24,6 +25,7 @@ use utoipa::ToSchema;
 
 use super::{ListQuery, Success, organizations, sessions::SessionAnswer, sign_in};
 use crate::{
+    acting::{Acting, Whence},
     auth::{Caller, Presented, Recognised, Who},
     body::RawBody,
     error::ApiError,
@@ -164,6 +166,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -174,7 +177,8 @@ pub(crate) async fn create(
     if members::is_member(&*api.store, organization, &email).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "is_member", "Somebody with this address is a member. Change their role instead."));
     }
-    let now = api.now();
+    let act = acting.act(&api);
+    let now = act.at;
     let invited_by = match caller.who {
         Who::Person(user, _) => users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string()),
         Who::Key(_) => "an API key".to_owned(),
@@ -182,7 +186,7 @@ pub(crate) async fn create(
     let token = SessionText::generate(&api.engine.random_bytes());
     let invitation =
         Model { id: api.engine.new_id().into(), organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR };
-    members::invite(&*api.store, &invitation, token.hash()).await?;
+    members::invite(&*api.store, &act, &invitation, token.hash()).await?;
     // After the `#`, where no server and no log on the way sees it.
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
     Ok((StatusCode::CREATED, Json(NewInvitation { invitation: invitation.into(), url })).into_response())
@@ -197,10 +201,11 @@ pub(crate) async fn create(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams((organization, invitation)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = organizations::own(caller, &organization)?;
-    if !members::uninvite(&*api.store, organization, id(&invitation, "Invitation")?).await? {
+    if !members::uninvite(&*api.store, &acting.act(&api), organization, id(&invitation, "Invitation")?).await? {
         return Err(ApiError::not_found("Invitation"));
     }
     Ok(Json(Success::new()))
@@ -241,16 +246,18 @@ pub(crate) async fn accept(
     State(api): State<Api>,
     _: SameOrigin,
     origin: Origin,
+    whence: Whence,
     axum::Extension(presented): axum::Extension<Presented>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let AcceptInvitation { token, name, password } = body.parse()?;
     let (invitation, _) = find(&api, &token).await?;
-    let (hash, now) = (KeyHash::of(&token), api.now());
+    let hash = KeyHash::of(&token);
     if let Recognised::Session(signed_in) = presented.recognised()
         && signed_in.user.email == invitation.email
     {
-        if !members::accept(&*api.store, &invitation, hash, Guest::Known(signed_in.user.id), now).await? {
+        let act = whence.act(&api, Actor::of_person(&signed_in.user));
+        if !members::accept(&*api.store, &act, &invitation, hash, Guest::Known(signed_in.user.id)).await? {
             return Err(sign_in::link_is_over());
         }
         return Ok(Json(SessionAnswer::of(&api, &signed_in.session, &signed_in.user).await?).into_response());
@@ -263,8 +270,9 @@ pub(crate) async fn accept(
     check_name(&name)?;
     let email = invitation.email.clone();
     let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
-    let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
-    if !members::accept(&*api.store, &invitation, hash, Guest::New(&user, &password), now).await? {
+    let user = User { id: api.engine.new_id().into(), email, name, created_at: api.now() };
+    let act = whence.act(&api, Actor::of_person(&user));
+    if !members::accept(&*api.store, &act, &invitation, hash, Guest::New(&user, &password)).await? {
         return Err(sign_in::link_is_over());
     }
     sign_in::begin(&api, &user, Method::Link, &origin).await

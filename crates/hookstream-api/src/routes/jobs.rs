@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::ListQuery;
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::{OrText, RawBody, json_value},
     error::ApiError,
@@ -281,6 +282,7 @@ pub(crate) struct JobQuery {
 pub(crate) async fn recover(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -296,7 +298,7 @@ pub(crate) async fn recover(
         rate_limit,
         max_messages: None,
     };
-    start(&api, caller, &path, &query, &headers, &body, &request).await
+    start(&api, caller, acting, &path, &query, (&headers, &body), &request).await
 }
 
 /// Send a set of an endpoint's messages again
@@ -317,6 +319,7 @@ pub(crate) async fn recover(
 pub(crate) async fn replay(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(path): PathParams<(String, String)>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -332,7 +335,7 @@ pub(crate) async fn replay(
         rate_limit,
         max_messages,
     };
-    start(&api, caller, &path, &query, &headers, &body, &request).await
+    start(&api, caller, acting, &path, &query, (&headers, &body), &request).await
 }
 
 /// List jobs
@@ -383,9 +386,10 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job):
 pub(crate) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(job): PathParams<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
-    let job = jobs::cancel(&*api.store, caller.tenant, id(&job, "Job")?, api.now()).await?.ok_or_else(not_found)?;
+    let job = jobs::cancel(&*api.store, &acting.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
     match job.state {
         JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
         JobState::Completed { .. } | JobState::Failed { .. } => {
@@ -399,10 +403,10 @@ pub(crate) async fn cancel(
 async fn start(
     api: &Api,
     caller: Caller,
+    acting: Acting,
     (app, endpoint): &(String, String),
     query: &DryRunQuery,
-    headers: &HeaderMap,
-    body: &RawBody,
+    (headers, body): (&HeaderMap, &RawBody),
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
@@ -416,6 +420,7 @@ async fn start(
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }
+    let act = acting.act(api);
     let double_click = job.selection.asked_at - std::time::Duration::from_secs(DOUBLE_CLICK_S);
     let mut is_there = false;
     let taken = || {
@@ -426,7 +431,7 @@ async fn start(
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
             return Ok(Created::NameTaken);
         }
-        jobs::create(&*api.store, &job, kept).await
+        jobs::create(&*api.store, &act, &job, kept).await
     })
     .await;
     api.engine.note_job();

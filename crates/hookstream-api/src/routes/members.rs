@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{ListQuery, Success, organizations};
 use crate::{
+    acting::Acting,
     auth::{Caller, Who},
     body::RawBody,
     error::ApiError,
@@ -107,6 +108,7 @@ pub(crate) async fn list(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams((organization, user)): PathParams<(String, String)>,
     body: RawBody,
 ) -> Result<Json<MemberAnswer>, ApiError> {
@@ -116,7 +118,7 @@ pub(crate) async fn update(
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
     check_may(caller, Some(member.role), Some(role))?;
     if member.role != role {
-        done(members::change_role(&*api.store, organization, member.user.id, member.role, role).await?)?;
+        done(members::change_role(&*api.store, &acting.act(&api), organization, &member.user, member.role, role).await?)?;
     }
     Ok(Json(MemberAnswer { member: Model { role, ..member }.into() }))
 }
@@ -135,6 +137,7 @@ pub(crate) async fn update(
 pub(crate) async fn remove(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams((organization, user)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = organizations::own(caller, &organization)?;
@@ -143,7 +146,7 @@ pub(crate) async fn remove(
     if !is_self {
         check_may(caller, Some(member.role), None)?;
     }
-    done(members::remove(&*api.store, organization, member.user.id, member.role).await?)?;
+    done(members::remove(&*api.store, &acting.act(&api), organization, &member.user, member.role).await?)?;
     Ok(Json(Success::new()))
 }
 

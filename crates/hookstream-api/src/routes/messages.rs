@@ -10,15 +10,19 @@ use axum::{
 use hookstream_engine::{Accepted, ApplicationRoutes, Draft};
 use hookstream_model::{
     attempt::Attempt as AttemptModel,
+    audit_log::{Action, Change, fields::Fields},
     delivery::DeliveryState,
     hops::{self, Hops},
-    ids::{EndpointId, MessageId},
+    ids::{EndpointId, MessageId, ResourceId},
     message::{Payload, check_event_type},
     scopes::{Resource, Scope},
     tenancy::Tenant,
     waterfall::{Timings, Waterfall as WaterfallModel},
 };
-use hookstream_store::messages::{Delivery as StoredDelivery, Message as Stored};
+use hookstream_store::{
+    audit_log,
+    messages::{Delivery as StoredDelivery, Message as Stored},
+};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,6 +30,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::ListQuery;
 use crate::{
+    acting::Acting,
     auth::Caller,
     body::RawBody,
     error::ApiError,
@@ -354,9 +359,18 @@ pub(crate) async fn get(
 pub(crate) async fn retry(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams((app, message)): PathParams<(String, String)>,
 ) -> Result<Json<Retried>, ApiError> {
-    let retried = api.engine.retry(caller.tenant, &app, id(&message, "Message")?).await?;
+    let message: MessageId = id(&message, "Message")?;
+    let retried = api.engine.retry(caller.tenant, &app, message).await?;
+    if retried > 0 {
+        let application = super::applications::resolve(&api, caller, &app).await.ok();
+        let told = Fields::default().with("application_id", application.map(|id| id.to_string())).with("endpoints", retried);
+        let resource = ResourceId::from_bytes(*message.as_bytes());
+        let change = Change::done(&told);
+        audit_log::record(&*api.store, &acting.act(&api), caller.tenant, Action::MessageRetry, resource, &change).await?;
+    }
     Ok(Json(Retried { retried: retried > 0 }))
 }
 

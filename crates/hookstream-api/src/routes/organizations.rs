@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 
 use super::Success;
 use crate::{
+    acting::Acting,
     auth::{Caller, Who},
     body::RawBody,
     error::ApiError,
@@ -109,13 +110,16 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
     request_body = NameOrganization,
     responses((status = 201, description = "It is made.", body = OrganizationAnswer))
 )]
-pub(crate) async fn create(State(api): State<Api>, Person(person): Person, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Person(person): Person,
+    acting: Acting,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
-    let now = api.now();
     let tenant = Tenant { organization: api.engine.new_id().into(), environment: EnvironmentId::from(api.engine.new_id()) };
-    organizations::create_owned(&*api.store, tenant, &name, person.user.id, now).await?;
-    let made = Model { id: tenant.organization, name, created_at: now, deleted_at: None };
+    let made = organizations::create_owned(&*api.store, &acting.act(&api), tenant, &name, person.user.id).await?;
     let answer = OrganizationAnswer { organization: Organization::new(made, Some(Role::Owner)) };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -145,13 +149,14 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     let id = own(caller, &organization)?;
-    if !organizations::rename(&*api.store, id, &name).await? {
+    if !organizations::rename(&*api.store, &acting.act(&api), id, &name).await? {
         return Err(not_found());
     }
     answer(&api, caller, id).await
@@ -170,11 +175,12 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = own(caller, &organization)?;
     let owner = owner(caller)?;
-    if !organizations::delete(&*api.store, id, api.now()).await? {
+    if !organizations::delete(&*api.store, &acting.act(&api), id).await? {
         return Err(not_found());
     }
     tracing::info!(organization.id = %id, user.id = %owner, "deleted an organization");
@@ -197,11 +203,12 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let id = own(caller, &organization)?;
     owner(caller)?;
-    if !organizations::restore(&*api.store, id).await? {
+    if !organizations::restore(&*api.store, &acting.act(&api), id).await? {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or removed by now."));
     }
     api.engine.environment_changed(caller.tenant.environment);
@@ -223,6 +230,7 @@ pub(crate) async fn restore(
 pub(crate) async fn transfer(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
@@ -234,7 +242,7 @@ pub(crate) async fn transfer(
     if to == owner {
         return Err(ApiError::invalid("user_id", "is the caller, who is an owner already"));
     }
-    match members::transfer_ownership(&*api.store, id, owner, to, member.role).await? {
+    match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, to, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
         Changed::Moved | Changed::LastOwner => Err(super::members::moved()),
     }

@@ -1,10 +1,17 @@
 //! Access to the customer's portal.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
+use hookstream_model::{
+    audit_log::{Action, Change, fields::Fields},
+    ids::ResourceId,
+};
+use hookstream_store::audit_log;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Caller, error::ApiError, params::PathParams, portal, state::Api};
+use crate::{acting::Acting, auth::Caller, error::ApiError, params::PathParams, portal, state::Api};
 
 /// What lets a customer into the portal of one application.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,11 +45,18 @@ pub(crate) struct PortalApplication {
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    acting: Acting,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let application = &routes.application;
-    let token = portal::token(&api.portal_key, caller.tenant, application.id, api.now());
+    let act = acting.act(&api);
+    let ends = act.at + Duration::from_secs(portal::VALID_S.unsigned_abs());
+    let told = Change::done(&Fields::default().with("expires_at", ends.to_string()));
+    let resource = ResourceId::from_bytes(*application.id.as_bytes());
+    // Before the token is made: none is given that nobody knows of.
+    audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &told).await?;
+    let token = portal::token(&api.portal_key, caller.tenant, application.id, act.at);
     // After the `#`, where no server and no log on the way sees it.
     let url = format!("{}/portal#token={token}", api.options.public_url);
     let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookstream_model::{
+    audit_log::Actor,
     member::Role,
     person::{Email, User, check_name},
     second_factor::recovery_hash,
@@ -23,6 +24,7 @@ use utoipa::ToSchema;
 
 use super::{Success, sessions::SessionAnswer};
 use crate::{
+    acting::Whence,
     body::RawBody,
     cookies,
     error::ApiError,
@@ -157,7 +159,13 @@ pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> 
         (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
     )
 )]
-pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn set_up(
+    State(api): State<Api>,
+    _: SameOrigin,
+    origin: Origin,
+    whence: Whence,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let SetUp { token, email, name, password } = body.parse()?;
     let (hash, now) = (KeyHash::of(&token), api.now());
     let email = Email::parse(&email)?;
@@ -169,7 +177,7 @@ pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin
     let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
     let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
     let tenant = organizations::first(&*api.store).await?.ok_or_else(|| ApiError::not_found("Organization"))?;
-    if !links::set_up(&*api.store, hash, &user, &password, tenant, now).await? {
+    if !links::set_up(&*api.store, &whence.act(&api, Actor::of_person(&user)), hash, &user, &password, tenant).await? {
         return Err(link_is_over());
     }
     tracing::info!(user.id = %user.id, role = Role::Owner.as_str(), "the first owner is set up");

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
+    audit_log::Act,
     endpoint::{Endpoint, EndpointStatus},
     hops::Hops,
-    ids::{ApplicationId, EndpointId},
+    ids::{ApplicationId, EndpointId, EntryId},
     job::{JobKind, JobRequest},
     message::{ContentType, Payload},
     tenancy::Tenant,
@@ -186,8 +187,13 @@ impl World {
             endpoint.updated_at = now;
             Ok::<_, hookstream_store::Error>(())
         };
-        endpoints::update(&*self.inner, key, change).await.expect("changed");
+        endpoints::update(&*self.inner, &self.act(), key, change).await.expect("changed");
         self.tell(key.application_id);
+    }
+
+    /// An act of the world's. Their entries are one: an id of its own would be drawn, and change what the seeds mean.
+    fn act(&self) -> Act {
+        Act::of_system(EntryId::from_bytes([0; 16]), self.clock.now())
     }
 
     async fn endpoint_is_deleted(&mut self) {
@@ -195,7 +201,7 @@ impl World {
             return;
         }
         let key = self.endpoints.swap_remove(self.rng.random_range(0..self.endpoints.len()));
-        endpoints::delete(&*self.inner, key).await.expect("deleted");
+        endpoints::delete(&*self.inner, &self.act(), key).await.expect("deleted");
         let told = self.tell(key.application_id);
         self.history.note(format_args!("endpoint {} is deleted", key.id));
         self.history.change(|past, now| {
@@ -238,11 +244,11 @@ impl World {
             rate_limit: Some(self.rng.random_range(5..200)),
             max_messages: Some(self.rng.random_range(1..100)),
         };
-        let (handle, inner, tenant) = (self.nodes[node].handle.clone(), Arc::clone(&self.inner), self.tenant);
+        let (handle, inner, tenant, act) = (self.nodes[node].handle.clone(), Arc::clone(&self.inner), self.tenant, self.act());
         self.history.note(format_args!("a job for {}: {}", key.id, kind.as_str()));
         let ask = async {
             if let Ok((job, _)) = handle.plan(tenant, &key.application_id.to_string(), key.id, &request).await {
-                jobs::create(&*inner, &job, None).await.expect("a job");
+                jobs::create(&*inner, &act, &job, None).await.expect("a job");
                 handle.note_job();
             }
         };

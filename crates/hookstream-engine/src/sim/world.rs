@@ -7,11 +7,12 @@ use std::{
 
 use hookstream_model::{
     application::{Application, ApplicationStatus},
+    audit_log::Act,
     batch::BatchPolicy,
     delivery::DeliveryState,
     endpoint::{Endpoint, EndpointStatus, EndpointUrl},
     hold::BreakerPolicy,
-    ids::{ApplicationId, EndpointId, IdSource},
+    ids::{ApplicationId, EndpointId, EntryId, IdSource},
     ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     signature::{SigningAlgorithm, SigningKey},
@@ -153,7 +154,9 @@ impl World {
             created_at: now,
             updated_at: now,
         };
-        applications::create(&*self.inner, &application, None).await.expect("an application");
+        // Its entry has the same id: another would be drawn, and change what the seeds mean.
+        let act = Act::of_system(EntryId::from_bytes(*application.id.as_bytes()), now);
+        applications::create(&*self.inner, &act, &application, None).await.expect("an application");
         self.applications.push(application.id);
         if let Some(rate) = application.rate_limit {
             self.history.change(|past, _| past.application_rates.push((application.id, rate)));
@@ -198,7 +201,8 @@ impl World {
             updated_at: now,
         };
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
-        endpoints::create(&*self.inner, &endpoint, &secret, None).await.expect("an endpoint");
+        let act = Act::of_system(EntryId::from_bytes(*id.as_bytes()), now);
+        endpoints::create(&*self.inner, &act, &endpoint, &secret, None).await.expect("an endpoint");
         self.endpoints.push(EndpointKey::from(&endpoint));
         self.history.note(format_args!("endpoint {id}: {} {} rate {rate:?} batch {batch:?}", ordering.as_str(), on_failure.as_str()));
         let is_ordered = ordering != Ordering::None;

@@ -7,8 +7,11 @@ use crate::error::Error;
 
 /// The schema, a step a file; a step is never changed once it was released. A step works with the
 /// program before it too: older nodes go on serving while it is applied.
-const STEPS: &[&str] =
-    &[include_str!("../migrations/postgres/0001_tenants_and_outbound.sql"), include_str!("../migrations/postgres/0003_people.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/postgres/0001_tenants_and_outbound.sql"),
+    include_str!("../migrations/postgres/0002_audit_log.sql"),
+    include_str!("../migrations/postgres/0003_people.sql"),
+];
 
 const MAKE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";
 const IS_THERE: &str = "select to_regclass('schema_steps') is not null";

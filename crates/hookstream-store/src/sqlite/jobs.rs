@@ -189,8 +189,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
 #[cfg(test)]
 mod tests {
     use hookstream_model::{
+        audit_log::Act,
         delivery::Trigger,
-        ids::{EndpointId, EnvironmentId, JobId, OrganizationId},
+        ids::{EndpointId, EntryId, EnvironmentId, JobId, OrganizationId},
         job::{JobKind, JobRequest, JobState, Progress},
         tenancy::Tenant,
         vault::{Keys, VaultKey},
@@ -264,7 +265,7 @@ mod tests {
             started_at: None,
             updated_at: at,
         };
-        jobs::create(&store, &job, None).await.expect("stored");
+        jobs::create(&store, &Act::of_system(EntryId::from_bytes([9; 16]), at), &job, None).await.expect("stored");
         let owner = enlist(&store).await;
         let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
         let slice = JobSlice { job: job.clone(), owner, messages: vec![message(1), message(2)], position: message(2), now: at };

@@ -15,6 +15,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     PageRequest, Store, api_keys, applications,
+    audit_log::{self, Filter, Reach},
     deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
     endpoints::{self, EndpointKey},
     event_types,
@@ -67,6 +68,10 @@ impl Installation {
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
             format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
             format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
+            format!(
+                "{:?}",
+                audit_log::list(store, Reach::Organization(self.tenant.organization), &Filter::default(), all()).await.expect("read")
+            ),
             settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read").expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
@@ -97,7 +102,7 @@ async fn configure(world: &World) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
-    assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
+    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
     settings::get_or_keep_secret(db, "portal_key", &Secret::new("00ff")).await.expect("written");
     let answer = KeptAnswer {
         key: idempotency_key("answer"),
@@ -106,7 +111,7 @@ async fn configure(world: &World) -> ApiKeyText {
         created_at: NOON,
         window_start: NOON - DAY,
     };
-    applications::create(db, &world.application(NOON, "answered"), Some(answer)).await.expect("written");
+    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer)).await.expect("written");
     let event_type = EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -117,7 +122,7 @@ async fn configure(world: &World) -> ApiKeyText {
         created_at: NOON,
         updated_at: NOON,
     };
-    event_types::create(db, &event_type, None).await.expect("written");
+    event_types::create(db, &world.act(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
@@ -128,19 +133,21 @@ async fn configure(world: &World) -> ApiKeyText {
     full.timeout_ms = Some(5_000);
     full.expires_at = Some(NOON + DAY * 9);
     for endpoint in [full, world.endpoint("https://example.com/plain")] {
-        endpoints::create(db, &endpoint, &Secret::new("whsec_one"), None).await.expect("written");
-        endpoints::rotate_secret(db, EndpointKey::from(&endpoint), &Secret::new("whsec_two"), NOON + DAY, NOON).await.expect("written");
+        endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_one"), None).await.expect("written");
+        endpoints::rotate_secret(db, &world.act(), EndpointKey::from(&endpoint), &Secret::new("whsec_two"), NOON + DAY)
+            .await
+            .expect("written");
         endpoints::record_health(db, EndpointKey::from(&endpoint), Some(NOON)).await.expect("written");
     }
     for kind in [JobKind::Recover, JobKind::Replay] {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
         let asked =
             JobRequest { kind, since: NOON - DAY, until: None, statuses: None, event_types, rate_limit: None, max_messages: Some(9) };
-        jobs::create(db, &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
+        jobs::create(db, &world.act(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
-    endpoints::create(db, &gone, &Secret::new("whsec_three"), None).await.expect("written");
-    endpoints::disable(db, EndpointKey::from(&gone), DisabledReason::Gone, NOON).await.expect("written");
+    endpoints::create(db, &world.act(), &gone, &Secret::new("whsec_three"), None).await.expect("written");
+    endpoints::disable(db, &world.act(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
     text
 }
 

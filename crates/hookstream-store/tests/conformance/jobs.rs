@@ -55,7 +55,7 @@ pub(crate) fn job(world: &World, target: TargetId, request: &JobRequest) -> Job 
 /// A job for a target that is stored and taken up.
 async fn begun(world: &World, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
     let job = job(world, target, request);
-    assert_eq!(jobs::create(&*world.store, &job, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
     taken(world, owner, &job).await.expect("it is taken up")
 }
 
@@ -123,15 +123,16 @@ pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(w
     let mut made = Vec::new();
     for request in [full, request(JobKind::Recover, &["skipped"]), request(JobKind::Replay, &["skipped"])] {
         let job = job(world, world.target(), &request);
-        assert_eq!(jobs::create(&*world.store, &job, None).await.expect("stored"), Created::Stored);
+        assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
         assert_eq!(kept(world, &job).await, job);
         assert_eq!(jobs::find(&*world.store, world.stranger, job.id).await.expect("read"), None);
-        assert_eq!(jobs::cancel(&*world.store, world.stranger, job.id, ASKED).await.expect("done"), None);
+        assert_eq!(jobs::cancel(&*world.store, &world.act_at(ASKED), world.stranger, job.id).await.expect("done"), None);
         made.push(job);
     }
-    let cancelled = jobs::cancel(&*world.store, world.tenant, made[1].id, ASKED + SECOND).await.expect("done").expect("it is there");
+    let cancelled =
+        jobs::cancel(&*world.store, &world.act_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("it is there");
     assert_eq!(cancelled.state, JobState::Cancelled { at: ASKED + SECOND });
-    let again = jobs::cancel(&*world.store, world.tenant, made[1].id, ASKED + DAY).await.expect("done");
+    let again = jobs::cancel(&*world.store, &world.act_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
     assert_eq!(again, Some(cancelled.clone()));
 
     let list = async |status, after, limit| {
@@ -159,11 +160,11 @@ pub(crate) async fn the_same_job_runs_once_at_a_time(world: &World) {
     let asked = request(JobKind::Recover, &["skipped"]);
     let first = begun(world, owner, target, &asked).await;
     let twin = job(world, target, &asked);
-    assert_eq!(jobs::create(&*world.store, &twin, None).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("an answer"), Created::NameTaken);
     let same = async |since| jobs::find_same(&*world.store, &twin, since).await.expect("read").map(|job| job.id);
     assert_eq!(same(ASKED + DAY).await, Some(first.id));
     let other_target = job(world, world.target(), &asked);
-    assert_eq!(jobs::create(&*world.store, &other_target, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.act(), &other_target, None).await.expect("stored"), Created::Stored);
 
     let done = JobState::Completed { at: ASKED + SECOND };
     let nobody = world.enlist().await;
@@ -174,7 +175,7 @@ pub(crate) async fn the_same_job_runs_once_at_a_time(world: &World) {
     assert_eq!((ended.state, ended.progress.skipped, ended.updated_at), (done, 3, ASKED + SECOND));
     assert_eq!(same(ASKED).await, Some(first.id), "it was asked for a moment ago");
     assert_eq!(same(ASKED + SECOND).await, None);
-    assert_eq!(jobs::create(&*world.store, &twin, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("stored"), Created::Stored);
 }
 
 pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &World) {
@@ -323,7 +324,7 @@ pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &World) {
     assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
     let now = taken(world, owner, &job).await.expect("it runs");
     let second = slice(world, owner, &now, 1).await.expect("there is one");
-    let cancelled = jobs::cancel(&*world.store, world.tenant, job.id, ASKED).await.expect("done").expect("it is there");
+    let cancelled = jobs::cancel(&*world.store, &world.act_at(ASKED), world.tenant, job.id).await.expect("done").expect("it is there");
     assert_eq!(cancelled.progress.made_owed, 1);
     assert_eq!(world.store.advance_job(second).await.expect("done"), None);
     assert_eq!(taken(world, owner, &job).await, None);
@@ -364,7 +365,7 @@ pub(crate) async fn a_full_node_takes_no_more_jobs(world: &World) {
     let owner = world.enlist().await;
     for _ in 0..3 {
         let job = job(world, world.target(), &request(JobKind::Recover, &["skipped"]));
-        jobs::create(&*world.store, &job, None).await.expect("stored");
+        jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
     }
     for limit in [2, 2, 3] {
         assert_eq!(world.store.take_jobs(owner, vec![], limit, ASKED).await.expect("taken").len(), limit);

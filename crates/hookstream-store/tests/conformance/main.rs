@@ -1,5 +1,6 @@
 //! What every store must do. A database joins by opening itself here; the suite is the same for all.
 
+mod audit_log;
 mod conservation;
 mod deliveries;
 mod expiry;
@@ -7,6 +8,7 @@ mod installation;
 mod jobs;
 mod lines;
 mod messages;
+mod migration;
 mod people;
 mod resources;
 mod transfer;
@@ -141,6 +143,14 @@ suite! {
         the_default_organization_is_made_once
         a_setting_is_made_once
         an_environment_is_found_and_changed_by_its_organization;
+    audit_log:
+        every_change_leaves_one_entry_with_what_it_was
+        what_changes_nothing_leaves_no_entry
+        entries_are_found_by_whose_they_are_and_by_each_filter
+        entries_are_paged_from_either_end
+        no_secret_is_in_any_entry
+        old_entries_go_a_slice_at_a_time
+        what_concerns_the_installation_is_told_to_each_organization;
     people:
         an_account_is_kept_with_what_it_proves_itself_with
         failures_are_counted_and_forgotten

@@ -201,7 +201,7 @@ pub(crate) async fn an_event_id_is_unique_per_application_within_its_window(worl
     assert_eq!(published, Published::Stored);
     assert_eq!(publish(NOON + DAY, world.application).await.1, Published::DuplicateEventId { message_id: first });
     let other = world.application(NOON, "other");
-    applications::create(&*world.store, &other, None).await.expect("stored");
+    applications::create(&*world.store, &world.act(), &other, None).await.expect("stored");
     assert_eq!(publish(NOON + DAY, other.id).await.1, Published::Stored);
     assert_eq!(publish(NOON + DAY * 2, world.application).await.1, Published::Stored);
 }
@@ -240,7 +240,7 @@ pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &Worl
 pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &World) {
     let endpoint = world.endpoint("https://example.com/");
     let secret = hookstream_model::secret::Secret::new("one");
-    endpoints::create(&*world.store, &endpoint, &secret, None).await.expect("stored");
+    endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None).await.expect("stored");
     let stale = world.publication(world.message(NOON, "{}"), vec![]);
     let id = stale.message.id;
     assert_eq!(world.store.publish(stale).await.expect("an answer"), Published::Stale);
@@ -256,7 +256,7 @@ pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &W
     let current = Publication { seen, idempotency: Some(key), ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(current).await.expect("published"), Published::Stored);
 
-    assert!(applications::delete(&*world.store, world.tenant, world.application).await.expect("written"));
+    assert!(applications::delete(&*world.store, &world.act(), world.tenant, world.application).await.expect("written"));
     let gone = Publication { seen, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(gone).await.expect("an answer"), Published::Stale);
 }

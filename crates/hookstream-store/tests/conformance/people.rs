@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookstream_model::{
+    audit_log::Act,
     device::UserCode,
     environment::Environment,
     member::Role,
@@ -155,18 +156,18 @@ pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
     members::add(db, organization, ada.id, Role::Owner, NOON).await.expect("written");
     members::add(db, organization, grace.id, Role::Viewer, NOON).await.expect("written");
     let role = async |user: &User| members::find(db, organization, user.id).await.expect("read").map(|member| member.role);
-    let change = async |user: &User, from, to| members::change_role(db, organization, user.id, from, to).await.expect("written");
+    let change = async |user: &User, from, to| members::change_role(db, &world.act(), organization, user, from, to).await.expect("written");
     assert_eq!(change(&ada, Role::Owner, Role::Admin).await, Changed::LastOwner);
-    assert_eq!(members::remove(db, organization, ada.id, Role::Owner).await.expect("written"), Changed::LastOwner);
+    assert_eq!(members::remove(db, &world.act(), organization, &ada, Role::Owner).await.expect("written"), Changed::LastOwner);
     assert_eq!(change(&grace, Role::Admin, Role::Owner).await, Changed::Moved, "they are a viewer");
     assert_eq!(change(&grace, Role::Viewer, Role::Owner).await, Changed::Done);
     // Two owners who take each other's role at once: one stays.
     let both = tokio::join!(change(&ada, Role::Owner, Role::Viewer), change(&grace, Role::Owner, Role::Viewer));
     assert!(matches!(both, (Changed::Done, Changed::LastOwner) | (Changed::LastOwner, Changed::Done)), "{both:?}");
     let (owner, other) = if both.0 == Changed::Done { (&grace, &ada) } else { (&ada, &grace) };
-    let transfer = members::transfer_ownership(db, organization, owner.id, other.id, Role::Viewer).await.expect("written");
+    let transfer = members::transfer_ownership(db, &world.act(), organization, owner.id, other.id, Role::Viewer).await.expect("written");
     assert_eq!((transfer, role(owner).await, role(other).await), (Changed::Done, Some(Role::Admin), Some(Role::Owner)));
-    assert_eq!(members::remove(db, organization, owner.id, Role::Admin).await.expect("written"), Changed::Done);
+    assert_eq!(members::remove(db, &world.act(), organization, owner, Role::Admin).await.expect("written"), Changed::Done);
     assert_eq!(role(owner).await, None);
     let page = members::list(db, organization, PageRequest { limit: 10, after: None }).await.expect("read");
     assert_eq!(page.items.iter().map(|member| member.user.id).collect::<Vec<_>>(), [other.id]);
@@ -185,8 +186,8 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
         expires_at: NOON + HOUR,
     };
     let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
-    members::invite(db, &first, token(1).hash()).await.expect("written");
-    members::invite(db, &second, token(2).hash()).await.expect("written");
+    members::invite(db, &world.act(), &first, token(1).hash()).await.expect("written");
+    members::invite(db, &world.act(), &second, token(2).hash()).await.expect("written");
     let invited = async |byte, now| members::invited(db, token(byte).hash(), now).await.expect("read");
     assert_eq!(invited(1, NOON).await, None, "the second took its place");
     assert_eq!(invited(2, NOON).await, Some((second.clone(), "world".to_owned())));
@@ -195,15 +196,17 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
     assert_eq!(members::invitations(db, world.tenant.organization, page).await.expect("read").items, std::slice::from_ref(&second));
     let guest = user(world, "grace@example.com");
     let password = hash("one");
-    let accept = async || members::accept(db, &second, token(2).hash(), Guest::New(&guest, &password), NOON).await.expect("written");
+    let accept = async || {
+        members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written")
+    };
     let both = tokio::join!(accept(), accept());
     assert!(both.0 != both.1, "{both:?}");
     assert!(members::is_member(db, world.tenant.organization, &guest.email).await.expect("read"));
     assert_eq!(organizations::of_user(db, guest.id).await.expect("read")[0].1, Role::Developer);
     let third = invitation("x@example.com");
-    members::invite(db, &third, token(3).hash()).await.expect("written");
-    assert!(!members::uninvite(db, world.stranger.organization, third.id).await.expect("written"));
-    assert!(members::uninvite(db, world.tenant.organization, third.id).await.expect("written"));
+    members::invite(db, &world.act(), &third, token(3).hash()).await.expect("written");
+    assert!(!members::uninvite(db, &world.act(), world.stranger.organization, third.id).await.expect("written"));
+    assert!(members::uninvite(db, &world.act(), world.tenant.organization, third.id).await.expect("written"));
     assert_eq!(invited(3, NOON).await, None);
 }
 
@@ -218,7 +221,7 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     let (ada, grace) = (user(world, "ada@example.com"), user(world, "grace@example.com"));
     let password = hash("one");
     let set_up =
-        async |byte, user: &User| links::set_up(db, token(byte).hash(), user, &password, world.tenant, NOON).await.expect("written");
+        async |byte, user: &User| links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written");
     let both = tokio::join!(set_up(1, &ada), set_up(2, &grace));
     assert!(both.0 != both.1, "of two who come first, one is: {both:?}");
     let owner = if both.0 { &ada } else { &grace };
@@ -234,8 +237,8 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert_eq!(account.password, Some(hash("two")));
 
     let other = if both.0 { &grace } else { &ada };
-    links::make_owner(db, other, true, None, world.tenant, NOON).await.expect("written");
-    links::make_owner(db, other, false, Some(&hash("four")), world.stranger, NOON).await.expect("written");
+    links::make_owner(db, &world.act(), other, true, None, world.tenant).await.expect("written");
+    links::make_owner(db, &world.act(), other, false, Some(&hash("four")), world.stranger).await.expect("written");
     assert_eq!(organizations::of_user(db, other.id).await.expect("read").len(), 2);
 }
 
@@ -260,7 +263,7 @@ pub(crate) async fn a_device_code_is_redeemed_once(world: &World) {
     assert_eq!(asked.last_asked_at, Some(NOON));
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "laptop".to_owned());
     let text = ApiKeyText::generate(KeyMode::Live, &[1; 32]);
-    let redeem = async || device_codes::redeem(db, token(1).hash(), &key, &text, NOON).await.expect("written");
+    let redeem = async || device_codes::redeem(db, &world.act(), token(1).hash(), &key, &text).await.expect("written");
     assert!(!redeem().await, "nobody has allowed it");
     assert!(!device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON + HOUR).await.expect("written"), "it is over");
     assert!(device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON).await.expect("written"));
@@ -285,40 +288,41 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
         created_at: NOON,
         deleted_at: None,
     };
-    assert_eq!(environments::delete(db, world.tenant, NOON).await.expect("written"), Deleted::Last);
+    assert_eq!(environments::delete(db, &world.act(), world.tenant).await.expect("written"), Deleted::Last);
     let tenant = Tenant { organization, environment: environment.id };
-    assert_eq!(environments::create(db, &environment, tenant, None).await.expect("written"), Created::Stored);
+    assert_eq!(environments::create(db, &world.act(), &environment, tenant, None).await.expect("written"), Created::Stored);
     let twin = Environment { id: world.new_id(NOON).into(), ..environment.clone() };
-    assert_eq!(environments::create(db, &twin, tenant, None).await.expect("written"), Created::NameTaken);
+    assert_eq!(environments::create(db, &world.act(), &twin, tenant, None).await.expect("written"), Created::NameTaken);
     let mut application = world.application(NOON, "there");
     application.tenant = tenant;
-    applications::create(db, &application, None).await.expect("written");
+    applications::create(db, &world.act(), &application, None).await.expect("written");
     let text = ApiKeyText::generate(KeyMode::Live, &[2; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), tenant, "there".to_owned());
-    api_keys::create(db, &key, &text, NOON).await.expect("written");
+    api_keys::create(db, &world.act(), &key, &text).await.expect("written");
     let is_good = async || api_keys::find(db, text.hash()).await.expect("read").is_some();
     assert!(is_good().await);
 
     let strangers = Tenant { organization: world.stranger.organization, environment: environment.id };
-    assert_eq!(environments::delete(db, strangers, NOON).await.expect("written"), Deleted::NotThere);
+    assert_eq!(environments::delete(db, &world.act(), strangers).await.expect("written"), Deleted::NotThere);
     // Of an organization whose environments are deleted at once, one stays.
-    let both = tokio::join!(environments::delete(db, tenant, NOON), environments::delete(db, world.tenant, NOON));
+    let acts = (world.act(), world.act());
+    let both = tokio::join!(environments::delete(db, &acts.0, tenant), environments::delete(db, &acts.1, world.tenant));
     let both = (both.0.expect("written"), both.1.expect("written"));
     assert!(matches!(both, (Deleted::Done, Deleted::Last) | (Deleted::Last, Deleted::Done)), "{both:?}");
     if both.0 == Deleted::Last {
-        assert!(environments::restore(db, world.tenant).await.expect("written"));
-        assert_eq!(environments::delete(db, tenant, NOON).await.expect("written"), Deleted::Done);
+        assert!(environments::restore(db, &world.act(), world.tenant).await.expect("written"));
+        assert_eq!(environments::delete(db, &world.act(), tenant).await.expect("written"), Deleted::Done);
     }
     assert!(!is_good().await);
     assert_eq!(environments::oldest(db, organization).await.expect("read").map(|found| found.id), Some(world.tenant.environment));
-    assert!(environments::restore(db, tenant).await.expect("written") && is_good().await);
-    assert!(!environments::restore(db, tenant).await.expect("written"));
+    assert!(environments::restore(db, &world.act(), tenant).await.expect("written") && is_good().await);
+    assert!(!environments::restore(db, &world.act(), tenant).await.expect("written"));
 
-    assert!(organizations::delete(db, organization, NOON).await.expect("written"));
-    assert!(!is_good().await && !organizations::rename(db, organization, "x").await.expect("written"));
+    assert!(organizations::delete(db, &world.act(), organization).await.expect("written"));
+    assert!(!is_good().await && !organizations::rename(db, &world.act(), organization, "x").await.expect("written"));
     let all = environments::all(db).await.expect("read");
     assert_eq!(all.iter().find(|found| found.id == environment.id).and_then(|found| found.deleted_at), Some(NOON));
-    assert!(organizations::restore(db, organization).await.expect("written") && is_good().await);
+    assert!(organizations::restore(db, &world.act(), organization).await.expect("written") && is_good().await);
 
     environments::empty(db, environment.id).await.expect("written");
     assert!(!is_good().await && applications::find(db, tenant, application.id).await.expect("read").is_none());
@@ -326,10 +330,11 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
     assert_eq!(environments::find(db, organization, environment.id).await.expect("read"), None);
     assert_eq!(organizations::remove_deleted(db, NOON + HOUR).await.expect("written"), []);
 
+    let long_ago = Act { at: Timestamp::from_millis(1), ..world.act() };
     let lone = Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
     let ada = kept(world, "ada@example.com").await;
-    organizations::create_owned(db, lone, "lone", ada.id, NOON).await.expect("written");
-    assert!(organizations::delete(db, lone.organization, Timestamp::from_millis(1)).await.expect("written"));
+    organizations::create_owned(db, &world.act(), lone, "lone", ada.id).await.expect("written");
+    assert!(organizations::delete(db, &long_ago, lone.organization).await.expect("written"));
     assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [], "it has an environment");
     environments::remove(db, lone.environment).await.expect("written");
     assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [lone.organization]);
@@ -359,7 +364,7 @@ pub(crate) async fn fill(world: &World) {
         created_at: NOON,
         expires_at: NOON + HOUR,
     };
-    members::invite(db, &invitation, token(5).hash()).await.expect("written");
+    members::invite(db, &world.act(), &invitation, token(5).hash()).await.expect("written");
     let code = DeviceCode {
         user_code: UserCode::parse("ABCD-EFGH").expect("a code"),
         name: "läptop".to_owned(),

@@ -29,7 +29,7 @@ use crate::world::{DAY, NOON, SECOND, World};
 pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &World) {
     let db = &*world.store;
     let application = world.application(NOON, "acme");
-    assert_eq!(applications::create(db, &application, None).await.expect("stored"), Created::Stored);
+    assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("stored"), Created::Stored);
     let find = async |tenant| applications::find(db, tenant, application.id).await.expect("read");
     assert_eq!(find(world.tenant).await.as_ref(), Some(&application));
     assert_eq!(find(world.stranger).await, None);
@@ -42,16 +42,16 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Wor
             application.metadata = None;
             Ok(())
         };
-        applications::update(db, tenant, application.id, change).await.expect("written")
+        applications::update(db, &world.act(), tenant, application.id, change).await.expect("written")
     };
     assert_eq!(rename(world.stranger).await, None);
     let changed = rename(world.tenant).await.expect("it is there");
     assert_eq!((changed.name.as_str(), changed.metadata.as_deref()), ("Acme & Söhne", None));
     assert_eq!(find(world.tenant).await, Some(changed));
 
-    assert!(!applications::delete(db, world.stranger, application.id).await.expect("written"));
-    assert!(applications::delete(db, world.tenant, application.id).await.expect("written"));
-    assert!(!applications::delete(db, world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.act(), world.stranger, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
     assert_eq!(find(world.tenant).await, None);
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
     let create = async |tenant| {
         let mut application = world.application(NOON, "acme");
         application.tenant = tenant;
-        applications::create(&*world.store, &application, None).await.expect("an answer")
+        applications::create(&*world.store, &world.act(), &application, None).await.expect("an answer")
     };
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
@@ -68,7 +68,7 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
 
 pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
     for uid in ["alpha", "Beta_1", "gamma%", "delta\\x"] {
-        applications::create(&*world.store, &world.application(NOON, uid), None).await.expect("stored");
+        applications::create(&*world.store, &world.act(), &world.application(NOON, uid), None).await.expect("stored");
     }
     let check = async |search: &str, expected: &[&str]| {
         let request = PageRequest { after: None, limit: 10 };
@@ -89,7 +89,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
     let mut there_before = Vec::new();
     for number in 0..25 {
         let application = world.application(NOON, &format!("a{number}"));
-        applications::create(&*world.store, &application, None).await.expect("stored");
+        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
         there_before.push(application.id);
     }
     let mut seen = Vec::new();
@@ -99,7 +99,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
         seen.extend(page.items.iter().map(|application| application.id));
         after = seen.last().copied();
         let newcomer = world.application(NOON + SECOND, &format!("b{round}"));
-        applications::create(&*world.store, &newcomer, None).await.expect("stored");
+        applications::create(&*world.store, &world.act(), &newcomer, None).await.expect("stored");
         if !page.has_more {
             break;
         }
@@ -113,9 +113,9 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     let db = &*world.store;
     let add = async |at, number: usize| {
         let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
-        endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+        endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
         let event_type = EventType { id: world.new_id(at).into(), name: format!("type.{number}"), ..event_type(world) };
-        assert_eq!(event_types::create(db, &event_type, None).await.expect("stored"), Created::Stored);
+        assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("stored"), Created::Stored);
         (endpoint.id, event_type.id)
     };
     let (mut endpoints_before, mut types_before) = (Vec::new(), Vec::new());
@@ -150,9 +150,9 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
         window_start: at - DAY,
     };
     let first = world.application(NOON, "first");
-    assert_eq!(applications::create(db, &first, Some(answer(NOON))).await.expect("an answer"), Created::Stored);
+    assert_eq!(applications::create(db, &world.act(), &first, Some(answer(NOON))).await.expect("an answer"), Created::Stored);
     let second = world.application(NOON, "second");
-    assert_eq!(applications::create(db, &second, Some(answer(NOON + SECOND))).await.expect("an answer"), Created::KeyTaken);
+    assert_eq!(applications::create(db, &world.act(), &second, Some(answer(NOON + SECOND))).await.expect("an answer"), Created::KeyTaken);
     assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing of it was kept");
 
     let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");
@@ -160,27 +160,30 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
     assert_eq!((kept.fingerprint, kept.status, kept.body.as_str()), ([3; 32], 201, "{}"));
     assert_eq!(find(world.stranger, NOON).await, None);
     assert_eq!(find(world.tenant, NOON + SECOND).await, None);
-    assert_eq!(applications::create(db, &second, Some(answer(NOON + DAY + SECOND))).await.expect("an answer"), Created::Stored);
+    assert_eq!(
+        applications::create(db, &world.act(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("an answer"),
+        Created::Stored
+    );
 
     // Where the name is taken, no answer is kept either.
     let mut other_key = answer(NOON);
     other_key.key.key = "l".to_owned();
-    assert_eq!(applications::create(db, &first, Some(other_key)).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(applications::create(db, &world.act(), &first, Some(other_key)).await.expect("an answer"), Created::NameTaken);
     assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
 }
 
 pub(crate) async fn two_changes_at_once_both_count(world: &World) {
     let application = world.application(NOON, "acme");
-    applications::create(&*world.store, &application, None).await.expect("stored");
+    applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..20 {
-        let (store, tenant, id) = (world.store.clone(), world.tenant, application.id);
+        let (store, act, tenant, id) = (world.store.clone(), world.act(), world.tenant, application.id);
         running.spawn(async move {
             let add = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
                 application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
                 Ok(())
             };
-            applications::update(&*store, tenant, id, add).await.expect("written")
+            applications::update(&*store, &act, tenant, id, add).await.expect("written")
         });
     }
     running.join_all().await;
@@ -202,7 +205,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     endpoint.on_failure = OnFailure::Park;
     endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
-    assert_eq!(endpoints::create(db, &endpoint, &secret, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None).await.expect("an answer"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
     assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
 
@@ -210,7 +213,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     for other in [elsewhere, strangers] {
         assert_eq!(endpoints::find(db, other).await.expect("read"), None);
-        assert!(!endpoints::delete(db, other).await.expect("written"));
+        assert!(!endpoints::delete(db, &world.act(), other).await.expect("written"));
     }
     let page = endpoints::list(db, world.tenant, world.application, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items.len(), 1);
@@ -222,32 +225,32 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
         endpoint.hold = None;
         Ok(())
     };
-    let (changed, _) = endpoints::update(db, key, clear).await.expect("written").expect("it is there");
+    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").expect("it is there");
     assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
-    assert!(endpoints::delete(db, key).await.expect("written"));
+    assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
 }
 
 pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    assert!(endpoints::rotate_secret(db, key, &Secret::new("two"), NOON + DAY, NOON).await.expect("written"));
+    assert!(endpoints::rotate_secret(db, &world.act(), key, &Secret::new("two"), NOON + DAY).await.expect("written"));
     let all = endpoints::all_with_secrets(db, world.tenant, world.application).await.expect("read");
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].previous, Some((Secret::new("one"), NOON + DAY)));
     let strangers = EndpointKey { tenant: world.stranger, ..key };
-    assert!(!endpoints::rotate_secret(db, strangers, &Secret::new("three"), NOON, NOON).await.expect("written"));
+    assert!(!endpoints::rotate_secret(db, &world.act(), strangers, &Secret::new("three"), NOON).await.expect("written"));
 }
 
 pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     endpoints::record_health(db, key, Some(NOON)).await.expect("written");
-    assert!(endpoints::disable(db, key, DisabledReason::Gone, NOON).await.expect("written"));
-    assert!(!endpoints::disable(db, key, DisabledReason::KeptFailing, NOON).await.expect("written"));
+    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("written"));
+    assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::KeptFailing).await.expect("written"));
     let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
     assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
     assert_eq!(found.failing_since, Some(NOON));
@@ -256,7 +259,7 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
 pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
     assert!(endpoints::record_hold(db, key, Some(hold)).await.expect("written"));
@@ -270,9 +273,9 @@ pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World)
     let db = &*world.store;
     let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
-    assert!(applications::delete(db, world.tenant, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
 }
 
@@ -292,31 +295,31 @@ fn event_type(world: &World) -> EventType {
 pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
     let db = &*world.store;
     let event_type = event_type(world);
-    assert_eq!(event_types::create(db, &event_type, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("an answer"), Created::Stored);
     let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
-    assert_eq!(event_types::create(db, &twin, None).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(event_types::create(db, &world.act(), &twin, None).await.expect("an answer"), Created::NameTaken);
     assert_eq!(event_types::find_by_name(db, world.tenant, "invoice.paid").await.expect("read").as_ref(), Some(&event_type));
     assert_eq!(event_types::find_by_name(db, world.stranger, "invoice.paid").await.expect("read"), None);
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
         event_type.status = EventTypeStatus::Archived;
         Ok(())
     };
-    assert_eq!(event_types::update(db, world.stranger, event_type.id, archive).await.expect("written"), None);
-    let changed = event_types::update(db, world.tenant, event_type.id, archive).await.expect("written");
+    assert_eq!(event_types::update(db, &world.act(), world.stranger, event_type.id, archive).await.expect("written"), None);
+    let changed = event_types::update(db, &world.act(), world.tenant, event_type.id, archive).await.expect("written");
     assert_eq!(event_types::find(db, world.tenant, event_type.id).await.expect("read"), changed);
     let page = event_types::list(db, world.tenant, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items, changed.into_iter().collect::<Vec<_>>());
-    assert!(!event_types::delete(db, world.stranger, event_type.id).await.expect("written"));
-    assert!(event_types::delete(db, world.tenant, event_type.id).await.expect("written"));
+    assert!(!event_types::delete(db, &world.act(), world.stranger, event_type.id).await.expect("written"));
+    assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("written"));
 }
 
 pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
-    assert!(api_keys::create(db, &key, &text, NOON).await.expect("written"));
+    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
     let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
-    assert!(!api_keys::create(db, &again, &text, NOON).await.expect("written"));
+    assert!(!api_keys::create(db, &world.act(), &again, &text).await.expect("written"));
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }
@@ -347,7 +350,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
     assert_eq!(environments::find(&*world.store, world.stranger.organization, environment).await.expect("read"), None);
     let strangers = Tenant { organization, ..world.stranger };
     let no_change = |_: &mut Environment| -> Result<(), Error> { Ok(()) };
-    assert_eq!(environments::update(&*world.store, strangers, no_change).await.expect("done"), Changed::NotThere);
+    assert_eq!(environments::update(&*world.store, &world.act(), strangers, no_change).await.expect("done"), Changed::NotThere);
 
     let version = organizations::version(&*world.store, environment).await.expect("read");
     let expected = Environment {
@@ -364,7 +367,10 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         it.clone_from(&expected);
         Ok(())
     };
-    assert_eq!(environments::update(&*world.store, world.tenant, change).await.expect("done"), Changed::Done(expected.clone()));
+    assert_eq!(
+        environments::update(&*world.store, &world.act(), world.tenant, change).await.expect("done"),
+        Changed::Done(expected.clone())
+    );
     assert_eq!(environments::find(&*world.store, organization, environment).await.expect("read"), Some(expected.clone()));
     assert_eq!(organizations::version(&*world.store, environment).await.expect("read"), version + 1);
     assert!(environments::all(&*world.store).await.expect("read").contains(&expected));
@@ -372,6 +378,8 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         (it.retention_days, it.max_payload_bytes, it.weight) = (None, None, None);
         Ok(())
     };
-    let Changed::Done(back) = environments::update(&*world.store, world.tenant, back).await.expect("done") else { panic!("it is there") };
+    let Changed::Done(back) = environments::update(&*world.store, &world.act(), world.tenant, back).await.expect("done") else {
+        panic!("it is there")
+    };
     assert_eq!((back.retention_days, back.payload_retention_days, back.max_payload_bytes, back.weight), (None, Some(10), None, None));
 }

@@ -78,10 +78,10 @@ async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
     let world = World::in_store(store).await;
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &endpoint, &Secret::new(SECRETS[0]), None).await.expect("written");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None).await.expect("written");
     let until = NOON + DAY;
-    assert!(endpoints::rotate_secret(db, (&endpoint).into(), &Secret::new(SECRETS[1]), until, NOON).await.expect("written"));
-    applications::create(db, &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
+    assert!(endpoints::rotate_secret(db, &world.act(), (&endpoint).into(), &Secret::new(SECRETS[1]), until).await.expect("written"));
+    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
     settings::get_or_keep_secret(db, "portal_key", &Secret::new(SECRETS[3])).await.expect("written");
     (world, endpoint)
 }
@@ -116,13 +116,14 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         store.close().await;
+        let act = world.act();
         drop((store, world.store));
         let store = place.open().await;
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
         let key = EndpointKey::from(&endpoint);
         locked(endpoints::find(&*store, key).await.expect_err("locked"));
-        locked(endpoints::create(&*store, &endpoint, &Secret::new("x"), None).await.expect_err("locked"));
-        locked(endpoints::rotate_secret(&*store, key, &Secret::new("x"), NOON, NOON).await.expect_err("locked"));
+        locked(endpoints::create(&*store, &act, &endpoint, &Secret::new("x"), None).await.expect_err("locked"));
+        locked(endpoints::rotate_secret(&*store, &act, key, &Secret::new("x"), NOON).await.expect_err("locked"));
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
         locked(settings::get_or_keep_secret(&*store, "portal_key", &Secret::new("x")).await.expect_err("locked"));
@@ -171,7 +172,7 @@ async fn a_secret_that_was_moved_does_not_open() {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         let other = world.endpoint("https://example.com/other");
-        endpoints::create(&*store, &other, &Secret::new("theirs"), None).await.expect("written");
+        endpoints::create(&*store, &world.act(), &other, &Secret::new("theirs"), None).await.expect("written");
         let theirs = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
         let moved = format!("update endpoints set secret = '{theirs}' where url = 'https://example.com/' returning url");
         assert_eq!(place.texts(&moved).await.len(), 1);
@@ -225,7 +226,9 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for number in 0..MANY {
-            endpoints::create(&*store, &world.endpoint("https://example.com/"), &Secret::new("x"), None).await.expect("written");
+            endpoints::create(&*store, &world.act(), &world.endpoint("https://example.com/"), &Secret::new("x"), None)
+                .await
+                .expect("written");
             idempotency::keep_alone(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
         }
         store.close().await;
@@ -273,7 +276,7 @@ async fn who_still_seals_under_a_retired_key_is_stopped() {
     let new = place.open_with(&[2, 1]).await;
     assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
     assert_eq!(read(&*old, &world).await, SECRETS, "it has the new key too");
-    let rotated = endpoints::rotate_secret(&*old, (&endpoint).into(), &Secret::new("x"), NOON, NOON).await;
+    let rotated = endpoints::rotate_secret(&*old, &world.act(), (&endpoint).into(), &Secret::new("x"), NOON).await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
     let refused = idempotency::keep_alone(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");

@@ -9,6 +9,7 @@ use std::{
 use hookstream_model::{
     application::{Application, ApplicationStatus},
     attempt::Attempt,
+    audit_log::Act,
     delivery::Trigger,
     endpoint::{Endpoint, EndpointStatus, EndpointUrl},
     hops::Hops,
@@ -103,7 +104,7 @@ impl World {
         }
         let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
         let application = Application { id: world.application, name: "World".to_owned(), ..world.application(NOON, "world") };
-        applications::create(&*world.store, &application, None).await.expect("an application");
+        applications::create(&*world.store, &world.act(), &application, None).await.expect("an application");
         world
     }
 
@@ -114,6 +115,15 @@ impl World {
         let mut sources = self.ids.lock().expect("no test panics while it holds this");
         let seed = sources.len() as u64;
         sources.entry(at).or_insert_with(|| IdSource::new(StdRng::seed_from_u64(seed))).next(at)
+    }
+
+    /// Something that is done at noon, with an entry of its own.
+    pub(crate) fn act(&self) -> Act {
+        self.act_at(NOON)
+    }
+
+    pub(crate) fn act_at(&self, at: Timestamp) -> Act {
+        Act::of_system(self.new_id(at), at)
     }
 
     pub(crate) fn target(&self) -> TargetId {

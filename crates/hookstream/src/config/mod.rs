@@ -190,6 +190,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
 
+    /// How many days entries of the audit log are kept: 1 to 3650 [default: 400]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS")]
+    pub(crate) audit_retention_days: Option<u32>,
+
     /// Tries under way at once, over all endpoints [default: 1024]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT")]
     pub(crate) max_in_flight: Option<usize>,
@@ -220,6 +224,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) max_connections: usize,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) audit_retention_days: u32,
     pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
@@ -231,6 +236,9 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
 }
+
+/// A year, and what it takes to look at it afterwards.
+const AUDIT_RETENTION_DAYS: u32 = 400;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -312,6 +320,7 @@ impl Settings {
             session_idle_hours: self.session_idle_hours.or(other.session_idle_hours),
             session_max_hours: self.session_max_hours.or(other.session_max_hours),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
+            audit_retention_days: self.audit_retention_days.or(other.audit_retention_days),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
             max_in_flight_per_target: self.max_in_flight_per_target.or(other.max_in_flight_per_target),
             shutdown_grace_s: self.shutdown_grace_s.or(other.shutdown_grace_s),
@@ -359,6 +368,7 @@ impl Settings {
                 per_key: requests("api_rate_limit", self.api_rate_limit.unwrap_or(100_000))?,
                 per_address: requests("api_rate_limit_per_address", self.api_rate_limit_per_address.unwrap_or(100))?,
             },
+            audit_retention_days: within("audit_retention_days", self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS), 1, 3_650)?,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             allow_targets: self.allow_targets.unwrap_or_default(),
             trust: TrustFiles {
@@ -558,6 +568,7 @@ mod tests {
         );
         check(&["--max-payload-bytes", "0"], None, &[], "max_payload_bytes is 0; allowed are 1 to 1125899906842624");
         check(&["--payload-retention-days", "0"], None, &[], "payload_retention_days is 0; allowed are 1 to 3650");
+        check(&["--audit-retention-days", "3651"], None, &[], "audit_retention_days is 3651; allowed are 1 to 3650");
         check(&["--public-url", "example.com"], None, &[], "public_url");
         check(&[], Some("retention_day = 7"), &[], "retention_day");
         check(&[], Some("retention_days = \"week\""), &[], "retention_days");

@@ -7,7 +7,8 @@ use std::{
 };
 
 use hookstream_model::{
-    ids::{ApiKeyId, EnvironmentId, OrganizationId},
+    audit_log::Act,
+    ids::{ApiKeyId, EntryId, EnvironmentId, OrganizationId},
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Timestamp,
@@ -368,7 +369,7 @@ async fn another_tenant(scratch: &Scratch) -> String {
     organizations::create(&*store, tenant, "other", "other", now).await.expect("made");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xfd; 32]);
     let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xfc; 16]), tenant, "other".to_owned());
-    assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
+    assert!(api_keys::create(&*store, &Act::of_system(EntryId::from_bytes([0xeb; 16]), now), &key, &text).await.expect("made"));
     store.close().await;
     text.expose().to_owned()
 }

@@ -1,6 +1,7 @@
 //! The real binary, from outside: started, called, killed, started again.
 
 mod api;
+mod audit_log;
 mod batch;
 mod commands;
 mod crash;

@@ -9,7 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use hookstream_model::{
-    ids::{ApiKeyId, EnvironmentId, OrganizationId},
+    audit_log::Act,
+    ids::{ApiKeyId, EntryId, EnvironmentId, OrganizationId},
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Timestamp,
@@ -178,7 +179,7 @@ impl Scratch {
         organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");
         let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
         let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xed; 16]), tenant, "stranger".to_owned());
-        assert!(api_keys::create(&*store, &key, &text, now).await.expect("made"));
+        assert!(api_keys::create(&*store, &Act::of_system(EntryId::from_bytes([0xec; 16]), now), &key, &text).await.expect("made"));
         store.close().await;
         text
     }

@@ -56,7 +56,8 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "endAllSessions"
         | "signOut"
         | "denyDevice" => Value::Null,
-        operation if operation.starts_with("list") || operation.starts_with("get") || operation == "explainMessage" => Value::Null,
+        operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
+        "explainMessage" | "exportAuditLog" => Value::Null,
         _ => return None,
     })
 }

@@ -11,6 +11,12 @@ use std::{
     time::Duration,
 };
 
+use hookstream_model::audit_log::Action;
+use hookstream_store::{
+    PageRequest,
+    audit_log::{self, Filter, Reach},
+    organizations,
+};
 use hookstream_testkit::{
     eventually, postgres,
     receiver::{Received, Receiver},
@@ -313,8 +319,25 @@ async fn rotated_by_the_server(scratch: &Scratch, receiver: &Receiver, arguments
     assert!(!output.status.success() && told(&output).contains("give it the new key before the earlier ones"), "{}", told(&output));
     stop(server).await;
     assert!(told(&run(scratch, &["admin", "rotate-key"], &[NEW])).contains("sealed 0 rows"));
+    assert_eq!(rotations(scratch).await, [("system".to_owned(), vec![old_id.to_owned()])]);
     key_file(scratch, &[NEW]);
     signs_with_the_new_key(scratch, receiver, arguments).await;
+}
+
+/// What the audit log tells the organization of rotations, newest first: who, and which keys were retired.
+async fn rotations(scratch: &Scratch) -> Vec<(String, Vec<String>)> {
+    let store = scratch.open_store().await;
+    let organization = organizations::first(&*store).await.expect("read").expect("there is one").organization;
+    let filter = Filter { action: Some(Action::InstallationRotateKey), ..Filter::default() };
+    let page = PageRequest { after: None, limit: 10 };
+    let found = audit_log::list(&*store, Reach::Organization(organization), &filter, page).await.expect("read");
+    store.close().await;
+    let retired = |after: Option<String>| -> Vec<String> {
+        let after: serde_json::Value = serde_json::from_str(&after.expect("it tells")).expect("JSON");
+        assert!(after["rows"].as_u64().is_some_and(|rows| rows > 0), "{after}");
+        serde_json::from_value(after["retired_keys"].clone()).expect("ids of keys")
+    };
+    found.items.into_iter().map(|entry| (entry.actor_kind, retired(entry.after))).collect()
 }
 
 async fn signs_with_the_new_key(scratch: &Scratch, receiver: &Receiver, arguments: &[&str]) {
@@ -343,6 +366,7 @@ async fn a_key_that_was_made_gives_way_to_one_that_is_given() {
     let output = run(&scratch, &["admin", "rotate-key"], &[NEW]);
     assert!(output.status.success() && told(&output).contains(&made), "{}", told(&output));
     assert!(sealed(&scratch).await.iter().all(|text| key_of(text) != made));
+    assert_eq!(rotations(&scratch).await, [("operator".to_owned(), vec![made.clone()])]);
     if scratch.database.is_none() {
         std::fs::remove_file(&own).expect("it is needed no more");
     }

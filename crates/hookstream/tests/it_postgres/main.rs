@@ -3,6 +3,8 @@
 
 #[path = "../it/api.rs"]
 mod api;
+#[path = "../it/audit_log.rs"]
+mod audit_log;
 #[path = "../it/batch.rs"]
 mod batch;
 #[path = "../it/crash.rs"]

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{
+    audit_log::Act,
     ids::{IdSource, OrganizationId},
     password::{self, PasswordHash},
     person::{Email, User, check_name},
@@ -127,9 +128,11 @@ async fn make(
     let known = users::find_by_email(store, &email).await?;
     let is_new = known.is_none();
     let has_password = hash.is_some() || known.as_ref().is_some_and(|account| account.password.is_some());
-    let id = IdSource::new(StdRng::from_rng(&mut rng)).next(now).into();
+    let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
+    let act = Act::of_operator(ids.next(now), now);
+    let id = ids.next(now).into();
     let user = known.map_or(User { id, email, name, created_at: now }, |account| account.user);
-    links::make_owner(store, &user, is_new, hash.as_ref(), tenant, now).await?;
+    links::make_owner(store, &act, &user, is_new, hash.as_ref(), tenant).await?;
     let done = format!("{} is an owner of the organization {}", user.email, tenant.organization);
     if has_password {
         return Ok(format!("{done} and signs in with their password"));

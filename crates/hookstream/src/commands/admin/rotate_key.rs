@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
 use hookstream_store::{
     transfer,
     vault::{self, Rotated},
@@ -16,6 +17,7 @@ use hookstream_store::{
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
+    clock::SystemClock,
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
     keys,
@@ -83,6 +85,12 @@ pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
         if config.database.is_none() {
             vault::forget_generated(&*store).await?;
         }
+        let mut ids = IdSource::new(rng);
+        let mut act = || {
+            let now = SystemClock.now();
+            Act::of_operator(ids.next(now), now)
+        };
+        keys::record_rotation(&*store, &rotated, &mut act).await?;
         Ok(rotated)
     };
     let rotated = rotated.await;

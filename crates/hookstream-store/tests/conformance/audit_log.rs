@@ -1,0 +1,433 @@
+//! The audit log: what leaves an entry and what does not, how entries are found, and that they never change.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hookstream_model::{
+    application::Application,
+    audit_log::{Act, Action, Actor, Change},
+    endpoint::{DisabledReason, Endpoint, EndpointStatus},
+    environment::Environment,
+    event_type::{EventType, EventTypeStatus},
+    hold::{Hold, HoldReason},
+    ids::{ApiKeyId, EntryId, ResourceId},
+    job::{JobKind, JobRequest},
+    secret::Secret,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    time::Timestamp,
+};
+use hookstream_store::{
+    Database, Error, PageRequest, Store, api_keys, applications,
+    applications::Created,
+    audit_log::{self, Entry, Filter, Reach},
+    endpoints::{self, EndpointKey},
+    environments, event_types, jobs,
+    postgres::{Options, PostgresStore},
+    sqlite::SqliteStore,
+};
+use hookstream_testkit::postgres::ScratchDatabase;
+use serde_json::{Value, json};
+
+use crate::world::{DAY, NOON, SECOND, World};
+
+const ALL: PageRequest<EntryId> = PageRequest { after: None, limit: 1_000 };
+
+async fn list(db: &dyn Database, reach: Reach, filter: Filter) -> Vec<Entry> {
+    audit_log::list(db, reach, &filter, ALL).await.expect("read").items
+}
+
+async fn of_tenant(world: &World, tenant: Tenant) -> Vec<Entry> {
+    list(&*world.store, Reach::Environment(tenant), Filter::default()).await
+}
+
+/// What the newest entry says was done, to what, and how it was before and after.
+async fn newest(world: &World) -> (String, Option<ResourceId>, Value, Value) {
+    let entry = of_tenant(world, world.tenant).await.into_iter().next().expect("there is one");
+    assert_eq!((entry.organization, entry.environment), (world.tenant.organization, Some(world.tenant.environment)));
+    assert_eq!(entry.action.split('.').next(), Some(entry.resource_type.as_str()));
+    let json = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
+    (entry.action, entry.resource_id, json(entry.before), json(entry.after))
+}
+
+/// Checks that one entry was added, and what it says.
+async fn check(world: &World, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
+    *count += 1;
+    assert_eq!(of_tenant(world, world.tenant).await.len(), *count, "{action}");
+    assert_eq!(newest(world).await, (action.to_owned(), Some(ResourceId::from_bytes(*resource)), before, after));
+}
+
+fn event_type(world: &World) -> EventType {
+    EventType {
+        id: world.new_id(NOON).into(),
+        tenant: world.tenant,
+        name: "invoice.paid".to_owned(),
+        description: None,
+        json_schema: Some(r#"{"type":"object"}"#.to_owned()),
+        status: EventTypeStatus::Active,
+        created_at: NOON,
+        updated_at: NOON,
+    }
+}
+
+fn job(world: &World, kind: JobKind) -> hookstream_model::job::Job {
+    let asked = JobRequest { kind, since: NOON, until: None, statuses: None, event_types: None, rate_limit: None, max_messages: Some(9) };
+    crate::jobs::job(world, world.target(), &asked)
+}
+
+pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &World) {
+    let db = &*world.store;
+    // The world has made an application.
+    let mut count = 1;
+    let application = world.application(NOON, "acme");
+    let id = application.id.as_bytes();
+    let made = json!({ "name": "The acme company", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
+    applications::create(db, &world.act(), &application, None).await.expect("stored");
+    check(world, &mut count, "application.create", id, Value::Null, made.clone()).await;
+    let limit = |application: &mut Application| -> Result<(), Error> {
+        application.rate_limit = Some(7);
+        Ok(())
+    };
+    applications::update(db, &world.act(), world.tenant, application.id, limit).await.expect("changed");
+    check(world, &mut count, "application.update", id, json!({ "rate_limit": null }), json!({ "rate_limit": 7 })).await;
+    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("deleted"));
+    let mut gone = made;
+    gone["rate_limit"] = 7.into();
+    check(world, &mut count, "application.delete", id, gone, Value::Null).await;
+
+    endpoint_changes(world, &mut count).await;
+
+    let event_type = event_type(world);
+    let id = event_type.id.as_bytes();
+    let made = json!({ "name": "invoice.paid", "json_schema": { "type": "object" }, "status": "active" });
+    event_types::create(db, &world.act(), &event_type, None).await.expect("stored");
+    check(world, &mut count, "event_type.create", id, Value::Null, made.clone()).await;
+    let archive = |event_type: &mut EventType| -> Result<(), Error> {
+        event_type.status = EventTypeStatus::Archived;
+        Ok(())
+    };
+    event_types::update(db, &world.act(), world.tenant, event_type.id, archive).await.expect("changed");
+    check(world, &mut count, "event_type.update", id, json!({ "status": "active" }), json!({ "status": "archived" })).await;
+    assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("deleted"));
+    let mut gone = made;
+    gone["status"] = "archived".into();
+    check(world, &mut count, "event_type.delete", id, gone, Value::Null).await;
+
+    let weigh = |environment: &mut Environment| -> Result<(), Error> {
+        environment.weight = Some(5);
+        Ok(())
+    };
+    environments::update(db, &world.act(), world.tenant, weigh).await.expect("changed");
+    let id = world.tenant.environment;
+    check(world, &mut count, "environment.update", id.as_bytes(), json!({ "weight": null }), json!({ "weight": 5 })).await;
+
+    key_changes(world, &mut count).await;
+
+    for (kind, action) in [(JobKind::Recover, "job.recover"), (JobKind::Replay, "job.replay")] {
+        let job = job(world, kind);
+        jobs::create(db, &world.act(), &job, None).await.expect("stored");
+        count += 1;
+        let (told, resource, before, after) = newest(world).await;
+        assert_eq!((told.as_str(), resource, before), (action, Some(ResourceId::from_bytes(*job.id.as_bytes())), Value::Null));
+        assert_eq!((&after["endpoint_id"], &after["max_messages"]), (&json!(job.endpoint_id.to_string()), &json!(9)));
+        jobs::cancel(db, &world.act(), world.tenant, job.id).await.expect("cancelled");
+        let (before, after) = (json!({ "status": "running" }), json!({ "status": "cancelled" }));
+        check(world, &mut count, "job.cancel", job.id.as_bytes(), before, after).await;
+    }
+}
+
+async fn endpoint_changes(world: &World, count: &mut usize) {
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/hooks");
+    let (key, id) = (EndpointKey::from(&endpoint), endpoint.id.as_bytes());
+    let made = json!({
+        "application_id": world.application.to_string(), "url": "https://example.com/hooks", "signing_algorithm": "hmac-sha256",
+        "status": "active", "ordering": "none", "on_failure": "block",
+    });
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    check(world, count, "endpoint.create", id, Value::Null, made.clone()).await;
+    let limit = |endpoint: &mut Endpoint| -> Result<(), Error> {
+        endpoint.timeout_ms = Some(5_000);
+        Ok(())
+    };
+    endpoints::update(db, &world.act(), key, limit).await.expect("changed");
+    check(world, count, "endpoint.update", id, json!({ "timeout_ms": null }), json!({ "timeout_ms": 5000 })).await;
+    assert!(endpoints::rotate_secret(db, &world.act(), key, &Secret::new("two"), NOON + DAY).await.expect("rotated"));
+    let until = json!({ "previous_secret_expires_at": (NOON + DAY).to_string() });
+    check(world, count, "endpoint.rotate_secret", id, Value::Null, until).await;
+
+    // What the engine finds is no change of how it is configured; what somebody ends by hand is an act.
+    assert!(endpoints::record_hold(db, key, Some(Hold { until: NOON + SECOND, reason: HoldReason::Failing })).await.expect("recorded"));
+    assert!(endpoints::reset_hold(db, &world.act(), key).await.expect("reset"));
+    let held = json!({ "held_until": (NOON + SECOND).to_string(), "hold_reason": "failing" });
+    let free = json!({ "held_until": null, "hold_reason": null });
+    check(world, count, "endpoint.reset_circuit", id, held, free).await;
+    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, None);
+    assert!(endpoints::reset_hold(db, &world.act(), key).await.expect("reset"));
+    check(world, count, "endpoint.reset_circuit", id, Value::Null, Value::Null).await;
+
+    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("disabled"));
+    let before = json!({ "status": "active", "disabled_reason": null });
+    check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "gone" })).await;
+    let enable = |endpoint: &mut Endpoint| -> Result<(), Error> {
+        (endpoint.status, endpoint.disabled_reason) = (EndpointStatus::Active, None);
+        Ok(())
+    };
+    endpoints::update(db, &world.act(), key, enable).await.expect("changed");
+    let before = json!({ "status": "disabled", "disabled_reason": "gone" });
+    check(world, count, "endpoint.update", id, before, json!({ "status": "active", "disabled_reason": null })).await;
+    endpoints::record_health(db, key, Some(NOON)).await.expect("recorded");
+    assert!(endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("disabled"));
+    let before = json!({ "status": "active", "disabled_reason": null });
+    check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "kept_failing" })).await;
+
+    assert!(endpoints::delete(db, &world.act(), key).await.expect("deleted"));
+    let mut gone = made;
+    (gone["timeout_ms"], gone["status"], gone["disabled_reason"]) = (5_000.into(), "disabled".into(), "kept_failing".into());
+    check(world, count, "endpoint.delete", id, gone, Value::Null).await;
+}
+
+async fn key_changes(world: &World, count: &mut usize) {
+    let db = &*world.store;
+    let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
+    let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
+    assert!(api_keys::create(db, &world.act(), &key, &text(1)).await.expect("kept"));
+    let made = json!({ "name": "ci", "scopes": "*" });
+    check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, made.clone()).await;
+    let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
+    let replaced = api_keys::replace(db, &world.act(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
+    assert_eq!(replaced, Created::Stored);
+    let before = json!({ "expires_at": null, "new_key_id": null, "new_key_expires_at": null });
+    let after = json!({
+        "expires_at": (NOON + DAY).to_string(), "new_key_id": next.id.to_string(), "new_key_expires_at": (NOON + DAY * 9).to_string(),
+    });
+    check(world, count, "api_key.rotate", key.id.as_bytes(), before, after).await;
+    assert!(api_keys::revoke(db, &world.act(), world.tenant, next.id).await.expect("revoked"));
+    let mut gone = made;
+    gone["expires_at"] = (NOON + DAY * 9).to_string().into();
+    check(world, count, "api_key.revoke", next.id.as_bytes(), gone, Value::Null).await;
+}
+
+pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
+    let db = &*world.store;
+    let endpoint = world.endpoint("https://example.com/");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    let key = EndpointKey::from(&endpoint);
+    let strangers = EndpointKey { tenant: world.stranger, ..key };
+    let running = job(world, JobKind::Recover);
+    jobs::create(db, &world.act(), &running, None).await.expect("stored");
+    let before = of_tenant(world, world.tenant).await;
+    let no_change = |_: &mut Application| Ok::<_, Error>(());
+    let refusal = |_: &mut Application| Err(Error::Closed);
+
+    assert_eq!(applications::create(db, &world.act(), &world.application(NOON, "world"), None).await.expect("done"), Created::NameTaken);
+    let update = applications::update(db, &world.act(), world.tenant, world.application, no_change).await.expect("done");
+    assert!(update.is_some());
+    assert!(matches!(applications::update(db, &world.act(), world.tenant, world.application, refusal).await, Err(Error::Closed)));
+    assert!(!applications::delete(db, &world.act(), world.stranger, world.application).await.expect("done"));
+    assert!(!endpoints::delete(db, &world.act(), strangers).await.expect("done"));
+    assert!(!endpoints::rotate_secret(db, &world.act(), strangers, &Secret::new("two"), NOON).await.expect("done"));
+    assert!(!endpoints::reset_hold(db, &world.act(), strangers).await.expect("done"));
+    assert!(!endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("done"), "it does not fail");
+    let twin = hookstream_model::job::Job { id: world.new_id(NOON).into(), ..running.clone() };
+    assert_eq!(jobs::create(db, &world.act(), &twin, None).await.expect("done"), Created::NameTaken);
+    assert!(jobs::cancel(db, &world.act(), world.stranger, running.id).await.expect("done").is_none());
+    assert!(!api_keys::revoke(db, &world.act(), world.tenant, ApiKeyId::from_bytes([7; 16])).await.expect("done"));
+    assert_eq!(of_tenant(world, world.tenant).await, before);
+
+    // And once more what is done already.
+    jobs::cancel(db, &world.act(), world.tenant, running.id).await.expect("done");
+    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("done"));
+    let before = of_tenant(world, world.tenant).await;
+    jobs::cancel(db, &world.act(), world.tenant, running.id).await.expect("done");
+    assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("done"));
+    assert_eq!(of_tenant(world, world.tenant).await, before);
+    assert_eq!(of_tenant(world, world.stranger).await, []);
+}
+
+/// Records something that changes no row, at a moment, and returns its id.
+async fn record(world: &World, at: Timestamp, tenant: Tenant, actor: Actor, action: Action, resource: ResourceId) -> EntryId {
+    let act =
+        Act { actor, address: Some("203.0.113.7".parse().expect("an address")), request_id: Some("req_1".to_owned()), ..world.act_at(at) };
+    audit_log::record(&*world.store, &act, tenant, action, resource, &Change::default()).await.expect("recorded");
+    act.entry
+}
+
+fn key_actor(byte: u8) -> Actor {
+    Actor::ApiKey { id: ApiKeyId::from_bytes([byte; 16]), name: "ci".to_owned() }
+}
+
+pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world: &World) {
+    let resource = |byte| ResourceId::from_bytes([byte; 16]);
+    let day = |number: u32| NOON + DAY * number;
+    let neighbour = Tenant { organization: world.tenant.organization, environment: world.stranger.environment };
+    let first = record(world, day(1), world.tenant, key_actor(1), Action::EndpointTest, resource(1)).await;
+    let second = record(world, day(2), world.tenant, key_actor(2), Action::EndpointTest, resource(2)).await;
+    let third = record(world, day(3), world.tenant, key_actor(1), Action::MessageRetry, resource(3)).await;
+    let of_neighbour = record(world, day(4), neighbour, key_actor(1), Action::EndpointTest, resource(1)).await;
+    let of_stranger = record(world, day(5), world.stranger, key_actor(1), Action::EndpointTest, resource(1)).await;
+    let mine = Reach::Environment(world.tenant);
+    let found = async |reach, filter: Filter| {
+        // What the world was made with is before them.
+        let filter = Filter { since: filter.since.or(Some(NOON + SECOND)), ..filter };
+        let newest_first: Vec<_> = list(&*world.store, reach, filter).await.into_iter().map(|entry| entry.id).collect();
+        let oldest_first = audit_log::following(&*world.store, reach, &filter, None, 100).await.expect("read");
+        let mut turned: Vec<_> = oldest_first.into_iter().map(|entry| entry.id).collect();
+        turned.reverse();
+        assert_eq!(turned, newest_first, "{filter:?}");
+        newest_first
+    };
+    let any = Filter::default();
+    assert_eq!(found(mine, any).await, [third, second, first]);
+    assert_eq!(found(Reach::Environment(neighbour), any).await, [of_neighbour]);
+    assert_eq!(found(Reach::Organization(world.tenant.organization), any).await, [of_neighbour, third, second, first]);
+    assert_eq!(found(Reach::Environment(world.stranger), any).await, [of_stranger]);
+    assert_eq!(found(mine, Filter { action: Some(Action::EndpointTest), ..any }).await, [second, first]);
+    assert_eq!(found(mine, Filter { actor_id: Some(resource(1)), ..any }).await, [third, first]);
+    assert_eq!(found(mine, Filter { resource_type: Some("message"), ..any }).await, [third]);
+    assert_eq!(found(mine, Filter { resource_id: Some(resource(1)), ..any }).await, [first]);
+    let of_one = Filter { resource_id: Some(resource(1)), ..any };
+    assert_eq!(found(Reach::Organization(world.tenant.organization), of_one).await, [of_neighbour, first]);
+    assert_eq!(found(mine, Filter { since: Some(day(2)), ..any }).await, [third, second]);
+    assert_eq!(found(mine, Filter { until: Some(day(2)), ..any }).await, [first]);
+    let narrow =
+        Filter { since: Some(day(1)), until: Some(day(3)), action: Some(Action::EndpointTest), actor_id: Some(resource(2)), ..any };
+    assert_eq!(found(mine, narrow).await, [second]);
+
+    let entry = list(&*world.store, mine, Filter { action: Some(Action::MessageRetry), ..any }).await.remove(0);
+    let expected = Entry {
+        id: third,
+        organization: world.tenant.organization,
+        environment: Some(world.tenant.environment),
+        actor_kind: "api_key".to_owned(),
+        actor_id: Some(resource(1)),
+        actor_name: Some("ci".to_owned()),
+        address: Some("203.0.113.7".to_owned()),
+        request_id: Some("req_1".to_owned()),
+        action: "message.retry".to_owned(),
+        resource_type: "message".to_owned(),
+        resource_id: Some(resource(3)),
+        before: None,
+        after: None,
+    };
+    assert_eq!(entry, expected);
+}
+
+pub(crate) async fn entries_are_paged_from_either_end(world: &World) {
+    let mut made = Vec::new();
+    for number in 0..11 {
+        let at = NOON + SECOND * (1 + number % 3);
+        made.push(record(world, at, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await);
+    }
+    made.sort();
+    let reach = Reach::Environment(world.tenant);
+    let filter = Filter { since: Some(NOON + SECOND), until: Some(NOON + DAY), ..Filter::default() };
+    let (mut newest_first, mut after) = (Vec::new(), None);
+    loop {
+        let page = audit_log::list(&*world.store, reach, &filter, PageRequest { after, limit: 3 }).await.expect("read");
+        newest_first.extend(page.items.iter().map(|entry| entry.id));
+        after = newest_first.last().copied();
+        // One that is added meanwhile is on no page to come.
+        record(world, NOON + SECOND * 60, world.tenant, key_actor(2), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await;
+        if !page.has_more {
+            break;
+        }
+    }
+    newest_first.reverse();
+    assert_eq!(newest_first, made);
+    let (mut oldest_first, mut after) = (Vec::new(), None);
+    let filter = Filter { actor_id: Some(ResourceId::from_bytes([1; 16])), ..filter };
+    loop {
+        let slice = audit_log::following(&*world.store, reach, &filter, after, 4).await.expect("read");
+        let Some(last) = slice.last() else { break };
+        after = Some(last.id);
+        oldest_first.extend(slice.iter().map(|entry| entry.id));
+    }
+    assert_eq!(oldest_first, made);
+}
+
+pub(crate) async fn no_secret_is_in_any_entry(world: &World) {
+    let db = &*world.store;
+    let mut endpoint = world.endpoint("https://example.com/");
+    endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-one".to_owned())]));
+    let key = EndpointKey::from(&endpoint);
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_sesame-two"), None).await.expect("stored");
+    let change = |endpoint: &mut Endpoint| -> Result<(), Error> {
+        endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-three".to_owned())]));
+        Ok(())
+    };
+    endpoints::update(db, &world.act(), key, change).await.expect("changed");
+    let (_, _, before, after) = newest(world).await;
+    let masked = json!({ "headers": { "authorization": "***" } });
+    assert_eq!((before, after), (masked.clone(), masked));
+    endpoints::rotate_secret(db, &world.act(), key, &Secret::new("whsec_sesame-four"), NOON).await.expect("rotated");
+    endpoints::delete(db, &world.act(), key).await.expect("deleted");
+    let text = ApiKeyText::generate(KeyMode::Live, &[0xab; 32]);
+    let api_key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
+    api_keys::create(db, &world.act(), &api_key, &text).await.expect("kept");
+    let entries = format!("{:?}", of_tenant(world, world.tenant).await);
+    assert!(entries.contains("endpoint.delete") && entries.contains("authorization"), "{entries}");
+    for secret in ["sesame", "abab", "hs_live"] {
+        assert!(!entries.contains(secret), "{secret} is in {entries}");
+    }
+}
+
+pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &World) {
+    let mut made = Vec::new();
+    for number in 0..5 {
+        made.push(
+            record(world, NOON + DAY * number, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await,
+        );
+    }
+    // With that of the world itself there are four from before the third day.
+    let before = NOON + DAY * 3;
+    let forget = async || audit_log::forget_before(&*world.store, before, 3).await.expect("forgotten");
+    assert_eq!([forget().await, forget().await, forget().await], [3, 1, 0]);
+    let mut left: Vec<_> = of_tenant(world, world.tenant).await.into_iter().map(|entry| entry.id).collect();
+    left.reverse();
+    assert_eq!(left, made[3..]);
+}
+
+pub(crate) async fn what_concerns_the_installation_is_told_to_each_organization(world: &World) {
+    let mut act = || Act::of_operator(world.new_id(NOON), NOON);
+    audit_log::record_everywhere(&*world.store, &mut act, Action::InstallationRotateKey, &Change::default()).await.expect("recorded");
+    let filter = Filter { action: Some(Action::InstallationRotateKey), ..Filter::default() };
+    for tenant in [world.tenant, world.stranger] {
+        let told = list(&*world.store, Reach::Organization(tenant.organization), filter).await;
+        let told: Vec<_> = told.iter().map(|entry| (entry.environment, entry.actor_kind.as_str(), entry.resource_id)).collect();
+        assert_eq!(told, [(None, "operator", None)]);
+        assert_eq!(list(&*world.store, Reach::Environment(tenant), filter).await, [], "a key sees its environment only");
+    }
+}
+
+#[tokio::test]
+async fn sqlite_refuses_to_change_an_entry() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let store = std::sync::Arc::new(SqliteStore::open(directory.path()).expect("a store"));
+    let world = World::in_store(store.clone()).await;
+    let before = of_tenant(&world, world.tenant).await;
+    store.close().await;
+    let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
+    let refused = connection.execute("update audit_log set actor_kind = 'system'", []).expect_err("refused").to_string();
+    assert!(refused.contains("append-only"), "{refused}");
+    drop((connection, store, world.store.clone()));
+    drop(world.store);
+    let store = SqliteStore::open(directory.path()).expect("a store");
+    assert_eq!(list(&store, Reach::Environment(world.tenant), Filter::default()).await, before);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn postgres_refuses_to_change_an_entry() {
+    let database = ScratchDatabase::create().await;
+    let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
+    let world = World::in_store(std::sync::Arc::new(PostgresStore::open(&options).await.expect("a store"))).await;
+    let before = of_tenant(&world, world.tenant).await;
+    let client = hookstream_testkit::postgres::connect(&database.url()).await;
+    for sql in ["update audit_log set actor_kind = 'system'", "truncate audit_log"] {
+        let refused = client.batch_execute(sql).await.expect_err("refused");
+        assert!(format!("{refused:?}").contains("append-only"), "{sql}: {refused:?}");
+    }
+    drop(client);
+    assert_eq!(of_tenant(&world, world.tenant).await, before);
+    world.store.close().await;
+    database.drop().await;
+}

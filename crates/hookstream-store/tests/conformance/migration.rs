@@ -1,0 +1,126 @@
+//! A store that an earlier version has made is brought to the current schema with all that is in it.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_model::{
+    audit_log::Act,
+    ids::{ApplicationId, EntryId, EnvironmentId, EventTypeId, OrganizationId},
+    secret::Secret,
+    tenancy::{KeyHash, Tenant},
+    time::Timestamp,
+};
+use hookstream_store::{
+    Error, PageRequest, Store, api_keys, applications,
+    audit_log::{self, Filter, Reach},
+    endpoints, environments, event_types,
+    postgres::{Options, PostgresStore},
+    settings,
+    sqlite::SqliteStore,
+};
+use hookstream_testkit::postgres::ScratchDatabase;
+
+use crate::world::{NOON, unlock};
+
+const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
+const APPLICATION: ApplicationId = ApplicationId::from_bytes([4; 16]);
+
+/// One of each thing, as the first version of the schema keeps it. Databases differ in how they write bytes.
+fn first_version(bytes: fn(&str) -> String) -> String {
+    let id = |byte: u8| bytes(&format!("{byte:02x}").repeat(16));
+    let tenant = format!("{}, {}", id(1), id(2));
+    let hash: String = KeyHash::of("a key").as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "insert into organizations (id, name, created_at) values ({org}, 'Acme', 1);
+        insert into environments (id, organization_id, name, slug, weight, created_at, version)
+            values ({environment}, {org}, 'Production', 'production', 3, 2, 7);
+        insert into api_keys (id, organization_id, environment_id, name, hash, prefix, scopes, created_at)
+            values ({key}, {tenant}, 'ci', {hash}, 'hs_live_0000', 'messages:write', 3);
+        insert into applications (id, organization_id, environment_id, name, uid, metadata, status, created_at, updated_at, version)
+            values ({application}, {tenant}, 'Customer', 'customer', '{{\"plan\":\"pro\"}}', 'active', 4, 5, 6);
+        insert into endpoints (id, organization_id, environment_id, application_id, url, signing_algorithm, status, ordering, on_failure,
+            secret, created_at, updated_at, version)
+            values ({endpoint}, {tenant}, {application}, 'https://example.com/', 'hmac-sha256', 'active', 'none', 'block',
+            'whsec_plain', 5, 6, 7);
+        insert into event_types (id, organization_id, environment_id, name, status, created_at, updated_at, version)
+            values ({event_type}, {tenant}, 'invoice.paid', 'active', 6, 7, 8);
+        insert into settings (name, value) values ('a', 'b');",
+        org = id(1),
+        environment = id(2),
+        key = id(3),
+        hash = bytes(&hash),
+        application = id(4),
+        endpoint = id(5),
+        event_type = id(6),
+    )
+}
+
+/// Checks that all is there, and that what is new works.
+async fn check(store: &dyn Store) {
+    unlock(store, &[1]).await.expect("unlocked");
+    let environment = environments::find(store, TENANT.organization, TENANT.environment).await.expect("read").expect("it is there");
+    assert_eq!((environment.slug.as_str(), environment.weight), ("production", Some(3)));
+    let key = api_keys::find(store, KeyHash::of("a key")).await.expect("read").expect("it is there");
+    assert_eq!((key.name.as_str(), key.scopes.to_string()), ("ci", "messages:write".to_owned()));
+    let application = applications::find(store, TENANT, APPLICATION).await.expect("read").expect("it is there");
+    assert_eq!((application.uid.as_str(), application.metadata.as_deref()), ("customer", Some(r#"{"plan":"pro"}"#)));
+    let found = endpoints::all_with_secrets(store, TENANT, APPLICATION).await.expect("read");
+    assert_eq!(found.iter().map(|found| found.secret.expose()).collect::<Vec<_>>(), ["whsec_plain"]);
+    let event_type = event_types::find(store, TENANT, EventTypeId::from_bytes([6; 16])).await.expect("read").expect("it is there");
+    assert_eq!(event_type.name, "invoice.paid");
+    assert_eq!(settings::find(store, "a").await.expect("read").as_deref(), Some("b"));
+
+    let entries = async || {
+        let all = PageRequest { after: None, limit: 10 };
+        audit_log::list(store, Reach::Environment(TENANT), &Filter::default(), all).await.expect("read").items
+    };
+    assert_eq!(entries().await, [], "what was before has no entries");
+    let act = Act::of_system(EntryId::from_bytes([7; 16]), NOON);
+    let rename = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+        (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
+        Ok(())
+    };
+    applications::update(store, &act, TENANT, APPLICATION, rename).await.expect("written").expect("it is there");
+    let entries: Vec<_> = entries().await.into_iter().map(|entry| (entry.action, entry.before, entry.after)).collect();
+    let told = |name: &str| Some(format!(r#"{{"name":"{name}"}}"#));
+    assert_eq!(entries, [("application.update".to_owned(), told("Customer"), told("Renamed"))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_the_first_version_is_brought_to_the_current_one() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
+    connection.pragma_update(None, "journal_mode", "wal").expect("set");
+    connection.execute_batch(include_str!("../../src/migrations/sqlite/core/0001_tenants_and_outbound.sql")).expect("the first schema");
+    connection.execute_batch(&first_version(|hex| format!("x'{hex}'"))).expect("filled");
+    connection.pragma_update(None, "user_version", 1).expect("set");
+    drop(connection);
+    for start in ["the first", "the second"] {
+        let store = SqliteStore::open(directory.path()).unwrap_or_else(|error| panic!("{start}: {error}"));
+        if start == "the first" {
+            check(&store).await;
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_the_first_version_is_brought_to_the_current_one() {
+    let database = ScratchDatabase::create().await;
+    database.execute(include_str!("../../src/migrations/postgres/0001_tenants_and_outbound.sql")).await;
+    database.execute(&first_version(|hex| format!("'\\x{hex}'::bytea"))).await;
+    database
+        .execute(
+            "create table schema_steps (number bigint primary key, applied_at timestamptz not null);
+            insert into schema_steps (number, applied_at) values (1, now())",
+        )
+        .await;
+    let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
+    // Two nodes at once: one waits for the other.
+    let open = || PostgresStore::open(&options);
+    let (one, other) = tokio::join!(open(), open());
+    let (one, other) = (Arc::new(one.expect("a store")), other.expect("a store"));
+    check(&*one).await;
+    one.close().await;
+    other.close().await;
+    database.drop().await;
+}
