@@ -2,7 +2,7 @@
 //! to somebody or sent by mail and shown to nobody: that one proves whose the address is.
 
 use hookstream_model::{
-    audit_log::{Act, Action, Change},
+    audit_log::{Act, Action, Change, fields::Fields},
     ids::UserId,
     member::Role,
     password::PasswordHash,
@@ -171,7 +171,8 @@ pub async fn make_owner(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn set_password(db: &dyn Database, hash: KeyHash, user: UserId, password: &PasswordHash, now: Timestamp) -> Result<bool, Error> {
+pub async fn set_password(db: &dyn Database, act: &Act, hash: KeyHash, user: UserId, password: &PasswordHash) -> Result<bool, Error> {
+    let now = act.at;
     let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(whose, _)| *whose == user) else { return Ok(false) };
     let mut statements = vec![
         Statement::new(TAKE, values(hash, kind, now)).required(),
@@ -182,6 +183,8 @@ pub async fn set_password(db: &dyn Database, hash: KeyHash, user: UserId, passwo
     if kind == MAILED {
         statements.push(users::verify(user, now));
     }
+    let told = Change::done(&Fields::default().with("with", "link"));
+    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonChangePassword, &told).await?);
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 

@@ -364,12 +364,18 @@ pub async fn invitations_of(db: &dyn Database, email: &Email, now: Timestamp) ->
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn accept_all(db: &dyn Database, invitations: &[(Invitation, Act)], user: &User, identity: Identity<'_>) -> Result<bool, Error> {
-    let now = user.created_at;
+pub async fn accept_all(
+    db: &dyn Database,
+    act: &Act,
+    invitations: &[Invitation],
+    user: &User,
+    identity: Identity<'_>,
+) -> Result<bool, Error> {
+    let now = act.at;
     let mut statements = vec![users::insert(user, None, Some(now)), users::identity_statement(identity, user.id, now)];
-    for (invitation, act) in invitations {
+    for (number, invitation) in (0..).zip(invitations) {
         statements.push(Statement::new(TAKE_BY_ID, vec![invitation.id.as_bytes().into(), now.into()]).required());
-        statements.extend(join(invitation, act, user.id));
+        statements.extend(join(invitation, &act.with_entry_of(number), user.id));
     }
     match db.write("accept invitations", statements).await {
         Ok(written) => Ok(written.is_committed()),
@@ -380,10 +386,8 @@ pub async fn accept_all(db: &dyn Database, invitations: &[(Invitation, Act)], us
 
 /// Makes somebody a member by an invitation that is taken.
 fn join(invitation: &Invitation, act: &Act, user: UserId) -> [Statement; 2] {
-    let told = Fields::default()
-        .with("user_id", user.to_string())
-        .with("email", invitation.email.as_str())
-        .with("role", invitation.role.as_str());
+    let told =
+        Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
     let entry = entry(invitation, act, Action::InvitationAccept, &Change::done(&told));
     [insert(invitation.organization, user, invitation.role, act.at), entry]
 }

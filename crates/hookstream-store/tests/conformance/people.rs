@@ -35,15 +35,15 @@ fn user(world: &World, email: &str) -> User {
 }
 
 /// A hash as a row has it; making one takes long.
-fn hash(text: &str) -> PasswordHash {
+pub(crate) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_row(format!("$argon2id${text}"))
 }
 
-fn token(byte: u8) -> SessionText {
+pub(crate) fn token(byte: u8) -> SessionText {
     SessionText::generate(&[byte; 32])
 }
 
-async fn kept(world: &World, email: &str) -> User {
+pub(crate) async fn kept(world: &World, email: &str) -> User {
     let user = user(world, email);
     assert!(users::create(&*world.store, &user, Some(&hash("one"))).await.expect("written"));
     user
@@ -64,23 +64,23 @@ pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &W
     assert_eq!((find().await.secret, find().await.is_confirmed), (Some(secret.clone()), false));
     assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it does not count yet");
     let session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
-    sessions::create(db, &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
     let codes = ["a".to_owned(), "b".to_owned()];
-    assert!(users::confirm_second_factor(db, &find().await, 5, &codes, session.id, NOON).await.expect("written"));
+    assert!(users::confirm_second_factor(db, &world.act(), &find().await, 5, &codes, session.id).await.expect("written"));
     assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the others are over");
-    assert!(!users::confirm_second_factor(db, &find().await, 6, &codes, session.id, NOON).await.expect("written"));
+    assert!(!users::confirm_second_factor(db, &world.act(), &find().await, 6, &codes, session.id).await.expect("written"));
     assert!(!users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"), "there is one");
     assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it was taken");
     assert!(users::take_step(db, ada.id, 6).await.expect("written"));
     let account = find().await;
     assert_eq!((account.is_confirmed, account.last_step, account.recovery.as_slice()), (true, Some(6), &codes[..]));
-    assert!(users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
-    assert!(!users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"), "they are others by now");
-    users::remove_second_factor(db, ada.id, NOON).await.expect("written");
+    assert!(users::take_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
+    assert!(!users::replace_recovery(db, &world.act(), &account, &codes[1..]).await.expect("written"), "they are others by now");
+    users::remove_second_factor(db, &world.act(), &find().await).await.expect("written");
     assert_eq!((find().await.secret, find().await.is_confirmed, find().await.recovery), (None, false, Vec::new()));
 
-    assert!(users::set_password(db, ada.id, &hash("two"), None, NOON).await.expect("written"));
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("two"), None).await.expect("written"));
     assert_eq!((find().await.password, sessions::list(db, ada.id).await.expect("read")), (Some(hash("two")), Vec::new()));
 }
 
@@ -93,20 +93,20 @@ pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &World
     let (ada, grace) = (user(world, "ada@example.com"), kept(world, "grace@example.com").await);
     assert!(users::create(db, &ada, None).await.expect("written"));
     let (google, other) = (identity("https://google.example", "1"), identity("https://other.example", "1"));
-    assert!(users::identify(db, google, ada.id, NOON).await.expect("written"));
-    assert!(!users::identify(db, google, grace.id, NOON).await.expect("written"), "it is Ada's");
+    assert!(users::identify(db, &world.act(), google, ada.id).await.expect("written"));
+    assert!(!users::identify(db, &world.act(), google, grace.id).await.expect("written"), "it is Ada's");
     assert_eq!(users::identified(db, google).await.expect("read"), Some(ada.id));
     assert_eq!(users::identified(db, identity("https://google.example", "2")).await.expect("read"), None);
     assert_eq!(users::identified(db, other).await.expect("read"), None);
-    assert!(users::identify(db, other, ada.id, NOON).await.expect("written"));
+    assert!(users::identify(db, &world.act(), other, ada.id).await.expect("written"));
     assert_eq!(users::issuers(db, ada.id).await.expect("read"), ["https://google.example", "https://other.example"]);
 
     // Whoever has no password keeps the last one.
-    assert!(users::forget_identity(db, ada.id, google.issuer).await.expect("written"));
-    assert!(!users::forget_identity(db, ada.id, other.issuer).await.expect("written"), "nothing else is left");
-    assert!(users::set_password(db, ada.id, &hash("one"), None, NOON).await.expect("written"));
-    assert!(users::forget_identity(db, ada.id, other.issuer).await.expect("written"));
-    assert!(!users::forget_identity(db, ada.id, other.issuer).await.expect("written"), "it is gone");
+    assert!(users::forget_identity(db, &world.act(), ada.id, google.issuer).await.expect("written"));
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "nothing else is left");
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("one"), None).await.expect("written"));
+    assert!(users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"));
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "it is gone");
     assert_eq!(users::identified(db, other).await.expect("read"), None);
 }
 
@@ -115,16 +115,7 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
     let organization = world.tenant.organization;
     let until = NOON + HOUR;
     let is_verified = async |id| users::find(db, id).await.expect("read").expect("there").is_verified;
-    let invitation = |email: &str, sent_at| Invitation {
-        id: world.new_id(NOON).into(),
-        organization,
-        email: Email::parse(email).expect("an address"),
-        role: Role::Developer,
-        invited_by: "owner@example.com".to_owned(),
-        created_at: NOON,
-        expires_at: until,
-        sent_at,
-    };
+    let invitation = |email: &str, sent_at| Invitation { sent_at, ..invitation(world, email) };
     for (number, (email, sent_at)) in [("shown@example.com", None), ("sent@example.com", Some(NOON))].into_iter().enumerate() {
         let invitation = invitation(email, sent_at);
         let hash_of_link = token(u8::try_from(20 + number).expect("small")).hash();
@@ -139,19 +130,19 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
     // The same of links that set a password; a new one ends those before.
     let ada = kept(world, "ada@example.com").await;
     links::create_password(db, token(30).hash(), ada.id, NOON, until).await.expect("written");
-    assert!(links::set_password(db, token(30).hash(), ada.id, &hash("one"), NOON).await.expect("written"));
+    assert!(links::set_password(db, &world.act(), token(30).hash(), ada.id, &hash("one")).await.expect("written"));
     assert!(!is_verified(ada.id).await, "it was shown to somebody");
     links::create_mailed(db, token(31).hash(), ada.id, NOON, until).await.expect("written");
     links::create_mailed(db, token(32).hash(), ada.id, NOON, until).await.expect("written");
     assert_eq!(links::whose_password(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
-    assert!(!links::set_password(db, token(32).hash(), world.new_id(NOON).into(), &hash("two"), NOON).await.expect("read"));
-    assert!(links::set_password(db, token(32).hash(), ada.id, &hash("two"), NOON).await.expect("written"));
+    assert!(!links::set_password(db, &world.act(), token(32).hash(), world.new_id(NOON).into(), &hash("two")).await.expect("read"));
+    assert!(links::set_password(db, &world.act(), token(32).hash(), ada.id, &hash("two")).await.expect("written"));
     assert!(is_verified(ada.id).await);
     links::create_mailed(db, token(33).hash(), ada.id, NOON, until).await.expect("written");
     links::take_back(db, token(33).hash()).await.expect("written");
     assert_eq!(links::whose_password(db, token(33).hash(), NOON).await.expect("read"), None);
     links::create_mailed(db, token(34).hash(), ada.id, NOON, until).await.expect("written");
-    assert!(users::set_password(db, ada.id, &hash("three"), None, NOON).await.expect("written"));
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("three"), None).await.expect("written"));
     assert_eq!(links::whose_password(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends it");
 
     // Whom a provider vouches for joins wherever they are invited, or nowhere.
@@ -162,16 +153,17 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
     assert_eq!(members::invitations_of(db, &grace.email, NOON).await.expect("read"), [invited.clone()]);
     assert_eq!(members::invitations_of(db, &grace.email, until).await.expect("read"), [], "they are over");
     let over = invitation("grace@example.com", None);
-    let both = [(invited.clone(), world.act()), (over, world.act())];
-    assert!(!members::accept_all(db, &both, &grace, known).await.expect("read"), "one is not there");
+    let both = [invited.clone(), over];
+    let act = world.act();
+    assert!(!members::accept_all(db, &act, &both, &grace, known).await.expect("read"), "one is not there");
     assert_eq!(users::find(db, grace.id).await.expect("read"), None);
-    assert!(members::accept_all(db, &both[..1], &grace, known).await.expect("written"));
+    assert!(members::accept_all(db, &act, &both[..1], &grace, known).await.expect("written"));
     let account = users::find(db, grace.id).await.expect("read").expect("there");
     assert!(account.is_verified && account.password.is_none());
     assert_eq!(users::identified(db, known).await.expect("read"), Some(grace.id));
     assert_eq!(members::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
     let twin = user(world, "twin@example.com");
-    assert!(!members::accept_all(db, &[], &twin, known).await.expect("read"), "the identity is somebody's");
+    assert!(!members::accept_all(db, &world.act(), &[], &twin, known).await.expect("read"), "the identity is somebody's");
     assert_eq!(users::find(db, twin.id).await.expect("read"), None);
 }
 
@@ -192,7 +184,7 @@ pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
     assert_eq!(counts().await, [1, 1, 1]);
 }
 
-fn session(world: &World, user: &User) -> Session {
+pub(crate) fn session(world: &World, user: &User) -> Session {
     Session {
         id: world.new_id(NOON).into(),
         user: user.id,
@@ -211,7 +203,7 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
     let db = &*world.store;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
     let mut session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
     let find = async |byte, now| sessions::find(db, token(byte).hash(), now).await.expect("read");
     assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
     assert_eq!(find(2, NOON).await, None);
@@ -227,10 +219,10 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
     assert!(find(1, NOON + OVERLAP).await.is_some(), "what is under way has the one before");
     assert!(find(1, NOON + SECOND + OVERLAP).await.is_none());
 
-    assert!(!sessions::end(db, grace.id, session.id).await.expect("written"), "it is another's");
-    assert!(sessions::end(db, ada.id, session.id).await.expect("written"));
+    assert!(!sessions::end(db, &world.act(), grace.id, session.id).await.expect("written"), "it is another's");
+    assert!(sessions::end(db, &world.act(), ada.id, session.id).await.expect("written"));
     assert!(find(2, NOON).await.is_none());
-    sessions::create(db, &session, &token(4)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(4)).await.expect("written");
     let policy = Policy { idle: HOUR, absolute: HOUR };
     sessions::forget_ended(db, policy, NOON + HOUR - SECOND).await.expect("written");
     assert!(find(4, NOON).await.is_some());
@@ -263,9 +255,8 @@ pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
     assert_eq!(members::list(db, world.stranger.organization, PageRequest { limit: 10, after: None }).await.expect("read").items, []);
 }
 
-pub(crate) async fn an_invitation_is_taken_once(world: &World) {
-    let db = &*world.store;
-    let invitation = |email: &str| Invitation {
+pub(crate) fn invitation(world: &World, email: &str) -> Invitation {
+    Invitation {
         id: world.new_id(NOON).into(),
         organization: world.tenant.organization,
         email: Email::parse(email).expect("an address"),
@@ -274,7 +265,12 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
         created_at: NOON,
         expires_at: NOON + HOUR,
         sent_at: None,
-    };
+    }
+}
+
+pub(crate) async fn an_invitation_is_taken_once(world: &World) {
+    let db = &*world.store;
+    let invitation = |email| invitation(world, email);
     let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
     members::invite(db, &world.act(), &first, token(1).hash()).await.expect("written");
     members::invite(db, &world.act(), &second, token(2).hash()).await.expect("written");
@@ -286,9 +282,8 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
     assert_eq!(members::invitations(db, world.tenant.organization, page).await.expect("read").items, std::slice::from_ref(&second));
     let guest = user(world, "grace@example.com");
     let password = hash("one");
-    let accept = async || {
-        members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written")
-    };
+    let accept =
+        async || members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written");
     let both = tokio::join!(accept(), accept());
     assert!(both.0 != both.1, "{both:?}");
     assert!(members::is_member(db, world.tenant.organization, &guest.email).await.expect("read"));
@@ -310,8 +305,9 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert!(!links::is_setup(db, token(1).hash(), until).await.expect("read"));
     let (ada, grace) = (user(world, "ada@example.com"), user(world, "grace@example.com"));
     let password = hash("one");
-    let set_up =
-        async |byte, user: &User| links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written");
+    let set_up = async |byte, user: &User| {
+        links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written")
+    };
     let both = tokio::join!(set_up(1, &ada), set_up(2, &grace));
     assert!(both.0 != both.1, "of two who come first, one is: {both:?}");
     let owner = if both.0 { &ada } else { &grace };
@@ -321,8 +317,8 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert_eq!(links::whose_password(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
     assert_eq!(links::whose_password(db, token(3).hash(), until).await.expect("read"), None);
     assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "it is for something else");
-    assert!(links::set_password(db, token(3).hash(), owner.id, &hash("two"), NOON).await.expect("written"));
-    assert!(!links::set_password(db, token(3).hash(), owner.id, &hash("three"), NOON).await.expect("written"));
+    assert!(links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("two")).await.expect("written"));
+    assert!(!links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("three")).await.expect("written"));
     let account = users::find(db, owner.id).await.expect("read").expect("they are there");
     assert_eq!(account.password, Some(hash("two")));
 
@@ -436,14 +432,14 @@ pub(crate) async fn fill(world: &World) {
     let db = &*world.store;
     let ada = kept(world, "ädä@example.com").await;
     users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");
-    assert!(users::identify(db, identity("https://google.example", "größe"), ada.id, NOON).await.expect("written"));
+    assert!(users::identify(db, &world.act(), identity("https://google.example", "größe"), ada.id).await.expect("written"));
     users::count_failure(db, &counters(&ada.email, None), NOON).await.expect("written");
     members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
     let mut session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
     sessions::renew(db, &session, &token(2), NOON).await.expect("written");
     session.id = world.new_id(NOON).into();
-    sessions::create(db, &session, &token(3)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(3)).await.expect("written");
     links::create_password(db, token(4).hash(), ada.id, NOON, NOON + HOUR).await.expect("written");
     let invitation = Invitation {
         id: world.new_id(NOON).into(),
