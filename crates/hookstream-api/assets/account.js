@@ -91,6 +91,17 @@ function setUp() {
   ready();
 }
 
+function forgotPassword() {
+  show("Forgot your password?", "Where there is an account with your address, we send you a link to set a new password.");
+  const email = field("email", "E-mail", "email", "username");
+  button("Send the link", async () => {
+    await call("POST", "auth/password/forgot", { email: email.value });
+    show("Look into your mailbox", "Where there is an account with this address, a link is on its way. It is good for an hour.");
+  });
+  button("Back", async () => location.assign("/sign-in"), true);
+  ready();
+}
+
 function resetPassword() {
   show("Set your password", "With this link, once.");
   const password = field("password", "New password (12 characters or more)", "password", "new-password");
@@ -141,6 +152,7 @@ async function signIn() {
     }
     location.replace(next());
   });
+  button("Forgot your password?", async () => location.assign("/forgot-password"), true);
   ready();
 }
 
@@ -192,7 +204,7 @@ async function device() {
   ready();
 }
 
-const pages = { "/setup": setUp, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
+const pages = { "/setup": setUp, "/forgot-password": forgotPassword, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
 Promise.resolve()
   .then(pages[location.pathname] || signIn)
   .catch((problem) => { show("This does not work", problem.message); });

@@ -16,6 +16,7 @@ pub mod fuzz;
 mod headers;
 mod idempotency;
 mod limits;
+mod mail;
 mod openapi;
 mod page;
 mod pages;
@@ -110,6 +111,7 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::rename))
         .routes(routes!(passwords::change))
         .routes(routes!(passwords::reset))
+        .routes(routes!(passwords::forgot))
         .routes(routes!(second_factor::begin))
         .routes(routes!(second_factor::confirm))
         .routes(routes!(second_factor::disable))

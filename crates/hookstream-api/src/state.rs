@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::Transport;
+use hookstream_destinations::{Transport, mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
@@ -27,7 +27,7 @@ use hookstream_store::{
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Limiter, passwords::Passwords, request::RequestId};
+use crate::{limits::Limiter, mail::Desk, passwords::Passwords, request::RequestId};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Signs portal tokens.
     pub portal_key: Secret,
+    /// What mail goes out with, where the operator has set that up.
+    pub mailer: Option<Arc<Mailer>>,
 }
 
 /// What an operator may set about the API.
@@ -104,6 +106,8 @@ pub struct Inner {
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
     pub(crate) passwords: Passwords,
+    /// Where mail goes out; `None` where none does.
+    pub(crate) desk: Option<Desk>,
     /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
     /// more than one after the other.
     pub(crate) sign_ins: tokio::sync::Mutex<()>,
@@ -120,7 +124,7 @@ impl std::ops::Deref for Api {
 impl Api {
     /// The state over `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, transport, clock, portal_key } = parts;
+        let Parts { engine, store, transport, clock, portal_key, mailer } = parts;
         let random = engine.random_bytes();
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
@@ -135,6 +139,7 @@ impl Api {
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
             passwords: Passwords::default(),
+            desk: mailer.map(Desk::new),
             sign_ins: tokio::sync::Mutex::default(),
         }))
     }

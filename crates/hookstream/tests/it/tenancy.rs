@@ -36,6 +36,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "beginSecondFactor" | "disableSecondFactor" | "replaceRecoveryCodes" => json!({ "password": "wrong" }),
         "confirmSecondFactor" => json!({ "code": "000000" }),
         "allowDevice" | "startDevice" => json!({}),
+        "forgotPassword" => json!({ "email": "theirs@example.com" }),
         "setUp" | "signIn" | "resetPassword" | "lookAtInvitation" | "acceptInvitation" | "askDevice" => json!({}),
         "deleteApplication"
         | "deleteEndpoint"
