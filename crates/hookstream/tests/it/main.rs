@@ -18,6 +18,7 @@ mod leaks;
 mod limits;
 mod listen;
 mod loops;
+mod mail;
 mod order;
 mod people;
 mod program;

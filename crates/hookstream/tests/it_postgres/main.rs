@@ -33,6 +33,8 @@ mod leaks;
 mod limits;
 #[path = "../it/loops.rs"]
 mod loops;
+#[path = "../it/mail.rs"]
+mod mail;
 mod network;
 mod nodes;
 #[path = "../it/order.rs"]
