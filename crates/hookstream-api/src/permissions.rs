@@ -56,6 +56,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/auth/second-factor" | "/auth/second-factor/confirm" | "/auth/second-factor/disable") => Need::Person,
         ("POST", "/auth/recovery-codes") => Need::Person,
         ("GET", "/auth/device/{userCode}") | ("POST", "/auth/device/{userCode}/allow" | "/auth/device/{userCode}/deny") => Need::Person,
+        ("POST", "/auth/providers/{provider}/disconnect") => Need::Person,
+        ("GET", "/auth/providers") | ("POST", "/auth/providers/{provider}/begin" | "/auth/providers/{provider}/end") => Need::Nothing,
         ("POST", "/auth/setup" | "/auth/sign-in" | "/auth/password/reset" | "/auth/password/forgot") => Need::Nothing,
         ("POST", "/auth/invitations/look" | "/auth/invitations/accept" | "/auth/device" | "/auth/device/token") => Need::Nothing,
         ("GET", "/health" | "/health/ready") => Need::Nothing,

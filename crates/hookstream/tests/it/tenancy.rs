@@ -38,6 +38,8 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "allowDevice" | "startDevice" => json!({}),
         "forgotPassword" => json!({ "email": "theirs@example.com" }),
         "setUp" | "signIn" | "resetPassword" | "lookAtInvitation" | "acceptInvitation" | "askDevice" => json!({}),
+        "beginWithProvider" => json!({}),
+        "endWithProvider" => json!({ "code": "x", "state": "x" }),
         "deleteApplication"
         | "deleteEndpoint"
         | "deleteEventType"
@@ -56,6 +58,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "endSession"
         | "endAllSessions"
         | "signOut"
+        | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
         "explainMessage" | "exportAuditLog" => Value::Null,
@@ -148,6 +151,7 @@ impl Victim {
             ("sessions", id(&session["session"])),
             ("invitations", id(&invitation["invitation"])),
             ("device", "ABCD-EFGH".to_owned()),
+            ("providers", "nowhere".to_owned()),
             ("applications", text("application_id")),
             ("endpoints", id(&endpoint)),
             ("messages", message),
