@@ -180,8 +180,7 @@ pub(crate) async fn end(
         (Some(_), _) => return Err(flow_is_over()),
     };
     let redirect_uri = redirect_uri(&api, provider);
-    let back =
-        Return { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
+    let back = Return { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
     let claims = {
         let _turn = api.asking.acquire().await.expect("it is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
@@ -221,7 +220,8 @@ pub(crate) async fn disconnect(
     let provider = find(&api, &name)?;
     let act = origin.act(&api, Actor::of_person(&person.user));
     if !users::forget_identity(&*api.store, &act, person.user.id, provider.client.issuer()).await? {
-        let message = "It is not connected, or you would have no other way to sign in. Set a password first: ask for a link for a forgotten one.";
+        let message =
+            "It is not connected, or you would have no other way to sign in. Set a password first: ask for a link for a forgotten one.";
         return Err(ApiError::new(StatusCode::CONFLICT, "not_connected", message));
     }
     tracing::info!(user.id = %person.user.id, provider = provider.name, "disconnected a provider");
@@ -286,7 +286,9 @@ async fn person(api: &Api, id: hookstream_model::ids::UserId) -> Result<User, Ap
 
 fn find<'a>(api: &'a Api, name: &str) -> Result<&'a IdentityProvider, ApiError> {
     let found = api.providers.iter().find(|provider| provider.name == name);
-    found.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such provider. GET /v1/auth/providers lists those there are."))
+    found.ok_or_else(|| {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such provider. GET /v1/auth/providers lists those there are.")
+    })
 }
 
 /// One for each provider, so that none can have a browser bring its code to another (RFC 9700 section 4.4).
@@ -320,7 +322,8 @@ fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
     tracing::info!(provider = provider.name, ?refusal, "somebody was not let in with a provider");
     match refusal {
         Refusal::AddressNotVerified => {
-            let message = format!("{title} does not say that your address for e-mail is yours. Sign in in another way, then connect {title}.");
+            let message =
+                format!("{title} does not say that your address for e-mail is yours. Sign in in another way, then connect {title}.");
             ApiError::new(StatusCode::FORBIDDEN, "address_not_verified", message)
         }
         Refusal::OtherDomain => {

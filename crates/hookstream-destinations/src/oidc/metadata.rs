@@ -39,8 +39,9 @@ impl Metadata {
             }
         }
         // Where it says nothing, it takes the header.
-        let takes_header =
-            published.token_endpoint_auth_methods_supported.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"));
+        let takes_header = published
+            .token_endpoint_auth_methods_supported
+            .is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"));
         Ok(Self {
             authorization_endpoint: published.authorization_endpoint,
             token_endpoint: published.token_endpoint,
@@ -52,7 +53,7 @@ impl Metadata {
 }
 
 /// Whether nobody on the way can read or change what goes there: TLS, or this machine.
-pub(crate) fn is_safe(url: &Url) -> bool {
+pub(super) fn is_safe(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -6,7 +6,7 @@
 //! the operator's own network too, since it is no tenant who names it.
 
 mod ask;
-pub(crate) mod metadata;
+mod metadata;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,6 @@ use self::{
 };
 use crate::http::{Error as SetUpError, Trust};
 
-
 /// How long asking a provider may take in all.
 pub const WITHIN: Duration = Duration::from_secs(15);
 /// For how long what it publishes is kept.
@@ -51,6 +50,17 @@ pub struct Settings {
     pub client_id: String,
     /// What this installation proves itself with.
     pub client_secret: Secret,
+}
+
+/// Whether an issuer's address can be one (OpenID Connect Core 1.0, section 2): https, or http on this machine.
+pub fn is_issuer(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        metadata::is_safe(&url)
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
 }
 
 /// Where somebody is sent to sign in.
@@ -175,8 +185,12 @@ impl Provider {
         let metadata = self.metadata().await?;
         let Settings { issuer, client_id, client_secret } = &self.settings;
         let authentication = Authentication { client_id, client_secret, in_header: metadata.takes_header };
-        let form =
-            [("grant_type", "authorization_code"), ("code", back.code), ("redirect_uri", back.redirect_uri), ("code_verifier", back.verifier)];
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", back.code),
+            ("redirect_uri", back.redirect_uri),
+            ("code_verifier", back.verifier),
+        ];
         let tokens: Tokens = self.asker.redeem(&metadata.token_endpoint, &form, authentication).await?;
         let expected = Expected { issuer, client_id, nonce: back.nonce, wall: back.wall };
         let keys = self.keys(&metadata, KEPT_FOR).await?;

@@ -326,7 +326,11 @@ mod tests {
         }
         // A key of another kind is not what it is signed with.
         for alg in ["RS256", "ES384", "EdDSA"] {
-            assert_eq!(verified(&signer.token(&json!({ "alg": alg, "kid": "a" }), &payload()), &keys), Err(TokenError::UnknownKey), "{alg}");
+            assert_eq!(
+                verified(&signer.token(&json!({ "alg": alg, "kid": "a" }), &payload()), &keys),
+                Err(TokenError::UnknownKey),
+                "{alg}"
+            );
         }
         let critical = json!({ "alg": "ES256", "kid": "a", "crit": ["b64"], "b64": false });
         assert_eq!(verified(&signer.token(&critical, &payload()), &keys), Err(TokenError::Malformed));

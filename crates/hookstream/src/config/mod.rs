@@ -4,6 +4,7 @@
 //! the file. A key that is not known or a value that is not allowed is refused at start.
 
 mod mail;
+mod providers;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
@@ -16,9 +17,9 @@ use hookstream_model::{hold::BreakerPolicy, secret::Secret, session::Policy as S
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
-pub(crate) use self::mail::MailConfig;
-use self::values::SecretText;
 pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule};
+pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
+use self::{providers::ProviderSettings, values::SecretText};
 use crate::{keys::KeySource, listen::TlsFiles, trust::TrustFiles};
 
 /// Where settings come from.
@@ -201,6 +202,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_SMTP_CA_FILE")]
     pub(crate) smtp_ca_file: Option<PathBuf>,
 
+    /// Providers of OpenID Connect that people may sign in with; a list of tables, which no flag can be
+    #[arg(skip)]
+    pub(crate) oidc_providers: Option<Vec<ProviderSettings>>,
+
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
@@ -249,6 +254,7 @@ pub(crate) struct Config {
     pub(crate) sessions: SessionPolicy,
     /// How mail goes out, where it does.
     pub(crate) mail: Option<MailConfig>,
+    pub(crate) providers: Vec<ProviderConfig>,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
@@ -260,10 +266,11 @@ const AUDIT_RETENTION_DAYS: u32 = 400;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Variables that other commands read, and those that have no flag.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "HOOKSTREAM_BOOTSTRAP_API_KEY",
     "HOOKSTREAM_ENCRYPTION_KEY",
     "HOOKSTREAM_SMTP_URL",
+    "HOOKSTREAM_OIDC_PROVIDERS",
     "HOOKSTREAM_CONFIG",
     "HOOKSTREAM_URL",
     "HOOKSTREAM_API_KEY",
@@ -274,6 +281,7 @@ const OTHER_VARIABLES: [&str; 9] = [
 const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
 const ENCRYPTION_VARIABLE: &str = OTHER_VARIABLES[1];
 const SMTP_VARIABLE: &str = OTHER_VARIABLES[2];
+const PROVIDERS_VARIABLE: &str = OTHER_VARIABLES[3];
 
 impl Config {
     /// Reads the file and the environment and puts all together.
@@ -292,6 +300,9 @@ impl Config {
         }
         if let Some((_, url)) = environment.iter().find(|(name, _)| name == SMTP_VARIABLE) {
             given.smtp_url = Some(SecretText(Secret::new(url)));
+        }
+        if let Some((_, providers)) = environment.iter().find(|(name, _)| name == PROVIDERS_VARIABLE) {
+            given.oidc_providers = Some(providers::from_json(providers)?);
         }
         let file = match &sources.config {
             Some(path) => read_file(path)?,
@@ -344,6 +355,7 @@ impl Settings {
             smtp_url: self.smtp_url.or(other.smtp_url),
             mail_from: self.mail_from.or(other.mail_from),
             smtp_ca_file: self.smtp_ca_file.or(other.smtp_ca_file),
+            oidc_providers: self.oidc_providers.or(other.oidc_providers),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             audit_retention_days: self.audit_retention_days.or(other.audit_retention_days),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
@@ -410,6 +422,7 @@ impl Settings {
                 absolute: HOUR * within("session_max_hours", self.session_max_hours.unwrap_or(720), 1, 8_760)?,
             },
             mail: MailConfig::check(self.smtp_url.map(|url| url.0), self.mail_from, self.smtp_ca_file)?,
+            providers: providers::check(self.oidc_providers.unwrap_or_default())?,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {

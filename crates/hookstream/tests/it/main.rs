@@ -22,6 +22,7 @@ mod mail;
 mod order;
 mod people;
 mod program;
+mod providers;
 mod restart;
 mod samples;
 mod support;

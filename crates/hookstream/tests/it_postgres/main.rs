@@ -42,6 +42,8 @@ mod order;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
+#[path = "../it/providers.rs"]
+mod providers;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;
