@@ -25,7 +25,7 @@ const WAITING: usize = 100;
 const AT_ONCE: usize = 50;
 /// How long after a failure that may pass the next try is made. Servers that do not know a sender have it come back in
 /// some minutes (RFC 6647).
-const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(15), Duration::from_secs(120), Duration::from_secs(360)];
+const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(120), Duration::from_secs(360)];
 /// How much of a name that somebody chose stands in a mail, in characters.
 const WORDS_MAX: usize = 100;
 

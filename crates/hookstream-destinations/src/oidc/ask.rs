@@ -1,7 +1,6 @@
 //! One question to a provider and its answer, bounded in size and time.
 
 use std::{
-    error::Error as _,
     sync::{Arc, RwLock},
     time::Duration,
 };

@@ -17,10 +17,10 @@ pub(super) struct Metadata {
 #[derive(Deserialize)]
 struct Published {
     issuer: String,
-    authorization_endpoint: Url,
-    token_endpoint: Url,
-    userinfo_endpoint: Option<Url>,
-    jwks_uri: Url,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    userinfo_endpoint: Option<String>,
+    jwks_uri: String,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
@@ -32,24 +32,21 @@ impl Metadata {
         if published.issuer != issuer {
             return Err(format!("it says that its issuer is {:?}, and the setting says {issuer:?}", published.issuer));
         }
-        let endpoints = [Some(&published.authorization_endpoint), Some(&published.token_endpoint), Some(&published.jwks_uri)];
-        for endpoint in endpoints.into_iter().chain([published.userinfo_endpoint.as_ref()]).flatten() {
-            if !is_safe(endpoint) {
-                return Err(format!("{endpoint} is not https"));
-            }
-        }
         // Where it says nothing, it takes the header.
-        let takes_header = published
-            .token_endpoint_auth_methods_supported
-            .is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"));
+        let methods = published.token_endpoint_auth_methods_supported;
         Ok(Self {
-            authorization_endpoint: published.authorization_endpoint,
-            token_endpoint: published.token_endpoint,
-            userinfo_endpoint: published.userinfo_endpoint,
-            jwks_uri: published.jwks_uri,
-            takes_header,
+            authorization_endpoint: endpoint(&published.authorization_endpoint)?,
+            token_endpoint: endpoint(&published.token_endpoint)?,
+            userinfo_endpoint: published.userinfo_endpoint.as_deref().map(endpoint).transpose()?,
+            jwks_uri: endpoint(&published.jwks_uri)?,
+            takes_header: methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic")),
         })
     }
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| format!("{text:?} is no URL"))?;
+    if is_safe(&url) { Ok(url) } else { Err(format!("{text} is not https")) }
 }
 
 /// Whether nobody on the way can read or change what goes there: TLS, or this machine.
@@ -81,7 +78,7 @@ mod tests {
         assert!(read(text, "https://p.example").expect_err("another").contains("the setting says"));
         check(&text.replace("https://p.example/token", "http://p.example/token"), "is not https");
         check(&text.replace("https://p.example/keys", "ftp://p.example/keys"), "is not https");
-        check(&text.replace("https://p.example/keys", "keys"), "");
+        check(&text.replace("https://p.example/keys", "keys"), "\"keys\" is no URL");
         check(&text.replace("token_endpoint", "endpoint"), "missing field `token_endpoint`");
         let post = text.replace("\"other\":[1]", r#""token_endpoint_auth_methods_supported":["client_secret_post"]"#);
         assert!(!read(&post, "https://p.example/a").expect("it is good").takes_header);

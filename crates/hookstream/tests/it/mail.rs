@@ -186,7 +186,7 @@ async fn fails(environment: &[(&str, &str)], within: Duration, expected: (u16, &
     assert!(answer["error"].as_str().is_some_and(|error| error.contains(expected.2)), "{answer}");
     assert_eq!(owner.get(&path).await.1["invitations"], json!([]), "nobody is invited");
     let (_, log) = owner.get("/v1/audit-log?action=invitation.create").await;
-    assert_eq!(log["entries"], json!([]), "{log}");
+    assert_eq!(log["audit_log"], json!([]), "{log}");
     // The command says the same.
     let output = test_mail(environment);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -242,7 +242,7 @@ async fn a_mail_server_that_is_down_or_slow_holds_nobody_up() {
     let (status, answer) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
     assert_eq!((status, &answer["code"]), (502, &json!("mail_failed")), "{answer}");
     assert!(answer["error"].as_str().is_some_and(|error| error.contains("did not answer in time")), "{answer}");
-    assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(owner.get(&path).await.1["invitations"], json!([]));
 }
 

@@ -94,7 +94,7 @@ async fn somebody_new_comes_in_where_they_are_invited_and_is_known_from_then_on(
     assert_eq!(visitor.get("/v1/auth/session").await.1["user"]["email"], "ada@example.com");
     assert_eq!(owner.get(&format!("{organization}/invitations")).await.1["invitations"], json!([]), "it is taken");
     let (_, log) = owner.get("/v1/audit-log?action=invitation.accept").await;
-    assert_eq!(log["entries"][0]["actor"]["name"], "ada@example.com", "{log}");
+    assert_eq!(log["audit_log"][0]["actor"]["name"], "ada@example.com", "{log}");
 
     // They are known by what the provider calls them, whatever their address is by then, and with new keys of the provider.
     make(&provider, "ada", json!({ "email": "ada@elsewhere.example", "email_verified": false })).await;
@@ -134,7 +134,7 @@ async fn an_account_with_the_address_is_not_given_to_whoever_comes() {
     assert_eq!(Visitor::new(&server).post("/v1/auth/providers/acme/begin", json!({ "connect": true })).await.0, 401);
 
     let (_, log) = owner.get("/v1/audit-log?action=person.connect_provider").await;
-    assert_eq!(log["entries"][0]["after"]["issuer"], provider.issuer(), "{log}");
+    assert_eq!(log["audit_log"][0]["after"]["issuer"], provider.issuer(), "{log}");
     assert_eq!(account.post("/v1/auth/providers/acme/disconnect", json!({})).await.0, 200);
     assert_eq!(sign_in(&Visitor::new(&server), "ada", false).await.1["code"], "connect_first");
 }
