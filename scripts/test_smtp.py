@@ -61,7 +61,8 @@ class SlowSMTP(SMTP):
 
 def authenticate(server, session, envelope, mechanism, data):
     is_right = data.login.decode() == options["user"] and data.password.decode() == options["password"]
-    return AuthResult(success=is_right, handled=True, auth_data=data)
+    # What is not handled is answered 535.
+    return AuthResult(success=is_right, handled=is_right, auth_data=data)
 
 
 def context():

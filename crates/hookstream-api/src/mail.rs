@@ -9,7 +9,7 @@ use std::{
 };
 
 use hookstream_destinations::mail::{Mail, MailError, Mailer};
-use hookstream_model::{person::Email, session::SessionText, time::Timestamp};
+use hookstream_model::{ids::EntryId, person::Email, session::SessionText, time::Timestamp};
 use hookstream_store::{links, members::Invitation, users};
 use http::StatusCode;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -61,14 +61,13 @@ pub(crate) struct Letter {
 impl Letter {
     fn to(self, to: Email, api: &Api) -> Mail {
         let Self { subject, text } = self;
-        Mail { to, subject: subject.to_owned(), text, id: api.engine.new_id().to_string(), at: api.wall() }
+        Mail { to, subject: subject.to_owned(), text, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
     }
 }
 
 /// Hands a mail over, in the request: whoever has it sent learns what became of it.
 pub(crate) async fn send(api: &Api, desk: &Desk, to: Email, letter: Letter) -> Result<(), ApiError> {
     desk.mailer.send(&letter.to(to, api)).await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a mail could not be sent");
         let message = format!("The mail could not be sent: {error}. Nothing was done; try again, or ask whoever runs this installation.");
         match error {
             MailError::Address => ApiError::invalid("email", "is an address that the mail server cannot be told"),
@@ -79,7 +78,7 @@ pub(crate) async fn send(api: &Api, desk: &Desk, to: Email, letter: Letter) -> R
             | MailError::SignIn(_)
             | MailError::Refused(_)
             | MailError::Broken
-            | MailError::Unwritable(_) => ApiError::new(StatusCode::BAD_GATEWAY, "mail_failed", message),
+            | MailError::Unwritable(_) => ApiError::new(StatusCode::BAD_GATEWAY, "mail_failed", message).caused_by(&error),
         }
     })
 }

@@ -107,7 +107,7 @@ pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Origin
 }
 
 fn no_mail() -> ApiError {
-    let message = "This installation sends no mail. Ask whoever runs it for a link that sets your password (hookstream admin         password-link), or to set up mail (setting smtp_url).";
+    let message = "This installation sends no mail. Ask whoever runs it for a link that sets your password (hookstream admin password-link), or to set up mail (setting smtp_url).";
     ApiError::new(StatusCode::CONFLICT, "no_mail", message)
 }
 

@@ -303,7 +303,6 @@ fn flow_is_over() -> ApiError {
 
 /// What somebody reads whom the provider brought no further; what it was in detail is for the operator.
 fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
-    tracing::warn!(provider = provider.name, error = error as &dyn std::error::Error, "signing in with a provider failed");
     let title = &provider.title;
     let message = match error {
         ProviderError::Unreachable(_) | ProviderError::TimedOut => {
@@ -314,7 +313,7 @@ fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
             format!("What {title} answers cannot be used. Begin again; if it stays, tell whoever runs this installation: its log says why.")
         }
     };
-    ApiError::new(StatusCode::BAD_GATEWAY, "provider_failed", message)
+    ApiError::new(StatusCode::BAD_GATEWAY, "provider_failed", message).caused_by(error)
 }
 
 fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {

@@ -89,19 +89,17 @@ impl Asker {
     ) -> Result<T, ProviderError> {
         const WHAT: &str = "token endpoint";
         let Authentication { client_id, client_secret, in_header } = authentication;
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
+        let in_body = [("client_id", client_id), ("client_secret", client_secret.expose())];
+        let body = encoded(form.iter().chain(in_body.iter().filter(|_| !in_header)));
         let mut request =
             Request::builder().method(Method::POST).uri(url.as_str()).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if in_header {
-            // Both are encoded before they are joined (RFC 6749 section 2.3.1).
-            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            // Both are encoded before they are joined (RFC 6749 section 2.3.1); a space in the way that everybody reads.
+            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
             let both = STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
             request = request.header(header::AUTHORIZATION, sensitive(&format!("Basic {both}"), WHAT)?);
-        } else {
-            body.append_pair("client_id", client_id).append_pair("client_secret", client_secret.expose());
         }
-        let (status, answer) = self.ask(WHAT, request, body.finish().into()).await?;
+        let (status, answer) = self.ask(WHAT, request, body.into()).await?;
         if status != StatusCode::OK {
             return Err(refused(status, &answer));
         }
@@ -125,6 +123,10 @@ impl Asker {
         };
         tokio::time::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ProviderError::TimedOut))
     }
+}
+
+fn encoded<'a>(pairs: impl Iterator<Item = &'a (&'a str, &'a str)>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 async fn read(what: &'static str, response: Response<Incoming>) -> Result<Bytes, ProviderError> {

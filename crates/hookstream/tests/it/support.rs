@@ -65,22 +65,16 @@ impl Server {
 
     /// Starts one at an address, with these arguments only.
     pub(crate) fn start_on(listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
-        Self::start_at(listen, scratch, arguments, &[], None)
+        let directory = scratch.path().to_str().expect("a path that is text");
+        let url = scratch.database.as_ref().map(ScratchDatabase::url);
+        Self::start_plain(listen, &[&store(directory, url.as_deref())[..], arguments].concat())
     }
 
     /// Starts one with further arguments and variables; what it logs goes into a file.
     pub(crate) fn start_with(scratch: &Scratch, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
-        Self::start_at("127.0.0.1:0", scratch, arguments, environment, log)
-    }
-
-    fn start_at(listen: &str, scratch: &Scratch, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
         let directory = scratch.path().to_str().expect("a path that is text");
         let url = scratch.database.as_ref().map(ScratchDatabase::url);
-        let store = match &url {
-            None => vec!["--data-dir", directory],
-            Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
-        };
-        Self::spawn(listen, &[&store[..], arguments].concat(), environment, log)
+        Self::spawn("127.0.0.1:0", &[&store(directory, url.as_deref())[..], arguments].concat(), environment, log)
     }
 
     /// Starts one at an address, with nothing but these arguments.
@@ -149,6 +143,14 @@ impl Server {
             assert!(tokio::time::Instant::now() < end, "the server did not end in time");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// The arguments that say where the store is.
+fn store<'a>(directory: &'a str, url: Option<&'a str>) -> Vec<&'a str> {
+    match url {
+        None => vec!["--data-dir", directory],
+        Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
     }
 }
 

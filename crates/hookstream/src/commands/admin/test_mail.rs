@@ -7,7 +7,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use hookstream_destinations::mail::Mail;
-use hookstream_model::{ids::IdSource, person::Email, time::Clock};
+use hookstream_model::{
+    ids::{EntryId, IdSource},
+    person::Email,
+    time::Clock,
+};
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
@@ -51,7 +55,7 @@ pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
     let text = "Hello,\n\nthis is a test of `hookstream admin test-mail`. Mail from your Hookstream arrives.\n".to_owned();
     let subject = "A test of Hookstream's mail".to_owned();
     mail.mailer()?
-        .send(&Mail { to: to.clone(), subject, text, id: IdSource::new(rng).next(now).to_string(), at: now })
+        .send(&Mail { to: to.clone(), subject, text, id: EntryId::from(IdSource::new(rng).next(now)).to_string(), at: now })
         .await
         .context("the mail was not sent")?;
     println!("the mail server has taken a mail to {to}");
