@@ -231,8 +231,9 @@ fn answered(error: SmtpError, by_code: impl FnOnce(Option<u16>) -> MailError, ot
 fn is_of_tls(error: &SmtpError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && inner.is::<rustls::Error>()
+        {
             return true;
         }
         cause = error.source();
