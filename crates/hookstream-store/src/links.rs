@@ -181,7 +181,7 @@ pub async fn set_password(db: &dyn Database, act: &Act, hash: KeyHash, user: Use
         sessions::end_others(user, None),
     ];
     if kind == MAILED {
-        statements.push(users::verify(user, now));
+        statements.extend(users::verify(user, now));
     }
     let told = Change::done(&Fields::default().with("with", "link"));
     statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonChangePassword, &told).await?);

@@ -339,7 +339,7 @@ pub async fn accept(db: &dyn Database, act: &Act, invitation: &Invitation, hash:
     };
     // Who has the link that was sent to an address reads what is sent there.
     if invitation.sent_at.is_some() {
-        statements.push(users::verify(user, now));
+        statements.extend(users::verify(user, now));
     }
     statements.extend(join(invitation, act, user));
     match db.write("accept an invitation", statements).await {

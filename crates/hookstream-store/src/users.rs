@@ -56,6 +56,9 @@ const IDENTITIES: &str = "select distinct provider from identities where user_id
 const UNIDENTIFY: &str = "delete from identities where user_id = $1 and provider = $2
     and (exists (select 1 from users u where u.id = $1 and u.password_hash is not null)
     or exists (select 1 from identities i where i.user_id = $1 and i.provider <> $2))";
+/// Whoever connected it before the address was proved may be somebody else, who would come back with it.
+const UNIDENTIFY_UNVERIFIED: &str = "delete from identities where user_id = $1
+    and exists (select 1 from users u where u.id = $1 and u.email_verified_at is null)";
 const VERIFY: &str = "update users set email_verified_at = $2 where id = $1 and email_verified_at is null";
 const FAILURES: &str = "select failures, last_at from sign_in_failures where subject = $1";
 const COUNT_FAILURE: &str = "insert into sign_in_failures (subject, failures, last_at) values ($1, 1, $2)
@@ -310,9 +313,9 @@ fn told_of(issuer: &str) -> Change {
     Change::done(&Fields::default().with("issuer", issuer))
 }
 
-/// Notes that somebody's address was proved to be theirs.
-pub(crate) fn verify(id: UserId, now: Timestamp) -> Statement {
-    Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()])
+/// Notes that somebody's address was proved to be theirs. The first time, what was connected before is forgotten.
+pub(crate) fn verify(id: UserId, now: Timestamp) -> [Statement; 2] {
+    [Statement::new(UNIDENTIFY_UNVERIFIED, vec![id.as_bytes().into()]), Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()])]
 }
 
 /// How many failures in a row each counter has, and when the last was.

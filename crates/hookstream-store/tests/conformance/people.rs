@@ -132,12 +132,20 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
     links::create_password(db, token(30).hash(), ada.id, NOON, until).await.expect("written");
     assert!(links::set_password(db, &world.act(), token(30).hash(), ada.id, &hash("one")).await.expect("written"));
     assert!(!is_verified(ada.id).await, "it was shown to somebody");
+    // Who connected this may be somebody who took the account before whoever has the address came.
+    let before = identity("https://provider.example", "before");
+    assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
     links::create_mailed(db, token(31).hash(), ada.id, NOON, until).await.expect("written");
     links::create_mailed(db, token(32).hash(), ada.id, NOON, until).await.expect("written");
     assert_eq!(links::whose_password(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
     assert!(!links::set_password(db, &world.act(), token(32).hash(), world.new_id(NOON).into(), &hash("two")).await.expect("read"));
     assert!(links::set_password(db, &world.act(), token(32).hash(), ada.id, &hash("two")).await.expect("written"));
     assert!(is_verified(ada.id).await);
+    assert_eq!(users::identified(db, before).await.expect("read"), None, "they do not come back with it");
+    assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
+    links::create_mailed(db, token(35).hash(), ada.id, NOON, until).await.expect("written");
+    assert!(links::set_password(db, &world.act(), token(35).hash(), ada.id, &hash("two")).await.expect("written"));
+    assert_eq!(users::identified(db, before).await.expect("read"), Some(ada.id), "it is theirs by then");
     links::create_mailed(db, token(33).hash(), ada.id, NOON, until).await.expect("written");
     links::take_back(db, token(33).hash()).await.expect("written");
     assert_eq!(links::whose_password(db, token(33).hash(), NOON).await.expect("read"), None);
