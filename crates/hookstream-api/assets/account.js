@@ -91,6 +91,17 @@ function setUp() {
   ready();
 }
 
+function forgotPassword() {
+  show("Forgot your password?", "Where there is an account with your address, we send you a link to set a new password.");
+  const email = field("email", "E-mail", "email", "username");
+  button("Send the link", async () => {
+    await call("POST", "auth/password/forgot", { email: email.value });
+    show("Look into your mailbox", "Where there is an account with this address, a link is on its way. It is good for an hour.");
+  });
+  button("Back", async () => location.assign("/sign-in"), true);
+  ready();
+}
+
 function resetPassword() {
   show("Set your password", "With this link, once.");
   const password = field("password", "New password (12 characters or more)", "password", "new-password");
@@ -111,6 +122,7 @@ async function invitation() {
     button("Sign in", async () => location.assign("/sign-in"));
     return ready();
   }
+  if (!isSelf) await providers("Join with ");
   const name = isSelf ? null : field("name", "Name", "text", "name");
   const password = isSelf ? null : field("password", "Password (12 characters or more)", "password", "new-password");
   button("Join", async () => {
@@ -121,10 +133,55 @@ async function invitation() {
   ready();
 }
 
+// The place to go to after the provider: it is this browser's own business, and nothing is decided by it.
+const NEXT = "hookstream.next";
+
+async function leaveFor(provider, connect) {
+  const { url } = await call("POST", "auth/providers/" + encodeURIComponent(provider) + "/begin", { connect });
+  sessionStorage.setItem(NEXT, query.get("next") || "");
+  location.assign(url);
+}
+
+async function providers(words) {
+  const offered = await call("GET", "auth/providers");
+  for (const one of offered.providers) button(words + one.title, () => leaveFor(one.name, false), true);
+  return offered;
+}
+
+// What a provider may say instead of a code (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0 section 3.1.2.6), in our words:
+// whatever else stands in the address may be anybody's.
+const REFUSALS = {
+  access_denied: "The provider did not let you in, or you said no.",
+  login_required: "The provider wants you to sign in there first.",
+  temporarily_unavailable: "The provider cannot do that at the moment.",
+  server_error: "The provider has an error.",
+};
+
+async function callback() {
+  const provider = location.pathname.split("/").pop();
+  const [code, state, iss, refusal] = ["code", "state", "iss", "error"].map((name) => query.get(name));
+  // The code is good once, and need not stand in the history.
+  history.replaceState(null, "", location.pathname);
+  try {
+    if (refusal !== null || code === null) {
+      throw new Error(Object.hasOwn(REFUSALS, refusal) ? REFUSALS[refusal] : "The provider did not say who you are.");
+    }
+    await call("POST", "auth/providers/" + provider + "/end", { code, state: state || "", iss: iss === null ? undefined : iss });
+    const path = sessionStorage.getItem(NEXT) || "";
+    sessionStorage.removeItem(NEXT);
+    location.replace("/sign-in" + (path ? "?next=" + encodeURIComponent(path) : ""));
+  } catch (problem) {
+    show("You are not signed in", problem.message);
+    button("Back", async () => location.replace("/sign-in"));
+    ready();
+  }
+}
+
 async function signIn() {
   const session = await call("GET", "auth/session").catch(() => null);
-  if (session) return query.has("next") ? location.replace(next()) : signedIn(session);
+  if (session) return query.has("next") ? location.replace(next()) : await signedIn(session);
   show("Sign in", "");
+  const { mail } = await providers("Sign in with ");
   const email = field("email", "E-mail", "email", "username");
   const password = field("password", "Password", "password", "current-password");
   let code = null;
@@ -141,12 +198,19 @@ async function signIn() {
     }
     location.replace(next());
   });
+  if (mail) button("Forgot your password?", async () => location.assign("/forgot-password"), true);
   ready();
 }
 
-function signedIn(session) {
+async function signedIn(session) {
   show("You are signed in", "");
   facts([["E-mail", session.user.email], ...session.memberships.map((one) => [one.name, one.role])]);
+  const { providers: offered } = await call("GET", "auth/providers");
+  for (const one of offered) {
+    const path = "auth/providers/" + encodeURIComponent(one.name) + "/disconnect";
+    const change = one.connected ? () => call("POST", path, {}).then(() => location.reload()) : () => leaveFor(one.name, true);
+    button((one.connected ? "Disconnect " : "Connect ") + one.title, change, true);
+  }
   button("API reference", async () => location.assign("/docs"));
   button("Sign out", async () => {
     await call("POST", "auth/sign-out", {});
@@ -192,7 +256,7 @@ async function device() {
   ready();
 }
 
-const pages = { "/setup": setUp, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
+const pages = { "/setup": setUp, "/forgot-password": forgotPassword, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
 Promise.resolve()
-  .then(pages[location.pathname] || signIn)
+  .then(location.pathname.startsWith("/sign-in/callback/") ? callback : pages[location.pathname] || signIn)
   .catch((problem) => { show("This does not work", problem.message); });

@@ -1,4 +1,4 @@
-//! The cookie that carries a session.
+//! The cookies: one that carries a session, and one that a browser keeps while its owner is at an identity provider.
 
 use std::time::Duration;
 
@@ -8,12 +8,26 @@ use http::{HeaderMap, HeaderValue, header};
 /// Its name, which the public API fixes.
 const NAME: &str = "better-auth.session_token";
 
+/// The other one's. With TLS no host beside this one can set it (RFC 6265bis section 4.1.3.2), so that nobody is signed in
+/// as somebody else.
+const FLOW: &str = "hookstream.provider";
+const FLOW_BY_HTTPS: &str = "__Host-hookstream.provider";
+
 /// What a request presents in the cookie.
 pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
+    named(headers, NAME)
+}
+
+/// What it presents of having begun to sign in with a provider.
+pub(crate) fn flow(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    named(headers, if is_secure { FLOW_BY_HTTPS } else { FLOW })
+}
+
+fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        (name == NAME && !value.is_empty()).then_some(value)
+        (name == wanted && !value.is_empty()).then_some(value)
     });
     values.next()
 }
@@ -21,18 +35,23 @@ pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
 /// The line that sets it: out of reach of scripts, sent by no other site but where somebody follows a link to this
 /// one, and only over TLS where this installation has that.
 pub(crate) fn set(text: &SessionText, lasts: Duration, is_secure: bool) -> HeaderValue {
-    line(text.expose(), lasts.as_secs(), is_secure)
+    line(NAME, text.expose(), lasts, is_secure)
 }
 
 /// The line that removes it.
 pub(crate) fn remove(is_secure: bool) -> HeaderValue {
-    line("", 0, is_secure)
+    line(NAME, "", Duration::ZERO, is_secure)
 }
 
-fn line(value: &str, max_age: u64, is_secure: bool) -> HeaderValue {
+/// The line that sets what [`flow`] reads, or removes it.
+pub(crate) fn set_flow(value: &str, lasts: Duration, is_secure: bool) -> HeaderValue {
+    line(if is_secure { FLOW_BY_HTTPS } else { FLOW }, value, lasts, is_secure)
+}
+
+fn line(name: &str, value: &str, lasts: Duration, is_secure: bool) -> HeaderValue {
     let secure = if is_secure { "; Secure" } else { "" };
-    let text = format!("{NAME}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
-    let mut line = HeaderValue::from_str(&text).expect("hexadecimal characters and words");
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", lasts.as_secs());
+    let mut line = HeaderValue::from_str(&text).expect("hexadecimal characters, base64url and words");
     line.set_sensitive(true);
     line
 }

@@ -99,6 +99,12 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
     }
 
+    /// Keeps what the operator's log is to say of a server's error, the causes included.
+    pub(crate) fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        self.cause = Some(chain(error));
+        self
+    }
+
     pub(crate) fn panicked(cause: String) -> Self {
         Self { cause: Some(cause), ..Self::internal() }
     }

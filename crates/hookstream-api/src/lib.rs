@@ -16,6 +16,7 @@ pub mod fuzz;
 mod headers;
 mod idempotency;
 mod limits;
+mod mail;
 mod openapi;
 mod page;
 mod pages;
@@ -23,6 +24,7 @@ mod params;
 mod passwords;
 mod permissions;
 mod portal;
+mod providers;
 mod request;
 mod routes;
 mod same_origin;
@@ -35,6 +37,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
     openapi::document,
+    providers::IdentityProvider,
     state::{Api, Options, Parts, RateLimits},
 };
 use crate::error::ApiError;
@@ -70,7 +73,7 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
         api_keys, applications, audit_log, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes,
-        members, messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
+        members, messages, nodes, organizations, passwords, portal_access, providers, second_factor, sessions, sign_in, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -110,6 +113,11 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::rename))
         .routes(routes!(passwords::change))
         .routes(routes!(passwords::reset))
+        .routes(routes!(passwords::forgot))
+        .routes(routes!(providers::list))
+        .routes(routes!(providers::begin))
+        .routes(routes!(providers::end))
+        .routes(routes!(providers::disconnect))
         .routes(routes!(second_factor::begin))
         .routes(routes!(second_factor::confirm))
         .routes(routes!(second_factor::disable))

@@ -17,7 +17,8 @@ const SCRIPT: &str = include_str!("../assets/account.js");
 const STYLE: &str = include_str!("../assets/account.css");
 
 /// Where they are.
-pub(crate) const PATHS: [&str; 5] = ["/sign-in", "/setup", "/invitation", "/reset-password", "/dashboard/cli-auth"];
+pub(crate) const PATHS: [&str; 7] =
+    ["/sign-in", "/sign-in/callback/{provider}", "/setup", "/invitation", "/forgot-password", "/reset-password", "/dashboard/cli-auth"];
 
 /// Nothing but what is served here, in no frame, with no base that moves its addresses.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \

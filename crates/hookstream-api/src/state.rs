@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::Transport;
+use hookstream_destinations::{Transport, mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
@@ -25,12 +25,16 @@ use hookstream_store::{
     sessions,
 };
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Limiter, passwords::Passwords, request::RequestId};
+use crate::{limits::Limiter, mail::Desk, passwords::Passwords, providers::IdentityProvider, request::RequestId};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
+
+/// How many people's codes are redeemed at once: a provider is not asked more often than people sign in.
+const ASKING_AT_ONCE: usize = 32;
 
 /// What the API works with.
 pub struct Parts {
@@ -44,6 +48,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Signs portal tokens.
     pub portal_key: Secret,
+    /// What mail goes out with, where the operator has set that up.
+    pub mailer: Option<Arc<Mailer>>,
+    /// What people may sign in with besides passwords.
+    pub providers: Vec<IdentityProvider>,
 }
 
 /// What an operator may set about the API.
@@ -104,6 +112,11 @@ pub struct Inner {
     uses: Mutex<HashMap<ApiKeyId, u32>>,
     requests: AtomicU64,
     pub(crate) passwords: Passwords,
+    /// Where mail goes out; `None` where none does.
+    pub(crate) desk: Option<Desk>,
+    pub(crate) providers: Vec<IdentityProvider>,
+    /// How many may be asked at once who somebody is.
+    pub(crate) asking: Semaphore,
     /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
     /// more than one after the other.
     pub(crate) sign_ins: tokio::sync::Mutex<()>,
@@ -120,7 +133,7 @@ impl std::ops::Deref for Api {
 impl Api {
     /// The state over `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, transport, clock, portal_key } = parts;
+        let Parts { engine, store, transport, clock, portal_key, mailer, providers } = parts;
         let random = engine.random_bytes();
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
@@ -135,6 +148,9 @@ impl Api {
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
             passwords: Passwords::default(),
+            desk: mailer.map(Desk::new),
+            providers,
+            asking: Semaphore::new(ASKING_AT_ONCE),
             sign_ins: tokio::sync::Mutex::default(),
         }))
     }

@@ -1,4 +1,5 @@
-//! All outbound connections to addresses that a user typed.
+//! All outbound connections: to addresses that a user typed ([`http`]), and to what the operator
+//! names: a mail server ([`mail`]) and providers of OpenID Connect ([`oidc`]).
 //!
 //! A transport makes one try and says what came of it. It never retries, sleeps, records or touches
 //! the store: what an outcome means is decided in the model, for all kinds of targets alike.
@@ -6,6 +7,8 @@
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;
+pub mod mail;
+pub mod oidc;
 
 use std::{fmt, net::IpAddr, time::Duration};
 

@@ -24,6 +24,7 @@ pub mod json;
 pub mod line;
 pub mod member;
 pub mod message;
+pub mod oidc;
 pub mod ordering;
 pub mod organization;
 pub mod password;

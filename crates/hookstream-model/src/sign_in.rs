@@ -1,14 +1,16 @@
-//! How often somebody may fail to sign in.
+//! How often somebody may fail to sign in, and have mail sent.
 //!
 //! Failures in a row are counted by what tries have in common: an account from one network, a network, an account. The
 //! first count is strict; the others are wide, since a network has many people, and a stranger must not be able to
 //! keep somebody out. Known and unknown addresses are counted alike, so that a refusal tells nothing.
+//!
+//! Mail is counted the same way, and never as succeeded: this server must not be what floods somebody's mailbox.
 
 use std::{net::IpAddr, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use crate::{person::Email, time::Timestamp};
+use crate::{ids::OrganizationId, person::Email, time::Timestamp};
 
 /// After so long without a failure none is remembered.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -19,11 +21,19 @@ enum Subject<'a> {
     Both(&'a Email, IpAddr),
     Address(IpAddr),
     Account(&'a Email),
+    /// Mail to an address, for whatever reason.
+    MailTo(&'a Email),
+    /// Mail that a network asks for.
+    MailFor(IpAddr),
+    /// Mail that an organization has sent.
+    MailOf(OrganizationId),
 }
 
-/// How many failures are free, and how long the wait becomes at the most.
+/// How many failures are free, how long the wait is after them, doubling from there, and how long it becomes at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rule {
     free: u32,
+    first: Duration,
     longest: Duration,
 }
 
@@ -32,8 +42,7 @@ struct Rule {
 pub struct Counter {
     /// What it counts, in a form that tells nothing to whoever reads the store.
     pub subject: [u8; 32],
-    free: u32,
-    longest: Duration,
+    rule: Rule,
 }
 
 /// The counts that a try is under; the first is forgotten when one succeeds.
@@ -45,30 +54,50 @@ pub fn counters(email: &Email, address: Option<IpAddr>) -> Vec<Counter> {
     }
 }
 
+/// The counts that asking for a link by mail is under.
+pub fn counters_of_forgetting(email: &Email, address: Option<IpAddr>) -> Vec<Counter> {
+    let network = address.map(|address| Subject::MailFor(network(address)));
+    [Some(Subject::MailTo(email)), network].into_iter().flatten().map(Subject::counter).collect()
+}
+
+/// The counts that inviting somebody by mail is under.
+pub fn counters_of_inviting(email: &Email, organization: OrganizationId) -> Vec<Counter> {
+    [Subject::MailTo(email), Subject::MailOf(organization)].map(Subject::counter).into()
+}
+
 impl Subject<'_> {
     fn counter(self) -> Counter {
-        let Rule { free, longest } = match self {
-            Self::Both(..) => Rule { free: 5, longest: Duration::from_secs(15 * 60) },
-            Self::Address(_) => Rule { free: 50, longest: Duration::from_secs(15 * 60) },
-            Self::Account(_) => Rule { free: 50, longest: Duration::from_secs(60) },
+        const SECOND: Duration = Duration::from_secs(1);
+        let rule = match self {
+            Self::Both(..) => Rule { free: 5, first: SECOND, longest: SECOND * 900 },
+            Self::Address(_) => Rule { free: 50, first: SECOND, longest: SECOND * 900 },
+            Self::Account(_) => Rule { free: 50, first: SECOND, longest: SECOND * 60 },
+            // Some thirty mails a day at the most.
+            Self::MailTo(_) => Rule { free: 4, first: SECOND * 60, longest: SECOND * 3600 },
+            Self::MailFor(_) => Rule { free: 20, first: SECOND * 10, longest: SECOND * 900 },
+            Self::MailOf(_) => Rule { free: 100, first: SECOND, longest: SECOND * 60 },
         };
         let text = match self {
             Self::Both(email, address) => format!("both {email} {address}"),
             Self::Address(address) => format!("address {address}"),
             Self::Account(email) => format!("account {email}"),
+            Self::MailTo(email) => format!("mail to {email}"),
+            Self::MailFor(address) => format!("mail for {address}"),
+            Self::MailOf(organization) => format!("mail of {organization}"),
         };
-        Counter { subject: Sha256::digest(text.as_bytes()).into(), free, longest }
+        Counter { subject: Sha256::digest(text.as_bytes()).into(), rule }
     }
 }
 
 impl Counter {
-    /// How long the next try has to wait after `failures` in a row, the last at `last_at`: doubling from a second on.
+    /// How long the next try has to wait after `failures` in a row, the last at `last_at`.
     pub fn wait(&self, failures: u32, last_at: Timestamp, now: Timestamp) -> Option<Duration> {
-        if failures < self.free || now.since(last_at) >= FORGOTTEN_AFTER {
+        let Rule { free, first, longest } = self.rule;
+        if failures < free || now.since(last_at) >= FORGOTTEN_AFTER {
             return None;
         }
-        let doubled = Duration::from_secs(1 << (failures - self.free).min(20));
-        let until = last_at + doubled.min(self.longest);
+        let doubled = first * (1 << (failures - free).min(20));
+        let until = last_at + doubled.min(longest);
         (until > now).then(|| until.since(now))
     }
 }
@@ -102,6 +131,27 @@ mod tests {
         check(u32::MAX, Some(900));
         assert_eq!(both.wait(6, start, start + Duration::from_secs(2)), None);
         assert_eq!(both.wait(u32::MAX, start, start + FORGOTTEN_AFTER), None);
+    }
+
+    #[test]
+    fn mail_is_counted_by_whom_it_is_for_and_who_asks() {
+        let email = |text: &str| Email::parse(text).expect("an address");
+        let (ada, grace) = (email("ada@example.com"), email("grace@example.com"));
+        let address = Some("192.0.2.1".parse().expect("an address"));
+        let organization = OrganizationId::from_bytes([1; 16]);
+        let (forgotten, invited) = (counters_of_forgetting(&ada, address), counters_of_inviting(&ada, organization));
+        assert_eq!(forgotten[0], invited[0], "whatever it is for");
+        assert_eq!(forgotten[1], counters_of_forgetting(&grace, address)[1]);
+        assert_eq!(invited[1], counters_of_inviting(&grace, organization)[1]);
+        assert!(forgotten[0] != counters_of_forgetting(&grace, address)[0] && forgotten[0] != counters(&ada, address)[2]);
+        let start = Timestamp::from_millis(1_000_000_000_000);
+        let check = |failures: u32, seconds: Option<u64>| {
+            assert_eq!(forgotten[0].wait(failures, start, start), seconds.map(Duration::from_secs), "{failures}");
+        };
+        check(3, None);
+        check(4, Some(60));
+        check(5, Some(120));
+        check(u32::MAX, Some(3600));
     }
 
     #[test]

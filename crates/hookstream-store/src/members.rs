@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     statement::{Columns, Database, Row, Statement, Written},
-    users::{self, read_user},
+    users::{self, Identity, read_user},
 };
 
 const INSERT: &str = "insert into members (organization_id, user_id, role, created_at) values ($1, $2, $3, $4) on conflict do nothing";
@@ -38,17 +38,21 @@ const CHANGE: &str = "update members set role = $4 where organization_id = $1 an
 const REMOVE: &str = "delete from members where organization_id = $1 and user_id = $2 and role = $3
     and ($3 <> 'owner' or (select count(*) from members where organization_id = $1 and role = 'owner') > 1)";
 
-const INVITE: &str = "insert into invitations (id, organization_id, email, role, hash, invited_by, created_at, expires_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+const INVITE: &str = "insert into invitations (id, organization_id, email, role, hash, invited_by, created_at, expires_at, sent_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const UNINVITE_ADDRESS: &str = "delete from invitations where organization_id = $1 and email = $2";
 const UNINVITE: &str = "delete from invitations where organization_id = $1 and id = $2";
-const INVITATIONS: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at from invitations
+const INVITATIONS: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at, sent_at from invitations
     where organization_id = $1 and id < $2 order by id desc limit $3";
-const INVITATION: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at from invitations
+const INVITATION: &str = "select id, organization_id, email, role, invited_by, created_at, expires_at, sent_at from invitations
     where organization_id = $1 and id = $2";
-const FIND_INVITATION: &str = "select i.id, i.organization_id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, o.name
+const FIND_INVITATION: &str = "select i.id, i.organization_id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.sent_at, o.name
     from invitations i join organizations o on o.id = i.organization_id where i.hash = $1 and i.expires_at > $2 and o.deleted_at is null";
+const OF_ADDRESS: &str = "select i.id, i.organization_id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.sent_at
+    from invitations i join organizations o on o.id = i.organization_id
+    where i.email = $1 and i.expires_at > $2 and o.deleted_at is null order by i.id desc limit 100";
 const TAKE: &str = "delete from invitations where hash = $1 and expires_at > $2";
+const TAKE_BY_ID: &str = "delete from invitations where id = $1 and expires_at > $2";
 
 /// A member, with whom it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,8 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// Until when its link is good.
     pub expires_at: Timestamp,
+    /// When its link was sent by mail; `None` where it was shown to whoever invited.
+    pub sent_at: Option<Timestamp>,
 }
 
 impl Recorded for Invitation {
@@ -255,6 +261,7 @@ pub async fn invite(db: &dyn Database, act: &Act, invitation: &Invitation, hash:
         invitation.invited_by.as_str().into(),
         invitation.created_at.into(),
         invitation.expires_at.into(),
+        invitation.sent_at.into(),
     ];
     let statements = vec![
         queue(organization),
@@ -312,7 +319,7 @@ pub async fn invited(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result
 pub enum Guest<'a> {
     /// Somebody who is known.
     Known(UserId),
-    /// Somebody who comes with it.
+    /// Somebody who comes with it, with their password.
     New(&'a User, &'a PasswordHash),
 }
 
@@ -326,20 +333,63 @@ pub async fn accept(db: &dyn Database, act: &Act, invitation: &Invitation, hash:
     let user = match guest {
         Guest::Known(user) => user,
         Guest::New(user, password) => {
-            statements.push(users::insert(user, Some(password)));
+            statements.push(users::insert(user, Some(password), None));
             user.id
         }
     };
-    statements.push(insert(invitation.organization, user, invitation.role, now));
-    let told =
-        Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
-    statements.push(entry(invitation, act, Action::InvitationAccept, &Change::done(&told)));
+    // Who has the link that was sent to an address reads what is sent there.
+    if invitation.sent_at.is_some() {
+        statements.extend(users::verify(user, now));
+    }
+    statements.extend(join(invitation, act, user));
     match db.write("accept an invitation", statements).await {
         Ok(written) => Ok(written.is_committed()),
         // Somebody with this address came in between.
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The invitations of an address that are still good, newest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn invitations_of(db: &dyn Database, email: &Email, now: Timestamp) -> Result<Vec<Invitation>, Error> {
+    let rows = db.read(Statement::new(OF_ADDRESS, vec![email.as_str().into(), now.into()])).await?;
+    rows.into_iter().map(|row| read_invitation(&mut row.columns())).collect()
+}
+
+/// Keeps somebody new whom a provider vouches for, and makes them a member wherever they are invited. Returns whether
+/// all of the invitations were still good and nobody with this address or identity came meanwhile.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn accept_all(
+    db: &dyn Database,
+    act: &Act,
+    invitations: &[Invitation],
+    user: &User,
+    identity: Identity<'_>,
+) -> Result<bool, Error> {
+    let now = act.at;
+    let mut statements = vec![users::insert(user, None, Some(now)), users::identity_statement(identity, user.id, now)];
+    for (number, invitation) in (0..).zip(invitations) {
+        statements.push(Statement::new(TAKE_BY_ID, vec![invitation.id.as_bytes().into(), now.into()]).required());
+        statements.extend(join(invitation, &act.with_entry_of(number), user.id));
+    }
+    match db.write("accept invitations", statements).await {
+        Ok(written) => Ok(written.is_committed()),
+        Err(Error::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes somebody a member by an invitation that is taken.
+fn join(invitation: &Invitation, act: &Act, user: UserId) -> [Statement; 2] {
+    let told =
+        Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
+    let entry = entry(invitation, act, Action::InvitationAccept, &Change::done(&told));
+    [insert(invitation.organization, user, invitation.role, act.at), entry]
 }
 
 fn entry(invitation: &Invitation, act: &Act, action: Action, change: &Change) -> Statement {
@@ -365,5 +415,6 @@ fn read_invitation(columns: &mut Columns) -> Result<Invitation, Error> {
         invited_by: columns.text("invited_by")?,
         created_at: columns.time("created_at")?,
         expires_at: columns.time("expires_at")?,
+        sent_at: columns.optional_time("sent_at")?,
     })
 }

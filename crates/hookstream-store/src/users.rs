@@ -13,7 +13,7 @@ use hookstream_model::{
 use crate::{
     audit_log,
     error::Error,
-    sessions,
+    links, sessions,
     statement::{Columns, Database, Row, Statement, Value},
     vault,
 };
@@ -24,16 +24,17 @@ macro_rules! columns {
     };
 }
 
-const INSERT: &str = "insert into users (id, email, name, password_hash, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)";
+const INSERT: &str = "insert into users (id, email, name, password_hash, email_verified_at, created_at, updated_at)
+    values ($1, $2, $3, $4, $5, $6, $6)";
 const FIND: &str = concat!(
     "select ",
     columns!(),
-    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes from users where id = $1"
+    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes, email_verified_at from users where id = $1"
 );
 const FIND_BY_EMAIL: &str = concat!(
     "select ",
     columns!(),
-    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes from users where email = $1"
+    ", password_hash, totp_secret, totp_confirmed_at, totp_last_step, recovery_codes, email_verified_at from users where email = $1"
 );
 const ANY: &str = "select id from users limit 1";
 const RENAME: &str = "update users set name = $2, updated_at = $3 where id = $1";
@@ -50,6 +51,15 @@ const TAKE_STEP: &str = "update users set totp_last_step = $2 where id = $1 and 
 const SET_RECOVERY: &str = "update users set recovery_codes = $3, updated_at = $4 where id = $1 and recovery_codes = $2";
 const IDENTITY: &str = "select user_id from identities where provider = $1 and subject = $2";
 const IDENTIFY: &str = "insert into identities (provider, subject, user_id, created_at) values ($1, $2, $3, $4) on conflict do nothing";
+const IDENTITIES: &str = "select distinct provider from identities where user_id = $1 order by provider limit 100";
+/// Whoever has neither a password nor another provider would be locked out.
+const UNIDENTIFY: &str = "delete from identities where user_id = $1 and provider = $2
+    and (exists (select 1 from users u where u.id = $1 and u.password_hash is not null)
+    or exists (select 1 from identities i where i.user_id = $1 and i.provider <> $2))";
+/// Whoever connected it before the address was proved may be somebody else, who would come back with it.
+const UNIDENTIFY_UNVERIFIED: &str = "delete from identities where user_id = $1
+    and exists (select 1 from users u where u.id = $1 and u.email_verified_at is null)";
+const VERIFY: &str = "update users set email_verified_at = $2 where id = $1 and email_verified_at is null";
 const FAILURES: &str = "select failures, last_at from sign_in_failures where subject = $1";
 const COUNT_FAILURE: &str = "insert into sign_in_failures (subject, failures, last_at) values ($1, 1, $2)
     on conflict (subject) do update set last_at = $2,
@@ -73,6 +83,17 @@ pub struct Account {
     pub last_step: Option<i64>,
     /// The hashes of the recovery codes that are left.
     pub recovery: Vec<String>,
+    /// Whether their address was proved to be theirs: by a link that was sent there, or by a provider.
+    pub is_verified: bool,
+}
+
+/// Who somebody is at a provider of OpenID Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The provider's issuer, which is its name for ever; what people call it may change.
+    pub issuer: &'a str,
+    /// What it calls them.
+    pub subject: &'a str,
 }
 
 /// Keeps somebody. Returns whether the address was free.
@@ -80,19 +101,21 @@ pub struct Account {
 /// # Errors
 /// Where the store fails.
 pub async fn create(db: &dyn Database, user: &User, password: Option<&PasswordHash>) -> Result<bool, Error> {
-    match db.write("keep a user", vec![insert(user, password)]).await {
+    match db.write("keep a user", vec![insert(user, password, None)]).await {
         Ok(_) => Ok(true),
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-pub(crate) fn insert(user: &User, password: Option<&PasswordHash>) -> Statement {
+/// Somebody new; `verified_at` says since when their address is known to be theirs.
+pub(crate) fn insert(user: &User, password: Option<&PasswordHash>, verified_at: Option<Timestamp>) -> Statement {
     let values = vec![
         user.id.as_bytes().into(),
         user.email.as_str().into(),
         user.name.as_str().into(),
         password.map(PasswordHash::as_str).into(),
+        verified_at.into(),
         user.created_at.into(),
     ];
     Statement::new(INSERT, values)
@@ -138,7 +161,7 @@ pub async fn rename(db: &dyn Database, act: &Act, user: &User, name: &str) -> Re
     Ok(db.write("rename a user", statements).await?.is_committed())
 }
 
-/// Sets somebody's password and ends their sessions but for `kept`.
+/// Sets somebody's password, and ends their sessions but for `kept` and the links with which another could be set.
 ///
 /// # Errors
 /// Where the store fails.
@@ -149,7 +172,7 @@ pub async fn set_password(
     password: &PasswordHash,
     kept: Option<SessionId>,
 ) -> Result<bool, Error> {
-    let mut statements = vec![password_statement(id, password, act.at), sessions::end_others(id, kept)];
+    let mut statements = vec![password_statement(id, password, act.at), sessions::end_others(id, kept), links::end(id)];
     let told = Change::done(&Fields::default().with("with", "password"));
     statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonChangePassword, &told).await?);
     Ok(db.write("set a password", statements).await?.is_committed())
@@ -244,23 +267,55 @@ fn set_recovery(account: &Account, recovery: &[String], now: Timestamp) -> State
     Statement::new(SET_RECOVERY, values).required()
 }
 
-/// Who somebody is that a provider knows as `subject`.
+/// Whose identity it is.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn identified(db: &dyn Database, provider: &str, subject: &str) -> Result<Option<UserId>, Error> {
-    let rows = db.read(Statement::new(IDENTITY, vec![provider.into(), subject.into()])).await?;
+pub async fn identified(db: &dyn Database, identity: Identity<'_>) -> Result<Option<UserId>, Error> {
+    let rows = db.read(Statement::new(IDENTITY, vec![identity.issuer.into(), identity.subject.into()])).await?;
     rows.into_iter().next().map(|row| row.columns().id("user id", UserId::from_bytes)).transpose()
 }
 
-/// Notes that a provider knows somebody as `subject`.
+/// Notes who somebody is at a provider. Returns whether the identity was nobody's.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn identify(db: &dyn Database, provider: &str, subject: &str, id: UserId, now: Timestamp) -> Result<(), Error> {
-    let values = vec![provider.into(), subject.into(), id.as_bytes().into(), now.into()];
-    db.write("note an identity", vec![Statement::new(IDENTIFY, values)]).await?;
-    Ok(())
+pub async fn identify(db: &dyn Database, act: &Act, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
+    let mut statements = vec![identity_statement(identity, id, act.at)];
+    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonConnectProvider, &told_of(identity.issuer)).await?);
+    Ok(db.write("note an identity", statements).await?.is_committed())
+}
+
+pub(crate) fn identity_statement(identity: Identity<'_>, id: UserId, now: Timestamp) -> Statement {
+    Statement::new(IDENTIFY, vec![identity.issuer.into(), identity.subject.into(), id.as_bytes().into(), now.into()]).required()
+}
+
+/// The issuers at which somebody is known.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error> {
+    let rows = db.read(Statement::new(IDENTITIES, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().map(|row| row.columns().text("provider")).collect()
+}
+
+/// Forgets who somebody is at a provider. Returns whether that was known and leaves them another way to sign in.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn forget_identity(db: &dyn Database, act: &Act, id: UserId, issuer: &str) -> Result<bool, Error> {
+    let mut statements = vec![Statement::new(UNIDENTIFY, vec![id.as_bytes().into(), issuer.into()]).required()];
+    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonDisconnectProvider, &told_of(issuer)).await?);
+    Ok(db.write("forget an identity", statements).await?.is_committed())
+}
+
+fn told_of(issuer: &str) -> Change {
+    Change::done(&Fields::default().with("issuer", issuer))
+}
+
+/// Notes that somebody's address was proved to be theirs. The first time, what was connected before is forgotten.
+pub(crate) fn verify(id: UserId, now: Timestamp) -> [Statement; 2] {
+    [Statement::new(UNIDENTIFY_UNVERIFIED, vec![id.as_bytes().into()]), Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()])]
 }
 
 /// How many failures in a row each counter has, and when the last was.
@@ -329,6 +384,7 @@ fn read(db: &dyn Database, row: Row) -> Result<Account, Error> {
         is_confirmed: columns.optional_time("totp_confirmed_at")?.is_some(),
         last_step: columns.optional_integer("totp_last_step")?,
         recovery: columns.optional_json("recovery_codes")?.unwrap_or_default(),
+        is_verified: columns.optional_time("email_verified_at")?.is_some(),
         user,
         password,
     })

@@ -1,9 +1,10 @@
 //! What the tests of several crates share: a clock that is moved by hand, receivers and their
-//! certificates, and waiting for a state.
+//! certificates, servers of others, and waiting for a state.
 
 pub mod clock;
 pub mod postgres;
 pub mod receiver;
+pub mod services;
 pub mod tls;
 
 use std::{future::Future, time::Duration};

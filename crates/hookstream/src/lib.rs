@@ -31,7 +31,9 @@ enum Command {
     #[command(after_help = "Example: hookstream serve --listen 0.0.0.0:8484 --data-dir /var/lib/hookstream\n\n\
         Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
         HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.\n\
-        HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).")]
+        HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).\n\
+        HOOKSTREAM_SMTP_URL sets the mail server: smtp://user:password@mail.example.com:587.\n\
+        HOOKSTREAM_OIDC_PROVIDERS sets with whom people may sign in: a JSON list, see docs/configuration.md.")]
     Serve(config::Sources),
     /// Look at the database's schema, or bring it to this version
     Migrate(commands::migrate::MigrateArgs),

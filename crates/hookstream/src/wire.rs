@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{SteadyClock, SystemClock},
-    config::Config,
+    config::{Config, MailConfig, ProviderConfig},
     keys,
     listen::{Listen, Tls},
 };
@@ -70,13 +70,15 @@ impl Server {
         }
         let setup = prepare_setup(&*store, config, clock.now(), &mut rng).await?;
         let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
+        let mailer = config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new);
+        let providers = config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure));
         let setup_link = setup.map(|token| format!("{public_url}/setup#token={}", token.expose()));
         let api = Api::new(
-            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key },
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key, mailer, providers },
             ApiOptions {
                 public_url,
                 secret_grace: config.secret_grace,
@@ -96,6 +98,8 @@ impl Server {
         tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(api.clone().keep_audit_log(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(api.clone().keep_sending(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
         let router = match config.engine.role {

@@ -13,11 +13,12 @@ use hookstream_model::{
     member::Role,
     person::{Email, User, check_name},
     session::{Method, SessionText},
+    sign_in::counters_of_inviting,
     tenancy::KeyHash,
 };
 use hookstream_store::{
     members::{self, Guest, Invitation as Model},
-    users,
+    organizations as store_organizations, users,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use crate::{
     auth::{Caller, Presented, Recognised, Who},
     body::RawBody,
     error::ApiError,
+    mail::{self, Desk},
     page,
     params::{PathParams, QueryParams, id},
     same_origin::SameOrigin,
@@ -54,6 +56,8 @@ pub(crate) struct Invitation {
     created_at: String,
     /// Until when its link is good.
     expires_at: String,
+    /// When its link was sent by mail; `null` where it was shown to whoever invited.
+    sent_at: Option<String>,
 }
 
 impl From<Model> for Invitation {
@@ -66,16 +70,20 @@ impl From<Model> for Invitation {
             invited_by: invitation.invited_by,
             created_at: invitation.created_at.to_string(),
             expires_at: invitation.expires_at.to_string(),
+            sent_at: invitation.sent_at.map(|at| at.to_string()),
         }
     }
 }
 
-/// A new invitation, with its link.
+/// A new invitation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NewInvitation {
     invitation: Invitation,
-    /// The link, here once: give it to whom it is for.
-    url: String,
+    /// 1 where it was sent by mail.
+    sent: u8,
+    /// Where it was not, its link, here once: give it to whom it is for. A link that is sent is shown to nobody else, so
+    /// that whoever has it has proved that the address is theirs.
+    url: Option<String>,
 }
 
 /// A page of invitations.
@@ -152,14 +160,16 @@ pub(crate) async fn list(
 
 /// Invite somebody
 ///
-/// The link is good for seven days and once; an earlier one of the same address is not good any more.
+/// The link is good for seven days and once; an earlier one of the same address is not good any more. Where this
+/// installation sends mail, it is sent, and there is an invitation only once the mail server has taken it.
 #[utoipa::path(
     post, path = "/organizations/{orgId}/invitations", operation_id = "createInvitation", tag = "Organizations",
     params(("orgId" = String, Path, description = "The organization's id.")),
     request_body = CreateInvitation,
     responses(
         (status = 201, description = "They are invited.", body = NewInvitation),
-        (status = 409, description = "They are a member.", body = crate::error::ErrorBody)
+        (status = 409, description = "They are a member.", body = crate::error::ErrorBody),
+        (status = 502, description = "The mail could not be sent, and nobody is invited.", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -183,12 +193,28 @@ pub(crate) async fn create(
         Who::Key(_) => "an API key".to_owned(),
     };
     let token = SessionText::generate(&api.engine.random_bytes());
-    let invitation =
-        Model { id: api.engine.new_id().into(), organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR };
-    members::invite(&*api.store, &act, &invitation, token.hash()).await?;
+    let id = api.engine.new_id().into();
+    let mut invitation = Model { id, organization, email, role, invited_by, created_at: now, expires_at: now + VALID_FOR, sent_at: None };
     // After the `#`, where no server and no log on the way sees it.
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
-    Ok((StatusCode::CREATED, Json(NewInvitation { invitation: invitation.into(), url })).into_response())
+    // The mail goes first: where it fails, nothing was done, and an earlier invitation stands.
+    if let Some(desk) = &api.desk {
+        send(&api, desk, &invitation, &url).await?;
+        invitation.sent_at = Some(now);
+    }
+    members::invite(&*api.store, &act, &invitation, token.hash()).await?;
+    let is_sent = invitation.sent_at.is_some();
+    let answer = NewInvitation { invitation: invitation.into(), sent: u8::from(is_sent), url: (!is_sent).then_some(url) };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Sends an invitation's link, as often as that is allowed.
+async fn send(api: &Api, desk: &Desk, invitation: &Model, url: &str) -> Result<(), ApiError> {
+    sign_in::admit_mail(api, &counters_of_inviting(&invitation.email, invitation.organization)).await?;
+    let organization = store_organizations::find(&*api.store, invitation.organization).await?;
+    let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
+    let letter = mail::invitation(invitation, &name, &api.options.public_url, url);
+    mail::send(api, desk, invitation.email.clone(), letter).await
 }
 
 /// Take an invitation back

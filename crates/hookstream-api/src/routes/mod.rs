@@ -18,6 +18,7 @@ pub(crate) mod nodes;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod portal_access;
+pub(crate) mod providers;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;

@@ -1,7 +1,13 @@
-//! Changing one's password, and setting one with a link.
+//! Changing one's password, asking for a link that sets one, and setting one with it.
 
 use axum::{Json, extract::State, response::Response};
-use hookstream_model::{audit_log::Actor, session::Method, sign_in::counters, tenancy::KeyHash};
+use hookstream_model::{
+    audit_log::Actor,
+    person::Email,
+    session::Method,
+    sign_in::{counters, counters_of_forgetting},
+    tenancy::KeyHash,
+};
 use hookstream_store::{links, users};
 use http::StatusCode;
 use serde::Deserialize;
@@ -16,6 +22,13 @@ pub(crate) struct ChangePassword {
     current_password: String,
     /// 12 characters or more, and none that stands in lists of passwords that leaked.
     new_password: String,
+}
+
+/// Somebody who forgot their password.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ForgotPassword {
+    #[schema(example = "ada@example.com")]
+    email: String,
 }
 
 /// A password to set with a link.
@@ -71,9 +84,36 @@ pub(super) async fn verify(
     Ok(account)
 }
 
+/// Ask for a link that sets a password
+///
+/// It is sent by mail to whoever has an account with this address, is good for an hour and once. The answer is the same
+/// where there is none. After four mails to an address the next have to wait (429).
+#[utoipa::path(
+    post, path = "/auth/password/forgot", operation_id = "forgotPassword", tag = "Sign-in", security(()),
+    request_body = ForgotPassword,
+    responses(
+        (status = 200, description = "Where there is such an account, a mail is on its way.", body = Success),
+        (status = 409, description = "This installation sends no mail; the answer says whom to ask.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Json<Success>, ApiError> {
+    let ForgotPassword { email } = body.parse()?;
+    let email = Email::parse(&email)?;
+    let Some(desk) = &api.desk else { return Err(no_mail()) };
+    sign_in::admit_mail(&api, &counters_of_forgetting(&email, origin.address)).await?;
+    // Whether there is such an account is looked up later: nothing here takes longer for one who is known.
+    desk.take(email)?;
+    Ok(Json(Success::new()))
+}
+
+fn no_mail() -> ApiError {
+    let message = "This installation sends no mail. Ask whoever runs it for a link that sets your password (hookstream admin password-link), or to set up mail (setting smtp_url).";
+    ApiError::new(StatusCode::CONFLICT, "no_mail", message)
+}
+
 /// Set a password with a link
 ///
-/// With a link of `hookstream admin create-owner`, or one that was sent to whoever forgot theirs. It ends all sessions
+/// With a link of `hookstream admin create-owner` or `password-link`, or one that was sent to whoever forgot theirs. It ends all sessions
 /// and begins one, unless the account has a second factor.
 #[utoipa::path(
     post, path = "/auth/password/reset", operation_id = "resetPassword", tag = "Sign-in", security(()),

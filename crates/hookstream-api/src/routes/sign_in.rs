@@ -103,13 +103,21 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
 
 /// Refuses a try that has to wait, and counts it as failed until it succeeds.
 pub(super) async fn admit(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
+    count(api, counters, "Too many tries have failed. Wait for as long as Retry-After says.").await
+}
+
+/// The same of a mail that is asked for, which always counts.
+pub(super) async fn admit_mail(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
+    count(api, counters, "Too many mails were asked for. Wait for as long as Retry-After says.").await
+}
+
+async fn count(api: &Api, counters: &[Counter], refusal: &'static str) -> Result<(), ApiError> {
     let _alone = api.sign_ins.lock().await;
     let now = api.now();
     let failures = users::failures(&*api.store, counters).await?;
     let waits = counters.iter().zip(failures).filter_map(|(counter, (failures, last_at))| counter.wait(failures, last_at, now));
     if let Some(wait) = waits.max() {
-        let message = "Too many tries have failed. Wait for as long as Retry-After says.";
-        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).with_retry_after(wait));
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", refusal).with_retry_after(wait));
     }
     Ok(users::count_failure(&*api.store, counters, now).await?)
 }

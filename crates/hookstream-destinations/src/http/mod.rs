@@ -3,7 +3,7 @@
 //! Connections are kept and used again, by scheme, host and port. The addresses of a host are vetted
 //! on every connection ([`guard`]); redirects are not followed and no proxy is used.
 
-mod connect;
+pub(crate) mod connect;
 mod failure;
 pub mod guard;
 pub(crate) mod resolve;
@@ -11,7 +11,7 @@ mod send;
 mod steps;
 #[cfg(test)]
 mod tests;
-mod trust;
+pub(crate) mod trust;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},

@@ -58,7 +58,7 @@ pub fn revocation_lists(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'
 }
 
 /// The configuration of our side of a connection.
-pub(super) fn client(trust: Trust) -> Result<ClientConfig, Error> {
+pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
     let Trust { extra_roots, revoked, identity } = trust;
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

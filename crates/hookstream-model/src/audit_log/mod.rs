@@ -191,6 +191,10 @@ actions! {
     PersonRemoveSecondFactor = "person.remove_second_factor"
     /// Somebody gets other recovery codes.
     PersonReplaceRecoveryCodes = "person.replace_recovery_codes"
+    /// Somebody signs in with a provider from then on.
+    PersonConnectProvider = "person.connect_provider"
+    /// Somebody signs in with a provider no more.
+    PersonDisconnectProvider = "person.disconnect_provider"
     /// Secrets are sealed anew, and earlier encryption keys retired.
     InstallationRotateKey = "installation.rotate_key"
 }

@@ -11,6 +11,7 @@ pub(super) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/core/0001_tenants_and_outbound.sql"),
     include_str!("../migrations/sqlite/core/0002_people.sql"),
     include_str!("../migrations/sqlite/core/0003_audit_log.sql"),
+    include_str!("../migrations/sqlite/core/0004_mail.sql"),
 ];
 /// The schema of a day's file.
 pub(super) const DAY_MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/day/0001_messages.sql")];

@@ -156,6 +156,8 @@ suite! {
     people:
         an_account_is_kept_with_what_it_proves_itself_with
         failures_are_counted_and_forgotten
+        an_identity_is_one_persons_and_leaves_a_way_in
+        only_what_was_sent_proves_an_address
         a_session_is_found_renewed_and_ended
         an_organization_keeps_an_owner
         an_invitation_is_taken_once

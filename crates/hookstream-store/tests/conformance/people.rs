@@ -22,7 +22,8 @@ use hookstream_store::{
     environments::{self, Deleted},
     links,
     members::{self, Changed, Guest, Invitation},
-    organizations, sessions, users,
+    organizations, sessions,
+    users::{self, Identity},
 };
 
 use crate::world::{NOON, SECOND, World};
@@ -81,9 +82,97 @@ pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &W
 
     assert!(users::set_password(db, &world.act(), ada.id, &hash("two"), None).await.expect("written"));
     assert_eq!((find().await.password, sessions::list(db, ada.id).await.expect("read")), (Some(hash("two")), Vec::new()));
-    users::identify(db, "google", "subject", ada.id, NOON).await.expect("written");
-    assert_eq!(users::identified(db, "google", "subject").await.expect("read"), Some(ada.id));
-    assert_eq!(users::identified(db, "github", "subject").await.expect("read"), None);
+}
+
+fn identity<'a>(issuer: &'a str, subject: &'a str) -> Identity<'a> {
+    Identity { issuer, subject }
+}
+
+pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &World) {
+    let db = &*world.store;
+    let (ada, grace) = (user(world, "ada@example.com"), kept(world, "grace@example.com").await);
+    assert!(users::create(db, &ada, None).await.expect("written"));
+    let (google, other) = (identity("https://google.example", "1"), identity("https://other.example", "1"));
+    assert!(users::identify(db, &world.act(), google, ada.id).await.expect("written"));
+    assert!(!users::identify(db, &world.act(), google, grace.id).await.expect("written"), "it is Ada's");
+    assert_eq!(users::identified(db, google).await.expect("read"), Some(ada.id));
+    assert_eq!(users::identified(db, identity("https://google.example", "2")).await.expect("read"), None);
+    assert_eq!(users::identified(db, other).await.expect("read"), None);
+    assert!(users::identify(db, &world.act(), other, ada.id).await.expect("written"));
+    assert_eq!(users::issuers(db, ada.id).await.expect("read"), ["https://google.example", "https://other.example"]);
+
+    // Whoever has no password keeps the last one.
+    assert!(users::forget_identity(db, &world.act(), ada.id, google.issuer).await.expect("written"));
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "nothing else is left");
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("one"), None).await.expect("written"));
+    assert!(users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"));
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "it is gone");
+    assert_eq!(users::identified(db, other).await.expect("read"), None);
+}
+
+pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
+    let db = &*world.store;
+    let organization = world.tenant.organization;
+    let until = NOON + HOUR;
+    let is_verified = async |id| users::find(db, id).await.expect("read").expect("there").is_verified;
+    let invitation = |email: &str, sent_at| Invitation { sent_at, ..invitation(world, email) };
+    for (number, (email, sent_at)) in [("shown@example.com", None), ("sent@example.com", Some(NOON))].into_iter().enumerate() {
+        let invitation = invitation(email, sent_at);
+        let hash_of_link = token(u8::try_from(20 + number).expect("small")).hash();
+        members::invite(db, &world.act(), &invitation, hash_of_link).await.expect("written");
+        assert_eq!(members::invited(db, hash_of_link, NOON).await.expect("read").map(|(found, _)| found), Some(invitation.clone()));
+        let guest = user(world, email);
+        let (act, password) = (world.act(), hash("guest"));
+        assert!(members::accept(db, &act, &invitation, hash_of_link, Guest::New(&guest, &password)).await.expect("written"));
+        assert_eq!(is_verified(guest.id).await, sent_at.is_some(), "{email}");
+    }
+
+    // The same of links that set a password; a new one ends those before.
+    let ada = kept(world, "ada@example.com").await;
+    links::create_password(db, token(30).hash(), ada.id, NOON, until).await.expect("written");
+    assert!(links::set_password(db, &world.act(), token(30).hash(), ada.id, &hash("one")).await.expect("written"));
+    assert!(!is_verified(ada.id).await, "it was shown to somebody");
+    // Who connected this may be somebody who took the account before whoever has the address came.
+    let before = identity("https://provider.example", "before");
+    assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
+    links::create_mailed(db, token(31).hash(), ada.id, NOON, until).await.expect("written");
+    links::create_mailed(db, token(32).hash(), ada.id, NOON, until).await.expect("written");
+    assert_eq!(links::whose_password(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
+    assert!(!links::set_password(db, &world.act(), token(32).hash(), world.new_id(NOON).into(), &hash("two")).await.expect("read"));
+    assert!(links::set_password(db, &world.act(), token(32).hash(), ada.id, &hash("two")).await.expect("written"));
+    assert!(is_verified(ada.id).await);
+    assert_eq!(users::identified(db, before).await.expect("read"), None, "they do not come back with it");
+    assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
+    links::create_mailed(db, token(35).hash(), ada.id, NOON, until).await.expect("written");
+    assert!(links::set_password(db, &world.act(), token(35).hash(), ada.id, &hash("two")).await.expect("written"));
+    assert_eq!(users::identified(db, before).await.expect("read"), Some(ada.id), "it is theirs by then");
+    links::create_mailed(db, token(33).hash(), ada.id, NOON, until).await.expect("written");
+    links::take_back(db, token(33).hash()).await.expect("written");
+    assert_eq!(links::whose_password(db, token(33).hash(), NOON).await.expect("read"), None);
+    links::create_mailed(db, token(34).hash(), ada.id, NOON, until).await.expect("written");
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("three"), None).await.expect("written"));
+    assert_eq!(links::whose_password(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends it");
+
+    // Whom a provider vouches for joins wherever they are invited, or nowhere.
+    let grace = user(world, "grace@example.com");
+    let known = identity("https://provider.example", "grace");
+    let invited = invitation("grace@example.com", None);
+    members::invite(db, &world.act(), &invited, token(40).hash()).await.expect("written");
+    assert_eq!(members::invitations_of(db, &grace.email, NOON).await.expect("read"), std::slice::from_ref(&invited));
+    assert_eq!(members::invitations_of(db, &grace.email, until).await.expect("read"), [], "they are over");
+    let over = invitation("grace@example.com", None);
+    let both = [invited.clone(), over];
+    let act = world.act();
+    assert!(!members::accept_all(db, &act, &both, &grace, known).await.expect("read"), "one is not there");
+    assert_eq!(users::find(db, grace.id).await.expect("read"), None);
+    assert!(members::accept_all(db, &act, &both[..1], &grace, known).await.expect("written"));
+    let account = users::find(db, grace.id).await.expect("read").expect("there");
+    assert!(account.is_verified && account.password.is_none());
+    assert_eq!(users::identified(db, known).await.expect("read"), Some(grace.id));
+    assert_eq!(members::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
+    let twin = user(world, "twin@example.com");
+    assert!(!members::accept_all(db, &world.act(), &[], &twin, known).await.expect("read"), "the identity is somebody's");
+    assert_eq!(users::find(db, twin.id).await.expect("read"), None);
 }
 
 pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
@@ -183,6 +272,7 @@ pub(crate) fn invitation(world: &World, email: &str) -> Invitation {
         invited_by: "ada@example.com".to_owned(),
         created_at: NOON,
         expires_at: NOON + HOUR,
+        sent_at: None,
     }
 }
 
@@ -350,7 +440,7 @@ pub(crate) async fn fill(world: &World) {
     let db = &*world.store;
     let ada = kept(world, "ädä@example.com").await;
     users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");
-    users::identify(db, "google", "größe", ada.id, NOON).await.expect("written");
+    assert!(users::identify(db, &world.act(), identity("https://google.example", "größe"), ada.id).await.expect("written"));
     users::count_failure(db, &counters(&ada.email, None), NOON).await.expect("written");
     members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
     let mut session = session(world, &ada);
@@ -367,6 +457,7 @@ pub(crate) async fn fill(world: &World) {
         invited_by: "ädä@example.com".to_owned(),
         created_at: NOON,
         expires_at: NOON + HOUR,
+        sent_at: Some(NOON),
     };
     members::invite(db, &world.act(), &invitation, token(5).hash()).await.expect("written");
     let code = DeviceCode {

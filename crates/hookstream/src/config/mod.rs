@@ -3,6 +3,8 @@
 //! Each setting has one name: `--retention-days`, `HOOKSTREAM_RETENTION_DAYS` and `retention_days` in
 //! the file. A key that is not known or a value that is not allowed is refused at start.
 
+mod mail;
+mod providers;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
@@ -16,6 +18,8 @@ use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
 pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule};
+pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
+use self::{providers::ProviderSettings, values::SecretText};
 use crate::{keys::KeySource, listen::TlsFiles, trust::TrustFiles};
 
 /// Where settings come from.
@@ -186,6 +190,22 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS")]
     pub(crate) session_max_hours: Option<u32>,
 
+    /// The mail server, with its user and password; no flag, like all that is secret
+    #[arg(skip)]
+    pub(crate) smtp_url: Option<SecretText>,
+
+    /// Whom mail comes from: hooks@example.com or 'Hookstream <hooks@example.com>'
+    #[arg(long, value_name = "ADDRESS", env = "HOOKSTREAM_MAIL_FROM")]
+    pub(crate) mail_from: Option<String>,
+
+    /// Certificates (PEM) of authorities to trust for the mail server, besides the public ones
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_SMTP_CA_FILE")]
+    pub(crate) smtp_ca_file: Option<PathBuf>,
+
+    /// Providers of OpenID Connect that people may sign in with; a list of tables, which no flag can be
+    #[arg(skip)]
+    pub(crate) oidc_providers: Option<Vec<ProviderSettings>>,
+
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
@@ -232,6 +252,9 @@ pub(crate) struct Config {
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
     pub(crate) sessions: SessionPolicy,
+    /// How mail goes out, where it does.
+    pub(crate) mail: Option<MailConfig>,
+    pub(crate) providers: Vec<ProviderConfig>,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
@@ -243,9 +266,11 @@ const AUDIT_RETENTION_DAYS: u32 = 400;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Variables that other commands read, and those that have no flag.
-const OTHER_VARIABLES: [&str; 8] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "HOOKSTREAM_BOOTSTRAP_API_KEY",
     "HOOKSTREAM_ENCRYPTION_KEY",
+    "HOOKSTREAM_SMTP_URL",
+    "HOOKSTREAM_OIDC_PROVIDERS",
     "HOOKSTREAM_CONFIG",
     "HOOKSTREAM_URL",
     "HOOKSTREAM_API_KEY",
@@ -255,6 +280,8 @@ const OTHER_VARIABLES: [&str; 8] = [
 ];
 const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
 const ENCRYPTION_VARIABLE: &str = OTHER_VARIABLES[1];
+const SMTP_VARIABLE: &str = OTHER_VARIABLES[2];
+const PROVIDERS_VARIABLE: &str = OTHER_VARIABLES[3];
 
 impl Config {
     /// Reads the file and the environment and puts all together.
@@ -270,6 +297,12 @@ impl Config {
         }
         if let Some((_, keys)) = environment.iter().find(|(name, _)| name == ENCRYPTION_VARIABLE) {
             given.encryption_key = Some(KeysText(Secret::new(keys)));
+        }
+        if let Some((_, url)) = environment.iter().find(|(name, _)| name == SMTP_VARIABLE) {
+            given.smtp_url = Some(SecretText(Secret::new(url)));
+        }
+        if let Some((_, providers)) = environment.iter().find(|(name, _)| name == PROVIDERS_VARIABLE) {
+            given.oidc_providers = Some(providers::from_json(providers)?);
         }
         let file = match &sources.config {
             Some(path) => read_file(path)?,
@@ -319,6 +352,10 @@ impl Settings {
             deletion_grace_days: self.deletion_grace_days.or(other.deletion_grace_days),
             session_idle_hours: self.session_idle_hours.or(other.session_idle_hours),
             session_max_hours: self.session_max_hours.or(other.session_max_hours),
+            smtp_url: self.smtp_url.or(other.smtp_url),
+            mail_from: self.mail_from.or(other.mail_from),
+            smtp_ca_file: self.smtp_ca_file.or(other.smtp_ca_file),
+            oidc_providers: self.oidc_providers.or(other.oidc_providers),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             audit_retention_days: self.audit_retention_days.or(other.audit_retention_days),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
@@ -384,6 +421,8 @@ impl Settings {
                 idle: HOUR * within("session_idle_hours", self.session_idle_hours.unwrap_or(168), 1, 8_760)?,
                 absolute: HOUR * within("session_max_hours", self.session_max_hours.unwrap_or(720), 1, 8_760)?,
             },
+            mail: MailConfig::check(self.smtp_url.map(|url| url.0), self.mail_from, self.smtp_ca_file)?,
+            providers: providers::check(self.oidc_providers.unwrap_or_default())?,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {
@@ -475,8 +514,18 @@ fn parse(text: &str) -> anyhow::Result<Settings> {
         let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
         // With the text it would show the line; without, it names the key.
         error.set_input(None);
-        anyhow::anyhow!("line {line}: {}", error.to_string().trim_end().replace('\n', " "))
+        anyhow::anyhow!("line {line}: {}", without_text(&error.to_string()).trim_end().replace('\n', " "))
     })
+}
+
+/// What serde says of a value, without the value where that is text: a secret may stand under the wrong name.
+fn without_text(problem: &str) -> std::borrow::Cow<'_, str> {
+    let kind = ["invalid type: string", "invalid value: string"].into_iter().find(|kind| problem.starts_with(kind));
+    // What is expected is our own word, so that the last one of these is the one that stands before it.
+    match kind.zip(problem.rsplit_once(", expected ")) {
+        Some((kind, (_, expected))) => format!("{kind}, expected {expected}").into(),
+        None => problem.into(),
+    }
 }
 
 /// What a server would make of a file with this text.
@@ -575,6 +624,9 @@ mod tests {
         check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is 10; allowed are 1000 to 60000");
         check(&[], None, &[("HOOKSTREAM_RETENTION", "7")], "HOOKSTREAM_RETENTION; there are");
         check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
+        check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is not");
+        check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is not");
+        check(&["--mail-from", "a@example.com"], None, &[("HOOKSTREAM_SMTP_URL", "mail.example.com")], "smtp_url is no URL");
         check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key holds no key");
         let both = [("HOOKSTREAM_ENCRYPTION_KEY", "0")];
         check(&["--encryption-key-file", "f"], None, &both, "encryption_key and encryption_key_file are both set");
@@ -601,6 +653,9 @@ mod tests {
             (format!("bootstrap_api_key = [\"{key}\"]"), "bootstrap_api_key"),
             (format!("bootstrap_api_key = \"{key}0\""), "bootstrap_api_key"),
             (format!("database_url = {{ url = \"postgres://u:{key}@h/db\" }}"), "database_url"),
+            (format!("mail_from = \"a@example.com\"\nsmtp_url = \"smtp://u:{key}@\""), "smtp_url"),
+            (format!("smtp_url = [\"smtp://u:{key}@h\"]"), "smtp_url"),
+            (format!("retention_days = \"{key}\""), "line 1: invalid type: string, expected u32"),
             (format!("encryption_key = \"{key}\nlog = \"info\""), "line 1: "),
         ] {
             let error = format!("{:?}", load(&[], Some(&file), &[]).expect_err("it is refused"));

@@ -75,6 +75,16 @@ impl FromStr for KeyText {
 #[derive(Debug, Clone)]
 pub(crate) struct KeysText(pub(crate) Secret);
 
+/// A text that no log and no error may show.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretText(pub(crate) Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Secret::new(String::deserialize(deserializer)?)))
+    }
+}
+
 /// In the file: the same text, or a list of texts or numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]

@@ -44,6 +44,11 @@ const HEADER: &str = "token-for-the-receiver";
 const PAYLOAD: &str = "what-only-the-receiver-reads";
 /// A secret in a place that is none for it.
 const MISPLACED: &str = "secret-in-the-wrong-place";
+/// What this installation proves itself with at a provider.
+const CLIENT_SECRET: &str = "secret-of-the-client";
+/// A provider, which cannot be reached.
+const PROVIDERS: &str =
+    r#"[{"name": "nowhere", "issuer": "http://127.0.0.1:1", "client_id": "1", "client_secret": "secret-of-the-client"}]"#;
 /// What nobody has as a key.
 const INVALID_KEY: &str = "hs_live_badc0de0badc0de1badc0de2badc0de3badc0de4badc0de5badc0de6badc0de7";
 
@@ -65,7 +70,7 @@ impl Talkative {
             Some(database) => command.env("HOOKSTREAM_DATABASE_URL", with_password(&database.url())),
         };
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).env("HOOKSTREAM_ENCRYPTION_KEY", ENCRYPTION_KEY);
-        command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000");
+        command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000").env("HOOKSTREAM_OIDC_PROVIDERS", PROVIDERS);
         command.stdout(file.try_clone().expect("a file")).stderr(file);
         let child = command.spawn().expect("it starts");
         let mut started = Self { child, url: String::new(), said };
@@ -298,7 +303,7 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     let server = Talkative::start(&scratch, &directory, &["--target-ca-file", ca.to_str().expect("text")]).await;
     let client = TestClient::new(&server.url, KEY);
     let secrets = Secrets { sealed: Mutex::default() };
-    [KEY, ENCRYPTION_KEY, BROUGHT, PASSWORD].into_iter().for_each(|secret| secrets.add(secret));
+    [KEY, ENCRYPTION_KEY, BROUGHT, PASSWORD, CLIENT_SECRET].into_iter().for_each(|secret| secrets.add(secret));
     // It was printed for the first owner, and is good for nothing any more.
     let link = server.setup_link();
     let owner = Visitor::set_up(&client, &link).await;
@@ -385,7 +390,7 @@ fn a_start_that_is_refused_shows_no_secret() {
         let output = run(arguments, environment);
         let told = told(&output);
         assert!(!output.status.success() && !told.is_empty(), "{arguments:?} {environment:?}: {told}");
-        for secret in [MISPLACED, PASSWORD, &KEY[8..], ENCRYPTION_KEY] {
+        for secret in [MISPLACED, PASSWORD, &KEY[8..], ENCRYPTION_KEY, CLIENT_SECRET] {
             assert!(!told.contains(secret), "{arguments:?} {environment:?}: {told}");
         }
     };
@@ -393,6 +398,28 @@ fn a_start_that_is_refused_shows_no_secret() {
     check(&serve, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", &format!("{KEY}0"))]);
     check(&serve, &[("HOOKSTREAM_ENCRYPTION_KEY", MISPLACED)]);
     check(&serve, &[("HOOKSTREAM_ENCRYPTION_KEY", &format!("{ENCRYPTION_KEY},{MISPLACED}"))]);
+    let from = ("HOOKSTREAM_MAIL_FROM", "hooks@example.com");
+    for url in [
+        PASSWORD.to_owned(),
+        format!("smtp://u:{PASSWORD}@127.0.0.1:port"),
+        format!("smtp://u:{PASSWORD}@mail.example.com?tls=none"),
+        format!("smtp://{PASSWORD}@127.0.0.1"),
+        format!("https://u:{PASSWORD}@127.0.0.1"),
+    ] {
+        check(&serve, &[("HOOKSTREAM_SMTP_URL", &url), from]);
+        check(&["admin", "test-mail", "ada@example.com"], &[("HOOKSTREAM_SMTP_URL", &url), from]);
+    }
+    check(&["admin", "test-mail", "ada@example.com"], &[("HOOKSTREAM_SMTP_URL", &format!("smtp://u:{PASSWORD}@127.0.0.1:1")), from]);
+    for wrong in [
+        PROVIDERS.replace("\"name\"", "\"title\""),
+        PROVIDERS.replace("http:", "ftp:"),
+        PROVIDERS.replace("client_secret", "client_secrets"),
+        PROVIDERS.replace("\"secret-of-the-client\"", "[\"secret-of-the-client\"]"),
+        PROVIDERS.replace("[{", "{"),
+        format!("\"{CLIENT_SECRET}\""),
+    ] {
+        check(&serve, &[("HOOKSTREAM_OIDC_PROVIDERS", &wrong)]);
+    }
     for url in [
         format!("postgres://u:{PASSWORD}@127.0.0.1:1/db"),
         format!("postgres://u:{PASSWORD}@127.0.0.1:port/db"),
@@ -411,6 +438,10 @@ fn a_start_that_is_refused_shows_no_secret() {
         format!("encryption_key = {ENCRYPTION_KEY}"),
         format!("encryption_keys = \"{ENCRYPTION_KEY}\""),
         format!("bootstrap_api_key = [\"{KEY}\"]"),
+        format!("retention_days = \"{KEY}\""),
+        format!("smtp_url = [\"smtp://u:{PASSWORD}@h\"]"),
+        format!("oidc_providers = \"{CLIENT_SECRET}\""),
+        format!("[[oidc_providers]]\nname = \"a\"\nissuer = \"https://a.example\"\nclient_id = [\"{CLIENT_SECRET}\"]"),
         format!("database_url = [\"postgres://u:{PASSWORD}@127.0.0.1:1/db\"]"),
         format!("database_url = \"postgres://u:{PASSWORD}@127.0.0.1:1/db"),
     ] {

@@ -478,7 +478,15 @@ async fn the_pages_load_nothing_from_elsewhere() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let visitor = Visitor::new(&server);
-    for path in ["/sign-in", "/setup", "/invitation", "/reset-password", "/dashboard/cli-auth?code=ABCD-EFGH"] {
+    for path in [
+        "/sign-in",
+        "/setup",
+        "/invitation",
+        "/forgot-password",
+        "/sign-in/callback/acme",
+        "/reset-password",
+        "/dashboard/cli-auth?code=ABCD-EFGH",
+    ] {
         let page = visitor.try_send(Method::GET, path, &[], String::new()).await;
         assert_eq!(
             (page.status().as_u16(), &page.headers()["content-type"]),

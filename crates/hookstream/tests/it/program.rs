@@ -90,9 +90,22 @@ async fn health_answers_without_a_key() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in
-        ["serve", "quickstart", "send", "explain", "sink", "bench", "torture", "migrate", "transfer", "doctor", "admin", "admin rotate-key"]
-    {
+    for command in [
+        "serve",
+        "quickstart",
+        "send",
+        "explain",
+        "sink",
+        "bench",
+        "torture",
+        "migrate",
+        "transfer",
+        "doctor",
+        "admin",
+        "admin rotate-key",
+        "admin test-mail",
+        "admin password-link",
+    ] {
         let output = hookstream().args(command.split(' ')).arg("--help").env("COLUMNS", "120").output().expect("it runs");
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(help.contains(&format!("Example: hookstream {command}")), "{command}: {help}");

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -66,17 +67,30 @@ impl Server {
     pub(crate) fn start_on(listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
         let directory = scratch.path().to_str().expect("a path that is text");
         let url = scratch.database.as_ref().map(ScratchDatabase::url);
-        let store = match &url {
-            None => vec!["--data-dir", directory],
-            Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
-        };
-        Self::start_plain(listen, &[&store[..], arguments].concat())
+        Self::start_plain(listen, &[&store(directory, url.as_deref())[..], arguments].concat())
+    }
+
+    /// Starts one with further arguments and variables; what it logs goes into a file.
+    pub(crate) fn start_with(scratch: &Scratch, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
+        let directory = scratch.path().to_str().expect("a path that is text");
+        let url = scratch.database.as_ref().map(ScratchDatabase::url);
+        Self::spawn("127.0.0.1:0", &[&store(directory, url.as_deref())[..], arguments].concat(), environment, log)
     }
 
     /// Starts one at an address, with nothing but these arguments.
     pub(crate) fn start_plain(listen: &str, arguments: &[&str]) -> Self {
+        Self::spawn(listen, arguments, &[], None)
+    }
+
+    fn spawn(listen: &str, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
         let mut command = hookstream();
-        command.args(["serve", "--listen", listen, "--log", "warn"]).args(arguments);
+        command.args(["serve", "--listen", listen]).args(arguments).envs(environment.iter().copied());
+        if !arguments.contains(&"--log") {
+            command.args(["--log", "warn"]);
+        }
+        if let Some(log) = log {
+            command.stderr(std::fs::File::create(log).expect("a file"));
+        }
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
         // Some tests try every door without a key.
         command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000");
@@ -129,6 +143,14 @@ impl Server {
             assert!(tokio::time::Instant::now() < end, "the server did not end in time");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// The arguments that say where the store is.
+fn store<'a>(directory: &'a str, url: Option<&'a str>) -> Vec<&'a str> {
+    match url {
+        None => vec!["--data-dir", directory],
+        Some(url) => vec!["--database-url", url, "--lease-ms", "1000", "--database-max-connections", "4"],
     }
 }
 

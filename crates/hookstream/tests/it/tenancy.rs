@@ -36,7 +36,10 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "beginSecondFactor" | "disableSecondFactor" | "replaceRecoveryCodes" => json!({ "password": "wrong" }),
         "confirmSecondFactor" => json!({ "code": "000000" }),
         "allowDevice" | "startDevice" => json!({}),
+        "forgotPassword" => json!({ "email": "theirs@example.com" }),
         "setUp" | "signIn" | "resetPassword" | "lookAtInvitation" | "acceptInvitation" | "askDevice" => json!({}),
+        "beginWithProvider" => json!({}),
+        "endWithProvider" => json!({ "code": "x", "state": "x" }),
         "deleteApplication"
         | "deleteEndpoint"
         | "deleteEventType"
@@ -55,6 +58,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "endSession"
         | "endAllSessions"
         | "signOut"
+        | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
         "explainMessage" | "exportAuditLog" => Value::Null,
@@ -147,6 +151,7 @@ impl Victim {
             ("sessions", id(&session["session"])),
             ("invitations", id(&invitation["invitation"])),
             ("device", "ABCD-EFGH".to_owned()),
+            ("providers", "nowhere".to_owned()),
             ("applications", text("application_id")),
             ("endpoints", id(&endpoint)),
             ("messages", message),

@@ -1,6 +1,6 @@
 //! Somebody with a browser: what it keeps of a session, for tests.
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use bytes::Bytes;
 use http::{Method, Response, header};
@@ -11,10 +11,13 @@ use crate::support::{Server, TestClient};
 /// A password that nobody guesses.
 pub(crate) const PASSWORD: &str = "plum teapot gravel seven";
 
-/// A browser with its cookie.
+/// The cookie of a session.
+const SESSION: &str = "better-auth.session_token";
+
+/// A browser with its cookies.
 pub(crate) struct Visitor {
     client: TestClient,
-    cookie: Mutex<Option<String>>,
+    cookies: Mutex<BTreeMap<String, String>>,
 }
 
 impl Visitor {
@@ -25,7 +28,7 @@ impl Visitor {
 
     /// The same, for whoever has a client only.
     fn of(client: &TestClient) -> Self {
-        Self { client: client.with_key(""), cookie: Mutex::new(None) }
+        Self { client: client.with_key(""), cookies: Mutex::default() }
     }
 
     /// The first owner, with the link that the server printed.
@@ -65,21 +68,29 @@ impl Visitor {
         self.get("/v1/auth/session").await.1["user"]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// The cookie, as it would be sent.
+    /// The session's cookie, as it would be sent.
     pub(crate) fn cookie(&self) -> Option<String> {
-        self.cookie.lock().expect("not poisoned").clone()
+        self.cookies.lock().expect("not poisoned").get(SESSION).map(|value| format!("{SESSION}={value}"))
     }
 
-    /// Sends what a browser would, and keeps the cookie that is set.
+    /// Sends what a browser would, and keeps the cookies that are set.
     pub(crate) async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Response<Bytes> {
-        let cookie = self.cookie();
+        let pairs = |cookies: &BTreeMap<String, String>| cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let cookies = pairs(&self.cookies.lock().expect("not poisoned")).join("; ");
         let mut headers = headers.to_vec();
-        headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
+        if !cookies.is_empty() {
+            headers.push(("cookie", &cookies));
+        }
         let response = self.client.try_send(method, path, &headers, body).await.expect("the server answers");
-        if let Some(line) = response.headers().get(header::SET_COOKIE) {
+        for line in response.headers().get_all(header::SET_COOKIE) {
             let line = line.to_str().expect("text");
-            let pair = line.split(';').next().unwrap_or_default().to_owned();
-            *self.cookie.lock().expect("not poisoned") = (!line.contains("Max-Age=0")).then_some(pair);
+            let (name, value) = line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a name and a value");
+            let mut cookies = self.cookies.lock().expect("not poisoned");
+            if line.contains("Max-Age=0") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
         response
     }

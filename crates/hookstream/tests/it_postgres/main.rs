@@ -33,6 +33,8 @@ mod leaks;
 mod limits;
 #[path = "../it/loops.rs"]
 mod loops;
+#[path = "../it/mail.rs"]
+mod mail;
 mod network;
 mod nodes;
 #[path = "../it/order.rs"]
@@ -40,6 +42,8 @@ mod order;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
+#[path = "../it/providers.rs"]
+mod providers;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;

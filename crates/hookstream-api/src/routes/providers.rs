@@ -1,0 +1,345 @@
+//! Signing in with a provider of OpenID Connect: which there are, on the way there, and back.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{AppendHeaders, IntoResponse, Response},
+};
+use hookstream_destinations::oidc::{ProviderError, Return, SignIn};
+use hookstream_model::{
+    audit_log::Actor,
+    oidc::{self, Account, Arrival, Claims, Known, Refusal},
+    person::User,
+    session::Method,
+};
+use hookstream_store::{
+    members,
+    users::{self, Identity},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Success, sessions::SessionAnswer};
+use crate::{
+    acting::Origin,
+    auth::{Presented, Recognised},
+    body::RawBody,
+    cookies,
+    error::ApiError,
+    params::PathParams,
+    providers::{FLOW_FOR, Flow, IdentityProvider},
+    same_origin::SameOrigin,
+    signed_in::{self, Person},
+    state::Api,
+};
+
+/// A provider that people may sign in with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Provider {
+    /// Its name in addresses.
+    #[schema(example = "google")]
+    name: String,
+    /// What people read.
+    #[schema(example = "Google")]
+    title: String,
+    /// 1 where whoever asks is signed in and signs in with it, else 0.
+    connected: u8,
+}
+
+/// How people may sign in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProviderList {
+    providers: Vec<Provider>,
+    /// 1 where this installation sends mail: then a link for a forgotten password may be asked for.
+    mail: u8,
+}
+
+/// What somebody wants of a provider.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct BeginWithProvider {
+    /// `true` for somebody who is signed in and wants to sign in with it from now on.
+    #[serde(default)]
+    connect: bool,
+}
+
+/// Where somebody goes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProviderAddress {
+    /// The provider's page, for the browser to go to.
+    url: String,
+}
+
+/// What somebody comes back with, from the address of the page that the provider sent them to.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct EndWithProvider {
+    /// The parameter `code`.
+    code: String,
+    /// The parameter `state`.
+    state: String,
+    /// The parameter `iss`, where it is there (RFC 9207).
+    iss: Option<String>,
+}
+
+/// List providers
+///
+/// Those that people may sign in with.
+#[utoipa::path(
+    get, path = "/auth/providers", operation_id = "listProviders", tag = "Sign-in", security(()),
+    responses((status = 200, description = "All of them.", body = ProviderList))
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    axum::Extension(presented): axum::Extension<Presented>,
+) -> Result<Json<ProviderList>, ApiError> {
+    let connected = match presented.recognised() {
+        Recognised::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
+        Recognised::Key(_) | Recognised::Nothing => Vec::new(),
+    };
+    let shown = |provider: &IdentityProvider| Provider {
+        name: provider.name.clone(),
+        title: provider.title.clone(),
+        connected: u8::from(connected.iter().any(|issuer| issuer == provider.client.issuer())),
+    };
+    Ok(Json(ProviderList { providers: api.providers.iter().map(shown).collect(), mail: u8::from(api.desk.is_some()) }))
+}
+
+/// Begin to sign in with a provider
+///
+/// Sets a cookie that is good for ten minutes, and says where to go. The provider sends the browser back to the page
+/// `/sign-in/callback/{provider}` of this installation, which ends it.
+#[utoipa::path(
+    post, path = "/auth/providers/{provider}/begin", operation_id = "beginWithProvider", tag = "Sign-in", security(()),
+    params(("provider" = String, Path, description = "The provider's name.")),
+    request_body = BeginWithProvider,
+    responses(
+        (status = 200, description = "Where to go; the cookie is set.", body = ProviderAddress),
+        (status = 502, description = "The provider cannot be asked.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn begin(
+    State(api): State<Api>,
+    _: SameOrigin,
+    axum::Extension(presented): axum::Extension<Presented>,
+    PathParams(name): PathParams<String>,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let provider = find(&api, &name)?;
+    let BeginWithProvider { connect } = body.parse_optional()?;
+    let connecting = match (connect, presented.recognised()) {
+        (false, _) => None,
+        (true, Recognised::Session(signed_in)) => Some(signed_in.user.id),
+        (true, Recognised::Key(_) | Recognised::Nothing) => return Err(presented.unauthorized()),
+    };
+    let random = [api.engine.random_bytes(), api.engine.random_bytes(), api.engine.random_bytes()];
+    let flow = Flow::begin(&provider.name, connecting, random, api.now());
+    let (redirect_uri, challenge) = (redirect_uri(&api, provider), flow.challenge());
+    let sign_in = SignIn { redirect_uri: &redirect_uri, state: &flow.state, nonce: &flow.nonce, challenge: &challenge };
+    let url = provider.client.address(&sign_in).await.map_err(|error| failed(provider, &error))?;
+    let cookie = cookies::set_flow(&flow.seal(&api.portal_key), FLOW_FOR, api.is_reached_by_https());
+    Ok(([(header::SET_COOKIE, cookie)], Json(ProviderAddress { url: url.into() })).into_response())
+}
+
+/// End signing in with a provider
+///
+/// For the browser that began it. Whoever is known signs in. Whoever is not joins where their address is invited; an
+/// account that has the address already is theirs only where the address was proved here too, by a link sent to it: else
+/// they sign in to it first, and connect the provider then.
+#[utoipa::path(
+    post, path = "/auth/providers/{provider}/end", operation_id = "endWithProvider", tag = "Sign-in", security(()),
+    params(("provider" = String, Path, description = "The provider's name.")),
+    request_body = EndWithProvider,
+    responses(
+        (status = 200, description = "The session; its cookie is set.", body = SessionAnswer),
+        (status = 409, description = "They have to sign in first and connect the provider, or it is somebody else's.", body = crate::error::ErrorBody),
+        (status = 410, description = "It was not begun in this browser, or too long ago.", body = crate::error::ErrorBody),
+        (status = 502, description = "The provider cannot be asked, or is not to be believed.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn end(
+    State(api): State<Api>,
+    _: SameOrigin,
+    origin: Origin,
+    axum::Extension(presented): axum::Extension<Presented>,
+    PathParams(name): PathParams<String>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let provider = find(&api, &name)?;
+    let EndWithProvider { code, state, iss } = body.parse()?;
+    let flow = cookies::flow(&headers, api.is_reached_by_https()).and_then(|cookie| Flow::open(cookie, &api.portal_key, api.now()));
+    let flow = flow.filter(|flow| flow.provider == provider.name && flow.state == state).ok_or_else(flow_is_over)?;
+    // A code of one provider is not shown to another (RFC 9207).
+    if iss.is_some_and(|iss| iss != provider.client.issuer()) {
+        return Err(flow_is_over());
+    }
+    let connecting = match (&flow.connecting, presented.recognised()) {
+        (None, _) => None,
+        // Whoever is signed in by now is who began it.
+        (Some(user), Recognised::Session(signed_in)) if signed_in.user.id.to_string() == *user => Some(signed_in),
+        (Some(_), _) => return Err(flow_is_over()),
+    };
+    let redirect_uri = redirect_uri(&api, provider);
+    let back = Return { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
+    let claims = {
+        let _turn = api.asking.acquire().await.expect("it is never closed");
+        provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
+    };
+    oidc::is_of_domains(&claims, &provider.email_domains).map_err(|refusal| refused(provider, refusal))?;
+    let is_over = cookies::set_flow("", std::time::Duration::ZERO, api.is_reached_by_https());
+    let user = let_in(&api, provider, &claims, connecting.map(|signed_in| signed_in.user.id), &origin).await?;
+    let (session, cookie) = match connecting {
+        Some(signed_in) => (signed_in.session.clone(), None),
+        None => {
+            let (session, cookie) = signed_in::begin(&api, &user, None, Method::Provider(provider.name.clone()), &origin).await?;
+            (session, Some(cookie))
+        }
+    };
+    let answer = SessionAnswer::of(&api, &session, &user).await?;
+    let lines: Vec<_> = cookie.into_iter().chain([is_over]).map(|line| (header::SET_COOKIE, line)).collect();
+    Ok((AppendHeaders(lines), Json(answer)).into_response())
+}
+
+/// Sign in with a provider no more
+///
+/// Refused where there is no password and no other provider: nobody locks themselves out.
+#[utoipa::path(
+    post, path = "/auth/providers/{provider}/disconnect", operation_id = "disconnectProvider", tag = "Sign-in", security(("session" = [])),
+    params(("provider" = String, Path, description = "The provider's name.")),
+    responses(
+        (status = 200, description = "It is not connected any more.", body = Success),
+        (status = 409, description = "It is not connected, or there is no other way to sign in.", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn disconnect(
+    State(api): State<Api>,
+    Person(person): Person,
+    origin: Origin,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
+    let provider = find(&api, &name)?;
+    let act = origin.act(&api, Actor::of_person(&person.user));
+    if !users::forget_identity(&*api.store, &act, person.user.id, provider.client.issuer()).await? {
+        let message =
+            "It is not connected, or you would have no other way to sign in. Set a password first: ask for a link for a forgotten one.";
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_connected", message));
+    }
+    tracing::info!(user.id = %person.user.id, provider = provider.name, "disconnected a provider");
+    Ok(Json(Success::new()))
+}
+
+/// Lets somebody in, or not. Returns who it is.
+async fn let_in(
+    api: &Api,
+    provider: &IdentityProvider,
+    claims: &Claims,
+    connecting: Option<hookstream_model::ids::UserId>,
+    origin: &Origin,
+) -> Result<User, ApiError> {
+    let db = &*api.store;
+    let identity = Identity { issuer: provider.client.issuer(), subject: &claims.subject };
+    let now = api.now();
+    let (account, invitations) = match &claims.email {
+        Some(email) => (users::find_by_email(db, email).await?, members::invitations_of(db, email, now).await?),
+        None => (None, Vec::new()),
+    };
+    let known = Known {
+        identified: users::identified(db, identity).await?,
+        connecting,
+        account: account.map(|account| Account {
+            id: account.user.id,
+            is_verified: account.is_verified,
+            has_second_factor: account.is_confirmed,
+        }),
+        is_invited: !invitations.is_empty(),
+    };
+    match oidc::arrive(claims, known) {
+        Arrival::SignIn(id) => person(api, id).await,
+        Arrival::Connect(id) | Arrival::Adopt(id) => {
+            let user = person(api, id).await?;
+            let act = origin.act(api, Actor::of_person(&user));
+            if !users::identify(db, &act, identity, id).await? {
+                return Err(refused(provider, Refusal::Taken));
+            }
+            tracing::info!(user.id = %id, provider = provider.name, "connected a provider");
+            Ok(user)
+        }
+        Arrival::Join => {
+            let email = claims.email.clone().ok_or_else(|| refused(provider, Refusal::AddressNotVerified))?;
+            let name = claims.name.clone().unwrap_or_else(|| email.to_string());
+            let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
+            let act = origin.act(api, Actor::of_person(&user));
+            // Somebody came in between, or took an invitation back.
+            if !members::accept_all(db, &act, &invitations, &user, identity).await? {
+                return Err(flow_is_over());
+            }
+            tracing::info!(user.id = %user.id, provider = provider.name, "somebody new came in with a provider");
+            Ok(user)
+        }
+        Arrival::Refused(refusal) => Err(refused(provider, refusal)),
+    }
+}
+
+async fn person(api: &Api, id: hookstream_model::ids::UserId) -> Result<User, ApiError> {
+    Ok(users::find(&*api.store, id).await?.ok_or_else(|| ApiError::not_found("User"))?.user)
+}
+
+fn find<'a>(api: &'a Api, name: &str) -> Result<&'a IdentityProvider, ApiError> {
+    let found = api.providers.iter().find(|provider| provider.name == name);
+    found.ok_or_else(|| {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such provider. GET /v1/auth/providers lists those there are.")
+    })
+}
+
+/// One for each provider, so that none can have a browser bring its code to another (RFC 9700 section 4.4).
+fn redirect_uri(api: &Api, provider: &IdentityProvider) -> String {
+    format!("{}/sign-in/callback/{}", api.options.public_url, provider.name)
+}
+
+fn flow_is_over() -> ApiError {
+    let message = "Signing in was not begun in this browser, or took longer than ten minutes. Begin again.";
+    ApiError::new(StatusCode::GONE, "sign_in_over", message)
+}
+
+/// What somebody reads whom the provider brought no further; what it was in detail is for the operator.
+fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
+    let title = &provider.title;
+    let message = match error {
+        ProviderError::Unreachable(_) | ProviderError::TimedOut => {
+            format!("{title} cannot be reached at the moment. Try again in a minute, or sign in in another way.")
+        }
+        ProviderError::Refused(word) => format!("{title} refuses to say who you are ({word}). Begin again."),
+        ProviderError::Unusable { .. } | ProviderError::Token(_) => {
+            format!("What {title} answers cannot be used. Begin again; if it stays, tell whoever runs this installation: its log says why.")
+        }
+    };
+    ApiError::new(StatusCode::BAD_GATEWAY, "provider_failed", message).caused_by(error)
+}
+
+fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
+    let title = &provider.title;
+    tracing::info!(provider = provider.name, ?refusal, "somebody was not let in with a provider");
+    match refusal {
+        Refusal::AddressNotVerified => {
+            let message =
+                format!("{title} does not say that your address for e-mail is yours. Sign in in another way, then connect {title}.");
+            ApiError::new(StatusCode::FORBIDDEN, "address_not_verified", message)
+        }
+        Refusal::OtherDomain => {
+            let message = format!("Your address is in none of the domains for which {title} may be used here.");
+            ApiError::new(StatusCode::FORBIDDEN, "other_domain", message)
+        }
+        Refusal::NotInvited => {
+            let message = "Nobody has invited your address to this installation. Ask an owner or admin for an invitation.";
+            ApiError::new(StatusCode::FORBIDDEN, "not_invited", message)
+        }
+        Refusal::ConnectFirst => {
+            let message = format!("There is an account with your address. Sign in to it as you did so far, then connect {title} there.");
+            ApiError::new(StatusCode::CONFLICT, "connect_first", message)
+        }
+        Refusal::Taken => {
+            let message = format!("This account of {title} is connected to somebody else here.");
+            ApiError::new(StatusCode::CONFLICT, "identity_taken", message)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `hookstream admin test-mail`: sends a mail as the server would, so that an operator sees whether the settings are right.
+
+#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use hookstream_destinations::mail::Mail;
+use hookstream_model::{
+    ids::{EntryId, IdSource},
+    person::Email,
+    time::Clock,
+};
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::{
+    clock::SystemClock,
+    config::{Config, Settings, Sources},
+};
+
+/// Whom to send a mail, and how.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin test-mail ada@example.com\n\n\
+    The settings are the server's: smtp_url (in the file of --config, or HOOKSTREAM_SMTP_URL), mail_from, smtp_ca_file.\n\
+    It says when the mail server has taken the mail, or why it has not.")]
+pub(crate) struct TestMailArgs {
+    /// The address to send it to
+    to: String,
+
+    /// A TOML file with the server's settings
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Whom mail comes from
+    #[arg(long, value_name = "ADDRESS", env = "HOOKSTREAM_MAIL_FROM")]
+    mail_from: Option<String>,
+
+    /// Certificates (PEM) of authorities to trust for the mail server, besides the public ones
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_SMTP_CA_FILE")]
+    smtp_ca_file: Option<PathBuf>,
+}
+
+/// Sends it.
+pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
+    let to = Email::parse(&arguments.to)?;
+    let settings = Settings { mail_from: arguments.mail_from, smtp_ca_file: arguments.smtp_ca_file, ..Settings::default() };
+    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
+    let mail = config
+        .mail
+        .as_ref()
+        .context("no mail is set up: set smtp_url (HOOKSTREAM_SMTP_URL=smtp://user:password@mail.example.com:587) and mail_from")?;
+    let rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    let now = SystemClock.now();
+    let text = "Hello,\n\nthis is a test of `hookstream admin test-mail`. Mail from your Hookstream arrives.\n".to_owned();
+    let subject = "A test of Hookstream's mail".to_owned();
+    mail.mailer()?
+        .send(&Mail { to: to.clone(), subject, text, id: EntryId::from(IdSource::new(rng).next(now)).to_string(), at: now })
+        .await
+        .context("the mail was not sent")?;
+    println!("the mail server has taken a mail to {to}");
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! The settings of mail: the server it goes out by, and whom it comes from.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use hookstream_destinations::mail::{MailServer, Mailer};
+use hookstream_model::secret::Secret;
+
+/// How mail goes out.
+#[derive(Debug, Clone)]
+pub(crate) struct MailConfig {
+    server: MailServer,
+    from: String,
+    ca_file: Option<PathBuf>,
+}
+
+impl MailConfig {
+    /// Puts the settings together; `None` where no mail goes out. No error repeats the URL.
+    pub(crate) fn check(url: Option<Secret>, from: Option<String>, ca_file: Option<PathBuf>) -> anyhow::Result<Option<Self>> {
+        match (url, from) {
+            (Some(url), Some(from)) => {
+                let server = MailServer::parse(url.expose()).map_err(|problem| anyhow::anyhow!("smtp_url {problem}"))?;
+                Ok(Some(Self { server, from, ca_file }))
+            }
+            (None, None) if ca_file.is_none() => Ok(None),
+            (Some(_), None) => bail!("smtp_url is set and mail_from is not: whom does mail come from?"),
+            (None, _) => bail!("mail_from or smtp_ca_file is set and smtp_url is not: where does mail go out?"),
+        }
+    }
+
+    /// What sends it.
+    pub(crate) fn mailer(&self) -> anyhow::Result<Mailer> {
+        let ca = match &self.ca_file {
+            Some(path) => Some(std::fs::read(path).with_context(|| format!("could not read smtp_ca_file {}", path.display()))?),
+            None => None,
+        };
+        Ok(Mailer::new(self.server.clone(), &self.from, ca.as_deref())?)
+    }
+}
