@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use hookstream_destinations::AddressRefused;
 use hookstream_engine::{JobError, RetryError, SendError};
-use hookstream_model::InvalidField;
+use hookstream_model::{InvalidField, quota::Quota};
+use hookstream_store::quotas::Reached;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -227,6 +228,15 @@ impl From<SendError> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "storage_budget_reached", message)
                     .with_details(json!({ "max_payload_bytes": budget, "payload_bytes": bytes }))
             }
+            SendError::QuotaReached { most, until, wait } => {
+                let message = format!(
+                    "The organization has had {most} events in this month, which is its quota (events_per_month). The next month begins at \
+                     {until}; whoever runs this installation can raise the quota."
+                );
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_reached", message)
+                    .with_details(json!({ "quota": Quota::EventsPerMonth.as_str(), "limit": most, "resets_at": until.to_string() }))
+                    .with_retry_after(wait)
+            }
             SendError::SchemaViolated(violations) => {
                 let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
@@ -244,6 +254,21 @@ impl From<SendError> for ApiError {
             }
             SendError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<Reached> for ApiError {
+    fn from(Reached { quota, most }: Reached) -> Self {
+        let what = match quota {
+            Quota::Applications => format!("The organization may have {most} applications and has as many. Delete one"),
+            Quota::EndpointsPerApplication => format!("An application may have {most} endpoints and this one has as many. Delete one"),
+            Quota::EventTypes => format!("The organization may have {most} event types and has as many. Delete one"),
+            Quota::Environments => format!("The organization may have {most} environments and has as many. Delete one"),
+            Quota::RetentionDays => format!("The organization's environments may keep messages for {most} days. Choose fewer"),
+            Quota::EventsPerMonth => format!("The organization may have {most} events in a month. Wait for the next"),
+        };
+        let message = format!("{what}, or ask whoever runs this installation to raise the quota {}.", quota.as_str());
+        Self::new(StatusCode::FORBIDDEN, "quota_reached", message).with_details(json!({ "quota": quota.as_str(), "limit": most }))
     }
 }
 

@@ -69,7 +69,7 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, audit_log, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members,
+        api_keys, applications, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members,
         messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
     };
     OpenApiRouter::new()
@@ -131,6 +131,9 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(lanes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(usage::get))
+        .routes(routes!(billing::usage))
+        .routes(routes!(billing::checkout))
+        .routes(routes!(billing::portal))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

@@ -64,7 +64,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
         ("POST", "/jobs/{id}/cancel") => write(Jobs),
         ("GET", "/engine/lanes" | "/nodes") => read(Engine),
-        ("GET", "/usage") => read(Usage),
+        ("GET", "/usage" | "/billing/usage") => read(Usage),
+        // There is no billing; were there any, it would be for those who run the organization.
+        ("POST", "/billing/checkout" | "/billing/portal") => write(Organization),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })

@@ -4,6 +4,7 @@ use hookstream_model::{
     application::{Application, ApplicationStatus},
     audit_log::{Act, Action, Change},
     ids::{ApplicationId, EnvironmentId, OrganizationId},
+    quota::Quota,
     tenancy::Tenant,
 };
 
@@ -12,6 +13,7 @@ use crate::{
     error::Error,
     idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    quotas::{Guard, Reached},
     statement::{Columns, Database, Row, Statement, Value, Written},
     vault,
 };
@@ -50,24 +52,32 @@ pub enum Created {
     NameTaken,
     /// The idempotency key has an answer already.
     KeyTaken,
+    /// The organization has as many as it may.
+    QuotaReached(Reached),
 }
 
-/// Runs the statements that create something, with the answer to keep beside it.
+/// Runs the statements that create something, with the answer to keep beside it, where a quota leaves room for it.
 pub(crate) async fn create_with_answer(
     db: &dyn Database,
     operation: &'static str,
     tenant: Tenant,
     inserts: Vec<Statement>,
+    guard: Option<Guard>,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
     let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
+    // What is repeated is answered as before, whatever the quota says by now: the key comes first.
     let mut statements: Vec<Statement> = kept.into_iter().flatten().collect();
+    statements.extend(guard.as_ref().map(Guard::queue));
     statements.extend(inserts);
-    match vault::write(db, operation, statements).await {
-        Ok(Written::Committed(_)) => Ok(Created::Stored),
-        Ok(Written::Unmet(_)) => Ok(Created::KeyTaken),
-        Err(Error::Conflict { .. }) => Ok(Created::NameTaken),
-        Err(error) => Err(error),
+    let check = statements.len();
+    statements.extend(guard.as_ref().map(Guard::check));
+    match (vault::write(db, operation, statements).await, guard) {
+        (Ok(Written::Committed(_)), _) => Ok(Created::Stored),
+        (Ok(Written::Unmet(index)), Some(guard)) if index == check => guard.reached(db).await.map(Created::QuotaReached),
+        (Ok(Written::Unmet(_)), _) => Ok(Created::KeyTaken),
+        (Err(Error::Conflict { .. }), _) => Ok(Created::NameTaken),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -94,7 +104,8 @@ pub async fn create(db: &dyn Database, act: &Act, application: &Application, ans
     );
     let change = Change::made(application);
     let entry = audit_log::entry(application.tenant, act, Action::ApplicationCreate, application.id.as_bytes(), &change);
-    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], answer).await
+    let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
+    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], Some(guard), answer).await
 }
 
 /// The application with this id.

@@ -63,6 +63,7 @@ impl Server {
         let tls = config.tls.clone().map(Tls::read).transpose()?;
         let is_secure = tls.is_some();
         let store = open_store(config).await?;
+        store.installation_quotas().set(config.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {

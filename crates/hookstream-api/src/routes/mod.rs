@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit_log;
+pub(crate) mod billing;
 pub(crate) mod device;
 pub(crate) mod endpoints;
 pub(crate) mod environments;

@@ -141,6 +141,8 @@ actions! {
     OrganizationDelete = "organization.delete"
     /// The deletion of an organization is taken back.
     OrganizationRestore = "organization.restore"
+    /// What an organization may have is decided anew.
+    OrganizationSetQuotas = "organization.set_quotas"
     /// An owner makes another member the owner in their place.
     OrganizationTransfer = "organization.transfer"
     /// Somebody becomes an owner without an invitation: the first one, or by a command.

@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/postgres/0001_tenants_and_outbound.sql"),
     include_str!("../migrations/postgres/0002_people.sql"),
     include_str!("../migrations/postgres/0003_audit_log.sql"),
+    include_str!("../migrations/postgres/0004_quotas.sql"),
 ];
 
 const MAKE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";

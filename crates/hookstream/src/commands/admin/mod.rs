@@ -1,6 +1,7 @@
 //! `hookstream admin`: work on an installation that goes on meanwhile, one file a command.
 
 mod create_owner;
+mod quotas;
 mod rotate_key;
 
 use clap::{Args, Subcommand};
@@ -17,6 +18,8 @@ pub(crate) struct AdminArgs {
 enum AdminCommand {
     /// Make somebody an owner of an organization, with a password or a link to set one
     CreateOwner(create_owner::CreateOwnerArgs),
+    /// Show and set what an organization may have
+    Quotas(quotas::QuotasArgs),
     /// Seal all secrets under the current encryption key, so that earlier ones may go
     RotateKey(rotate_key::RotateKeyArgs),
 }
@@ -25,6 +28,7 @@ enum AdminCommand {
 pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     match arguments.command {
         AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
+        AdminCommand::Quotas(arguments) => quotas::run(arguments).await,
         AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,
     }
 }
