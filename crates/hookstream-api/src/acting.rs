@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use hookstream_model::audit_log::{Act, Actor};
-use http::request::Parts;
+use http::{header, request::Parts};
 
 use crate::{
     address::client_address,
@@ -14,18 +14,23 @@ use crate::{
     state::Api,
 };
 
+/// The longest name of a program that is kept.
+const USER_AGENT_MAX: usize = 255;
+
 /// Whoever makes a request. It says nothing about what they may do: put it behind [`Caller`](crate::auth::Caller) or
 /// [`Person`](crate::signed_in::Person).
 #[derive(Debug)]
 pub(crate) struct Acting {
     actor: Actor,
-    whence: Whence,
+    origin: Origin,
 }
 
-/// Where a request comes from, for operations that find out themselves who makes it.
+/// Where a request comes from and with which program: what the audit log says, and whoever looks at their sessions later.
+/// Operations that find out themselves who makes the request take it.
 #[derive(Debug)]
-pub(crate) struct Whence {
-    address: Option<IpAddr>,
+pub(crate) struct Origin {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: Option<String>,
     request: RequestId,
 }
 
@@ -35,30 +40,35 @@ impl FromRequestParts<Api> for Acting {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(false))?;
         let actor = presented.actor().ok_or_else(|| unauthorized(false))?;
-        Ok(Self { actor, whence: Whence::from_request_parts(parts, api).await? })
+        Ok(Self { actor, origin: Origin::from_request_parts(parts, api).await? })
     }
 }
 
-impl FromRequestParts<Api> for Whence {
+impl FromRequestParts<Api> for Origin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(false))?;
-        Ok(Self { address: client_address(parts, &api.options.trusted_proxies), request: presented.request })
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            address: client_address(parts, &api.options.trusted_proxies),
+            user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
+            request: presented.request,
+        })
     }
 }
 
 impl Acting {
     /// What they do now.
-    pub(crate) fn act(self, api: &Api) -> Act {
-        self.whence.act(api, self.actor)
+    pub(crate) fn act(&self, api: &Api) -> Act {
+        self.origin.act(api, self.actor.clone())
     }
 }
 
-impl Whence {
+impl Origin {
     /// What somebody does now.
-    pub(crate) fn act(self, api: &Api, actor: Actor) -> Act {
-        let Self { address, request } = self;
-        Act { entry: api.engine.new_id().into(), at: api.now(), actor, address, request_id: Some(request.to_string()) }
+    pub(crate) fn act(&self, api: &Api, actor: Actor) -> Act {
+        let entry = api.engine.new_id().into();
+        Act { entry, at: api.now(), actor, address: self.address, request_id: Some(self.request.to_string()) }
     }
 }

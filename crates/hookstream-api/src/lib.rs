@@ -69,8 +69,8 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes, members,
-        messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
+        api_keys, applications, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations, jobs,
+        lanes, members, messages, nodes, organizations, passwords, portal_access, second_factor, sessions, sign_in, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
+    audit_log::Actor,
     person::User,
     session::{Method, Session, SessionText},
     tenancy::{KeyHash, Tenant},
 };
 use hookstream_store::sessions;
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderValue, StatusCode, request::Parts};
 
 use crate::{
-    address::client_address,
+    acting::Origin,
     auth::{Presented, Recognised},
     cookies,
     error::ApiError,
@@ -20,9 +21,6 @@ use crate::{
     same_origin,
     state::Api,
 };
-
-/// The longest name of a program that is kept with a session.
-const USER_AGENT_MAX: usize = 255;
 
 /// A session that lasts, and whose it is.
 #[derive(Debug, Clone)]
@@ -73,31 +71,6 @@ impl FromRequestParts<Api> for Person {
     }
 }
 
-/// Where a request comes from and with which program, for whoever looks at their sessions later.
-pub(crate) struct Origin {
-    pub(crate) address: Option<std::net::IpAddr>,
-    user_agent: Option<String>,
-}
-
-impl FromRequestParts<Api> for Origin {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, std::convert::Infallible> {
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self {
-            address: client_address(parts, &api.options.trusted_proxies),
-            user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
-        })
-    }
-}
-
-impl Origin {
-    /// The address as text.
-    pub(crate) fn address_text(&self) -> Option<String> {
-        self.address.map(|address| address.to_string())
-    }
-}
-
 /// Begins a session for somebody who has proved who they are. Returns it, and the line that sets its cookie.
 pub(crate) async fn begin(
     api: &Api,
@@ -106,21 +79,22 @@ pub(crate) async fn begin(
     method: Method,
     origin: &Origin,
 ) -> Result<(Session, HeaderValue), ApiError> {
-    let now = api.now();
+    let act = origin.act(api, Actor::of_person(user));
+    let now = act.at;
     let text = SessionText::generate(&api.engine.random_bytes());
     let session = Session {
         id: api.engine.new_id().into(),
         user: user.id,
         tenant,
         method,
-        address: origin.address_text(),
+        address: origin.address.map(|address| address.to_string()),
         user_agent: origin.user_agent.clone(),
         created_at: now,
         renewed_at: now,
         last_seen_at: now,
         expires_at: now + api.options.sessions.absolute,
     };
-    sessions::create(&*api.store, &session, &text).await?;
+    sessions::create(&*api.store, &act, &session, &text).await?;
     tracing::info!(user.id = %user.id, session.id = %session.id, method = session.method.word(), "signed in");
     let cookie = cookies::set(&text, api.options.sessions.absolute, api.is_reached_by_https());
     Ok((session, cookie))

@@ -295,9 +295,8 @@ mod tests {
     fn many_at_once_never_pass_the_limit() {
         let meter = limited(1_000);
         let taken: usize = std::thread::scope(|scope| {
-            let takers: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..500).filter_map(|_| meter.take(at(NOON)).ok()).map(Place::keep).count()))
-                .collect();
+            let takers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..500).filter_map(|_| meter.take(at(NOON)).ok()).map(Place::keep).count())).collect();
             takers.into_iter().map(|taker| taker.join().expect("it does not panic")).sum()
         });
         assert_eq!(taken, 1_000);

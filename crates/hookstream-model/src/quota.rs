@@ -60,7 +60,10 @@ impl Quota {
     /// Names those there are.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         let words = Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL.into_iter().find(|quota| quota.as_str() == word).ok_or_else(|| InvalidField::new("quota", format!("must be one of: {words}")))
+        Self::ALL
+            .into_iter()
+            .find(|quota| quota.as_str() == word)
+            .ok_or_else(|| InvalidField::new("quota", format!("must be one of: {words}")))
     }
 
     /// The least and the most that it may be set to. An organization has an environment, and keeps messages for a day.
@@ -135,7 +138,9 @@ impl FromStr for Allowance {
         match text {
             "none" => Ok(Self::Unlimited),
             "default" => Ok(Self::Default),
-            number => number.parse().map(Self::Most).map_err(|_| "must be a whole number, none (no limit) or default (what the settings say)"),
+            number => {
+                number.parse().map(Self::Most).map_err(|_| "must be a whole number, none (no limit) or default (what the settings say)")
+            }
         }
     }
 }

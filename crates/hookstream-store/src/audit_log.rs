@@ -5,7 +5,8 @@
 
 use hookstream_model::{
     audit_log::{Act, Action, Change},
-    ids::{EntryId, EnvironmentId, OrganizationId, ResourceId},
+    ids::{EntryId, EnvironmentId, OrganizationId, ResourceId, UserId},
+    member::Role,
     tenancy::Tenant,
     time::Timestamp,
 };
@@ -13,6 +14,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     error::Error,
+    members,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     statement::{Database, Row, Statement, Value, Written},
 };
@@ -158,6 +160,20 @@ pub(crate) fn entry_of_organization(
     change: &Change,
 ) -> Statement {
     insert(organization, None, act, action, Some(resource), change)
+}
+
+/// The statements that keep the entry of an act about a person: each of their organizations has it.
+pub(crate) async fn entries_of_person(
+    db: &dyn Database,
+    user: UserId,
+    act: &Act,
+    action: Action,
+    change: &Change,
+) -> Result<Vec<Statement>, Error> {
+    let of = |(number, (organization, _)): (u64, (OrganizationId, Role))| {
+        entry_of_organization(organization, &act.with_entry_of(number), action, user.as_bytes(), change)
+    };
+    Ok((0..).zip(members::roles(db, user).await?).map(of).collect())
 }
 
 /// Keeps the entry of an act that changes no row of what is configured.

@@ -42,7 +42,8 @@ const ALL: &str = select!("coalesce(e.deleted_at, o.deleted_at)", "order by e.id
 const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
 /// Of an organization whose last environments are deleted at once, one stays.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
-const DELETE: &str = "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
+const DELETE: &str =
+    "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
     and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
 const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
 const NOTE_APPLICATIONS: &str =

@@ -1,7 +1,7 @@
 //! Links that are good once: to make the first owner, and to set a password.
 
 use hookstream_model::{
-    audit_log::{Act, Action, Change},
+    audit_log::{Act, Action, Change, fields::Fields},
     ids::UserId,
     member::Role,
     password::PasswordHash,
@@ -134,13 +134,15 @@ pub async fn make_owner(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn set_password(db: &dyn Database, hash: KeyHash, user: UserId, password: &PasswordHash, now: Timestamp) -> Result<bool, Error> {
-    let statements = vec![
-        Statement::new(TAKE, values(hash, PASSWORD, now)).required(),
+pub async fn set_password(db: &dyn Database, act: &Act, hash: KeyHash, user: UserId, password: &PasswordHash) -> Result<bool, Error> {
+    let mut statements = vec![
+        Statement::new(TAKE, values(hash, PASSWORD, act.at)).required(),
         Statement::new(END_OTHERS, vec![user.as_bytes().into()]),
-        users::password_statement(user, password, now),
+        users::password_statement(user, password, act.at),
         sessions::end_others(user, None),
     ];
+    let told = Change::done(&Fields::default().with("with", "link"));
+    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonChangePassword, &told).await?);
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 

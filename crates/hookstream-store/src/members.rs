@@ -331,10 +331,8 @@ pub async fn accept(db: &dyn Database, act: &Act, invitation: &Invitation, hash:
         }
     };
     statements.push(insert(invitation.organization, user, invitation.role, now));
-    let told = Fields::default()
-        .with("user_id", user.to_string())
-        .with("email", invitation.email.as_str())
-        .with("role", invitation.role.as_str());
+    let told =
+        Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
     statements.push(entry(invitation, act, Action::InvitationAccept, &Change::done(&told)));
     match db.write("accept an invitation", statements).await {
         Ok(written) => Ok(written.is_committed()),

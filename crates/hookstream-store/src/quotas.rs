@@ -155,10 +155,9 @@ impl Guard {
                 "select count(*) from event_types t join environments e on e.id = t.environment_id
                     where e.organization_id = $1 and e.deleted_at is null"
             ),
-            Quota::Environments => check!(
-                "quota_environments",
-                "select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null"
-            ),
+            Quota::Environments => {
+                check!("quota_environments", "select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null")
+            }
             Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("nothing is made that these are about"),
         };
         let mut values = self.values();
@@ -206,8 +205,7 @@ pub async fn set<E: From<Error>>(
         let mut values: Vec<Value> = vec![organization.as_bytes().into()];
         values.extend(Quota::ALL.map(|quota| column(after.get(quota)).into()));
         values.extend(Quota::ALL.map(|quota| column(before.get(quota)).unwrap_or(UNSET).into()));
-        let entry =
-            audit_log::entry_of_organization(organization, act, Action::OrganizationSetQuotas, organization.as_bytes(), &told);
+        let entry = audit_log::entry_of_organization(organization, act, Action::OrganizationSetQuotas, organization.as_bytes(), &told);
         let statements = vec![Statement::new(SET, values).required(), organizations::note(organization), entry];
         if db.write("set quotas", statements).await?.is_committed() {
             return Ok(Some(after));
@@ -260,11 +258,7 @@ pub struct DayEvents {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn events(
-    store: &dyn Store,
-    month: Month,
-    only: Option<OrganizationId>,
-) -> Result<HashMap<OrganizationId, u64>, Error> {
+pub async fn events(store: &dyn Store, month: Month, only: Option<OrganizationId>) -> Result<HashMap<OrganizationId, u64>, Error> {
     let environments = match only {
         Some(organization) => Statement::new(ENVIRONMENTS_OF, vec![organization.as_bytes().into()]),
         None => Statement::new(ENVIRONMENTS, vec![]),

@@ -1,6 +1,7 @@
 //! Sessions of people who signed in.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
     ids::{EnvironmentId, OrganizationId, SessionId, UserId},
     person::User,
     session::{Method, OVERLAP, Policy, Session, SessionText},
@@ -9,6 +10,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    audit_log,
     error::Error,
     statement::{Columns, Database, Statement, Value},
     users::read_user,
@@ -42,8 +44,11 @@ const FORGET: &str = "delete from sessions where expires_at < $1 or last_seen_at
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, session: &Session, text: &SessionText) -> Result<(), Error> {
-    db.write("begin a session", vec![insert(session, text)]).await?;
+pub async fn create(db: &dyn Database, act: &Act, session: &Session, text: &SessionText) -> Result<(), Error> {
+    let told = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
+    let mut statements = audit_log::entries_of_person(db, session.user, act, Action::PersonSignIn, &Change::done(&told)).await?;
+    statements.push(insert(session, text));
+    db.write("begin a session", statements).await?;
     Ok(())
 }
 
@@ -119,17 +124,22 @@ pub async fn turn_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Result
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn end(db: &dyn Database, user: UserId, id: SessionId) -> Result<bool, Error> {
-    let end = Statement::new(END, vec![user.as_bytes().into(), id.as_bytes().into()]).required();
-    Ok(db.write("end a session", vec![end]).await?.is_committed())
+pub async fn end(db: &dyn Database, act: &Act, user: UserId, id: SessionId) -> Result<bool, Error> {
+    let mut statements = vec![Statement::new(END, vec![user.as_bytes().into(), id.as_bytes().into()]).required()];
+    let told = Change::done(&Fields::default().with("session_id", id.to_string()));
+    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &told).await?);
+    Ok(db.write("end a session", statements).await?.is_committed())
 }
 
 /// Ends all of somebody's sessions.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn end_all(db: &dyn Database, user: UserId, kept: Option<SessionId>) -> Result<(), Error> {
-    db.write("end sessions", vec![end_others(user, kept)]).await?;
+pub async fn end_all(db: &dyn Database, act: &Act, user: UserId) -> Result<(), Error> {
+    let mut statements = vec![end_others(user, None)];
+    // No session is named: they all are.
+    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &Change::default()).await?);
+    db.write("end sessions", statements).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! People: their addresses, what they prove themselves with, and the counts of failures to do so.
 
 use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
     ids::{SessionId, UserId},
     password::PasswordHash,
     person::{Email, User},
@@ -10,6 +11,7 @@ use hookstream_model::{
 };
 
 use crate::{
+    audit_log,
     error::Error,
     sessions,
     statement::{Columns, Database, Row, Statement, Value},
@@ -126,9 +128,14 @@ pub async fn find_by_email(db: &dyn Database, email: &Email) -> Result<Option<Ac
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rename(db: &dyn Database, id: UserId, name: &str, now: Timestamp) -> Result<bool, Error> {
-    let values = vec![id.as_bytes().into(), name.into(), now.into()];
-    Ok(db.write("rename a user", vec![Statement::new(RENAME, values).required()]).await?.is_committed())
+pub async fn rename(db: &dyn Database, act: &Act, user: &User, name: &str) -> Result<bool, Error> {
+    let values = vec![user.id.as_bytes().into(), name.into(), act.at.into()];
+    let mut statements = vec![Statement::new(RENAME, values).required()];
+    let shown = |name: &str| Fields::default().with("name", name);
+    if let Some(change) = Change::of(&shown(&user.name), &shown(name)) {
+        statements.extend(audit_log::entries_of_person(db, user.id, act, Action::PersonUpdate, &change).await?);
+    }
+    Ok(db.write("rename a user", statements).await?.is_committed())
 }
 
 /// Sets somebody's password and ends their sessions but for `kept`.
@@ -137,12 +144,14 @@ pub async fn rename(db: &dyn Database, id: UserId, name: &str, now: Timestamp) -
 /// Where the store fails.
 pub async fn set_password(
     db: &dyn Database,
+    act: &Act,
     id: UserId,
     password: &PasswordHash,
     kept: Option<SessionId>,
-    now: Timestamp,
 ) -> Result<bool, Error> {
-    let statements = vec![password_statement(id, password, now), sessions::end_others(id, kept)];
+    let mut statements = vec![password_statement(id, password, act.at), sessions::end_others(id, kept)];
+    let told = Change::done(&Fields::default().with("with", "password"));
+    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonChangePassword, &told).await?);
     Ok(db.write("set a password", statements).await?.is_committed())
 }
 
@@ -167,11 +176,11 @@ pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedS
 /// Where the store fails.
 pub async fn confirm_second_factor(
     db: &dyn Database,
+    act: &Act,
     account: &Account,
     step: i64,
     recovery: &[String],
     kept: SessionId,
-    now: Timestamp,
 ) -> Result<bool, Error> {
     let id = account.user.id;
     let rows = db.read(Statement::new(SECRET, vec![id.as_bytes().into()])).await?;
@@ -181,8 +190,9 @@ pub async fn confirm_second_factor(
     if db.vault().open(&vault::totp_secret_of(id), &sealed).ok().as_deref() != account.secret.as_ref().map(SharedSecret::expose) {
         return Ok(false);
     }
-    let values = vec![id.as_bytes().into(), sealed.into(), now.into(), step.into(), json(recovery)];
-    let statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
+    let values = vec![id.as_bytes().into(), sealed.into(), act.at.into(), step.into(), json(recovery)];
+    let mut statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
+    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonAddSecondFactor, &Change::default()).await?);
     Ok(db.write("confirm a second factor", statements).await?.is_committed())
 }
 
@@ -190,8 +200,14 @@ pub async fn confirm_second_factor(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn remove_second_factor(db: &dyn Database, id: UserId, now: Timestamp) -> Result<(), Error> {
-    db.write("remove a second factor", vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), now.into()])]).await?;
+pub async fn remove_second_factor(db: &dyn Database, act: &Act, account: &Account) -> Result<(), Error> {
+    let id = account.user.id;
+    let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), act.at.into()])];
+    // One that was never confirmed did not count.
+    if account.is_confirmed {
+        statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonRemoveSecondFactor, &Change::default()).await?);
+    }
+    db.write("remove a second factor", statements).await?;
     Ok(())
 }
 
@@ -208,10 +224,24 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn replace_recovery(db: &dyn Database, account: &Account, recovery: &[String], now: Timestamp) -> Result<bool, Error> {
+pub async fn replace_recovery(db: &dyn Database, act: &Act, account: &Account, recovery: &[String]) -> Result<bool, Error> {
+    let mut statements = vec![set_recovery(account, recovery, act.at)];
+    let entries = audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &Change::default());
+    statements.extend(entries.await?);
+    Ok(db.write("replace recovery codes", statements).await?.is_committed())
+}
+
+/// Leaves `account` these of its recovery codes: one was used. Returns whether they were still what they were.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn take_recovery(db: &dyn Database, account: &Account, left: &[String], now: Timestamp) -> Result<bool, Error> {
+    Ok(db.write("take a recovery code", vec![set_recovery(account, left, now)]).await?.is_committed())
+}
+
+fn set_recovery(account: &Account, recovery: &[String], now: Timestamp) -> Statement {
     let values = vec![account.user.id.as_bytes().into(), json(&account.recovery), json(recovery), now.into()];
-    let replace = Statement::new(SET_RECOVERY, values).required();
-    Ok(db.write("replace recovery codes", vec![replace]).await?.is_committed())
+    Statement::new(SET_RECOVERY, values).required()
 }
 
 /// Who somebody is that a provider knows as `subject`.

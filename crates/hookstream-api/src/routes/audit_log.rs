@@ -19,7 +19,13 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ListQuery;
-use crate::{auth::{Caller, Who}, error::ApiError, page, params::QueryParams, state::Api};
+use crate::{
+    auth::{Caller, Who},
+    error::ApiError,
+    page,
+    params::QueryParams,
+    state::Api,
+};
 
 /// So many entries of an export are in memory at once; the next are read when the client has taken them.
 const SLICE: usize = 100;

@@ -18,12 +18,12 @@ use utoipa::ToSchema;
 
 use super::{Success, api_keys::NewApiKey};
 use crate::{
-    acting::Whence,
+    acting::Origin,
     body::RawBody,
     error::ApiError,
     params::PathParams,
     seats::{self, Wanted},
-    signed_in::{Origin, Person},
+    signed_in::Person,
     state::Api,
 };
 
@@ -154,7 +154,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
     request_body = AskDevice,
     responses((status = 200, description = "A key, once.", body = DeviceAllowed))
 )]
-pub(crate) async fn ask(State(api): State<Api>, whence: Whence, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
+pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
     let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
@@ -176,7 +176,7 @@ pub(crate) async fn ask(State(api): State<Api>, whence: Whence, body: RawBody) -
     let text = ApiKeyText::generate(KeyMode::Live, &api.engine.random_bytes());
     let Some(account) = users::find(&*api.store, user).await? else { return refuse("expired_token", "The code is over. Begin anew.") };
     // Whoever allowed it made the key, from where the device is.
-    let act = whence.act(&api, Actor::of_person(&account.user));
+    let act = origin.act(&api, Actor::of_person(&account.user));
     if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
         return refuse("expired_token", "The code was used. Begin anew.");
     }

@@ -25,14 +25,13 @@ use utoipa::ToSchema;
 
 use super::{ListQuery, Success, organizations, sessions::SessionAnswer, sign_in};
 use crate::{
-    acting::{Acting, Whence},
+    acting::{Acting, Origin},
     auth::{Caller, Presented, Recognised, Who},
     body::RawBody,
     error::ApiError,
     page,
     params::{PathParams, QueryParams, id},
     same_origin::SameOrigin,
-    signed_in::Origin,
     state::Api,
 };
 
@@ -246,7 +245,6 @@ pub(crate) async fn accept(
     State(api): State<Api>,
     _: SameOrigin,
     origin: Origin,
-    whence: Whence,
     axum::Extension(presented): axum::Extension<Presented>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -256,7 +254,7 @@ pub(crate) async fn accept(
     if let Recognised::Session(signed_in) = presented.recognised()
         && signed_in.user.email == invitation.email
     {
-        let act = whence.act(&api, Actor::of_person(&signed_in.user));
+        let act = origin.act(&api, Actor::of_person(&signed_in.user));
         if !members::accept(&*api.store, &act, &invitation, hash, Guest::Known(signed_in.user.id)).await? {
             return Err(sign_in::link_is_over());
         }
@@ -271,7 +269,7 @@ pub(crate) async fn accept(
     let email = invitation.email.clone();
     let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
     let user = User { id: api.engine.new_id().into(), email, name, created_at: api.now() };
-    let act = whence.act(&api, Actor::of_person(&user));
+    let act = origin.act(&api, Actor::of_person(&user));
     if !members::accept(&*api.store, &act, &invitation, hash, Guest::New(&user, &password)).await? {
         return Err(sign_in::link_is_over());
     }

@@ -110,12 +110,7 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
     request_body = NameOrganization,
     responses((status = 201, description = "It is made.", body = OrganizationAnswer))
 )]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Person(person): Person,
-    acting: Acting,
-    body: RawBody,
-) -> Result<Response, ApiError> {
+pub(crate) async fn create(State(api): State<Api>, Person(person): Person, acting: Acting, body: RawBody) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     let tenant = Tenant { organization: api.engine.new_id().into(), environment: EnvironmentId::from(api.engine.new_id()) };

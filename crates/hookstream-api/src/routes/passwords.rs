@@ -1,20 +1,14 @@
 //! Changing one's password, and setting one with a link.
 
 use axum::{Json, extract::State, response::Response};
-use hookstream_model::{session::Method, sign_in::counters, tenancy::KeyHash};
+use hookstream_model::{audit_log::Actor, session::Method, sign_in::counters, tenancy::KeyHash};
 use hookstream_store::{links, users};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Success, sign_in};
-use crate::{
-    body::RawBody,
-    error::ApiError,
-    same_origin::SameOrigin,
-    signed_in::{Origin, Person},
-    state::Api,
-};
+use crate::{acting::Origin, body::RawBody, error::ApiError, same_origin::SameOrigin, signed_in::Person, state::Api};
 
 /// A password in place of another.
 #[derive(Deserialize, ToSchema)]
@@ -52,7 +46,8 @@ pub(crate) async fn change(
     let user = &person.user;
     let hash =
         api.passwords.hash_new("new_password", new_password, user.email.clone(), user.name.clone(), api.engine.random_bytes()).await?;
-    users::set_password(&*api.store, user.id, &hash, Some(person.session.id), api.now()).await?;
+    let act = origin.act(&api, Actor::of_person(user));
+    users::set_password(&*api.store, &act, user.id, &hash, Some(person.session.id)).await?;
     tracing::info!(user.id = %user.id, "changed their password");
     Ok(Json(Success::new()))
 }
@@ -96,7 +91,8 @@ pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin,
     let account = users::find(&*api.store, user).await?.ok_or_else(sign_in::link_is_over)?;
     let (email, name) = (account.user.email.clone(), account.user.name.clone());
     let password = api.passwords.hash_new("password", password, email, name, api.engine.random_bytes()).await?;
-    if !links::set_password(&*api.store, hash, user, &password, now).await? {
+    let act = origin.act(&api, Actor::of_person(&account.user));
+    if !links::set_password(&*api.store, &act, hash, user, &password).await? {
         return Err(sign_in::link_is_over());
     }
     tracing::info!(user.id = %user, "set their password with a link");

@@ -1,19 +1,17 @@
 //! The second factor of whoever is signed in.
 
 use axum::{Json, extract::State};
-use hookstream_model::second_factor::{SharedSecret, recovery_codes, recovery_hash};
+use hookstream_model::{
+    audit_log::Actor,
+    second_factor::{SharedSecret, recovery_codes, recovery_hash},
+};
 use hookstream_store::users;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Success, passwords, sign_in};
-use crate::{
-    body::RawBody,
-    error::ApiError,
-    signed_in::{Origin, Person},
-    state::Api,
-};
+use crate::{acting::Origin, body::RawBody, error::ApiError, signed_in::Person, state::Api};
 
 /// One's password once more.
 #[derive(Deserialize, ToSchema)]
@@ -105,7 +103,8 @@ pub(crate) async fn confirm(
     };
     users::forgive(&*api.store, &counters).await?;
     let (codes, hashes) = new_codes(&api);
-    if !users::confirm_second_factor(&*api.store, &account, step, &hashes, person.session.id, api.now()).await? {
+    let act = origin.act(&api, Actor::of_person(&account.user));
+    if !users::confirm_second_factor(&*api.store, &act, &account, step, &hashes, person.session.id).await? {
         return Err(none_to_confirm());
     }
     tracing::info!(user.id = %person.user.id, "has a second factor");
@@ -125,8 +124,8 @@ pub(crate) async fn disable(
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
     let WithPassword { password } = body.parse()?;
-    passwords::verify(&api, &person, &origin, "password", password).await?;
-    users::remove_second_factor(&*api.store, person.user.id, api.now()).await?;
+    let account = passwords::verify(&api, &person, &origin, "password", password).await?;
+    users::remove_second_factor(&*api.store, &origin.act(&api, Actor::of_person(&account.user)), &account).await?;
     tracing::info!(user.id = %person.user.id, "has no second factor any more");
     Ok(Json(Success::new()))
 }
@@ -151,7 +150,8 @@ pub(crate) async fn replace_codes(
     let WithPassword { password } = body.parse()?;
     let account = passwords::verify(&api, &person, &origin, "password", password).await?;
     let (codes, hashes) = new_codes(&api);
-    if !account.is_confirmed || !users::replace_recovery(&*api.store, &account, &hashes, api.now()).await? {
+    let act = origin.act(&api, Actor::of_person(&account.user));
+    if !account.is_confirmed || !users::replace_recovery(&*api.store, &act, &account, &hashes).await? {
         let message = "The account has no second factor, or its codes were just replaced.";
         return Err(ApiError::new(StatusCode::CONFLICT, "no_second_factor", message));
     }

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::Success;
 use crate::{
+    acting::Acting,
     body::RawBody,
     cookies,
     error::ApiError,
@@ -215,9 +216,10 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn end(
     State(api): State<Api>,
     Person(person): Person,
+    acting: Acting,
     PathParams(session): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    if !sessions::end(&*api.store, person.user.id, id(&session, "Session")?).await? {
+    if !sessions::end(&*api.store, &acting.act(&api), person.user.id, id(&session, "Session")?).await? {
         return Err(ApiError::not_found("Session"));
     }
     Ok(Json(Success::new()))
@@ -230,8 +232,8 @@ pub(crate) async fn end(
     delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "They are over.", body = Success))
 )]
-pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
-    sessions::end_all(&*api.store, person.user.id, None).await?;
+pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
+    sessions::end_all(&*api.store, &acting.act(&api), person.user.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
@@ -241,10 +243,15 @@ pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person) -> R
     request_body = UpdateProfile,
     responses((status = 200, description = "Who one is now.", body = UserAnswer))
 )]
-pub(crate) async fn rename(State(api): State<Api>, Person(person): Person, body: RawBody) -> Result<Json<UserAnswer>, ApiError> {
+pub(crate) async fn rename(
+    State(api): State<Api>,
+    Person(person): Person,
+    acting: Acting,
+    body: RawBody,
+) -> Result<Json<UserAnswer>, ApiError> {
     let UpdateProfile { name } = body.parse()?;
     check_name(&name)?;
-    users::rename(&*api.store, person.user.id, &name, api.now()).await?;
+    users::rename(&*api.store, &acting.act(&api), &person.user, &name).await?;
     let user = UserModel { name, ..person.user.clone() };
     Ok(Json(UserAnswer { user: (&user).into() }))
 }

@@ -24,12 +24,12 @@ use utoipa::ToSchema;
 
 use super::{Success, sessions::SessionAnswer};
 use crate::{
-    acting::Whence,
+    acting::{Acting, Origin},
     body::RawBody,
     cookies,
     error::ApiError,
     same_origin::SameOrigin,
-    signed_in::{self, Origin, Person},
+    signed_in::{self, Person},
     state::Api,
 };
 
@@ -126,7 +126,7 @@ pub(super) async fn takes_code(api: &Api, account: &Account, code: &str) -> Resu
     if left.len() == account.recovery.len() {
         return Ok(false);
     }
-    Ok(users::replace_recovery(&*api.store, account, &left, api.now()).await?)
+    Ok(users::take_recovery(&*api.store, account, &left, api.now()).await?)
 }
 
 /// Begins a session and answers with it.
@@ -143,8 +143,8 @@ pub(super) async fn begin(api: &Api, user: &User, method: Method, origin: &Origi
     post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "The session is over.", body = Success))
 )]
-pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
-    sessions::end(&*api.store, person.user.id, person.session.id).await?;
+pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
+    sessions::end(&*api.store, &acting.act(&api), person.user.id, person.session.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
@@ -159,13 +159,7 @@ pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person) -> 
         (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
     )
 )]
-pub(crate) async fn set_up(
-    State(api): State<Api>,
-    _: SameOrigin,
-    origin: Origin,
-    whence: Whence,
-    body: RawBody,
-) -> Result<Response, ApiError> {
+pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
     let SetUp { token, email, name, password } = body.parse()?;
     let (hash, now) = (KeyHash::of(&token), api.now());
     let email = Email::parse(&email)?;
@@ -177,7 +171,7 @@ pub(crate) async fn set_up(
     let password = api.passwords.hash_new("password", password, email.clone(), name.clone(), api.engine.random_bytes()).await?;
     let user = User { id: api.engine.new_id().into(), email, name, created_at: now };
     let tenant = organizations::first(&*api.store).await?.ok_or_else(|| ApiError::not_found("Organization"))?;
-    if !links::set_up(&*api.store, &whence.act(&api, Actor::of_person(&user)), hash, &user, &password, tenant).await? {
+    if !links::set_up(&*api.store, &origin.act(&api, Actor::of_person(&user)), hash, &user, &password, tenant).await? {
         return Err(link_is_over());
     }
     tracing::info!(user.id = %user.id, role = Role::Owner.as_str(), "the first owner is set up");

@@ -21,7 +21,8 @@ use hookstream_store::{
     audit::Audit,
     counts::DayCounts,
     deliveries::{
-        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
+        Redelivery, Settled,
     },
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},

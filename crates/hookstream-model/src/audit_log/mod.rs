@@ -179,6 +179,20 @@ actions! {
     JobCancel = "job.cancel"
     /// A message is sent again by hand.
     MessageRetry = "message.retry"
+    /// Somebody signs in.
+    PersonSignIn = "person.sign_in"
+    /// Somebody ends sessions of theirs, or signs out.
+    PersonEndSessions = "person.end_sessions"
+    /// Somebody changes what they are called.
+    PersonUpdate = "person.update"
+    /// Somebody gets another password.
+    PersonChangePassword = "person.change_password"
+    /// Signing in takes a second factor from then on.
+    PersonAddSecondFactor = "person.add_second_factor"
+    /// Signing in takes no second factor any more.
+    PersonRemoveSecondFactor = "person.remove_second_factor"
+    /// Somebody gets other recovery codes.
+    PersonReplaceRecoveryCodes = "person.replace_recovery_codes"
     /// Secrets are sealed anew, and earlier encryption keys retired.
     InstallationRotateKey = "installation.rotate_key"
 }
@@ -239,6 +253,15 @@ impl Act {
     pub fn of_operator(entry: impl Into<EntryId>, at: Timestamp) -> Self {
         Self { actor: Actor::Operator, ..Self::of_system(entry, at) }
     }
+
+    /// The same act for the entry that another organization has of it. They are told apart by `number`, from 0.
+    pub fn with_entry_of(&self, number: u64) -> Self {
+        let mut id = *self.entry.as_bytes();
+        let (_, end) = id.split_at_mut(8);
+        let counted = u64::from_be_bytes(end.try_into().expect("eight bytes")).wrapping_add(number);
+        end.copy_from_slice(&counted.to_be_bytes());
+        Self { entry: EntryId::from_bytes(id), ..self.clone() }
+    }
 }
 
 /// What an entry shows of how it was before and after.
@@ -290,10 +313,10 @@ mod tests {
         }
         let problem = Action::parse("application.make").expect_err("there is none").problem;
         assert!(problem.contains("application.create, application.update"), "{problem}");
-        let problem = parse_resource_type("person").expect_err("there is none").problem;
+        let problem = parse_resource_type("thing").expect_err("there is none").problem;
         assert_eq!(
             problem,
-            "must be one of: application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, installation"
+            "must be one of: application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
         );
     }
 
@@ -303,6 +326,15 @@ mod tests {
         for action in Action::ALL {
             assert!(page.contains(&format!("| `{}` |", action.as_str())), "docs/security.md does not tell of {}", action.as_str());
         }
+    }
+
+    #[test]
+    fn entries_of_one_act_have_ids_of_their_own_and_the_same_time() {
+        let act = Act::of_system(EntryId::from_bytes([7; 16]), Timestamp::EPOCH);
+        assert_eq!(act.with_entry_of(0), act);
+        let other = act.with_entry_of(1);
+        assert_ne!(other.entry, act.entry);
+        assert_eq!(other.entry.timestamp(), act.entry.timestamp());
     }
 
     #[test]

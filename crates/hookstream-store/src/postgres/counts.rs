@@ -55,8 +55,7 @@ pub(super) async fn payload_bytes(pool: &Pool) -> Result<Vec<(EnvironmentId, u64
 /// How many messages of some environments were accepted, on each day from one on and before another.
 pub(super) async fn events(pool: &Pool, from: Day, before: Day, environments: &[EnvironmentId]) -> Result<Vec<DayEvents>, Error> {
     let environments: Vec<_> = environments.iter().map(|id| Uuid::from_bytes(*id.as_bytes())).collect();
-    let values =
-        [(&environments as _, Type::UUID_ARRAY), (&days::number(from) as _, Type::INT8), (&days::number(before) as _, Type::INT8)];
+    let values = [(&environments as _, Type::UUID_ARRAY), (&days::number(from) as _, Type::INT8), (&days::number(before) as _, Type::INT8)];
     let rows = connect(pool, "count events").await?.query(EVENTS, &values).await?;
     let read = |row: &Row| DayEvents {
         environment: EnvironmentId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),

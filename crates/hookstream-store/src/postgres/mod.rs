@@ -57,8 +57,8 @@ use crate::{
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed},
-    statement::{Database, Row, Statement, Written},
     quotas::{DayEvents, InstallationQuotas},
+    statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
 

@@ -16,8 +16,7 @@ const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, ca
     from delivery_counts where environment_id = ?1";
 const PAYLOAD_BYTES: &str = "select environment_id, payload_bytes from delivery_counts where payload_bytes > 0";
 /// A file that was not written to since days have this column has nothing that was removed of it.
-const EVENTS: [&str; 2] =
-    ["select environment_id, messages from delivery_counts", "select environment_id, events from delivery_counts"];
+const EVENTS: [&str; 2] = ["select environment_id, messages from delivery_counts", "select environment_id, events from delivery_counts"];
 
 pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let mut all = Vec::new();

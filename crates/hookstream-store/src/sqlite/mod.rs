@@ -64,8 +64,8 @@ use crate::{
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed, Sealed, opened},
-    statement::{Database, Row, Statement, Written},
     quotas::{self, DayEvents, InstallationQuotas},
+    statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
 

@@ -11,7 +11,10 @@ use hookstream_model::{
     hold::{Hold, HoldReason},
     ids::{ApiKeyId, EntryId, ResourceId},
     job::{JobKind, JobRequest},
+    member::Role,
+    second_factor::SharedSecret,
     secret::Secret,
+    session::Session,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Timestamp,
 };
@@ -20,9 +23,11 @@ use hookstream_store::{
     applications::Created,
     audit_log::{self, Entry, Filter, Reach},
     endpoints::{self, EndpointKey},
-    environments, event_types, jobs,
+    environments, event_types, jobs, links, members, organizations,
     postgres::{Options, PostgresStore},
+    sessions,
     sqlite::SqliteStore,
+    users,
 };
 use hookstream_testkit::postgres::ScratchDatabase;
 use serde_json::{Value, json};
@@ -204,6 +209,136 @@ async fn key_changes(world: &World, count: &mut usize) {
     let mut gone = made;
     gone["expires_at"] = (NOON + DAY * 9).to_string().into();
     check(world, count, "api_key.revoke", next.id.as_bytes(), gone, Value::Null).await;
+}
+
+/// Checks that the organization has one entry more, about it as a whole, and what that says.
+async fn check_whole(world: &World, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
+    *count += 1;
+    let entries = list(&*world.store, Reach::Organization(world.tenant.organization), Filter::default()).await;
+    assert_eq!(entries.len(), *count, "{action}");
+    let entry = entries.into_iter().next().expect("there is one");
+    let json = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
+    assert_eq!((entry.action.as_str(), entry.environment), (action, None));
+    assert_eq!(entry.resource_id, Some(ResourceId::from_bytes(*resource)), "{action}");
+    assert_eq!((json(entry.before), json(entry.after)), (before, after), "{action}");
+}
+
+pub(crate) async fn what_is_done_about_an_organization_is_told_to_it(world: &World) {
+    let db = &*world.store;
+    let organization = world.tenant.organization;
+    let (ada, grace) = (crate::people::kept(world, "ada@example.com").await, crate::people::kept(world, "grace@example.com").await);
+    // The world has made an application.
+    let mut count = 1;
+    let null = || Value::Null;
+    links::make_owner(db, &world.act(), &ada, false, None, world.tenant).await.expect("made");
+    let told = |role: &str| json!({ "email": "grace@example.com", "role": role });
+    let owner = json!({ "email": "ada@example.com", "role": "owner" });
+    check_whole(world, &mut count, "member.make_owner", ada.id.as_bytes(), null(), owner).await;
+    let invitation = crate::people::invitation(world, "grace@example.com");
+    let made = json!({ "email": "grace@example.com", "role": "developer", "expires_at": invitation.expires_at.to_string() });
+    let hash = crate::people::token(1).hash();
+    members::invite(db, &world.act(), &invitation, hash).await.expect("invited");
+    check_whole(world, &mut count, "invitation.create", invitation.id.as_bytes(), null(), made.clone()).await;
+    assert!(members::uninvite(db, &world.act(), organization, invitation.id).await.expect("taken back"));
+    check_whole(world, &mut count, "invitation.delete", invitation.id.as_bytes(), made, null()).await;
+    assert!(!members::uninvite(db, &world.act(), organization, invitation.id).await.expect("it is gone"));
+    members::invite(db, &world.act(), &invitation, hash).await.expect("invited");
+    count += 1;
+    assert!(members::accept(db, &world.act(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("accepted"));
+    let mut accepted = told("developer");
+    accepted["user_id"] = grace.id.to_string().into();
+    check_whole(world, &mut count, "invitation.accept", invitation.id.as_bytes(), null(), accepted).await;
+    assert!(!members::accept(db, &world.act(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("it is over"));
+    members::change_role(db, &world.act(), organization, &grace, Role::Developer, Role::Viewer).await.expect("changed");
+    let (before, after) = (json!({ "role": "developer" }), json!({ "role": "viewer" }));
+    check_whole(world, &mut count, "member.update", grace.id.as_bytes(), before, after).await;
+    assert_eq!(
+        members::change_role(db, &world.act(), organization, &ada, Role::Owner, Role::Viewer).await.expect("refused"),
+        members::Changed::LastOwner
+    );
+    members::transfer_ownership(db, &world.act(), organization, ada.id, grace.id, Role::Viewer).await.expect("transferred");
+    let (before, after) = (json!({ "owner_id": ada.id.to_string() }), json!({ "owner_id": grace.id.to_string() }));
+    check_whole(world, &mut count, "organization.transfer", organization.as_bytes(), before, after).await;
+    members::remove(db, &world.act(), organization, &ada, Role::Admin).await.expect("removed");
+    let before = json!({ "email": "ada@example.com", "role": "admin" });
+    check_whole(world, &mut count, "member.remove", ada.id.as_bytes(), before, null()).await;
+
+    assert!(organizations::rename(db, &world.act(), organization, "Acme").await.expect("renamed"));
+    let (before, after) = (json!({ "name": "world" }), json!({ "name": "Acme" }));
+    check_whole(world, &mut count, "organization.update", organization.as_bytes(), before, after).await;
+    assert!(organizations::rename(db, &world.act(), organization, "Acme").await.expect("as it is already"));
+    assert!(organizations::delete(db, &world.act(), organization).await.expect("deleted"));
+    check_whole(world, &mut count, "organization.delete", organization.as_bytes(), json!({ "name": "Acme" }), null()).await;
+    assert!(!organizations::delete(db, &world.act(), organization).await.expect("it is already"));
+    assert!(organizations::restore(db, &world.act(), organization).await.expect("restored"));
+    check_whole(world, &mut count, "organization.restore", organization.as_bytes(), null(), null()).await;
+    assert!(!organizations::restore(db, &world.act(), organization).await.expect("it is already"));
+    assert_eq!(list(db, Reach::Organization(world.stranger.organization), Filter::default()).await, []);
+    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
+}
+
+pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their_organizations(world: &World) {
+    let db = &*world.store;
+    let ada = crate::people::kept(world, "ada@example.com").await;
+    let session = crate::people::session(world, &ada);
+    sessions::create(db, &world.act(), &session, &crate::people::token(1)).await.expect("begun");
+    let both = [world.tenant, world.stranger];
+    let of_person = Filter { resource_type: Some("person"), ..Filter::default() };
+    let told = async || {
+        let [one, other] = both.map(|tenant| list(db, Reach::Organization(tenant.organization), of_person));
+        let words = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.action).collect::<Vec<_>>();
+        let (one, other) = (words(one.await), words(other.await));
+        assert_eq!(one, other);
+        one
+    };
+    assert_eq!(told().await, Vec::<String>::new(), "they are no member yet");
+    for tenant in both {
+        members::add(db, tenant.organization, ada.id, Role::Viewer, NOON).await.expect("a member");
+    }
+    let find = async || users::find(db, ada.id).await.expect("read").expect("they are there");
+    sessions::create(db, &world.act(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &crate::people::token(2))
+        .await
+        .expect("begun");
+    assert!(users::rename(db, &world.act(), &ada, "Ada").await.expect("renamed"));
+    assert!(users::rename(db, &world.act(), &find().await.user, "Ada").await.expect("as it is already"));
+    let password = crate::people::hash("two");
+    assert!(users::set_password(db, &world.act(), ada.id, &password, Some(session.id)).await.expect("set"));
+    links::create_password(db, crate::people::token(3).hash(), ada.id, NOON, NOON + DAY).await.expect("kept");
+    // The link ends all sessions, and is good once.
+    assert!(links::set_password(db, &world.act(), crate::people::token(3).hash(), ada.id, &password).await.expect("set"));
+    assert!(!links::set_password(db, &world.act(), crate::people::token(3).hash(), ada.id, &password).await.expect("it is over"));
+    users::remove_second_factor(db, &world.act(), &find().await).await.expect("there is none");
+    let secret = SharedSecret::generate(&[7; 32]);
+    assert!(users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("begun"));
+    let codes = ["a".to_owned(), "b".to_owned()];
+    assert!(users::confirm_second_factor(db, &world.act(), &find().await, 5, &codes, session.id).await.expect("confirmed"));
+    assert!(users::take_recovery(db, &find().await, &codes[1..], NOON).await.expect("taken"));
+    assert!(users::replace_recovery(db, &world.act(), &find().await, &codes).await.expect("replaced"));
+    users::remove_second_factor(db, &world.act(), &find().await).await.expect("removed");
+    sessions::create(db, &world.act(), &session, &crate::people::token(4)).await.expect("begun");
+    assert!(sessions::end(db, &world.act(), ada.id, session.id).await.expect("ended"));
+    assert!(!sessions::end(db, &world.act(), ada.id, session.id).await.expect("it is over"));
+    sessions::end_all(db, &world.act(), ada.id).await.expect("ended");
+    let mut expected = [
+        "person.sign_in",
+        "person.update",
+        "person.change_password",
+        "person.change_password",
+        "person.add_second_factor",
+        "person.replace_recovery_codes",
+        "person.remove_second_factor",
+        "person.sign_in",
+        "person.end_sessions",
+        "person.end_sessions",
+    ];
+    expected.reverse();
+    assert_eq!(told().await, expected);
+    let signed_in = Filter { action: Some(Action::PersonSignIn), ..of_person };
+    let entry = list(db, Reach::Organization(world.tenant.organization), signed_in).await.remove(0);
+    assert_eq!(entry.resource_id, Some(ResourceId::from_bytes(*ada.id.as_bytes())));
+    let after: Value = serde_json::from_str(&entry.after.expect("there is some")).expect("JSON");
+    assert_eq!(after, json!({ "session_id": session.id.to_string(), "method": session.method.word() }));
+    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
 }
 
 pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {

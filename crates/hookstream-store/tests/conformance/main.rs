@@ -145,6 +145,8 @@ suite! {
         an_environment_is_found_and_changed_by_its_organization;
     audit_log:
         every_change_leaves_one_entry_with_what_it_was
+        what_is_done_about_an_organization_is_told_to_it
+        what_somebody_does_about_themselves_is_told_to_each_of_their_organizations
         what_changes_nothing_leaves_no_entry
         entries_are_found_by_whose_they_are_and_by_each_filter
         entries_are_paged_from_either_end

@@ -34,15 +34,15 @@ fn user(world: &World, email: &str) -> User {
 }
 
 /// A hash as a row has it; making one takes long.
-fn hash(text: &str) -> PasswordHash {
+pub(crate) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_row(format!("$argon2id${text}"))
 }
 
-fn token(byte: u8) -> SessionText {
+pub(crate) fn token(byte: u8) -> SessionText {
     SessionText::generate(&[byte; 32])
 }
 
-async fn kept(world: &World, email: &str) -> User {
+pub(crate) async fn kept(world: &World, email: &str) -> User {
     let user = user(world, email);
     assert!(users::create(&*world.store, &user, Some(&hash("one"))).await.expect("written"));
     user
@@ -63,23 +63,23 @@ pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &W
     assert_eq!((find().await.secret, find().await.is_confirmed), (Some(secret.clone()), false));
     assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it does not count yet");
     let session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
-    sessions::create(db, &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
     let codes = ["a".to_owned(), "b".to_owned()];
-    assert!(users::confirm_second_factor(db, &find().await, 5, &codes, session.id, NOON).await.expect("written"));
+    assert!(users::confirm_second_factor(db, &world.act(), &find().await, 5, &codes, session.id).await.expect("written"));
     assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the others are over");
-    assert!(!users::confirm_second_factor(db, &find().await, 6, &codes, session.id, NOON).await.expect("written"));
+    assert!(!users::confirm_second_factor(db, &world.act(), &find().await, 6, &codes, session.id).await.expect("written"));
     assert!(!users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"), "there is one");
     assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it was taken");
     assert!(users::take_step(db, ada.id, 6).await.expect("written"));
     let account = find().await;
     assert_eq!((account.is_confirmed, account.last_step, account.recovery.as_slice()), (true, Some(6), &codes[..]));
-    assert!(users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
-    assert!(!users::replace_recovery(db, &account, &codes[1..], NOON).await.expect("written"), "they are others by now");
-    users::remove_second_factor(db, ada.id, NOON).await.expect("written");
+    assert!(users::take_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
+    assert!(!users::replace_recovery(db, &world.act(), &account, &codes[1..]).await.expect("written"), "they are others by now");
+    users::remove_second_factor(db, &world.act(), &find().await).await.expect("written");
     assert_eq!((find().await.secret, find().await.is_confirmed, find().await.recovery), (None, false, Vec::new()));
 
-    assert!(users::set_password(db, ada.id, &hash("two"), None, NOON).await.expect("written"));
+    assert!(users::set_password(db, &world.act(), ada.id, &hash("two"), None).await.expect("written"));
     assert_eq!((find().await.password, sessions::list(db, ada.id).await.expect("read")), (Some(hash("two")), Vec::new()));
     users::identify(db, "google", "subject", ada.id, NOON).await.expect("written");
     assert_eq!(users::identified(db, "google", "subject").await.expect("read"), Some(ada.id));
@@ -103,7 +103,7 @@ pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
     assert_eq!(counts().await, [1, 1, 1]);
 }
 
-fn session(world: &World, user: &User) -> Session {
+pub(crate) fn session(world: &World, user: &User) -> Session {
     Session {
         id: world.new_id(NOON).into(),
         user: user.id,
@@ -122,7 +122,7 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
     let db = &*world.store;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
     let mut session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
     let find = async |byte, now| sessions::find(db, token(byte).hash(), now).await.expect("read");
     assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
     assert_eq!(find(2, NOON).await, None);
@@ -138,10 +138,10 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
     assert!(find(1, NOON + OVERLAP).await.is_some(), "what is under way has the one before");
     assert!(find(1, NOON + SECOND + OVERLAP).await.is_none());
 
-    assert!(!sessions::end(db, grace.id, session.id).await.expect("written"), "it is another's");
-    assert!(sessions::end(db, ada.id, session.id).await.expect("written"));
+    assert!(!sessions::end(db, &world.act(), grace.id, session.id).await.expect("written"), "it is another's");
+    assert!(sessions::end(db, &world.act(), ada.id, session.id).await.expect("written"));
     assert!(find(2, NOON).await.is_none());
-    sessions::create(db, &session, &token(4)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(4)).await.expect("written");
     let policy = Policy { idle: HOUR, absolute: HOUR };
     sessions::forget_ended(db, policy, NOON + HOUR - SECOND).await.expect("written");
     assert!(find(4, NOON).await.is_some());
@@ -174,9 +174,8 @@ pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
     assert_eq!(members::list(db, world.stranger.organization, PageRequest { limit: 10, after: None }).await.expect("read").items, []);
 }
 
-pub(crate) async fn an_invitation_is_taken_once(world: &World) {
-    let db = &*world.store;
-    let invitation = |email: &str| Invitation {
+pub(crate) fn invitation(world: &World, email: &str) -> Invitation {
+    Invitation {
         id: world.new_id(NOON).into(),
         organization: world.tenant.organization,
         email: Email::parse(email).expect("an address"),
@@ -184,7 +183,12 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
         invited_by: "ada@example.com".to_owned(),
         created_at: NOON,
         expires_at: NOON + HOUR,
-    };
+    }
+}
+
+pub(crate) async fn an_invitation_is_taken_once(world: &World) {
+    let db = &*world.store;
+    let invitation = |email| invitation(world, email);
     let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
     members::invite(db, &world.act(), &first, token(1).hash()).await.expect("written");
     members::invite(db, &world.act(), &second, token(2).hash()).await.expect("written");
@@ -196,9 +200,8 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
     assert_eq!(members::invitations(db, world.tenant.organization, page).await.expect("read").items, std::slice::from_ref(&second));
     let guest = user(world, "grace@example.com");
     let password = hash("one");
-    let accept = async || {
-        members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written")
-    };
+    let accept =
+        async || members::accept(db, &world.act(), &second, token(2).hash(), Guest::New(&guest, &password)).await.expect("written");
     let both = tokio::join!(accept(), accept());
     assert!(both.0 != both.1, "{both:?}");
     assert!(members::is_member(db, world.tenant.organization, &guest.email).await.expect("read"));
@@ -220,8 +223,9 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert!(!links::is_setup(db, token(1).hash(), until).await.expect("read"));
     let (ada, grace) = (user(world, "ada@example.com"), user(world, "grace@example.com"));
     let password = hash("one");
-    let set_up =
-        async |byte, user: &User| links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written");
+    let set_up = async |byte, user: &User| {
+        links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written")
+    };
     let both = tokio::join!(set_up(1, &ada), set_up(2, &grace));
     assert!(both.0 != both.1, "of two who come first, one is: {both:?}");
     let owner = if both.0 { &ada } else { &grace };
@@ -231,8 +235,8 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert_eq!(links::whose_password(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
     assert_eq!(links::whose_password(db, token(3).hash(), until).await.expect("read"), None);
     assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "it is for something else");
-    assert!(links::set_password(db, token(3).hash(), owner.id, &hash("two"), NOON).await.expect("written"));
-    assert!(!links::set_password(db, token(3).hash(), owner.id, &hash("three"), NOON).await.expect("written"));
+    assert!(links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("two")).await.expect("written"));
+    assert!(!links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("three")).await.expect("written"));
     let account = users::find(db, owner.id).await.expect("read").expect("they are there");
     assert_eq!(account.password, Some(hash("two")));
 
@@ -350,10 +354,10 @@ pub(crate) async fn fill(world: &World) {
     users::count_failure(db, &counters(&ada.email, None), NOON).await.expect("written");
     members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
     let mut session = session(world, &ada);
-    sessions::create(db, &session, &token(1)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
     sessions::renew(db, &session, &token(2), NOON).await.expect("written");
     session.id = world.new_id(NOON).into();
-    sessions::create(db, &session, &token(3)).await.expect("written");
+    sessions::create(db, &world.act(), &session, &token(3)).await.expect("written");
     links::create_password(db, token(4).hash(), ada.id, NOON, NOON + HOUR).await.expect("written");
     let invitation = Invitation {
         id: world.new_id(NOON).into(),

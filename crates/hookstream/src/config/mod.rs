@@ -14,7 +14,9 @@ use hookstream_engine::{Options as EngineOptions, Role};
 use hookstream_model::{
     hold::BreakerPolicy,
     quota::{Quota, Quotas},
-    secret::Secret, session::Policy as SessionPolicy};
+    secret::Secret,
+    session::Policy as SessionPolicy,
+};
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 

@@ -6,10 +6,43 @@ use hookstream_testkit::receiver::{Answer, Receiver};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Scratch, Server, TestClient, scratch};
+use crate::{
+    support::{Scratch, Server, TestClient, scratch},
+    tenancy::{Operation, operations},
+    visitor::{PASSWORD, Visitor},
+};
 
 /// Operations that are no GET and leave no entry, with the reason.
-const NOT_RECORDED: [(&str, &str); 1] = [("sendMessage", "there are as many as messages, which are listed themselves")];
+const NOT_RECORDED: [(&str, &str); 7] = [
+    ("sendMessage", "there are as many as messages, which are listed themselves"),
+    ("turnSession", "it is where somebody looks, and changes nothing"),
+    ("beginSecondFactor", "it does not count until it is confirmed"),
+    ("lookAtInvitation", "it changes nothing"),
+    ("startDevice", "nobody has allowed anything yet"),
+    ("allowDevice", "the key that the device then fetches is what has an entry"),
+    ("denyDevice", "nothing comes of it"),
+];
+
+/// Those that go one after the other, or that end what the others need: `what_people_do_leaves_entries` has them.
+const STORIES: [&str; 17] = [
+    "setUp",
+    "signIn",
+    "signOut",
+    "endSession",
+    "endAllSessions",
+    "updateProfile",
+    "changePassword",
+    "resetPassword",
+    "confirmSecondFactor",
+    "replaceRecoveryCodes",
+    "disableSecondFactor",
+    "acceptInvitation",
+    "askDevice",
+    "createOrganization",
+    "transferOwnership",
+    "deleteOrganization",
+    "restoreOrganization",
+];
 
 const NOBODY: &str = "http://127.0.0.1:9/";
 
@@ -21,6 +54,12 @@ struct World {
     key: String,
     job: String,
     environment: String,
+    /// Another environment, and one that is deleted.
+    staging: String,
+    deleted: String,
+    organization: String,
+    member: String,
+    invitation: String,
 }
 
 fn id(value: &Value) -> String {
@@ -28,7 +67,9 @@ fn id(value: &Value) -> String {
 }
 
 impl World {
-    async fn make(client: &TestClient) -> Self {
+    /// What is made is the owner's who signed in, so that it tells of people as well.
+    async fn make(server: &Server, owner: &Visitor) -> Self {
+        let client = &server.client;
         let (status, made) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
         assert_eq!(status, 201, "{made}");
         // Sent before there is an endpoint, so that a job which sends them at one a second runs for a while.
@@ -45,8 +86,20 @@ impl World {
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "made.before" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "made before" })).await;
         let environment = made["application"]["env_id"].as_str().expect("an id").to_owned();
+        let environment_called = async |slug: &str| {
+            let (status, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+            assert_eq!(status, 201, "{made}");
+            id(&made["environment"])
+        };
+        let (staging, deleted) = (environment_called("staging").await, environment_called("deleted").await);
+        assert_eq!(owner.delete(&format!("/v1/environments/{deleted}")).await.0, 200);
+        let member = owner.invite(server, "grace@example.com", "viewer").await.id().await;
+        let organization = owner.organization().await;
+        let invited = json!({ "email": "ada@example.com", "role": "viewer" });
+        let (_, invitation) = owner.post(&format!("/v1/organizations/{organization}/invitations"), invited).await;
         let (event_type, job) = (id(&event_type["event_type"]), id(&job["job"]));
-        Self { endpoint, message, event_type, key: id(&key), job, environment }
+        let invitation = id(&invitation["invitation"]);
+        Self { endpoint, message, event_type, key: id(&key), job, environment, staging, deleted, organization, member, invitation }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -54,10 +107,12 @@ impl World {
             pattern if pattern.starts_with("/v1/event-types") => &self.event_type,
             pattern if pattern.starts_with("/v1/auth/api-keys") => &self.key,
             pattern if pattern.starts_with("/v1/jobs") => &self.job,
+            pattern if pattern.starts_with("/v1/organizations") => &self.invitation,
             _ => &self.endpoint,
         };
-        let path = pattern.replace("{appId}", "acme").replace("{msgId}", &self.message).replace("{envId}", &self.environment);
-        path.replace("{id}", last)
+        let environment = if pattern.ends_with("/restore") { &self.deleted } else { &self.staging };
+        let path = pattern.replace("{appId}", "acme").replace("{msgId}", &self.message).replace("{envId}", environment);
+        path.replace("{orgId}", &self.organization).replace("{userId}", &self.member).replace("{id}", last)
     }
 }
 
@@ -74,6 +129,10 @@ fn body_of(operation: &str) -> Value {
         "createEventType" => json!({ "name": "made.new" }),
         "updateEventType" => json!({ "description": "changed" }),
         "createApiKey" => json!({ "name": "new" }),
+        "createEnvironment" => json!({ "name": "New", "slug": "new" }),
+        "updateOrganization" => json!({ "name": "Renamed" }),
+        "updateMember" => json!({ "role": "developer" }),
+        "createInvitation" => json!({ "email": "new@example.com", "role": "viewer" }),
         _ => Value::Null,
     }
 }
@@ -84,9 +143,14 @@ async fn entries(client: &TestClient, query: &str) -> Vec<Value> {
     answer["audit_log"].as_array().expect("entries").clone()
 }
 
-/// The lines of an export.
-async fn export(client: &TestClient, query: &str) -> Vec<Value> {
-    let answer = client.try_send(Method::GET, &format!("/v1/audit-log/export?{query}"), &[], "").await.expect("an answer");
+/// The same of what somebody sees who signed in.
+async fn entries_of(visitor: &Visitor, query: &str) -> Vec<Value> {
+    let (status, answer) = visitor.get(&format!("/v1/audit-log?limit=100&{query}")).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["audit_log"].as_array().expect("entries").clone()
+}
+
+fn lines(answer: &http::Response<bytes::Bytes>) -> Vec<Value> {
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["content-type"]),
         (200, &http::HeaderValue::from_static("application/x-ndjson"))
@@ -96,52 +160,162 @@ async fn export(client: &TestClient, query: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
+/// The lines of an export.
+async fn export(client: &TestClient, query: &str) -> Vec<Value> {
+    lines(&client.try_send(Method::GET, &format!("/v1/audit-log/export?{query}"), &[], "").await.expect("an answer"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_changes_something_leaves_one_entry() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
-    let client = &server.client;
-    let world = World::make(client).await;
-    let (_, document) = client.get("/v1/openapi.json").await;
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("operations").iter().filter(|(method, _)| *method != "parameters") {
-            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            operations.push((method, path.clone(), operation["operationId"].as_str().expect("an id").to_owned()));
-        }
-    }
-    operations.retain(|(method, _, _)| *method != Method::GET);
+    let owner = Visitor::owner(&server).await;
+    let world = World::make(&server, &owner).await;
+    let mut operations = operations(&server.client).await;
+    operations.retain(|operation| operation.method != Method::GET && !STORIES.contains(&operation.id.as_str()));
     // What is deleted is deleted last, and what is in it before it.
-    operations.sort_by_key(|(method, path, _)| (*method == Method::DELETE, std::cmp::Reverse(path.matches('/').count())));
-    assert!(operations.len() > 20, "only {} operations", operations.len());
+    operations.sort_by_key(|operation| (operation.method == Method::DELETE, std::cmp::Reverse(operation.path.matches('/').count())));
+    assert!(operations.len() > 30, "only {} operations", operations.len());
     let mut actions = BTreeSet::new();
-    for (method, pattern, operation) in operations {
-        let body = body_of(&operation);
-        let text = if body.is_null() { String::new() } else { body.to_string() };
-        let before = entries(client, "").await;
-        let response = client.try_send(method, &world.path(&pattern), &[], text).await.expect("an answer");
-        assert!(response.status().is_success(), "{operation} ({pattern}): {response:?}");
-        let after = entries(client, "").await;
-        if NOT_RECORDED.iter().any(|(id, _)| *id == operation) {
-            assert_eq!(after, before, "{operation}");
+    for Operation { id, method, path, .. } in operations {
+        if NOT_RECORDED.iter().any(|(unrecorded, _)| *unrecorded == id) {
             continue;
         }
-        assert_eq!(after.len(), before.len() + 1, "{operation} leaves one entry: {:?}", &after[..2]);
+        let body = body_of(&id);
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let before = entries_of(&owner, "").await;
+        let response = owner.try_send(method, &world.path(&path), &[], text).await;
+        assert!(response.status().is_success(), "{id} ({path}): {response:?}");
+        let after = entries_of(&owner, "").await;
         // A test's entry has the time of its message, which is a moment before others'.
         let new: Vec<_> = after.iter().filter(|entry| !before.contains(entry)).collect();
-        let [entry] = new[..] else { panic!("{operation}: {new:?}") };
-        assert_eq!(entry["actor"]["kind"], "api_key", "{operation}");
-        assert_eq!(entry["actor"]["name"], "bootstrap", "{operation}");
-        assert_eq!(entry["address"], "127.0.0.1", "{operation}");
-        assert_eq!(entry["env_id"], world.environment.as_str(), "{operation}");
-        assert_eq!(entry["request_id"], response.headers()["x-request-id"].to_str().expect("text"), "{operation}");
-        actions.insert(entry["action"].as_str().expect("a word").to_owned());
+        let [entry] = new[..] else { panic!("{id} leaves one entry: {new:?}") };
+        assert_eq!(entry["actor"]["kind"], "person", "{id}");
+        assert_eq!(entry["actor"]["name"], "owner@example.com", "{id}");
+        assert_eq!(entry["address"], "127.0.0.1", "{id}");
+        assert_eq!(entry["request_id"], response.headers()["x-request-id"].to_str().expect("text"), "{id}");
+        assert_eq!(entry["org_id"], world.organization.as_str(), "{id}");
+        let action = entry["action"].as_str().expect("a word");
+        let about_the_whole = ["organization.", "member.", "invitation."].iter().any(|kind| action.starts_with(kind));
+        let environment = match id.as_str() {
+            "createEnvironment" => entry["resource_id"].clone(),
+            "updateEnvironment" | "deleteEnvironment" => json!(world.staging),
+            "restoreEnvironment" => json!(world.deleted),
+            _ if about_the_whole => Value::Null,
+            _ => json!(world.environment),
+        };
+        assert_eq!(entry["env_id"], environment, "{id}");
+        actions.insert(action.to_owned());
     }
-    assert!(actions.len() > 18, "{actions:?}");
-    let exported = export(client, "").await;
-    let mut listed = entries(client, "").await;
+    assert!(actions.len() > 25, "{actions:?}");
+    let exported = lines(&owner.try_send(Method::GET, "/v1/audit-log/export", &[], String::new()).await);
+    let mut listed = entries_of(&owner, "").await;
     listed.reverse();
-    assert_eq!(exported, listed);
+    assert_eq!(exported[exported.len() - listed.len()..], listed);
+    // A key sees what is of its environment, and so does somebody who asks for that.
+    let of_environment = entries(&server.client, "").await;
+    assert!(of_environment.iter().all(|entry| entry["env_id"] == world.environment.as_str()));
+    assert!(of_environment.len() < listed.len());
+    assert_eq!(entries_of(&owner, &format!("env_id={}", world.environment)).await, of_environment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_no_entry_is_known() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let known: BTreeSet<_> = operations(&server.client).await.into_iter().map(|operation| operation.id).collect();
+    for id in STORIES.into_iter().chain(NOT_RECORDED.map(|(id, _)| id)) {
+        assert!(known.contains(id), "there is no operation {id}");
+    }
+    server.client.acme(json!({}), NOBODY).await;
+    let before = entries_of(&owner, "").await;
+    server.client.message(json!(1)).await;
+    assert_eq!(owner.patch("/v1/auth/session", json!({ "org_id": owner.organization().await })).await.0, 200);
+    assert_eq!(owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await.0, 200);
+    for answer in ["allow", "deny"] {
+        let (_, started) = Visitor::new(&server).post("/v1/auth/device", json!({})).await;
+        let code = started["user_code"].as_str().unwrap_or_else(|| panic!("{started}"));
+        let (status, answer) = owner.post(&format!("/v1/auth/device/{code}/{answer}"), json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    assert_eq!(entries_of(&owner, "").await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_do_leaves_entries() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let owner = Visitor::owner(&server).await;
+    let first = owner.organization().await;
+    let newest = async |visitor: &Visitor, count: usize| {
+        let organization = format!("org_id={first}");
+        let entries = entries_of(visitor, &organization).await.into_iter().take(count);
+        let told = entries.map(|entry| (entry["action"].as_str().expect("a word").to_owned(), entry["actor"]["name"].clone()));
+        told.map(|(action, name)| format!("{action} by {}", name.as_str().unwrap_or("nobody"))).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&owner, 2).await, ["person.sign_in by owner@example.com", "member.make_owner by owner@example.com"]);
+    let admin = owner.invite(&server, "ada@example.com", "admin").await;
+    let expected = ["person.sign_in by ada@example.com", "invitation.accept by ada@example.com", "invitation.create by owner@example.com"];
+    assert_eq!(newest(&owner, 3).await, expected);
+
+    let check = async |(status, answer): (u16, Value), expected: &str| {
+        assert!(matches!(status, 200 | 201), "{expected}: {answer}");
+        assert_eq!(newest(&admin, 1).await, [expected]);
+        answer
+    };
+    check(owner.patch("/v1/auth/profile", json!({ "name": "Olga" })).await, "person.update by owner@example.com").await;
+    let other = Visitor::new(&server);
+    assert_eq!(other.sign_in("owner@example.com", "not the password", None).await.0, 401);
+    assert_eq!(newest(&admin, 1).await, ["person.update by owner@example.com"], "who could not sign in leaves none");
+    check(other.sign_in("owner@example.com", PASSWORD, None).await, "person.sign_in by owner@example.com").await;
+    let session = id(&other.get("/v1/auth/session").await.1["session"]);
+    check(owner.delete(&format!("/v1/auth/sessions/{session}")).await, "person.end_sessions by owner@example.com").await;
+    let entry = entries_of(&admin, "action=person.end_sessions").await.remove(0);
+    assert_eq!((&entry["after"], &entry["env_id"]), (&json!({ "session_id": session }), &Value::Null));
+    let passwords = json!({ "current_password": PASSWORD, "new_password": "seven gravel teapot plum" });
+    check(owner.post("/v1/auth/password", passwords).await, "person.change_password by owner@example.com").await;
+
+    let password = json!({ "password": "seven gravel teapot plum" });
+    let (_, factor) = owner.post("/v1/auth/second-factor", password.clone()).await;
+    let code = crate::people::code(&crate::people::totp(factor["secret"].as_str().expect("a secret")), crate::people::seconds());
+    let confirmed = owner.post("/v1/auth/second-factor/confirm", json!({ "code": code })).await;
+    check(confirmed, "person.add_second_factor by owner@example.com").await;
+    let codes = owner.post("/v1/auth/recovery-codes", password.clone()).await;
+    let codes = check(codes, "person.replace_recovery_codes by owner@example.com").await;
+    let code = codes["recovery_codes"][0].as_str().expect("a code");
+    let signed_in = other.sign_in("owner@example.com", "seven gravel teapot plum", Some(code)).await;
+    check(signed_in, "person.sign_in by owner@example.com").await;
+    check(owner.post("/v1/auth/second-factor/disable", password).await, "person.remove_second_factor by owner@example.com").await;
+    check(other.post("/v1/auth/sign-out", json!({})).await, "person.end_sessions by owner@example.com").await;
+
+    let (_, started) = Visitor::new(&server).post("/v1/auth/device", json!({})).await;
+    let text = |name: &str| started[name].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
+    assert_eq!(owner.post(&format!("/v1/auth/device/{}/allow", text("user_code")), json!({})).await.0, 200);
+    let asked = Visitor::new(&server).post("/v1/auth/device/token", json!({ "device_code": text("device_code") })).await;
+    check(asked, "api_key.create by owner@example.com").await;
+
+    // Another organization has what is about it, and nothing of the first.
+    let made = check(owner.post("/v1/organizations", json!({ "name": "Second" })).await, "api_key.create by owner@example.com").await;
+    let second = id(&made["organization"]);
+    let of_second = async || {
+        let entries = entries_of(&owner, &format!("org_id={second}")).await;
+        entries.into_iter().map(|entry| entry["action"].as_str().expect("a word").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_second().await, ["organization.create"]);
+    assert_eq!(admin.get(&format!("/v1/audit-log?org_id={second}")).await.0, 404);
+    assert_eq!(owner.delete(&format!("/v1/organizations/{second}")).await.0, 200);
+    assert_eq!(owner.post(&format!("/v1/organizations/{second}/restore"), json!({})).await.0, 200);
+    assert_eq!(of_second().await, ["organization.restore", "organization.delete", "organization.create"]);
+
+    let transfer = json!({ "user_id": admin.id().await });
+    let transferred = owner.post(&format!("/v1/organizations/{first}/transfer-ownership"), transfer).await;
+    check(transferred, "organization.transfer by owner@example.com").await;
+    check(owner.delete("/v1/auth/sessions").await, "person.end_sessions by owner@example.com").await;
+    let everything = format!("{:?}", entries_of(&admin, "").await);
+    for secret in [PASSWORD, "seven gravel", "#token=", code, factor["secret"].as_str().expect("a secret"), "hs_live_"] {
+        assert!(!everything.contains(secret), "{secret} is in the audit log");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,15 +136,15 @@ async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
     assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, None).await.0, 200);
 }
 
-fn totp(secret: &str) -> Totp {
+pub(crate) fn totp(secret: &str) -> Totp {
     Builder::new().with_secret(Secret::try_from_base32(secret).expect("base32")).build().expect("a secret of 20 bytes")
 }
 
-fn code(totp: &Totp, seconds: u64) -> String {
+pub(crate) fn code(totp: &Totp, seconds: u64) -> String {
     totp.generate(seconds).to_string()
 }
 
-fn seconds() -> u64 {
+pub(crate) fn seconds() -> u64 {
     u64::try_from(crate::expiry::now().as_seconds()).expect("after 1970")
 }
 
