@@ -288,6 +288,7 @@ impl From<RetryError> for ApiError {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::NotFound => Self::not_found("Message"),
+            RetryError::EndpointNotFound => Self::not_found("Endpoint"),
             RetryError::PayloadExpired => {
                 let message = "The message's payload has expired and was removed, so there is nothing to send again. Send it as a new \
                     message; payload_retention_days and the environment's budget say how long payloads are kept.";

@@ -65,11 +65,12 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
 /// Finds who asks, and whether they may: one too many is refused before anything is read of it.
 async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
     let (mut parts, body) = request.into_parts();
-    let presented = Presented::of(&parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
+    let presented = Presented::of(parts.uri.path(), &parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
     let limits = &api.options.rate_limits;
     let subject = match presented.recognised() {
         Recognised::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
         Recognised::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
+        Recognised::Portal(pass) => Some((Subject::Portal(pass.application), limits.per_key)),
         Recognised::Nothing => {
             client_address(&parts, &api.options.trusted_proxies).map(|address| (Subject::Address(address), limits.per_address))
         }

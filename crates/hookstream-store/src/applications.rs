@@ -28,6 +28,9 @@ const INSERT: &str =
     concat!("insert into applications (", columns!(), ", version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)");
 const FIND: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and id = $2");
 const FIND_BY_UID: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and uid = $2");
+const IS_OPEN: &str = "select a.status from applications a join environments e on e.id = a.environment_id
+    join organizations o on o.id = e.organization_id
+    where a.environment_id = $1 and a.id = $2 and e.organization_id = $3 and e.deleted_at is null and o.deleted_at is null";
 const FIND_ANY: &str = concat!("select ", columns!(), ", version from applications where id = $1");
 const LIST: &str =
     concat!("select ", columns!(), ", version from applications where environment_id = $1 and id < $2 order by id desc limit $3");
@@ -133,6 +136,17 @@ pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result
 pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read).transpose()
+}
+
+/// Whether an application is there and on, in an environment that is not deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_open(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), tenant.organization.as_bytes().into()];
+    let rows = db.read(Statement::new(IS_OPEN, values)).await?;
+    let status = rows.into_iter().next().map(|row| row.columns().word("status", |word| ApplicationStatus::parse(word).ok())).transpose()?;
+    Ok(status == Some(ApplicationStatus::Active))
 }
 
 /// A page of an environment's applications, newest first; with `search`, those whose name or uid

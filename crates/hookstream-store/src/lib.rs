@@ -38,6 +38,7 @@ pub mod nodes;
 pub mod organizations;
 pub mod page;
 pub mod payloads;
+pub mod portal_keys;
 pub mod postgres;
 pub mod quotas;
 pub mod sessions;

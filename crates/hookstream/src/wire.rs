@@ -9,14 +9,12 @@ use hookstream_engine::{Handle, Parts as EngineParts, Role};
 use hookstream_model::{
     audit_log::Act,
     ids::IdSource,
-    secret::Secret,
     session::SessionText,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::{Clock, Timestamp},
 };
 use hookstream_store::{
-    Store, api_keys, forgetful::Forgetful, jobs, links, organizations, postgres::PostgresStore, settings, sqlite::SqliteStore, transfer,
-    users,
+    Store, api_keys, forgetful::Forgetful, jobs, links, organizations, postgres::PostgresStore, sqlite::SqliteStore, transfer, users,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -70,20 +68,20 @@ impl Server {
             set_aside(&*store, clock.now()).await?;
         }
         let setup = prepare_setup(&*store, config, clock.now(), &mut rng).await?;
-        let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure));
         let setup_link = setup.map(|token| format!("{public_url}/setup#token={}", token.expose()));
         let api = Api::new(
-            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key },
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock },
             ApiOptions {
                 public_url,
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 audit_retention_days: config.audit_retention_days,
+                portal_key_age: config.portal_key_age,
                 sessions: config.sessions,
                 is_secure,
             },
@@ -221,12 +219,6 @@ async fn prepare_setup(store: &dyn Store, config: &Config, now: Timestamp, rng: 
 fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
     let policy = hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone());
     Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
-}
-
-fn random_hex(rng: &mut StdRng) -> Secret {
-    let mut random = [0; 32];
-    rng.fill_bytes(&mut random);
-    Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// How a browser on this machine reaches an address: the unspecified one stands for any.

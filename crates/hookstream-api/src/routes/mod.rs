@@ -18,6 +18,7 @@ pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
+pub(crate) mod portal;
 pub(crate) mod portal_access;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;

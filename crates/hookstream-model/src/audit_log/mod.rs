@@ -195,6 +195,8 @@ actions! {
     PersonReplaceRecoveryCodes = "person.replace_recovery_codes"
     /// Secrets are sealed anew, and earlier encryption keys retired.
     InstallationRotateKey = "installation.rotate_key"
+    /// Portal tokens are signed with another key.
+    InstallationRotatePortalKey = "installation.rotate_portal_key"
 }
 
 impl Action {

@@ -191,6 +191,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS")]
     pub(crate) session_max_hours: Option<u32>,
 
+    /// How many days a key signs portal tokens before another does: 1 to 3650 [default: 30]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PORTAL_KEY_DAYS")]
+    pub(crate) portal_key_days: Option<u32>,
+
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
@@ -263,6 +267,8 @@ pub(crate) struct Config {
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
     pub(crate) sessions: SessionPolicy,
+    /// For how long a key signs portal tokens.
+    pub(crate) portal_key_age: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
@@ -350,6 +356,7 @@ impl Settings {
             deletion_grace_days: self.deletion_grace_days.or(other.deletion_grace_days),
             session_idle_hours: self.session_idle_hours.or(other.session_idle_hours),
             session_max_hours: self.session_max_hours.or(other.session_max_hours),
+            portal_key_days: self.portal_key_days.or(other.portal_key_days),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
             quota_events_per_month: self.quota_events_per_month.or(other.quota_events_per_month),
             quota_applications: self.quota_applications.or(other.quota_applications),
@@ -439,6 +446,7 @@ impl Settings {
                 idle: HOUR * within("session_idle_hours", self.session_idle_hours.unwrap_or(168), 1, 8_760)?,
                 absolute: HOUR * within("session_max_hours", self.session_max_hours.unwrap_or(720), 1, 8_760)?,
             },
+            portal_key_age: HOUR * 24 * within("portal_key_days", self.portal_key_days.unwrap_or(30), 1, 3_650)?,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {

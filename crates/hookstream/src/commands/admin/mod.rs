@@ -3,6 +3,7 @@
 mod create_owner;
 mod quotas;
 mod rotate_key;
+mod rotate_portal_key;
 
 use clap::{Args, Subcommand};
 
@@ -22,6 +23,8 @@ enum AdminCommand {
     Quotas(quotas::QuotasArgs),
     /// Seal all secrets under the current encryption key, so that earlier ones may go
     RotateKey(rotate_key::RotateKeyArgs),
+    /// Have another key sign portal tokens, and end those there are if asked
+    RotatePortalKey(rotate_portal_key::RotatePortalKeyArgs),
 }
 
 /// Does it.
@@ -30,5 +33,6 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
         AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
         AdminCommand::Quotas(arguments) => quotas::run(arguments).await,
         AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,
+        AdminCommand::RotatePortalKey(arguments) => rotate_portal_key::run(arguments).await,
     }
 }
