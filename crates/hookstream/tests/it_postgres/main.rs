@@ -40,6 +40,10 @@ mod order;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
+#[path = "../it/portal.rs"]
+mod portal;
+#[path = "../it/quotas.rs"]
+mod quotas;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;
