@@ -10,6 +10,7 @@ mod lines;
 mod messages;
 mod migration;
 mod people;
+mod portal_keys;
 mod quotas;
 mod resources;
 mod transfer;
@@ -144,6 +145,9 @@ suite! {
         the_default_organization_is_made_once
         a_setting_is_made_once
         an_environment_is_found_and_changed_by_its_organization;
+    portal_keys:
+        the_newest_signs_and_the_one_before_it_is_good_for_an_hour
+        a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_asked;
     quotas:
         a_quota_is_exact_however_many_are_made_at_once
         what_is_decided_about_an_organization_is_found_and_told

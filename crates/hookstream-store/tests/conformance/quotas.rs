@@ -21,11 +21,37 @@ use hookstream_store::{
     event_types,
     messages::MessageRemoval,
     organizations,
-    quotas::{self, Reached},
+    quotas::{self, DayEvents, Reached},
 };
 use tokio::task::JoinSet;
 
 use crate::world::{DAY, NOON, World};
+
+/// Quotas of an organization, and the events of an environment that is gone.
+pub(crate) async fn fill(world: &World) {
+    set(world, &[(Quota::EventsPerMonth, Allowance::Most(1 << 50)), (Quota::Applications, Allowance::Unlimited)]).await;
+    let gone = staging(world);
+    let created = environments::create(&*world.store, &world.act(), &gone, world.tenant, None).await.expect("answered");
+    assert_eq!(created, Created::Stored);
+    let events = DayEvents { environment: gone.id, day: NOON.day(), events: 7 };
+    environments::remove(&*world.store, gone.id, &[events]).await.expect("removed");
+}
+
+fn staging(world: &World) -> Environment {
+    Environment {
+        id: world.new_id(NOON).into(),
+        organization_id: world.tenant.organization,
+        name: "Staging".to_owned(),
+        slug: "staging".to_owned(),
+        retention_days: None,
+        payload_retention_days: None,
+        max_payload_bytes: None,
+        weight: None,
+        quotas: Quotas::default(),
+        created_at: NOON,
+        deleted_at: None,
+    }
+}
 
 async fn set(world: &World, given: &[(Quota, Allowance)]) -> Allowances {
     let change = |own: &mut Allowances| -> Result<(), Error> {
@@ -127,19 +153,7 @@ pub(crate) async fn what_is_decided_about_an_organization_is_found_and_told(worl
 
 pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &World) {
     let (db, organization) = (&*world.store, world.tenant.organization);
-    let environment = Environment {
-        id: world.new_id(NOON).into(),
-        organization_id: organization,
-        name: "Staging".to_owned(),
-        slug: "staging".to_owned(),
-        retention_days: None,
-        payload_retention_days: None,
-        max_payload_bytes: None,
-        weight: None,
-        quotas: Quotas::default(),
-        created_at: NOON,
-        deleted_at: None,
-    };
+    let environment = staging(world);
     let staging = Tenant { organization, environment: environment.id };
     set(world, &[(Quota::Environments, Allowance::Most(2))]).await;
     let create = async |environment: &Environment| environments::create(db, &world.act(), environment, world.tenant, None).await;

@@ -315,6 +315,7 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     secrets.add(OWNERS_PASSWORD);
     secrets.add(owner.cookie().expect("signed in").trim_start_matches("better-auth.session_token="));
     let victim = Victim::make_with(&client, owner).await;
+    secrets.add(&victim.portal);
     let (status, factor) = victim.owner.post("/v1/auth/second-factor", json!({ "password": OWNERS_PASSWORD })).await;
     assert_eq!(status, 200, "{factor}");
     secrets.add(factor["secret"].as_str().expect("a secret"));
