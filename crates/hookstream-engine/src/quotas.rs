@@ -194,21 +194,23 @@ impl Quotas {
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
-        if let Err(error) = step(&core).await {
+        let is_done = step(&core).await.unwrap_or_else(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; trying again");
-        }
+            false
+        });
         let wait = PERIOD.max(begun.elapsed() * PART);
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
             () = core.quotas.learned.notified() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait), if !is_done => {}
         }
     }
 }
 
-/// Counts once: what others may have accepted, and what is not known yet.
-async fn step(core: &Core) -> Result<(), Error> {
+/// Counts once: what others may have accepted, and what is not known yet. Returns whether nothing was to be counted, nor
+/// is until a limit is another.
+async fn step(core: &Core) -> Result<bool, Error> {
     let month = Month::of(core.now());
     let mut limited = core.quotas.limited();
     if core.store.lease().is_none() {
@@ -216,7 +218,7 @@ async fn step(core: &Core) -> Result<(), Error> {
         limited.retain(|(_, meter)| !meter.is_exact.load(Ordering::Acquire));
     }
     if limited.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let stored: Vec<_> = limited.iter().map(|(_, meter)| meter.stored.load(Ordering::Acquire)).collect();
     let only = if let [(organization, _)] = &limited[..] { Some(*organization) } else { None };
@@ -224,7 +226,7 @@ async fn step(core: &Core) -> Result<(), Error> {
     for ((organization, meter), stored) in limited.iter().zip(stored) {
         meter.count(month, counted.get(organization).copied().unwrap_or(0), stored);
     }
-    Ok(())
+    Ok(false)
 }
 
 fn join(month: u16, used: u64) -> u64 {

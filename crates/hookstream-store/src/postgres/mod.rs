@@ -49,7 +49,8 @@ use crate::{
     audit::Audit,
     counts::DayCounts,
     deliveries::{
-        Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery,
+        Settled,
     },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},

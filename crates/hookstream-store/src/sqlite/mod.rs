@@ -57,7 +57,9 @@ use crate::{
     Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
+    deliveries::{
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
