@@ -85,14 +85,34 @@ async fn check(store: &dyn Store) {
     assert_eq!(entries, [("application.update".to_owned(), told("Customer"), told("Renamed"))]);
 }
 
+/// The steps of the schema that landed one after the other, for either database; what comes next has to take each of them.
+const SQLITE_STEPS: [&str; 2] = [
+    include_str!("../../src/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
+    include_str!("../../src/migrations/sqlite/core/0002_people.sql"),
+];
+const POSTGRES_STEPS: [&str; 2] = [
+    include_str!("../../src/migrations/postgres/0001_tenants_and_outbound.sql"),
+    include_str!("../../src/migrations/postgres/0002_people.sql"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_the_first_version_is_brought_to_the_current_one() {
+async fn a_directory_of_each_earlier_version_is_brought_to_the_current_one() {
+    for version in 1..=SQLITE_STEPS.len() {
+        a_directory_is_brought_to_the_current_version(version).await;
+    }
+}
+
+async fn a_directory_is_brought_to_the_current_version(version: usize) {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
     connection.pragma_update(None, "journal_mode", "wal").expect("set");
-    connection.execute_batch(include_str!("../../src/migrations/sqlite/core/0001_tenants_and_outbound.sql")).expect("the first schema");
-    connection.execute_batch(&first_version(|hex| format!("x'{hex}'"))).expect("filled");
-    connection.pragma_update(None, "user_version", 1).expect("set");
+    for (number, step) in SQLITE_STEPS.iter().take(version).enumerate() {
+        connection.execute_batch(step).expect("a step of the schema");
+        if number == 0 {
+            connection.execute_batch(&first_version(|hex| format!("x'{hex}'"))).expect("filled");
+        }
+    }
+    connection.pragma_update(None, "user_version", version as u32).expect("set");
     drop(connection);
     for start in ["the first", "the second"] {
         let store = SqliteStore::open(directory.path()).unwrap_or_else(|error| panic!("{start}: {error}"));
@@ -104,16 +124,22 @@ async fn a_directory_of_the_first_version_is_brought_to_the_current_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_the_first_version_is_brought_to_the_current_one() {
+async fn a_database_of_each_earlier_version_is_brought_to_the_current_one() {
+    for version in 1..=POSTGRES_STEPS.len() {
+        a_database_is_brought_to_the_current_version(version).await;
+    }
+}
+
+async fn a_database_is_brought_to_the_current_version(version: usize) {
     let database = ScratchDatabase::create().await;
-    database.execute(include_str!("../../src/migrations/postgres/0001_tenants_and_outbound.sql")).await;
-    database.execute(&first_version(|hex| format!("'\\x{hex}'::bytea"))).await;
-    database
-        .execute(
-            "create table schema_steps (number bigint primary key, applied_at timestamptz not null);
-            insert into schema_steps (number, applied_at) values (1, now())",
-        )
-        .await;
+    database.execute("create table schema_steps (number bigint primary key, applied_at timestamptz not null)").await;
+    for (number, step) in POSTGRES_STEPS.iter().take(version).enumerate() {
+        database.execute(step).await;
+        if number == 0 {
+            database.execute(&first_version(|hex| format!("'\\x{hex}'::bytea"))).await;
+        }
+        database.execute(&format!("insert into schema_steps (number, applied_at) values ({}, now())", number + 1)).await;
+    }
     let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
     // Two nodes at once: one waits for the other.
     let open = || PostgresStore::open(&options);
