@@ -118,6 +118,7 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         let (world, endpoint) = fill(store.clone()).await;
         store.close().await;
         let act = world.act();
+        let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("x") };
         drop((store, world.store));
         let store = place.open().await;
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
@@ -127,7 +128,6 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         locked(endpoints::rotate_secret(&*store, &act, key, &Secret::new("x"), NOON).await.expect_err("locked"));
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
-        let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("x") };
         locked(portal_keys::make_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
         locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
