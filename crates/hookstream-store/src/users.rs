@@ -226,8 +226,8 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 /// Where the store fails.
 pub async fn replace_recovery(db: &dyn Database, act: &Act, account: &Account, recovery: &[String]) -> Result<bool, Error> {
     let mut statements = vec![set_recovery(account, recovery, act.at)];
-    let entries = audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &Change::default());
-    statements.extend(entries.await?);
+    let told = Change::default();
+    statements.extend(audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &told).await?);
     Ok(db.write("replace recovery codes", statements).await?.is_committed())
 }
 

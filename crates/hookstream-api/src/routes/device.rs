@@ -121,7 +121,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
         let code = DeviceCode {
             user_code,
             name: name.clone(),
-            address: origin.address_text(),
+            address: origin.address.map(|address| address.to_string()),
             allowed: None,
             is_denied: false,
             created_at: now,
