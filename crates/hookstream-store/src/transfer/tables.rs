@@ -198,11 +198,6 @@ pub(crate) static TABLES: &[Table] = &[
         ],
     ),
     configured(
-        "event_counts",
-        &["environment_id", "day"],
-        &[bytes("environment_id"), integer("day"), bytes("organization_id"), integer("events")],
-    ),
-    configured(
         "environments",
         &["id"],
         &[
@@ -437,6 +432,11 @@ pub(crate) static TABLES: &[Table] = &[
             text("before"),
             text("after"),
         ],
+    ),
+    configured(
+        "event_counts",
+        &["environment_id", "day"],
+        &[bytes("environment_id"), integer("day"), bytes("organization_id"), integer("events")],
     ),
     Table {
         name: "settings",

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use hookstream_model::quota::Month;
-use hookstream_testkit::{
-    eventually,
-    receiver::{Answer, Receiver},
-};
+use hookstream_testkit::{eventually, receiver::Receiver};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -112,10 +109,10 @@ async fn what_is_made_stops_exactly_at_the_quota() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_stop_at_the_quota_until_the_month_ends() {
     let scratch = scratch();
-    let receiver = Receiver::start([], Answer::status(200)).await;
+    let receiver = Receiver::start().await;
     let server = Server::start(&scratch, &["--quota-events-per-month", "6"]);
     let client = &server.client;
-    let endpoint = client.acme(json!({}), receiver.url()).await;
+    let endpoint = client.acme(json!({}), &receiver.url()).await;
     // A test is a message as well.
     let test = format!("/v1/applications/acme/endpoints/{}/test", endpoint["id"].as_str().expect("an id"));
     assert_eq!(client.post(&test, json!({})).await.0, 201);
