@@ -386,6 +386,7 @@ async fn a_token_whose_hour_is_over_says_so() {
     vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
     let key = portal_keys::current(&*store).await.expect("read").expect("it has signed");
     store.close().await;
+    drop(store);
 
     let server = start(&scratch);
     let signed = |application: &Value, ends: Timestamp| {
