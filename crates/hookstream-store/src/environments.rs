@@ -65,7 +65,7 @@ const UPDATE: &str = "update environments set name = $4, slug = $5, retention_da
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// It is this now.
-    Done(Environment),
+    Done(Box<Environment>),
     /// There is none.
     NotThere,
     /// Another of the organization has the slug.
@@ -263,7 +263,7 @@ pub async fn update<E: From<Error>>(
             statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
         }
         match db.write("change an environment", statements).await {
-            Ok(written) if written.is_committed() => return Ok(Changed::Done(environment)),
+            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
             // Somebody changed it in between: start from what it is now.
             Ok(_) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::SlugTaken),

@@ -256,7 +256,7 @@ pub(crate) async fn update(
     match changed {
         Changed::Done(environment) => {
             api.engine.environment_changed(environment.id);
-            Ok(Json(EnvironmentAnswer { environment: environment.into() }))
+            Ok(Json(EnvironmentAnswer { environment: (*environment).into() }))
         }
         Changed::NotThere => Err(not_found()),
         Changed::SlugTaken => Err(slug_taken()),

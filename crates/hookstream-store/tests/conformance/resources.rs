@@ -366,7 +366,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
     };
     assert_eq!(
         environments::update(&*world.store, &world.act(), world.tenant, change).await.expect("done"),
-        Changed::Done(expected.clone())
+        Changed::Done(Box::new(expected.clone()))
     );
     assert_eq!(environments::find(&*world.store, organization, environment).await.expect("read"), Some(expected.clone()));
     assert_eq!(organizations::version(&*world.store, environment).await.expect("read"), version + 1);
