@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -45,7 +45,8 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        if error.status().is_server_error() {
+        // What this installation does not have is no fault of it.
+        if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, %path, cause, "request failed");
         }

@@ -42,6 +42,7 @@ mod people;
 mod pooler;
 #[path = "../it/portal.rs"]
 mod portal;
+mod quota_nodes;
 #[path = "../it/quotas.rs"]
 mod quotas;
 mod rolling;
