@@ -34,8 +34,8 @@ pub struct InvalidTime;
 /// Milliseconds in a day of UTC.
 const DAY_MS: i64 = 86_400_000;
 
-/// The last moment that is written with four digits of year.
-const LATEST_MS: i64 = 253_402_300_799_999;
+/// The last moment that jiff knows, some hours before the end of the year 9999.
+const LATEST_MS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
@@ -176,6 +176,12 @@ mod tests {
         let time: Timestamp = "2026-11-24T10:30:00.05+02:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-24T08:30:00.050Z");
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn what_lies_beyond_the_years_that_are_written_is_written_as_the_last_of_them() {
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

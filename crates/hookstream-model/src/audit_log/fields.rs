@@ -108,7 +108,7 @@ impl Recorded for Endpoint {
             .with("description", self.description.as_deref())
             .with("signing_algorithm", self.signing_algorithm.as_str())
             .with("status", self.status.as_str())
-            .with("disabled_reason", self.disabled_reason.map(|reason| reason.as_str()))
+            .with("disabled_reason", self.disabled_reason.map(crate::endpoint::DisabledReason::as_str))
             .with("filter_types", self.filter_types.clone())
             .with("rate_limit_per_second", self.rate_limit_per_second)
             .with("expires_at", time(self.expires_at))

@@ -114,7 +114,7 @@ async fn a_directory_is_brought_to_the_current_version(version: usize) {
             connection.execute_batch(&first_version(|hex| format!("x'{hex}'"))).expect("filled");
         }
     }
-    connection.pragma_update(None, "user_version", version as u32).expect("set");
+    connection.pragma_update(None, "user_version", u32::try_from(version).expect("a few")).expect("set");
     drop(connection);
     for start in ["the first", "the second"] {
         let store = SqliteStore::open(directory.path()).unwrap_or_else(|error| panic!("{start}: {error}"));
