@@ -8,7 +8,7 @@ use http::{header, request::Parts};
 
 use crate::{
     address::client_address,
-    auth::{Presented, unauthorized},
+    auth::{Presented, Refusal, unauthorized},
     error::ApiError,
     request::RequestId,
     state::Api,
@@ -38,8 +38,8 @@ impl FromRequestParts<Api> for Acting {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(false))?;
-        let actor = presented.actor().ok_or_else(|| unauthorized(false))?;
+        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let actor = presented.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         Ok(Self { actor, origin: Origin::from_request_parts(parts, api).await? })
     }
 }
@@ -48,7 +48,7 @@ impl FromRequestParts<Api> for Origin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(false))?;
+        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: client_address(parts, &api.options.trusted_proxies),

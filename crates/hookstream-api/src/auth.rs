@@ -17,6 +17,7 @@ use crate::{
     cookies,
     error::ApiError,
     permissions::{self, Need},
+    portal::{self, Pass},
     request::RequestId,
     same_origin,
     seats::{self, Wanted},
@@ -49,8 +50,8 @@ pub(crate) enum Who {
 #[derive(Clone)]
 pub(crate) struct Presented {
     recognised: Recognised,
-    /// Whether anything was presented.
-    given: bool,
+    /// Why this is not enough, where it is not.
+    refusal: Refusal,
     /// With which request.
     pub(crate) request: RequestId,
 }
@@ -61,25 +62,48 @@ pub(crate) enum Recognised {
     Nothing,
     Key(Arc<ApiKey>),
     Session(Arc<SignedIn>),
+    /// A customer with a portal token, for customers' operations only.
+    Portal(Pass),
+}
+
+/// Why what was presented is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No key and no session.
+    Nothing,
+    /// A key or a session that is not good.
+    Invalid,
+    /// No portal token, where one is needed.
+    NoToken,
+    /// One that is not good.
+    InvalidToken,
+    /// One whose hour is over.
+    ExpiredToken,
+    /// One of an application that is not there any more, or off.
+    PortalClosed,
 }
 
 impl Presented {
     /// Looks for the first of what a request presents that is good.
-    pub(crate) async fn of(headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
-        let mut given = false;
+    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
+        if portal::is_for_customers(path) {
+            let (recognised, refusal) = portal::recognise(headers, api).await?;
+            return Ok(Self { recognised, refusal, request });
+        }
+        let mut refusal = Refusal::Nothing;
         for presented in keys(headers) {
-            given = true;
+            refusal = Refusal::Invalid;
             if let Some(key) = api.key(KeyHash::of(presented)).await? {
-                return Ok(Self { recognised: Recognised::Key(key), given, request });
+                return Ok(Self { recognised: Recognised::Key(key), refusal, request });
             }
         }
         if let Some(token) = cookies::session(headers) {
-            given = true;
+            refusal = Refusal::Invalid;
             if let Some(signed_in) = SignedIn::find(api, token).await? {
-                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), given, request });
+                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), refusal, request });
             }
         }
-        Ok(Self { recognised: Recognised::Nothing, given, request })
+        Ok(Self { recognised: Recognised::Nothing, refusal, request })
     }
 
     /// What was recognised.
@@ -89,7 +113,7 @@ impl Presented {
 
     /// The refusal of a request for which this is not enough.
     pub(crate) fn unauthorized(&self) -> ApiError {
-        unauthorized(self.given)
+        unauthorized(self.refusal)
     }
 
     /// Who it is, for the audit log.
@@ -98,6 +122,7 @@ impl Presented {
             Recognised::Nothing => None,
             Recognised::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
             Recognised::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
+            Recognised::Portal(pass) => Some(Actor::Portal { application: pass.application }),
         }
     }
 }
@@ -106,7 +131,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let Some(presented) = parts.extensions.get::<Presented>().cloned() else { return Err(unauthorized(false)) };
+        let Some(presented) = parts.extensions.get::<Presented>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
         match presented.recognised() {
             Recognised::Key(key) => Self::with_key(key, parts, api),
             Recognised::Session(signed_in) => {
@@ -114,7 +139,7 @@ impl FromRequestParts<Api> for Caller {
                 let wanted = Wanted::of(parts, api).await;
                 Self::with_session(signed_in, wanted, needed(parts)?, api).await
             }
-            Recognised::Nothing => Err(presented.unauthorized()),
+            Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),
         }
     }
 }
@@ -155,17 +180,7 @@ impl Caller {
     /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own, which for somebody who signed in
     /// they have become ([`seats`]).
     pub(crate) fn check_tenant(self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
-        let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
-            Some(given) => given.parse::<hookstream_model::ids::TargetId>().is_ok_and(|id| id.as_bytes() == own),
-            None => true,
-        };
-        if !is_own(org_id, self.tenant.organization.as_bytes()) {
-            return Err(ApiError::not_found("Organization"));
-        }
-        if !is_own(env_id, self.tenant.environment.as_bytes()) {
-            return Err(ApiError::not_found("Environment"));
-        }
-        Ok(())
+        check_tenant(self.tenant, org_id, env_id)
     }
 
     /// The caller where a body says which organization and environment are meant. A key has its own; somebody who
@@ -186,21 +201,35 @@ impl Caller {
     }
 }
 
+/// Checks an `org_id` and an `env_id` that were given: they must be this tenant's.
+pub(crate) fn check_tenant(tenant: Tenant, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
+    let is_own = |given: Option<&str>, own: &[u8; 16]| match given {
+        Some(given) => given.parse::<hookstream_model::ids::TargetId>().is_ok_and(|id| id.as_bytes() == own),
+        None => true,
+    };
+    if !is_own(org_id, tenant.organization.as_bytes()) {
+        return Err(ApiError::not_found("Organization"));
+    }
+    if !is_own(env_id, tenant.environment.as_bytes()) {
+        return Err(ApiError::not_found("Environment"));
+    }
+    Ok(())
+}
+
 /// The scope that an operation needs; what has none is not for callers like these.
 fn needed(parts: &Parts) -> Result<Scope, ApiError> {
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match permissions::needed(&parts.method, path) {
         Some(Need::Scope(scope)) => Ok(scope),
         // What no scope is named for is nobody's.
-        Some(Need::Person | Need::Nothing) | None => Err(ApiError::unknown_route()),
+        Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
 }
 
 /// The API keys that a request presents, in the order they count.
 fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-    [key, bearer].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
+    [key, bearer_of(headers)].into_iter().flatten().map(str::trim).filter(|presented| !presented.is_empty())
 }
 
 /// The scheme is case-insensitive (RFC 9110 section 11.1).
@@ -213,13 +242,28 @@ fn forbidden(needed: Scope, message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
-pub(crate) fn unauthorized(given: bool) -> ApiError {
-    let message = if given {
-        "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again."
-    } else {
-        "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in."
+pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
+    let (code, message) = match refusal {
+        Refusal::Invalid => (
+            "unauthorized",
+            "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again.",
+        ),
+        Refusal::Nothing => {
+            ("unauthorized", "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in.")
+        }
+        Refusal::NoToken => {
+            ("unauthorized", "No portal token was given. Send it as Authorization: Bearer; keys and sessions are not for here.")
+        }
+        Refusal::InvalidToken => ("unauthorized", "The portal token is not valid. Have another one made."),
+        Refusal::ExpiredToken => ("token_expired", "The portal token has expired: it is good for an hour. Have another one made."),
+        Refusal::PortalClosed => ("portal_closed", "The application that this portal token is for is disabled, or not there any more."),
     };
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+}
+
+/// What is presented as a bearer token.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer).map(str::trim)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use hookstream_destinations::AddressRefused;
 use hookstream_engine::{JobError, RetryError, SendError};
-use hookstream_model::InvalidField;
+use hookstream_model::{InvalidField, quota::Quota};
+use hookstream_store::quotas::Reached;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -233,6 +234,15 @@ impl From<SendError> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "storage_budget_reached", message)
                     .with_details(json!({ "max_payload_bytes": budget, "payload_bytes": bytes }))
             }
+            SendError::QuotaReached { most, until, wait } => {
+                let message = format!(
+                    "The organization has had {most} events in this month, which is its quota (events_per_month). The next month begins at \
+                     {until}; whoever runs this installation can raise the quota."
+                );
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_reached", message)
+                    .with_details(json!({ "quota": Quota::EventsPerMonth.as_str(), "limit": most, "resets_at": until.to_string() }))
+                    .with_retry_after(wait)
+            }
             SendError::SchemaViolated(violations) => {
                 let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
@@ -253,6 +263,21 @@ impl From<SendError> for ApiError {
     }
 }
 
+impl From<Reached> for ApiError {
+    fn from(Reached { quota, most }: Reached) -> Self {
+        let what = match quota {
+            Quota::Applications => format!("The organization may have {most} applications and has as many. Delete one"),
+            Quota::EndpointsPerApplication => format!("An application may have {most} endpoints and this one has as many. Delete one"),
+            Quota::EventTypes => format!("The organization may have {most} event types and has as many. Delete one"),
+            Quota::Environments => format!("The organization may have {most} environments and has as many. Delete one"),
+            Quota::RetentionDays => format!("The organization's environments may keep messages for {most} days. Choose fewer"),
+            Quota::EventsPerMonth => format!("The organization may have {most} events in a month. Wait for the next"),
+        };
+        let message = format!("{what}, or ask whoever runs this installation to raise the quota {}.", quota.as_str());
+        Self::new(StatusCode::FORBIDDEN, "quota_reached", message).with_details(json!({ "quota": quota.as_str(), "limit": most }))
+    }
+}
+
 impl ApiError {
     pub(crate) fn key_reused() -> Self {
         let message = "This Idempotency-Key was used for another request. Use a new key for each request that is not a repetition.";
@@ -269,6 +294,7 @@ impl From<RetryError> for ApiError {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::NotFound => Self::not_found("Message"),
+            RetryError::EndpointNotFound => Self::not_found("Endpoint"),
             RetryError::PayloadExpired => {
                 let message = "The message's payload has expired and was removed, so there is nothing to send again. Send it as a new \
                     message; payload_retention_days and the environment's budget say how long payloads are kept.";

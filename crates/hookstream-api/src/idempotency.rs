@@ -57,6 +57,7 @@ pub(crate) async fn create_once<B: Serialize>(
         return match create(None).await? {
             Created::Stored | Created::KeyTaken => Ok(answer(StatusCode::CREATED, body)),
             Created::NameTaken => Err(taken()),
+            Created::QuotaReached(reached) => Err(reached.into()),
         };
     };
     if let Some(earlier) = idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
@@ -66,6 +67,7 @@ pub(crate) async fn create_once<B: Serialize>(
     let kept = KeptAnswer { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
     match create(Some(kept)).await? {
         Created::Stored => Ok(answer(status, body)),
+        Created::QuotaReached(reached) => Err(reached.into()),
         Created::NameTaken => {
             // A twin may have been first with the same name; then its answer is this one's too.
             match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {

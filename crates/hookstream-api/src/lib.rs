@@ -23,6 +23,7 @@ mod pages;
 mod params;
 mod passwords;
 mod permissions;
+mod place;
 mod portal;
 mod providers;
 mod request;
@@ -72,8 +73,9 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, audit_log, device, endpoints, environments, event_types, explain, health, invitations, jobs, lanes,
-        members, messages, nodes, organizations, passwords, portal_access, providers, second_factor, sessions, sign_in, usage,
+        api_keys, applications, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations, jobs,
+        lanes, members, messages, nodes, organizations, passwords, portal, portal_access, providers, second_factor, sessions, sign_in,
+        usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -131,6 +133,17 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
         .routes(routes!(portal_access::create))
+        .routes(routes!(portal::application))
+        .routes(routes!(portal::list_endpoints, portal::create_endpoint))
+        .routes(routes!(portal::get_endpoint, portal::update_endpoint, portal::delete_endpoint))
+        .routes(routes!(portal::rotate_secret))
+        .routes(routes!(portal::test_endpoint))
+        .routes(routes!(portal::recover))
+        .routes(routes!(portal::get_job))
+        .routes(routes!(portal::list_event_types))
+        .routes(routes!(portal::list_messages))
+        .routes(routes!(portal::get_message))
+        .routes(routes!(portal::retry_message))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
@@ -139,6 +152,9 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(lanes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(usage::get))
+        .routes(routes!(billing::usage))
+        .routes(routes!(billing::checkout))
+        .routes(routes!(billing::portal))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_model::ids::{ApiKeyId, UserId};
+use hookstream_model::ids::{ApiKeyId, ApplicationId, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
@@ -25,6 +25,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub(crate) enum Subject {
     Key(ApiKeyId),
     Person(UserId),
+    Portal(ApplicationId),
     Address(IpAddr),
 }
 

@@ -65,6 +65,10 @@ impl Modify for Secured {
         components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
         let cookie = ApiKeyValue::with_description("better-auth.session_token", "The session of somebody who signed in.");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+            "A portal token (`POST /v1/applications/{appId}/portal-access`): one application, for an hour, for `/v1/portal/…` only.",
+        ));
+        components.add_security_scheme("portal", SecurityScheme::Http(token.build()));
     }
 }
 

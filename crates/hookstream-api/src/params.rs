@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use http::{StatusCode, request::Parts};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{error::ApiError, state::Api};
 
@@ -30,6 +30,19 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message)
         })
     }
+}
+
+/// The endpoint or job of a path.
+#[derive(Deserialize)]
+pub(crate) struct OfId {
+    pub(crate) id: String,
+}
+
+/// The message of a path.
+#[derive(Deserialize)]
+pub(crate) struct OfMessage {
+    #[serde(rename = "msgId")]
+    pub(crate) message: String,
 }
 
 /// Reads the id of a resource in a path. What is no id names nothing that is there.

@@ -15,6 +15,8 @@ pub(crate) enum Need {
     Scope(Scope),
     /// Somebody who signed in: it is about themselves.
     Person,
+    /// A customer with a portal token.
+    Customer,
     /// Nothing: it is there for whoever has yet to prove who they are.
     Nothing,
 }
@@ -37,6 +39,12 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/applications/{appId}/messages/{msgId}/explain") => read(Messages),
         ("POST", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}/retry") => write(Messages),
         ("POST", "/applications/{appId}/portal-access") => write(Portal),
+        ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
+        ("GET" | "POST", "/portal/endpoints") | ("GET" | "PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::Customer,
+        ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
+            Need::Customer
+        }
+        ("GET", "/portal/messages" | "/portal/messages/{msgId}") | ("POST", "/portal/messages/{msgId}/retry") => Need::Customer,
         ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
         ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
         ("GET", "/environments" | "/environments/{envId}") => read(Environments),
@@ -66,7 +74,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
         ("POST", "/jobs/{id}/cancel") => write(Jobs),
         ("GET", "/engine/lanes" | "/nodes") => read(Engine),
-        ("GET", "/usage") => read(Usage),
+        ("GET", "/usage" | "/billing/usage") => read(Usage),
+        // There is no billing; were there any, it would be for those who run the organization.
+        ("POST", "/billing/checkout" | "/billing/portal") => write(Organization),
         ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
         _ => return None,
     })
@@ -86,6 +96,10 @@ mod tests {
                 let Some(operation) = operation else { continue };
                 let id = operation.operation_id.as_deref().unwrap_or_default();
                 let Some(needed) = needed(&method, path) else { panic!("{id} ({method} {path}) is not in permissions.rs") };
+                assert_eq!(needed == Need::Customer, crate::portal::is_for_customers(path), "{id}");
+                if needed == Need::Customer {
+                    continue;
+                }
                 let Need::Scope(needed) = needed else {
                     let is_listed = path.starts_with("/v1/auth/") || path.starts_with("/v1/health") || path == "/v1/organizations";
                     assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");

@@ -75,7 +75,7 @@ impl Flow {
     }
 }
 
-/// The key also signs portal tokens, so what is signed here says what it is.
+/// What is signed says what it is, should the key ever sign something else.
 fn mac(key: &Secret, text: &str) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes a key of any length");
     mac.update(b"sign-in with a provider\n");

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -45,7 +45,8 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        if error.status().is_server_error() {
+        // What this installation does not have is no fault of it.
+        if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, %path, cause, "request failed");
         }
@@ -65,11 +66,12 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
 /// Finds who asks, and whether they may: one too many is refused before anything is read of it.
 async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
     let (mut parts, body) = request.into_parts();
-    let presented = Presented::of(&parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
+    let presented = Presented::of(parts.uri.path(), &parts.headers, number, api).await.map_err(|error| (None, error.into()))?;
     let limits = &api.options.rate_limits;
     let subject = match presented.recognised() {
         Recognised::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
         Recognised::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
+        Recognised::Portal(pass) => Some((Subject::Portal(pass.application), limits.per_key)),
         Recognised::Nothing => {
             client_address(&parts, &api.options.trusted_proxies).map(|address| (Subject::Address(address), limits.per_address))
         }

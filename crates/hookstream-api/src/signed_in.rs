@@ -66,7 +66,7 @@ impl FromRequestParts<Api> for Person {
                 let message = "This is for people who are signed in. An API key speaks for an environment, not for a person.";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
             }
-            Recognised::Nothing => Err(presented.unauthorized()),
+            Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),
         }
     }
 }

@@ -14,7 +14,6 @@ use hookstream_destinations::{Transport, mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
-    secret::Secret,
     session::Policy,
     tenancy::{ApiKey, KeyHash},
     time::{Clock, Timestamp},
@@ -46,8 +45,8 @@ pub struct Parts {
     pub transport: Arc<dyn Transport>,
     /// Where the present comes from.
     pub clock: Arc<dyn Clock>,
-    /// Signs portal tokens.
-    pub portal_key: Secret,
+    /// Signs what browsers keep while their owners are at a provider.
+    pub sign_in_key: Secret,
     /// What mail goes out with, where the operator has set that up.
     pub mailer: Option<Arc<Mailer>>,
     /// What people may sign in with besides passwords.
@@ -67,6 +66,8 @@ pub struct Options {
     pub rate_limits: RateLimits,
     /// For how many days entries of the audit log are kept.
     pub audit_retention_days: u32,
+    /// For how long a key signs portal tokens before another does.
+    pub portal_key_age: Duration,
     /// For how long sessions last.
     pub sessions: Policy,
     /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
@@ -95,7 +96,7 @@ struct Keys {
 
 /// How often it is written how often keys were used.
 const USES_PERIOD: Duration = Duration::from_secs(5);
-/// After how many of these periods sessions that have ended are forgotten: ten minutes.
+/// After how many of these periods sessions that have ended are forgotten, and keys of the portal looked after: ten minutes.
 const FORGET_EVERY: u32 = 120;
 
 /// What the clones of an [`Api`] share.
@@ -103,7 +104,6 @@ pub struct Inner {
     pub(crate) engine: Handle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) portal_key: Secret,
     pub(crate) options: Options,
     clock: Arc<dyn Clock>,
     pub(crate) limiter: Limiter,
@@ -115,6 +115,7 @@ pub struct Inner {
     /// Where mail goes out; `None` where none does.
     pub(crate) desk: Option<Desk>,
     pub(crate) providers: Vec<IdentityProvider>,
+    pub(crate) sign_in_key: Secret,
     /// How many may be asked at once who somebody is.
     pub(crate) asking: Semaphore,
     /// Held while it is seen whether somebody may try to sign in, and counted that they do: so many at once are no
@@ -133,14 +134,13 @@ impl std::ops::Deref for Api {
 impl Api {
     /// The state over `parts`.
     pub fn new(parts: Parts, options: Options) -> Self {
-        let Parts { engine, store, transport, clock, portal_key, mailer, providers } = parts;
+        let Parts { engine, store, transport, clock, sign_in_key, mailer, providers } = parts;
         let random = engine.random_bytes();
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
             engine,
             store,
             transport,
-            portal_key,
             options,
             clock,
             limiter: Limiter::default(),
@@ -150,6 +150,7 @@ impl Api {
             passwords: Passwords::default(),
             desk: mailer.map(Desk::new),
             providers,
+            sign_in_key,
             asking: Semaphore::new(ASKING_AT_ONCE),
             sign_ins: tokio::sync::Mutex::default(),
         }))
@@ -157,8 +158,8 @@ impl Api {
 }
 
 impl Api {
-    /// Writes now and then how often keys were used, and once more when `stop` is over; and forgets sessions that have
-    /// ended.
+    /// Writes now and then how often keys were used, and once more when `stop` is over; forgets sessions that have ended;
+    /// and has another key sign portal tokens where the one that does is old.
     pub async fn keep_house(self, stop: CancellationToken) {
         let mut rounds = 0_u32;
         loop {
@@ -171,6 +172,11 @@ impl Api {
                 && let Err(error) = sessions::forget_ended(&*self.store, self.options.sessions, self.now()).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not forget sessions that have ended");
+            }
+            if rounds.is_multiple_of(FORGET_EVERY)
+                && let Err(error) = self.keep_portal_keys().await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not look after the keys of the portal");
             }
             rounds = rounds.wrapping_add(1);
             if stopping {

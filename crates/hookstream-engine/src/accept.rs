@@ -1,6 +1,6 @@
 //! Accepting a message: check it, find who wants it, store both in one commit, hand it to the lanes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
     InvalidField,
@@ -25,6 +25,7 @@ use crate::{
     dispatch::{self, Offered},
     lanes::LanePolicy,
     lease::InUse,
+    quotas::{Place, Reached},
     routes::{ApplicationRoutes, Route},
 };
 
@@ -93,6 +94,16 @@ pub enum SendError {
         budget: u64,
         /// What they take.
         bytes: u64,
+    },
+    /// The organization has had as many events in this month as it may.
+    #[error("the organization has had {most} events in this month, which is its quota")]
+    QuotaReached {
+        /// What the quota allows.
+        most: u64,
+        /// When the month is over.
+        until: Timestamp,
+        /// How long that is from now.
+        wait: Duration,
     },
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
@@ -176,6 +187,10 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
+        let place = match routes.meter.take(id.timestamp()) {
+            Ok(place) => place,
+            Err(reached) => return beyond(core, tenant, application_id, idempotency, id, reached).await,
+        };
         let message = Arc::new(Message { id, application_id, event_type: event_type.clone(), payload: payload.clone(), hops });
         let (deliveries, policies): (Vec<_>, Vec<_>) = deliveries.into_iter().map(|first| (first.delivery, first.ours)).unzip();
         let publication = Publication {
@@ -195,7 +210,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
         let published = core
             .tasks
-            .spawn(store_and_offer(Arc::clone(core), publication, policies))
+            .spawn(store_and_offer(Arc::clone(core), publication, policies, place))
             .await
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
@@ -293,6 +308,7 @@ async fn store_and_offer(
     core: Arc<Core>,
     publication: Publication,
     policies: Vec<Option<Arc<LanePolicy>>>,
+    place: Place,
 ) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
@@ -319,6 +335,7 @@ async fn store_and_offer(
         }
     };
     if published == Published::Stored {
+        place.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
         let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
             let due_at = message.id.timestamp();
@@ -333,6 +350,25 @@ async fn store_and_offer(
     }
     drop(in_use);
     Ok(published)
+}
+
+/// What comes of a message for which the month has no place: what it repeats has had one.
+async fn beyond(
+    core: &Core,
+    tenant: Tenant,
+    application: ApplicationId,
+    idempotency: Option<IdempotencyKey>,
+    id: MessageId,
+    Reached { most, until }: Reached,
+) -> Result<Accepted, SendError> {
+    let refusal = SendError::QuotaReached { most, until, wait: until.since(id.timestamp()) };
+    let Some(key) = idempotency else { return Err(refusal) };
+    let window_start = id.timestamp() - core.options.idempotency_window;
+    match core.store.find_earlier(tenant, key, window_start).await? {
+        Some(Published::Repeated { message_id, first_status }) => repeated(core, tenant, application, message_id, first_status).await,
+        Some(Published::KeyReused) => Err(SendError::KeyReused),
+        Some(Published::Stored | Published::DuplicateEventId { .. } | Published::Stale) | None => Err(refusal),
+    }
 }
 
 /// The first answer again: the message as it was accepted.

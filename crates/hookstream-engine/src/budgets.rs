@@ -115,6 +115,7 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     let installation = core.options.limits();
     let limits = |environment: &Environment| (environment.id, environment.limits(installation));
     let environments = environments::all(&*core.store).await?;
+    core.quotas.learn(&environments);
     core.lanes().set_weights(environments.iter().filter_map(|environment| Some((environment.id, environment.weight?))).collect());
     let mut limited: Vec<_> = environments.iter().map(limits).collect();
     limited.retain(|(_, limits)| limits.max_payload_bytes.is_some());

@@ -33,6 +33,7 @@ use crate::{
     holds::Holds,
     lanes::{LanePolicy, Lanes, Now},
     lease::Lease,
+    quotas::Quotas,
     record::Recorded,
     routes::Routes,
 };
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     pub(crate) roll_over: Notify,
     pub(crate) routes: Routes,
     pub(crate) budgets: Budgets,
+    pub(crate) quotas: Arc<Quotas>,
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
     lanes: Mutex<Lanes<Claimed>>,
@@ -82,8 +84,10 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
         let Parts { store, transport, clock } = parts;
+        let quotas = Arc::<Quotas>::default();
         Self {
-            routes: Routes::new(Arc::clone(&store), &options),
+            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), &options),
+            quotas,
             budgets: Budgets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             line_claims: tokio::sync::Mutex::new(()),

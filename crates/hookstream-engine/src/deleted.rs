@@ -4,7 +4,9 @@
 //! it falls due, as with any application that is not there any more. Then the messages go, in slices, and at last, when
 //! there are none left, the environment itself. Each step may be done again, by this node or another.
 
-use hookstream_model::{environment::Environment, tenancy::Tenant};
+use std::time::Duration;
+
+use hookstream_model::{environment::Environment, quota::Month, tenancy::Tenant};
 use hookstream_store::{Error, environments, organizations};
 
 use crate::{budgets, core::Core};
@@ -37,7 +39,10 @@ async fn remove_environment(core: &Core, environment: &Environment) -> Result<()
     budgets::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
     let tenant = Tenant { organization: environment.organization_id, environment: id };
     if core.store.delivery_counts(tenant).await?.iter().all(|day| day.counts.messages == 0) {
-        environments::remove(&*core.store, id).await?;
+        // What it has sent in this month, or on the last day of the one before, stays counted.
+        let since = Month::of(now - Duration::from_secs(24 * 3600)).first();
+        let events = core.store.events(since, now.day().next(), vec![id]).await?;
+        environments::remove(&*core.store, id, &events).await?;
         tracing::info!(environment.id = %id, "removed an environment that was deleted");
     }
     Ok(())

@@ -20,6 +20,7 @@ mod lanes;
 mod lease;
 mod news;
 mod options;
+mod quotas;
 mod record;
 mod redeliver;
 mod retention;
@@ -93,6 +94,7 @@ impl Handle {
         core.tasks.spawn(news::run(Arc::clone(&core)));
         core.tasks.spawn(retention::run(Arc::clone(&core)));
         core.tasks.spawn(budgets::run(Arc::clone(&core)));
+        core.tasks.spawn(quotas::run(Arc::clone(&core)));
         core.tasks.spawn(health::run(Arc::clone(&core)));
         Ok(Self { core })
     }

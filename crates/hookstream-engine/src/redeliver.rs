@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     delivery::Trigger,
-    ids::{MessageId, TargetId},
+    ids::{EndpointId, MessageId, TargetId},
     tenancy::Tenant,
 };
 use hookstream_store::deliveries::{Redelivered, Redelivery};
@@ -15,6 +15,9 @@ pub enum RetryError {
     /// The tenant has no such message in such an application.
     #[error("the message is not there")]
     NotFound,
+    /// The application has no such endpoint.
+    #[error("the endpoint is not there")]
+    EndpointNotFound,
     /// Its payload has expired: there is nothing to send.
     #[error("the message's payload has expired")]
     PayloadExpired,
@@ -24,17 +27,27 @@ pub enum RetryError {
 }
 
 impl Handle {
-    /// Makes a message owed again, at once, to every endpoint that is on and wants it. Returns to how
-    /// many.
+    /// Makes a message owed again, at once, to every endpoint that is on and wants it, or to `only` one of them. Returns
+    /// to how many.
     ///
     /// # Errors
-    /// Where the message is not there, its payload has expired or the store fails.
-    pub async fn retry(&self, tenant: Tenant, application: &str, message_id: MessageId) -> Result<usize, RetryError> {
+    /// Where the message or the endpoint is not there, its payload has expired or the store fails.
+    pub async fn retry(
+        &self,
+        tenant: Tenant,
+        application: &str,
+        message_id: MessageId,
+        only: Option<EndpointId>,
+    ) -> Result<usize, RetryError> {
         let routes = self.core.routes.resolve_now(tenant, application).await?.ok_or(RetryError::NotFound)?;
         let application_id = routes.application.id;
         let detail = self.core.store.message(tenant, application_id, message_id).await?.ok_or(RetryError::NotFound)?;
+        if only.is_some_and(|only| routes.endpoint(only).is_none()) {
+            return Err(RetryError::EndpointNotFound);
+        }
         let now = self.core.now();
-        let wanting = routes.endpoints.iter().map(|route| &route.endpoint);
+        let meant = routes.endpoints.iter().map(|route| &route.endpoint);
+        let wanting = meant.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
         let targets = wanting.filter(|endpoint| endpoint.skips(now).is_none() && endpoint.wants(&detail.message.event_type));
         let redelivery = Redelivery {
             tenant,

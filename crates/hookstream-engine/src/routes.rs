@@ -37,6 +37,7 @@ use crate::{
     Options,
     generations::Generations,
     lanes::{Gather, LanePolicy},
+    quotas::{Meter, Quotas},
 };
 
 /// The most endpoints that are surely remembered; up to twice as many are while they are asked for. With what
@@ -54,6 +55,8 @@ pub struct ApplicationRoutes {
     pub(crate) version: i64,
     /// Its endpoints, oldest first.
     pub endpoints: Vec<Arc<Route>>,
+    /// How many events its organization may have.
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl ApplicationRoutes {
@@ -81,6 +84,7 @@ pub struct Route {
 /// The cache.
 pub struct Routes {
     store: Arc<dyn Store>,
+    quotas: Arc<Quotas>,
     schedule: RetrySchedule,
     timeout: Duration,
     payload_limit: usize,
@@ -104,9 +108,10 @@ struct Schemas {
 }
 
 impl Routes {
-    pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, quotas: Arc<Quotas>, options: &Options) -> Self {
         Self {
             store,
+            quotas,
             schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             payload_limit: options.payload_limit,
@@ -148,7 +153,8 @@ impl Routes {
         let endpoints = endpoints::all_with_secrets(&*self.store, application.tenant, id).await?;
         let endpoints = endpoints.into_iter().map(|endpoint| self.route(endpoint, &application, of_application).map(Arc::new));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
-        let routes = Arc::new(ApplicationRoutes { application, version: of_application, endpoints });
+        let meter = self.quotas.meter(application.tenant.organization);
+        let routes = Arc::new(ApplicationRoutes { application, version: of_application, endpoints, meter });
         self.keep(version, |kept| kept.applications.insert(id, Arc::clone(&routes), 1 + routes.endpoints.len()));
         Ok(Some(routes))
     }

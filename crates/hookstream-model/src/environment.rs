@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     InvalidField,
     ids::{EnvironmentId, OrganizationId},
+    quota::{Quota, Quotas},
     time::{Day, Timestamp},
 };
 
@@ -38,6 +39,8 @@ pub struct Environment {
     pub max_payload_bytes: Option<u64>,
     /// Its share of the engine beside other environments'; `None` is 1.
     pub weight: Option<u32>,
+    /// What its organization's quotas are that go for it, or for all of the organization's environments together.
+    pub quotas: Quotas,
     /// When it was made.
     pub created_at: Timestamp,
     /// When somebody deleted it, or its organization. It can be restored until it is removed.
@@ -76,10 +79,11 @@ impl Limits {
 }
 
 impl Environment {
-    /// What goes for it in an installation: nothing is kept longer than the installation keeps it.
+    /// What goes for it in an installation: nothing is kept longer than the installation keeps it, or than the quota is.
     pub fn limits(&self, installation: Limits) -> Limits {
         let shorter = |own: Option<u32>, all: u32| own.map_or(all, |own| own.min(all));
-        let retention_days = shorter(self.retention_days, installation.retention_days);
+        let quota = self.quotas.get(Quota::RetentionDays).and_then(|days| u32::try_from(days).ok());
+        let retention_days = shorter(self.retention_days, shorter(quota, installation.retention_days));
         Limits {
             retention_days,
             payload_retention_days: shorter(self.payload_retention_days, installation.payload_retention_days).min(retention_days),
@@ -180,6 +184,7 @@ mod tests {
             payload_retention_days: None,
             max_payload_bytes: None,
             weight: None,
+            quotas: Quotas::default(),
             created_at: Timestamp::from_millis(0),
         }
     }
@@ -197,6 +202,20 @@ mod tests {
         check(Some(7), Some(2), None, (7, 2, Some(1_000)));
         // The server's settings were lowered since.
         check(Some(90), Some(60), None, (30, 10, Some(1_000)));
+    }
+
+    #[test]
+    fn a_quota_caps_what_is_kept() {
+        let check = |quota, own, expected: (u32, u32)| {
+            let quotas = Quotas::default().with(Quota::RetentionDays, quota);
+            let limits = Environment { quotas, retention_days: own, ..environment() }.limits(INSTALLATION);
+            assert_eq!((limits.retention_days, limits.payload_retention_days), expected);
+        };
+        check(None, Some(20), (20, 10));
+        check(Some(7), None, (7, 7));
+        check(Some(7), Some(20), (7, 7));
+        check(Some(7), Some(3), (3, 3));
+        check(Some(90), None, (30, 10));
     }
 
     #[test]

@@ -109,6 +109,8 @@ id_types! {
     SessionId
     /// An invitation into an organization.
     InvitationId
+    /// A key that signs portal tokens.
+    PortalKeyId
     /// An entry of the audit log.
     EntryId
     /// What an entry of the audit log is about, or who acted, whatever it is.
@@ -116,6 +118,13 @@ id_types! {
 }
 
 impl MessageId {
+    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    pub fn before_all_at(at: Timestamp) -> Self {
+        Self::from_bytes(before_all_at(at))
+    }
+}
+
+impl PortalKeyId {
     /// Below every id that is made in this millisecond or later, and above every earlier one.
     pub fn before_all_at(at: Timestamp) -> Self {
         Self::from_bytes(before_all_at(at))

@@ -29,6 +29,7 @@ pub mod ordering;
 pub mod organization;
 pub mod password;
 pub mod person;
+pub mod quota;
 pub mod retry;
 pub mod scopes;
 pub mod second_factor;

@@ -118,6 +118,39 @@ impl Day {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// So many days after 1970-01-01.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The day of a number.
+    pub const fn of_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// So many days before.
+    pub(crate) const fn back(self, days: i64) -> Self {
+        Self(self.0 - days)
+    }
+
+    /// Its year, its month and its day of the month. Years are taken to begin with March, so that the day that some
+    /// have and others have not is their last.
+    pub(crate) const fn civil(self) -> (i64, i64, i64) {
+        // The days of 400 years.
+        const CYCLE: i64 = 146_097;
+        // From 0000-03-01 to 1970-01-01.
+        let since = self.0 + 719_468;
+        let (cycle, of_cycle) = (since.div_euclid(CYCLE), since.rem_euclid(CYCLE));
+        let of_cycles_years = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / (CYCLE - 1)) / 365;
+        let of_year = of_cycle - (365 * of_cycles_years + of_cycles_years / 4 - of_cycles_years / 100);
+        // Five months from March on have 153 days, and so have the next five.
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = cycle * 400 + of_cycles_years + if month <= 2 { 1 } else { 0 };
+        (year, month, day)
+    }
 }
 
 impl fmt::Display for Day {
@@ -164,5 +197,16 @@ mod tests {
         assert_eq!(time.day().to_string(), "2026-11-24");
         assert_eq!(time.day().end().to_string(), "2026-11-25T00:00:00.000Z");
         assert_eq!("2026-11-24".parse::<Day>(), Ok(time.day()));
+    }
+
+    #[test]
+    fn every_day_of_centuries_has_the_date_that_it_is_written_with() {
+        let mut day: Day = "1970-01-01".parse().expect("a day");
+        let end: Day = "2401-03-02".parse().expect("a day");
+        while day < end {
+            let (year, month, of_month) = day.civil();
+            assert_eq!(format!("{year:04}-{month:02}-{of_month:02}"), day.to_string());
+            day = day.next();
+        }
     }
 }

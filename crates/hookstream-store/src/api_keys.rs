@@ -99,7 +99,7 @@ pub async fn create_answered(
     text: &ApiKeyText,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
-    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], answer).await
+    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
 }
 
 /// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
@@ -123,7 +123,7 @@ pub async fn replace(
     let after = ended.fields().with("new_key_id", key.id.to_string()).with("new_key_expires_at", key.expires_at.map(|at| at.to_string()));
     let change = Change::of(&old.fields(), &after).unwrap_or_default();
     statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
-    create_with_answer(db, "rotate an API key", key.tenant, statements, answer).await
+    create_with_answer(db, "rotate an API key", key.tenant, statements, None, answer).await
 }
 
 /// The key with this hash, unless it was revoked, or its environment is deleted.

@@ -4,6 +4,7 @@ use hookstream_model::{
     application::{Application, ApplicationStatus},
     audit_log::{Act, Action, Change},
     ids::{ApplicationId, EnvironmentId, OrganizationId},
+    quota::Quota,
     tenancy::Tenant,
 };
 
@@ -12,6 +13,7 @@ use crate::{
     error::Error,
     idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    quotas::{Guard, Reached},
     statement::{Columns, Database, Row, Statement, Value, Written},
     vault,
 };
@@ -26,6 +28,9 @@ const INSERT: &str =
     concat!("insert into applications (", columns!(), ", version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)");
 const FIND: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and id = $2");
 const FIND_BY_UID: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and uid = $2");
+const IS_OPEN: &str = "select a.status from applications a join environments e on e.id = a.environment_id
+    join organizations o on o.id = e.organization_id
+    where a.environment_id = $1 and a.id = $2 and e.organization_id = $3 and e.deleted_at is null and o.deleted_at is null";
 const FIND_ANY: &str = concat!("select ", columns!(), ", version from applications where id = $1");
 const LIST: &str =
     concat!("select ", columns!(), ", version from applications where environment_id = $1 and id < $2 order by id desc limit $3");
@@ -50,24 +55,32 @@ pub enum Created {
     NameTaken,
     /// The idempotency key has an answer already.
     KeyTaken,
+    /// The organization has as many as it may.
+    QuotaReached(Reached),
 }
 
-/// Runs the statements that create something, with the answer to keep beside it.
+/// Runs the statements that create something, with the answer to keep beside it, where a quota leaves room for it.
 pub(crate) async fn create_with_answer(
     db: &dyn Database,
     operation: &'static str,
     tenant: Tenant,
     inserts: Vec<Statement>,
+    guard: Option<Guard>,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
     let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
+    // What is repeated is answered as before, whatever the quota says by now: the key comes first.
     let mut statements: Vec<Statement> = kept.into_iter().flatten().collect();
+    statements.extend(guard.as_ref().map(Guard::queue));
     statements.extend(inserts);
-    match vault::write(db, operation, statements).await {
-        Ok(Written::Committed(_)) => Ok(Created::Stored),
-        Ok(Written::Unmet(_)) => Ok(Created::KeyTaken),
-        Err(Error::Conflict { .. }) => Ok(Created::NameTaken),
-        Err(error) => Err(error),
+    let check = statements.len();
+    statements.extend(guard.as_ref().map(Guard::check));
+    match (vault::write(db, operation, statements).await, guard) {
+        (Ok(Written::Committed(_)), _) => Ok(Created::Stored),
+        (Ok(Written::Unmet(index)), Some(guard)) if index == check => guard.reached(db).await.map(Created::QuotaReached),
+        (Ok(Written::Unmet(_)), _) => Ok(Created::KeyTaken),
+        (Err(Error::Conflict { .. }), _) => Ok(Created::NameTaken),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -94,7 +107,8 @@ pub async fn create(db: &dyn Database, act: &Act, application: &Application, ans
     );
     let change = Change::made(application);
     let entry = audit_log::entry(application.tenant, act, Action::ApplicationCreate, application.id.as_bytes(), &change);
-    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], answer).await
+    let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
+    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], Some(guard), answer).await
 }
 
 /// The application with this id.
@@ -122,6 +136,17 @@ pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result
 pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read).transpose()
+}
+
+/// Whether an application is there and on, in an environment that is not deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_open(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), tenant.organization.as_bytes().into()];
+    let rows = db.read(Statement::new(IS_OPEN, values)).await?;
+    let status = rows.into_iter().next().map(|row| row.columns().word("status", |word| ApplicationStatus::parse(word).ok())).transpose()?;
+    Ok(status == Some(ApplicationStatus::Active))
 }
 
 /// A page of an environment's applications, newest first; with `search`, those whose name or uid

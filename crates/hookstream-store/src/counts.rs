@@ -31,6 +31,9 @@ pub struct Counts {
     pub cancelled: i64,
     /// The bytes of payloads, as they stand in the store.
     pub payload_bytes: i64,
+    /// Messages that were accepted, of which nothing is taken away when they are removed ([`crate::quotas`]). What stands
+    /// of them is read by itself, not with the rest.
+    pub(crate) events: i64,
 }
 
 /// The counts of a day.
@@ -57,6 +60,7 @@ impl Counts {
             accepted: count(publication.deliveries.len()),
             skipped: count(skipped),
             payload_bytes: count(publication.payload().body.len()),
+            events: 1,
             ..Self::default()
         }
     }
@@ -92,6 +96,7 @@ impl Counts {
             skipped: -skipped,
             cancelled: -cancelled,
             payload_bytes: -payload_bytes,
+            events: 0,
         }
     }
 
@@ -119,14 +124,14 @@ impl Counts {
         }
     }
 
-    /// In the order of the columns.
+    /// In the order of the columns, without `events`.
     pub(crate) const fn columns(&self) -> [i64; 7] {
         [self.messages, self.accepted, self.succeeded, self.exhausted, self.skipped, self.cancelled, self.payload_bytes]
     }
 
     /// From the order of the columns.
     pub(crate) const fn of_columns([messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes]: [i64; 7]) -> Self {
-        Self { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes }
+        Self { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events: 0 }
     }
 }
 
@@ -139,6 +144,7 @@ impl AddAssign for Counts {
         self.skipped += more.skipped;
         self.cancelled += more.cancelled;
         self.payload_bytes += more.payload_bytes;
+        self.events += more.events;
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    quotas::Guard,
     statement::{Columns, Database, Row, Statement, Value},
     vault::{self, Vault},
 };
@@ -171,7 +172,8 @@ pub async fn create(
     let mut statements = vec![insert];
     statements.extend(changes::of_application(endpoint.tenant, endpoint.application_id));
     statements.push(EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint)));
-    create_with_answer(db, "store an endpoint", endpoint.tenant, statements, answer).await
+    let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id);
+    create_with_answer(db, "store an endpoint", endpoint.tenant, statements, Some(guard), answer).await
 }
 
 /// The endpoint, and the secret that its public key may be derived from.

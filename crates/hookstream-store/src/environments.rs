@@ -4,6 +4,7 @@ use hookstream_model::{
     audit_log::{Act, Action, Change},
     environment::Environment,
     ids::{EnvironmentId, OrganizationId},
+    quota::{Quota, Quotas},
     tenancy::Tenant,
 };
 
@@ -12,25 +13,32 @@ use crate::{
     audit_log, changes,
     error::Error,
     idempotency::KeptAnswer,
-    statement::{Columns, Database, Row, Statement, Value},
+    quotas::{self, DayEvents, Guard, Reached},
+    statement::{Columns, Database, Row, Statement, Value, Written},
 };
 
 macro_rules! columns {
     () => {
-        "id, organization_id, name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, created_at, deleted_at, version"
+        "e.id, e.organization_id, e.name, e.slug, e.retention_days, e.payload_retention_days, e.max_payload_bytes, e.weight, e.created_at,
+            e.version, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application, o.quota_event_types,
+            o.quota_environments, o.quota_retention_days"
+    };
+}
+
+macro_rules! select {
+    ($deleted_at:literal, $rest:literal) => {
+        concat!("select ", $deleted_at, ", ", columns!(), " from environments e join organizations o on o.id = e.organization_id ", $rest)
     };
 }
 
 /// The most environments of an organization that are listed.
 const LISTED: i64 = 1_000;
 
-const LIST: &str = concat!("select ", columns!(), " from environments where organization_id = $1 order by id limit $2");
-const FIND: &str = concat!("select ", columns!(), " from environments where organization_id = $1 and id = $2");
-const FIND_ANY: &str = concat!("select ", columns!(), " from environments where id = $1");
-const OLDEST: &str =
-    concat!("select ", columns!(), " from environments where organization_id = $1 and deleted_at is null order by id limit 1");
-const ALL: &str = "select id, organization_id, name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, created_at,
-    coalesce(deleted_at, (select o.deleted_at from organizations o where o.id = organization_id)), version from environments order by id";
+const LIST: &str = select!("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2");
+const FIND: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.id = $2");
+const FIND_ANY: &str = select!("e.deleted_at", "where e.id = $1");
+const OLDEST: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1");
+const ALL: &str = select!("coalesce(e.deleted_at, o.deleted_at)", "order by e.id");
 const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
 /// Of an organization whose last environments are deleted at once, one stays.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
@@ -57,7 +65,7 @@ const UPDATE: &str = "update environments set name = $4, slug = $5, retention_da
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// It is this now.
-    Done(Environment),
+    Done(Box<Environment>),
     /// There is none.
     NotThere,
     /// Another of the organization has the slug.
@@ -70,7 +78,7 @@ pub enum Changed {
 /// Where the store fails.
 pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec<Environment>, Error> {
     let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), LISTED.into()])).await?;
-    rows.into_iter().map(|row| read(row).map(|(environment, _)| environment)).collect()
+    rows.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
 
 /// An environment, whosever it is: for whoever then looks whether it is the caller's.
@@ -79,7 +87,7 @@ pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec
 /// Where the store fails.
 pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Environment>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(|row| read(row).map(|(environment, _)| environment)).transpose()
+    rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
 /// An organization's oldest environment that is not deleted.
@@ -88,7 +96,7 @@ pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Env
 /// Where the store fails.
 pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<Option<Environment>, Error> {
     let rows = db.read(Statement::new(OLDEST, vec![organization.as_bytes().into()])).await?;
-    rows.into_iter().next().map(|row| read(row).map(|(environment, _)| environment)).transpose()
+    rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
 /// Makes an environment, which keeps what the installation keeps.
@@ -111,7 +119,8 @@ pub async fn create(
     ];
     let made = Tenant { organization: environment.organization_id, environment: environment.id };
     let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
-    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values), entry], answer).await
+    let guard = Guard::of(db, made.organization, Quota::Environments);
+    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
 }
 
 /// What came of deleting or restoring one.
@@ -151,16 +160,36 @@ pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Dele
     }
 }
 
-/// Takes the deletion of an environment back. Returns whether it was deleted and is still there.
+/// What came of restoring one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// It is done.
+    Done,
+    /// There is none that is deleted.
+    NotThere,
+    /// With it the organization would have more than it may.
+    QuotaReached(Reached),
+}
+
+/// Takes the deletion of an environment back, unless the organization has no room for it and what it has.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<bool, Error> {
+pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Restored, Error> {
+    const GUARDED: [Quota; 3] = [Quota::Environments, Quota::Applications, Quota::EventTypes];
     let Tenant { organization, environment } = tenant;
-    let mut statements = vec![Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required()];
+    let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
+    let mut statements: Vec<_> = guards.iter().map(Guard::queue).collect();
+    statements.push(Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required());
     statements.extend(changes::of_environment(tenant));
     statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
-    Ok(db.write("restore an environment", statements).await?.is_committed())
+    let first_guard = statements.len();
+    statements.extend(guards.iter().map(Guard::check));
+    match db.write("restore an environment", statements).await? {
+        Written::Committed(_) => Ok(Restored::Done),
+        Written::Unmet(index) if index >= first_guard => Ok(Restored::QuotaReached(guards[index - first_guard].reached(db).await?)),
+        Written::Unmet(_) => Ok(Restored::NotThere),
+    }
 }
 
 /// Removes all that an environment has but its messages; what is owed of those ends as cancelled.
@@ -174,12 +203,14 @@ pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes an environment of which nothing is left.
+/// Removes an environment of which nothing is left. Its `events` of days that a quota may be about stay counted.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn remove(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
-    db.write("remove an environment", vec![Statement::new(REMOVE, vec![id.as_bytes().into()])]).await?;
+pub async fn remove(db: &dyn Database, id: EnvironmentId, events: &[DayEvents]) -> Result<(), Error> {
+    let mut statements: Vec<_> = events.iter().filter(|of_day| of_day.environment == id).map(quotas::keep_events).collect();
+    statements.push(Statement::new(REMOVE, vec![id.as_bytes().into()]));
+    db.write("remove an environment", statements).await?;
     Ok(())
 }
 
@@ -196,7 +227,7 @@ pub async fn find(db: &dyn Database, organization: OrganizationId, id: Environme
 /// # Errors
 /// Where the store fails.
 pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
-    db.read(Statement::new(ALL, vec![])).await?.into_iter().map(|row| read(row).map(|(environment, _)| environment)).collect()
+    db.read(Statement::new(ALL, vec![])).await?.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
 
 /// Changes an environment with `change`, which may refuse.
@@ -232,7 +263,7 @@ pub async fn update<E: From<Error>>(
             statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
         }
         match db.write("change an environment", statements).await {
-            Ok(written) if written.is_committed() => return Ok(Changed::Done(environment)),
+            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
             // Somebody changed it in between: start from what it is now.
             Ok(_) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::SlugTaken),
@@ -243,11 +274,12 @@ pub async fn update<E: From<Error>>(
 
 async fn find_versioned(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<(Environment, i64)>, Error> {
     let rows = db.read(Statement::new(FIND, vec![organization.as_bytes().into(), id.as_bytes().into()])).await?;
-    rows.into_iter().next().map(read).transpose()
+    rows.into_iter().next().map(|row| read(db, row)).transpose()
 }
 
-fn read(row: Row) -> Result<(Environment, i64), Error> {
+fn read(db: &dyn Database, row: Row) -> Result<(Environment, i64), Error> {
     let mut columns: Columns = row.columns();
+    let deleted_at = columns.optional_time("deleted_at")?;
     let environment = Environment {
         id: columns.id("environment id", EnvironmentId::from_bytes)?,
         organization_id: columns.id("organization id", OrganizationId::from_bytes)?,
@@ -261,7 +293,10 @@ fn read(row: Row) -> Result<(Environment, i64), Error> {
             .transpose()?,
         weight: columns.optional_u32("weight")?,
         created_at: columns.time("created_at")?,
-        deleted_at: columns.optional_time("deleted_at")?,
+        deleted_at,
+        quotas: Quotas::default(),
     };
-    Ok((environment, columns.integer("version")?))
+    let version = columns.integer("version")?;
+    let quotas = quotas::read(&mut columns)?.or(&db.installation_quotas().get());
+    Ok((Environment { quotas, ..environment }, version))
 }

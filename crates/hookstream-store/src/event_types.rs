@@ -4,6 +4,7 @@ use hookstream_model::{
     audit_log::{Act, Action, Change},
     event_type::{EventType, EventTypeStatus},
     ids::EventTypeId,
+    quota::Quota,
     tenancy::Tenant,
 };
 
@@ -13,6 +14,7 @@ use crate::{
     error::Error,
     idempotency::KeptAnswer,
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    quotas::Guard,
     statement::{Database, Row, Statement},
 };
 
@@ -54,7 +56,8 @@ pub async fn create(db: &dyn Database, act: &Act, event_type: &EventType, answer
     statements.extend(changes::of_environment(event_type.tenant));
     let change = Change::made(event_type);
     statements.push(audit_log::entry(event_type.tenant, act, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
-    create_with_answer(db, "store an event type", event_type.tenant, statements, answer).await
+    let guard = Guard::of(db, event_type.tenant.organization, Quota::EventTypes);
+    create_with_answer(db, "store an event type", event_type.tenant, statements, Some(guard), answer).await
 }
 
 /// The event type with this id.

@@ -18,11 +18,14 @@ use crate::{
     Error, Page, PageRequest, Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
+    deliveries::{
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
+    quotas::{DayEvents, InstallationQuotas},
     statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
@@ -43,6 +46,10 @@ impl Database for Forgetful {
     fn vault(&self) -> &Vault {
         self.0.vault()
     }
+
+    fn installation_quotas(&self) -> &InstallationQuotas {
+        self.0.installation_quotas()
+    }
 }
 
 #[async_trait]
@@ -53,6 +60,10 @@ impl Store for Forgetful {
 
     async fn settle(&self, _: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
         Ok(vec![true; batch.len()])
+    }
+
+    async fn find_earlier(&self, _: Tenant, _: IdempotencyKey, _: Timestamp) -> Result<Option<Published>, Error> {
+        Ok(None)
     }
 
     async fn claim_due(&self, _: Owner, _: Timestamp, _: ClaimLimits) -> Result<Claim, Error> {
@@ -143,6 +154,10 @@ impl Store for Forgetful {
 
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
         self.0.delivery_counts(tenant).await
+    }
+
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
+        self.0.events(from, before, environments).await
     }
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {

@@ -144,7 +144,7 @@ pub async fn create(db: &dyn Database, act: &Act, job: &Job, answer: Option<Kept
         JobKind::Replay => Action::JobReplay,
     };
     let entry = audit_log::entry(job.tenant, act, action, job.id.as_bytes(), &Change::made(job));
-    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], answer).await
+    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, answer).await
 }
 
 /// The job with this id.

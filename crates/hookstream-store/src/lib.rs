@@ -3,7 +3,7 @@
 //! Two kinds of operations, for two reasons:
 //!
 //! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`environments`], [`event_types`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
+//!   [`environments`], [`event_types`], [`quotas`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
 //!   [`device_codes`]) are functions over a [`Database`]. Their statements are portable
 //!   and stand once; each database only knows how to run a statement. Each change of what an organization has takes the
 //!   act that it is and leaves an entry of it in the same commit: [`audit_log`].
@@ -38,7 +38,9 @@ pub mod nodes;
 pub mod organizations;
 pub mod page;
 pub mod payloads;
+pub mod portal_keys;
 pub mod postgres;
+pub mod quotas;
 pub mod sessions;
 pub mod settings;
 pub mod sqlite;
@@ -65,11 +67,14 @@ use tokio::sync::broadcast;
 use crate::{
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
+    deliveries::{
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
+    quotas::DayEvents,
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -105,6 +110,10 @@ pub trait Store: Database {
     /// When this returns, it is durable and scheduled. Nothing is stored where the versions that the
     /// deliveries were decided by are no longer current.
     async fn publish(&self, publication: Publication) -> Result<Published, Error>;
+
+    /// What became of an earlier message with this key since `window_start`: that it is repeated, or that the key
+    /// stands for something else; `None` where there is none.
+    async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error>;
 
     /// Takes deliveries that are due, that nobody owns and that wait in no line, those due longest first.
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error>;
@@ -162,6 +171,10 @@ pub trait Store: Database {
 
     /// How many of an environment's deliveries stand where, by day of their messages, oldest first.
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error>;
+
+    /// How many messages of these environments were accepted on each day from `from` on and before `before`, whatever
+    /// is kept of them, as far as the days are there.
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error>;
 
     /// What the store takes on disk, in bytes: of each day, oldest first.
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;

@@ -13,6 +13,7 @@ use crate::{
     audit_log,
     error::Error,
     members,
+    page::sql_limit,
     statement::{Columns, Database, Row, Statement},
 };
 
@@ -24,6 +25,7 @@ const VERSION: &str = "select version from environments where id = $1";
 const FIRST: &str = "select e.organization_id, e.id from environments e join organizations o on o.id = e.organization_id
     where e.deleted_at is null and o.deleted_at is null order by e.id limit 1";
 const ANY: &str = "select id from organizations limit 1";
+const IDS: &str = "select id from organizations where deleted_at is null order by id limit $1";
 const FIND: &str = "select id, name, created_at, deleted_at from organizations where id = $1";
 const OF_USER: &str =
     "select o.id, o.name, o.created_at, o.deleted_at, m.role from members m join organizations o on o.id = m.organization_id
@@ -36,9 +38,10 @@ const RESTORE: &str = "update organizations set deleted_at = null where id = $1 
 const NOTE: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
 const DELETED_BEFORE: &str = "select id, name, created_at, deleted_at from organizations o where deleted_at < $1
     and not exists (select 1 from environments e where e.organization_id = o.id) limit 1000";
-const REMOVE: [&str; 3] = [
+const REMOVE: [&str; 4] = [
     "delete from invitations where organization_id = $1",
     "delete from members where organization_id = $1",
+    "delete from event_counts where organization_id = $1",
     "delete from organizations where id = $1 and deleted_at is not null",
 ];
 
@@ -107,6 +110,15 @@ pub async fn first(db: &dyn Database) -> Result<Option<Tenant>, Error> {
 /// Where the store fails.
 pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
+}
+
+/// The oldest of those that are not deleted, so many at the most.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn ids(db: &dyn Database, limit: usize) -> Result<Vec<OrganizationId>, Error> {
+    let rows = db.read(Statement::new(IDS, vec![sql_limit(limit).into()])).await?;
+    rows.into_iter().map(|row| row.columns().id("organization id", OrganizationId::from_bytes)).collect()
 }
 
 /// An organization, deleted or not.
@@ -183,7 +195,8 @@ fn entry(id: OrganizationId, act: &Act, action: Action, change: &Change) -> Stat
     audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
 }
 
-fn note(id: OrganizationId) -> Statement {
+/// Has other nodes read anew what they remember of an organization.
+pub(crate) fn note(id: OrganizationId) -> Statement {
     Statement::new(NOTE, vec![id.as_bytes().into()]).tells_others()
 }
 

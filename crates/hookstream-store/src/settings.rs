@@ -1,4 +1,4 @@
-//! Values that the installation makes for itself once and keeps, such as its portal signing key.
+//! Values that the installation makes for itself once and keeps.
 
 use hookstream_model::secret::Secret;
 

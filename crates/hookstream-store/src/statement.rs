@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use hookstream_model::time::Timestamp;
 
-use crate::{error::Error, vault::Vault};
+use crate::{error::Error, quotas::InstallationQuotas, vault::Vault};
 
 /// A database that runs plain statements, each call as one transaction.
 #[async_trait]
@@ -18,6 +18,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// What seals and opens what is secret in its rows.
     fn vault(&self) -> &Vault;
+
+    /// What organizations may have that have no quotas of their own.
+    fn installation_quotas(&self) -> &InstallationQuotas;
 
     /// Runs all statements in one transaction and returns the rows of each.
     ///

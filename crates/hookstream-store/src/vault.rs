@@ -35,7 +35,8 @@ const MARKS: &str = "select name, value from settings where name >= 'encryption_
 const MAKE_MARK: &str = "insert into settings (name, value) values ($1, $2) on conflict do nothing returning name";
 const FIND_MARK: &str = "select name from settings where name = $1";
 const REMOVE: &str = "delete from settings where name = $1";
-const SETTINGS: &str = "select name, value from settings where name = 'portal_key' and name > $1 order by name limit $2";
+const SETTINGS: &str = "select name, value from settings
+    where (name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\') and name > $1 order by name limit $2";
 const ENDPOINTS: &str = "select id, secret, previous_secret from endpoints where id > $1 order by id limit $2";
 const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)

@@ -63,13 +63,14 @@ impl Server {
         let tls = config.tls.clone().map(Tls::read).transpose()?;
         let is_secure = tls.is_some();
         let store = open_store(config).await?;
+        store.installation_quotas().set(config.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let (tenant, first_key) = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {
             set_aside(&*store, clock.now()).await?;
         }
         let setup = prepare_setup(&*store, config, clock.now(), &mut rng).await?;
-        let portal_key = settings::get_or_keep_secret(&*store, "portal_key", &random_hex(&mut rng)).await?;
+        let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
         let mailer = config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new);
         let providers = config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?;
         let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
@@ -78,13 +79,14 @@ impl Server {
         let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure));
         let setup_link = setup.map(|token| format!("{public_url}/setup#token={}", token.expose()));
         let api = Api::new(
-            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, portal_key, mailer, providers },
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, sign_in_key, mailer, providers },
             ApiOptions {
                 public_url,
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 audit_retention_days: config.audit_retention_days,
+                portal_key_age: config.portal_key_age,
                 sessions: config.sessions,
                 is_secure,
             },

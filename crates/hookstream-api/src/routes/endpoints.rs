@@ -11,7 +11,10 @@ use hookstream_destinations::Target;
 use hookstream_engine::Draft;
 use hookstream_model::{
     application,
-    audit_log::{Act, Action, Change as Told, fields::Fields},
+    audit_log::{
+        Act, Action, Change as Told,
+        fields::{Fields, HIDDEN},
+    },
     batch::{self, BatchPolicy},
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
     hold::Circuit,
@@ -39,11 +42,11 @@ use super::{
 };
 use crate::{
     acting::Acting,
-    auth::Caller,
     body::{Field, OrText, RawBody, json_fields, json_value},
     error::ApiError,
     idempotency, page,
-    params::{PathParams, QueryParams, id},
+    params::{OfId, PathParams, QueryParams, id},
+    place::{Asks, Place},
     state::Api,
 };
 
@@ -163,6 +166,14 @@ impl Endpoint {
             signing_secret: None,
         }
     }
+
+    /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say.
+    fn shown(place: &Place, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
+        if let (Asks::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
+            headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
+        }
+        Self::new(endpoint, secret, now)
+    }
 }
 
 /// An endpoint, wrapped.
@@ -227,6 +238,22 @@ pub(crate) struct CreateEndpoint<'a> {
     batch: Option<&'a RawValue>,
 }
 
+impl CreateEndpoint<'_> {
+    /// How fast, for how long, in which order and how bundled is sent is the sender's to say.
+    fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
+        place.refuse_of_customer(&[
+            ("rate_limit_per_second", self.rate_limit_per_second.is_some()),
+            ("expires_at", self.expires_at.is_some()),
+            ("retry_schedule", self.retry_schedule.is_some()),
+            ("timeout_ms", self.timeout_ms.is_some()),
+            ("ordering", self.ordering.is_some()),
+            ("ordering_key", self.ordering_key.is_some()),
+            ("on_failure", self.on_failure.is_some()),
+            ("batch", self.batch.is_some()),
+        ])
+    }
+}
+
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateEndpoint<'a> {
@@ -274,6 +301,22 @@ pub(crate) struct UpdateEndpoint<'a> {
     batch: Field<&'a RawValue>,
 }
 
+impl UpdateEndpoint<'_> {
+    /// As for a new one.
+    fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
+        place.refuse_of_customer(&[
+            ("rate_limit_per_second", !self.rate_limit_per_second.is_absent()),
+            ("expires_at", !self.expires_at.is_absent()),
+            ("retry_schedule", !self.retry_schedule.is_absent()),
+            ("timeout_ms", !self.timeout_ms.is_absent()),
+            ("ordering", !self.ordering.is_absent()),
+            ("ordering_key", !self.ordering_key.is_absent()),
+            ("on_failure", !self.on_failure.is_absent()),
+            ("batch", !self.batch.is_absent()),
+        ])
+    }
+}
+
 /// How to rotate a secret.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -314,17 +357,16 @@ pub(crate) struct TestEndpoint {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    caller: Caller,
-    PathParams(app): PathParams<String>,
+    place: Place,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
-    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EndpointId::from_bytes)?;
-    let application = super::applications::resolve(&api, caller, &app).await?;
-    let page = endpoints::list(&*api.store, caller.tenant, application, request).await?;
+    let application = place.resolve(&api).await?;
+    let page = endpoints::list(&*api.store, place.tenant, application, request).await?;
     let cursor = page::cursor(&page, |(endpoint, _)| *endpoint.id.as_bytes());
     let (has_more, now) = (page.has_more, api.now());
-    let endpoints = page.items.into_iter().map(|(endpoint, secret)| Endpoint::new(endpoint, &secret, now)).collect();
+    let endpoints = page.items.into_iter().map(|(endpoint, secret)| Endpoint::shown(&place, endpoint, &secret, now)).collect();
     Ok(Json(EndpointList { endpoints, cursor, has_more }))
 }
 
@@ -340,15 +382,15 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(app): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateEndpoint<'_> = body.parse()?;
-    let application_id = super::applications::resolve(&api, caller, &app).await?;
-    let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
+    input.check_asked_by(&place)?;
+    let application_id = place.resolve(&api).await?;
+    let key = place.idempotency_key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
@@ -358,7 +400,7 @@ pub(crate) async fn create(
     let now = act.at;
     let endpoint = Model {
         id: api.engine.new_id().into(),
-        tenant: caller.tenant,
+        tenant: place.tenant,
         application_id,
         url: EndpointUrl::parse(&input.url)?,
         description: input.description,
@@ -368,7 +410,7 @@ pub(crate) async fn create(
         filter_types: input.filter_types.map(filter_types).transpose()?,
         rate_limit_per_second: input.rate_limit_per_second,
         expires_at: input.expires_at.as_deref().map(|text| time("expires_at", text)).transpose()?,
-        headers: input.headers.map(own_headers).transpose()?,
+        headers: input.headers.map(|raw| own_headers(&place, raw)).transpose()?,
         retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
         timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
         ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
@@ -380,10 +422,10 @@ pub(crate) async fn create(
         updated_at: now,
     };
     api.transport.check(&Target::http(&endpoint.url)).await?;
-    let shown = Endpoint::new(endpoint.clone(), &secret, now);
+    let shown = Endpoint::shown(&place, endpoint.clone(), &secret, now);
     let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown } };
     let taken = || ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint could not be stored. Try again.");
-    let answer = idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
+    let answer = idempotency::create_once(&api, place.tenant, key, &answer, taken, async |kept| {
         endpoints::create(&*api.store, &act, &endpoint, &secret, kept).await
     })
     .await;
@@ -399,12 +441,12 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    caller: Caller,
-    PathParams(path): PathParams<(String, String)>,
+    place: Place,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let key = key(&api, caller, &path).await?;
+    let key = key(&api, &place, &endpoint).await?;
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(found, &secret, api.now()) }))
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, found, &secret, api.now()) }))
 }
 
 /// Change an endpoint
@@ -418,13 +460,13 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let change = Change::read(body.parse()?)?;
-    let key = key(&api, caller, &path).await?;
+    let change = Change::read(&place, body.parse()?)?;
+    let key = key(&api, &place, &endpoint).await?;
     if let Some(url) = &change.url {
         api.transport.check(&Target::http(url)).await?;
     }
@@ -437,7 +479,7 @@ pub(crate) async fn update(
     .await?;
     api.engine.application_changed(key.application_id);
     let (endpoint, secret) = changed.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(endpoint, &secret, now) }))
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, endpoint, &secret, now) }))
 }
 
 /// Delete an endpoint
@@ -450,11 +492,11 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
-    let key = key(&api, caller, &path).await?;
+    let key = key(&api, &place, &endpoint).await?;
     let was_there = endpoints::delete(&*api.store, &acting.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
@@ -470,9 +512,9 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(RotateQuery { grace_seconds }): QueryParams<RotateQuery>,
 ) -> Result<Json<RotatedSecret>, ApiError> {
     let grace = match grace_seconds.map(|text| text.parse()) {
@@ -480,7 +522,7 @@ pub(crate) async fn rotate_secret(
         Some(Ok(seconds @ 0..=GRACE_MAX_S)) => Duration::from_secs(seconds),
         Some(_) => return Err(ApiError::invalid("grace_seconds", "must be a whole number between 0 and 604800 (7 days)")),
     };
-    let key = key(&api, caller, &path).await?;
+    let key = key(&api, &place, &endpoint).await?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
     let secret = SigningKey::generate(endpoint.signing_algorithm, &api.engine.random_bytes());
     let act = acting.act(&api);
@@ -507,18 +549,18 @@ pub(crate) async fn rotate_secret(
 )]
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let key = key(&api, caller, &path).await?;
+    let key = key(&api, &place, &endpoint).await?;
     let was_there = endpoints::reset_hold(&*api.store, &acting.act(&api), key).await?;
     api.engine.application_changed(key.application_id);
     if !was_there {
         return Err(not_found());
     }
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::new(found, &secret, api.now()) }))
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, found, &secret, api.now()) }))
 }
 
 /// Send a test message to an endpoint
@@ -532,9 +574,9 @@ pub(crate) async fn reset_circuit(
 )]
 pub(crate) async fn test(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams((app, endpoint)): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -548,17 +590,17 @@ pub(crate) async fn test(
         event_type: input.event_type.unwrap_or_else(|| TEST_TYPE.to_owned()),
         payload: Payload::from_json(Some(&payload))?,
         event_id: None,
-        idempotency: idempotency::key(&headers, &format!("{app}/{endpoint}/test"), &body.0)?,
+        idempotency: place.idempotency_key(&headers, &format!("{}/{endpoint}/test", place.application), &body.0)?,
         hops: Hops::default(),
     };
     let endpoint: EndpointId = id(&endpoint, "Endpoint")?;
-    let accepted = api.engine.send_test(caller.tenant, &app, endpoint, draft).await?;
+    let accepted = api.engine.send_test(place.tenant, &place.application, endpoint, draft).await?;
     // With the message's id, so that a request that is repeated leaves one entry.
     let act = Act { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
-    audit_log::record(&*api.store, &act, caller.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
-    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+    audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
+    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(place.tenant, accepted) })).into_response())
 }
 
 /// What a change means, checked.
@@ -578,7 +620,8 @@ struct Change {
 }
 
 impl Change {
-    fn read(input: UpdateEndpoint<'_>) -> Result<Self, ApiError> {
+    fn read(place: &Place, input: UpdateEndpoint<'_>) -> Result<Self, ApiError> {
+        input.check_asked_by(place)?;
         let change = Self {
             url: input.url.required("url")?.map(|text| EndpointUrl::parse(&text)).transpose()?,
             description: input.description.nullable(),
@@ -586,7 +629,7 @@ impl Change {
             filter_types: input.filter_types.try_map(filter_types)?.nullable(),
             rate_limit_per_second: input.rate_limit_per_second.nullable(),
             expires_at: input.expires_at.try_map(|text| time("expires_at", &text))?.nullable(),
-            headers: input.headers.try_map(own_headers)?.nullable(),
+            headers: input.headers.try_map(|raw| own_headers(place, raw))?.nullable(),
             retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
             timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
             ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
@@ -647,9 +690,9 @@ fn set<T: Clone>(field: &mut T, value: Option<&T>) {
     }
 }
 
-async fn key(api: &Api, caller: Caller, (app, endpoint): &(String, String)) -> Result<EndpointKey, ApiError> {
-    let application_id = super::applications::resolve(api, caller, app).await?;
-    Ok(EndpointKey { tenant: caller.tenant, application_id, id: id(endpoint, "Endpoint")? })
+async fn key(api: &Api, place: &Place, endpoint: &str) -> Result<EndpointKey, ApiError> {
+    let application_id = place.resolve(api).await?;
+    Ok(EndpointKey { tenant: place.tenant, application_id, id: id(endpoint, "Endpoint")? })
 }
 
 /// The secret that was brought along, where it fits the algorithm, or a new one.
@@ -670,9 +713,12 @@ fn filter_types(raw: &RawValue) -> Result<Vec<String>, ApiError> {
     Ok(types)
 }
 
-fn own_headers(raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
+fn own_headers(place: &Place, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
+    if place.asks == Asks::Customer && headers.values().any(|value| value == HIDDEN) {
+        return Err(ApiError::invalid("headers", "has `***` for a value, which stands for one that is not shown: give all of them anew"));
+    }
     Ok(headers)
 }
 

@@ -4,10 +4,14 @@ use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     environment::{Environment as Model, Limits},
     ids::EnvironmentId,
+    quota::{Quota, Quotas},
     scopes::{Resource, Scope},
     tenancy::Tenant,
 };
-use hookstream_store::environments::{self, Changed, Deleted};
+use hookstream_store::{
+    environments::{self, Changed, Deleted, Restored},
+    quotas::Reached,
+};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -167,6 +171,7 @@ pub(crate) async fn create(
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        quotas: Quotas::default(),
         created_at: act.at,
         deleted_at: None,
     };
@@ -204,7 +209,7 @@ pub(crate) async fn get(
     request_body = UpdateEnvironment,
     responses(
         (status = 200, description = "What it has become.", body = EnvironmentAnswer),
-        (status = 403, description = "It is not the key's own environment.", body = crate::error::ErrorBody),
+        (status = 403, description = "It is not the key's own environment, or `retention_days` is more than the organization's quota (`quota_reached`).", body = crate::error::ErrorBody),
         (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
     )
 )]
@@ -229,6 +234,11 @@ pub(crate) async fn update(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
     let limits = installation(&api);
+    if let (Some(Some(days)), Some(most)) = (retention_days, found.quotas.get(Quota::RetentionDays))
+        && u64::from(days) > most
+    {
+        return Err(Reached { quota: Quota::RetentionDays, most }.into());
+    }
     let changed = environments::update(&*api.store, &acting.act(&api), caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
@@ -246,7 +256,7 @@ pub(crate) async fn update(
     match changed {
         Changed::Done(environment) => {
             api.engine.environment_changed(environment.id);
-            Ok(Json(EnvironmentAnswer { environment: environment.into() }))
+            Ok(Json(EnvironmentAnswer { environment: (*environment).into() }))
         }
         Changed::NotThere => Err(not_found()),
         Changed::SlugTaken => Err(slug_taken()),
@@ -306,8 +316,12 @@ pub(crate) async fn restore(
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let found = find(&api, caller, &environment).await?;
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
-    if !environments::restore(&*api.store, &acting.act(&api), tenant).await? {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or removed by now."));
+    match environments::restore(&*api.store, &acting.act(&api), tenant).await? {
+        Restored::Done => {}
+        Restored::NotThere => {
+            return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or removed by now."));
+        }
+        Restored::QuotaReached(reached) => return Err(reached.into()),
     }
     api.engine.environment_changed(found.id);
     Ok(Json(EnvironmentAnswer { environment: Model { deleted_at: None, ..found }.into() }))

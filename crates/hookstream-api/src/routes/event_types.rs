@@ -6,6 +6,7 @@ use hookstream_model::{
     event_type::{self as rules, EventType as Model, EventTypeStatus, PayloadSchema},
     ids::EventTypeId,
     scopes::{Resource, Scope},
+    tenancy::Tenant,
 };
 use hookstream_store::event_types;
 use http::{HeaderMap, StatusCode};
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 use super::{ListQuery, Success};
 use crate::{
     acting::Acting,
-    auth::Caller,
+    auth::{Caller, check_tenant},
     body::{Field, RawBody, json_text},
     error::ApiError,
     idempotency, page,
@@ -120,9 +121,14 @@ pub(crate) async fn list(
     caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<EventTypeList>, ApiError> {
-    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    list_of(&api, caller.tenant, &query).await
+}
+
+/// The same, for whoever is of that tenant.
+pub(super) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Result<Json<EventTypeList>, ApiError> {
+    check_tenant(tenant, query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), EventTypeId::from_bytes)?;
-    let page = event_types::list(&*api.store, caller.tenant, request).await?;
+    let page = event_types::list(&*api.store, tenant, request).await?;
     let cursor = page::cursor(&page, |event_type| *event_type.id.as_bytes());
     let has_more = page.has_more;
     Ok(Json(EventTypeList { event_types: page.items.into_iter().map(EventType::from).collect(), cursor, has_more }))

@@ -9,6 +9,7 @@ use hookstream_engine::Forecast;
 use hookstream_model::{
     ids::{EndpointId, JobId},
     job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
+    tenancy::Tenant,
     time::Timestamp,
 };
 use hookstream_store::{applications::Created, jobs};
@@ -24,7 +25,8 @@ use crate::{
     body::{OrText, RawBody, json_value},
     error::ApiError,
     idempotency, page,
-    params::{PathParams, QueryParams, id},
+    params::{OfId, PathParams, QueryParams, id},
+    place::Place,
     state::Api,
 };
 
@@ -281,9 +283,9 @@ pub(crate) struct JobQuery {
 )]
 pub(crate) async fn recover(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
     body: RawBody,
@@ -298,7 +300,7 @@ pub(crate) async fn recover(
         rate_limit,
         max_messages: None,
     };
-    start(&api, caller, acting, &path, &query, (&headers, &body), &request).await
+    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// Send a set of an endpoint's messages again
@@ -318,9 +320,9 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn replay(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams(path): PathParams<(String, String)>,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
     body: RawBody,
@@ -335,7 +337,7 @@ pub(crate) async fn replay(
         rate_limit,
         max_messages,
     };
-    start(&api, caller, acting, &path, &query, (&headers, &body), &request).await
+    start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
 }
 
 /// List jobs
@@ -368,8 +370,17 @@ pub(crate) async fn list(
     responses((status = 200, description = "It, and how far it is.", body = JobAnswer))
 )]
 pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job): PathParams<String>) -> Result<Json<JobAnswer>, ApiError> {
-    let found = jobs::find(&*api.store, caller.tenant, id(&job, "Job")?).await?;
-    found.map(|job| Json(JobAnswer::new(job))).ok_or_else(not_found)
+    find(&api, caller.tenant, &job).await.map(|job| Json(JobAnswer::new(job)))
+}
+
+/// The same, where it is one of an application.
+pub(super) async fn get_of(api: &Api, place: &Place, job: &str) -> Result<Json<JobAnswer>, ApiError> {
+    let (job, application) = (find(api, place.tenant, job).await?, place.resolve(api).await?);
+    if job.application_id == application { Ok(Json(JobAnswer::new(job))) } else { Err(not_found()) }
+}
+
+async fn find(api: &Api, tenant: Tenant, job: &str) -> Result<Model, ApiError> {
+    jobs::find(&*api.store, tenant, id(job, "Job")?).await?.ok_or_else(not_found)
 }
 
 /// Cancel a job
@@ -402,21 +413,21 @@ pub(crate) async fn cancel(
 /// Starts the job that is asked for, or tells what it would do.
 async fn start(
     api: &Api,
-    caller: Caller,
+    place: &Place,
     acting: Acting,
-    (app, endpoint): &(String, String),
+    endpoint: &str,
     query: &DryRunQuery,
     (headers, body): (&HeaderMap, &RawBody),
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
-    let operation = format!("POST /v1/applications/{app}/endpoints/{endpoint}/{}", request.kind.as_str());
-    let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
-    if let Some(answer) = idempotency::repeated(api, caller.tenant, key.as_ref()).await? {
+    let operation = format!("POST /v1/applications/{}/endpoints/{endpoint}/{}", place.application, request.kind.as_str());
+    let key = place.idempotency_key(headers, &operation, &body.0)?.filter(|_| !is_dry);
+    if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
         return Ok(answer);
     }
     let endpoint: EndpointId = id(endpoint, "Endpoint")?;
-    let (job, forecast) = api.engine.plan(caller.tenant, app, endpoint, request).await?;
+    let (job, forecast) = api.engine.plan(place.tenant, &place.application, endpoint, request).await?;
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }
@@ -427,7 +438,7 @@ async fn start(
         is_there = true;
         ApiError::new(StatusCode::CONFLICT, "conflict", "The same job has just been started and ended. Try again.")
     };
-    let answer = idempotency::create_once(api, caller.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
+    let answer = idempotency::create_once(api, place.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
             return Ok(Created::NameTaken);
         }
@@ -436,7 +447,7 @@ async fn start(
     .await;
     api.engine.note_job();
     if is_there && let Some(same) = jobs::find_same(&*api.store, &job, double_click).await? {
-        return idempotency::answer_with(api, caller.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
+        return idempotency::answer_with(api, place.tenant, key, StatusCode::OK, &NoNewJob::Earlier { job: Box::new(same.into()) }).await;
     }
     answer
 }

@@ -35,7 +35,8 @@ use crate::{
     body::RawBody,
     error::ApiError,
     idempotency, page,
-    params::{PathParams, QueryParams, id},
+    params::{OfMessage, PathParams, QueryParams, id},
+    place::Place,
     state::Api,
 };
 
@@ -305,21 +306,20 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    caller: Caller,
-    PathParams(app): PathParams<String>,
+    place: Place,
     QueryParams(query): QueryParams<ListQuery>,
     QueryParams(MessageQuery { event_type }): QueryParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
-    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), MessageId::from_bytes)?;
     if let Some(event_type) = &event_type {
         check_event_type(event_type)?;
     }
-    let application = super::applications::resolve(&api, caller, &app).await?;
-    let page = api.store.messages(caller.tenant, application, event_type, request).await?;
+    let application = place.resolve(&api).await?;
+    let page = api.store.messages(place.tenant, application, event_type, request).await?;
     let cursor = page::cursor(&page, |message| *message.id.as_bytes());
     let has_more = page.has_more;
-    let messages = page.items.into_iter().map(|message| Message::from_stored(caller.tenant, message)).collect();
+    let messages = page.items.into_iter().map(|message| Message::from_stored(place.tenant, message)).collect();
     Ok(Json(MessageList { messages, cursor, has_more }))
 }
 
@@ -331,26 +331,34 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    caller: Caller,
-    PathParams((app, message)): PathParams<(String, String)>,
+    place: Place,
+    PathParams(OfMessage { message }): PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
-    let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
+    let routes = place.routes(&api).await?;
     let message = id(&message, "Message")?;
-    let found = api.store.message(caller.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
+    let found = api.store.message(place.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
     Ok(Json(MessageDetail {
-        attempts: found.attempts.into_iter().map(|attempt| show_attempt(caller.tenant, &routes, attempt)).collect(),
+        attempts: found.attempts.into_iter().map(|attempt| show_attempt(place.tenant, &routes, attempt)).collect(),
         deliveries: found.deliveries.into_iter().map(|delivery| show_delivery(&routes, &delivery)).collect(),
-        message: Message::from_stored(caller.tenant, found.message),
+        message: Message::from_stored(place.tenant, found.message),
     }))
+}
+
+/// To which endpoints a message is sent again.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RetryQuery {
+    /// Only to this endpoint of the application; the default is every one.
+    endpoint_id: Option<String>,
 }
 
 /// Send a message again
 ///
-/// At once, to every endpoint of the application that is active and wants its type, whether or not it
-/// arrived there before. The `webhook-id` stays the same.
+/// At once, to every endpoint of the application that is active and wants its type, or to one of them, whether or not
+/// it arrived there before. The `webhook-id` stays the same.
 #[utoipa::path(
     post, path = "/applications/{appId}/messages/{msgId}/retry", operation_id = "retryMessage", tag = "Messages",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id."), RetryQuery),
     responses(
         (status = 200, description = "Whether there was somebody to send it to.", body = Retried),
         (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
@@ -358,18 +366,23 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn retry(
     State(api): State<Api>,
-    caller: Caller,
+    place: Place,
     acting: Acting,
-    PathParams((app, message)): PathParams<(String, String)>,
+    PathParams(OfMessage { message }): PathParams<OfMessage>,
+    QueryParams(RetryQuery { endpoint_id }): QueryParams<RetryQuery>,
 ) -> Result<Json<Retried>, ApiError> {
     let message: MessageId = id(&message, "Message")?;
-    let retried = api.engine.retry(caller.tenant, &app, message).await?;
+    let only: Option<EndpointId> = endpoint_id.as_deref().map(|text| id(text, "Endpoint")).transpose()?;
+    let retried = api.engine.retry(place.tenant, &place.application, message, only).await?;
     if retried > 0 {
-        let application = super::applications::resolve(&api, caller, &app).await.ok();
-        let told = Fields::default().with("application_id", application.map(|id| id.to_string())).with("endpoints", retried);
+        let application = place.resolve(&api).await.ok();
+        let told = Fields::default()
+            .with("application_id", application.map(|id| id.to_string()))
+            .with("endpoint_id", only.map(|id| id.to_string()))
+            .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
         let change = Change::done(&told);
-        audit_log::record(&*api.store, &acting.act(&api), caller.tenant, Action::MessageRetry, resource, &change).await?;
+        audit_log::record(&*api.store, &acting.act(&api), place.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit_log;
+pub(crate) mod billing;
 pub(crate) mod device;
 pub(crate) mod endpoints;
 pub(crate) mod environments;
@@ -17,6 +18,7 @@ pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
+pub(crate) mod portal;
 pub(crate) mod portal_access;
 pub(crate) mod providers;
 pub(crate) mod second_factor;

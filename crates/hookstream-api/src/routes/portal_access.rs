@@ -1,16 +1,17 @@
 //! Access to the customer's portal.
 
-use std::time::Duration;
-
 use axum::{Json, extract::State};
 use hookstream_model::{
+    application::ApplicationStatus,
     audit_log::{Action, Change, fields::Fields},
     ids::ResourceId,
 };
 use hookstream_store::audit_log;
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::portal::PortalApplication;
 use crate::{acting::Acting, auth::Caller, error::ApiError, params::PathParams, portal, state::Api};
 
 /// What lets a customer into the portal of one application.
@@ -18,7 +19,8 @@ use crate::{acting::Acting, auth::Caller, error::ApiError, params::PathParams, p
 pub(crate) struct PortalAccess {
     /// A JWT, valid for an hour and this application only.
     token: String,
-    /// The portal with the token; hand it to the customer as it is.
+    /// Where the portal's pages are going to be, with the token behind the `#`. This version serves none there yet: give
+    /// the token to a page of your own, which asks `/v1/portal/…` with it.
     url: String,
     /// Seconds until the token ends.
     #[schema(example = 3600)]
@@ -27,16 +29,10 @@ pub(crate) struct PortalAccess {
     application: PortalApplication,
 }
 
-/// The application of a portal.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PortalApplication {
-    id: String,
-    name: String,
-}
-
 /// Let a customer into the portal
 ///
-/// Makes a token for the portal of one application and the URL to hand to the customer.
+/// Makes a token for the portal of one application, with which its customer calls `/v1/portal/…` for an hour. It ends
+/// at once where the application is disabled or deleted.
 #[utoipa::path(
     post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
@@ -50,13 +46,18 @@ pub(crate) async fn create(
 ) -> Result<Json<PortalAccess>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let application = &routes.application;
+    if application.status == ApplicationStatus::Disabled {
+        let message = "The application is disabled, and nobody gets into its portal. Set its `status` to `active` first.";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "application_disabled", message));
+    }
+    let key = api.portal_key().await?;
     let act = acting.act(&api);
-    let ends = act.at + Duration::from_secs(portal::VALID_S.unsigned_abs());
+    let ends = act.at + portal::validity();
     let told = Change::done(&Fields::default().with("expires_at", ends.to_string()));
     let resource = ResourceId::from_bytes(*application.id.as_bytes());
     // Before the token is made: none is given that nobody knows of.
     audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &told).await?;
-    let token = portal::token(&api.portal_key, caller.tenant, application.id, act.at);
+    let token = portal::token(&key, caller.tenant, application.id, act.at);
     // After the `#`, where no server and no log on the way sees it.
     let url = format!("{}/portal#token={token}", api.options.public_url);
     let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };

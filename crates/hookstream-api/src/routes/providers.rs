@@ -136,7 +136,7 @@ pub(crate) async fn begin(
     let (redirect_uri, challenge) = (redirect_uri(&api, provider), flow.challenge());
     let sign_in = SignIn { redirect_uri: &redirect_uri, state: &flow.state, nonce: &flow.nonce, challenge: &challenge };
     let url = provider.client.address(&sign_in).await.map_err(|error| failed(provider, &error))?;
-    let cookie = cookies::set_flow(&flow.seal(&api.portal_key), FLOW_FOR, api.is_reached_by_https());
+    let cookie = cookies::set_flow(&flow.seal(&api.sign_in_key), FLOW_FOR, api.is_reached_by_https());
     Ok(([(header::SET_COOKIE, cookie)], Json(ProviderAddress { url: url.into() })).into_response())
 }
 
@@ -167,7 +167,7 @@ pub(crate) async fn end(
 ) -> Result<Response, ApiError> {
     let provider = find(&api, &name)?;
     let EndWithProvider { code, state, iss } = body.parse()?;
-    let flow = cookies::flow(&headers, api.is_reached_by_https()).and_then(|cookie| Flow::open(cookie, &api.portal_key, api.now()));
+    let flow = cookies::flow(&headers, api.is_reached_by_https()).and_then(|cookie| Flow::open(cookie, &api.sign_in_key, api.now()));
     let flow = flow.filter(|flow| flow.provider == provider.name && flow.state == state).ok_or_else(flow_is_over)?;
     // A code of one provider is not shown to another (RFC 9207).
     if iss.is_some_and(|iss| iss != provider.client.issuer()) {

@@ -48,7 +48,7 @@ pub(crate) struct Figures {
 impl From<Counts> for Figures {
     fn from(counts: Counts) -> Self {
         let pending = counts.pending();
-        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes } = counts;
+        let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, .. } = counts;
         Self { messages, accepted, succeeded, pending, exhausted, skipped, cancelled, payload_bytes }
     }
 }

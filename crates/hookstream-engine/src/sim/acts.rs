@@ -228,7 +228,7 @@ impl World {
         if let Some(node) = self.any_node() {
             self.history.note(format_args!("{message} is to be sent again"));
             let handle = self.nodes[node].handle.clone();
-            let _ = tokio::time::timeout(PATIENCE, handle.retry(self.tenant, &application.to_string(), message)).await;
+            let _ = tokio::time::timeout(PATIENCE, handle.retry(self.tenant, &application.to_string(), message, None)).await;
         }
     }
 

@@ -21,12 +21,14 @@ use hookstream_store::{
     audit::Audit,
     counts::DayCounts,
     deliveries::{
-        Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
+        Redelivery, Settled,
     },
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     payloads::{Expired, Removal, Removed},
+    quotas::{DayEvents, InstallationQuotas},
     sqlite::SqliteStore,
     statement::{Row, Statement, Written},
     vault::Vault,
@@ -212,6 +214,10 @@ impl Database for NodeStore {
     fn vault(&self) -> &Vault {
         self.inner.vault()
     }
+
+    fn installation_quotas(&self) -> &InstallationQuotas {
+        self.inner.installation_quotas()
+    }
 }
 
 #[async_trait]
@@ -290,6 +296,10 @@ impl Store for NodeStore {
         let published = self.call("publish", true, publish).await;
         self.tell(Nudge::Due);
         published
+    }
+
+    async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {
+        self.call("find a key", false, self.inner.find_earlier(tenant, key, window_start)).await
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -389,6 +399,10 @@ impl Store for NodeStore {
 
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
         self.call("count deliveries", false, self.inner.delivery_counts(tenant)).await
+    }
+
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
+        self.call("count events", false, self.inner.events(from, before, environments)).await
     }
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {

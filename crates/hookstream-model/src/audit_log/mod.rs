@@ -141,6 +141,8 @@ actions! {
     OrganizationDelete = "organization.delete"
     /// The deletion of an organization is taken back.
     OrganizationRestore = "organization.restore"
+    /// What an organization may have is decided anew.
+    OrganizationSetQuotas = "organization.set_quotas"
     /// An owner makes another member the owner in their place.
     OrganizationTransfer = "organization.transfer"
     /// Somebody becomes an owner without an invitation: the first one, or by a command.
@@ -197,6 +199,8 @@ actions! {
     PersonDisconnectProvider = "person.disconnect_provider"
     /// Secrets are sealed anew, and earlier encryption keys retired.
     InstallationRotateKey = "installation.rotate_key"
+    /// Portal tokens are signed with another key.
+    InstallationRotatePortalKey = "installation.rotate_portal_key"
 }
 
 impl Action {

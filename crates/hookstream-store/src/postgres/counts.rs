@@ -11,6 +11,7 @@ use super::{
 use crate::{
     counts::{Counts, DayCounts},
     error::Error,
+    quotas::DayEvents,
 };
 
 const ADD: &str = "insert into delivery_counts
@@ -25,6 +26,8 @@ const READ: &str = "select day, sum(messages)::int8, sum(accepted)::int8, sum(su
         sum(cancelled)::int8, sum(payload_bytes)::int8
     from delivery_counts where environment_id = $1 group by day order by day";
 
+const EVENTS: &str = "select environment_id, day, sum(events)::int8 from delivery_counts
+    where environment_id = any($1) and day >= $2 and day < $3 group by environment_id, day";
 const PAYLOAD_BYTES: &str = "select environment_id, sum(payload_bytes)::int8 from delivery_counts group by environment_id";
 
 /// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
@@ -45,6 +48,19 @@ pub(super) async fn payload_bytes(pool: &Pool) -> Result<Vec<(EnvironmentId, u64
     let read = |row: &Row| {
         let bytes: i64 = row.get(1);
         (EnvironmentId::from_bytes(row.get::<_, Uuid>(0).into_bytes()), u64::try_from(bytes).unwrap_or(0))
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// How many messages of some environments were accepted, on each day from one on and before another.
+pub(super) async fn events(pool: &Pool, from: Day, before: Day, environments: &[EnvironmentId]) -> Result<Vec<DayEvents>, Error> {
+    let environments: Vec<_> = environments.iter().map(|id| Uuid::from_bytes(*id.as_bytes())).collect();
+    let values = [(&environments as _, Type::UUID_ARRAY), (&days::number(from) as _, Type::INT8), (&days::number(before) as _, Type::INT8)];
+    let rows = connect(pool, "count events").await?.query(EVENTS, &values).await?;
+    let read = |row: &Row| DayEvents {
+        environment: EnvironmentId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
+        day: days::of_number(row.get(1)),
+        events: u64::try_from(row.get::<_, i64>(2)).unwrap_or(0),
     };
     Ok(rows.iter().map(read).collect())
 }

@@ -19,6 +19,14 @@ const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class 
 const SIZE: &str = "select coalesce(sum(pg_total_relation_size(to_regclass(part))), 0)::int8 from unnest($1::text[]) as part";
 pub(super) const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
 const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "delete from delivery_counts where day = $1"];
+/// What a quota may be about stays counted for two months.
+const KEEP_EVENTS: [&str; 2] = [
+    "insert into event_counts (environment_id, day, organization_id, events)
+        select e.id, d.day, e.organization_id, sum(d.events)::int8
+        from delivery_counts d join environments e on e.id = uuid_send(d.environment_id) where d.day = $1 group by e.id, d.day
+        on conflict (environment_id, day) do update set events = excluded.events",
+    "delete from event_counts where day < $1 - 62",
+];
 /// By age alone: what is looked up is what is younger than the window.
 const FORGET_KEYS: [&str; 2] = ["delete from message_keys where message_id < $1", "delete from event_ids where message_id < $1"];
 /// A drop that would wait for a long reader gives up, and is tried again later.
@@ -101,8 +109,8 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
             // The payloads may have been dropped before.
             connection.batch(&format!("drop table if exists {}", partition(table, day))).await?;
         }
-        for forget in FORGET_COUNTS {
-            connection.execute(forget, &[(&number(day), Type::INT8)]).await?;
+        for keep in KEEP_EVENTS.into_iter().chain(FORGET_COUNTS) {
+            connection.execute(keep, &[(&number(day), Type::INT8)]).await?;
         }
         Ok(true)
     };

@@ -49,7 +49,8 @@ use crate::{
     audit::Audit,
     counts::DayCounts,
     deliveries::{
-        Claim, ClaimLimits, Claimed, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery,
+        Settled,
     },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
@@ -57,6 +58,7 @@ use crate::{
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed},
+    quotas::{DayEvents, InstallationQuotas},
     statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
@@ -75,6 +77,7 @@ pub struct PostgresStore {
     lease: Duration,
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
+    quotas: InstallationQuotas,
     /// Asks for the other nodes to be nudged.
     tell: Arc<Notify>,
     tasks: TaskTracker,
@@ -100,6 +103,7 @@ impl PostgresStore {
             lease: options.lease,
             nudges: broadcast::channel(NUDGES).0,
             vault: Vault::default(),
+            quotas: InstallationQuotas::default(),
             tell: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -142,6 +146,10 @@ impl Database for PostgresStore {
 
     fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    fn installation_quotas(&self) -> &InstallationQuotas {
+        &self.quotas
     }
 }
 
@@ -194,6 +202,10 @@ impl Store for PostgresStore {
             self.tell.notify_one();
         }
         Ok(published)
+    }
+
+    async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {
+        publish::find_earlier(&self.plain, tenant, &key, window_start).await
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -267,6 +279,10 @@ impl Store for PostgresStore {
 
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
         counts::read(&self.plain, tenant).await
+    }
+
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
+        counts::events(&self.plain, from, before, &environments).await
     }
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {

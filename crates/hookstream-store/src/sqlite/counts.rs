@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use hookstream_model::{ids::EnvironmentId, tenancy::Tenant};
+use hookstream_model::{ids::EnvironmentId, tenancy::Tenant, time::Day};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{connection::failed, readers::Days};
 use crate::{
     counts::{Counts, DayCounts},
     error::Error,
+    quotas::DayEvents,
 };
 
 const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
     from delivery_counts where environment_id = ?1";
 const PAYLOAD_BYTES: &str = "select environment_id, payload_bytes from delivery_counts where payload_bytes > 0";
+/// A file that was not written to since days have this column has nothing that was removed of it.
+const EVENTS: [&str; 2] = ["select environment_id, messages from delivery_counts", "select environment_id, events from delivery_counts"];
 
 pub(super) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
     let mut all = Vec::new();
@@ -42,6 +45,24 @@ pub(super) fn payload_bytes(days: &Days<'_>) -> Result<Vec<(EnvironmentId, u64)>
         }
     }
     Ok(sums.into_iter().collect())
+}
+
+/// How many messages were accepted, by environment, on each day from one on and before another.
+pub(super) fn events(days: &Days<'_>, from: Day, before: Day) -> Result<Vec<DayEvents>, Error> {
+    let mut all = Vec::new();
+    for day in days.newest_first().into_iter().filter(|day| (from..before).contains(day)) {
+        let of_day = |connection: &Connection| -> rusqlite::Result<Vec<_>> {
+            let schema: usize = connection.query_row("pragma user_version", [], |row| row.get(0))?;
+            let read = |row: &Row<'_>| {
+                let (environment, events) = (EnvironmentId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?);
+                Ok(DayEvents { environment, day, events: u64::try_from(events).unwrap_or(0) })
+            };
+            connection.prepare_cached(EVENTS[usize::from(schema > 1)])?.query_map([], read)?.collect()
+        };
+        let found = days.read(day, |connection| of_day(connection).map_err(failed("count events")))?;
+        all.extend(found.into_iter().flatten());
+    }
+    Ok(all)
 }
 
 fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {

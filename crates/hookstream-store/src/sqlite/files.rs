@@ -24,10 +24,11 @@ const SET_PLACE: &str = "update line_places set last = ?1";
 const ADD_PLACE: &str = "insert into line_places (last) values (?1)";
 const LAST_PLACE: &str = "select coalesce(max(last), 0) from line_places";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
-    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     on conflict (environment_id) do update set messages = messages + excluded.messages, accepted = accepted + excluded.accepted,
         succeeded = succeeded + excluded.succeeded, exhausted = exhausted + excluded.exhausted, skipped = skipped + excluded.skipped,
-        cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes";
+        cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes, events = events + excluded.events";
 
 const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
 /// The most versions that are remembered.
@@ -194,7 +195,8 @@ impl DayFile {
     fn commit(&mut self) -> Result<(), Error> {
         for (environment, moved) in self.moved.drain().filter(|(_, moved)| *moved != Counts::default()) {
             let [messages, accepted, succeeded, exhausted, skipped, cancelled, bytes] = moved.columns();
-            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled, bytes];
+            let events = moved.events;
+            let values = params![environment.as_bytes(), messages, accepted, succeeded, exhausted, skipped, cancelled, bytes, events];
             let mut statement = self.file.connection.prepare_cached(ADD_DELIVERY_COUNTS).map_err(failed("count deliveries"))?;
             statement.execute(values).map_err(failed("count deliveries"))?;
         }

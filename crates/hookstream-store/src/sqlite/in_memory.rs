@@ -15,7 +15,7 @@ use super::{
     readers::Readers,
     writer::Writer,
 };
-use crate::{deliveries::Owner, error::Error, vault::Vault};
+use crate::{deliveries::Owner, error::Error, quotas::InstallationQuotas, vault::Vault};
 
 /// What several processes tell each other on PostgreSQL; a directory has one process and needs no such table.
 const CHANGES: &str =
@@ -42,6 +42,7 @@ impl SqliteStore {
             directory: None,
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
+            quotas: InstallationQuotas::default(),
             _keepers: None,
         })
     }

@@ -29,7 +29,7 @@ mod transfer;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,13 +57,16 @@ use crate::{
     Store,
     audit::Audit,
     counts::DayCounts,
-    deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled},
+    deliveries::{
+        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    },
     error::Error,
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
     page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed, Sealed, opened},
+    quotas::{self, DayEvents, InstallationQuotas},
     statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
@@ -88,6 +91,7 @@ pub struct SqliteStore {
     /// There is no other process that could tell anything.
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
+    quotas: InstallationQuotas,
     /// What goes with the directory, where there is one.
     _keepers: Option<(Checkpointer, File)>,
 }
@@ -117,6 +121,7 @@ impl SqliteStore {
             directory: Some(directory.to_owned()),
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
+            quotas: InstallationQuotas::default(),
         })
     }
 
@@ -206,6 +211,10 @@ impl Database for SqliteStore {
     fn vault(&self) -> &Vault {
         &self.vault
     }
+
+    fn installation_quotas(&self) -> &InstallationQuotas {
+        &self.quotas
+    }
 }
 
 #[async_trait]
@@ -275,6 +284,10 @@ impl Store for SqliteStore {
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let publication = Sealed::of(publication).await?;
         self.writer.run(move |files| publish::publish(files, &publication)).await
+    }
+
+    async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {
+        self.readers.days(move |days| publish::find_earlier(days, tenant, &key, window_start)).await
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -416,6 +429,13 @@ impl Store for SqliteStore {
         self.readers.days(move |days| counts::read(days, tenant)).await
     }
 
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
+        let environments: HashSet<_> = environments.into_iter().collect();
+        let mut found = self.readers.days(move |days| counts::events(days, from, before)).await?;
+        found.retain(|of_day| environments.contains(&of_day.environment));
+        Ok(found)
+    }
+
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
         self.readers.days(|days| Ok(days.sizes())).await
     }
@@ -467,6 +487,12 @@ impl Store for SqliteStore {
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        // In a commit of its own before: where it ends between the two, the file still counts, and in place of what is kept.
+        let events = self.readers.days(move |days| counts::events(days, Day::of_number(0), day)).await?;
+        if !events.is_empty() {
+            let statements = events.iter().map(quotas::keep_events).chain([quotas::forget_events(day)]).collect();
+            self.write("keep counts of events", statements).await?;
+        }
         let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);
         Ok(dropped)

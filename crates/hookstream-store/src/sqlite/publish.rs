@@ -1,9 +1,15 @@
 //! Storing a message with all that becomes durable with it.
 
-use hookstream_model::{ids::MessageId, line::Line, message::MessageStatus, time::Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use hookstream_model::{
+    ids::{EnvironmentId, MessageId},
+    line::Line,
+    message::MessageStatus,
+    tenancy::Tenant,
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{connection::failed, files::Files};
+use super::{connection::failed, files::Files, readers::Days};
 use crate::{
     counts::Counts,
     deliveries::{IdempotencyKey, NewDelivery, NewState, Owner, Publication, Published},
@@ -107,22 +113,42 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
 
 fn find_key(files: &mut Files, publication: &Publication, key: &IdempotencyKey) -> Result<Option<Published>, Error> {
     let environment = publication.tenant.environment;
-    let found = find_within_window(files, publication.window_start, |connection| {
-        connection
-            .prepare_cached(FIND_KEY)?
-            .query_row(params![environment.as_bytes(), key.key], |row| {
-                Ok((MessageId::from_bytes(row.get(0)?), row.get::<_, [u8; 32]>(1)?, row.get::<_, String>(2)?))
-            })
-            .optional()
-            .map(|found| found.map(|(id, fingerprint, status)| (id, (fingerprint, status))))
-    })?;
-    Ok(found.map(|(message_id, (fingerprint, first_status))| {
-        if fingerprint != key.fingerprint {
-            return Published::KeyReused;
+    let found = find_within_window(files, publication.window_start, |connection| read_key(connection, environment, &key.key))?;
+    Ok(found.map(|(message_id, first)| answer_again(message_id, &first, key)))
+}
+
+/// What a key stood for when it was first used: the request, and how its message stood.
+type First = ([u8; 32], String);
+
+fn read_key(connection: &Connection, environment: EnvironmentId, key: &str) -> rusqlite::Result<Option<(MessageId, First)>> {
+    let read = |row: &Row<'_>| Ok((MessageId::from_bytes(row.get(0)?), (row.get(1)?, row.get(2)?)));
+    connection.prepare_cached(FIND_KEY)?.query_row(params![environment.as_bytes(), key], read).optional()
+}
+
+fn answer_again(message_id: MessageId, (fingerprint, first_status): &First, key: &IdempotencyKey) -> Published {
+    if *fingerprint != key.fingerprint {
+        return Published::KeyReused;
+    }
+    let is_skipped = first_status == MessageStatus::Skipped.as_str();
+    Published::Repeated { message_id, first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending } }
+}
+
+/// The same without storing anything where there is none.
+pub(super) fn find_earlier(
+    days: &Days<'_>,
+    tenant: Tenant,
+    key: &IdempotencyKey,
+    window_start: Timestamp,
+) -> Result<Option<Published>, Error> {
+    for day in days.newest_first().into_iter().take_while(|day| *day >= window_start.day()) {
+        let read = |connection: &Connection| read_key(connection, tenant.environment, &key.key).map_err(failed(OPERATION));
+        if let Some((message_id, first)) = days.read(day, read)?.flatten()
+            && message_id.timestamp() >= window_start
+        {
+            return Ok(Some(answer_again(message_id, &first, key)));
         }
-        let is_skipped = first_status == MessageStatus::Skipped.as_str();
-        Published::Repeated { message_id, first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending } }
-    }))
+    }
+    Ok(None)
 }
 
 fn find_event_id(files: &mut Files, publication: &Publication, event_id: &str) -> Result<Option<MessageId>, Error> {

@@ -164,7 +164,8 @@ const COUNTS_ON_POSTGRES: Form = Form {
 const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
         sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
-        sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes from delivery_counts group by day, environment_id) counted",
+        sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes,
+        sum(events)::int8 as events from delivery_counts group by day, environment_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };
@@ -180,7 +181,22 @@ const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &
 /// remember; the last place in a line, which is not before what was moved; and how far a job had come in a day of
 /// SQLite when its process ended at that very moment.
 pub(crate) static TABLES: &[Table] = &[
-    configured("organizations", &["id"], &[bytes("id"), text("name"), integer("created_at"), integer("deleted_at")]),
+    configured(
+        "organizations",
+        &["id"],
+        &[
+            bytes("id"),
+            text("name"),
+            integer("created_at"),
+            integer("deleted_at"),
+            integer("quota_events_per_month"),
+            integer("quota_applications"),
+            integer("quota_endpoints_per_application"),
+            integer("quota_event_types"),
+            integer("quota_environments"),
+            integer("quota_retention_days"),
+        ],
+    ),
     configured(
         "environments",
         &["id"],
@@ -419,6 +435,11 @@ pub(crate) static TABLES: &[Table] = &[
             text("after"),
         ],
     ),
+    configured(
+        "event_counts",
+        &["environment_id", "day"],
+        &[bytes("environment_id"), integer("day"), bytes("organization_id"), integer("events")],
+    ),
     Table {
         name: "settings",
         columns: &[text("name"), text("value")],
@@ -502,6 +523,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("skipped"),
             integer("cancelled"),
             integer("payload_bytes"),
+            integer("events"),
         ],
         by_day: true,
         newest_of: &[],

@@ -9,6 +9,7 @@ use hookstream_model::{
     ids::{ApplicationId, MessageId},
     job::{JobKind, JobRequest},
     message::{ContentType, Message},
+    quota::Month,
     retry::RetrySchedule,
     secret::Secret,
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
@@ -20,7 +21,9 @@ use hookstream_store::{
     endpoints::{self, EndpointKey},
     event_types,
     idempotency::{self, KeptAnswer},
-    jobs, settings,
+    jobs,
+    portal_keys::{self, PortalKey},
+    quotas,
 };
 
 use crate::world::{DAY, NOON, SECOND, World, owed, settled};
@@ -72,10 +75,12 @@ impl Installation {
                 "{:?}",
                 audit_log::list(store, Reach::Organization(self.tenant.organization), &Filter::default(), all()).await.expect("read")
             ),
-            settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read").expose().to_owned(),
+            portal_keys::current(store).await.expect("read").expect("it is there").secret.expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
             format!("{:?}", crate::people::filled(store).await),
+            format!("{:?}", quotas::find(store, self.tenant.organization).await.expect("read")),
+            format!("{:?}", quotas::events(store, Month::of(NOON), Some(self.tenant.organization)).await.expect("read")),
         ];
         for endpoint in endpoints::all_with_secrets(store, self.tenant, self.application).await.expect("read") {
             let previous = endpoint.previous.as_ref().map(|(secret, until)| (secret.expose().to_owned(), *until));
@@ -103,7 +108,8 @@ async fn configure(world: &World) -> ApiKeyText {
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
     assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
-    settings::get_or_keep_secret(db, "portal_key", &Secret::new("00ff")).await.expect("written");
+    let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("00ff") };
+    assert!(portal_keys::make_unless_since(db, &portal_key, NOON).await.expect("written"));
     let answer = KeptAnswer {
         key: idempotency_key("answer"),
         status: 201,
@@ -124,6 +130,7 @@ async fn configure(world: &World) -> ApiKeyText {
     };
     event_types::create(db, &world.act(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
+    crate::quotas::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
     full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);

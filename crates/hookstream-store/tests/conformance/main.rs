@@ -10,6 +10,8 @@ mod lines;
 mod messages;
 mod migration;
 mod people;
+mod portal_keys;
+mod quotas;
 mod resources;
 mod transfer;
 mod vault;
@@ -143,6 +145,15 @@ suite! {
         the_default_organization_is_made_once
         a_setting_is_made_once
         an_environment_is_found_and_changed_by_its_organization;
+    portal_keys:
+        the_newest_signs_and_the_one_before_it_is_good_for_an_hour
+        a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_asked;
+    quotas:
+        a_quota_is_exact_however_many_are_made_at_once
+        what_is_decided_about_an_organization_is_found_and_told
+        an_environment_is_restored_where_there_is_room
+        events_stay_counted_whatever_goes
+        a_key_is_looked_up_without_a_message;
     audit_log:
         every_change_leaves_one_entry_with_what_it_was
         what_is_done_about_an_organization_is_told_to_it

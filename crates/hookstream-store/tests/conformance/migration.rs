@@ -86,13 +86,15 @@ async fn check(store: &dyn Store) {
 }
 
 /// The steps of the schema that landed one after the other, for either database; what comes next has to take each of them.
-const SQLITE_STEPS: [&str; 2] = [
+const SQLITE_STEPS: [&str; 3] = [
     include_str!("../../src/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
     include_str!("../../src/migrations/sqlite/core/0002_people.sql"),
+    include_str!("../../src/migrations/sqlite/core/0003_audit_log.sql"),
 ];
-const POSTGRES_STEPS: [&str; 2] = [
+const POSTGRES_STEPS: [&str; 3] = [
     include_str!("../../src/migrations/postgres/0001_tenants_and_outbound.sql"),
     include_str!("../../src/migrations/postgres/0002_people.sql"),
+    include_str!("../../src/migrations/postgres/0003_audit_log.sql"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

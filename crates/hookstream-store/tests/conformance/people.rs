@@ -9,6 +9,7 @@ use hookstream_model::{
     member::Role,
     password::PasswordHash,
     person::{Email, User},
+    quota::Quotas,
     second_factor::SharedSecret,
     session::{Method, OVERLAP, Policy, Session, SessionText},
     sign_in::{FORGOTTEN_AFTER, counters},
@@ -19,7 +20,7 @@ use hookstream_store::{
     PageRequest, Store, api_keys, applications,
     applications::Created,
     device_codes::{self, DeviceCode},
-    environments::{self, Deleted},
+    environments::{self, Deleted, Restored},
     links,
     members::{self, Changed, Guest, Invitation},
     organizations, sessions,
@@ -379,6 +380,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,
     };
@@ -404,13 +406,14 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
     let both = (both.0.expect("written"), both.1.expect("written"));
     assert!(matches!(both, (Deleted::Done, Deleted::Last) | (Deleted::Last, Deleted::Done)), "{both:?}");
     if both.0 == Deleted::Last {
-        assert!(environments::restore(db, &world.act(), world.tenant).await.expect("written"));
+        assert_eq!(environments::restore(db, &world.act(), world.tenant).await.expect("written"), Restored::Done);
         assert_eq!(environments::delete(db, &world.act(), tenant).await.expect("written"), Deleted::Done);
     }
     assert!(!is_good().await);
     assert_eq!(environments::oldest(db, organization).await.expect("read").map(|found| found.id), Some(world.tenant.environment));
-    assert!(environments::restore(db, &world.act(), tenant).await.expect("written") && is_good().await);
-    assert!(!environments::restore(db, &world.act(), tenant).await.expect("written"));
+    assert_eq!(environments::restore(db, &world.act(), tenant).await.expect("written"), Restored::Done);
+    assert!(is_good().await);
+    assert_eq!(environments::restore(db, &world.act(), tenant).await.expect("written"), Restored::NotThere);
 
     assert!(organizations::delete(db, &world.act(), organization).await.expect("written"));
     assert!(!is_good().await && !organizations::rename(db, &world.act(), organization, "x").await.expect("written"));
@@ -420,7 +423,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
 
     environments::empty(db, environment.id).await.expect("written");
     assert!(!is_good().await && applications::find(db, tenant, application.id).await.expect("read").is_none());
-    environments::remove(db, environment.id).await.expect("written");
+    environments::remove(db, environment.id, &[]).await.expect("written");
     assert_eq!(environments::find(db, organization, environment.id).await.expect("read"), None);
     assert_eq!(organizations::remove_deleted(db, NOON + HOUR).await.expect("written"), []);
 
@@ -430,7 +433,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
     organizations::create_owned(db, &world.act(), lone, "lone", ada.id).await.expect("written");
     assert!(organizations::delete(db, &long_ago, lone.organization).await.expect("written"));
     assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [], "it has an environment");
-    environments::remove(db, lone.environment).await.expect("written");
+    environments::remove(db, lone.environment, &[]).await.expect("written");
     assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [lone.organization]);
     assert!(organizations::of_user(db, ada.id).await.expect("read").is_empty());
 }

@@ -12,7 +12,7 @@ use hookstream_store::{
     deliveries::IdempotencyKey,
     endpoints::{self, EndpointKey},
     idempotency::{self, KeptAnswer},
-    settings,
+    portal_keys::{self, PortalKey},
     transfer::Side,
     vault::{self, Outdated, Rotated, Walk},
 };
@@ -55,7 +55,7 @@ impl Place {
     async fn sealed(&self) -> Vec<String> {
         self.texts(
             "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
-            union all select body from idempotency_keys union all select value from settings where name = 'portal_key'",
+            union all select body from idempotency_keys union all select value from settings where name like 'portal_key.%'",
         )
         .await
     }
@@ -82,7 +82,8 @@ async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
     let until = NOON + DAY;
     assert!(endpoints::rotate_secret(db, &world.act(), (&endpoint).into(), &Secret::new(SECRETS[1]), until).await.expect("written"));
     applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
-    settings::get_or_keep_secret(db, "portal_key", &Secret::new(SECRETS[3])).await.expect("written");
+    let key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new(SECRETS[3]) };
+    assert!(portal_keys::make_unless_since(db, &key, NOON).await.expect("written"));
     (world, endpoint)
 }
 
@@ -90,7 +91,7 @@ async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
 async fn read(store: &dyn Store, world: &World) -> Vec<String> {
     let all = endpoints::all_with_secrets(store, world.tenant, world.application).await.expect("read");
     let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("it is kept");
-    let portal = settings::get_or_keep_secret(store, "portal_key", &Secret::new("another")).await.expect("read");
+    let portal = portal_keys::current(store).await.expect("read").expect("it is there").secret;
     let (previous, _) = all[0].previous.as_ref().expect("it was rotated");
     vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned()]
 }
@@ -117,6 +118,7 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         let (world, endpoint) = fill(store.clone()).await;
         store.close().await;
         let act = world.act();
+        let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("x") };
         drop((store, world.store));
         let store = place.open().await;
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
@@ -126,7 +128,7 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         locked(endpoints::rotate_secret(&*store, &act, key, &Secret::new("x"), NOON).await.expect_err("locked"));
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
-        locked(settings::get_or_keep_secret(&*store, "portal_key", &Secret::new("x")).await.expect_err("locked"));
+        locked(portal_keys::make_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
         locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
         drop(store);
@@ -203,7 +205,7 @@ async fn what_is_plain_is_read_and_sealed_in_its_turn() {
         for sql in [
             "update endpoints set secret = 'whsec_marked_new', previous_secret = 'whsec_marked_old' returning url",
             "update idempotency_keys set body = 'marked_answer' returning key",
-            "update settings set value = 'marked_portal_key' where name = 'portal_key' returning name",
+            "update settings set value = 'marked_portal_key' where name like 'portal_key.%' returning name",
         ] {
             assert_eq!(place.texts(sql).await.len(), 1, "{sql}");
         }

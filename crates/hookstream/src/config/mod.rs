@@ -13,7 +13,12 @@ use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
 use hookstream_api::RateLimits;
 use hookstream_engine::{Options as EngineOptions, Role};
-use hookstream_model::{hold::BreakerPolicy, secret::Secret, session::Policy as SessionPolicy};
+use hookstream_model::{
+    hold::BreakerPolicy,
+    quota::{Quota, Quotas},
+    secret::Secret,
+    session::Policy as SessionPolicy,
+};
 use hookstream_store::postgres::Options as DatabaseOptions;
 use serde::Deserialize;
 
@@ -206,9 +211,37 @@ pub(crate) struct Settings {
     #[arg(skip)]
     pub(crate) oidc_providers: Option<Vec<ProviderSettings>>,
 
+    /// How many days a key signs portal tokens before another does: 1 to 3650 [default: 30]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PORTAL_KEY_DAYS")]
+    pub(crate) portal_key_days: Option<u32>,
+
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
     pub(crate) max_payload_bytes: Option<u64>,
+
+    /// How many messages an organization may send in a month (UTC), where nothing is set for it [default: no limit]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENTS_PER_MONTH")]
+    pub(crate) quota_events_per_month: Option<u64>,
+
+    /// How many applications an organization may have, where nothing is set for it [default: no limit]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_APPLICATIONS")]
+    pub(crate) quota_applications: Option<u64>,
+
+    /// How many endpoints an application may have, where nothing is set for its organization [default: no limit]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENDPOINTS_PER_APPLICATION")]
+    pub(crate) quota_endpoints_per_application: Option<u64>,
+
+    /// How many event types an organization may have, where nothing is set for it [default: no limit]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENT_TYPES")]
+    pub(crate) quota_event_types: Option<u64>,
+
+    /// How many environments an organization may have, where nothing is set for it [default: no limit]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENVIRONMENTS")]
+    pub(crate) quota_environments: Option<u64>,
+
+    /// For how many days an organization's environments may keep messages, where nothing is set for it [default: no limit]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_QUOTA_RETENTION_DAYS")]
+    pub(crate) quota_retention_days: Option<u64>,
 
     /// How many days entries of the audit log are kept: 1 to 3650 [default: 400]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS")]
@@ -245,6 +278,8 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) rate_limits: RateLimits,
     pub(crate) audit_retention_days: u32,
+    /// What organizations may have that have no quotas of their own.
+    pub(crate) quotas: Quotas,
     pub(crate) trusted_proxies: Networks,
     pub(crate) allow_targets: Networks,
     pub(crate) trust: TrustFiles,
@@ -255,6 +290,8 @@ pub(crate) struct Config {
     /// How mail goes out, where it does.
     pub(crate) mail: Option<MailConfig>,
     pub(crate) providers: Vec<ProviderConfig>,
+    /// For how long a key signs portal tokens.
+    pub(crate) portal_key_age: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) log: String,
     pub(crate) engine: EngineOptions,
@@ -356,7 +393,14 @@ impl Settings {
             mail_from: self.mail_from.or(other.mail_from),
             smtp_ca_file: self.smtp_ca_file.or(other.smtp_ca_file),
             oidc_providers: self.oidc_providers.or(other.oidc_providers),
+            portal_key_days: self.portal_key_days.or(other.portal_key_days),
             max_payload_bytes: self.max_payload_bytes.or(other.max_payload_bytes),
+            quota_events_per_month: self.quota_events_per_month.or(other.quota_events_per_month),
+            quota_applications: self.quota_applications.or(other.quota_applications),
+            quota_endpoints_per_application: self.quota_endpoints_per_application.or(other.quota_endpoints_per_application),
+            quota_event_types: self.quota_event_types.or(other.quota_event_types),
+            quota_environments: self.quota_environments.or(other.quota_environments),
+            quota_retention_days: self.quota_retention_days.or(other.quota_retention_days),
             audit_retention_days: self.audit_retention_days.or(other.audit_retention_days),
             max_in_flight: self.max_in_flight.or(other.max_in_flight),
             max_in_flight_per_target: self.max_in_flight_per_target.or(other.max_in_flight_per_target),
@@ -376,6 +420,22 @@ impl Settings {
         }))
     }
 
+    fn quotas(&self) -> anyhow::Result<Quotas> {
+        Quota::ALL.into_iter().try_fold(Quotas::default(), |quotas, quota| {
+            let given = match quota {
+                Quota::EventsPerMonth => self.quota_events_per_month,
+                Quota::Applications => self.quota_applications,
+                Quota::EndpointsPerApplication => self.quota_endpoints_per_application,
+                Quota::EventTypes => self.quota_event_types,
+                Quota::Environments => self.quota_environments,
+                Quota::RetentionDays => self.quota_retention_days,
+            };
+            let (least, most) = quota.bounds();
+            let name = format!("quota_{}", quota.as_str());
+            Ok(quotas.with(quota, given.map(|given| within(&name, given, least, most)).transpose()?))
+        })
+    }
+
     fn complete(self) -> anyhow::Result<Config> {
         let defaults = EngineOptions::default();
         let timeout_ms = within("timeout_ms", self.timeout_ms.unwrap_or(20_000), 1_000, 60_000)?;
@@ -387,6 +447,7 @@ impl Settings {
         if database.is_none() && role != Role::All {
             bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
         }
+        let quotas = self.quotas()?;
         let per_target = self.max_in_flight_per_target.unwrap_or(defaults.max_in_flight_per_target);
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484))),
@@ -406,6 +467,7 @@ impl Settings {
                 per_address: requests("api_rate_limit_per_address", self.api_rate_limit_per_address.unwrap_or(100))?,
             },
             audit_retention_days: within("audit_retention_days", self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS), 1, 3_650)?,
+            quotas,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             allow_targets: self.allow_targets.unwrap_or_default(),
             trust: TrustFiles {
@@ -423,6 +485,7 @@ impl Settings {
             },
             mail: MailConfig::check(self.smtp_url.map(|url| url.0), self.mail_from, self.smtp_ca_file)?,
             providers: providers::check(self.oidc_providers.unwrap_or_default())?,
+            portal_key_age: HOUR * 24 * within("portal_key_days", self.portal_key_days.unwrap_or(30), 1, 3_650)?,
             shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             engine: EngineOptions {
@@ -618,6 +681,8 @@ mod tests {
         check(&["--max-payload-bytes", "0"], None, &[], "max_payload_bytes is 0; allowed are 1 to 1125899906842624");
         check(&["--payload-retention-days", "0"], None, &[], "payload_retention_days is 0; allowed are 1 to 3650");
         check(&["--audit-retention-days", "3651"], None, &[], "audit_retention_days is 3651; allowed are 1 to 3650");
+        check(&["--quota-environments", "0"], None, &[], "quota_environments is 0; allowed are 1 to 1125899906842624");
+        check(&[], Some("quota_retention_days = 4000"), &[], "quota_retention_days is 4000; allowed are 1 to 3650");
         check(&["--public-url", "example.com"], None, &[], "public_url");
         check(&[], Some("retention_day = 7"), &[], "retention_day");
         check(&[], Some("retention_days = \"week\""), &[], "retention_days");

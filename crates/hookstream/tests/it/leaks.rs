@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use hookstream_model::vault::Keys;
-use hookstream_store::{settings, vault};
+use hookstream_store::{portal_keys, vault};
 use hookstream_testkit::{
     eventually,
     receiver::{Answer, Receiver},
@@ -259,13 +259,19 @@ async fn call_wrongly(url: &str, client: &TestClient, victim: &Victim, operation
         return;
     }
     let cookie = victim.owner.cookie().unwrap_or_default();
-    let own = if operation.asks == Asks::Person { ("cookie", cookie.as_str()) } else { ("x-api-key", KEY) };
+    let token = format!("Bearer {}", victim.portal);
+    let own = match operation.asks {
+        Asks::Person => ("cookie", cookie.as_str()),
+        Asks::Customer => ("authorization", token.as_str()),
+        Asks::Caller | Asks::Anybody => ("x-api-key", KEY),
+    };
     let bodies = wrong_bodies(&right);
     for (number, body) in bodies.into_iter().enumerate() {
         let (status, answer) = if number % 8 == 0 {
             by_http2(url, method.clone(), &path, &[own], body.clone()).await
         } else {
-            let client = if operation.asks == Asks::Person { client.with_key("") } else { client.clone() };
+            let has_key = matches!(operation.asks, Asks::Caller | Asks::Anybody);
+            let client = if has_key { client.clone() } else { client.with_key("") };
             let response = client.try_send(method.clone(), &path, &[own], body.clone()).await.expect("an answer");
             (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
         };
@@ -281,6 +287,10 @@ async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operatio
     let path = victim.path(path, true);
     let response = match operation.asks {
         Asks::Person => victim.owner.try_send(method.clone(), &path, &[], text).await,
+        Asks::Customer => {
+            let token = format!("Bearer {}", victim.portal);
+            client.with_key("").try_send(method.clone(), &path, &[("authorization", &token)], text).await.expect("an answer")
+        }
         Asks::Caller | Asks::Anybody => client.try_send(method.clone(), &path, &[], text).await.expect("an answer"),
     };
     let answer: Value = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("{id}: no JSON"));
@@ -310,6 +320,7 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     secrets.add(OWNERS_PASSWORD);
     secrets.add(owner.cookie().expect("signed in").trim_start_matches("better-auth.session_token="));
     let victim = Victim::make_with(&client, owner).await;
+    secrets.add(&victim.portal);
     let (status, factor) = victim.owner.post("/v1/auth/second-factor", json!({ "password": OWNERS_PASSWORD })).await;
     assert_eq!(status, 200, "{factor}");
     secrets.add(factor["secret"].as_str().expect("a secret"));
@@ -363,11 +374,10 @@ async fn portal_key(scratch: &Scratch) -> String {
     let store = scratch.open_store().await;
     let keys: Keys = ENCRYPTION_KEY.parse().expect("a key");
     vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
-    let fresh = hookstream_model::secret::Secret::new("there is one already");
-    let key = settings::get_or_keep_secret(&*store, "portal_key", &fresh).await.expect("a key");
+    let key = portal_keys::current(&*store).await.expect("read").expect("it has signed");
     store.close().await;
-    assert_eq!(key.expose().len(), 64);
-    key.expose().to_owned()
+    assert_eq!(key.secret.expose().len(), 64);
+    key.secret.expose().to_owned()
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {

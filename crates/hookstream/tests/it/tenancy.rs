@@ -18,10 +18,10 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
     Some(match operation {
         "createApplication" => json!({ "name": "Theirs", "uid": "theirs" }),
         "updateApplication" | "updateEnvironment" => json!({ "name": "taken over" }),
-        "createEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
-        "updateEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
-        "testEndpoint" | "rotateApiKey" => json!({}),
-        "recoverEndpoint" | "replayEndpoint" => json!({ "since": since }),
+        "createEndpoint" | "createPortalEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
+        "updateEndpoint" | "updatePortalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
+        "testEndpoint" | "testPortalEndpoint" | "rotateApiKey" => json!({}),
+        "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createEventType" => json!({ "name": "theirs.made" }),
         "updateEventType" => json!({ "description": "taken over" }),
@@ -42,11 +42,16 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "endWithProvider" => json!({ "code": "x", "state": "x" }),
         "deleteApplication"
         | "deleteEndpoint"
+        | "deletePortalEndpoint"
         | "deleteEventType"
         | "revokeApiKey"
         | "rotateSigningSecret"
+        | "rotatePortalSecret"
         | "resetCircuit"
         | "retryMessage"
+        | "retryPortalMessage"
+        | "createCheckout"
+        | "createBillingPortal"
         | "cancelJob"
         | "createPortalAccess"
         | "deleteEnvironment"
@@ -83,6 +88,8 @@ pub(crate) enum Asks {
     Caller,
     /// Somebody who signed in: it is about themselves.
     Person,
+    /// A customer with a portal token.
+    Customer,
     /// Whoever has yet to prove who they are.
     Anybody,
 }
@@ -102,6 +109,7 @@ pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
                     None => Asks::Caller,
                     Some([only]) if only == &json!({}) => Asks::Anybody,
                     Some([only]) if only == &json!({ "session": [] }) => Asks::Person,
+                    Some([only]) if only == &json!({ "portal": [] }) => Asks::Customer,
                     Some(other) => panic!("{other:?}"),
                 },
             });
@@ -122,6 +130,8 @@ pub(crate) struct Victim {
     ids: BTreeMap<&'static str, String>,
     organization: String,
     environment: String,
+    /// A token for its application's portal.
+    pub(crate) portal: String,
     pub(crate) owner: Visitor,
 }
 
@@ -160,7 +170,9 @@ impl Victim {
             ("jobs", id(&job["job"])),
             ("environments", text("env_id")),
         ]);
-        Self { ids, organization: text("org_id"), environment: text("env_id"), owner }
+        let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+        let portal = access["token"].as_str().expect("a token").to_owned();
+        Self { ids, organization: text("org_id"), environment: text("env_id"), portal, owner }
     }
 
     /// A path with the victim's ids in it, or with ids of nothing.
@@ -295,10 +307,11 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&operation.path, true);
         // Which scope that is, the refusal of a key with hardly any says.
+        let of_usage = ["getUsage", "getBillingUsage"].contains(&operation.id.as_str());
         let needed = match keys.get("usage:read") {
-            Some(_) if operation.id == "getUsage" => "usage:read".to_owned(),
+            Some(_) if of_usage => "usage:read".to_owned(),
             _ => {
-                let hardly = key(owner, &mut keys, if operation.id == "getUsage" { "audit:read" } else { "usage:read" }).await;
+                let hardly = key(owner, &mut keys, if of_usage { "audit:read" } else { "usage:read" }).await;
                 let (status, refusal) = hardly.send(operation.method.clone(), &path, &[], text.clone()).await;
                 assert_eq!((status, &refusal["code"]), (403, &json!("forbidden")), "{}: {refusal}", operation.id);
                 refusal["details"]["scope"].as_str().expect("the scope").to_owned()
@@ -361,6 +374,11 @@ async fn a_person_reaches_nothing_of_others() {
     assert_eq!(victim.owner.delete(&member).await.0, 200);
     let before = victim.state(&server.client).await;
     for Operation { id, method, path, takes_tenant, asks } in operations(&server.client).await {
+        if asks == Asks::Customer {
+            let (status, refused) = stranger.send(method, &victim.path(&path, true), &[], String::new()).await;
+            assert_eq!((status, &refused["code"]), (401, &json!("unauthorized")), "{id}: {refused}");
+            continue;
+        }
         if asks == Asks::Anybody || matches!(id.as_str(), "signOut" | "endAllSessions") {
             continue;
         }
@@ -407,6 +425,10 @@ async fn a_viewer_changes_nothing_and_a_key_is_no_person() {
         let path = victim.path(&path, true);
         match asks {
             Asks::Anybody => {}
+            Asks::Customer => {
+                assert_eq!(viewer.try_send(method.clone(), &path, &[], text.clone()).await.status(), 401, "{id}");
+                assert_eq!(server.client.send(method, &path, &[], text).await.0, 401, "{id}");
+            }
             Asks::Caller if method == Method::GET => {
                 // API keys and what was done are for those who administer.
                 let expected = if path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") { 403 } else { 200 };

@@ -71,7 +71,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 /// Every text that a secret may stand in.
 async fn sealed(scratch: &Scratch) -> Vec<String> {
     let sql = "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
-        union all select body from idempotency_keys union all select value from settings where name = 'portal_key'";
+        union all select body from idempotency_keys union all select value from settings where name like 'portal_key%'";
     match &scratch.database {
         Some(database) => {
             let rows = postgres::connect(&database.url()).await.query(sql, &[]).await.expect("rows");

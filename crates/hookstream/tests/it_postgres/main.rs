@@ -42,8 +42,13 @@ mod order;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
+#[path = "../it/portal.rs"]
+mod portal;
 #[path = "../it/providers.rs"]
 mod providers;
+mod quota_nodes;
+#[path = "../it/quotas.rs"]
+mod quotas;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;

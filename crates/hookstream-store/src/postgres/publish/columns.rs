@@ -50,15 +50,15 @@ const STORE: &str = "with seen as (
         on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     ), deliveries_counted as (
         insert into delivery_counts
-            (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes)
-        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes)
+            (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes), sum(d.messages)
         from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[])
             as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes)
         where d.seen in (select number from seen)
         group by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
             accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
-            payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes
+            payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes, events = delivery_counts.events + excluded.events
     )
     select number from seen";
 

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
-use hookstream_model::{ids::MessageId, message::MessageStatus, time::Timestamp};
+use hookstream_model::{ids::MessageId, message::MessageStatus, tenancy::Tenant, time::Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{OPERATION, application_of, columns, environment_of, id_of};
 use crate::{
-    deliveries::Published,
+    deliveries::{IdempotencyKey, Published},
     error::Error,
     payloads::Sealed,
-    postgres::{connection::Connection, days::first_id_at},
+    postgres::{
+        connection::{Connection, Pool, connect},
+        days::first_id_at,
+    },
 };
 
 /// A key of a message before the window is free again. Sorted, so that two nodes never wait for each other.
@@ -30,6 +33,31 @@ const FIND_KEYS: &str = "select k.environment_id, k.key, k.fingerprint, k.messag
 const FIND_EVENT_IDS: &str =
     "select k.application_id, k.event_id, k.message_id from unnest($1::uuid[], $2::text[]) as g (application_id, event_id)
     join event_ids k on k.application_id = g.application_id and k.event_id = g.event_id";
+
+/// What became of an earlier message with a key.
+pub(in crate::postgres) async fn find_earlier(
+    pool: &Pool,
+    tenant: Tenant,
+    key: &IdempotencyKey,
+    window_start: Timestamp,
+) -> Result<Option<Published>, Error> {
+    let (environments, keys) = (vec![Uuid::from_bytes(*tenant.environment.as_bytes())], vec![key.key.as_str()]);
+    let connection = connect(pool, OPERATION).await?;
+    let rows = connection.query(FIND_KEYS, &[(&environments, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY)]).await?;
+    let earlier = rows.first().filter(|row| row.get::<_, Uuid>(3) >= first_id_at(window_start));
+    Ok(earlier.map(|row| answer_again(row.get(3), row.get(2), row.get(4), &key.fingerprint)))
+}
+
+fn answer_again(holder: Uuid, fingerprint: &[u8], first_status: &str, asked: &[u8]) -> Published {
+    if fingerprint != asked {
+        return Published::KeyReused;
+    }
+    let is_skipped = first_status == MessageStatus::Skipped.as_str();
+    Published::Repeated {
+        message_id: MessageId::from_bytes(holder.into_bytes()),
+        first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending },
+    }
+}
 
 /// Reserves the keys, then stores those that got theirs, all in one transaction.
 pub(super) async fn store(connection: Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
@@ -98,16 +126,7 @@ async fn reserve_keys(
         let (holder, first_status): (Uuid, &str) = (row.get(3), row.get(4));
         let asking = keyed.iter().find(|publication| environment_of(publication) == environment && key_of(publication).0 == key);
         let Some(asking) = asking.filter(|asking| id_of(asking) != holder) else { continue };
-        let is_skipped = first_status == MessageStatus::Skipped.as_str();
-        let answer = if fingerprint == key_of(asking).1 {
-            Published::Repeated {
-                message_id: MessageId::from_bytes(holder.into_bytes()),
-                first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending },
-            }
-        } else {
-            Published::KeyReused
-        };
-        published.insert(id_of(asking), answer);
+        published.insert(id_of(asking), answer_again(holder, fingerprint, first_status, &key_of(asking).1));
     }
     Ok(())
 }

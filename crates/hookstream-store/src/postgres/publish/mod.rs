@@ -27,6 +27,7 @@ use tokio::{
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+pub(super) use self::keys::find_earlier;
 use super::{
     connection::{Connection, Pool, connect, is_passing, is_without_day},
     days,

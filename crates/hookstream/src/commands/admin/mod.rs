@@ -2,7 +2,9 @@
 
 mod create_owner;
 mod password_link;
+mod quotas;
 mod rotate_key;
+mod rotate_portal_key;
 mod test_mail;
 
 use clap::{Args, Subcommand};
@@ -21,8 +23,12 @@ enum AdminCommand {
     CreateOwner(create_owner::CreateOwnerArgs),
     /// Make a link with which somebody sets their password
     PasswordLink(password_link::PasswordLinkArgs),
+    /// Show and set what an organization may have
+    Quotas(quotas::QuotasArgs),
     /// Seal all secrets under the current encryption key, so that earlier ones may go
     RotateKey(rotate_key::RotateKeyArgs),
+    /// Have another key sign portal tokens, and end those there are if asked
+    RotatePortalKey(rotate_portal_key::RotatePortalKeyArgs),
     /// Send a mail, to see whether mail is set up rightly
     TestMail(test_mail::TestMailArgs),
 }
@@ -32,7 +38,9 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     match arguments.command {
         AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
         AdminCommand::PasswordLink(arguments) => password_link::run(arguments).await,
+        AdminCommand::Quotas(arguments) => quotas::run(arguments).await,
         AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,
+        AdminCommand::RotatePortalKey(arguments) => rotate_portal_key::run(arguments).await,
         AdminCommand::TestMail(arguments) => test_mail::run(arguments).await,
     }
 }

@@ -1,0 +1,110 @@
+//! Whose application a request is about: an operation on one works the same for whoever runs the product, who names it
+//! in the path, and for its customer, whose portal token is of it and of no other.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use hookstream_engine::ApplicationRoutes;
+use hookstream_model::{ids::ApplicationId, tenancy::Tenant};
+use hookstream_store::deliveries::IdempotencyKey;
+use http::{HeaderMap, request::Parts};
+use serde::Deserialize;
+
+use crate::{
+    auth::{Caller, Presented, Recognised, Refusal, check_tenant, unauthorized},
+    error::ApiError,
+    idempotency,
+    state::Api,
+};
+
+/// An application, named by whoever asks. Put it first among a handler's extractors, as [`Caller`], which it takes the
+/// place of.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Whose it is.
+    pub(crate) tenant: Tenant,
+    /// Its id or `uid`, as it was given; nobody has looked yet whether it is there.
+    pub(crate) application: String,
+    /// Who asks.
+    pub(crate) asks: Asks,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Whoever runs the product: a key, or somebody who signed in.
+    Sender,
+    /// The customer, in their portal.
+    Customer,
+}
+
+/// The same, of a customer only.
+pub(crate) struct PortalPlace(pub(crate) Place);
+
+#[derive(Deserialize)]
+struct OfApplication {
+    #[serde(rename = "appId")]
+    application: String,
+}
+
+impl FromRequestParts<Api> for Place {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
+        let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
+        Ok(Self { tenant, application, asks: Asks::Sender })
+    }
+}
+
+impl FromRequestParts<Api> for PortalPlace {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
+        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
+        match presented.recognised() {
+            Recognised::Portal(pass) => {
+                Ok(Self(Place { tenant: pass.tenant, application: pass.application.to_string(), asks: Asks::Customer }))
+            }
+            Recognised::Nothing | Recognised::Key(_) | Recognised::Session(_) => Err(presented.unauthorized()),
+        }
+    }
+}
+
+impl Place {
+    /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own.
+    pub(crate) fn check_tenant(&self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
+        check_tenant(self.tenant, org_id, env_id)
+    }
+
+    /// The application with its endpoints, as it stands now.
+    pub(crate) async fn routes(&self, api: &Api) -> Result<Arc<ApplicationRoutes>, ApiError> {
+        let found = api.engine.routes().resolve_now(self.tenant, &self.application).await?;
+        found.ok_or_else(|| ApiError::not_found("Application"))
+    }
+
+    /// The application's id.
+    pub(crate) async fn resolve(&self, api: &Api) -> Result<ApplicationId, ApiError> {
+        self.routes(api).await.map(|routes| routes.application.id)
+    }
+
+    /// Reads the header `Idempotency-Key`. A customer's keys are those of their portal: no other customer's and none of
+    /// the sender's is met by them.
+    pub(crate) fn idempotency_key(&self, headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
+        let key = idempotency::key(headers, operation, body)?;
+        Ok(match self.asks {
+            Asks::Sender => key,
+            Asks::Customer => key.map(|key| IdempotencyKey { key: format!("portal/{}/{}", self.application, key.key), ..key }),
+        })
+    }
+
+    /// Refuses what a customer may not say: those of these fields that are given.
+    pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
+        match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
+            (Asks::Customer, Some((field, _))) => {
+                Err(ApiError::invalid(field, "is not to be set in the portal: the sender decides about it"))
+            }
+            (Asks::Customer, None) | (Asks::Sender, _) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `hookstream admin quotas`: shows and sets what an organization may have.
+
+#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use hookstream_model::{
+    audit_log::Act,
+    ids::{IdSource, OrganizationId},
+    quota::{Allowance, Allowances, Month, Quota, Quotas},
+    time::Clock,
+};
+use hookstream_store::{Store, organizations, quotas, transfer};
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::{
+    clock::SystemClock,
+    commands::existing::{open_database, open_directory},
+    config::{Config, Settings, Sources},
+};
+
+/// What to do where a server has the directory.
+const IN_USE: &str = "a server runs on this data directory: stop it for a moment, or set the quotas of all organizations by its settings \
+    (quota_…)";
+
+/// Shows or sets them.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin quotas set --organization 019dc1e2a3b47c5d8e9f001122334455 applications=20 \
+    events_per_month=1000000 --database-url postgres://hookstream@db.internal/hookstream\n\n\
+    Quotas: events_per_month, applications, endpoints_per_application, event_types, environments, retention_days.\n\
+    Where nothing is set for an organization, the settings quota_… go. Running nodes follow within a second.")]
+pub(crate) struct QuotasArgs {
+    #[command(subcommand)]
+    command: QuotasCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuotasCommand {
+    /// Show what an organization may have, what it has, and why
+    Show(Where),
+    /// Set quotas: NAME=NUMBER, NAME=none (no limit) or NAME=default (what the settings say)
+    Set {
+        /// What to set
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        quotas: Vec<String>,
+
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Clear quotas, so that what the settings say goes again
+    Clear {
+        /// Which [default: all]
+        #[arg(value_name = "NAME")]
+        quotas: Vec<String>,
+
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+/// Whose, and in which store.
+#[derive(Debug, Args)]
+struct Where {
+    /// The organization's id [default: the only one]
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+
+    /// A TOML file with the server's settings
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The data directory, where no server runs on it [default: ./hookstream-data]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
+    data_dir: Option<PathBuf>,
+
+    /// The PostgreSQL database: postgres://user@host/database
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+/// What is to become of some quotas.
+type Changes = Vec<(Quota, Allowance)>;
+
+/// Does it and shows what goes then.
+pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
+    let (changes, place) = match arguments.command {
+        QuotasCommand::Show(place) => (Changes::new(), place),
+        QuotasCommand::Set { quotas, place } => (quotas.iter().map(|text| read_setting(text)).collect::<Result<_, _>>()?, place),
+        QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
+    };
+    let settings = Settings { data_dir: place.data_dir, database_url: place.database_url, ..Settings::default() };
+    let config = Config::load(Sources { config: place.config, restored: false, forget: false, settings }, &crate::environment())?;
+    let store = match &config.database {
+        Some(options) => open_database(options.clone()).await?,
+        None => open_directory(&config.data_dir, IN_USE).await?,
+    };
+    let shown = work(&*store, &config, &changes, place.organization.as_deref()).await;
+    store.close().await;
+    print!("{}", shown?);
+    Ok(())
+}
+
+async fn work(store: &dyn Store, config: &Config, changes: &Changes, organization: Option<&str>) -> anyhow::Result<String> {
+    if let Some(from) = transfer::unfinished(store).await? {
+        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
+    }
+    let organization = find_organization(store, organization).await?;
+    let missing = || format!("there is no organization {organization}, or it is deleted");
+    let own = if changes.is_empty() {
+        quotas::find(store, organization).await?.with_context(missing)?
+    } else {
+        let mut ids = IdSource::new(StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?);
+        let now = SystemClock.now();
+        let act = Act::of_operator(ids.next(now), now);
+        let change = |own: &mut Allowances| -> anyhow::Result<()> {
+            changes.iter().try_for_each(|(quota, allowance)| own.set(*quota, *allowance))?;
+            Ok(())
+        };
+        quotas::set(store, &act, organization, change).await?.with_context(missing)?
+    };
+    let month = Month::of(SystemClock.now());
+    let events = quotas::events(store, month, Some(organization)).await?.remove(&organization).unwrap_or(0);
+    let held = quotas::held(store, organization).await?;
+    let has = |quota| match quota {
+        Quota::EventsPerMonth => Some(events),
+        Quota::Applications => Some(held.applications),
+        Quota::EventTypes => Some(held.event_types),
+        Quota::Environments => Some(held.environments),
+        Quota::EndpointsPerApplication | Quota::RetentionDays => None,
+    };
+    Ok(show(organization, &own, &config.quotas, has))
+}
+
+/// A table: what there may be, what there is, and where that is set.
+fn show(organization: OrganizationId, own: &Allowances, settings: &Quotas, has: impl Fn(Quota) -> Option<u64>) -> String {
+    let mut text = format!("organization {organization}\n");
+    for quota in Quota::ALL {
+        let goes = own.get(quota).or(settings.get(quota)).map_or_else(|| "no limit".to_owned(), |most| most.to_string());
+        let used = has(quota).map_or_else(String::new, |used| used.to_string());
+        let whence = match (own.get(quota), settings.get(quota)) {
+            (Allowance::Default, None) => "not set",
+            (Allowance::Default, Some(_)) => "by the settings",
+            (Allowance::Unlimited | Allowance::Most(_), _) => "set for it",
+        };
+        text.push_str(&format!("  {:<26} {goes:>16}  used {used:>12}  {whence}\n", quota.as_str()));
+    }
+    text
+}
+
+fn read_setting(text: &str) -> anyhow::Result<(Quota, Allowance)> {
+    let (name, value) = text.split_once('=').with_context(|| format!("{text:?} is no quota with a value, such as applications=20"))?;
+    let quota = Quota::parse(name)?;
+    let allowance = value.parse().map_err(|problem| anyhow::anyhow!("{name} {problem}"))?;
+    Ok((quota, allowance))
+}
+
+fn cleared(names: &[String]) -> anyhow::Result<Changes> {
+    if names.is_empty() {
+        return Ok(Quota::ALL.map(|quota| (quota, Allowance::Default)).into());
+    }
+    names.iter().map(|name| Ok((Quota::parse(name)?, Allowance::Default))).collect()
+}
+
+async fn find_organization(store: &dyn Store, given: Option<&str>) -> anyhow::Result<OrganizationId> {
+    if let Some(text) = given {
+        return text.parse().with_context(|| format!("--organization {text}"));
+    }
+    let all = organizations::ids(store, 2).await?;
+    match all[..] {
+        [] => bail!("there is no organization yet: start the server once"),
+        [only] => Ok(only),
+        _ => bail!("there are several organizations: say which with --organization"),
+    }
+}

@@ -1,0 +1,109 @@
+//! `hookstream admin rotate-portal-key`: has another key sign portal tokens, while nodes serve.
+
+#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hookstream_model::{
+    audit_log::{Act, Action, Change, fields::Fields},
+    ids::IdSource,
+    secret::Secret,
+    time::Clock,
+};
+use hookstream_store::{
+    Store, audit_log,
+    portal_keys::{self, Former, PortalKey},
+    transfer,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::{
+    clock::SystemClock,
+    commands::existing::{open_database, open_directory},
+    config::{Config, Settings, Sources},
+    keys,
+};
+
+/// What to do where a server has the directory.
+const IN_USE: &str = "a server runs on this data directory: stop it for a moment. By itself it has another key every portal_key_days";
+
+/// Which store, and what becomes of the tokens there are.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin rotate-portal-key --now --database-url postgres://hookstream@db.internal/hookstream\n\n\
+    Every node signs with the new key as soon as this is done. Without --now the tokens there are stay good until their\n\
+    end, an hour at the most; with it they are refused from then on, and every customer needs another one.\n\
+    Without this, a key signs for portal_key_days, and then another does.")]
+pub(crate) struct RotatePortalKeyArgs {
+    /// Ends all portal tokens there are: for when the key may be in wrong hands
+    #[arg(long)]
+    now: bool,
+
+    /// A TOML file with the server's settings
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The data directory, where no server runs on it [default: ./hookstream-data]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
+    data_dir: Option<PathBuf>,
+
+    /// The PostgreSQL database: postgres://user@host/database
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+
+    /// The file with the encryption key. Or HOOKSTREAM_ENCRYPTION_KEY
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
+    encryption_key_file: Option<PathBuf>,
+}
+
+/// Makes the key and says what that means.
+pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
+    let settings = Settings {
+        data_dir: arguments.data_dir,
+        database_url: arguments.database_url,
+        encryption_key_file: arguments.encryption_key_file,
+        ..Settings::default()
+    };
+    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
+    let store = match &config.database {
+        Some(options) => open_database(options.clone()).await?,
+        None => open_directory(&config.data_dir, IN_USE).await?,
+    };
+    let former = if arguments.now { Former::EndNow } else { Former::Outlive };
+    let rotated = rotate(&*store, &config, former).await;
+    store.close().await;
+    let key = rotated?;
+    match former {
+        Former::Outlive => println!("portal tokens are signed with the key {} from now on; those there are end within an hour", key.id),
+        Former::EndNow => println!("portal tokens are signed with the key {} from now on; those there were are refused", key.id),
+    }
+    Ok(())
+}
+
+async fn rotate(store: &dyn Store, config: &Config, former: Former) -> anyhow::Result<PortalKey> {
+    if let Some(from) = transfer::unfinished(store).await? {
+        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
+    }
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    keys::unlock(store, config, &mut rng).await?;
+    let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
+    let mut fresh = |at| {
+        let mut random = [0; 32];
+        rng.fill_bytes(&mut random);
+        let secret = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        PortalKey { id: ids.next(at).into(), secret: Secret::new(secret) }
+    };
+    let key = portal_keys::rotate(store, &mut fresh, former, SystemClock.now()).await?;
+    let told = match former {
+        Former::Outlive => "outlives",
+        Former::EndNow => "ended",
+    };
+    let mut act = || {
+        let now = SystemClock.now();
+        Act::of_operator(ids.next(now), now)
+    };
+    let change = Change::done(&Fields::default().with("former", told));
+    audit_log::record_everywhere(store, &mut act, Action::InstallationRotatePortalKey, &change).await?;
+    Ok(key)
+}

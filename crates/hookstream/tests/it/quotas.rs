@@ -1,0 +1,240 @@
+//! Quotas: what an organization may have, set by settings and by the operator, and that nothing passes them.
+
+use std::time::Duration;
+
+use hookstream_model::quota::Month;
+use hookstream_testkit::{eventually, receiver::Receiver};
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    expiry::{now, stop},
+    support::{Scratch, Server, TestClient, hookstream, scratch},
+};
+
+/// `hookstream admin quotas` on a store. Returns what it says, and whether it did anything.
+fn admin(scratch: &Scratch, arguments: &[&str]) -> (bool, String) {
+    let mut command = hookstream();
+    command.args(["admin", "quotas"]).args(arguments);
+    match &scratch.database {
+        None => command.arg("--data-dir").arg(scratch.path()),
+        Some(database) => command.args(["--database-url", &database.url()]),
+    };
+    let output = command.output().expect("it runs");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
+
+async fn usage(client: &TestClient) -> Value {
+    let (status, answer) = client.get("/v1/billing/usage").await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// So many requests at once. Returns how many were answered 201; the others met this quota.
+async fn at_once(client: &TestClient, number: usize, path: &str, body: impl Fn(usize) -> Value, quota: (u16, &str, u64)) -> usize {
+    let mut requests = JoinSet::new();
+    for index in 0..number {
+        let (client, path, body) = (client.clone(), path.to_owned(), body(index));
+        requests.spawn(async move { client.post(&path, body).await });
+    }
+    let mut made = 0;
+    while let Some(answer) = requests.join_next().await {
+        let (status, answer) = answer.expect("it does not panic");
+        if status == 201 {
+            made += 1;
+            continue;
+        }
+        assert_eq!((status, &answer["code"]), (quota.0, &json!("quota_reached")), "{answer}");
+        assert_eq!((&answer["details"]["quota"], &answer["details"]["limit"]), (&json!(quota.1), &json!(quota.2)), "{answer}");
+    }
+    made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_stops_exactly_at_the_quota() {
+    let scratch = scratch();
+    let arguments = ["--quota-applications", "2", "--quota-endpoints-per-application", "3", "--quota-event-types", "1"];
+    let server = Server::start(&scratch, &[&arguments[..], &["--quota-environments", "2"]].concat());
+    let client = &server.client;
+    let named = |index: usize| json!({ "name": "A customer", "uid": format!("customer-{index}") });
+    assert_eq!(at_once(client, 8, "/v1/applications", named, (403, "applications", 2)).await, 2);
+    let (_, page) = client.get("/v1/applications").await;
+    let uids: Vec<_> = page["applications"].as_array().expect("a page").iter().filter_map(|it| it["uid"].as_str()).collect();
+    assert_eq!(uids.len(), 2);
+    for uid in &uids {
+        let url = |_| json!({ "url": "http://127.0.0.1:9/" });
+        assert_eq!(at_once(client, 6, &format!("/v1/applications/{uid}/endpoints"), url, (403, "endpoints_per_application", 3)).await, 3);
+    }
+    let typed = |index: usize| json!({ "name": format!("type.number-{index}") });
+    assert_eq!(at_once(client, 4, "/v1/event-types", typed, (403, "event_types", 1)).await, 1);
+    let staged = |index: usize| json!({ "name": "Another", "slug": format!("another-{index}") });
+    assert_eq!(at_once(client, 4, "/v1/environments", staged, (403, "environments", 2)).await, 1);
+
+    let shown = usage(client).await;
+    assert_eq!(shown["plan"], "self_hosted");
+    assert_eq!(shown["applications"], json!({ "used": 2, "limit": 2 }));
+    assert_eq!(shown["event_types"], json!({ "used": 1, "limit": 1 }));
+    assert_eq!(shown["environments"], json!({ "used": 2, "limit": 2 }));
+    assert_eq!(shown["endpoints_per_application"], 3);
+    assert_eq!(shown["sources"], json!({ "used": 0, "limit": null }));
+    assert_eq!(shown["destinations"], json!({ "used": 0, "limit": null }));
+    assert_eq!((&shown["events"]["limit"], &shown["events"]["percentage"]), (&Value::Null, &json!(0.0)));
+    assert_eq!(shown["retention_days"], 30);
+
+    // What goes makes room, and what a key stands for is answered again though there is none.
+    let path = format!("/v1/applications/{}", uids[0]);
+    assert_eq!(client.delete(&path).await.0, 200);
+    let body = json!({ "name": "The last", "uid": "last" }).to_string();
+    let create = async || client.send(Method::POST, "/v1/applications", &[("idempotency-key", "once")], body.clone()).await;
+    let first = create().await;
+    assert_eq!(first.0, 201, "{}", first.1);
+    assert_eq!(create().await, first);
+    let (status, refused) = client.post("/v1/applications", named(99)).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("quota_reached")));
+    let error = refused["error"].as_str().expect("a sentence");
+    assert!(error.contains("2 applications") && error.contains("quota applications"), "{error}");
+
+    // A deleted environment makes room, and comes back only where there is some.
+    let (_, page) = client.get("/v1/environments").await;
+    let other = page["environments"].as_array().expect("both").iter().find(|it| it["slug"] != "production").expect("the other");
+    let other = format!("/v1/environments/{}", other["id"].as_str().expect("an id"));
+    assert_eq!(client.delete(&other).await.0, 200);
+    assert_eq!(client.post("/v1/environments", staged(99)).await.0, 201);
+    let (status, refused) = client.post(&format!("{other}/restore"), json!({})).await;
+    assert_eq!((status, &refused["details"]["quota"]), (403, &json!("environments")), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_stop_at_the_quota_until_the_month_ends() {
+    let scratch = scratch();
+    let receiver = Receiver::start().await;
+    let server = Server::start(&scratch, &["--quota-events-per-month", "6"]);
+    let client = &server.client;
+    let endpoint = client.acme(json!({}), &receiver.url()).await;
+    // A test is a message as well.
+    let test = format!("/v1/applications/acme/endpoints/{}/test", endpoint["id"].as_str().expect("an id"));
+    assert_eq!(client.post(&test, json!({})).await.0, 201);
+    let body = json!({ "event_type": "invoice.paid", "payload": 1 });
+    let send = async |key: &str, body: &Value| {
+        client.send(Method::POST, "/v1/applications/acme/messages", &[("idempotency-key", key)], body.to_string()).await
+    };
+    let first = send("first", &body).await;
+    assert_eq!(first.0, 201, "{}", first.1);
+    // Neither a repetition nor a refusal takes a place.
+    assert_eq!(send("first", &body).await, first);
+    assert_eq!(client.post("/v1/applications/acme/messages", json!({ "event_type": "no words" })).await.0, 400);
+    assert_eq!(at_once(client, 20, "/v1/applications/acme/messages", |_| body.clone(), (429, "events_per_month", 6)).await, 4);
+
+    let refused = client.try_send(Method::POST, "/v1/applications/acme/messages", &[], body.to_string()).await.expect("an answer");
+    let month = Month::of(now());
+    let wait: u64 = refused.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
+    let until = month.end().start().since(now()).as_secs();
+    assert!(wait.abs_diff(until) <= 5, "{wait} {until}");
+    let told: Value = serde_json::from_slice(refused.body()).expect("JSON");
+    assert_eq!(told["details"]["resets_at"], month.end().start().to_string());
+    assert_eq!(client.post(&test, json!({})).await.0, 429);
+    // What a key stands for is answered as before, and a key that stands for something else refused as before.
+    assert_eq!(send("first", &body).await, first);
+    assert_eq!(send("first", &json!({ "event_type": "invoice.paid", "payload": 2 })).await.0, 422);
+    assert_eq!(send("new", &body).await.0, 429);
+
+    let shown = usage(client).await;
+    assert_eq!((&shown["events"]["used"], &shown["events"]["limit"]), (&json!(6), &json!(6)));
+    assert_eq!(shown["events"]["percentage"], json!(100.0));
+    assert_eq!(shown["events"]["since"], month.first().start().to_string());
+    // What was accepted arrives, and may be sent again.
+    let id = first.1["message"]["id"].as_str().expect("an id");
+    client.until(id, "delivered").await;
+    assert_eq!(client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await.0, 200);
+
+    // Another process knows as well.
+    stop(server).await;
+    let server = Server::start(&scratch, &["--quota-events-per-month", "7"]);
+    eventually("the month's count is known", async || {
+        let (status, _) = server.client.post("/v1/applications/acme/messages", body.clone()).await;
+        (status == 429).then_some(())
+    })
+    .await;
+    let used = usage(&server.client).await["events"]["used"].as_u64().expect("a number");
+    assert!(used >= 7, "{used}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_decides_about_one_organization() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--quota-applications", "1"]);
+    let named = |uid: &str| json!({ "name": "A customer", "uid": uid });
+    assert_eq!(server.client.post("/v1/applications", named("one")).await.0, 201);
+    assert_eq!(server.client.post("/v1/applications", named("two")).await.0, 403);
+    let (_, environments) = server.client.get("/v1/environments").await;
+    let organization = environments["environments"][0]["org_id"].as_str().expect("an id").to_owned();
+
+    let set = ["set", "applications=2", "events_per_month=0", "retention_days=7", "--organization", &organization];
+    let server = if scratch.database.is_some() {
+        server
+    } else {
+        // A directory is one process's.
+        let (is_done, said) = admin(&scratch, &set);
+        assert!(!is_done && said.contains("a server runs on this data directory"), "{said}");
+        stop(server).await;
+        let (is_done, said) = admin(&scratch, &set);
+        assert!(is_done, "{said}");
+        Server::start(&scratch, &["--quota-applications", "1"])
+    };
+    if scratch.database.is_some() {
+        let (is_done, said) = admin(&scratch, &set);
+        assert!(is_done && said.contains("applications") && said.contains("set for it"), "{said}");
+    }
+    let client = &server.client;
+    // It counts on a running server within a second or so.
+    let path = "/v1/applications/one/messages";
+    let message = json!({ "event_type": "invoice.paid", "payload": 1 });
+    eventually("the quota of events is known", async || (client.post(path, message.clone()).await.0 == 429).then_some(())).await;
+    assert_eq!(client.post("/v1/applications", named("two")).await.0, 201);
+    assert_eq!(client.post("/v1/applications", named("three")).await.0, 403);
+    assert_eq!(usage(client).await["retention_days"], 7);
+    let environment = format!("/v1/environments/{}", environments["environments"][0]["id"].as_str().expect("an id"));
+    let (status, refused) = client.patch(&environment, json!({ "retention_days": 8 })).await;
+    assert_eq!((status, &refused["code"], &refused["details"]["limit"]), (403, &json!("quota_reached"), &json!(7)), "{refused}");
+    assert_eq!(client.patch(&environment, json!({ "retention_days": 6 })).await.0, 200);
+    let (_, kept) = client.get("/v1/usage").await;
+    assert_eq!(kept["usage"]["storage"]["retention_days"], 6);
+    assert_eq!(client.patch(&environment, json!({ "retention_days": null })).await.0, 200);
+    let (_, kept) = client.get("/v1/usage").await;
+    assert_eq!(kept["usage"]["storage"]["retention_days"], 7);
+
+    // Below what there is nothing goes; cleared, the settings go again.
+    if scratch.database.is_some() {
+        assert!(admin(&scratch, &["set", "applications=0", "events_per_month=none", "--organization", &organization]).0);
+        eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(()))
+            .await;
+        assert_eq!(client.get("/v1/applications/two").await.0, 200);
+        assert_eq!(client.delete("/v1/applications/two").await.0, 200);
+        assert_eq!(client.post("/v1/applications", named("two")).await.0, 403);
+        let (is_done, said) = admin(&scratch, &["clear", "--organization", &organization]);
+        assert!(is_done && !said.contains("set for it"), "{said}");
+    }
+    stop(server).await;
+    let (is_done, said) = admin(&scratch, &["show"]);
+    assert!(is_done && said.contains(&organization), "{said}");
+    for wrong in [&["set", "sources=1"][..], &["set", "applications"], &["set", "applications=-1"], &["set", "environments=0"], &["set"]] {
+        let (is_done, said) = admin(&scratch, wrong);
+        assert!(!is_done, "{wrong:?}: {said}");
+    }
+    let (is_done, said) = admin(&scratch, &["show", "--organization", &"9".repeat(32)]);
+    assert!(!is_done && said.contains("there is no organization"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_billing() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    for path in ["/v1/billing/checkout", "/v1/billing/portal"] {
+        let (status, answer) = server.client.post(path, json!({ "plan": "pro" })).await;
+        assert_eq!((status, &answer["code"]), (501, &json!("no_billing")), "{answer}");
+        assert!(answer["error"].as_str().is_some_and(|text| text.contains("no billing")), "{answer}");
+    }
+    tokio::time::timeout(Duration::from_secs(5), usage(&server.client)).await.expect("at once");
+}
