@@ -14,6 +14,7 @@ use hookstream_destinations::{Transport, mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
     ids::ApiKeyId,
+    secret::Secret,
     session::Policy,
     tenancy::{ApiKey, KeyHash},
     time::{Clock, Timestamp},

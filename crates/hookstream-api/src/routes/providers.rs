@@ -94,7 +94,7 @@ pub(crate) async fn list(
 ) -> Result<Json<ProviderList>, ApiError> {
     let connected = match presented.recognised() {
         Recognised::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
-        Recognised::Key(_) | Recognised::Nothing => Vec::new(),
+        Recognised::Key(_) | Recognised::Portal(_) | Recognised::Nothing => Vec::new(),
     };
     let shown = |provider: &IdentityProvider| Provider {
         name: provider.name.clone(),
@@ -129,7 +129,7 @@ pub(crate) async fn begin(
     let connecting = match (connect, presented.recognised()) {
         (false, _) => None,
         (true, Recognised::Session(signed_in)) => Some(signed_in.user.id),
-        (true, Recognised::Key(_) | Recognised::Nothing) => return Err(presented.unauthorized()),
+        (true, Recognised::Key(_) | Recognised::Portal(_) | Recognised::Nothing) => return Err(presented.unauthorized()),
     };
     let random = [api.engine.random_bytes(), api.engine.random_bytes(), api.engine.random_bytes()];
     let flow = Flow::begin(&provider.name, connecting, random, api.now());
