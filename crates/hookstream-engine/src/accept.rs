@@ -135,7 +135,11 @@ enum Addressees {
 }
 
 /// How often a message is accepted anew because something changed meanwhile.
-const AGAIN: usize = 10;
+const AGAIN: u32 = 10;
+/// After how many times it waits a little, longer each time: an application whose many endpoints begin to fail at once
+/// changes with each of them, one after the other.
+const AT_ONCE: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Handle {
     /// Accepts a message to an application, which is named by its id or `uid`. When this returns, the
@@ -170,7 +174,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
     check(core, &event_type, event_id.as_deref(), &payload)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
-    for _ in 0..AGAIN {
+    for time in 0..AGAIN {
         let routes =
             if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
         let decided = match routes {
@@ -225,6 +229,9 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             Published::Stale => {
                 core.routes.forget(application_id);
                 core.routes.forget_schemas(tenant.environment);
+                if time >= AT_ONCE {
+                    tokio::time::sleep(PAUSE * time).await;
+                }
             }
         }
     }

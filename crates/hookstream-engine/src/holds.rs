@@ -8,12 +8,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use hookstream_model::{
     hold::Hold,
     ids::{ApplicationId, EndpointId, TargetId},
+    tenancy::Tenant,
 };
 use hookstream_store::endpoints::{self, EndpointKey};
 use tokio::time::Instant;
 
 use crate::{core::Core, dispatch};
 
+/// How long to wait between two writes. Each changes the applications that it is about, and whoever sends to one of them
+/// decides anew: where many endpoints begin to fail at once, that is to come to an end.
+const BETWEEN: Duration = Duration::from_millis(100);
 /// How long to wait where the store refuses.
 const REFUSED: Duration = Duration::from_millis(500);
 
@@ -45,7 +49,9 @@ pub(crate) async fn run(core: Arc<Core>) {
         if stopping {
             return;
         }
-        if !written {
+        if written {
+            tokio::time::sleep(BETWEEN).await;
+        } else {
             tokio::time::sleep(REFUSED).await;
             core.holds_changed.notify_one();
         }
@@ -53,22 +59,27 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 async fn write(core: &Arc<Core>) -> bool {
-    let changed: Vec<_> = core.holds().changed.values().copied().collect();
-    for (key, hold) in changed {
-        if let Err(error) = endpoints::record_hold(&*core.store, key, hold).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not record why an endpoint is held; trying again");
+    let mut changed: BTreeMap<ApplicationId, (Tenant, Vec<(EndpointId, Option<Hold>)>)> = BTreeMap::new();
+    for (key, hold) in core.holds().changed.values() {
+        changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
+    }
+    for (application, (tenant, holds)) in changed {
+        if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, &holds).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record why endpoints are held; trying again");
             return false;
         }
-        core.routes.forget(key.application_id);
+        core.routes.forget(application);
         {
             let mut lanes = core.lanes();
-            let mut holds = core.holds();
-            if holds.changed.get(&key.id).is_some_and(|(_, now)| *now == hold) {
-                holds.changed.remove(&key.id);
-                lanes.saved(TargetId::from(key.id));
+            let mut noted = core.holds();
+            for (id, hold) in holds {
+                if noted.changed.get(&id).is_some_and(|(_, now)| *now == hold) {
+                    noted.changed.remove(&id);
+                    lanes.saved(TargetId::from(id));
+                }
             }
         }
-        refresh(core, key.application_id).await;
+        refresh(core, application).await;
     }
     true
 }

@@ -362,15 +362,27 @@ pub async fn reset_hold(db: &dyn Database, act: &Act, key: EndpointKey) -> Resul
     }
 }
 
-/// Records why nothing is sent to an endpoint for now, or that it is sent to again: what the engine finds, and no
-/// change of how the endpoint is configured. Returns whether it is there.
+/// Records of endpoints of one application why nothing is sent to them for now, or that they are sent to again: what the
+/// engine finds, and no change of how they are configured. One commit for all, so that the application changes once. An
+/// endpoint that is gone, or is off and would be held, is passed over.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn record_hold(db: &dyn Database, key: EndpointKey, hold: Option<Hold>) -> Result<bool, Error> {
-    let mut values = key.values();
-    values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
-    key.write(db, "record why an endpoint is held", Statement::new(RECORD_HOLD, values), None).await
+pub async fn record_holds(
+    db: &dyn Database,
+    tenant: Tenant,
+    application_id: ApplicationId,
+    holds: &[(EndpointId, Option<Hold>)],
+) -> Result<(), Error> {
+    let record = |&(id, hold): &(EndpointId, Option<Hold>)| {
+        let mut values = EndpointKey { tenant, application_id, id }.values();
+        values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
+        Statement::new(RECORD_HOLD, values)
+    };
+    let mut statements: Vec<_> = holds.iter().map(record).collect();
+    statements.extend(changes::of_application(tenant, application_id));
+    db.write("record why endpoints are held", statements).await?;
+    Ok(())
 }
 
 /// The endpoint and its version, without opening a secret.

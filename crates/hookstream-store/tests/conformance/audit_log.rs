@@ -160,7 +160,8 @@ async fn endpoint_changes(world: &World, count: &mut usize) {
     check(world, count, "endpoint.rotate_secret", id, Value::Null, until).await;
 
     // What the engine finds is no change of how it is configured; what somebody ends by hand is an act.
-    assert!(endpoints::record_hold(db, key, Some(Hold { until: NOON + SECOND, reason: HoldReason::Failing })).await.expect("recorded"));
+    let hold = Hold { until: NOON + SECOND, reason: HoldReason::Failing };
+    endpoints::record_holds(db, key.tenant, key.application_id, &[(key.id, Some(hold))]).await.expect("recorded");
     assert!(endpoints::reset_hold(db, &world.act(), key).await.expect("reset"));
     let held = json!({ "held_until": (NOON + SECOND).to_string(), "hold_reason": "failing" });
     let free = json!({ "held_until": null, "hold_reason": null });

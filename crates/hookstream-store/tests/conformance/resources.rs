@@ -262,11 +262,26 @@ pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
-    assert!(endpoints::record_hold(db, key, Some(hold)).await.expect("written"));
-    assert!(!endpoints::record_hold(db, EndpointKey { tenant: world.stranger, ..key }, None).await.expect("written"));
-    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, Some(hold));
-    assert!(endpoints::record_hold(db, key, None).await.expect("written"));
-    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, None);
+    let other = world.endpoint("https://example.com/other");
+    endpoints::create(db, &world.act(), &other, &Secret::new("two"), None).await.expect("stored");
+    let holds = async || {
+        let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
+        [one.await, two.await].map(|found| found.expect("read").expect("it is there").0.hold)
+    };
+    let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds).await.expect("written");
+    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("it is there").1;
+    let before = version().await;
+    // What is gone meanwhile keeps nobody else from it, and the application changes once.
+    let gone = world.endpoint("https://example.com/gone").id;
+    record(world.tenant, &[(gone, Some(hold)), (key.id, Some(hold)), (other.id, Some(hold))]).await;
+    assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
+    record(world.stranger, &[(key.id, None)]).await;
+    assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
+    record(world.tenant, &[(other.id, None)]).await;
+    assert_eq!(holds().await, [Some(hold), None]);
+    assert!(endpoints::disable(db, &world.act(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
+    record(world.tenant, &[(key.id, None), (other.id, Some(hold))]).await;
+    assert_eq!(holds().await, [None, None], "what is off is not held");
 }
 
 pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World) {
