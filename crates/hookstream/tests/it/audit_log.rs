@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Operations that are no GET and leave no entry, with the reason.
-const NOT_RECORDED: [(&str, &str); 9] = [
+const NOT_RECORDED: [(&str, &str); 11] = [
     ("sendMessage", "there are as many as messages, which are listed themselves"),
     ("turnSession", "it is where somebody looks, and changes nothing"),
     ("beginSecondFactor", "it does not count until it is confirmed"),
@@ -21,12 +21,15 @@ const NOT_RECORDED: [(&str, &str); 9] = [
     ("startDevice", "nobody has allowed anything yet"),
     ("allowDevice", "the key that the device then fetches is what has an entry"),
     ("denyDevice", "nothing comes of it"),
+    ("forgotPassword", "anybody may ask; what is set with the link is what has an entry"),
+    ("beginWithProvider", "nobody has come back yet"),
     ("createCheckout", "there is no billing"),
     ("createBillingPortal", "there is no billing"),
 ];
 
-/// Those that go one after the other, or that end what the others need: `what_people_do_leaves_entries` has them.
-const STORIES: [&str; 17] = [
+/// Those that go one after the other, or that end what the others need: `what_people_do_leaves_entries` has them, and
+/// the tests of providers.
+const STORIES: [&str; 19] = [
     "setUp",
     "signIn",
     "signOut",
@@ -44,6 +47,8 @@ const STORIES: [&str; 17] = [
     "transferOwnership",
     "deleteOrganization",
     "restoreOrganization",
+    "endWithProvider",
+    "disconnectProvider",
 ];
 
 const NOBODY: &str = "http://127.0.0.1:9/";
