@@ -557,11 +557,15 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(name: &str, value: T, least:
 }
 
 fn check_public_url(text: &str) -> anyhow::Result<String> {
-    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-    if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some()) {
+    let is_address = |url: &url::Url| {
+        let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+        matches!(url.scheme(), "https" | "http") && url.has_host() && is_plain
+    };
+    let Some(url) = url::Url::parse(text).ok().filter(is_address) else {
         bail!("public_url is {text:?}; allowed is an address such as https://hooks.example.com");
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    };
+    // As it is read, not as it was written: links are made of it.
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
@@ -684,6 +688,7 @@ mod tests {
         check(&["--quota-environments", "0"], None, &[], "quota_environments is 0; allowed are 1 to 1125899906842624");
         check(&[], Some("quota_retention_days = 4000"), &[], "quota_retention_days is 4000; allowed are 1 to 3650");
         check(&["--public-url", "example.com"], None, &[], "public_url");
+        check(&["--public-url", "https://ada:secret@example.com"], None, &[], "public_url");
         check(&[], Some("retention_day = 7"), &[], "retention_day");
         check(&[], Some("retention_days = \"week\""), &[], "retention_days");
         check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is 10; allowed are 1000 to 60000");
