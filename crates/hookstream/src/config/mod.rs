@@ -557,13 +557,14 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(name: &str, value: T, least:
 }
 
 fn check_public_url(text: &str) -> anyhow::Result<String> {
-    let is_address = |url: &url::Url| {
-        let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-        matches!(url.scheme(), "https" | "http") && url.has_host() && is_plain
-    };
+    let is_address =
+        |url: &url::Url| matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none() && url.fragment().is_none();
     let Some(url) = url::Url::parse(text).ok().filter(is_address) else {
         bail!("public_url is {text:?}; allowed is an address such as https://hooks.example.com");
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!("public_url has a user or a password in it; allowed is an address such as https://hooks.example.com");
+    }
     // As it is read, not as it was written: links are made of it.
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
