@@ -27,6 +27,9 @@ pub(crate) struct Holds {
     changed: BTreeMap<EndpointId, (EndpointKey, Option<Hold>)>,
 }
 
+/// An endpoint and why it is held; `None` where it is not any more.
+type Held = (EndpointId, Option<Hold>);
+
 /// Notes that a hold has changed.
 pub(crate) fn note(core: &Core, key: EndpointKey, hold: Option<Hold>) {
     match hold {
@@ -59,7 +62,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 async fn write(core: &Arc<Core>) -> bool {
-    let mut changed: BTreeMap<ApplicationId, (Tenant, Vec<(EndpointId, Option<Hold>)>)> = BTreeMap::new();
+    let mut changed: BTreeMap<ApplicationId, (Tenant, Vec<Held>)> = BTreeMap::new();
     for (key, hold) in core.holds().changed.values() {
         changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
     }
