@@ -4,16 +4,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use hookstream_model::{person::Email, session::SessionText, time::Clock};
-use hookstream_store::{Store, links, transfer, users};
+use hookstream_store::{Store, links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     clock::SystemClock,
-    commands::existing::{open_database, open_directory},
-    config::{Config, Settings, Sources},
+    commands::existing::ExistingStore,
+    config::{Config, Settings},
     keys,
 };
 
@@ -34,17 +34,8 @@ pub(crate) struct PasswordLinkArgs {
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     public_url: Option<String>,
 
-    /// A TOML file with the server's settings
-    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The data directory, where no server runs on it [default: ./hookstream-data]
-    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
-    data_dir: Option<PathBuf>,
-
-    /// The PostgreSQL database: postgres://user@host/database
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    store: ExistingStore,
 
     /// The file with the encryption key. Or HOOKSTREAM_ENCRYPTION_KEY
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
@@ -54,18 +45,8 @@ pub(crate) struct PasswordLinkArgs {
 /// Makes the link and prints it.
 pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
     let email = Email::parse(&arguments.email)?;
-    let settings = Settings {
-        data_dir: arguments.data_dir,
-        database_url: arguments.database_url,
-        encryption_key_file: arguments.encryption_key_file,
-        public_url: arguments.public_url,
-        ..Settings::default()
-    };
-    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
-    let store = match &config.database {
-        Some(options) => open_database(options.clone()).await?,
-        None => open_directory(&config.data_dir, "a server runs on this data directory: stop it for a moment").await?,
-    };
+    let settings = Settings { encryption_key_file: arguments.encryption_key_file, public_url: arguments.public_url, ..Settings::default() };
+    let (config, store) = arguments.store.open(settings, "a server runs on this data directory: stop it for a moment").await?;
     let made = make(&*store, &config, &email).await;
     store.close().await;
     println!("{}", made?);
@@ -73,9 +54,6 @@ pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
 }
 
 async fn make(store: &dyn Store, config: &Config, email: &Email) -> anyhow::Result<String> {
-    if let Some(from) = transfer::unfinished(store).await? {
-        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
-    }
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     keys::unlock(store, config, &mut rng).await?;
     let account = users::find_by_email(store, email).await?.with_context(|| format!("nobody has an account with the address {email}"))?;

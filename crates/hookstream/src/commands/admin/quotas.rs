@@ -2,8 +2,6 @@
 
 #![expect(clippy::print_stdout, reason = "the result goes to standard output")]
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hookstream_model::{
@@ -12,13 +10,13 @@ use hookstream_model::{
     quota::{Allowance, Allowances, Month, Quota, Quotas},
     time::Clock,
 };
-use hookstream_store::{Store, organizations, quotas, transfer};
+use hookstream_store::{Store, organizations, quotas};
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     clock::SystemClock,
-    commands::existing::{open_database, open_directory},
-    config::{Config, Settings, Sources},
+    commands::existing::ExistingStore,
+    config::{Config, Settings},
 };
 
 /// What to do where a server has the directory.
@@ -67,17 +65,8 @@ struct Where {
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
 
-    /// A TOML file with the server's settings
-    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The data directory, where no server runs on it [default: ./hookstream-data]
-    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
-    data_dir: Option<PathBuf>,
-
-    /// The PostgreSQL database: postgres://user@host/database
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    store: ExistingStore,
 }
 
 /// What is to become of some quotas.
@@ -90,12 +79,7 @@ pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
         QuotasCommand::Set { quotas, place } => (quotas.iter().map(|text| read_setting(text)).collect::<Result<_, _>>()?, place),
         QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
     };
-    let settings = Settings { data_dir: place.data_dir, database_url: place.database_url, ..Settings::default() };
-    let config = Config::load(Sources { config: place.config, restored: false, forget: false, settings }, &crate::environment())?;
-    let store = match &config.database {
-        Some(options) => open_database(options.clone()).await?,
-        None => open_directory(&config.data_dir, IN_USE).await?,
-    };
+    let (config, store) = place.store.open(Settings::default(), IN_USE).await?;
     let shown = work(&*store, &config, &changes, place.organization.as_deref()).await;
     store.close().await;
     print!("{}", shown?);
@@ -103,9 +87,6 @@ pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
 }
 
 async fn work(store: &dyn Store, config: &Config, changes: &Changes, organization: Option<&str>) -> anyhow::Result<String> {
-    if let Some(from) = transfer::unfinished(store).await? {
-        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
-    }
     let organization = find_organization(store, organization).await?;
     let missing = || format!("there is no organization {organization}, or it is deleted");
     let own = if changes.is_empty() {

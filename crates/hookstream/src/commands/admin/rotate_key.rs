@@ -10,18 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
-use hookstream_store::{
-    transfer,
-    vault::{self, Rotated},
-};
+use hookstream_store::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::{
-    clock::SystemClock,
-    commands::existing::{open_database, open_directory},
-    config::{Config, Settings, Sources},
-    keys,
-};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys};
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(5);
@@ -38,17 +30,8 @@ const IN_USE: &str =
     A server on a data directory does the same by itself at its start, as soon as it is given the new key first."
 )]
 pub(crate) struct RotateKeyArgs {
-    /// A TOML file with the server's settings
-    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The data directory, where no server runs on it [default: ./hookstream-data]
-    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
-    data_dir: Option<PathBuf>,
-
-    /// The PostgreSQL database: postgres://user@host/database
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    store: ExistingStore,
 
     /// The file with the keys, a line each: the new one first. Or HOOKSTREAM_ENCRYPTION_KEY, comma-separated
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
@@ -57,21 +40,9 @@ pub(crate) struct RotateKeyArgs {
 
 /// Seals everything anew and says how much that was.
 pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
-    let settings = Settings {
-        data_dir: arguments.data_dir,
-        database_url: arguments.database_url,
-        encryption_key_file: arguments.encryption_key_file,
-        ..Settings::default()
-    };
-    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
-    let store = match &config.database {
-        Some(options) => open_database(options.clone()).await?,
-        None => open_directory(&config.data_dir, IN_USE).await?,
-    };
+    let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
+    let (config, store) = arguments.store.open(settings, IN_USE).await?;
     let rotated = async {
-        if let Some(from) = transfer::unfinished(&*store).await? {
-            bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
-        }
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
         keys::unlock(&*store, &config, &mut rng).await?;
         let mut told = Instant::now();
@@ -91,7 +62,7 @@ pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
             Act::of_operator(ids.next(now), now)
         };
         keys::record_rotation(&*store, &rotated, &mut act).await?;
-        Ok(rotated)
+        anyhow::Ok(rotated)
     };
     let rotated = rotated.await;
     store.close().await;

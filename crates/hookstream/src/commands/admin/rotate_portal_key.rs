@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use hookstream_model::{
     audit_log::{Act, Action, Change, fields::Fields},
@@ -15,14 +15,13 @@ use hookstream_model::{
 use hookstream_store::{
     Store, audit_log,
     portal_keys::{self, Former, PortalKey},
-    transfer,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     clock::SystemClock,
-    commands::existing::{open_database, open_directory},
-    config::{Config, Settings, Sources},
+    commands::existing::ExistingStore,
+    config::{Config, Settings},
     keys,
 };
 
@@ -40,17 +39,8 @@ pub(crate) struct RotatePortalKeyArgs {
     #[arg(long)]
     now: bool,
 
-    /// A TOML file with the server's settings
-    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The data directory, where no server runs on it [default: ./hookstream-data]
-    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
-    data_dir: Option<PathBuf>,
-
-    /// The PostgreSQL database: postgres://user@host/database
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    store: ExistingStore,
 
     /// The file with the encryption key. Or HOOKSTREAM_ENCRYPTION_KEY
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
@@ -59,17 +49,8 @@ pub(crate) struct RotatePortalKeyArgs {
 
 /// Makes the key and says what that means.
 pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
-    let settings = Settings {
-        data_dir: arguments.data_dir,
-        database_url: arguments.database_url,
-        encryption_key_file: arguments.encryption_key_file,
-        ..Settings::default()
-    };
-    let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
-    let store = match &config.database {
-        Some(options) => open_database(options.clone()).await?,
-        None => open_directory(&config.data_dir, IN_USE).await?,
-    };
+    let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
+    let (config, store) = arguments.store.open(settings, IN_USE).await?;
     let former = if arguments.now { Former::EndNow } else { Former::Outlive };
     let rotated = rotate(&*store, &config, former).await;
     store.close().await;
@@ -82,9 +63,6 @@ pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
 }
 
 async fn rotate(store: &dyn Store, config: &Config, former: Former) -> anyhow::Result<PortalKey> {
-    if let Some(from) = transfer::unfinished(store).await? {
-        bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
-    }
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     keys::unlock(store, config, &mut rng).await?;
     let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
