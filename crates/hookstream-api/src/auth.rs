@@ -8,7 +8,7 @@ use hookstream_model::{
     ids::{ApiKeyId, UserId},
     member::Role,
     scopes::{Scope, Scopes},
-    tenancy::{ApiKey, KeyHash, Tenant},
+    tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
@@ -66,13 +66,30 @@ pub(crate) enum Recognised {
     Portal(Pass),
 }
 
+/// Why credentials were not looked at.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The store would have to be asked, which is not this caller's turn.
+    NotNow,
+    /// The store failed.
+    Store(hookstream_store::Error),
+}
+
+impl From<hookstream_store::Error> for Unread {
+    fn from(error: hookstream_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Why what was presented is not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// No key and no session.
     Nothing,
-    /// A key or a session that is not good.
+    /// A key or a session that is not valid.
     Invalid,
+    /// A key that is not written like one.
+    MalformedKey,
     /// No portal token, where one is needed.
     NoToken,
     /// One that is not good.
@@ -84,21 +101,39 @@ pub(crate) enum Refusal {
 }
 
 impl Presented {
-    /// Looks for the first of what a request presents that is good.
-    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
+    /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
+    /// are.
+    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api, may_ask: bool) -> Result<Self, Unread> {
+        let ask = || if may_ask { Ok(()) } else { Err(Unread::NotNow) };
         if portal::is_for_customers(path) {
+            if portal::is_presented(headers) {
+                ask()?;
+            }
             let (recognised, refusal) = portal::recognise(headers, api).await?;
             return Ok(Self { recognised, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
         for presented in keys(headers) {
+            if !ApiKeyText::is_shaped(presented) {
+                refusal = Refusal::MalformedKey;
+                continue;
+            }
             refusal = Refusal::Invalid;
-            if let Some(key) = api.key(KeyHash::of(presented)).await? {
+            let hash = KeyHash::of(presented);
+            let key = match api.known_key(hash) {
+                Some(key) => Some(key),
+                None => {
+                    ask()?;
+                    api.find_key(hash).await?
+                }
+            };
+            if let Some(key) = key {
                 return Ok(Self { recognised: Recognised::Key(key), refusal, request });
             }
         }
         if let Some(token) = cookies::session(headers) {
             refusal = Refusal::Invalid;
+            ask()?;
             if let Some(signed_in) = SignedIn::find(api, token).await? {
                 return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), refusal, request });
             }
@@ -247,6 +282,10 @@ pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
         Refusal::Invalid => (
             "unauthorized",
             "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again.",
+        ),
+        Refusal::MalformedKey => (
+            "unauthorized",
+            "Malformed API key: a key is `hs_live_` or `hs_test_` and 64 hexadecimal characters. Check that it was copied whole.",
         ),
         Refusal::Nothing => {
             ("unauthorized", "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in.")

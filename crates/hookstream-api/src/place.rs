@@ -6,14 +6,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Path};
 use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{ids::ApplicationId, tenancy::Tenant};
-use hookstream_store::deliveries::IdempotencyKey;
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 use serde::Deserialize;
 
 use crate::{
     auth::{Caller, Presented, Recognised, Refusal, check_tenant, unauthorized},
     error::ApiError,
-    idempotency,
     state::Api,
 };
 
@@ -86,16 +84,6 @@ impl Place {
     /// The application's id.
     pub(crate) async fn resolve(&self, api: &Api) -> Result<ApplicationId, ApiError> {
         self.routes(api).await.map(|routes| routes.application.id)
-    }
-
-    /// Reads the header `Idempotency-Key`. A customer's keys are those of their portal: no other customer's and none of
-    /// the sender's is met by them.
-    pub(crate) fn idempotency_key(&self, headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
-        let key = idempotency::key(headers, operation, body)?;
-        Ok(match self.asks {
-            Asks::Sender => key,
-            Asks::Customer => key.map(|key| IdempotencyKey { key: format!("portal/{}/{}", self.application, key.key), ..key }),
-        })
     }
 
     /// Refuses what a customer may not say: those of these fields that are given.

@@ -6,10 +6,10 @@ use hookstream_model::{
     InvalidField,
     application::ApplicationStatus,
     delivery::Trigger,
-    event_type::Violation,
     hops::Hops,
     ids::{ApplicationId, EndpointId, MessageId, TargetId},
     message::{self, Message, MessageStatus, Payload},
+    payload_schema::{Checked, Violation},
     tenancy::Tenant,
     time::Timestamp,
 };
@@ -42,6 +42,8 @@ pub struct Draft {
     pub idempotency: Option<IdempotencyKey>,
     /// How many deliveries led to it.
     pub hops: Hops,
+    /// Whether it counts as an event of its organization's quota; a customer's test does not.
+    pub is_event: bool,
 }
 
 /// A message that is stored and scheduled.
@@ -59,6 +61,8 @@ pub struct Accepted {
     pub event_id: Option<String>,
     /// How it stood when it was accepted.
     pub status: MessageStatus,
+    /// Whether this repeats the answer to an earlier request with the same idempotency key.
+    pub is_repeated: bool,
 }
 
 /// Why a message is not accepted.
@@ -108,6 +112,12 @@ pub enum SendError {
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
     SchemaViolated(Vec<Violation>),
+    /// Checking the payload against the JSON Schema of its event type takes more work than one message may.
+    #[error("checking the payload against its JSON Schema takes too much work")]
+    SchemaTooExpensive,
+    /// The payload cannot be read as JSON, for this reason, so it cannot be checked against its JSON Schema.
+    #[error("the payload cannot be checked against its JSON Schema: {0}")]
+    PayloadUnreadable(String),
     /// The application has a message with this `event_id` already.
     #[error("there is a message with this event_id")]
     DuplicateEventId(MessageId),
@@ -164,7 +174,7 @@ impl Handle {
 /// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, idempotency, hops } = draft;
+    let Draft { event_type, payload, event_id, idempotency, hops, is_event } = draft;
     if hops.is_loop() {
         return Err(SendError::Loop(hops));
     }
@@ -191,7 +201,8 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
-        let place = match routes.meter.take(id.timestamp()) {
+        let place = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Place::uncounted()) };
+        let place = match place {
             Ok(place) => place,
             Err(reached) => return beyond(core, tenant, application_id, idempotency, id, reached).await,
         };
@@ -209,6 +220,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             seen,
             event_id: event_id.clone(),
             idempotency: idempotency.clone(),
+            is_event,
         };
         let status = publication.first_status();
         // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
@@ -219,7 +231,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => {
-                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status });
+                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status, is_repeated: false });
             }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;
@@ -276,9 +288,11 @@ async fn decide(
     };
     let (of_event_types, schema) = core.routes.schema(tenant, event_type).await?;
     if let Some(schema) = schema {
-        let violations = schema.violations(payload);
-        if !violations.is_empty() {
-            return Err(SendError::SchemaViolated(violations));
+        match core.checks.check(tenant.organization, schema, payload).await? {
+            Checked::Valid => {}
+            Checked::Violated(violations) => return Err(SendError::SchemaViolated(violations)),
+            Checked::OverBudget => return Err(SendError::SchemaTooExpensive),
+            Checked::Unreadable(problem) => return Err(SendError::PayloadUnreadable(problem)),
         }
     }
     Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
@@ -388,5 +402,5 @@ async fn repeated(
 ) -> Result<Accepted, SendError> {
     let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
     let Found { event_type, payload, event_id, .. } = found;
-    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status })
+    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status, is_repeated: true })
 }

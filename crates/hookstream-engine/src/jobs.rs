@@ -377,6 +377,7 @@ mod tests {
                     event_id: None,
                     idempotency: None,
                     window_start: now,
+                    is_event: true,
                 };
                 store.publish(publication).await.expect("published");
             }

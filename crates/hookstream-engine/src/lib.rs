@@ -25,6 +25,7 @@ mod record;
 mod redeliver;
 mod retention;
 mod routes;
+mod schemas;
 #[cfg(test)]
 mod sim;
 

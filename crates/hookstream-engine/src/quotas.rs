@@ -72,6 +72,13 @@ pub(crate) struct Reached {
 #[derive(Debug)]
 pub(crate) struct Place(Option<(Arc<Meter>, u16)>);
 
+impl Place {
+    /// The place of a message that no quota is about.
+    pub(crate) const fn uncounted() -> Self {
+        Self(None)
+    }
+}
+
 impl Default for Meter {
     fn default() -> Self {
         Self {

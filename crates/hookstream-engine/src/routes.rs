@@ -17,11 +17,12 @@ use hookstream_destinations::Target;
 use hookstream_model::{
     application::Application,
     endpoint::Endpoint,
-    event_type::{EventTypeStatus, PayloadSchema},
+    event_type::EventTypeStatus,
     ids::{ApplicationId, EndpointId, EnvironmentId, TargetId},
     line::Line,
     message::Payload,
     ordering::{OnFailure, Ordering},
+    payload_schema::PayloadSchema,
     retry::RetrySchedule,
     signature::{SigningKey, SigningKeys},
     tenancy::Tenant,
@@ -38,6 +39,7 @@ use crate::{
     generations::Generations,
     lanes::{Gather, LanePolicy},
     quotas::{Meter, Quotas},
+    schemas::Checks,
 };
 
 /// The most endpoints that are surely remembered; up to twice as many are while they are asked for. With what
@@ -45,6 +47,8 @@ use crate::{
 const ENDPOINTS: usize = 40_000;
 /// The most entries of the other kinds; at this many, all are forgotten and read again when needed.
 const KEPT: usize = 100_000;
+/// Memory of compiled JSON Schemas, in bytes, roughly; above it all are forgotten and compiled again when needed.
+const SCHEMA_BYTES: usize = 128 * 1024 * 1024;
 
 /// An application and its endpoints.
 #[derive(Debug)]
@@ -85,6 +89,7 @@ pub struct Route {
 pub struct Routes {
     store: Arc<dyn Store>,
     quotas: Arc<Quotas>,
+    checks: Arc<Checks>,
     schedule: RetrySchedule,
     timeout: Duration,
     payload_limit: usize,
@@ -97,6 +102,8 @@ struct Kept {
     applications: Generations<ApplicationId, Arc<ApplicationRoutes>>,
     uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
     schemas: HashMap<EnvironmentId, Schemas>,
+    /// Memory of all of them.
+    schema_bytes: usize,
 }
 
 /// The event types of an environment, as far as they were asked for.
@@ -108,15 +115,21 @@ struct Schemas {
 }
 
 impl Routes {
-    pub(crate) fn new(store: Arc<dyn Store>, quotas: Arc<Quotas>, options: &Options) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, quotas: Arc<Quotas>, checks: Arc<Checks>, options: &Options) -> Self {
         Self {
             store,
             quotas,
+            checks,
             schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
-            kept: RwLock::new(Kept { applications: Generations::new(ENDPOINTS), uids: HashMap::new(), schemas: HashMap::new() }),
+            kept: RwLock::new(Kept {
+                applications: Generations::new(ENDPOINTS),
+                uids: HashMap::new(),
+                schemas: HashMap::new(),
+                schema_bytes: 0,
+            }),
         }
     }
 
@@ -175,8 +188,16 @@ impl Routes {
         let found = event_types::find_by_name(&*self.store, tenant, event_type).await?;
         let text = found.filter(|found| found.status == EventTypeStatus::Active).and_then(|found| found.json_schema);
         let unreadable = |_| Error::Unreadable { what: "json_schema" };
-        let schema = text.map(|text| PayloadSchema::compile(&text).map(Arc::new).map_err(unreadable)).transpose()?;
+        let schema = match text {
+            Some(text) => Some(Arc::new(self.checks.compile(tenant.organization, text).await?.map_err(unreadable)?)),
+            None => None,
+        };
         self.keep(version, |kept| {
+            kept.schema_bytes += schema.as_ref().map_or(0, |schema| schema.memory());
+            if kept.schema_bytes > SCHEMA_BYTES {
+                kept.schemas.clear();
+                kept.schema_bytes = schema.as_ref().map_or(0, |schema| schema.memory());
+            }
             let schemas = kept.schemas.entry(environment).or_default();
             if schemas.version != of_event_types {
                 *schemas = Schemas { version: of_event_types, by_name: HashMap::new() };

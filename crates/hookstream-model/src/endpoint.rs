@@ -271,7 +271,8 @@ pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidFi
         if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
             return refuse(format!("contains {name:?}, which is not a header name"));
         }
-        let lower = name.to_ascii_lowercase();
+        // Servers that hand headers on as variables take `_` for `-` (RFC 3875 section 4.1.18).
+        let lower = name.to_ascii_lowercase().replace('_', "-");
         if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") || lower.starts_with("x-hookstream-") {
             return refuse(format!("contains {name:?}, which Hookstream sets itself"));
         }
@@ -354,6 +355,10 @@ mod tests {
         check("X-Env", "", true);
         check("Host", "x", false);
         check("Webhook-Id", "x", false);
+        check("webhook_id", "x", false);
+        check("Webhook_Signature", "x", false);
+        check("content_length", "x", false);
+        check("x_hookstream_event_type", "x", false);
         check("x-hookstream-event-type", "x", false);
         check("a b", "x", false);
         check("", "x", false);

@@ -28,6 +28,7 @@ pub mod oidc;
 pub mod ordering;
 pub mod organization;
 pub mod password;
+pub mod payload_schema;
 pub mod person;
 pub mod quota;
 pub mod retry;

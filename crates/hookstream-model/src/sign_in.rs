@@ -102,8 +102,9 @@ impl Counter {
     }
 }
 
-/// Whoever has an IPv6 address has a whole network of them.
-fn network(address: IpAddr) -> IpAddr {
+/// The network that clients are counted by: an IPv4 address, or the first 64 bits of an IPv6 address, since a client has all
+/// the addresses of such a network.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         address @ IpAddr::V4(_) => address,

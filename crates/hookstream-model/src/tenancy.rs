@@ -61,11 +61,13 @@ impl ApiKeyText {
     /// # Errors
     /// Where the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidApiKey> {
-        let digits = text.strip_prefix("hs_live_").or_else(|| text.strip_prefix("hs_test_")).ok_or(InvalidApiKey)?;
-        if digits.len() != 64 || !digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(InvalidApiKey);
-        }
-        Ok(Self(text.to_owned()))
+        if Self::is_shaped(text) { Ok(Self(text.to_owned())) } else { Err(InvalidApiKey) }
+    }
+
+    /// Whether a text is written like a key.
+    pub fn is_shaped(text: &str) -> bool {
+        let digits = text.strip_prefix("hs_live_").or_else(|| text.strip_prefix("hs_test_"));
+        digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     }
 
     /// The key itself, for the one answer that shows it.

@@ -48,6 +48,8 @@ pub struct Publication {
     pub idempotency: Option<IdempotencyKey>,
     /// From when on earlier ids and keys count.
     pub window_start: Timestamp,
+    /// Whether it counts as an event of its organization's quota.
+    pub is_event: bool,
 }
 
 impl Publication {

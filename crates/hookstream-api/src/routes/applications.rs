@@ -92,6 +92,7 @@ pub(crate) struct ApplicationList {
 
 /// A new application.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateApplication<'a> {
     /// 1 to 255 characters.
     #[schema(example = "Acme Inc.")]
@@ -115,6 +116,7 @@ pub(crate) struct CreateApplication<'a> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateApplication<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]

@@ -32,6 +32,7 @@ const DRAWS: usize = 5;
 
 /// A program that asks for access.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StartDevice {
     /// What it calls itself, which the key is named.
     #[schema(example = "hookstream on laptop")]
@@ -60,6 +61,7 @@ pub(crate) struct DeviceStarted {
 
 /// What a program asks with.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AskDevice {
     device_code: String,
 }
@@ -96,6 +98,7 @@ pub(crate) struct Device {
 
 /// For where a program is allowed; where nothing is said, for where the session is turned to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AllowDevice {
     org_id: Option<String>,
     env_id: Option<String>,

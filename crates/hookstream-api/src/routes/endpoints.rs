@@ -1,11 +1,11 @@
 //! Endpoints: where an application's messages go.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use axum::{
     Json,
     extract::State,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hookstream_destinations::Target;
 use hookstream_engine::Draft;
@@ -34,17 +34,20 @@ use hookstream_store::{
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ListQuery, Success,
-    messages::{Message, MessageAnswer},
+    messages::{self, MessageAnswer},
 };
 use crate::{
     acting::Acting,
     body::{Field, OrText, RawBody, json_fields, json_value},
     error::ApiError,
-    idempotency, page,
+    idempotency,
+    limits::Subject,
+    page,
     params::{OfId, PathParams, QueryParams, id},
     place::{Asks, Place},
     state::Api,
@@ -52,12 +55,16 @@ use crate::{
 
 /// The longest time for which a rotated secret may go on to sign, in seconds: 7 days.
 const GRACE_MAX_S: u64 = 7 * 24 * 3600;
+/// Test messages that the portal of one application sends in a minute.
+const PORTAL_TESTS: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
+const MINUTE: Duration = Duration::from_secs(60);
 /// The event type of a test message, where the request names none.
 const TEST_TYPE: &str = "hookstream.test";
 
 /// How messages gather into one request, a JSON array of them. It is sent once `max_size` of them wait, or as
 /// many as fit into the largest payload that is accepted, or the first has waited for `max_wait_ms`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Batch {
     /// 1 to 500.
     #[schema(example = 100)]
@@ -193,6 +200,7 @@ pub(crate) struct EndpointList {
 
 /// A new endpoint.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
     /// `https` or `http`, at most 2,048 characters, without credentials or fragment.
     #[schema(example = "https://example.com/webhooks", format = "uri")]
@@ -256,6 +264,7 @@ impl CreateEndpoint<'_> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEndpoint<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -341,6 +350,7 @@ pub(crate) struct RotatedSecret {
 
 /// A test message; all of it may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TestEndpoint {
     /// The default is `hookstream.test`.
     event_type: Option<String>,
@@ -390,7 +400,7 @@ pub(crate) async fn create(
     let input: CreateEndpoint<'_> = body.parse()?;
     input.check_asked_by(&place)?;
     let application_id = place.resolve(&api).await?;
-    let key = place.idempotency_key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
+    let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
@@ -473,6 +483,7 @@ pub(crate) async fn update(
     let act = acting.act(&api);
     let now = act.at;
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
+        change.check_moved_by(&place, endpoint)?;
         change.apply(endpoint, now);
         Ok(())
     })
@@ -581,6 +592,16 @@ pub(crate) async fn test(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: TestEndpoint = body.parse_optional()?;
+    // Receivers can't tell a test from a message, so a customer's test has nothing of a message but its signature.
+    place.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
+    if let Asks::Customer = place.asks {
+        let application = place.resolve(&api).await?;
+        let standing = api.limiter.count_in(Subject::PortalTests(application), PORTAL_TESTS, MINUTE, Instant::now());
+        if let Some(wait) = standing.wait {
+            let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
+        }
+    }
     let default = RawValue::from_string(format!(r#"{{"test":true,"endpoint_id":"{endpoint}"}}"#));
     let payload = match input.payload {
         Some(payload) => payload,
@@ -590,8 +611,9 @@ pub(crate) async fn test(
         event_type: input.event_type.unwrap_or_else(|| TEST_TYPE.to_owned()),
         payload: Payload::from_json(Some(&payload))?,
         event_id: None,
-        idempotency: place.idempotency_key(&headers, &format!("{}/{endpoint}/test", place.application), &body.0)?,
+        idempotency: idempotency::key(&headers, &format!("{}/{endpoint}/test", place.application), &body.0)?,
         hops: Hops::default(),
+        is_event: place.asks == Asks::Sender,
     };
     let endpoint: EndpointId = id(&endpoint, "Endpoint")?;
     let accepted = api.engine.send_test(place.tenant, &place.application, endpoint, draft).await?;
@@ -600,7 +622,7 @@ pub(crate) async fn test(
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
     audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
-    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(place.tenant, accepted) })).into_response())
+    Ok(messages::accepted_answer(place.tenant, accepted))
 }
 
 /// What a change means, checked.
@@ -640,6 +662,20 @@ impl Change {
             application::check_description(description)?;
         }
         if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
+    }
+
+    /// The values of headers are hidden from a customer, so they don't go to another origin at a customer's wish.
+    fn check_moved_by(&self, place: &Place, endpoint: &Model) -> Result<(), ApiError> {
+        let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
+        let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
+        match place.asks {
+            Asks::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
+                "url",
+                "can't move to another origin while the endpoint has headers whose values you can't see. Set `headers` in the same request: \
+                 your own ones, or null for none",
+            )),
+            Asks::Customer | Asks::Sender => Ok(()),
+        }
     }
 
     const fn is_empty(&self) -> bool {

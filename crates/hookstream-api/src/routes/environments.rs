@@ -88,6 +88,7 @@ pub(crate) struct EnvironmentList {
 
 /// An environment to make.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEnvironment {
     /// 1 to 255 characters.
     #[schema(example = "Staging")]
@@ -101,6 +102,7 @@ pub(crate) struct CreateEnvironment {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEnvironment {
     /// 1 to 255 characters.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     application,
-    event_type::{self as rules, EventType as Model, EventTypeStatus, PayloadSchema},
+    event_type::{self as rules, EventType as Model, EventTypeStatus},
     ids::EventTypeId,
     scopes::{Resource, Scope},
     tenancy::Tenant,
@@ -78,6 +78,7 @@ pub(crate) struct EventTypeList {
 
 /// A new event type.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEventType<'a> {
     /// Words of letters, digits, `_` and `-`, joined by dots.
     #[schema(example = "invoice.paid")]
@@ -96,6 +97,7 @@ pub(crate) struct CreateEventType<'a> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEventType<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -159,6 +161,10 @@ pub(crate) async fn create(
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
+    let json_schema = match input.json_schema {
+        Some(raw) => Some(schema(&api, caller.tenant, raw).await?),
+        None => None,
+    };
     let act = acting.act(&api);
     let now = act.at;
     let event_type = Model {
@@ -166,7 +172,7 @@ pub(crate) async fn create(
         tenant: caller.tenant,
         name: input.name,
         description: input.description,
-        json_schema: input.json_schema.map(schema).transpose()?,
+        json_schema,
         status: EventTypeStatus::Active,
         created_at: now,
         updated_at: now,
@@ -218,7 +224,11 @@ pub(crate) async fn update(
     if let Some(Some(description)) = &description {
         application::check_description(description)?;
     }
-    let json_schema = json_schema.try_map(schema)?.nullable();
+    let json_schema = match json_schema.nullable() {
+        Some(Some(raw)) => Some(Some(schema(&api, caller.tenant, raw).await?)),
+        Some(None) => Some(None),
+        None => None,
+    };
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
     let act = acting.act(&api);
     let now = act.at;
@@ -265,9 +275,9 @@ pub(crate) async fn delete(
 }
 
 /// The text of a schema that was checked.
-fn schema(raw: &RawValue) -> Result<String, ApiError> {
+async fn schema(api: &Api, tenant: Tenant, raw: &RawValue) -> Result<String, ApiError> {
     let text = json_text("json_schema", raw)?;
-    PayloadSchema::compile(&text)?;
+    api.engine.compile_schema(tenant, text.clone()).await??;
     Ok(text)
 }
 

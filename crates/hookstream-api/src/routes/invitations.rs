@@ -108,6 +108,7 @@ pub(crate) struct CreateInvitation {
 
 /// An invitation's link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct LookAtInvitation {
     /// What follows `#token=` in the link.
     token: String,
@@ -126,6 +127,7 @@ pub(crate) struct InvitationView {
 
 /// Somebody who accepts.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AcceptInvitation {
     /// What follows `#token=` in the link.
     token: String,

@@ -422,7 +422,7 @@ async fn start(
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
     let operation = format!("POST /v1/applications/{}/endpoints/{endpoint}/{}", place.application, request.kind.as_str());
-    let key = place.idempotency_key(headers, &operation, &body.0)?.filter(|_| !is_dry);
+    let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
     if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
         return Ok(answer);
     }

@@ -66,6 +66,7 @@ pub(crate) struct MemberList {
 
 /// What a member is to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateMember {
     /// `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "admin")]

@@ -83,7 +83,7 @@ impl Message {
     }
 
     pub(super) fn from_accepted(tenant: Tenant, accepted: Accepted) -> Self {
-        let Accepted { id, application_id, event_type, payload, event_id, status } = accepted;
+        let Accepted { id, application_id, event_type, payload, event_id, status, is_repeated: _ } = accepted;
         let created_at = id.timestamp().to_string();
         Self {
             id: id.to_string(),
@@ -232,14 +232,15 @@ pub(crate) struct Retried {
 
 /// A new message.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SendMessage<'a> {
     /// Words of letters, digits, `_` and `-`, joined by dots.
     #[schema(example = "invoice.paid")]
     event_type: String,
     /// What receivers get, byte for byte as it stands here; a string is sent as its text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Value>, example = json!({ "invoice_id": 42 }))]
-    payload: Option<&'a RawValue>,
+    #[schema(value_type = Value, example = json!({ "invoice_id": 42 }))]
+    payload: &'a RawValue,
     /// Your own id for it: a second message with the same one is refused with 409.
     event_id: Option<String>,
     /// The caller's own organization; defaults to it.
@@ -282,14 +283,22 @@ pub(crate) async fn send(
     let input: SendMessage<'_> = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Messages)).await?;
     let draft = Draft {
-        payload: Payload::from_json(input.payload)?,
+        payload: Payload::from_json(Some(input.payload))?,
         event_type: input.event_type,
         event_id: input.event_id,
         idempotency: idempotency::key(&headers, &app, &body.0)?,
         hops: hops(&headers)?,
+        is_event: true,
     };
     let accepted = api.engine.send(caller.tenant, &app, draft).await?;
-    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+    Ok(accepted_answer(caller.tenant, accepted))
+}
+
+/// The answer to a message that was accepted, now or by an earlier request.
+pub(super) fn accepted_answer(tenant: Tenant, accepted: Accepted) -> Response {
+    let is_repeated = accepted.is_repeated;
+    let answer = (StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(tenant, accepted) })).into_response();
+    if is_repeated { idempotency::replayed(answer) } else { answer }
 }
 
 /// How many deliveries led to a request; none to one that is no delivery.

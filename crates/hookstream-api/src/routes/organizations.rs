@@ -76,6 +76,7 @@ pub(crate) struct OrganizationList {
 
 /// An organization to make or to rename.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NameOrganization {
     /// 1 to 255 characters.
     #[schema(example = "Example Ltd")]
@@ -84,6 +85,7 @@ pub(crate) struct NameOrganization {
 
 /// Whom an organization is to belong to.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TransferOwnership {
     /// A member.
     user_id: String,

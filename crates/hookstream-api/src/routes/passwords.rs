@@ -18,6 +18,7 @@ use crate::{acting::Origin, body::RawBody, error::ApiError, same_origin::SameOri
 
 /// A password in place of another.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
     current_password: String,
     /// 12 characters or more, and none that stands in lists of passwords that leaked.
@@ -26,6 +27,7 @@ pub(crate) struct ChangePassword {
 
 /// Somebody who forgot their password.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ForgotPassword {
     #[schema(example = "ada@example.com")]
     email: String,
@@ -33,6 +35,7 @@ pub(crate) struct ForgotPassword {
 
 /// A password to set with a link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ResetPassword {
     /// What follows `#token=` in the link.
     token: String,

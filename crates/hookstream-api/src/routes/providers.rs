@@ -57,6 +57,7 @@ pub(crate) struct ProviderList {
 
 /// What somebody wants of a provider.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BeginWithProvider {
     /// `true` for somebody who is signed in and wants to sign in with it from now on.
     #[serde(default)]
@@ -72,6 +73,7 @@ pub(crate) struct ProviderAddress {
 
 /// What somebody comes back with, from the address of the page that the provider sent them to.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EndWithProvider {
     /// The parameter `code`.
     code: String,

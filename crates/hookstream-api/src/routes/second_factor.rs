@@ -15,6 +15,7 @@ use crate::{acting::Origin, body::RawBody, error::ApiError, signed_in::Person, s
 
 /// One's password once more.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct WithPassword {
     /// The password, where one has one.
     #[serde(default)]
@@ -23,6 +24,7 @@ pub(crate) struct WithPassword {
 
 /// A code that the authenticator shows.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct WithCode {
     /// Six digits.
     #[schema(example = "123456")]

@@ -35,6 +35,7 @@ use crate::{
 
 /// Who signs in, and with what.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     #[schema(example = "ada@example.com")]
     email: String,
@@ -47,6 +48,7 @@ pub(crate) struct SignIn {
 
 /// The first owner of the installation.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SetUp {
     /// What follows `#token=` in the link that the first start printed.
     token: String,

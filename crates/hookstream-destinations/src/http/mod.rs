@@ -150,7 +150,7 @@ impl Transport for HttpTransport {
         let Some(host) = target.uri.as_ref().and_then(|uri| uri.host()) else { return Ok(()) };
         let resolving = resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
-            Ok(Ok(addresses)) => self.shared.policy.judge_all(&addresses),
+            Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
             // It does not resolve, or not now: every connection checks again.
             Ok(Err(_)) | Err(_) => Ok(()),
         }

@@ -294,6 +294,7 @@ pub(super) async fn send(history: Arc<History>, handle: Handle, tenant: Tenant, 
     let mut fingerprint = [0; 32];
     fingerprint[..4].copy_from_slice(&message.number.to_be_bytes());
     let draft = Draft {
+        is_event: true,
         event_type: "a.b".to_owned(),
         payload: Payload { body: body.into(), content_type: ContentType::Json },
         event_id: None,

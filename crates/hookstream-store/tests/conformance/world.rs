@@ -144,6 +144,7 @@ impl World {
         Publication {
             tenant: self.tenant,
             window_start: message.id.timestamp() - DAY,
+            is_event: true,
             message: Arc::new(message),
             deliveries,
             trigger: Trigger::Initial,
