@@ -1,12 +1,11 @@
 //! `hookstream migrate`: the database's schema, apart from a start of the server.
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
-
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_store::postgres::{PostgresStore, SchemaState};
 
 use crate::config::{Config, Sources};
+use crate::output::say;
 
 /// Whether to look or to change.
 #[derive(Debug, Args)]
@@ -32,11 +31,11 @@ pub(crate) async fn run(arguments: MigrateArgs) -> anyhow::Result<()> {
     let options = config.database.context("there is no database: give --database-url; the embedded store is migrated at start")?;
     if arguments.apply {
         let SchemaState { found, .. } = PostgresStore::migrate(&options).await?;
-        println!("the schema is at step {found}");
+        say!("the schema is at step {found}");
         return Ok(());
     }
     let SchemaState { found, known } = PostgresStore::schema(&options).await?;
-    println!("the schema is at step {found}; this version knows {known}");
+    say!("the schema is at step {found}; this version knows {known}");
     match found.cmp(&known) {
         std::cmp::Ordering::Less => bail!("steps are missing: hookstream migrate --apply"),
         std::cmp::Ordering::Equal => Ok(()),

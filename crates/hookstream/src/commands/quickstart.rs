@@ -1,7 +1,5 @@
 //! `hookstream quickstart`: a server, a receiver, and one webhook from the one to the other.
 
-#![expect(clippy::print_stdout, reason = "the newcomer reads it on standard output")]
-
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -18,6 +16,7 @@ use super::{
     client::ApiClient,
     sink::{self, SinkOptions},
 };
+use crate::output::say;
 use crate::{
     config::{Config, Sources},
     keys::{self, KeySource},
@@ -61,15 +60,15 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let receiver_url = format!("http://{}/webhooks", receiver.local_addr()?);
 
-    println!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
-    println!("A receiver waits at {receiver_url}\n");
+    say!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
+    say!("A receiver waits at {receiver_url}\n");
     let client = ApiClient::new(&server.url(), key.expose())?;
     let secret = make_endpoint(&client, &receiver_url).await?;
     let verification = VerificationKey::parse(&Secret::new(&secret))?;
     let arrived = Arc::new(Notify::new());
     let tell = Arc::clone(&arrived);
     let show = move |delivery: &sink::Delivery| {
-        println!("What the receiver got:\n\n{}", sink::as_text(delivery));
+        say!("What the receiver got:\n\n{}", sink::as_text(delivery));
         tell.notify_one();
     };
     let options = SinkOptions { key: Some(verification), ..SinkOptions::default() };
@@ -77,9 +76,9 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     tokio::pin!(receiving);
 
     let message = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42, "amount": "99.00", "currency": "EUR" } });
-    println!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
+    say!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
     let answer = client.post(&format!("/applications/{UID}/messages"), message.to_string(), None).await?.accepted()?;
-    println!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
+    say!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
     tokio::select! {
         () = arrived.notified() => {}
         ended = &mut receiving => return ended,
@@ -113,7 +112,7 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 fn print_next(url: &str, key: &str, keeps_data: bool) {
     // As it was started here, since it may not be on the path.
     let program = std::env::args().next().unwrap_or_else(|| "hookstream".to_owned());
-    println!(
+    say!(
         "Next, in another terminal:
 
   export HOOKSTREAM_URL={url} HOOKSTREAM_API_KEY={key}

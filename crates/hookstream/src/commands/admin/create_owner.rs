@@ -1,7 +1,5 @@
 //! `hookstream admin create-owner`: makes somebody an owner, for the first person and for when no owner can get in.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::{
     io::{BufRead, IsTerminal},
     path::PathBuf,
@@ -22,6 +20,7 @@ use hookstream_model::{
 use hookstream_store::{Store, environments, links, organizations, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use crate::output::say;
 use crate::{
     clock::SystemClock,
     commands::existing::ExistingStore,
@@ -82,7 +81,7 @@ pub(crate) async fn run(arguments: CreateOwnerArgs) -> anyhow::Result<()> {
     let (config, store) = arguments.store.open(settings, IN_USE).await?;
     let made = make(&*store, &config, email, name, password.as_deref(), arguments.organization.as_deref()).await;
     store.close().await;
-    println!("{}", made?);
+    say!("{}", made?);
     Ok(())
 }
 

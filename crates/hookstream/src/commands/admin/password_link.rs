@@ -1,7 +1,5 @@
 //! `hookstream admin password-link`: a link with which somebody sets their password, where no mail goes out.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
@@ -10,6 +8,7 @@ use hookstream_model::{person::Email, session::SessionText, time::Clock};
 use hookstream_store::{Store, links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use crate::output::say;
 use crate::{
     clock::SystemClock,
     commands::existing::ExistingStore,
@@ -49,7 +48,7 @@ pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
     let (config, store) = arguments.store.open(settings, "a server runs on this data directory: stop it for a moment").await?;
     let made = make(&*store, &config, &email).await;
     store.close().await;
-    println!("{}", made?);
+    say!("{}", made?);
     Ok(())
 }
 

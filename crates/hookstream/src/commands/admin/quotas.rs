@@ -1,7 +1,5 @@
 //! `hookstream admin quotas`: shows and sets what an organization may have.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hookstream_model::{
@@ -13,6 +11,7 @@ use hookstream_model::{
 use hookstream_store::{Store, organizations, quotas};
 use rand::{SeedableRng, rngs::StdRng};
 
+use crate::output::say_part;
 use crate::{
     clock::SystemClock,
     commands::existing::ExistingStore,
@@ -82,7 +81,7 @@ pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
     let (config, store) = place.store.open(Settings::default(), IN_USE).await?;
     let shown = work(&*store, &config, &changes, place.organization.as_deref()).await;
     store.close().await;
-    print!("{}", shown?);
+    say_part!("{}", shown?);
     Ok(())
 }
 

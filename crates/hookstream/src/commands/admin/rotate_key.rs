@@ -1,7 +1,5 @@
 //! `hookstream admin rotate-key`: seals everything under the current key, while nodes serve.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to standard output, how far it is to standard error")]
-
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -13,6 +11,7 @@ use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
 use hookstream_store::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 
+use crate::output::{note, say};
 use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys};
 
 /// How often it says how far it is.
@@ -49,7 +48,7 @@ pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
         let mut tell = |rows| {
             if told.elapsed() >= TELL {
                 told = Instant::now();
-                eprintln!("{rows} rows so far");
+                note!("{rows} rows so far");
             }
         };
         let rotated = vault::rotate(&*store, &mut tell).await?;
@@ -70,12 +69,12 @@ pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
 }
 
 fn report(rotated: &Rotated) -> anyhow::Result<()> {
-    println!("sealed {} rows under the current key", rotated.rows);
+    say!("sealed {} rows under the current key", rotated.rows);
     for id in &rotated.retired {
-        println!("the key {id} seals nothing any more and may be removed");
+        say!("the key {id} seals nothing any more and may be removed");
     }
     if rotated.is_overtaken {
-        eprintln!(
+        note!(
             "a node sealed under an earlier key meanwhile; it can seal nothing more until it is restarted with the new key as its current one"
         );
     }

@@ -1,7 +1,5 @@
 //! `hookstream admin rotate-portal-key`: has another key sign portal tokens, while nodes serve.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -18,6 +16,7 @@ use hookstream_store::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use crate::output::say;
 use crate::{
     clock::SystemClock,
     commands::existing::ExistingStore,
@@ -56,8 +55,8 @@ pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
     store.close().await;
     let key = rotated?;
     match former {
-        Former::Outlive => println!("portal tokens are signed with the key {} from now on; those there are end within an hour", key.id),
-        Former::EndNow => println!("portal tokens are signed with the key {} from now on; those there were are refused", key.id),
+        Former::Outlive => say!("portal tokens are signed with the key {} from now on; those there are end within an hour", key.id),
+        Former::EndNow => say!("portal tokens are signed with the key {} from now on; those there were are refused", key.id),
     }
     Ok(())
 }
