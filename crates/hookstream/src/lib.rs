@@ -5,6 +5,7 @@ mod arguments;
 mod clock;
 mod commands;
 mod config;
+mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod keys;

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{SteadyClock, SystemClock},
     config::{Config, KeyText, MailConfig, ProviderConfig},
+    control::Control,
     keys,
     listen::{Listen, Tls},
 };
@@ -131,6 +132,18 @@ impl Server {
         tokio::spawn(api.clone().keep_sending(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
+        if config.database.is_none() {
+            match Control::listen(&config.data_dir) {
+                Ok(control) => {
+                    #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, stop.clone()));
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not open the control socket; `hookstream admin` needs a stopped server here"
+                ),
+            }
+        }
         let router = match config.engine.role {
             Role::All | Role::Api => hookstream_api::router(api),
             Role::Worker => hookstream_api::probes(api),
@@ -240,6 +253,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     if let Some(options) = &config.database {
+        options.probe().await?;
         return Ok(Arc::new(PostgresStore::open(options).await?));
     }
     let directory = config.data_dir.clone();

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::output::say;
 use crate::{
-    config::{Config, Sources},
+    config::{Config, Settings, Sources, listen_address},
     keys::{self, KeySource},
     lifecycle,
     wire::Server,
@@ -29,20 +30,32 @@ const FIRST_DELIVERY: Duration = Duration::from_secs(10);
 /// The application's uid.
 const UID: &str = "quickstart";
 
-/// The server's settings; without a data directory everything is gone at the end.
+/// What may be set of the server; without a data directory everything is deleted at the end.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream quickstart")]
 pub(crate) struct QuickstartArgs {
-    #[command(flatten)]
-    sources: Sources,
+    /// Where to listen [default: 127.0.0.1:8484, or a free port]
+    #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN", value_parser = listen_address)]
+    listen: Option<SocketAddr>,
+
+    /// Where to store data [default: a scratch directory, deleted at the end]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Log level or filter [default: info]
+    #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
+    log: Option<String>,
 }
 
-/// Shows one webhook on its way and goes on serving.
+/// Delivers one webhook, prints it and continues to serve.
 pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
-    let keeps_data = arguments.sources.settings.data_dir.is_some();
-    let wants_address = arguments.sources.settings.listen.is_some();
-    let mut config = Config::load(arguments.sources, &crate::environment())?;
+    let QuickstartArgs { listen, data_dir, log } = arguments;
+    let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
+    let settings = Settings { listen, data_dir, log, ..Settings::default() };
+    // Variables of a server are not for this one; those of this command were read.
+    let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
     lifecycle::start_logging(&config.log)?;
-    let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
+    let scratch = tempfile::tempdir().context("could not create a scratch directory")?;
     if !keeps_data {
         config.data_dir = scratch.path().to_owned();
         if config.database.is_none() && matches!(config.encryption, KeySource::Own) {

@@ -158,6 +158,9 @@ impl Place {
     }
 
     async fn open_existing(&self) -> anyhow::Result<Box<dyn Side>> {
+        if let Self::Database(options) = self {
+            options.probe().await?;
+        }
         let is_there = match self {
             Self::Directory(directory) => SqliteStore::is_in(directory),
             Self::Database(options) => PostgresStore::schema(options).await?.found > 0,
@@ -174,7 +177,10 @@ impl Place {
                 let directory = directory.clone();
                 Ok(Box::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
             }
-            Self::Database(options) => Ok(Box::new(PostgresStore::open(options).await?)),
+            Self::Database(options) => {
+                options.probe().await?;
+                Ok(Box::new(PostgresStore::open(options).await?))
+            }
         }
     }
 }
