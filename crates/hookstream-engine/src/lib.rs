@@ -161,12 +161,15 @@ impl Handle {
         &self.core.options
     }
 
-    /// Stops: no further try is begun; those under way have `grace` to end and be recorded. What is
-    /// left falls due again with the next start.
-    pub async fn stop(&self, grace: Duration) {
+    /// Stops: no further attempt begins. Attempts in flight have until `end` to finish and be recorded; the rest are retried on the
+    /// next start. `grace` is the whole time that the stop was given, for the log.
+    pub async fn stop(&self, grace: Duration, end: tokio::time::Instant) {
         self.core.stop.cancel();
-        if tokio::time::timeout(grace, self.core.until_idle()).await.is_err() {
-            tracing::warn!(grace_s = grace.as_secs(), "some tries did not end in time; they fall due again with the next start");
+        if tokio::time::timeout_at(end, self.core.until_idle()).await.is_err() {
+            tracing::warn!(
+                shutdown_grace_s = grace.as_secs(),
+                "some attempts did not finish within shutdown_grace_s; they will be retried on the next start"
+            );
         }
         self.core.finished.cancel();
         self.core.tasks.close();

@@ -48,6 +48,7 @@ const REVOKE: &str = "update api_keys set revoked_at = $3 where environment_id =
 /// Of a rotation: the old one ends then, unless it ends before.
 const END: &str = "update api_keys set expires_at = case when expires_at is null or expires_at > $3 then $3 else expires_at end
     where environment_id = $1 and id = $2 and revoked_at is null";
+const ANY: &str = "select id from api_keys limit 1";
 const NOTE_USE: &str = "update api_keys set request_count = request_count + $2,
     last_used_at = case when last_used_at is null or last_used_at < $3 then $3 else last_used_at end where id = $1";
 
@@ -124,6 +125,14 @@ pub async fn replace(
     let change = Change::of(&old.fields(), &after).unwrap_or_default();
     statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
     create_with_answer(db, "rotate an API key", key.tenant, statements, None, answer).await
+}
+
+/// Whether any API key was ever created, revoked ones included.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
 }
 
 /// The key with this hash, unless it was revoked, or its environment is deleted.

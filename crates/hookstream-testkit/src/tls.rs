@@ -110,6 +110,31 @@ impl Identity {
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }
     }
 
+    /// The same as `openssl req -x509` makes it: an authority's certificate.
+    pub fn self_signed_authority(names: &[&str]) -> Self {
+        Self::own(Self::authority_params(names))
+    }
+
+    /// The same, whose time was over long ago.
+    pub fn self_signed_authority_expired(names: &[&str]) -> Self {
+        let mut params = Self::authority_params(names);
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+        Self::own(params)
+    }
+
+    fn authority_params(names: &[&str]) -> CertificateParams {
+        let mut params = params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    fn own(params: CertificateParams) -> Self {
+        let key = key();
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }
+    }
+
     /// The certificate and the key in PEM.
     pub fn pem(&self) -> (String, String) {
         (self.pem.clone(), self.key.serialize_pem())

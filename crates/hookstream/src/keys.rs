@@ -49,6 +49,17 @@ pub(crate) fn own_file(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")
 }
 
+/// Reads the file of the setting `encryption_key_file`, where it is set.
+///
+/// # Errors
+/// Where it cannot be read or holds no keys.
+pub(crate) fn check_file(config: &Config) -> anyhow::Result<()> {
+    match &config.encryption {
+        KeySource::File(path) => read("encryption_key_file", path).map(drop),
+        KeySource::Given(_) | KeySource::Own => Ok(()),
+    }
+}
+
 /// Gives a store its keys, and makes one where there is none at all yet.
 ///
 /// # Errors

@@ -1,21 +1,24 @@
 //! The hookstream program: a webhook gateway in one binary. A library so that its tests and fuzz targets reach it;
 //! `main.rs` does nothing but call [`run`].
 
+mod arguments;
 mod clock;
 mod commands;
 mod config;
+mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod keys;
 mod lifecycle;
 mod listen;
+mod output;
 mod trust;
 mod watch;
 mod wire;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Send webhooks to your customers: stored durably, signed, delivered, retried, every attempt on record.
 #[derive(Debug, Parser)]
@@ -34,7 +37,7 @@ enum Command {
         HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).\n\
         HOOKSTREAM_SMTP_URL sets the mail server: smtp://user:password@mail.example.com:587.\n\
         HOOKSTREAM_OIDC_PROVIDERS sets with whom people may sign in: a JSON list, see docs/configuration.md.")]
-    Serve(config::Sources),
+    Serve(commands::serve::ServeArgs),
     /// Look at the database's schema, or bring it to this version
     Migrate(commands::migrate::MigrateArgs),
     /// See one webhook on its way: a server, a receiver, a message
@@ -62,14 +65,17 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match read_arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("could not start")),
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve(sources) => commands::serve::run(sources).await,
+            Command::Serve(arguments) => commands::serve::run(arguments).await,
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Login(arguments) => commands::login::run(arguments).await,
@@ -85,19 +91,44 @@ pub fn run() -> ExitCode {
     });
     // Work that hangs in a thread must not hold up the end.
     runtime.shutdown_background();
+    let done = done.and_then(|()| match output::fault() {
+        None => Ok(()),
+        Some(fault) => Err(anyhow::Error::new(fault).context("could not write to standard output")),
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is how a command says that it failed")]
+/// The command line and the environment; the exit code where there is nothing more to do.
+fn read_arguments() -> Result<Cli, ExitCode> {
+    let variables: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let matches = arguments::parse(Cli::command(), std::env::args_os().collect(), &variables);
+    let matches = matches.map_err(|refusal| match refusal {
+        arguments::Refusal::Usage(error) => {
+            // Help goes to standard output, the rest to standard error; a closed pipe is no failure.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        arguments::Refusal::Variable(text) => {
+            output::note!("error: {text}");
+            ExitCode::from(2)
+        }
+    })?;
+    Cli::from_arg_matches(&matches).map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(2)
+    })
+}
+
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    output::note!("error: {error:#}");
     ExitCode::FAILURE
 }
 
-/// The environment, as far as it is text.
+/// The environment, as far as it is text: without blanks and line ends around values, and without empty values.
 fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    let texts = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts.map(|(name, value)| (name, value.trim().to_owned())).filter(|(_, value)| !value.is_empty()).collect()
 }

@@ -5,13 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a file has changed.
+/// How often files are checked for a change.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Calls `read` whenever one of these files has changed, until it is stopped. What cannot be read is logged, and what
-/// was before stays; `what` says what it is, for the log.
+/// Calls `read` whenever one of these files has changed and on SIGHUP, until `stop`. A file that cannot be used is logged, and the
+/// earlier content stays in use; `what` names the files in the log.
 pub(crate) async fn again_when_changed(
     what: &'static str,
     files: Vec<PathBuf>,
@@ -22,21 +23,23 @@ pub(crate) async fn again_when_changed(
         return;
     }
     let mut seen = changed_at(&files);
+    let mut hangup = signal(SignalKind::hangup()).ok();
     loop {
-        tokio::select! {
+        let is_asked = tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PERIOD) => {}
-        }
+            () = tokio::time::sleep(PERIOD) => false,
+            _ = async { hangup.as_mut().expect("checked in the condition").recv().await }, if hangup.is_some() => true,
+        };
         let now = changed_at(&files);
-        if now == seen {
+        if now == seen && !is_asked {
             continue;
         }
         seen = now;
         match read() {
-            Ok(()) => tracing::info!(what, "read again, since a file has changed"),
+            Ok(()) => tracing::info!(what, "reloaded"),
             Err(error) => {
                 let error: &dyn std::error::Error = error.as_ref();
-                tracing::error!(what, error, "a file has changed and cannot be used; going on with what was before");
+                tracing::error!(what, error, "a changed file cannot be used; the earlier content stays in use");
             }
         }
     }

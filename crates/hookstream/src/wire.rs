@@ -1,10 +1,17 @@
 //! Putting the parts together: store, transport, engine, API, and the listener in front.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
-use hookstream_api::{Api, Options as ApiOptions, Parts as ApiParts};
-use hookstream_destinations::http::{HttpTransport, Options as HttpOptions};
+use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
+use hookstream_destinations::{
+    http::{HttpTransport, Options as HttpOptions},
+    mail::Mailer,
+};
 use hookstream_engine::{Handle, Parts as EngineParts, Role};
 use hookstream_model::{
     audit_log::Act,
@@ -24,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{SteadyClock, SystemClock},
-    config::{Config, MailConfig, ProviderConfig},
+    config::{Config, KeyText, MailConfig, ProviderConfig},
+    control::Control,
     keys,
     listen::{Listen, Tls},
 };
@@ -34,14 +42,38 @@ const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 /// For how long the link for the first owner is good; each start makes another.
 const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
 
+/// What a server needs besides its store, read and checked before the store is opened: a start that fails leaves nothing behind.
+pub(crate) struct Parts {
+    tls: Option<Tls>,
+    mailer: Option<Arc<Mailer>>,
+    providers: Vec<IdentityProvider>,
+    transport: Arc<HttpTransport>,
+}
+
+impl Parts {
+    /// Reads every file that the settings name.
+    ///
+    /// # Errors
+    /// Names the setting and the file that cannot be used.
+    pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
+        keys::check_file(config)?;
+        Ok(Self {
+            tls: config.tls.clone().map(Tls::read).transpose()?,
+            mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
+            providers: config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
+            transport: Arc::new(HttpTransport::new(http_options(config)?)?),
+        })
+    }
+}
+
 /// A running server.
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// The key that was made because this was the first start.
-    pub(crate) first_key: Option<ApiKeyText>,
-    /// The link that makes the first owner, as long as there is nobody.
-    pub(crate) setup_link: Option<String>,
+    /// The address for links.
+    public_url: String,
+    role: Role,
+    has_bootstrap_key: bool,
     tenant: Tenant,
     store: Arc<dyn Store>,
     engine: Handle,
@@ -57,31 +89,27 @@ impl Server {
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock = Arc::new(SteadyClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+        let Parts { tls, mailer, providers, transport } = Parts::read(config)?;
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
         let address = listener.local_addr()?;
-        let tls = config.tls.clone().map(Tls::read).transpose()?;
         let is_secure = tls.is_some();
+        warn_if_exposed(config, address, is_secure);
         let store = open_store(config).await?;
         store.installation_quotas().set(config.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
-        let (tenant, first_key) = bootstrap(&*store, config, clock.now(), &mut rng).await?;
+        let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
         if config.restored {
             set_aside(&*store, clock.now()).await?;
         }
-        let setup = prepare_setup(&*store, config, clock.now(), &mut rng).await?;
         let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
-        let mailer = config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new);
-        let providers = config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?;
-        let transport = Arc::new(HttpTransport::new(http_options(config)?)?);
         let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
         let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
-        let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address, is_secure));
-        let setup_link = setup.map(|token| format!("{public_url}/setup#token={}", token.expose()));
+        let public_url = config.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
         let api = Api::new(
             ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, sign_in_key, mailer, providers },
             ApiOptions {
-                public_url,
+                public_url: public_url.clone(),
                 secret_grace: config.secret_grace,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
@@ -104,6 +132,18 @@ impl Server {
         tokio::spawn(api.clone().keep_sending(stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
+        if config.database.is_none() {
+            match Control::listen(&config.data_dir) {
+                Ok(control) => {
+                    #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, stop.clone()));
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not open the control socket; `hookstream admin` needs a stopped server here"
+                ),
+            }
+        }
         let router = match config.engine.role {
             Role::All | Role::Api => hookstream_api::router(api),
             Role::Worker => hookstream_api::probes(api),
@@ -115,7 +155,20 @@ impl Server {
         let listen = Listen { listener, router, tls, max_connections: config.max_connections, stop: stop.clone() };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let serving = tokio::spawn(listen.run());
-        Ok(Self { address, first_key, setup_link, tenant, store, engine, stop, serving, is_secure, keeping, grace: config.shutdown_grace })
+        Ok(Self {
+            address,
+            public_url,
+            role: config.engine.role,
+            has_bootstrap_key: config.bootstrap_api_key.is_some(),
+            tenant,
+            store,
+            engine,
+            stop,
+            serving,
+            is_secure,
+            keeping,
+            grace: config.shutdown_grace,
+        })
     }
 
     /// The address as one would type it.
@@ -123,25 +176,61 @@ impl Server {
         reachable(self.address, self.is_secure)
     }
 
-    /// Makes another API key of the first environment.
+    /// The address for links.
+    pub(crate) fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// A new API key where nobody has access to the installation: no key was ever created and there is no user. It is valid once
+    /// [`Self::keep_first_key`] has stored it.
+    pub(crate) async fn first_key(&self) -> anyhow::Result<Option<ApiKeyText>> {
+        if self.has_bootstrap_key || api_keys::is_any(&*self.store).await? || users::is_any(&*self.store).await? {
+            return Ok(None);
+        }
+        Ok(Some(ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes())))
+    }
+
+    /// Stores the key of [`Self::first_key`].
+    pub(crate) async fn keep_first_key(&self, text: &ApiKeyText) -> anyhow::Result<()> {
+        self.keep_key("first", text).await
+    }
+
+    /// The link for the first owner, as long as there is no user. Each call creates another, which replaces the one before.
+    pub(crate) async fn setup_link(&self) -> anyhow::Result<Option<String>> {
+        if self.role == Role::Worker || users::is_any(&*self.store).await? {
+            return Ok(None);
+        }
+        let token = SessionText::generate(&self.engine.random_bytes());
+        let now = SystemClock.now();
+        links::create_setup(&*self.store, token.hash(), now, now + SETUP_FOR).await?;
+        Ok(Some(format!("{}/setup#token={}", self.public_url, token.expose())))
+    }
+
+    /// Creates another API key of the first environment.
     pub(crate) async fn new_key(&self, name: &str) -> anyhow::Result<ApiKeyText> {
         let text = ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes());
-        let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
-        let act = Act::of_system(self.engine.new_id(), SystemClock.now());
-        api_keys::create(&*self.store, &act, &key, &text).await?;
+        self.keep_key(name, &text).await?;
         Ok(text)
     }
 
-    /// Stops within the configured time: no new requests, then no new tries; what is under way may
-    /// end, what is left falls due again with the next start.
+    async fn keep_key(&self, name: &str, text: &ApiKeyText) -> anyhow::Result<()> {
+        let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
+        let act = Act::of_system(self.engine.new_id(), SystemClock.now());
+        api_keys::create(&*self.store, &act, &key, text).await?;
+        Ok(())
+    }
+
+    /// Stops within the configured time: no new requests, then no new attempts. Attempts in flight have what is left of the time by
+    /// the clock; attempts that do not end are retried on the next start.
     pub(crate) async fn stop(self) {
+        let end = tokio::time::Instant::now() + self.grace;
         self.stop.cancel();
         let requests = self.grace.min(REQUESTS_GRACE);
         let mut serving = self.serving;
         if tokio::time::timeout(requests, &mut serving).await.is_err() {
             serving.abort();
         }
-        self.engine.stop(self.grace.saturating_sub(requests)).await;
+        self.engine.stop(self.grace, end).await;
         let _ = self.keeping.await;
         self.store.close().await;
     }
@@ -164,6 +253,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     if let Some(options) = &config.database {
+        options.probe().await?;
         return Ok(Arc::new(PostgresStore::open(options).await?));
     }
     let directory = config.data_dir.clone();
@@ -185,42 +275,40 @@ async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
     }
 }
 
-/// Makes the organization, the environment and the first API key where there are none.
-async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<(Tenant, Option<ApiKeyText>)> {
+/// Creates the organization and the environment where there are none, and stores the API key of the settings. Returns the first
+/// organization's environment.
+async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<Tenant> {
     let mut ids = IdSource::new(StdRng::from_rng(rng));
     let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
-    let is_first = !organizations::is_any(store).await? && organizations::create_default(store, fresh, now).await?;
-    let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
-    let mut keep = async |text: &ApiKeyText, name: &str| {
-        let key = ApiKey::unlimited(ids.next(now).into(), tenant, name.to_owned());
-        api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await
-    };
-    match &config.bootstrap_api_key {
-        Some(key) => {
-            keep(&key.0, "bootstrap").await?;
-            Ok((tenant, None))
-        }
-        None if is_first => {
-            let mut random = [0; 32];
-            rng.fill_bytes(&mut random);
-            let text = ApiKeyText::generate(KeyMode::Live, &random);
-            keep(&text, "first").await?;
-            Ok((tenant, Some(text)))
-        }
-        None => Ok((tenant, None)),
+    if !organizations::is_any(store).await? {
+        organizations::create_default(store, fresh, now).await?;
     }
+    let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
+    if let Some(KeyText(text)) = &config.bootstrap_api_key {
+        let key = ApiKey::unlimited(ids.next(now).into(), tenant, "bootstrap".to_owned());
+        let is_new = api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await?;
+        let is_valid = |found: ApiKey| found.expires_at.is_none_or(|end| end > now);
+        if !is_new && !api_keys::find(store, text.hash()).await?.is_some_and(is_valid) {
+            tracing::warn!(
+                prefix = text.prefix(),
+                "bootstrap_api_key was revoked, has expired or belongs to a deleted environment; it stays invalid. Set another key, or \
+                 remove the setting"
+            );
+        }
+    }
+    Ok(tenant)
 }
 
-/// Makes the link for the first owner where there is nobody; returns its token.
-async fn prepare_setup(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<Option<SessionText>> {
-    if config.engine.role == Role::Worker || users::is_any(store).await? {
-        return Ok(None);
+/// API keys and sessions are as good as passwords: they should not travel in the clear.
+fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
+    let is_behind_proxy = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    if !is_secure && !is_behind_proxy && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "listening without TLS: API keys and sessions travel unencrypted. Set tls_cert_file and tls_key_file, or put a TLS proxy in \
+             front and set public_url to its https address"
+        );
     }
-    let mut random = [0; 32];
-    rng.fill_bytes(&mut random);
-    let token = SessionText::generate(&random);
-    links::create_setup(store, token.hash(), now, now + SETUP_FOR).await?;
-    Ok(Some(token))
 }
 
 fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
@@ -232,6 +320,22 @@ fn random_hex(rng: &mut StdRng) -> Secret {
     let mut random = [0; 32];
     rng.fill_bytes(&mut random);
     Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// How other machines most likely reach an address: where it is unspecified, by the address that this machine uses for its default route.
+fn link_address(address: SocketAddr, is_secure: bool) -> String {
+    // Connecting a UDP socket sends nothing; it only chooses a route (to a documentation address, RFC 5737 and RFC 3849).
+    let outward = |bind: &str, to: &str| {
+        let socket = std::net::UdpSocket::bind(bind).ok()?;
+        socket.connect(to).ok()?;
+        socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => Some(ip),
+        IpAddr::V4(_) => outward("0.0.0.0:0", "192.0.2.1:9"),
+        IpAddr::V6(_) => outward("0.0.0.0:0", "192.0.2.1:9").or_else(|| outward("[::]:0", "[2001:db8::1]:9")),
+    };
+    reachable(ip.map_or(address, |ip| SocketAddr::new(ip, address.port())), is_secure)
 }
 
 /// How a browser on this machine reaches an address: the unspecified one stands for any.

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    client::WebPkiServerVerifier,
-    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 
 use super::Error;
@@ -13,7 +18,7 @@ use super::Error;
 /// What an installation sets about TLS, besides the public authorities, which are always trusted.
 #[derive(Debug, Default)]
 pub struct Trust {
-    /// Authorities to trust as well.
+    /// Authorities to trust as well. A receiver's own certificate may be among them: it is trusted for the names in it.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What authorities have revoked. A certificate of an authority that has no list here is not revoked.
     pub revoked: Vec<CertificateRevocationListDer<'static>>,
@@ -62,8 +67,8 @@ pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
     let Trust { extra_roots, revoked, identity } = trust;
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for root in extra_roots {
-        roots.add(root).map_err(Error::Tls)?;
+    for root in &extra_roots {
+        roots.add(root.clone()).map_err(Error::Tls)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -72,11 +77,71 @@ pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
         .build()
         .map_err(|_| Error::RevocationLists)?;
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
-    let builder = versions.with_webpki_verifier(verifier);
+    let verifier = Arc::new(OrPinned { verifier, pinned: extra_roots });
+    let builder = versions.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(ClientIdentity { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(Error::Tls)?,
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The usual verification, and certificates that are trusted by themselves.
+///
+/// `openssl req -x509` makes a certificate of an authority (CA:TRUE), which no server may show by the usual rules. An operator who
+/// names such a file trusts that very certificate; so it is accepted, byte for byte, for its names and while it is valid.
+#[derive(Debug)]
+struct OrPinned {
+    verifier: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+/// Whether the usual verification found nothing else wrong than who vouches for the certificate, or that it is an authority's. Its
+/// validity is checked before either.
+fn is_about_trust(problem: &CertificateError) -> bool {
+    matches!(problem, CertificateError::UnknownIssuer | CertificateError::Other(_))
+}
+
+impl ServerCertVerifier for OrPinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(problem))
+                if is_about_trust(&problem) && self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }

@@ -139,6 +139,8 @@ impl Mailer {
             Encryption::StartTls | Encryption::Implicit => {
                 let mut parameters = TlsParameters::builder(server.host.clone());
                 if let Some(pem) = ca {
+                    // The parser below takes a file without any.
+                    crate::http::certificates(pem).map_err(|_| SetUpError::Certificates)?;
                     parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(|_| SetUpError::Certificates)?);
                 }
                 Some(parameters.build_rustls().map_err(SetUpError::Tls)?)

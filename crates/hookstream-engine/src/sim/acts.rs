@@ -147,7 +147,7 @@ impl World {
         self.history.note(format_args!("node {} stops", node.gate.node));
         // What ends too late, or cannot be recorded any more, falls due again.
         node.gate.lost(Loss::Ended);
-        node.handle.stop(Duration::from_secs(1)).await;
+        node.handle.stop(Duration::from_secs(1), tokio::time::Instant::now() + Duration::from_secs(1)).await;
         node.gate.kill();
     }
 

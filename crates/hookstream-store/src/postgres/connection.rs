@@ -9,9 +9,13 @@ use std::{sync::Arc, time::Duration};
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime};
 use hookstream_model::secret::Secret;
 use rustls::{
-    ClientConfig, RootCertStore,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    CertificateError, ClientConfig, RootCertStore,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor, verify_server_name,
+    },
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 use tokio_postgres::{
     Config,
@@ -21,7 +25,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// What an operator sets about the database.
 #[derive(Debug, Clone)]
@@ -44,19 +48,83 @@ impl Options {
     /// Where the URL is none.
     pub fn address(&self) -> Result<String, Error> {
         let config = Connector::new(self)?.config;
-        let (hosts, ports) = (config.get_hosts(), config.get_ports());
-        let host = |(index, host): (usize, &Host)| {
-            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                Host::Unix(path) => format!("{}:{port}", path.display()),
-            }
+        Ok(format!("postgres://{}/{}", hosts_of(&config), database_of(&config)))
+    }
+
+    /// Connects once, so that a start can say what is wrong with the database and what to do about it.
+    ///
+    /// # Errors
+    /// [`Error::Open`] with the host, the port, the database and the user, and what to do.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let connector = Connector::new(self)?;
+        let connecting = connector.config.connect(connector.tls.clone());
+        let unavailable = |advice: String, cause: Cause| Error::Open {
+            what: format!(
+                "the database {} at {} as user {} ({advice})",
+                database_of(&connector.config),
+                hosts_of(&connector.config),
+                connector.config.get_user().unwrap_or("(none)")
+            ),
+            cause,
         };
-        let hosts: Vec<_> = hosts.iter().enumerate().map(host).collect();
-        Ok(format!("postgres://{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or_default()))
+        match tokio::time::timeout(PROBE_WITHIN, connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(advice(&error, &connector.config), describe(&error).into())),
+            Err(elapsed) => Err(unavailable("is it reachable from here? a firewall may drop the packets".to_owned(), elapsed.into())),
+        }
     }
 }
 
+/// The hosts and ports of a database.
+fn hosts_of(config: &Config) -> String {
+    let (hosts, ports) = (config.get_hosts(), config.get_ports());
+    let host = |(index, host): (usize, &Host)| {
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    };
+    hosts.iter().enumerate().map(host).collect::<Vec<_>>().join(",")
+}
+
+fn database_of(config: &Config) -> &str {
+    config.get_dbname().or(config.get_user()).unwrap_or_default()
+}
+
+/// What to do about a connection that was refused.
+fn advice(error: &tokio_postgres::Error, config: &Config) -> String {
+    let database = database_of(config);
+    match error.code() {
+        Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
+            format!("create it: createdb --encoding=UTF8 --template=template0 {database}")
+        }
+        Some(code) if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "check the user and the password in database_url, and pg_hba.conf on the server".to_owned()
+        }
+        Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
+            "lower database_max_connections, or raise max_connections on the server".to_owned()
+        }
+        Some(code) if *code == SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping: wait, then start again".to_owned(),
+        Some(_) => "the server answered as follows".to_owned(),
+        None => match io_kind(error) {
+            Some(std::io::ErrorKind::ConnectionRefused) => {
+                "no PostgreSQL server listens there: start it, or correct the host and the port".to_owned()
+            }
+            Some(std::io::ErrorKind::NotFound) => "there is no such socket: start the server, or correct the path".to_owned(),
+            Some(_) => "check the host and the port, and that it is reachable from here".to_owned(),
+            None => "check database_url, its sslmode included".to_owned(),
+        },
+    }
+}
+
+fn io_kind(error: &tokio_postgres::Error) -> Option<std::io::ErrorKind> {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind).next()
+}
+
+/// How long a start waits for its first connection.
+const PROBE_WITHIN: Duration = Duration::from_secs(15);
 /// Connections that the engine's work has for itself: publishing, settling, claiming, renewing.
 const HOT_CONNECTIONS: usize = 5;
 /// How long a request waits for a free connection, and a connection for the server.
@@ -102,26 +170,41 @@ pub(super) struct Connector {
 impl Connector {
     /// Reads the URL.
     ///
-    /// Besides what the driver knows, `sslmode` may be `verify-ca` and `verify-full`, and `sslrootcert`
-    /// names a file, as with libpq: `prefer` and `require` encrypt and verify nothing, the other two
-    /// verify the chain and the host's name.
+    /// `sslmode` and `sslrootcert` mean what they mean to libpq: `verify-full` verifies the chain and the host's name, `verify-ca` the
+    /// chain alone, and so does `require` with a root certificate; `require` without one, `prefer` and `allow` encrypt and verify
+    /// nothing. Without `sslrootcert` (or with `sslrootcert=system`) the chain leads to a public authority.
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
         let refuse = |cause: String| Error::Open { what: "the database (setting database_url)".to_owned(), cause: cause.into() };
-        let (url, ssl) = take_ssl(options.url.expose());
+        let url = options.url.expose().trim();
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        if let Some(scheme) = scheme
+            && !matches!(scheme, "postgres" | "postgresql")
+        {
+            let shown =
+                if scheme.len() <= 16 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+') { scheme } else { "…" };
+            return Err(refuse(format!(
+                "its scheme is {shown}://; it must be postgres://user@host/database. Without a database, leave database_url out and set data_dir"
+            )));
+        }
+        let (url, ssl) = take_ssl(url);
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| refuse(describe(&error)))?;
+        if config.get_hosts().is_empty() && scheme.is_none() {
+            return Err(refuse("it must be an address such as postgres://user@host/database".to_owned()));
+        }
         config.ssl_mode(match ssl.mode.as_deref() {
             None | Some("prefer" | "allow") => SslMode::Prefer,
             Some("disable") => SslMode::Disable,
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
-            Some(other) => return Err(refuse(format!("sslmode is {other:?}; allowed are disable, prefer, require and verify-full"))),
+            Some(other) => {
+                return Err(refuse(format!("sslmode is {other:?}; it must be disable, allow, prefer, require, verify-ca or verify-full")));
+            }
         });
         config.application_name("hookstream");
         config.connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(TCP_TIMEOUT);
         config.tcp_user_timeout(TCP_TIMEOUT);
-        let verifies = matches!(ssl.mode.as_deref(), Some("verify-ca" | "verify-full")) || ssl.root.is_some();
-        let tls = MakeRustlsConnect::new(tls(verifies, ssl.root.as_deref()).map_err(refuse)?);
-        Ok(Self { config, tls, through_pooler: options.through_pooler })
+        let tls = tls(ssl.verified(), ssl.root.as_deref()).map_err(refuse)?;
+        Ok(Self { config, tls: MakeRustlsConnect::new(tls), through_pooler: options.through_pooler })
     }
 
     /// A pool of at most so many connections for requests.
@@ -308,6 +391,27 @@ struct Ssl {
     root: Option<String>,
 }
 
+/// What of a server's certificate is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verified {
+    Nothing,
+    Chain,
+    ChainAndName,
+}
+
+impl Ssl {
+    /// As libpq has it.
+    fn verified(&self) -> Verified {
+        match self.mode.as_deref() {
+            Some("verify-full") => Verified::ChainAndName,
+            Some("verify-ca") => Verified::Chain,
+            // "For backwards compatibility": require with a root certificate is verify-ca.
+            Some("require") if self.root.is_some() => Verified::Chain,
+            _ => Verified::Nothing,
+        }
+    }
+}
+
 /// Takes what the driver does not know out of the URL's query.
 fn take_ssl(url: &str) -> (String, Ssl) {
     let mut ssl = Ssl::default();
@@ -315,8 +419,8 @@ fn take_ssl(url: &str) -> (String, Ssl) {
     let mut rest = Vec::new();
     for pair in query.split('&') {
         match pair.split_once('=') {
-            Some(("sslmode", value)) => ssl.mode = Some(value.to_owned()),
-            Some(("sslrootcert", value)) => ssl.root = Some(value.to_owned()),
+            Some(("sslmode", value)) => ssl.mode = Some(decoded(value)),
+            Some(("sslrootcert", value)) => ssl.root = Some(decoded(value)).filter(|root| !root.is_empty()),
             _ => rest.push(pair),
         }
     }
@@ -324,26 +428,109 @@ fn take_ssl(url: &str) -> (String, Ssl) {
     (format!("{base}{separator}{}", rest.join("&")), ssl)
 }
 
-fn tls(verifies: bool, root: Option<&str>) -> Result<ClientConfig, String> {
+/// A value of a URL's query, percent-decoded; a `+` is a plus, as for libpq. What is no escape stays as it is.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let digits = escaped.and_then(|digits| std::str::from_utf8(digits).ok()).filter(|digits| !digits.starts_with('+'));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn tls(verified: Verified, root: Option<&str>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    if !verifies {
-        let verifier = Arc::new(NothingVerified(provider));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    let builder = builder.map_err(|error| error.to_string())?.dangerous();
+    if verified == Verified::Nothing {
+        return Ok(builder.with_custom_certificate_verifier(Arc::new(NothingVerified(provider))).with_no_client_auth());
     }
     let mut roots = RootCertStore::empty();
+    let mut pinned = Vec::new();
     match root {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        None | Some("system") => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(path) => {
             let unreadable = |error: String| format!("sslrootcert {path}: {error}");
             for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
                 let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+                roots.add(certificate.clone()).map_err(|error| unreadable(error.to_string()))?;
+                pinned.push(certificate);
+            }
+            if pinned.is_empty() {
+                return Err(unreadable("it holds no certificates in PEM".to_owned()));
             }
         }
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let verifier = ChainVerified { provider, roots, pinned, names: verified == Verified::ChainAndName };
+    Ok(builder.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+/// For `sslmode=verify-ca`, `verify-full` and `require` with a root certificate.
+#[derive(Debug)]
+struct ChainVerified {
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    roots: RootCertStore,
+    /// The root certificates themselves: a server may show one of them, which OpenSSL trusts too.
+    pinned: Vec<CertificateDer<'static>>,
+    /// Whether the certificate has to be for the host's name.
+    names: bool,
+}
+
+impl ServerCertVerifier for ChainVerified {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms) {
+            // Its validity is checked before these are found.
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
+                if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) => {}
+            verified => verified?,
+        }
+        if self.names {
+            verify_server_name(&certificate, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// For `sslmode=prefer` and `require`, which promise encryption and nothing about who is there.
@@ -411,6 +598,75 @@ mod tests {
             assert!(told.contains("database_url") && !told.contains("hunter2"), "{told}");
         }
         assert!(connector("postgres://h/db?sslmode=verify-full&sslrootcert=/nowhere.pem").is_err());
+    }
+
+    #[test]
+    fn what_is_verified_is_as_with_libpq() {
+        let verified = |query: &str| take_ssl(&format!("postgres://h/d?{query}")).1.verified();
+        assert_eq!(verified("sslmode=verify-full"), Verified::ChainAndName);
+        assert_eq!(verified("sslmode=verify-ca"), Verified::Chain);
+        assert_eq!(verified("sslmode=require&sslrootcert=/ca.pem"), Verified::Chain);
+        for query in
+            ["sslmode=require", "sslmode=prefer&sslrootcert=/ca.pem", "sslmode=allow", "sslmode=disable", "a=b", "sslrootcert=/ca.pem"]
+        {
+            assert_eq!(verified(query), Verified::Nothing, "{query}");
+        }
+    }
+
+    #[test]
+    fn values_of_the_query_are_decoded() {
+        let (url, ssl) = take_ssl("postgres://h/d?sslmode=verify%2Dca&application_name=a%20b&sslrootcert=/a/my%20certs/c%C3%A4+b.crt");
+        assert_eq!(url, "postgres://h/d?application_name=a%20b");
+        assert_eq!((ssl.mode.as_deref(), ssl.root.as_deref()), (Some("verify-ca"), Some("/a/my certs/cä+b.crt")));
+        assert_eq!(
+            (decoded("100%"), decoded("%zz"), decoded("%+1"), decoded("%2")),
+            ("100%".into(), "%zz".into(), "%+1".into(), "%2".into())
+        );
+    }
+
+    fn shown_by(identity: &hookstream_testkit::tls::Identity) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(identity.pem().0.as_bytes()).expect("PEM")
+    }
+
+    #[test]
+    fn certificates_are_verified_as_the_mode_says() {
+        use hookstream_testkit::tls::{Authority, Identity};
+        let authority = Authority::new();
+        let directory = tempfile::tempdir().expect("a directory");
+        let verify = |verified: Verified, root: &str, identity: &Identity, name: &str| {
+            let path = directory.path().join("root.pem");
+            std::fs::write(&path, root).expect("written");
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let pinned: Vec<_> = CertificateDer::pem_file_iter(&path).expect("PEM").map(|found| found.expect("PEM")).collect();
+            let mut roots = RootCertStore::empty();
+            pinned.iter().for_each(|certificate| roots.add(certificate.clone()).expect("a certificate"));
+            let verifier = ChainVerified { provider, roots, pinned, names: verified == Verified::ChainAndName };
+            let name = ServerName::try_from(name.to_owned()).expect("a name");
+            verifier.verify_server_cert(&shown_by(identity), &[], &name, &[], UnixTime::now()).is_ok()
+        };
+        let server = authority.issue(&["db.internal.example"]);
+        let (full, chain) = (Verified::ChainAndName, Verified::Chain);
+        assert!(verify(full, &authority.pem(), &server, "db.internal.example"));
+        assert!(!verify(full, &authority.pem(), &server, "127.0.0.1"));
+        assert!(verify(chain, &authority.pem(), &server, "127.0.0.1"));
+        assert!(!verify(chain, &Authority::new().pem(), &server, "127.0.0.1"));
+        assert!(!verify(chain, &authority.pem(), &authority.issue_expired(&["127.0.0.1"]), "127.0.0.1"));
+        for own in [Identity::self_signed(&["localhost"]), Identity::self_signed_authority(&["localhost"])] {
+            assert!(verify(full, &own.pem().0, &own, "localhost") && verify(chain, &own.pem().0, &own, "127.0.0.1"));
+            assert!(!verify(full, &own.pem().0, &own, "127.0.0.1") && !verify(chain, &authority.pem(), &own, "localhost"));
+        }
+        let expired = Identity::self_signed_authority_expired(&["localhost"]);
+        assert!(!verify(chain, &expired.pem().0, &expired, "localhost"));
+    }
+
+    #[test]
+    fn another_database_is_named() {
+        for (url, said) in
+            [("mysql://a@b/c", "its scheme is mysql://"), ("sqlite:///x", "its scheme is sqlite://"), ("/var/lib", "it must be")]
+        {
+            let Err(error) = connector(url) else { panic!("{url:?} is taken") };
+            assert!(describe(&error).contains(said), "{url}: {}", describe(&error));
+        }
     }
 
     #[test]

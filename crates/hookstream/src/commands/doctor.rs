@@ -1,7 +1,5 @@
 //! `hookstream doctor`: whether a store is sound, and what to do where it is not.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::{
     collections::BTreeSet,
     fs::File,
@@ -19,6 +17,7 @@ use hookstream_store::{
 };
 use serde_json::{Value, json};
 
+use crate::output::say;
 use crate::{
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
@@ -71,7 +70,7 @@ pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let settings = Settings { data_dir: arguments.data_dir, database_url: arguments.database_url, ..Settings::default() };
     let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
     let report = look(config).await?;
-    println!("{}", if json { report.as_json().to_string() } else { report.as_text() });
+    say!("{}", if json { report.as_json().to_string() } else { report.as_text() });
     match report.problems.len() {
         0 => Ok(()),
         1 => bail!("1 thing is wrong"),

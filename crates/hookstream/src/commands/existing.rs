@@ -23,7 +23,7 @@ pub(crate) struct ExistingStore {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
     config: Option<PathBuf>,
 
-    /// The data directory, where no server runs on it [default: ./hookstream-data]
+    /// The data directory; a server may run on it [default: ./hookstream-data]
     #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR", conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
 
@@ -32,25 +32,40 @@ pub(crate) struct ExistingStore {
     database_url: Option<String>,
 }
 
+/// A store that is there.
+pub(crate) enum Opened {
+    /// It is open; no server has it to itself.
+    Store(Arc<dyn Store>),
+    /// A server runs on the data directory.
+    InUse,
+}
+
 impl ExistingStore {
-    /// Opens it, to work on it: not where it is but a part of one. `settings` are what else the command was given;
-    /// `in_use` says what to do where a server has the directory.
-    pub(crate) async fn open(self, settings: Settings, in_use: &'static str) -> anyhow::Result<(Config, Arc<dyn Store>)> {
+    /// The server's settings as this command was given them; `settings` are what else it was given.
+    pub(crate) fn config(&self, settings: Settings) -> anyhow::Result<Config> {
         let Self { config, data_dir, database_url } = self;
-        let settings = Settings { data_dir, database_url, ..settings };
-        let config = Config::load(Sources { config, restored: false, forget: false, settings }, &crate::environment())?;
+        let settings = Settings { data_dir: data_dir.clone(), database_url: database_url.clone(), ..settings };
+        Config::load(Sources { config: config.clone(), restored: false, forget: false, settings }, &crate::environment())
+    }
+
+    /// Opens the store, to work on it: not where it is but a part of one.
+    pub(crate) async fn open(&self, config: &Config) -> anyhow::Result<Opened> {
         let store = match &config.database {
             Some(options) => open_database(options.clone()).await?,
-            None => open_directory(&config.data_dir, in_use).await?,
+            None => match try_directory(&config.data_dir).await? {
+                Ok(store) => store,
+                Err(StoreError::InUse { .. }) => return Ok(Opened::InUse),
+                Err(error) => return Err(error.into()),
+            },
         };
         let unfinished = transfer::unfinished(&*store).await;
         if !matches!(unfinished, Ok(None)) {
             store.close().await;
         }
         if let Some(from) = unfinished? {
-            bail!("what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again");
+            bail!("this store is an unfinished transfer from {from}; run the same `hookstream transfer` again to finish it");
         }
-        Ok((config, store))
+        Ok(Opened::Store(store))
     }
 }
 
@@ -58,25 +73,30 @@ impl ExistingStore {
 pub(crate) async fn open_database(mut options: DatabaseOptions) -> anyhow::Result<Arc<dyn Store>> {
     // Nobody listens and nothing is set for a session: it works either way.
     options.through_pooler = true;
+    options.probe().await?;
     let schema = PostgresStore::schema(&options).await?;
     if schema.found == 0 {
         bail!("there is no store in {}", options.address()?);
     }
     if schema.found < schema.known {
-        bail!("the schema is at step {} of {}: bring it to this version with `hookstream migrate --apply`", schema.found, schema.known);
+        bail!("the schema version is {}, expected {}; run `hookstream migrate --apply`", schema.found, schema.known);
     }
     Ok(Arc::new(PostgresStore::open(&options).await?))
 }
 
 /// The store in a directory. `in_use` says what to do where a server has it.
 pub(crate) async fn open_directory(directory: &Path, in_use: &'static str) -> anyhow::Result<Arc<dyn Store>> {
-    if !SqliteStore::is_in(directory) {
-        bail!("there is no store in {}; give --data-dir or --database-url", directory.display());
-    }
-    let path = directory.to_owned();
-    match tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await? {
-        Ok(store) => Ok(Arc::new(store)),
+    match try_directory(directory).await? {
+        Ok(store) => Ok(store),
         Err(error @ StoreError::InUse { .. }) => Err(error).context(in_use),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn try_directory(directory: &Path) -> anyhow::Result<Result<Arc<dyn Store>, StoreError>> {
+    if !SqliteStore::is_in(directory) {
+        bail!("there is no store in {}; set --data-dir or --database-url", directory.display());
+    }
+    let path = directory.to_owned();
+    Ok(tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await?.map(|store| Arc::new(store) as Arc<dyn Store>))
 }

@@ -1,7 +1,5 @@
 //! `hookstream explain`: why a message came or did not come.
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
-
 mod show;
 
 use anyhow::Context;
@@ -9,6 +7,7 @@ use clap::Args;
 
 use self::show::Explanation;
 use super::{access::Access, client::path_segment};
+use crate::output::{say, say_part};
 
 /// Which message, of which application, on which server.
 #[derive(Debug, Args)]
@@ -36,11 +35,11 @@ pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
     let path = format!("/applications/{}/messages/{}/explain", path_segment(&arguments.app), path_segment(&arguments.message));
     let answer = arguments.access.client()?.get(&path).await?.accepted()?;
     if arguments.json {
-        println!("{answer}");
+        say!("{answer}");
         return Ok(());
     }
     let answer: show::Answer = serde_json::from_value(answer).context("the server's answer has another form: is it of another version?")?;
     let explanation: Explanation = answer.explanation;
-    print!("{}", show::as_text(&explanation));
+    say_part!("{}", show::as_text(&explanation));
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! `hookstream login`: gets an API key by the device flow and saves it for the other commands.
 
-#![expect(clippy::print_stdout, reason = "what a person is to do goes to standard output")]
-
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -16,6 +14,7 @@ use super::{
     access::{Access, Saved},
     client::ApiClient,
 };
+use crate::output::say;
 
 /// Which server, and how.
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ pub(crate) async fn run(arguments: LoginArgs) -> anyhow::Result<()> {
         None => ask(&ApiClient::anonymous(&url)?, &arguments).await?,
     };
     let path = Saved { url: Some(url.clone()), api_key: Some(key) }.write()?;
-    println!("Logged in to {url}; the key is in {}", path.display());
+    say!("Logged in to {url}; the key is in {}", path.display());
     Ok(())
 }
 
@@ -57,7 +56,7 @@ async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String
     let text = |value: &Value, name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("the answer has no {name}"));
     let seconds = |name: &str| Duration::from_secs(started[name].as_u64().unwrap_or(5));
     let (device_code, link) = (text(&started, "device_code")?, text(&started, "verification_uri_complete")?);
-    println!("Allow this device:\n\n    {link}\n\nIt shows the code {}.", text(&started, "user_code")?);
+    say!("Allow this device:\n\n    {link}\n\nIt shows the code {}.", text(&started, "user_code")?);
     if !arguments.no_browser {
         open(&link);
     }

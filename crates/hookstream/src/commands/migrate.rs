@@ -1,45 +1,58 @@
 //! `hookstream migrate`: the database's schema, apart from a start of the server.
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_store::postgres::{PostgresStore, SchemaState};
 
-use crate::config::{Config, Sources};
+use crate::{
+    config::{Config, Settings, Sources},
+    output::say,
+};
 
-/// Whether to look or to change.
+/// Which database, and whether to change it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream migrate --check --database-url postgres://hookstream@db.internal/hookstream\n\n\
-    `hookstream serve` migrates at start; this is for those who do it apart. A step works with the version\n\
-    before it too, so nodes of both may serve while it is applied.")]
+    Without --apply it prints the schema version and changes nothing; the exit code is 1 if migrations are pending.\n\
+    `hookstream serve` migrates at start; use this command if migrations are a step of their own. Each migration also works\n\
+    with the version before it, so nodes of both versions may serve meanwhile.")]
 pub(crate) struct MigrateArgs {
-    /// Say how far the schema is; fails where steps are missing
-    #[arg(long, conflicts_with = "apply", required_unless_present = "apply")]
+    /// Print the schema version; exit with 1 if migrations are pending (the default)
+    #[arg(long, conflicts_with = "apply")]
     check: bool,
 
-    /// Apply what is missing
+    /// Apply pending migrations
     #[arg(long)]
     apply: bool,
 
-    #[command(flatten)]
-    sources: Sources,
+    /// A TOML file with the server's settings
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The PostgreSQL database: postgres://user@host/database
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
 }
 
-/// Looks at the schema or brings it to this version.
+/// Prints the schema's version or applies migrations.
 pub(crate) async fn run(arguments: MigrateArgs) -> anyhow::Result<()> {
-    let config = Config::load(arguments.sources, &crate::environment())?;
-    let options = config.database.context("there is no database: give --database-url; the embedded store is migrated at start")?;
-    if arguments.apply {
+    let MigrateArgs { check: _, apply, config, database_url } = arguments;
+    let settings = Settings { database_url, ..Settings::default() };
+    let config = Config::load(Sources { config, restored: false, forget: false, settings }, &crate::environment())?;
+    let options =
+        config.database.context("there is no database: set --database-url; a data directory is migrated when a server starts on it")?;
+    options.probe().await?;
+    if apply {
         let SchemaState { found, .. } = PostgresStore::migrate(&options).await?;
-        println!("the schema is at step {found}");
+        say!("schema version {found}");
         return Ok(());
     }
     let SchemaState { found, known } = PostgresStore::schema(&options).await?;
-    println!("the schema is at step {found}; this version knows {known}");
+    say!("schema version {found}, expected {known}");
     match found.cmp(&known) {
-        std::cmp::Ordering::Less => bail!("steps are missing: hookstream migrate --apply"),
+        std::cmp::Ordering::Less => bail!("pending migrations; run `hookstream migrate --apply`"),
         std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => bail!("a newer version has migrated the database; start that version"),
+        std::cmp::Ordering::Greater => bail!("a newer version of hookstream has migrated the database; start that version"),
     }
 }

@@ -1,9 +1,8 @@
 //! `hookstream quickstart`: a server, a receiver, and one webhook from the one to the other.
 
-#![expect(clippy::print_stdout, reason = "the newcomer reads it on standard output")]
-
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -18,8 +17,9 @@ use super::{
     client::ApiClient,
     sink::{self, SinkOptions},
 };
+use crate::output::say;
 use crate::{
-    config::{Config, Sources},
+    config::{Config, Settings, Sources, listen_address},
     keys::{self, KeySource},
     lifecycle,
     wire::Server,
@@ -30,20 +30,32 @@ const FIRST_DELIVERY: Duration = Duration::from_secs(10);
 /// The application's uid.
 const UID: &str = "quickstart";
 
-/// The server's settings; without a data directory everything is gone at the end.
+/// What may be set of the server; without a data directory everything is deleted at the end.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream quickstart")]
 pub(crate) struct QuickstartArgs {
-    #[command(flatten)]
-    sources: Sources,
+    /// Where to listen [default: 127.0.0.1:8484, or a free port]
+    #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN", value_parser = listen_address)]
+    listen: Option<SocketAddr>,
+
+    /// Where to store data [default: a scratch directory, deleted at the end]
+    #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Log level or filter [default: info]
+    #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
+    log: Option<String>,
 }
 
-/// Shows one webhook on its way and goes on serving.
+/// Delivers one webhook, prints it and continues to serve.
 pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
-    let keeps_data = arguments.sources.settings.data_dir.is_some();
-    let wants_address = arguments.sources.settings.listen.is_some();
-    let mut config = Config::load(arguments.sources, &crate::environment())?;
+    let QuickstartArgs { listen, data_dir, log } = arguments;
+    let (keeps_data, wants_address) = (data_dir.is_some(), listen.is_some());
+    let settings = Settings { listen, data_dir, log, ..Settings::default() };
+    // Variables of a server are not for this one; those of this command were read.
+    let mut config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
     lifecycle::start_logging(&config.log)?;
-    let scratch = tempfile::tempdir().context("could not make a scratch directory")?;
+    let scratch = tempfile::tempdir().context("could not create a scratch directory")?;
     if !keeps_data {
         config.data_dir = scratch.path().to_owned();
         if config.database.is_none() && matches!(config.encryption, KeySource::Own) {
@@ -61,15 +73,15 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let receiver_url = format!("http://{}/webhooks", receiver.local_addr()?);
 
-    println!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
-    println!("A receiver waits at {receiver_url}\n");
+    say!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
+    say!("A receiver waits at {receiver_url}\n");
     let client = ApiClient::new(&server.url(), key.expose())?;
     let secret = make_endpoint(&client, &receiver_url).await?;
     let verification = VerificationKey::parse(&Secret::new(&secret))?;
     let arrived = Arc::new(Notify::new());
     let tell = Arc::clone(&arrived);
     let show = move |delivery: &sink::Delivery| {
-        println!("What the receiver got:\n\n{}", sink::as_text(delivery));
+        say!("What the receiver got:\n\n{}", sink::as_text(delivery));
         tell.notify_one();
     };
     let options = SinkOptions { key: Some(verification), ..SinkOptions::default() };
@@ -77,9 +89,9 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     tokio::pin!(receiving);
 
     let message = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42, "amount": "99.00", "currency": "EUR" } });
-    println!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
+    say!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
     let answer = client.post(&format!("/applications/{UID}/messages"), message.to_string(), None).await?.accepted()?;
-    println!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
+    say!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
     tokio::select! {
         () = arrived.notified() => {}
         ended = &mut receiving => return ended,
@@ -113,7 +125,7 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
 fn print_next(url: &str, key: &str, keeps_data: bool) {
     // As it was started here, since it may not be on the path.
     let program = std::env::args().next().unwrap_or_else(|| "hookstream".to_owned());
-    println!(
+    say!(
         "Next, in another terminal:
 
   export HOOKSTREAM_URL={url} HOOKSTREAM_API_KEY={key}

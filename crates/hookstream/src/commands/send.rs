@@ -1,7 +1,5 @@
 //! `hookstream send`: sends a message.
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
-
 use std::io::Read;
 
 use anyhow::Context;
@@ -10,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{access::Access, client::path_segment};
+use crate::output::say;
 
 /// What to send, to whom, through which server.
 #[derive(Debug, Args)]
@@ -61,12 +60,12 @@ pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let client = arguments.access.client()?;
     let answer = client.post(&path, serde_json::to_vec(&body)?, arguments.idempotency_key.as_deref()).await?.accepted()?;
     if arguments.json {
-        println!("{answer}");
+        say!("{answer}");
         return Ok(());
     }
     let text = |name: &str| answer["message"][name].as_str().unwrap_or("?");
-    println!("accepted {} ({})", text("id"), text("status"));
-    println!("see what became of it: hookstream explain {} --app {}", text("id"), arguments.app);
+    say!("accepted {} ({})", text("id"), text("status"));
+    say!("see what became of it: hookstream explain {} --app {}", text("id"), arguments.app);
     Ok(())
 }
 

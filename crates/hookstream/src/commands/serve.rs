@@ -1,49 +1,133 @@
 //! `hookstream serve`: the server.
 
-#![expect(clippy::print_stdout, reason = "what a person or a script reads at start goes to standard output")]
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+};
+
+use anyhow::Context;
+use clap::Args;
 
 use crate::{
     config::{Config, Sources},
     lifecycle,
-    wire::Server,
+    output::{self, say},
+    wire::{Parts, Server},
 };
 
-/// Serves until it is told to stop.
-pub(crate) async fn run(sources: Sources) -> anyhow::Result<()> {
-    let config = Config::load(sources, &crate::environment())?;
+/// The server's settings.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Check the settings and the files they name, then exit
+    #[arg(long)]
+    check: bool,
+
+    #[command(flatten)]
+    sources: Sources,
+}
+
+/// Serves until the process is told to stop.
+pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
+    let config = Config::load(arguments.sources, &crate::environment())?;
     lifecycle::start_logging(&config.log)?;
+    if config.ignores_data_dir {
+        tracing::warn!("data_dir is ignored, because database_url is set");
+    }
+    if arguments.check {
+        Parts::read(&config)?;
+        say!("The configuration is valid. The store was not opened.");
+        return Ok(());
+    }
     lifecycle::allow_open_files();
+    // From here on SIGHUP reads files again and does not end the process.
+    let signals = lifecycle::StopSignals::listen()?;
     let server = Server::start(&config).await?;
-    if let Some(key) = &server.first_key {
-        print_first_key(&server.url(), key.expose());
-    }
-    if let Some(link) = &server.setup_link {
-        println!("Nobody signs in here yet. The first owner sets themselves up with this link, once and within 24 hours:\n\n    {link}\n");
-    }
-    // Before it says that it is ready: whoever reads that may stop it.
-    let told = lifecycle::StopSignals::listen()?;
+    offer_access(&server, &config).await?;
     let data = match &config.database {
-        Some(_) => "the database".to_owned(),
+        Some(database) => database.address()?,
         None => config.data_dir.display().to_string(),
     };
-    println!("hookstream {} is ready at {} (data in {data})", env!("CARGO_PKG_VERSION"), server.url());
-    lifecycle::until_told(told).await;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, url = server.url(), data, "started");
+    say!("hookstream {version} is ready at {} (data in {data})", server.url());
+    lifecycle::until_told(signals).await;
     server.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
-fn print_first_key(url: &str, key: &str) {
-    println!(
+/// Shows the first API key and the set-up link, as long as nobody has access otherwise. The key is stored after it was shown, so that
+/// a key that nobody could read never counts: the next start offers another one.
+async fn offer_access(server: &Server, config: &Config) -> anyhow::Result<()> {
+    let key = server.first_key().await?;
+    let link = if config.setup_link { server.setup_link().await? } else { None };
+    let key_text = key.as_ref().map(|key| key_text(server.public_url(), key.expose()));
+    let link_text = link
+        .map(|link| format!("No users yet. Create the owner account with this link (single use, expires in 24 hours):\n\n    {link}\n"));
+    let text: Vec<_> = [key_text, link_text].into_iter().flatten().collect();
+    if text.is_empty() {
+        return Ok(());
+    }
+    if show(&text.join("\n"), config.first_access_file.as_deref())?
+        && let Some(key) = key
+    {
+        server.keep_first_key(&key).await?;
+    }
+    Ok(())
+}
+
+/// Shows it in the file of the setting `first_access_file`, else on standard output, else on standard error. Returns whether it was
+/// shown.
+fn show(text: &str, file: Option<&Path>) -> anyhow::Result<bool> {
+    if let Some(path) = file {
+        write_private(path, text).with_context(|| format!("could not write first_access_file {}", path.display()))?;
+        tracing::info!(path = %path.display(), "wrote the first access to the installation to a file; delete it after use");
+        return Ok(true);
+    }
+    if output::try_standard(format_args!("{text}\n")).is_ok() {
+        if !std::io::stdout().is_terminal() {
+            tracing::warn!(
+                "an API key or a set-up link was printed to standard output, which is not a terminal and may be kept as a log; \
+                 set first_access_file to write them to a private file"
+            );
+        }
+        return Ok(true);
+    }
+    if output::try_error(format_args!("{text}\n")).is_ok() {
+        return Ok(true);
+    }
+    tracing::warn!("the first API key could not be shown and was not stored; the next start creates another");
+    Ok(false)
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    // A file that exists keeps its mode, so it is replaced.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = std::fs::File::options();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn key_text(url: &str, key: &str) -> String {
+    format!(
         "This is the first start. The API key of organization `default`, environment `production`:
 
     {key}
 
-It is shown this once and kept as a hash only. Make an application with it:
+Save it now; it won't be shown again. Create an application with it:
 
     curl -X POST {url}/v1/applications -H 'X-API-Key: {key}' \\
          -H 'content-type: application/json' -d '{{\"name\":\"Acme\",\"uid\":\"acme\"}}'
 
-The reference is at {url}/docs.
+The API reference is at {url}/docs.
 "
-    );
+    )
 }

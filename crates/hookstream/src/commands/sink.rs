@@ -1,7 +1,5 @@
 //! `hookstream sink`: a receiver for development.
 
-#![expect(clippy::print_stdout, reason = "what arrives is shown on standard output")]
-
 mod show;
 
 use std::{
@@ -25,7 +23,12 @@ use http_body_util::{BodyExt, Limited};
 use tokio::net::TcpListener;
 
 pub(crate) use self::show::{as_json, as_text};
-use crate::{clock::SystemClock, lifecycle};
+use crate::{
+    clock::SystemClock,
+    config::listen_address,
+    lifecycle,
+    output::{self, say},
+};
 
 /// The largest body that is read, in bytes.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -36,7 +39,7 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
     A server on this machine delivers to it with --allow-targets 127.0.0.0/8.")]
 pub(crate) struct SinkArgs {
     /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8485")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8485", value_parser = listen_address)]
     listen: SocketAddr,
 
     /// The endpoint's signing_secret (or its public_key) to verify with; what does not verify is answered 401
@@ -127,12 +130,13 @@ pub(crate) async fn run(arguments: SinkArgs) -> anyhow::Result<()> {
     let options = SinkOptions { key, status, fail_first: arguments.fail_first, delay: arguments.delay };
     let listener =
         TcpListener::bind(arguments.listen).await.with_context(|| format!("could not listen on {} (--listen)", arguments.listen))?;
-    println!("receiving at http://{}", listener.local_addr()?);
+    say!("receiving at http://{}", listener.local_addr()?);
     let is_json = arguments.json;
-    let print = move |delivery: &Delivery| println!("{}", if is_json { as_json(delivery) } else { as_text(delivery) });
+    let print = move |delivery: &Delivery| say!("{}", if is_json { as_json(delivery) } else { as_text(delivery) });
     tokio::select! {
         served = serve(listener, options, Arc::new(print)) => served,
         told = lifecycle::until_told_to_stop() => told,
+        () = output::closed() => Ok(()),
     }
 }
 

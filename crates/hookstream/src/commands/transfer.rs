@@ -1,7 +1,5 @@
 //! `hookstream transfer`: moves everything from one store to another.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to standard output, how far it is to standard error")]
-
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -20,6 +18,7 @@ use hookstream_store::{
 use serde_json::{Value, json};
 
 use crate::keys::own_file;
+use crate::output::{note, say};
 
 /// Connections that a transfer needs to a database: it reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;
@@ -74,11 +73,11 @@ pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
     let (report, keys) = (moved?, keys?);
     let took = began.elapsed();
     if arguments.json {
-        println!("{}", as_json(&report, &from_name, &to_name, took, &keys));
+        say!("{}", as_json(&report, &from_name, &to_name, took, &keys));
     } else {
-        println!("{}", as_text(&report, &from_name, &to_name, took));
+        say!("{}", as_text(&report, &from_name, &to_name, took));
         if !keys.is_empty() {
-            println!("{}", about_keys(&from, &keys));
+            say!("{}", about_keys(&from, &keys));
         }
     }
     if !report.is_equal() {
@@ -90,19 +89,19 @@ pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
 async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::Result<Report> {
     let mut transfer = Transfer::begin(source, name, target, Limits::default()).await?;
     if transfer.is_resumed() {
-        eprintln!("going on with the transfer that was broken off");
+        note!("going on with the transfer that was broken off");
     }
     let mut told = Instant::now();
     let mut tell = |moved: Moved| {
         if told.elapsed() >= TELL {
             told = Instant::now();
             let day = moved.day.map_or_else(String::new, |day| format!(" of {day}"));
-            eprintln!("{} rows, at {}{day}", grouped(moved.rows), moved.table);
+            note!("{} rows, at {}{day}", grouped(moved.rows), moved.table);
         }
         ControlFlow::Continue(())
     };
     transfer.copy(&mut tell).await?;
-    eprintln!("copied; comparing");
+    note!("copied; comparing");
     let report = transfer.verify().await?;
     if report.is_equal() {
         transfer.finish(&report).await?;
@@ -159,6 +158,9 @@ impl Place {
     }
 
     async fn open_existing(&self) -> anyhow::Result<Box<dyn Side>> {
+        if let Self::Database(options) = self {
+            options.probe().await?;
+        }
         let is_there = match self {
             Self::Directory(directory) => SqliteStore::is_in(directory),
             Self::Database(options) => PostgresStore::schema(options).await?.found > 0,
@@ -175,7 +177,10 @@ impl Place {
                 let directory = directory.clone();
                 Ok(Box::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
             }
-            Self::Database(options) => Ok(Box::new(PostgresStore::open(options).await?)),
+            Self::Database(options) => {
+                options.probe().await?;
+                Ok(Box::new(PostgresStore::open(options).await?))
+            }
         }
     }
 }

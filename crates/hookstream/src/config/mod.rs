@@ -20,12 +20,16 @@ use hookstream_model::{
     session::Policy as SessionPolicy,
 };
 use hookstream_store::postgres::Options as DatabaseOptions;
-use serde::Deserialize;
 
-pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule};
+pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule, listen_address, truth, whole};
 pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 use self::{providers::ProviderSettings, values::SecretText};
-use crate::{keys::KeySource, listen::TlsFiles, trust::TrustFiles};
+use crate::{
+    arguments::{nearest, problem_of, told},
+    keys::KeySource,
+    listen::TlsFiles,
+    trust::TrustFiles,
+};
 
 /// Where settings come from.
 #[derive(Debug, Args)]
@@ -48,12 +52,15 @@ pub(crate) struct Sources {
 }
 
 /// The settings of a server as they are given; what is left out has a default.
-#[derive(Debug, Default, Args, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Settings {
     /// Where to listen [default: 127.0.0.1:8484]
-    #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN")]
+    #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN", value_parser = listen_address)]
     pub(crate) listen: Option<SocketAddr>,
+
+    /// The port, in place of the one of --listen
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_PORT")]
+    pub(crate) port: Option<u16>,
 
     /// Where everything is kept; made where it is not there [default: ./hookstream-data]
     #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
@@ -64,11 +71,11 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<String>,
 
     /// The most database connections for requests; six more serve deliveries [default: 12]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_DATABASE_MAX_CONNECTIONS")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_DATABASE_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000))]
     pub(crate) database_max_connections: Option<usize>,
 
     /// A pooler in transaction mode, such as PgBouncer, stands before the database [default: false]
-    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_DATABASE_POOLER", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_DATABASE_POOLER", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     pub(crate) database_pooler: Option<bool>,
 
     /// What this node does: all, api (accept only) or worker (deliver only) [default: all]
@@ -80,7 +87,7 @@ pub(crate) struct Settings {
     pub(crate) node_name: Option<String>,
 
     /// How soon others take over from a node that is gone, in milliseconds: 1000 to 300000 [default: 10000]
-    #[arg(long, value_name = "MS", env = "HOOKSTREAM_LEASE_MS")]
+    #[arg(long, value_name = "MS", env = "HOOKSTREAM_LEASE_MS", value_parser = whole(1_000_u32, 300_000))]
     pub(crate) lease_ms: Option<u32>,
 
     /// The address under which people reach this server, for links [default: where it listens]
@@ -96,15 +103,15 @@ pub(crate) struct Settings {
     pub(crate) tls_key_file: Option<PathBuf>,
 
     /// Connections at once; others wait to be accepted [default: 10000]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000_000))]
     pub(crate) max_connections: Option<usize>,
 
     /// Requests a second of each API key, and as many at once [default: 100000]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT", value_parser = whole(1_u32, 1_000_000))]
     pub(crate) api_rate_limit: Option<u32>,
 
     /// The same of each address without a valid key [default: 100]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", value_parser = whole(1_u32, 1_000_000))]
     pub(crate) api_rate_limit_per_address: Option<u32>,
 
     /// Networks of proxies that are believed about where a request comes from, comma-separated [default: none]
@@ -135,6 +142,14 @@ pub(crate) struct Settings {
     #[arg(skip)]
     pub(crate) bootstrap_api_key: Option<KeyText>,
 
+    /// Print a link to create the owner account at each start, as long as there is no user [default: true]
+    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_SETUP_LINK", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
+    pub(crate) setup_link: Option<bool>,
+
+    /// Write the first API key and the set-up link to this file (mode 0600) instead of standard output
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_FIRST_ACCESS_FILE")]
+    pub(crate) first_access_file: Option<PathBuf>,
+
     /// The key that secrets in the store are sealed with, and behind it earlier ones
     #[arg(skip)]
     pub(crate) encryption_key: Option<KeysText>,
@@ -144,7 +159,7 @@ pub(crate) struct Settings {
     pub(crate) encryption_key_file: Option<PathBuf>,
 
     /// The largest payload of a message, in bytes [default: 1048576]
-    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_PAYLOAD_LIMIT_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_PAYLOAD_LIMIT_BYTES", value_parser = whole(1_024_usize, 64 * 1024 * 1024))]
     pub(crate) payload_limit_bytes: Option<usize>,
 
     /// Seconds between the tries of a delivery [default: 5,300,1800,7200,18000,36000,50400,72000,86400]
@@ -152,47 +167,47 @@ pub(crate) struct Settings {
     pub(crate) retry_schedule: Option<Schedule>,
 
     /// How long one try may take, in milliseconds: 1000 to 60000 [default: 20000]
-    #[arg(long, value_name = "MS", env = "HOOKSTREAM_TIMEOUT_MS")]
+    #[arg(long, value_name = "MS", env = "HOOKSTREAM_TIMEOUT_MS", value_parser = whole(1_000_u32, 60_000))]
     pub(crate) timeout_ms: Option<u32>,
 
     /// An endpoint that fails for so many hours without a success is disabled [default: 120]
-    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_DISABLE_AFTER_HOURS")]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_DISABLE_AFTER_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) disable_after_hours: Option<u32>,
 
     /// So many failures in a row open an endpoint's circuit breaker; 0 means never [default: 5]
-    #[arg(long, value_name = "COUNT", env = "HOOKSTREAM_CIRCUIT_BREAKER_THRESHOLD")]
+    #[arg(long, value_name = "COUNT", env = "HOOKSTREAM_CIRCUIT_BREAKER_THRESHOLD", value_parser = whole(0_u32, u32::MAX))]
     pub(crate) circuit_breaker_threshold: Option<u32>,
 
     /// How long an open circuit breaker lets nothing through, in seconds: 1 to 86400 [default: 60]
-    #[arg(long, value_name = "SECONDS", env = "HOOKSTREAM_CIRCUIT_BREAKER_COOLDOWN_S")]
+    #[arg(long, value_name = "SECONDS", env = "HOOKSTREAM_CIRCUIT_BREAKER_COOLDOWN_S", value_parser = whole(1_u32, 86_400))]
     pub(crate) circuit_breaker_cooldown_s: Option<u32>,
 
     /// How long an idempotency key and an event_id stand for their first use, in hours [default: 24]
-    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_IDEMPOTENCY_HOURS")]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_IDEMPOTENCY_HOURS", value_parser = whole(1_u32, 168))]
     pub(crate) idempotency_hours: Option<u32>,
 
     /// How long a rotated signing secret goes on to sign, in hours: 0 to 168 [default: 24]
-    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS")]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS", value_parser = whole(0_u32, 168))]
     pub(crate) secret_grace_hours: Option<u32>,
 
     /// How many days messages are kept [default: 30]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) retention_days: Option<u32>,
 
     /// How many days their payloads are kept, no more than that [default: retention_days]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) payload_retention_days: Option<u32>,
 
     /// For how many days a deleted environment or organization can be restored: 0 to 365 [default: 7]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_DELETION_GRACE_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_DELETION_GRACE_DAYS", value_parser = whole(0_u32, 365))]
     pub(crate) deletion_grace_days: Option<u32>,
 
     /// When the session of somebody who signed in ends without being used, in hours: 1 to 8760 [default: 168]
-    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_IDLE_HOURS")]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_IDLE_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) session_idle_hours: Option<u32>,
 
     /// When it ends in any case, in hours: 1 to 8760 [default: 720]
-    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS")]
+    #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) session_max_hours: Option<u32>,
 
     /// The mail server, with its user and password; no flag, like all that is secret
@@ -212,51 +227,51 @@ pub(crate) struct Settings {
     pub(crate) oidc_providers: Option<Vec<ProviderSettings>>,
 
     /// How many days a key signs portal tokens before another does: 1 to 3650 [default: 30]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PORTAL_KEY_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PORTAL_KEY_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) portal_key_days: Option<u32>,
 
     /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
-    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES", value_parser = whole(1_u64, QUANTITY_MAX))]
     pub(crate) max_payload_bytes: Option<u64>,
 
     /// How many messages an organization may send in a month (UTC), where nothing is set for it [default: no limit]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENTS_PER_MONTH")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENTS_PER_MONTH", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_events_per_month: Option<u64>,
 
     /// How many applications an organization may have, where nothing is set for it [default: no limit]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_APPLICATIONS")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_APPLICATIONS", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_applications: Option<u64>,
 
     /// How many endpoints an application may have, where nothing is set for its organization [default: no limit]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENDPOINTS_PER_APPLICATION")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENDPOINTS_PER_APPLICATION", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_endpoints_per_application: Option<u64>,
 
     /// How many event types an organization may have, where nothing is set for it [default: no limit]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENT_TYPES")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENT_TYPES", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_event_types: Option<u64>,
 
     /// How many environments an organization may have, where nothing is set for it [default: no limit]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENVIRONMENTS")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENVIRONMENTS", value_parser = whole(1_u64, QUANTITY_MAX))]
     pub(crate) quota_environments: Option<u64>,
 
     /// For how many days an organization's environments may keep messages, where nothing is set for it [default: no limit]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_QUOTA_RETENTION_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_QUOTA_RETENTION_DAYS", value_parser = whole(1_u64, 3_650))]
     pub(crate) quota_retention_days: Option<u64>,
 
     /// How many days entries of the audit log are kept: 1 to 3650 [default: 400]
-    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS")]
+    #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) audit_retention_days: Option<u32>,
 
     /// Tries under way at once, over all endpoints [default: 1024]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT", value_parser = whole(1_usize, 100_000))]
     pub(crate) max_in_flight: Option<usize>,
 
     /// Tries under way at once to one endpoint [default: 64]
-    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT_PER_TARGET")]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT_PER_TARGET", value_parser = whole(1_usize, 100_000))]
     pub(crate) max_in_flight_per_target: Option<usize>,
 
     /// How long a stop waits for what is under way, in seconds [default: 20]
-    #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S")]
+    #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S", value_parser = whole(0_u32, 600))]
     pub(crate) shutdown_grace_s: Option<u32>,
 
     /// What to log: error, warn, info, debug or trace, or a filter such as hookstream_engine=debug [default: info]
@@ -269,8 +284,12 @@ pub(crate) struct Settings {
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    /// Whether a data directory was given that a database makes useless.
+    pub(crate) ignores_data_dir: bool,
     /// The database, where there is one in place of the data directory.
     pub(crate) database: Option<DatabaseOptions>,
+    pub(crate) setup_link: bool,
+    pub(crate) first_access_file: Option<PathBuf>,
     pub(crate) restored: bool,
     pub(crate) forget: bool,
     pub(crate) public_url: Option<String>,
@@ -302,23 +321,16 @@ const AUDIT_RETENTION_DAYS: u32 = 400;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Variables that other commands read, and those that have no flag.
-const OTHER_VARIABLES: [&str; 10] = [
-    "HOOKSTREAM_BOOTSTRAP_API_KEY",
-    "HOOKSTREAM_ENCRYPTION_KEY",
-    "HOOKSTREAM_SMTP_URL",
-    "HOOKSTREAM_OIDC_PROVIDERS",
-    "HOOKSTREAM_CONFIG",
-    "HOOKSTREAM_URL",
-    "HOOKSTREAM_API_KEY",
-    "HOOKSTREAM_SINK_SECRET",
-    "HOOKSTREAM_TRANSFER_FROM",
-    "HOOKSTREAM_TRANSFER_TO",
-];
-const BOOTSTRAP_VARIABLE: &str = OTHER_VARIABLES[0];
-const ENCRYPTION_VARIABLE: &str = OTHER_VARIABLES[1];
-const SMTP_VARIABLE: &str = OTHER_VARIABLES[2];
-const PROVIDERS_VARIABLE: &str = OTHER_VARIABLES[3];
+/// Variables that other commands read.
+const OF_OTHER_COMMANDS: [&str; 5] =
+    ["HOOKSTREAM_URL", "HOOKSTREAM_API_KEY", "HOOKSTREAM_SINK_SECRET", "HOOKSTREAM_TRANSFER_FROM", "HOOKSTREAM_TRANSFER_TO"];
+const BOOTSTRAP_VARIABLE: &str = "HOOKSTREAM_BOOTSTRAP_API_KEY";
+const ENCRYPTION_VARIABLE: &str = "HOOKSTREAM_ENCRYPTION_KEY";
+const SMTP_VARIABLE: &str = "HOOKSTREAM_SMTP_URL";
+const PROVIDERS_VARIABLE: &str = "HOOKSTREAM_OIDC_PROVIDERS";
+
+/// The largest number of bytes or things that a setting takes: what JavaScript counts exactly, and far beyond any store.
+const QUANTITY_MAX: u64 = 1 << 50;
 
 impl Config {
     /// Reads the file and the environment and puts all together.
@@ -330,7 +342,7 @@ impl Config {
         let mut given = sources.settings;
         // A secret has no flag: the list of processes shows those.
         if let Some((_, key)) = environment.iter().find(|(name, _)| name == BOOTSTRAP_VARIABLE) {
-            given.bootstrap_api_key = Some(key.parse().map_err(|problem| anyhow::anyhow!("{BOOTSTRAP_VARIABLE} {problem}"))?);
+            given.bootstrap_api_key = Some(key.trim().parse().map_err(|problem| anyhow::anyhow!("{BOOTSTRAP_VARIABLE} {problem}"))?);
         }
         if let Some((_, keys)) = environment.iter().find(|(name, _)| name == ENCRYPTION_VARIABLE) {
             given.encryption_key = Some(KeysText(Secret::new(keys)));
@@ -354,6 +366,7 @@ impl Settings {
     fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
+            port: self.port.or(other.port),
             data_dir: self.data_dir.or(other.data_dir),
             database_url: self.database_url.or(other.database_url),
             database_max_connections: self.database_max_connections.or(other.database_max_connections),
@@ -374,6 +387,8 @@ impl Settings {
             target_client_cert_file: self.target_client_cert_file.or(other.target_client_cert_file),
             target_client_key_file: self.target_client_key_file.or(other.target_client_key_file),
             bootstrap_api_key: self.bootstrap_api_key.or(other.bootstrap_api_key),
+            setup_link: self.setup_link.or(other.setup_link),
+            first_access_file: self.first_access_file.or(other.first_access_file),
             encryption_key: self.encryption_key.or(other.encryption_key),
             encryption_key_file: self.encryption_key_file.or(other.encryption_key_file),
             payload_limit_bytes: self.payload_limit_bytes.or(other.payload_limit_bytes),
@@ -410,8 +425,8 @@ impl Settings {
     }
 
     fn database(&self) -> anyhow::Result<Option<DatabaseOptions>> {
-        let lease_ms = within("lease_ms", self.lease_ms.unwrap_or(10_000), 1_000, 300_000)?;
-        let max_connections = within("database_max_connections", self.database_max_connections.unwrap_or(12), 1, 1_000)?;
+        let lease_ms = self.lease_ms.unwrap_or(10_000);
+        let max_connections = self.database_max_connections.unwrap_or(12);
         Ok(self.database_url.as_ref().map(|url| DatabaseOptions {
             url: Secret::new(url),
             max_connections,
@@ -430,27 +445,32 @@ impl Settings {
                 Quota::Environments => self.quota_environments,
                 Quota::RetentionDays => self.quota_retention_days,
             };
-            let (least, most) = quota.bounds();
-            let name = format!("quota_{}", quota.as_str());
-            Ok(quotas.with(quota, given.map(|given| within(&name, given, least, most)).transpose()?))
+            Ok(quotas.with(quota, given))
         })
     }
 
     fn complete(self) -> anyhow::Result<Config> {
         let defaults = EngineOptions::default();
-        let timeout_ms = within("timeout_ms", self.timeout_ms.unwrap_or(20_000), 1_000, 60_000)?;
-        let secret_grace_hours = within("secret_grace_hours", self.secret_grace_hours.unwrap_or(24), 0, 168)?;
-        let max_in_flight = within("max_in_flight", self.max_in_flight.unwrap_or(defaults.max_in_flight), 1, 100_000)?;
+        let timeout_ms = self.timeout_ms.unwrap_or(20_000);
+        let secret_grace_hours = self.secret_grace_hours.unwrap_or(24);
+        let max_in_flight = self.max_in_flight.unwrap_or(defaults.max_in_flight);
         let role = self.role.map_or(defaults.role, |role| role.0);
-        let retention_days = within("retention_days", self.retention_days.unwrap_or(defaults.retention_days), 1, 3_650)?;
+        let retention_days = self.retention_days.unwrap_or(defaults.retention_days);
         let database = self.database()?;
         if database.is_none() && role != Role::All {
             bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
         }
         let quotas = self.quotas()?;
-        let per_target = self.max_in_flight_per_target.unwrap_or(defaults.max_in_flight_per_target);
+        let per_target = check_per_target(self.max_in_flight_per_target, defaults.max_in_flight_per_target, max_in_flight)?;
         Ok(Config {
-            listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484))),
+            listen: {
+                let mut listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8484)));
+                self.port.into_iter().for_each(|port| listen.set_port(port));
+                listen
+            },
+            ignores_data_dir: database.is_some() && self.data_dir.is_some(),
+            setup_link: self.setup_link.unwrap_or(true),
+            first_access_file: self.first_access_file,
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("hookstream-data")),
             database,
             restored: false,
@@ -461,12 +481,15 @@ impl Settings {
                 (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
                 (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file go together: set both or neither"),
             },
-            max_connections: within("max_connections", self.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
+            max_connections: self.max_connections.unwrap_or(10_000),
             rate_limits: RateLimits {
-                per_key: requests("api_rate_limit", self.api_rate_limit.unwrap_or(100_000))?,
-                per_address: requests("api_rate_limit_per_address", self.api_rate_limit_per_address.unwrap_or(100))?,
+                per_key: self.api_rate_limit.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100_000).expect("it is not 0")),
+                per_address: self
+                    .api_rate_limit_per_address
+                    .and_then(NonZeroU32::new)
+                    .unwrap_or(NonZeroU32::new(100).expect("it is not 0")),
             },
-            audit_retention_days: within("audit_retention_days", self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS), 1, 3_650)?,
+            audit_retention_days: self.audit_retention_days.unwrap_or(AUDIT_RETENTION_DAYS),
             quotas,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             allow_targets: self.allow_targets.unwrap_or_default(),
@@ -480,42 +503,38 @@ impl Settings {
             encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             secret_grace: HOUR * secret_grace_hours,
             sessions: SessionPolicy {
-                idle: HOUR * within("session_idle_hours", self.session_idle_hours.unwrap_or(168), 1, 8_760)?,
-                absolute: HOUR * within("session_max_hours", self.session_max_hours.unwrap_or(720), 1, 8_760)?,
+                idle: HOUR * self.session_idle_hours.unwrap_or(168),
+                absolute: HOUR * self.session_max_hours.unwrap_or(720),
             },
             mail: MailConfig::check(self.smtp_url.map(|url| url.0), self.mail_from, self.smtp_ca_file)?,
             providers: providers::check(self.oidc_providers.unwrap_or_default())?,
-            portal_key_age: HOUR * 24 * within("portal_key_days", self.portal_key_days.unwrap_or(30), 1, 3_650)?,
-            shutdown_grace: Duration::from_secs(u64::from(within("shutdown_grace_s", self.shutdown_grace_s.unwrap_or(20), 0, 600)?)),
-            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            portal_key_age: HOUR * 24 * self.portal_key_days.unwrap_or(30),
+            shutdown_grace: Duration::from_secs(u64::from(self.shutdown_grace_s.unwrap_or(20))),
+            log: match self.log {
+                None => "info".to_owned(),
+                Some(log) => {
+                    crate::lifecycle::log_filter(&log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
+                    log
+                }
+            },
             engine: EngineOptions {
                 role,
                 node_name: self.node_name.unwrap_or_else(host_name),
                 retry_schedule: self.retry_schedule.map_or(defaults.retry_schedule, |schedule| schedule.0),
                 timeout: Duration::from_millis(u64::from(timeout_ms)),
-                disable_after: HOUR * within("disable_after_hours", self.disable_after_hours.unwrap_or(120), 1, 8_760)?,
+                disable_after: HOUR * self.disable_after_hours.unwrap_or(120),
                 breaker: BreakerPolicy {
                     threshold: self.circuit_breaker_threshold.unwrap_or(defaults.breaker.threshold),
-                    cooldown: Duration::from_secs(u64::from(within(
-                        "circuit_breaker_cooldown_s",
-                        self.circuit_breaker_cooldown_s.unwrap_or(60),
-                        1,
-                        86_400,
-                    )?)),
+                    cooldown: Duration::from_secs(u64::from(self.circuit_breaker_cooldown_s.unwrap_or(60))),
                 },
                 max_in_flight,
-                max_in_flight_per_target: within("max_in_flight_per_target", per_target, 1, max_in_flight)?,
-                payload_limit: within(
-                    "payload_limit_bytes",
-                    self.payload_limit_bytes.unwrap_or(defaults.payload_limit),
-                    1_024,
-                    64 * 1024 * 1024,
-                )?,
-                idempotency_window: HOUR * within("idempotency_hours", self.idempotency_hours.unwrap_or(24), 1, 168)?,
+                max_in_flight_per_target: per_target,
+                payload_limit: self.payload_limit_bytes.unwrap_or(defaults.payload_limit),
+                idempotency_window: HOUR * self.idempotency_hours.unwrap_or(24),
                 retention_days,
                 payload_retention_days: check_payload_retention(self.payload_retention_days, retention_days)?,
-                deletion_grace: HOUR * 24 * within("deletion_grace_days", self.deletion_grace_days.unwrap_or(7), 0, 365)?,
-                max_payload_bytes: self.max_payload_bytes.map(|bytes| within("max_payload_bytes", bytes, 1, 1 << 50)).transpose()?,
+                deletion_grace: HOUR * 24 * self.deletion_grace_days.unwrap_or(7),
+                max_payload_bytes: self.max_payload_bytes,
                 ..defaults
             },
         })
@@ -534,13 +553,22 @@ fn check_encryption(keys: Option<KeysText>, file: Option<PathBuf>) -> anyhow::Re
 
 /// As long as the messages, where nothing is given, and never longer.
 fn check_payload_retention(given: Option<u32>, retention_days: u32) -> anyhow::Result<u32> {
-    let days = within("payload_retention_days", given.unwrap_or(retention_days), 1, 3_650)?;
+    let days = given.unwrap_or(retention_days);
     if days > retention_days {
-        bail!(
-            "payload_retention_days is {days}, more than retention_days, which is {retention_days}: a payload goes with its message at the latest"
-        );
+        bail!("payload_retention_days is {days}; it must be at most retention_days, which is {retention_days}");
     }
     Ok(days)
+}
+
+/// Bounded by what there may be over all endpoints; the default gives way.
+fn check_per_target(given: Option<usize>, default: usize, max_in_flight: usize) -> anyhow::Result<usize> {
+    match given {
+        Some(given) if given > max_in_flight => {
+            bail!("max_in_flight_per_target is {given}; it must be at most max_in_flight, which is {max_in_flight}")
+        }
+        Some(given) => Ok(given),
+        None => Ok(default.min(max_in_flight)),
+    }
 }
 
 /// The host's name, where it has one.
@@ -549,21 +577,20 @@ pub(crate) fn host_name() -> String {
     if name.trim().is_empty() { "hookstream".to_owned() } else { name.trim().to_owned() }
 }
 
-fn within<T: Copy + PartialOrd + std::fmt::Display>(name: &str, value: T, least: T, most: T) -> anyhow::Result<T> {
-    if value < least || value > most {
-        bail!("{name} is {value}; allowed are {least} to {most}");
-    }
-    Ok(value)
-}
-
 fn check_public_url(text: &str) -> anyhow::Result<String> {
     let is_address =
         |url: &url::Url| matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none() && url.fragment().is_none();
     let Some(url) = url::Url::parse(text).ok().filter(is_address) else {
-        bail!("public_url is {text:?}; allowed is an address such as https://hooks.example.com");
+        bail!("public_url is {text:?}; it must be an http or https address such as https://hooks.example.com");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        bail!("public_url has a user or a password in it; allowed is an address such as https://hooks.example.com");
+        bail!("public_url must not contain a user or a password; write it as https://hooks.example.com");
+    }
+    if url.path() != "/" {
+        bail!(
+            "public_url is {text:?}, which has a path; Hookstream is served at the root of a host. Give it a host name of its own, such as \
+             https://hooks.example.com"
+        );
     }
     // As it is read, not as it was written: links are made of it.
     Ok(url.as_str().trim_end_matches('/').to_owned())
@@ -571,19 +598,136 @@ fn check_public_url(text: &str) -> anyhow::Result<String> {
 
 fn read_file(path: &std::path::Path) -> anyhow::Result<Settings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read the configuration file {}", path.display()))?;
-    parse(&text).with_context(|| format!("the configuration file {} is refused", path.display()))
+    parse(&text).with_context(|| format!("the configuration file {} is not valid", path.display()))
 }
 
-/// Settings from the text of a file. An error names the line and the setting and never quotes the line, in which a
-/// secret may stand.
+/// Settings whose values are secret, or too large for a flag.
+const WITHOUT_FLAG: [&str; 4] = ["bootstrap_api_key", "encryption_key", "smtp_url", "oidc_providers"];
+
+/// Settings that may be a list in a file.
+const LISTS: [&str; 3] = ["trusted_proxies", "allow_targets", "retry_schedule"];
+
+/// Strings in a file that are longer are not shown in errors: a secret may be stored under the wrong name.
+const SHOWN_MAX: usize = 16;
+
+/// Settings from the text of a file. A value is read as the same text is on the command line; lists are joined with commas. An error
+/// names the line, the key, what is allowed and, where it is short, the value.
 fn parse(text: &str) -> anyhow::Result<Settings> {
-    toml::from_str(text).map_err(|mut error: toml::de::Error| {
+    let table: toml::Table = toml::from_str(text).map_err(|mut error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-        // With the text it would show the line; without, it names the key.
+        // With the text it would show the line.
         error.set_input(None);
-        anyhow::anyhow!("line {line}: {}", without_text(&error.to_string()).trim_end().replace('\n', " "))
-    })
+        anyhow::anyhow!("line {line} is not TOML: {}", without_text(&error.to_string()).trim_end().replace('\n', " "))
+    })?;
+    let command = Settings::augment_args(clap::Command::new("settings").no_binary_name(true).disable_help_flag(true));
+    let keys: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+    let mut flags: Vec<std::ffi::OsString> = Vec::new();
+    let mut special = toml::Table::new();
+    for (key, value) in table {
+        let at = Place { text, key: &key };
+        if WITHOUT_FLAG.contains(&key.as_str()) {
+            special.insert(key, value);
+            continue;
+        }
+        if !keys.contains(&key) {
+            let known = keys.iter().map(String::as_str).chain(WITHOUT_FLAG);
+            let nearest = nearest(&key, known).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            bail!("{at}: unknown key `{key}`{nearest}");
+        }
+        let flag = key.replace('_', "-");
+        if value.is_array() && !LISTS.contains(&key.as_str()) {
+            bail!("{at}: {key} must be one value, not a list");
+        }
+        let text = as_text(&value).with_context(|| format!("{at}: {key} must be text, a number, true or false, or a list of those"))?;
+        if !text.trim().is_empty() || matches!(value, toml::Value::Array(_)) {
+            let text = if text.trim().is_empty() { "none" } else { text.trim() };
+            // One at a time, so that the error is known to be about this key.
+            let argument = std::ffi::OsString::from(format!("--{flag}={text}"));
+            let parsed = without_environment(command.clone()).try_get_matches_from([&argument]);
+            if let Err(error) = parsed {
+                let is_shown = !matches!(value, toml::Value::String(_)) || text.len() <= SHOWN_MAX;
+                let subject = if is_shown { format!("{key} is {text:?}") } else { key.clone() };
+                bail!("{at}: {}", told(&subject, &problem_of(&error)));
+            }
+            flags.push(argument);
+        }
+    }
+    let matches = without_environment(command).try_get_matches_from(flags).context("each flag was read by itself")?;
+    let mut settings = <Settings as clap::FromArgMatches>::from_arg_matches(&matches).context("each flag was read by itself")?;
+    for (key, value) in special {
+        let at = Place { text, key: &key };
+        settings.set_special(&key, value).map_err(|problem| anyhow::anyhow!("{at}: {problem}"))?;
+    }
+    Ok(settings)
+}
+
+/// The same arguments, of which clap reads no variable: those were read before.
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.env(clap::builder::Resettable::Reset))
+}
+
+/// Where a key stands in a file.
+struct Place<'a> {
+    text: &'a str,
+    key: &'a str,
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_of_key = |line: &str| {
+            let name = line.split_once('=').map_or(line, |(name, _)| name);
+            name.trim().trim_matches(['"', '\'', '[', ']']) == self.key
+        };
+        match self.text.lines().position(is_of_key) {
+            Some(line) => write!(f, "line {}", line + 1),
+            None => f.write_str(self.key),
+        }
+    }
+}
+
+/// A value as it would be typed; `None` where there is no such text.
+fn as_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(values) => {
+            let texts = values.iter().map(|value| if value.is_array() { None } else { as_text(value) });
+            texts.collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
+        }
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}
+
+impl Settings {
+    /// Sets one that has no flag. No problem shows the value.
+    fn set_special(&mut self, key: &str, value: toml::Value) -> Result<(), String> {
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => Ok(text.trim().to_owned()),
+            _ => Err(format!("{key} must be text")),
+        };
+        match key {
+            "bootstrap_api_key" => self.bootstrap_api_key = Some(text(&value)?.parse().map_err(|problem| format!("{key} {problem}"))?),
+            "encryption_key" => {
+                let keys = match &value {
+                    toml::Value::Array(keys) => keys.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(","),
+                    one => text(one)?,
+                };
+                self.encryption_key = Some(KeysText(Secret::new(keys)));
+            }
+            "smtp_url" => self.smtp_url = Some(SecretText(Secret::new(text(&value)?))),
+            _ => {
+                let providers = value.try_into().map_err(|error: toml::de::Error| {
+                    let problem = error.to_string();
+                    format!("oidc_providers: {}", without_text(&problem).trim_end().replace('\n', " "))
+                })?;
+                self.oidc_providers = Some(providers);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What serde says of a value, without the value where that is text: a secret may stand under the wrong name.
@@ -602,26 +746,27 @@ pub(crate) fn from_text(text: &str) -> anyhow::Result<Config> {
     parse(text)?.complete()
 }
 
-/// A limit of requests a second: at least one, at most a million.
-fn requests(setting: &str, given: u32) -> anyhow::Result<NonZeroU32> {
-    let limit = within(setting, given, 1, 1_000_000)?;
-    NonZeroU32::new(limit).context("it is at least 1")
-}
-
-/// Refuses a variable of ours that no setting has. What a Kubernetes service named `hookstream` puts
-/// into the environment of its pods is no setting and is let be.
+/// Refuses a variable of ours that nothing reads. What a Kubernetes service named `hookstream` puts into the environment of its pods
+/// is no setting and is ignored.
 fn check_environment(environment: &[(String, String)]) -> anyhow::Result<()> {
     let command = crate::Cli::command();
     let serve = command.find_subcommand("serve").context("there is a serve command")?;
-    let mut known: Vec<String> = serve.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect();
-    known.extend(OTHER_VARIABLES.map(str::to_owned));
-    known.sort();
-    known.dedup();
-    let is_kubernetes =
-        |name: &str| name == "HOOKSTREAM_PORT" || name.starts_with("HOOKSTREAM_PORT_") || name.starts_with("HOOKSTREAM_SERVICE_");
+    let settings: Vec<String> = serve
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
+        .chain([BOOTSTRAP_VARIABLE, ENCRYPTION_VARIABLE, SMTP_VARIABLE, PROVIDERS_VARIABLE].map(str::to_owned))
+        .collect();
+    let is_kubernetes = |name: &str| name.starts_with("HOOKSTREAM_PORT_") || name.starts_with("HOOKSTREAM_SERVICE_");
     let names = environment.iter().map(|(name, _)| name).filter(|name| name.starts_with("HOOKSTREAM_") && !is_kubernetes(name));
-    match names.into_iter().find(|name| !known.contains(name)) {
-        Some(unknown) => bail!("there is no setting {unknown}; there are {}", known.join(", ")),
+    match names.into_iter().find(|name| !settings.contains(name) && !OF_OTHER_COMMANDS.contains(&name.as_str())) {
+        Some(unknown) => {
+            // The common beginning would make all names alike.
+            let own = |name: &'_ str| name.strip_prefix("HOOKSTREAM_").map(str::to_owned).unwrap_or_default();
+            let names: Vec<_> = settings.iter().map(|name| own(name)).collect();
+            let nearest = nearest(&own(unknown), names.iter().map(String::as_str));
+            let hint = nearest.map_or_else(|| "see docs/configuration.md".to_owned(), |name| format!("did you mean HOOKSTREAM_{name}?"));
+            bail!("there is no setting {unknown}; {hint}")
+        }
         None => Ok(()),
     }
 }
@@ -659,6 +804,29 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_quotas_are_those_of_the_model() {
+        for quota in Quota::ALL {
+            let (least, most) = quota.bounds();
+            let given = |number: u64| load(&[&format!("--quota-{}={number}", quota.as_str().replace('_', "-"))], None, &[]);
+            assert!(given(least).is_ok() && given(most).is_ok() && given(most + 1).is_err(), "{quota:?}");
+            assert!(least == 0 || given(least - 1).is_err(), "{quota:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_takes_what_the_command_line_takes() {
+        let file = "port = 9000\nlisten = \":8484\"\nretention_days = \"7\"\nretry_schedule = []\nlog = \"\"\nsetup_link = false\n\
+            database_pooler = true\nallow_targets = \"10.0.0.0/8, ::1\"";
+        let config = load(&[], Some(file), &[]).expect("settings");
+        assert_eq!((config.listen.to_string(), config.setup_link), ("0.0.0.0:9000".to_owned(), false));
+        assert_eq!((config.engine.retention_days, config.log.as_str()), (7, "info"));
+        assert!(config.engine.retry_schedule.as_seconds().is_empty());
+        assert_eq!(config.allow_targets.to_string(), "10.0.0.0/8,::1/128");
+        assert_eq!(load(&["--max-in-flight", "10"], None, &[]).expect("settings").engine.max_in_flight_per_target, 10);
+        assert!(load(&["--database-url", "postgres://h/d", "--data-dir", "d"], None, &[]).expect("settings").ignores_data_dir);
+    }
+
+    #[test]
     fn a_flag_wins_over_the_file() {
         let file = "listen = \"127.0.0.1:1\"\nretention_days = 7\nallow_targets = [\"10.0.0.0/8\", \"::1\"]\nretry_schedule = [1, 2]";
         let config = load(&["--listen", "127.0.0.1:2"], Some(file), &[]).expect("settings");
@@ -674,26 +842,48 @@ mod tests {
             let error = format!("{:#}", load(arguments, file, environment).expect_err(named));
             assert!(error.contains(named), "{error} does not name {named}");
         };
-        check(&["--listen", "here"], None, &[], "--listen");
+        check(&["--listen", "here"], None, &[], "must be an address and a port such as 0.0.0.0:8484");
         check(&["--allow-targets", "10.0.0.0/8,home"], None, &[], "home");
-        check(&["--retention-days", "0"], None, &[], "retention_days is 0; allowed are 1 to 3650");
+        check(&["--retention-days", "0"], None, &[], "'0' for '--retention-days <DAYS>': must be a whole number from 1 to 3650");
         check(
             &["--retention-days", "7", "--payload-retention-days", "8"],
             None,
             &[],
-            "payload_retention_days is 8, more than retention_days",
+            "payload_retention_days is 8; it must be at most retention_days, which is 7",
         );
-        check(&["--max-payload-bytes", "0"], None, &[], "max_payload_bytes is 0; allowed are 1 to 1125899906842624");
-        check(&["--payload-retention-days", "0"], None, &[], "payload_retention_days is 0; allowed are 1 to 3650");
-        check(&["--audit-retention-days", "3651"], None, &[], "audit_retention_days is 3651; allowed are 1 to 3650");
-        check(&["--quota-environments", "0"], None, &[], "quota_environments is 0; allowed are 1 to 1125899906842624");
-        check(&[], Some("quota_retention_days = 4000"), &[], "quota_retention_days is 4000; allowed are 1 to 3650");
+        check(&["--max-payload-bytes", "0"], None, &[], "must be a whole number from 1 to 1125899906842624");
+        check(&["--payload-retention-days", "0"], None, &[], "must be a whole number from 1 to 3650");
+        check(&["--audit-retention-days", "3651"], None, &[], "must be a whole number from 1 to 3650");
+        check(&["--quota-environments", "0"], None, &[], "must be a whole number from 1 to 1125899906842624");
+        check(
+            &[],
+            Some("quota_retention_days = 4000"),
+            &[],
+            "line 1: quota_retention_days is \"4000\"; it must be a whole number from 1 to 3650",
+        );
         check(&["--public-url", "example.com"], None, &[], "public_url");
         check(&["--public-url", "https://ada:secret@example.com"], None, &[], "public_url");
-        check(&[], Some("retention_day = 7"), &[], "retention_day");
-        check(&[], Some("retention_days = \"week\""), &[], "retention_days");
-        check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is 10; allowed are 1000 to 60000");
-        check(&[], None, &[("HOOKSTREAM_RETENTION", "7")], "HOOKSTREAM_RETENTION; there are");
+        check(
+            &[],
+            Some("listen = \"127.0.0.1:1\"\nretention_day = 7"),
+            &[],
+            "line 2: unknown key `retention_day`; did you mean `retention_days`?",
+        );
+        check(&[], Some("retention_days = \"week\""), &[], "line 1: retention_days is \"week\"; it must be a whole number from 1 to 3650");
+        check(&[], Some("listen = 127.0.0.1:18303"), &[], "line 1 is not TOML");
+        check(&[], Some("data_dir = [\"a\"]"), &[], "line 1: data_dir must be one value, not a list");
+        check(&[], Some("data_dir = 2026-01-01"), &[], "line 1: data_dir must be text");
+        check(&["--public-url", "https://example.com/hooks"], None, &[], "which has a path");
+        check(&["--max-in-flight", "10", "--max-in-flight-per-target", "11"], None, &[], "it must be at most max_in_flight, which is 10");
+        check(&["--log", "warning"], None, &[], "log is \"warning\"; it must be error, warn, info");
+        check(&[], Some("timeout_ms = 10"), &[], "timeout_ms is \"10\"; it must be a whole number from 1000 to 60000");
+        check(
+            &[],
+            None,
+            &[("HOOKSTREAM_RETENTION_DAY", "7")],
+            "there is no setting HOOKSTREAM_RETENTION_DAY; did you mean HOOKSTREAM_RETENTION_DAYS?",
+        );
+        check(&[], None, &[("HOOKSTREAM_ZZZ", "7")], "there is no setting HOOKSTREAM_ZZZ; see docs/configuration.md");
         check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
         check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is not");
         check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is not");
@@ -719,15 +909,18 @@ mod tests {
     fn a_file_that_is_refused_is_not_quoted() {
         let key = format!("hs_live_{}", "0a".repeat(32));
         for (file, named) in [
-            (format!("listen = \"127.0.0.1:1\"\nencryption_key = {key}"), "line 2: "),
-            (format!("listen = \"127.0.0.1:1\"\nencryption_keys = \"{key}\""), "line 2: unknown field `encryption_keys`"),
+            (format!("listen = \"127.0.0.1:1\"\nencryption_key = {key}"), "line 2 is not TOML: "),
+            (
+                format!("listen = \"127.0.0.1:1\"\nencryption_keys = \"{key}\""),
+                "line 2: unknown key `encryption_keys`; did you mean `encryption_key`?",
+            ),
             (format!("bootstrap_api_key = [\"{key}\"]"), "bootstrap_api_key"),
             (format!("bootstrap_api_key = \"{key}0\""), "bootstrap_api_key"),
             (format!("database_url = {{ url = \"postgres://u:{key}@h/db\" }}"), "database_url"),
             (format!("mail_from = \"a@example.com\"\nsmtp_url = \"smtp://u:{key}@\""), "smtp_url"),
             (format!("smtp_url = [\"smtp://u:{key}@h\"]"), "smtp_url"),
-            (format!("retention_days = \"{key}\""), "line 1: invalid type: string, expected u32"),
-            (format!("encryption_key = \"{key}\nlog = \"info\""), "line 1: "),
+            (format!("retention_days = \"{key}\""), "line 1: retention_days must be a whole number from 1 to 3650"),
+            (format!("encryption_key = \"{key}\nlog = \"info\""), "line 1 is not TOML: "),
         ] {
             let error = format!("{:?}", load(&[], Some(&file), &[]).expect_err("it is refused"));
             assert!(error.contains(named) && !error.contains("0a0a"), "{file}: {error}");

@@ -1,11 +1,64 @@
-//! The forms that settings have on the command line and in the environment, and in the file.
+//! The forms that the values of settings have: on the command line, in the environment and, as the same text, in the file.
+//!
+//! What a parser says about a value begins with `must be`, so that it can follow the name of a flag, a variable or a key.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    net::{SocketAddr, ToSocketAddrs},
+    str::FromStr,
+};
 
 use hookstream_engine::Role;
 use hookstream_model::{retry::RetrySchedule, secret::Secret, tenancy::ApiKeyText};
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer};
+
+/// A parser of whole numbers within bounds.
+pub(crate) fn whole<T: FromStr + PartialOrd + fmt::Display + Copy>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.trim().parse().ok().filter(|number| *number >= least && *number <= most);
+        number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+    }
+}
+
+/// Where to listen: `127.0.0.1:8484`, `[::1]:8484`, `localhost:8484`; `:8484` is every IPv4 address, `8484` this machine only.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
+    if let Some(port) = port(text) {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    let named = text.rsplit_once(':').and_then(|(host, digits)| Some((host, port(digits)?)));
+    let found = match named {
+        Some(("" | "*", port)) => Some(SocketAddr::from(([0, 0, 0, 0], port))),
+        // A name may have addresses of both kinds; IPv4 is what everything on the machine reaches.
+        Some((host, port)) if !host.contains([':', '/', '@']) => {
+            let mut all: Vec<_> = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+            all.sort_by_key(SocketAddr::is_ipv6);
+            all.into_iter().next()
+        }
+        Some(_) | None => None,
+    };
+    found.ok_or_else(|| "must be an address and a port such as 0.0.0.0:8484 or [::]:8484".to_owned())
+}
+
+/// `true` or `false`, as people write them.
+pub(crate) fn truth(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// The parts of a comma-separated list; `none` is the empty one, since an empty variable counts as unset.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let text = if text.trim().eq_ignore_ascii_case("none") { "" } else { text };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
 
 /// Networks: comma-separated, or a list in the file. A single address is a network of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,14 +68,15 @@ impl FromStr for Networks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(network).collect::<Result<_, _>>().map(Self)
+        parts(text).map(network).collect::<Result<_, _>>().map(Self)
     }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-    parsed.ok_or_else(|| format!("{text:?} is not a network such as 10.0.0.0/8, fd00::/8 or 192.168.1.7"))
+    parsed.ok_or_else(|| {
+        format!("must be networks such as 10.0.0.0/8, fd00::/8 or 192.168.1.7, comma-separated, or none; {text:?} is not one")
+    })
 }
 
 impl fmt::Display for Networks {
@@ -32,7 +86,7 @@ impl fmt::Display for Networks {
     }
 }
 
-/// Waits between tries in seconds: comma-separated, or a list in the file.
+/// Delays between attempts in seconds: comma-separated, or a list in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule(pub(crate) RetrySchedule);
 
@@ -40,9 +94,9 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let seconds = parts.map(|part| part.parse::<u32>().map_err(|_| format!("{part:?} is not a whole number of seconds")));
-        RetrySchedule::from_seconds(seconds.collect::<Result<_, _>>()?).map(Self).map_err(|error| error.problem)
+        let refuse = |problem: String| format!("must be up to 50 delays of 0 to 604800 seconds, comma-separated, or none; {problem}");
+        let seconds = parts(text).map(|part| part.parse::<u32>().map_err(|_| refuse(format!("{part:?} is not a whole number of seconds"))));
+        RetrySchedule::from_seconds(seconds.collect::<Result<_, _>>()?).map(Self).map_err(|error| refuse(error.problem))
     }
 }
 
@@ -55,7 +109,7 @@ impl FromStr for RoleName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let role = [Role::All, Role::Api, Role::Worker].into_iter().find(|role| role.as_str() == text);
-        role.map(Self).ok_or_else(|| format!("{text:?} is not a role; there are all, api and worker"))
+        role.map(Self).ok_or_else(|| "must be all, api or worker".to_owned())
     }
 }
 
@@ -85,55 +139,46 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// In the file: the same text, or a list of texts or numbers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TextOrList {
-    Text(String),
-    Texts(Vec<String>),
-    Numbers(Vec<u32>),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn from_text_or_list<'de, T: FromStr<Err = String>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    let text = match TextOrList::deserialize(deserializer)? {
-        TextOrList::Text(text) => text,
-        TextOrList::Texts(texts) => texts.join(","),
-        TextOrList::Numbers(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-    };
-    text.parse().map_err(D::Error::custom)
-}
-
-impl<'de> Deserialize<'de> for Networks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text_or_list(deserializer)
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        let check = |text: &str, expected: &str| assert_eq!(listen_address(text).expect(text).to_string(), expected, "{text}");
+        check("127.0.0.1:1", "127.0.0.1:1");
+        check("[::1]:8484", "[::1]:8484");
+        check("localhost:8484", "127.0.0.1:8484");
+        check(":8484", "0.0.0.0:8484");
+        check("*:8484", "0.0.0.0:8484");
+        check("8484", "127.0.0.1:8484");
+        check(" 0.0.0.0:0 ", "0.0.0.0:0");
+        for wrong in
+            ["", "0.0.0.0", "localhost", "::1", "localhost:", "localhost:70000", "70000", "http://localhost:8484", "a b:1", "1.2.3.4.5:1"]
+        {
+            assert!(listen_address(wrong).expect_err(wrong).starts_with("must be an address and a port such as 0.0.0.0:8484"), "{wrong}");
+        }
     }
-}
 
-impl<'de> Deserialize<'de> for Schedule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text_or_list(deserializer)
+    #[test]
+    fn an_empty_list_is_written_none() {
+        assert_eq!("none".parse::<Networks>(), Ok(Networks::default()));
+        assert_eq!("none".parse::<Schedule>().expect("a schedule").0.as_seconds(), [0_u32; 0]);
+        assert!("none,1".parse::<Schedule>().expect_err("no number").contains("\"none\" is not a whole number"));
     }
-}
 
-impl<'de> Deserialize<'de> for RoleName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    #[test]
+    fn a_number_is_within_its_bounds() {
+        let parse = whole(1_u64, 1 << 50);
+        assert_eq!((parse("1"), parse(" 7 "), parse("1125899906842624")), (Ok(1), Ok(7), Ok(1 << 50)));
+        for wrong in ["0", "1125899906842625", "-1", "1.5", "forever", "", "99999999999999999999999"] {
+            assert_eq!(parse(wrong), Err("must be a whole number from 1 to 1125899906842624".to_owned()), "{wrong}");
+        }
     }
-}
 
-impl<'de> Deserialize<'de> for KeyText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for KeysText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match TextOrList::deserialize(deserializer)? {
-            TextOrList::Text(text) => text,
-            TextOrList::Texts(texts) => texts.join(","),
-            TextOrList::Numbers(_) => return Err(D::Error::custom("a key is a text")),
-        };
-        Ok(Self(Secret::new(text)))
+    #[test]
+    fn truth_has_several_words() {
+        assert_eq!((truth("TRUE"), truth("off"), truth("1")), (Ok(true), Ok(false), Ok(true)));
+        assert!(truth("maybe").is_err());
     }
 }

@@ -19,6 +19,7 @@ mod limits;
 mod listen;
 mod loops;
 mod mail;
+mod operator;
 mod order;
 mod people;
 mod portal;

@@ -59,11 +59,23 @@ fn a_setting_that_is_not_known_or_not_allowed_is_refused() {
     };
     check(&["--listen", "nowhere"], &[], "--listen");
     check(&["--lisen", "127.0.0.1:0"], &[], "--lisen");
-    check(&[], &[("HOOKSTREAM_LISTEN", "nowhere")], "--listen");
-    check(&[], &[("HOOKSTREAM_LISEN", "127.0.0.1:0")], "HOOKSTREAM_LISEN");
-    check(&[], &[("HOOKSTREAM_TIMEOUT_MS", "5")], "timeout_ms is 5; allowed are 1000 to 60000");
+    check(
+        &[],
+        &[("HOOKSTREAM_LISTEN", "nowhere")],
+        "HOOKSTREAM_LISTEN is \"nowhere\"; it must be an address and a port such as 0.0.0.0:8484",
+    );
+    check(
+        &[],
+        &[("HOOKSTREAM_RETENTION_DAYS", "forever")],
+        "HOOKSTREAM_RETENTION_DAYS is \"forever\"; it must be a whole number from 1 to 3650",
+    );
+    check(&[], &[("HOOKSTREAM_LISEN", "127.0.0.1:0")], "there is no setting HOOKSTREAM_LISEN; did you mean HOOKSTREAM_LISTEN?");
+    check(&[], &[("HOOKSTREAM_TIMEOUT_MS", "5")], "HOOKSTREAM_TIMEOUT_MS is \"5\"; it must be a whole number from 1000 to 60000");
     check(&["--config", "/nowhere/hookstream.toml"], &[], "/nowhere/hookstream.toml");
     check(&["--listen", "127.0.0.1:0", "--log", "a=b=c"], &[], "log");
+    for word in ["warning", "verbose", "inf"] {
+        check(&[], &[("HOOKSTREAM_LOG", word)], "it must be error, warn, info, debug, trace or off");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

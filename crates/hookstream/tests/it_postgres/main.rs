@@ -37,6 +37,8 @@ mod loops;
 mod mail;
 mod network;
 mod nodes;
+#[path = "../it/operator.rs"]
+mod operator;
 #[path = "../it/order.rs"]
 mod order;
 #[path = "../it/people.rs"]

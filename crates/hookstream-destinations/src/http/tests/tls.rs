@@ -122,6 +122,30 @@ async fn a_certificate_that_nobody_trusted_vouches_for_is_told() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_named_itself_is_trusted_for_its_names_while_it_is_valid() {
+    let outcome = async |shown: &Identity, named: &Identity, host: &str| {
+        let receiver = Receiver::secure(shown.server(&BOTH), |_| Says::status(204)).await;
+        let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
+        let extra_roots = super::super::certificates(named.pem().0.as_bytes()).expect("a certificate");
+        let trust = Trust { extra_roots, ..Trust::default() };
+        send(&with_names(Options { trust, ..options() }, names), &receiver.url_at(host), AMPLE).await
+    };
+    for make in [Identity::self_signed, Identity::self_signed_authority] {
+        let identity = make(&[HOST, "127.0.0.1"]);
+        assert_eq!(outcome(&identity, &identity, HOST).await, answered(204));
+        assert_eq!(outcome(&identity, &identity, "127.0.0.1").await, answered(204));
+        let elsewhere = make(&["elsewhere.test"]);
+        let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
+        assert_eq!(outcome(&elsewhere, &elsewhere, HOST).await, expected);
+        // The same names with another key are another certificate.
+        assert!(!outcome(&make(&[HOST]), &identity, HOST).await.is_accepted());
+    }
+    let expired = Identity::self_signed_authority_expired(&[HOST]);
+    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate is not valid at this time");
+    assert_eq!(outcome(&expired, &expired, HOST).await, expected);
+}
+
+#[tokio::test]
 async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
     let authority = Authority::new();
     for (protocol, detail) in

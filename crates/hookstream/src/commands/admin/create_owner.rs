@@ -1,7 +1,5 @@
 //! `hookstream admin create-owner`: makes somebody an owner, for the first person and for when no owner can get in.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::{
     io::{BufRead, IsTerminal},
     path::PathBuf,
@@ -21,20 +19,13 @@ use hookstream_model::{
 };
 use hookstream_store::{Store, environments, links, organizations, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::SystemClock,
-    commands::existing::ExistingStore,
-    config::{Config, Settings},
-    keys,
-};
+use super::request::{self, Installation, Request, public_url_of};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
-/// What to do where a server has the directory.
-const IN_USE: &str = "a server runs on this data directory: stop it for a moment; or, as long as nobody signs in there, take the link for \
-    the first owner that it prints when it starts";
-
 /// Who becomes an owner, and of what.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin create-owner --email ada@example.com\n\n\
@@ -69,34 +60,38 @@ pub(crate) struct CreateOwnerArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Makes them an owner and says how they get in.
-pub(crate) async fn run(arguments: CreateOwnerArgs) -> anyhow::Result<()> {
-    let email = Email::parse(&arguments.email)?;
-    let name = arguments.name.clone().unwrap_or_else(|| email.to_string());
-    check_name(&name)?;
-    let password = arguments.password_stdin.then(read_password).transpose()?;
-    if let Some(password) = &password {
-        password::check("password", password, &email, &name)?;
-    }
-    let settings = Settings { encryption_key_file: arguments.encryption_key_file, public_url: arguments.public_url, ..Settings::default() };
-    let (config, store) = arguments.store.open(settings, IN_USE).await?;
-    let made = make(&*store, &config, email, name, password.as_deref(), arguments.organization.as_deref()).await;
-    store.close().await;
-    println!("{}", made?);
-    Ok(())
+/// The user who becomes an owner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewOwner {
+    email: String,
+    name: Option<String>,
+    organization: Option<String>,
+    password: Option<String>,
+    public_url: Option<String>,
 }
 
-async fn make(
-    store: &dyn Store,
-    config: &Config,
-    email: Email,
-    name: String,
-    password: Option<&str>,
-    organization: Option<&str>,
-) -> anyhow::Result<String> {
+/// Makes them an owner and says how they get in.
+pub(crate) async fn run(arguments: CreateOwnerArgs) -> anyhow::Result<()> {
+    let CreateOwnerArgs { email, name, organization, password_stdin, public_url, store, encryption_key_file } = arguments;
+    let password = password_stdin.then(read_password).transpose()?;
+    let settings = Settings { encryption_key_file, ..Settings::default() };
+    let owner = NewOwner { email, name, organization, password, public_url };
+    request::run(store, settings, Request::CreateOwner(owner)).await
+}
+
+/// Makes them an owner.
+pub(super) async fn perform(on: &Installation<'_>, owner: NewOwner) -> anyhow::Result<String> {
+    let store = on.store;
+    let email = Email::parse(&owner.email)?;
+    let name = owner.name.unwrap_or_else(|| email.to_string());
+    check_name(&name)?;
+    let password = owner.password.as_deref();
+    if let Some(password) = password {
+        password::check("password", password, &email, &name)?;
+    }
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-    keys::unlock(store, config, &mut rng).await?;
     let now = SystemClock.now();
+    let organization = owner.organization.as_deref();
     let tenant = find_tenant(store, organization).await?;
     let mut random = [0; 32];
     let hash = password.map(|password| {
@@ -118,9 +113,9 @@ async fn make(
     rng.fill_bytes(&mut random);
     let token = SessionText::generate(&random);
     links::create_password(store, token.hash(), user.id, now, now + LINK_FOR).await?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let public_url = public_url_of(owner.public_url, on)?;
     Ok(format!(
-        "{done}. They set their password with this link, once and within 24 hours:\n\n    {public_url}/reset-password#token={}",
+        "{done}. They set a password with this link (single use, expires in 24 hours):\n\n    {public_url}/reset-password#token={}",
         token.expose()
     ))
 }

@@ -1,8 +1,10 @@
 //! `hookstream admin`: work on an installation that goes on meanwhile, one file a command.
 
+mod create_api_key;
 mod create_owner;
 mod password_link;
 mod quotas;
+pub(crate) mod request;
 mod rotate_key;
 mod rotate_portal_key;
 mod test_mail;
@@ -19,6 +21,8 @@ pub(crate) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
+    /// Create an API key, also if the last one is lost
+    CreateApiKey(create_api_key::CreateApiKeyArgs),
     /// Make somebody an owner of an organization, with a password or a link to set one
     CreateOwner(create_owner::CreateOwnerArgs),
     /// Make a link with which somebody sets their password
@@ -36,6 +40,7 @@ enum AdminCommand {
 /// Does it.
 pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     match arguments.command {
+        AdminCommand::CreateApiKey(arguments) => create_api_key::run(arguments).await,
         AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
         AdminCommand::PasswordLink(arguments) => password_link::run(arguments).await,
         AdminCommand::Quotas(arguments) => quotas::run(arguments).await,

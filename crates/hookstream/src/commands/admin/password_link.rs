@@ -1,21 +1,16 @@
 //! `hookstream admin password-link`: a link with which somebody sets their password, where no mail goes out.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
 use hookstream_model::{person::Email, session::SessionText, time::Clock};
-use hookstream_store::{Store, links, users};
+use hookstream_store::{links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::SystemClock,
-    commands::existing::ExistingStore,
-    config::{Config, Settings},
-    keys,
-};
+use super::request::{self, Installation, Request, public_url_of};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -23,8 +18,8 @@ const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Whose password it sets.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin password-link --email ada@example.com\n\n\
-    It prints the link, which is good once and for 24 hours. Give it to nobody but whose account it is: whoever has it\n\
-    signs in as them. A second factor is asked for all the same.")]
+    The link is valid once, for 24 hours. Share it only with the account owner; anyone with this link can sign in as them.\n\
+    A second factor is still required. The command works while the server runs.")]
 pub(crate) struct PasswordLinkArgs {
     /// The address that they sign in with
     #[arg(long)]
@@ -42,28 +37,32 @@ pub(crate) struct PasswordLinkArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Makes the link and prints it.
-pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
-    let email = Email::parse(&arguments.email)?;
-    let settings = Settings { encryption_key_file: arguments.encryption_key_file, public_url: arguments.public_url, ..Settings::default() };
-    let (config, store) = arguments.store.open(settings, "a server runs on this data directory: stop it for a moment").await?;
-    let made = make(&*store, &config, &email).await;
-    store.close().await;
-    println!("{}", made?);
-    Ok(())
+/// The user whose password the link sets.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Whose {
+    email: String,
+    public_url: Option<String>,
 }
 
-async fn make(store: &dyn Store, config: &Config, email: &Email) -> anyhow::Result<String> {
+/// Creates the link and prints it.
+pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
+    let PasswordLinkArgs { email, public_url, store, encryption_key_file } = arguments;
+    let settings = Settings { encryption_key_file, ..Settings::default() };
+    request::run(store, settings, Request::PasswordLink(Whose { email, public_url })).await
+}
+
+/// Creates the link.
+pub(super) async fn perform(on: &Installation<'_>, whose: Whose) -> anyhow::Result<String> {
+    let email = Email::parse(&whose.email)?;
+    let public_url = public_url_of(whose.public_url, on)?;
+    let account = users::find_by_email(on.store, &email).await?.with_context(|| format!("there is no user with the address {email}"))?;
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-    keys::unlock(store, config, &mut rng).await?;
-    let account = users::find_by_email(store, email).await?.with_context(|| format!("nobody has an account with the address {email}"))?;
     let mut random = [0; 32];
     rng.fill_bytes(&mut random);
     let (token, now) = (SessionText::generate(&random), SystemClock.now());
-    links::create_password(store, token.hash(), account.user.id, now, now + LINK_FOR).await?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    links::create_password(on.store, token.hash(), account.user.id, now, now + LINK_FOR).await?;
     Ok(format!(
-        "{email} sets their password with this link, once and within 24 hours:\n\n    {public_url}/reset-password#token={}",
+        "{email} sets a password with this link (single use, expires in 24 hours):\n\n    {public_url}/reset-password#token={}",
         token.expose()
     ))
 }

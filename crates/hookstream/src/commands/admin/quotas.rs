@@ -1,7 +1,5 @@
 //! `hookstream admin quotas`: shows and sets what an organization may have.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hookstream_model::{
@@ -12,16 +10,10 @@ use hookstream_model::{
 };
 use hookstream_store::{Store, organizations, quotas};
 use rand::{SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::SystemClock,
-    commands::existing::ExistingStore,
-    config::{Config, Settings},
-};
-
-/// What to do where a server has the directory.
-const IN_USE: &str = "a server runs on this data directory: stop it for a moment, or set the quotas of all organizations by its settings \
-    (quota_…)";
+use super::request::{self, Installation, Request};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
 
 /// Shows or sets them.
 #[derive(Debug, Args)]
@@ -69,24 +61,29 @@ struct Where {
     store: ExistingStore,
 }
 
-/// What is to become of some quotas.
-type Changes = Vec<(Quota, Allowance)>;
-
-/// Does it and shows what goes then.
-pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
-    let (changes, place) = match arguments.command {
-        QuotasCommand::Show(place) => (Changes::new(), place),
-        QuotasCommand::Set { quotas, place } => (quotas.iter().map(|text| read_setting(text)).collect::<Result<_, _>>()?, place),
-        QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
-    };
-    let (config, store) = place.store.open(Settings::default(), IN_USE).await?;
-    let shown = work(&*store, &config, &changes, place.organization.as_deref()).await;
-    store.close().await;
-    print!("{}", shown?);
-    Ok(())
+/// Quotas to set, each as `name=value`, and whose.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Change {
+    organization: Option<String>,
+    set: Vec<String>,
 }
 
-async fn work(store: &dyn Store, config: &Config, changes: &Changes, organization: Option<&str>) -> anyhow::Result<String> {
+/// Does it and shows the quotas that apply then.
+pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
+    let (set, place) = match arguments.command {
+        QuotasCommand::Show(place) => (Vec::new(), place),
+        QuotasCommand::Set { quotas, place } => (quotas, place),
+        QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
+    };
+    set.iter().try_for_each(|text| read_setting(text).map(drop))?;
+    request::run(place.store, Settings::default(), Request::Quotas(Change { organization: place.organization, set })).await
+}
+
+/// Sets quotas and shows those that apply then.
+pub(super) async fn perform(on: &Installation<'_>, change: Change) -> anyhow::Result<String> {
+    let store = on.store;
+    let changes = change.set.iter().map(|text| read_setting(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let organization = change.organization.as_deref();
     let organization = find_organization(store, organization).await?;
     let missing = || format!("there is no organization {organization}, or it is deleted");
     let own = if changes.is_empty() {
@@ -111,7 +108,7 @@ async fn work(store: &dyn Store, config: &Config, changes: &Changes, organizatio
         Quota::Environments => Some(held.environments),
         Quota::EndpointsPerApplication | Quota::RetentionDays => None,
     };
-    Ok(show(organization, &own, &config.quotas, has))
+    Ok(show(organization, &own, &on.quotas, has))
 }
 
 /// A table: what there may be, what there is, and where that is set.
@@ -137,11 +134,12 @@ fn read_setting(text: &str) -> anyhow::Result<(Quota, Allowance)> {
     Ok((quota, allowance))
 }
 
-fn cleared(names: &[String]) -> anyhow::Result<Changes> {
+fn cleared(names: &[String]) -> anyhow::Result<Vec<String>> {
+    let default = |quota: Quota| format!("{}=default", quota.as_str());
     if names.is_empty() {
-        return Ok(Quota::ALL.map(|quota| (quota, Allowance::Default)).into());
+        return Ok(Quota::ALL.map(default).into());
     }
-    names.iter().map(|name| Ok((Quota::parse(name)?, Allowance::Default))).collect()
+    names.iter().map(|name| Ok(default(Quota::parse(name)?))).collect()
 }
 
 async fn find_organization(store: &dyn Store, given: Option<&str>) -> anyhow::Result<OrganizationId> {

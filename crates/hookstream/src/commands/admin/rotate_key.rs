@@ -1,7 +1,5 @@
 //! `hookstream admin rotate-key`: seals everything under the current key, while nodes serve.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to standard output, how far it is to standard error")]
-
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -13,14 +11,11 @@ use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
 use hookstream_store::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys};
+use super::request::{self, Installation, Request};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys, output::note};
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(5);
-/// What to do where a server has the directory.
-const IN_USE: &str =
-    "the server on this data directory does it itself when it starts: give it the new key before the earlier ones, and restart it";
-
 /// Which store, and its keys.
 #[derive(Debug, Args)]
 #[command(
@@ -38,54 +33,55 @@ pub(crate) struct RotateKeyArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Seals everything anew and says how much that was.
+/// Encrypts everything again and says how much that was.
 pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
     let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
-    let (config, store) = arguments.store.open(settings, IN_USE).await?;
-    let rotated = async {
-        let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-        keys::unlock(&*store, &config, &mut rng).await?;
-        let mut told = Instant::now();
-        let mut tell = |rows| {
-            if told.elapsed() >= TELL {
-                told = Instant::now();
-                eprintln!("{rows} rows so far");
-            }
-        };
-        let rotated = vault::rotate(&*store, &mut tell).await?;
-        if config.database.is_none() {
-            vault::forget_generated(&*store).await?;
-        }
-        let mut ids = IdSource::new(rng);
-        let mut act = || {
-            let now = SystemClock.now();
-            Act::of_operator(ids.next(now), now)
-        };
-        keys::record_rotation(&*store, &rotated, &mut act).await?;
-        anyhow::Ok(rotated)
-    };
-    let rotated = rotated.await;
-    store.close().await;
-    report(&rotated?)
+    request::run(arguments.store, settings, Request::RotateKey).await
 }
 
-fn report(rotated: &Rotated) -> anyhow::Result<()> {
-    println!("sealed {} rows under the current key", rotated.rows);
-    for id in &rotated.retired {
-        println!("the key {id} seals nothing any more and may be removed");
+/// Encrypts everything again under the current key of the store.
+pub(super) async fn perform(on: &Installation<'_>) -> anyhow::Result<String> {
+    let mut told = Instant::now();
+    let mut tell = |rows| {
+        if on.is_watched && told.elapsed() >= TELL {
+            told = Instant::now();
+            note!("{rows} rows so far");
+        }
+    };
+    let rotated = vault::rotate(on.store, &mut tell).await?;
+    if on.is_alone {
+        vault::forget_generated(on.store).await?;
     }
+    let rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    let mut ids = IdSource::new(rng);
+    let mut act = || {
+        let now = SystemClock.now();
+        Act::of_operator(ids.next(now), now)
+    };
+    keys::record_rotation(on.store, &rotated, &mut act).await?;
+    let mut text = report(&rotated)?;
+    if !on.is_watched {
+        text.push_str("\nThe running server did this with the keys that it was started with; a new key needs a restart.");
+    }
+    Ok(text)
+}
+
+fn report(rotated: &Rotated) -> anyhow::Result<String> {
+    let mut lines = vec![format!("encrypted {} rows under the current key", rotated.rows)];
+    lines.extend(rotated.retired.iter().map(|id| format!("the key {id} encrypts nothing any more and may be removed")));
     if rotated.is_overtaken {
-        eprintln!(
-            "a node sealed under an earlier key meanwhile; it can seal nothing more until it is restarted with the new key as its current one"
+        lines.push(
+            "a node encrypted rows under an earlier key meanwhile; it can encrypt nothing more until it is restarted with the new key as its \
+             current one"
+                .to_owned(),
         );
     }
     match rotated.unopened {
-        0 => Ok(()),
-        1 => bail!(
-            "1 row cannot be opened and is as it was; no key was retired. Give the key that the warning names, or delete its endpoint"
-        ),
+        0 => Ok(lines.join("\n")),
         rows => bail!(
-            "{rows} rows cannot be opened and are as they were; no key was retired. Give the keys that the warnings name, or delete the endpoints"
+            "{}\n{rows} rows could not be decrypted and are unchanged; no key was retired. Give the keys that the warnings name, or delete \
+             the endpoints",
+            lines.join("\n")
         ),
     }
 }

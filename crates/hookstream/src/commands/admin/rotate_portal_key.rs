@@ -1,7 +1,5 @@
 //! `hookstream admin rotate-portal-key`: has another key sign portal tokens, while nodes serve.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -17,16 +15,10 @@ use hookstream_store::{
     portal_keys::{self, Former, PortalKey},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::SystemClock,
-    commands::existing::ExistingStore,
-    config::{Config, Settings},
-    keys,
-};
-
-/// What to do where a server has the directory.
-const IN_USE: &str = "a server runs on this data directory: stop it for a moment. By itself it has another key every portal_key_days";
+use super::request::{self, Installation, Request};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
 
 /// Which store, and what becomes of the tokens there are.
 #[derive(Debug, Args)]
@@ -47,24 +39,31 @@ pub(crate) struct RotatePortalKeyArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Makes the key and says what that means.
-pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
-    let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
-    let (config, store) = arguments.store.open(settings, IN_USE).await?;
-    let former = if arguments.now { Former::EndNow } else { Former::Outlive };
-    let rotated = rotate(&*store, &config, former).await;
-    store.close().await;
-    let key = rotated?;
-    match former {
-        Former::Outlive => println!("portal tokens are signed with the key {} from now on; those there are end within an hour", key.id),
-        Former::EndNow => println!("portal tokens are signed with the key {} from now on; those there were are refused", key.id),
-    }
-    Ok(())
+/// What becomes of the tokens there are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Rotation {
+    now: bool,
 }
 
-async fn rotate(store: &dyn Store, config: &Config, former: Former) -> anyhow::Result<PortalKey> {
+/// Creates the key and says what that means.
+pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
+    let RotatePortalKeyArgs { now, store, encryption_key_file } = arguments;
+    let settings = Settings { encryption_key_file, ..Settings::default() };
+    request::run(store, settings, Request::RotatePortalKey(Rotation { now })).await
+}
+
+/// Creates the key.
+pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow::Result<String> {
+    let former = if rotation.now { Former::EndNow } else { Former::Outlive };
+    let key = rotate(on.store, former).await?;
+    Ok(match former {
+        Former::Outlive => format!("portal tokens are signed with the key {} from now on; earlier tokens expire within an hour", key.id),
+        Former::EndNow => format!("portal tokens are signed with the key {} from now on; earlier tokens are refused", key.id),
+    })
+}
+
+async fn rotate(store: &dyn Store, former: Former) -> anyhow::Result<PortalKey> {
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
-    keys::unlock(store, config, &mut rng).await?;
     let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
     let mut fresh = |at| {
         let mut random = [0; 32];

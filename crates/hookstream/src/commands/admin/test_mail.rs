@@ -1,7 +1,5 @@
 //! `hookstream admin test-mail`: sends a mail as the server would, so that an operator sees whether the settings are right.
 
-#![expect(clippy::print_stdout, reason = "the result goes to standard output")]
-
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -14,6 +12,7 @@ use hookstream_model::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
+use crate::output::say;
 use crate::{
     clock::SystemClock,
     config::{Config, Settings, Sources},
@@ -58,6 +57,6 @@ pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
         .send(&Mail { to: to.clone(), subject, text, id: EntryId::from(IdSource::new(rng).next(now)).to_string(), at: now })
         .await
         .context("the mail was not sent")?;
-    println!("the mail server has taken a mail to {to}");
+    say!("the mail server has taken a mail to {to}");
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::{
     stream::{Behaviour, Stream},
 };
 use crate::commands::sink::parse_duration;
+use crate::output::say;
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]
@@ -77,10 +78,10 @@ async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> a
         well.push(others(arguments, scenario, false).await?);
         ill.push(others(arguments, scenario, true).await?);
     }
-    println!("{title}: what the others see, ms from send to arrival");
+    say!("{title}: what the others see, ms from send to arrival");
     for (name, parts) in [("baseline", &well), ("scenario", &ill)] {
         for [p50, p99, p999, max] in parts {
-            println!("  {name}  p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}");
+            say!("  {name}  p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}");
         }
     }
     let median = |parts: &[[f64; 4]], of: usize| {
@@ -90,7 +91,7 @@ async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> a
     };
     for (of, name) in ["p50", "p99"].into_iter().enumerate() {
         let (before, after) = (median(&well, of), median(&ill, of));
-        println!("  median {name}  {before:.2} → {after:.2}  ({:+.0} %)", (after / before - 1.0) * 100.0);
+        say!("  median {name}  {before:.2} → {after:.2}  ({:+.0} %)", (after / before - 1.0) * 100.0);
     }
     Ok(())
 }
@@ -138,10 +139,10 @@ async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let after = Stream::make(&fleet, "after", 1, json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
     let from = after.send(&single, &fleet).await?;
     after.run.until_all_arrived(Duration::from_secs(10)).await;
-    println!("one application sends {} messages: what another's 10 a second see, ms from send to arrival", flood.run.accepted());
+    say!("one application sends {} messages: what another's 10 a second see, ms from send to arrival", flood.run.accepted());
     let after = percentiles(&after.run.counted(from).arrivals);
     for (name, [p50, p99, _, max]) in [("while it floods", during), (&format!("with {waits} waiting"), after)] {
-        println!("  {name}  p50 {p50:.2}  p99 {p99:.2}  max {max:.2}");
+        say!("  {name}  p50 {p50:.2}  p99 {p99:.2}  max {max:.2}");
     }
     fleet.stop().await;
     Ok(())
@@ -160,12 +161,12 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let mut seen = stream.seen_at();
     seen.sort_unstable();
     let most = (0..seen.len()).map(|first| seen[first..].partition_point(|at| *at < seen[first] + 1_000_000)).max().unwrap_or(0);
-    println!("an endpoint with {LIMIT} a second comes back after {} s", arguments.duration.as_secs());
-    println!("  accepted {}, lost {}, most in any second {most}", stream.run.accepted(), stream.run.lost());
+    say!("an endpoint with {LIMIT} a second comes back after {} s", arguments.duration.as_secs());
+    say!("  accepted {}, lost {}, most in any second {most}", stream.run.accepted(), stream.run.lost());
     let began = u64::try_from(arguments.duration.as_micros()).unwrap_or(u64::MAX);
     let by_second =
         |second: u64| seen.iter().filter(|at| (began + second * 1_000_000..began + (second + 1) * 1_000_000).contains(at)).count();
-    println!("  by second since: {:?}", (0..20).map(by_second).collect::<Vec<_>>());
+    say!("  by second since: {:?}", (0..20).map(by_second).collect::<Vec<_>>());
     fleet.stop().await;
     Ok(())
 }

@@ -3,8 +3,6 @@
 //! The server is the real binary in a process of its own; sender and receiver are here, made to cost
 //! little, since they share the machine with it.
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
-
 mod fairness;
 mod load;
 mod receiver;
@@ -36,6 +34,7 @@ use super::{
         process::{Cpu, ServerProcess},
     },
 };
+use crate::output::say;
 
 /// Measurements of one question each, on servers of their own.
 #[derive(Debug, Clone, Subcommand)]
@@ -189,7 +188,7 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let result = measure(&arguments, &fleet).await;
     fleet.stop().await;
     let report = result?;
-    println!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
+    say!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
     // What has no room in memory is stored, which a server that keeps nothing does not.
     anyhow::ensure!(report.lost == 0 || arguments.forget, "{} messages were accepted and did not arrive", report.lost);
     Ok(())

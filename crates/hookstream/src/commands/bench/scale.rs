@@ -15,6 +15,7 @@ use super::{
     stream::{Behaviour, Stream},
 };
 use crate::commands::{client::ApiClient, traffic::listener};
+use crate::output::say;
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]
@@ -71,7 +72,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
     let room = usize::try_from(arguments.pending).unwrap_or(usize::MAX);
     let hour = Duration::from_secs(3_600);
     let all = Plan { connections: 64, rate: None, payload_bytes: 500, duration: hour, warmup: Duration::ZERO };
-    println!("deliveries that are owed and held: accepting 200 a second, ms to the answer, and memory");
+    say!("deliveries that are owed and held: accepting 200 a second, ms to the answer, and memory");
     for step in 0..=STEPS {
         if step > 0 {
             let held = Stream::make(&fleet, "held", 1, json!({}), Behaviour::Busy, room / usize::try_from(STEPS)?).await?;
@@ -84,7 +85,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
         let counted = well.run.counted(from);
         let ([p50, p99, ..], [arrived, arrived_p99, ..]) = (percentiles(&counted.answers), percentiles(&counted.arrivals));
         let memory = fleet.memory_kib().map_or(0, |(now, _)| now / 1024);
-        println!(
+        say!(
             "  {:>9} owed  answer p50 {p50:.2} p99 {p99:.2}  arrival p50 {arrived:.2} p99 {arrived_p99:.2}  {memory} MiB",
             arguments.pending / STEPS * step
         );
@@ -93,7 +94,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
         server.kill();
     }
     let (fleet, took) = start(arguments, &scratch).await?;
-    println!("  started again after a kill in {} ms", took.as_millis());
+    say!("  started again after a kill in {} ms", took.as_millis());
     fleet.stop().await;
     Ok(())
 }
@@ -126,8 +127,8 @@ async fn endpoints(arguments: &ScaleArgs) -> anyhow::Result<()> {
     load::send(&plan, &fleet, &ids, &run, &tasks).await?;
     run.until_all_arrived(Duration::from_secs(60)).await;
     receiving.abort();
-    println!("{} endpoints, {PER_APPLICATION} in each application", applications * PER_APPLICATION);
-    println!("  {before} MiB before, {made} MiB when they are made, {} MiB when each was sent to; lost {}", memory(&fleet), run.lost());
+    say!("{} endpoints, {PER_APPLICATION} in each application", applications * PER_APPLICATION);
+    say!("  {before} MiB before, {made} MiB when they are made, {} MiB when each was sent to; lost {}", memory(&fleet), run.lost());
     fleet.stop().await;
     Ok(())
 }
@@ -149,14 +150,14 @@ async fn make(client: &ApiClient, url: &str, numbers: impl Iterator<Item = u32>)
 }
 
 async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
-    println!("endpoints for each message");
+    say!("endpoints for each message");
     for endpoints in [1, 10, 100] {
         let scratch = tempfile::tempdir()?;
         let (fleet, _) = start(arguments, &scratch).await?;
         let load = BenchArgs::fan_out(endpoints);
         let figures = super::measure(&load, &fleet).await?.as_json();
         let number = |name: &str| figures[name].as_f64().unwrap_or_default();
-        println!(
+        say!(
             "  {endpoints:>3}: {:.0} deliveries/s, {:.1} µs of server CPU each, arrival p99 {:.1} ms, lost {}",
             number("delivered_per_second"),
             number("server_cpu_us_per_message") / f64::from(endpoints),

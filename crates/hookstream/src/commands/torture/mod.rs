@@ -5,8 +5,6 @@
 //! stream of messages and one ledger, in which every id that was answered 201 must turn out delivered
 //! or accounted for ([`ledger`]).
 
-#![expect(clippy::print_stdout, reason = "the command's result goes to standard output")]
-
 mod account;
 mod cluster;
 mod disk;
@@ -42,6 +40,7 @@ use self::{
     report::{Report, Tally},
 };
 use crate::lifecycle;
+use crate::output::say;
 
 /// What to break, how often, and on which database.
 #[derive(Debug, Clone, Args)]
@@ -106,7 +105,7 @@ pub(crate) async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
         told = lifecycle::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),
     }?;
     if arguments.json {
-        println!("{}", report.as_json());
+        say!("{}", report.as_json());
     }
     if report.is_fine() {
         return Ok(());
@@ -128,7 +127,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
     let mut report = Report::new(&ground, nodes, arguments.rate.get(), seed);
     let say = |line: String| {
         if !arguments.json {
-            println!("{line}");
+            say!("{line}");
         }
     };
     say(report.head());

@@ -25,11 +25,10 @@ pub(super) struct Tally {
 }
 
 /// Says how far a fault is, where somebody watches.
-#[expect(clippy::print_stderr, reason = "the result goes to standard output")]
 pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
     if std::io::stderr().is_terminal() {
         // The line of the table is written over it.
-        eprint!("\r{:<18}{round:>6} of {rounds}\r", fault.name());
+        crate::output::error(format_args!("\r{:<18}{round:>6} of {rounds}\r", fault.name()));
     }
 }
 

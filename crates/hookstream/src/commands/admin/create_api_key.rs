@@ -1,0 +1,146 @@
+//! `hookstream admin create-api-key`: a key for automation, and for when the last one is lost.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hookstream_model::{
+    audit_log::Act,
+    environment::Environment,
+    ids::{EnvironmentId, IdSource},
+    scopes::Scopes,
+    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant, check_key_name, parse_networks},
+    time::Clock,
+};
+use hookstream_store::{Store, api_keys, environments, organizations};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+
+use super::request::{self, Installation, Request};
+use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+
+/// A key's environment, name and limits.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream admin create-api-key --name billing --scopes messages:write --expires-in 90d\n\n\
+    It prints the key once. It works while the server runs. Without --scopes the key may do everything in its environment.\n\
+    Use it if the last API key is lost; then revoke the lost one (DELETE /v1/auth/api-keys/{id}).")]
+pub(crate) struct CreateApiKeyArgs {
+    #[command(flatten)]
+    key: NewKey,
+
+    #[command(flatten)]
+    store: ExistingStore,
+}
+
+/// The key to create.
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct NewKey {
+    /// The key's name
+    #[arg(long, default_value = "operator")]
+    name: String,
+
+    /// The environment's id, or its name or slug in the first organization [default: the oldest of the first organization]
+    #[arg(long, value_name = "ENV")]
+    environment: Option<String>,
+
+    /// What it may do, comma-separated, such as messages:write,endpoints:* [default: *]
+    #[arg(long, value_name = "SCOPE[,SCOPE…]")]
+    scopes: Option<String>,
+
+    /// How long it is valid, such as 12h or 90d [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    expires_in: Option<u64>,
+
+    /// The networks it may be used from, comma-separated [default: any]
+    #[arg(long, value_name = "CIDR[,CIDR…]", value_delimiter = ',')]
+    networks: Vec<String>,
+
+    /// Begins the key with hs_test_ instead of hs_live_
+    #[arg(long)]
+    test: bool,
+}
+
+/// The longest time that a key may be given.
+const LONGEST: u64 = 3_650 * 86_400;
+
+/// A time as people write it, in seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let problem = || "must be a time such as 30m, 12h or 90d, at most 3650d".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(problem()),
+    };
+    let number: u64 = digits.parse().map_err(|_| problem())?;
+    number.checked_mul(unit).filter(|seconds| (1..=LONGEST).contains(seconds)).ok_or_else(problem)
+}
+
+/// Creates the key and prints it.
+pub(crate) async fn run(arguments: CreateApiKeyArgs) -> anyhow::Result<()> {
+    request::run(arguments.store, Settings::default(), Request::CreateApiKey(arguments.key)).await
+}
+
+/// Creates the key.
+pub(super) async fn perform(on: &Installation<'_>, new: NewKey) -> anyhow::Result<String> {
+    let NewKey { name, environment, scopes, expires_in, networks, test } = new;
+    check_key_name(&name).map_err(|error| anyhow::anyhow!("--name {}", error.problem))?;
+    let scopes = match scopes.as_deref() {
+        None => Scopes::ALL,
+        Some(text) => Scopes::parse(text).map_err(|error| anyhow::anyhow!("--scopes {}", error.problem))?,
+    };
+    let networks = parse_networks("networks", &networks).map_err(|error| anyhow::anyhow!("--networks {}", error.problem))?;
+    let tenant = find_tenant(on.store, environment.as_deref()).await?;
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    let mode = if test { KeyMode::Test } else { KeyMode::Live };
+    let text = ApiKeyText::generate(mode, &random);
+    let now = SystemClock.now();
+    let mut ids = IdSource::new(rng);
+    let expires_at = expires_in.map(|seconds| now + Duration::from_secs(seconds));
+    let key = ApiKey { scopes, networks, expires_at, ..ApiKey::unlimited(ids.next(now).into(), tenant, name) };
+    api_keys::create(on.store, &Act::of_operator(ids.next(now), now), &key, &text).await?;
+    let end = key.expires_at.map_or_else(|| "no expiry".to_owned(), |at| format!("expires {at}"));
+    Ok(format!(
+        "Created the API key {} ({}) for the environment {}: scopes {}, {end}.\n\n    {}\n\nSave it now; it won't be shown again.",
+        key.id,
+        key.name,
+        tenant.environment,
+        key.scopes,
+        text.expose()
+    ))
+}
+
+async fn find_tenant(store: &dyn Store, given: Option<&str>) -> anyhow::Result<Tenant> {
+    let first = organizations::first(store).await?.context("there is no organization yet: start the server once")?;
+    let Some(text) = given else { return Ok(first) };
+    let tenant = |environment: &Environment| Tenant { organization: environment.organization_id, environment: environment.id };
+    if let Ok(id) = text.parse::<EnvironmentId>() {
+        let found = environments::find_any(store, id).await?.filter(|environment| environment.deleted_at.is_none());
+        return found.map(|found| tenant(&found)).with_context(|| format!("there is no environment {id}, or it is deleted"));
+    }
+    let all: Vec<_> = environments::list(store, first.organization).await?.into_iter().filter(|one| one.deleted_at.is_none()).collect();
+    match all.iter().find(|environment| environment.slug == text || environment.name == text) {
+        Some(found) => Ok(tenant(found)),
+        None => {
+            let known: Vec<_> = all.iter().map(|environment| format!("{} ({})", environment.slug, environment.id)).collect();
+            bail!("--environment is {text:?}; the first organization has: {}", known.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_time_has_a_unit_and_a_bound() {
+        assert_eq!((seconds("1s"), seconds("30m"), seconds("12h"), seconds("90d")), (Ok(1), Ok(1_800), Ok(43_200), Ok(7_776_000)));
+        for wrong in ["", "5", "d", "0d", "-1d", "1.5h", "3651d", "99999999999999999999d", "1w", "1 d"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

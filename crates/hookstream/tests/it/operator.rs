@@ -1,0 +1,377 @@
+//! The operator's commands beside a running server, and how a server starts and stops.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Scratch, Server, TestClient, hookstream, scratch};
+
+/// A command on a store, where a server may be running.
+fn on_store(scratch: &Scratch, arguments: &[&str]) -> Command {
+    let mut command = hookstream();
+    command.args(arguments);
+    match &scratch.database {
+        Some(database) => command.args(["--database-url", &database.url()]),
+        None => command.arg("--data-dir").arg(scratch.path()),
+    };
+    command
+}
+
+fn admin(scratch: &Scratch, arguments: &[&str]) -> Output {
+    on_store(scratch, &[&["admin"], arguments].concat()).output().expect("it runs")
+}
+
+fn done(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn key_in(text: &str) -> &str {
+    let begin = text.find("hs_").expect("a key");
+    &text[begin..begin + 72]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_api_key_works_while_the_server_runs_and_when_it_does_not() {
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &[]);
+    let with = |text: &str| server.client.with_key(key_in(text));
+    let all = done(&admin(&scratch, &["create-api-key"]));
+    assert_eq!(with(&all).get("/v1/usage").await.0, 200);
+    let narrow = done(&admin(&scratch, &["create-api-key", "--name", "reads", "--scopes", "usage:read", "--expires-in", "1h", "--test"]));
+    assert!(key_in(&narrow).starts_with("hs_test_") && narrow.contains("scopes usage:read, expires 2"), "{narrow}");
+    assert_eq!(with(&narrow).get("/v1/usage").await.0, 200);
+    assert_eq!(with(&narrow).get("/v1/jobs").await.0, 403);
+    let elsewhere = done(&admin(&scratch, &["create-api-key", "--networks", "203.0.113.0/24"]));
+    assert_eq!(with(&elsewhere).get("/v1/usage").await.1["code"], "address_not_allowed");
+
+    let (_, listed) = server.client.get("/v1/environments").await;
+    let environment = listed["environments"][0].clone();
+    for name in ["id", "slug", "name"] {
+        let made = done(&admin(&scratch, &["create-api-key", "--environment", environment[name].as_str().expect("text")]));
+        assert!(made.contains(environment["id"].as_str().expect("an id")), "{made}");
+    }
+    for (wrong, said) in [
+        (["--environment", "nowhere"], "the first organization has: "),
+        (["--environment", "99999999999999999999999999999999"], "there is no environment 9999"),
+        (["--scopes", "everything"], "--scopes contains \"everything\""),
+        (["--networks", "home"], "--networks contains \"home\""),
+        (["--name", ""], "name"),
+        (["--expires-in", "soon"], "must be a time such as 30m, 12h or 90d"),
+    ] {
+        let told = refused(&admin(&scratch, &[&["create-api-key"][..], &wrong].concat()));
+        assert!(told.contains(said), "{wrong:?}: {told}");
+    }
+    let (_, entries) = server.client.get("/v1/audit-log?action=api_key.create").await;
+    let newest = &entries["audit_log"][0];
+    assert_eq!(newest["actor"]["kind"], "operator", "{entries}");
+
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    let later = done(&admin(&scratch, &["create-api-key"]));
+    let server = Server::start(&scratch, &[]);
+    assert_eq!(server.client.with_key(key_in(&later)).get("/v1/usage").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_store_command_of_admin_works_while_the_server_runs() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &["--public-url", "https://hooks.example.com"]);
+    let url = ["--public-url", "https://hooks.example.com"];
+    let made = done(&admin(&scratch, &[&["create-owner", "--email", "ada@example.com"][..], &url].concat()));
+    assert!(made.contains("https://hooks.example.com/reset-password#token="), "{made}");
+    let link = done(&admin(&scratch, &[&["password-link", "--email", "ada@example.com"][..], &url].concat()));
+    assert!(link.contains("https://hooks.example.com/reset-password#token="), "{link}");
+    assert!(refused(&admin(&scratch, &["password-link", "--email", "bob@example.com"])).contains("there is no user with the address"));
+
+    let mut with_password = on_store(&scratch, &["admin", "create-owner", "--email", "eve@example.com", "--password-stdin"]);
+    let mut child = with_password.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"four unrelated words are good\n").expect("written");
+    assert!(done(&child.wait_with_output().expect("it ends")).contains("signs in with their password"));
+    let sign_in = json!({ "email": "eve@example.com", "password": "four unrelated words are good" });
+    let (status, answer) = server.client.with_key("").post("/v1/auth/sign-in", sign_in).await;
+    assert_eq!(status, 200, "{answer}");
+
+    let set = done(&admin(&scratch, &["quotas", "set", "applications=0"]));
+    assert!(set.contains("applications") && set.contains("set for it"), "{set}");
+    eventually("the quota counts", async || {
+        let (status, _) = server.client.post("/v1/applications", json!({ "name": "A", "uid": "a" })).await;
+        (status == 403).then_some(())
+    })
+    .await;
+    assert!(done(&admin(&scratch, &["quotas", "show"])).contains("set for it"));
+    done(&admin(&scratch, &["quotas", "clear"]));
+    assert!(done(&admin(&scratch, &["rotate-portal-key", "--now"])).contains("earlier tokens are refused"));
+    assert!(done(&admin(&scratch, &["rotate-key"])).contains("under the current key"));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_socket_is_its_owners_and_goes_with_the_server() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = scratch();
+    if scratch.database.is_some() {
+        return;
+    }
+    // Longer than a socket's address.
+    let deep = scratch.path().join("d".repeat(120));
+    let at = deep.to_str().expect("text");
+    let mut server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
+    let socket = deep.join("admin.sock");
+    assert_eq!(std::fs::metadata(&socket).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let create = || hookstream().args(["admin", "create-api-key", "--data-dir", at]).output().expect("it runs");
+    done(&create());
+    // What is no request ends nothing.
+    std::os::unix::net::UnixStream::connect(std::path::Path::new("/proc/self/cwd").join(&socket)).map(drop).unwrap_or_default();
+    done(&create());
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    assert!(!socket.exists());
+    // A socket of a process that was killed is in nobody's way.
+    let server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
+    server.kill();
+    assert!(socket.exists());
+    done(&create());
+    let _server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
+    done(&create());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_in_flight_have_what_is_left_of_the_grace() {
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &["--shutdown-grace-s", "5"]);
+    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(2))).await;
+    server.client.acme(json!({}), &slow.url()).await;
+    let id = server.client.message(json!(1)).await;
+    slow.wait_for(1).await;
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    let server = Server::start(&scratch, &[]);
+    let seen = server.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "{seen}");
+    assert_eq!(slow.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grace_that_is_over_is_named_in_the_log() {
+    let scratch = scratch();
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let arguments = ["--allow-targets", "127.0.0.0/8", "--shutdown-grace-s", "1"];
+    let mut server = Server::start_with(&scratch, &arguments, &[], Some(log.path()));
+    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(20))).await;
+    server.client.acme(json!({}), &slow.url()).await;
+    server.client.message(json!(1)).await;
+    slow.wait_for(1).await;
+    let began = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let told = std::fs::read_to_string(log.path()).expect("a log");
+    assert!(told.contains("did not finish within shutdown_grace_s") && told.contains("shutdown_grace_s=1"), "{told}");
+}
+
+/// A start without a key of its own, on a store.
+fn fresh(scratch: &Scratch, arguments: &[&str]) -> Command {
+    let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+    let mut command = on_store(scratch, &[&["serve"], listen, arguments].concat());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What a start prints until it is ready; the server ends then.
+fn printed(mut command: Command) -> String {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
+        text.push_str(&line);
+        text.push('\n');
+        if line.contains(" is ready at ") {
+            break;
+        }
+    }
+    child.kill().and_then(|()| child.wait()).expect("ended");
+    text
+}
+
+#[test]
+fn a_first_start_that_fails_leaves_the_key_for_the_next() {
+    let files = tempfile::tempdir().expect("a directory");
+    let junk = files.path().join("junk.pem");
+    std::fs::write(&junk, "hello").expect("written");
+    let junk = junk.to_str().expect("text");
+    let providers = json!([{ "name": "a", "issuer": "https://a.example", "client_id": "c", "client_secret_file": "/nowhere" }]).to_string();
+    let authority = providers.replace("\"client_secret_file\":\"/nowhere\"", &format!("\"client_secret\":\"s\",\"ca_file\":\"{junk}\""));
+    let mail = [("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com"), ("HOOKSTREAM_MAIL_FROM", "a@example.com")];
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let cases: [(&[&str], &[(&str, &str)]); 13] = [
+        (&["--target-ca-file", "/nowhere"], &[]),
+        (&["--target-ca-file", junk], &[]),
+        (&["--target-crl-file", junk], &[]),
+        (&["--target-client-cert-file", junk, "--target-client-key-file", junk], &[]),
+        (&["--smtp-ca-file", "/nowhere"], &mail),
+        (&["--smtp-ca-file", junk], &mail),
+        (&["--mail-from", "no address"], &mail[..1]),
+        (&[], &[("HOOKSTREAM_OIDC_PROVIDERS", &providers)]),
+        (&[], &[("HOOKSTREAM_OIDC_PROVIDERS", &authority)]),
+        (&["--tls-cert-file", junk, "--tls-key-file", junk], &[]),
+        (&["--encryption-key-file", "/nowhere"], &[]),
+        (&["--encryption-key-file", junk], &[]),
+        (&["--port", &taken[10..]], &[]),
+    ];
+    let scratch = scratch();
+    for (arguments, variables) in cases {
+        for check in [false, true] {
+            if check && arguments.first() == Some(&"--port") {
+                continue;
+            }
+            let mut command = fresh(&scratch, arguments);
+            command.envs(variables.iter().copied()).args(check.then_some("--check"));
+            let output = command.output().expect("it runs");
+            assert!(!output.status.success() && !output.stderr.is_empty(), "{arguments:?} {output:?}");
+            assert!(!String::from_utf8_lossy(&output.stdout).contains("hs_live_"), "{arguments:?}");
+        }
+    }
+    assert!(scratch.database.is_some() || std::fs::read_dir(scratch.path()).expect("a directory").next().is_none(), "nothing was created");
+    let checked = fresh(&scratch, &["--check"]).output().expect("it runs");
+    assert!(done(&checked).contains("The configuration is valid"));
+    assert!(printed(fresh(&scratch, &[])).contains("hs_live_"));
+    assert!(!printed(fresh(&scratch, &[])).contains("hs_live_"), "it is shown once");
+}
+
+/// Runs a start whose standard output is closed, until it answers; returns what it wrote to standard error.
+async fn with_closed_output(scratch: &Scratch, arguments: &[&str]) -> String {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").port().to_string()
+    };
+    let mut command = fresh(scratch, &[arguments, &["--port", &port]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let client = TestClient::new(&format!("http://127.0.0.1:{port}"), "");
+    eventually("it serves", async || {
+        let answer = client.try_send(http::Method::GET, "/v1/health/ready", &[], "").await?;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    let status = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(status.success());
+    let mut told = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut told).expect("text");
+    assert!(child.wait().expect("it ends").success(), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_output_ends_no_server_and_loses_no_key() {
+    let scratch = scratch();
+    let told = with_closed_output(&scratch, &["--log", "info"]).await;
+    assert!(told.contains("hs_live_"), "{told}");
+    assert!(told.contains("started") && told.contains("shutting down") && told.contains("stopped"), "{told}");
+    let server = Server::start(&scratch, &[]);
+    assert_eq!(server.client.with_key(key_in(&told)).get("/v1/usage").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_access_can_go_to_a_private_file() {
+    let scratch = scratch();
+    let files = tempfile::tempdir().expect("a directory");
+    let path = files.path().join("access");
+    std::fs::write(&path, "old").expect("written");
+    let file = path.to_str().expect("text");
+    let text = printed(fresh(&scratch, &["--first-access-file", file, "--public-url", "https://hooks.example.com"]));
+    assert!(!text.contains("hs_live_") && !text.contains("#token="), "{text}");
+    let kept = std::fs::read_to_string(&path).expect("it is there");
+    assert!(kept.contains("https://hooks.example.com/setup#token=") && kept.contains("https://hooks.example.com/docs"), "{kept}");
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect("it is there").permissions()) & 0o777, 0o600);
+    let server = Server::start(&scratch, &[]);
+    assert_eq!(server.client.with_key(key_in(&kept)).get("/v1/usage").await.0, 200);
+    drop(server);
+    assert!(!printed(fresh(&scratch, &["--setup-link", "false"])).contains("#token="));
+    assert!(printed(fresh(&scratch, &[])).contains("#token="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_end_quietly_where_nobody_reads_on() {
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &[]);
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+    let closed = |mut command: Command| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        child.wait_with_output().expect("it ends")
+    };
+    let doctor = closed(on_store(&scratch, &["doctor"]));
+    assert!(doctor.status.success() && doctor.stderr.is_empty(), "{doctor:?}");
+    let mut help = hookstream();
+    help.args(["serve", "--help"]);
+    assert!(closed(help).status.success());
+    // A full disk is no reader that went away.
+    if std::path::Path::new("/dev/full").exists() {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
+        let output = on_store(&scratch, &["doctor"]).stdout(full).output().expect("it runs");
+        assert!(refused(&output).contains("could not write to standard output"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_ends_no_server() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    server.signal("HUP");
+    server.client.acme(json!({}), "https://example.com/").await;
+    assert_eq!(server.client.get("/v1/usage").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootstrap_key_that_was_revoked_is_named_at_the_start() {
+    let scratch = scratch();
+    let server = Server::start(&scratch, &[]);
+    let (_, listed) = server.client.get("/v1/auth/api-keys").await;
+    let keys: Vec<Value> = listed["api_keys"].as_array().expect("keys").clone();
+    let id = keys.iter().find(|key| key["name"] == "bootstrap").and_then(|key| key["id"].as_str()).expect("it is there").to_owned();
+    assert_eq!(server.client.delete(&format!("/v1/auth/api-keys/{id}")).await.0, 200);
+    drop(server);
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let server = Server::start_with(&scratch, &[], &[], Some(log.path()));
+    assert_eq!(server.client.with_key(KEY).get("/v1/usage").await.0, 401);
+    let told = std::fs::read_to_string(log.path()).expect("a log");
+    assert!(told.contains("bootstrap_api_key was revoked"), "{told}");
+}
+
+#[test]
+fn a_server_that_others_reach_without_tls_says_so() {
+    let scratch = scratch();
+    let told = |arguments: &[&str]| {
+        let output = fresh(&scratch, &[arguments, &["--listen", "0.0.0.0:0"]].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(|mut child| {
+                let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+                let before: Vec<_> = lines.by_ref().take_while(|line| !line.contains("started")).collect();
+                child.kill()?;
+                child.wait()?;
+                Ok(before.join("\n"))
+            });
+        output.expect("it runs")
+    };
+    assert!(told(&[]).contains("listening without TLS"));
+    assert!(!told(&["--public-url", "https://hooks.example.com"]).contains("listening without TLS"));
+}
