@@ -43,9 +43,7 @@ const UNCOUNTED: usize = 16 * 1024;
 /// The largest body of an operation, in bytes, by the pattern of its path.
 fn limit_of(pattern: &str, api: &Api) -> usize {
     match pattern.strip_prefix("/v1").unwrap_or(pattern) {
-        "/applications/{appId}/messages" | "/applications/{appId}/endpoints/{id}/test" | "/portal/endpoints/{id}/test" => {
-            api.body_limit()
-        }
+        "/applications/{appId}/messages" | "/applications/{appId}/endpoints/{id}/test" | "/portal/endpoints/{id}/test" => api.body_limit(),
         "/event-types"
         | "/event-types/{id}"
         | "/applications/{appId}/endpoints"

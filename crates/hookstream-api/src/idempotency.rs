@@ -67,9 +67,7 @@ const KEPT_BY_OPERATION: [&str; 15] = [
 /// answer sets a cookie.
 pub(crate) fn is_honoured(method: &Method, pattern: &str) -> bool {
     let is_of_sign_in = pattern.starts_with("/v1/auth/") && !pattern.starts_with("/v1/auth/api-keys");
-    method == Method::POST
-        && !is_of_sign_in
-        && permissions::needed(method, pattern).is_some_and(|needed| needed != Need::Nothing)
+    method == Method::POST && !is_of_sign_in && permissions::needed(method, pattern).is_some_and(|needed| needed != Need::Nothing)
 }
 
 /// Makes a request's key its caller's own.
@@ -151,7 +149,9 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     // The key names the caller, who has one tenant, or may be of several: its keys are one set all the same.
     let tenant = Tenant { organization: OrganizationId::from_bytes([0; 16]), environment: EnvironmentId::from_bytes([0; 16]) };
     let operation = format!("{} {}", parts.method, parts.uri);
-    let Some(key) = key(&parts.headers, &operation, &body)? else { return Ok(next.run(Request::from_parts(parts, Body::from(body))).await) };
+    let Some(key) = key(&parts.headers, &operation, &body)? else {
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+    };
     let Some(_turn) = api.under_way.begin(&key.key) else { return Err(conflict()) };
     if let Some(answer) = repeated(api, tenant, Some(&key)).await? {
         return Ok(answer);

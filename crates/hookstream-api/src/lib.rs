@@ -10,6 +10,7 @@ mod audit_retention;
 mod auth;
 mod body;
 mod cookies;
+mod devices;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -41,7 +42,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use self::{
     openapi::document,
     providers::IdentityProvider,
-    state::{Api, Options, Parts, RateLimits},
+    state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };
 use crate::error::ApiError;
 
@@ -52,6 +53,8 @@ pub fn router(api: Api) -> Router {
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
         .route("/docs", routing::get(openapi::reference))
+        .route("/v1/billing/checkout", routing::post(routes::billing::no_billing))
+        .route("/v1/billing/portal", routing::post(routes::billing::no_billing))
         .merge(pages::routes());
     serve(routes, api)
 }
@@ -155,8 +158,6 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(nodes::list))
         .routes(routes!(usage::get))
         .routes(routes!(billing::usage))
-        .routes(routes!(billing::checkout))
-        .routes(routes!(billing::portal))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

@@ -17,8 +17,7 @@ const QUOTED: usize = 64;
 static PARAMETERS: LazyLock<HashMap<String, Vec<(Method, Vec<String>)>>> = LazyLock::new(|| {
     let paths = crate::document().paths.paths.into_iter();
     let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
-        let operations =
-            [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch), (Method::DELETE, item.delete)];
+        let operations = [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch), (Method::DELETE, item.delete)];
         let operations = operations.into_iter().filter_map(|(method, operation)| {
             let parameters = operation?.parameters.unwrap_or_default().into_iter();
             let of_query = parameters.filter_map(|parameter| match parameter {

@@ -28,7 +28,15 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{idempotency::UnderWay, in_flight::InFlight, limits::Limiter, mail::Desk, passwords::Passwords, providers::IdentityProvider, request::RequestId};
+use crate::{
+    idempotency::UnderWay,
+    in_flight::InFlight,
+    limits::Limiter,
+    mail::Desk,
+    passwords::Passwords,
+    providers::{Flows, IdentityProvider},
+    request::RequestId,
+};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -71,8 +79,21 @@ pub struct Options {
     pub portal_key_age: Duration,
     /// For how long sessions last.
     pub sessions: Policy,
+    /// Who may create organizations.
+    pub allow_organizations: AllowOrganizations,
     /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
     pub is_secure: bool,
+}
+
+/// Who may create organizations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowOrganizations {
+    /// Owners of the first organization: the people who run the installation.
+    Operator,
+    /// Everybody with an account.
+    Anyone,
+    /// Nobody.
+    Nobody,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.
@@ -110,6 +131,7 @@ pub struct Inner {
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) under_way: UnderWay,
+    pub(crate) flows: Flows,
     keys: RwLock<Keys>,
     /// How often keys were used since that was last written.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
@@ -150,6 +172,7 @@ impl Api {
             limiter: Limiter::default(),
             in_flight,
             under_way: UnderWay::default(),
+            flows: Flows::default(),
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),

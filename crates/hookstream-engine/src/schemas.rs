@@ -42,7 +42,12 @@ impl Checks {
     }
 
     /// Checks a payload against a schema.
-    pub(crate) async fn check(&self, organization: OrganizationId, schema: Arc<PayloadSchema>, payload: &Payload) -> Result<Checked, Error> {
+    pub(crate) async fn check(
+        &self,
+        organization: OrganizationId,
+        schema: Arc<PayloadSchema>,
+        payload: &Payload,
+    ) -> Result<Checked, Error> {
         let quick = schema.check(payload, Budget::SMALL);
         if quick != Checked::OverBudget {
             return Ok(quick);

@@ -96,10 +96,7 @@ impl Environment {
     /// # Errors
     /// Names the first field that breaks its rule.
     pub fn check(&self, installation: Limits) -> Result<(), InvalidField> {
-        let is_line = |text: &str, max| !text.trim().is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control);
-        if !is_line(&self.name, NAME_MAX) {
-            return Err(InvalidField::new("name", format!("must have 1 to {NAME_MAX} characters, none of them control characters")));
-        }
+        crate::text::check_line("name", &self.name, NAME_MAX)?;
         let is_slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.slug.is_empty() || self.slug.len() > SLUG_MAX || !self.slug.bytes().all(is_slug) {
             let problem = format!("must have 1 to {SLUG_MAX} characters: lower-case letters, digits and `-`");

@@ -40,6 +40,7 @@ pub mod sign_in;
 pub mod signature;
 pub mod steady;
 pub mod tenancy;
+pub mod text;
 pub mod time;
 pub mod vault;
 pub mod waterfall;

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use axum::{
-    Json,
-    extract::State,
-    response::Response,
-};
+use axum::{Json, extract::State, response::Response};
 use hookstream_destinations::Target;
 use hookstream_engine::Draft;
 use hookstream_model::{

@@ -6,7 +6,7 @@ use hookstream_model::{
     ids::EnvironmentId,
     quota::{Quota, Quotas},
     scopes::{Resource, Scope},
-    tenancy::Tenant,
+    tenancy::{KeyLevel, Tenant},
 };
 use hookstream_store::{
     environments::{self, Changed, Deleted, Restored},
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::Success;
 use crate::{
     acting::Acting,
-    auth::Caller,
+    auth::{Caller, Who},
     body::{Field, RawBody},
     error::ApiError,
     idempotency,
@@ -231,7 +231,8 @@ pub(crate) async fn update(
     let (retention_days, payload_retention_days) = (retention_days.nullable(), payload_retention_days.nullable());
     let (max_payload_bytes, weight) = (max_payload_bytes.nullable(), weight.nullable());
     let found = find(&api, caller, &environment).await?;
-    if found.id != caller.tenant.environment {
+    let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
+    if found.id != caller.tenant.environment && !is_of_organization {
         let message = "This is not the API key's own environment. Change it with a key of that environment.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
@@ -241,7 +242,8 @@ pub(crate) async fn update(
     {
         return Err(Reached { quota: Quota::RetentionDays, most }.into());
     }
-    let changed = environments::update(&*api.store, &acting.act(&api), caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
+    let tenant = Tenant { environment: found.id, ..caller.tenant };
+    let changed = environments::update(&*api.store, &acting.act(&api), tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
         }

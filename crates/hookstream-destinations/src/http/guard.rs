@@ -228,7 +228,8 @@ mod tests {
         );
         let refused = AddressPolicy::public_only().judge_all("vault.internal", &addresses).expect_err("refused");
         assert!(refused.to_string().contains("(private)") && !refused.to_string().contains("10.0.0.1"), "{refused}");
-        let refused = AddressPolicy::public_only().judge_all("localhost", &["127.0.0.1".parse().expect("an address")]).expect_err("refused");
+        let refused =
+            AddressPolicy::public_only().judge_all("localhost", &["127.0.0.1".parse().expect("an address")]).expect_err("refused");
         assert!(refused.to_string().contains("--allow-targets 127.0.0.1/32"), "{refused}");
     }
 }

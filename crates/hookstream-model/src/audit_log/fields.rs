@@ -162,6 +162,7 @@ impl Recorded for ApiKey {
         let networks: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
         Fields::default()
             .with("name", self.name.as_str())
+            .with("level", self.level.as_str())
             .with("scopes", self.scopes.to_string())
             .with("networks", (!networks.is_empty()).then_some(networks))
             .with("expires_at", time(self.expires_at))

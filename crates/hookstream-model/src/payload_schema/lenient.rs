@@ -79,7 +79,10 @@ mod tests {
     fn json_that_serde_refuses_is_read() {
         let check = |text: &str, expected: Value| assert_eq!(read(text), Ok(expected), "{text}");
         check(r#"{"id":1,"name":"cut \ud83d"}"#, json!({ "id": 1, "name": "cut \u{FFFD}" }));
-        check(r#"["\udc00\ud83d","\ud83d\ude00\ud83d","\\ud83d","\"\ud83d"]"#, json!(["\u{FFFD}\u{FFFD}", "😀\u{FFFD}", "\\ud83d", "\"\u{FFFD}"]));
+        check(
+            r#"["\udc00\ud83d","\ud83d\ude00\ud83d","\\ud83d","\"\ud83d"]"#,
+            json!(["\u{FFFD}\u{FFFD}", "😀\u{FFFD}", "\\ud83d", "\"\u{FFFD}"]),
+        );
         check(r#"{"\udfff":1}"#, json!({ "\u{FFFD}": 1 }));
         check("[1e999,-1e999,1e308,12]", json!([f64::MAX, -f64::MAX, 1e308, 12]));
         check(r#"["1e999"]"#, json!(["1e999"]));

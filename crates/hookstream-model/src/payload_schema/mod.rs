@@ -114,10 +114,7 @@ impl PayloadSchema {
         let build = || {
             jsonschema::options_for::<Metered>()
                 .with_pattern_options(
-                    PatternOptions::fancy_regex()
-                        .size_limit(PATTERN_BYTES)
-                        .dfa_size_limit(PATTERN_BYTES)
-                        .backtrack_limit(BACKTRACKS),
+                    PatternOptions::fancy_regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).backtrack_limit(BACKTRACKS),
                 )
                 .with_keyword(survey::STEP, |_: &Map<String, Value>, value: &Value, _| {
                     meter::charge(1);

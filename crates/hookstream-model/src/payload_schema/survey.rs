@@ -37,7 +37,15 @@ pub(super) struct Survey {
 /// Says, as what follows the word "schema", why it is refused.
 pub(super) fn survey(schema: &mut Value) -> Result<Survey, String> {
     check_draft(schema)?;
-    let mut walk = Walk { places: HashSet::new(), references: Vec::new(), resources: HashMap::new(), anchors: HashMap::new(), unevaluated: Vec::new(), patterns: 0, pattern_cost: 1 };
+    let mut walk = Walk {
+        places: HashSet::new(),
+        references: Vec::new(),
+        resources: HashMap::new(),
+        anchors: HashMap::new(),
+        unevaluated: Vec::new(),
+        patterns: 0,
+        pattern_cost: 1,
+    };
     walk.schema(schema, &mut Place::default())?;
     walk.check_references()?;
     walk.check_unevaluated(schema)?;
@@ -131,8 +139,17 @@ impl Walk {
 
     fn keyword(&mut self, keyword: &str, value: &mut Value, place: &mut Place) -> Result<(), String> {
         match keyword {
-            "not" | "if" | "then" | "else" | "additionalProperties" | "unevaluatedProperties" | "propertyNames" | "additionalItems"
-            | "unevaluatedItems" | "contains" | "contentSchema" => self.schema(value, place)?,
+            "not"
+            | "if"
+            | "then"
+            | "else"
+            | "additionalProperties"
+            | "unevaluatedProperties"
+            | "propertyNames"
+            | "additionalItems"
+            | "unevaluatedItems"
+            | "contains"
+            | "contentSchema" => self.schema(value, place)?,
             "allOf" | "anyOf" | "oneOf" | "prefixItems" => self.list(value, place)?,
             "items" if value.is_array() => self.list(value, place)?,
             "items" => self.schema(value, place)?,
@@ -220,7 +237,9 @@ impl Walk {
             }
             let pointer = format!("{resource}{}", decode(fragment));
             if !self.places.contains(&pointer) {
-                return Err(format!("refers to `{to}` at `{place}`, where no schema is. Put it under `$defs` and refer to it as `#/$defs/name`"));
+                return Err(format!(
+                    "refers to `{to}` at `{place}`, where no schema is. Put it under `$defs` and refer to it as `#/$defs/name`"
+                ));
             }
         }
         Ok(())
@@ -276,7 +295,9 @@ impl Walk {
                 ("not" | "if" | "then" | "else", _) => self.unfold(root, &format!("{pointer}/{keyword}"), left)?,
                 ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(_)) => {
                     let place = format!("{pointer}/{keyword}");
-                    if let Some(target) = self.references.iter().find(|reference| reference.place == place).and_then(|found| self.target(found)) {
+                    if let Some(target) =
+                        self.references.iter().find(|reference| reference.place == place).and_then(|found| self.target(found))
+                    {
                         self.unfold(root, &target, left)?;
                     }
                 }

@@ -34,7 +34,8 @@ fn doubling(keyword: &str, depth: usize, leaf: &Value) -> Value {
 
 #[test]
 fn a_violation_names_the_path_and_the_rule() {
-    let schema = compile(&json!({ "type": "object", "properties": { "amount": { "type": "integer" } }, "required": ["id"] })).expect("a schema");
+    let schema =
+        compile(&json!({ "type": "object", "properties": { "amount": { "type": "integer" } }, "required": ["id"] })).expect("a schema");
     assert_eq!(check(&schema, r#"{"id": 1, "amount": 2}"#), Checked::Valid);
     let found = violations(&schema, r#"{"amount": "much"}"#);
     let places: Vec<_> = found.iter().map(|v| (v.path.as_str(), v.rule.as_str())).collect();
@@ -167,7 +168,8 @@ fn a_schema_that_multiplies_is_refused() {
             }
         }
     }
-    for (keyword, leaf) in [("allOf", json!(true)), ("anyOf", json!(false)), ("oneOf", json!(true)), ("oneOf", json!({ "type": "string" }))] {
+    for (keyword, leaf) in [("allOf", json!(true)), ("anyOf", json!(false)), ("oneOf", json!(true)), ("oneOf", json!({ "type": "string" }))]
+    {
         assert!(compile(&doubling(keyword, 40, &leaf)).is_err(), "{keyword} {leaf}");
     }
 }
@@ -179,7 +181,8 @@ fn a_schema_that_multiplies_with_the_payloads_depth_stops_at_the_budget() {
     assert_eq!(check(&twice, "[[1]]"), Checked::Valid);
     for schema in [
         twice,
-        compile(&json!({ "anyOf": [{ "items": { "$ref": "#" }, "type": "string" }, { "items": { "$ref": "#" } }, { "type": "number" }] })).expect("a schema"),
+        compile(&json!({ "anyOf": [{ "items": { "$ref": "#" }, "type": "string" }, { "items": { "$ref": "#" } }, { "type": "number" }] }))
+            .expect("a schema"),
     ] {
         let checked = check(&schema, &nested(100));
         assert!(matches!(checked, Checked::OverBudget | Checked::Valid | Checked::Violated(_)), "{checked:?}");

@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/postgres/0003_audit_log.sql"),
     include_str!("../migrations/postgres/0004_mail.sql"),
     include_str!("../migrations/postgres/0005_quotas.sql"),
+    include_str!("../migrations/postgres/0007_key_levels.sql"),
 ];
 
 const MAKE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";

@@ -13,6 +13,7 @@ pub(super) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/core/0003_audit_log.sql"),
     include_str!("../migrations/sqlite/core/0004_mail.sql"),
     include_str!("../migrations/sqlite/core/0005_quotas.sql"),
+    include_str!("../migrations/sqlite/core/0007_key_levels.sql"),
 ];
 /// The schema of a day's file.
 pub(super) const DAY_MIGRATIONS: &[&str] =

@@ -231,6 +231,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("revoked_at"),
             integer("last_used_at"),
             integer("request_count"),
+            text("level"),
         ],
     ),
     configured(

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
-use hookstream_api::RateLimits;
+use hookstream_api::{AllowOrganizations, RateLimits};
 use hookstream_engine::{Options as EngineOptions, Role};
 use hookstream_model::{
     hold::BreakerPolicy,
@@ -21,7 +21,7 @@ use hookstream_model::{
 };
 use hookstream_store::postgres::Options as DatabaseOptions;
 
-pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule, listen_address, truth, whole};
+pub(crate) use self::values::{KeyText, KeysText, Networks, OrganizationCreators, RoleName, Schedule, listen_address, truth, whole};
 pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 use self::{providers::ProviderSettings, values::SecretText};
 use crate::{
@@ -105,6 +105,14 @@ pub(crate) struct Settings {
     /// Connections at once; others wait to be accepted [default: 10000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000_000))]
     pub(crate) max_connections: Option<usize>,
+
+    /// Connections at once from one address, or one /64 network of IPv6 [default: a tenth of max_connections, at least 100]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS_PER_ADDRESS", value_parser = whole(1_usize, 1_000_000))]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// Who may create organizations: operator (owners of the first organization), anyone or nobody [default: operator]
+    #[arg(long, value_name = "WHO", env = "HOOKSTREAM_ALLOW_ORGANIZATIONS")]
+    pub(crate) allow_organizations: Option<OrganizationCreators>,
 
     /// Requests a second of each API key, and as many at once [default: 100000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT", value_parser = whole(1_u32, 1_000_000))]
@@ -295,6 +303,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: usize,
+    pub(crate) allow_organizations: AllowOrganizations,
     pub(crate) rate_limits: RateLimits,
     pub(crate) audit_retention_days: u32,
     /// What organizations may have that have no quotas of their own.
@@ -378,6 +388,8 @@ impl Settings {
             tls_cert_file: self.tls_cert_file.or(other.tls_cert_file),
             tls_key_file: self.tls_key_file.or(other.tls_key_file),
             max_connections: self.max_connections.or(other.max_connections),
+            max_connections_per_address: self.max_connections_per_address.or(other.max_connections_per_address),
+            allow_organizations: self.allow_organizations.or(other.allow_organizations),
             api_rate_limit: self.api_rate_limit.or(other.api_rate_limit),
             api_rate_limit_per_address: self.api_rate_limit_per_address.or(other.api_rate_limit_per_address),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
@@ -461,6 +473,7 @@ impl Settings {
             bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
         }
         let quotas = self.quotas()?;
+        let max_connections = self.max_connections.unwrap_or(10_000);
         let per_target = check_per_target(self.max_in_flight_per_target, defaults.max_in_flight_per_target, max_in_flight)?;
         Ok(Config {
             listen: {
@@ -481,7 +494,9 @@ impl Settings {
                 (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
                 (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file go together: set both or neither"),
             },
-            max_connections: self.max_connections.unwrap_or(10_000),
+            max_connections,
+            max_connections_per_address: self.max_connections_per_address.unwrap_or((max_connections / 10).max(100)),
+            allow_organizations: self.allow_organizations.map_or(AllowOrganizations::Operator, |who| who.0),
             rate_limits: RateLimits {
                 per_key: self.api_rate_limit.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100_000).expect("it is not 0")),
                 per_address: self
