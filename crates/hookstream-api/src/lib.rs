@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod cookies;
 mod devices;
+mod docs;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -52,9 +53,9 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
-        .route("/docs", routing::get(openapi::reference))
         .route("/v1/billing/checkout", routing::post(routes::billing::no_billing))
         .route("/v1/billing/portal", routing::post(routes::billing::no_billing))
+        .merge(docs::routes())
         .merge(pages::routes());
     serve(routes, api)
 }

@@ -1,11 +1,9 @@
-//! The OpenAPI 3.1 document, made from the operations themselves, and the page that shows it.
+//! The OpenAPI 3.1 document, made from the operations themselves.
 
 use std::sync::OnceLock;
 
-use axum::response::{Html, IntoResponse, Response};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use sha2::{Digest, Sha256};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -18,10 +16,7 @@ use utoipa::{
 
 use crate::error::ErrorBody;
 
-/// The reference page: it reads the document and needs nothing else from anywhere.
-const REFERENCE: &str = include_str!("../assets/reference.html");
-
-/// Both are the same for everybody; a browser asks anew each time, since the next version has others.
+/// A client asks anew each time, since the next version has another.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(OpenApi)]
@@ -125,31 +120,6 @@ pub(crate) async fn serve() -> Response {
     response
 }
 
-/// `GET /docs`
-pub(crate) async fn reference() -> Response {
-    static POLICY: OnceLock<HeaderValue> = OnceLock::new();
-    let policy = POLICY.get_or_init(|| HeaderValue::try_from(policy_of(REFERENCE)).expect("hashes are visible ASCII"));
-    let mut response = Html(REFERENCE).into_response();
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.clone());
-    response.headers_mut().insert(header::CACHE_CONTROL, NOT_UNASKED);
-    response
-}
-
-/// What a page may do that has its script and its style in itself: run these two, known by their hashes, and read from
-/// this server (CSP level 3, section 2.3.1).
-fn policy_of(page: &str) -> String {
-    let hash = |tag: &str| {
-        let (_, rest) = page.split_once(&format!("<{tag}>")).expect("the page has it");
-        let (text, _) = rest.split_once(&format!("</{tag}>")).expect("it ends");
-        format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
-    };
-    format!(
-        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash("script"),
-        hash("style")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -169,20 +139,5 @@ mod tests {
             }
         }
         assert!(ids.len() > 20, "only {} operations", ids.len());
-    }
-
-    #[test]
-    fn a_page_may_run_what_stands_in_it_and_nothing_else() {
-        // The hash of nothing is that of RFC 6234's first vector.
-        let empty = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='";
-        let policy = policy_of("<style></style><script></script>");
-        assert!(policy.contains(&format!("script-src {empty}; style-src {empty};")), "{policy}");
-        let policy = policy_of(REFERENCE);
-        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe") && !policy.contains("47DEQ"), "{policy}");
-        // Neither is asked for by an attribute, which no hash of these covers.
-        for attribute in ["style=", "onclick=", "onload=", "onerror=", "src=", "<link", "javascript:"] {
-            assert!(!REFERENCE.contains(attribute), "{attribute}");
-        }
-        assert_eq!((REFERENCE.matches("<script").count(), REFERENCE.matches("<style").count()), (1, 1));
     }
 }

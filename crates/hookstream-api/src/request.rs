@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Requests a second of one application's portal: a page makes a few.
-const PER_PORTAL: NonZeroU32 = NonZeroU32::new(20).expect("not 0");
+const PER_PORTAL: NonZeroU32 = NonZeroU32::new(50).expect("not 0");
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

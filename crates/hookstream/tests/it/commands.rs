@@ -110,7 +110,7 @@ async fn send_says_what_is_wrong() {
         assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
     };
     check(&[], None, &server.url, "HOOKSTREAM_API_KEY");
-    check(&[], Some("hs_live_wrong"), &server.url, "Invalid API key");
+    check(&[], Some("hs_live_wrong"), &server.url, "Malformed API key");
     check(&[], Some(KEY), &server.url, "Application not found");
     check(&["--data", "{"], Some(KEY), &server.url, "--data is not JSON");
     check(&["--data", "@/nowhere"], Some(KEY), &server.url, "/nowhere");

@@ -256,7 +256,7 @@ async fn only_who_wants_a_type_gets_it_and_a_test_goes_to_one() {
     assert_eq!(other.wait_for(1).await[0].header("x-hookstream-event-type"), "hookstream.test");
     assert_eq!(wanting.received().len(), 1);
 
-    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares" })).await;
+    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares", "payload": null })).await;
     assert_eq!(answer["message"]["status"], "skipped");
 }
 
