@@ -32,6 +32,7 @@ pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
 pub mod links;
+pub mod lost_key;
 pub mod members;
 pub mod messages;
 pub mod nodes;

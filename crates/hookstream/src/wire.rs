@@ -56,7 +56,7 @@ impl Parts {
     /// # Errors
     /// Names the setting and the file that cannot be used.
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
-        keys::check_file(config)?;
+        keys::given(config)?;
         Ok(Self {
             tls: config.tls.clone().map(Tls::read).transpose()?,
             mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),

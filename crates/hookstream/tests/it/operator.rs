@@ -375,3 +375,68 @@ fn a_server_that_others_reach_without_tls_says_so() {
     assert!(told(&[]).contains("listening without TLS"));
     assert!(!told(&["--public-url", "https://hooks.example.com"]).contains("listening without TLS"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_encryption_key_is_no_dead_end() {
+    use hookstream_model::{secret::Secret, signature::VerificationKey, time::Timestamp};
+    let scratch = scratch();
+    let keys = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, key: &str| {
+        let path = keys.path().join(name);
+        std::fs::write(&path, key).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (lost, fresh_key) = (file("lost", &"0a".repeat(32)), file("new", &"0b".repeat(32)));
+    let receiver = Receiver::start().await;
+    let mut server = Server::start(&scratch, &["--encryption-key-file", &lost]);
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let (_, other) = server
+        .client
+        .post(
+            "/v1/applications/acme/endpoints",
+            json!({ "url": receiver.url(), "signing_algorithm": "ed25519", "filter_types": ["other"] }),
+        )
+        .await;
+    let id = endpoint["id"].as_str().expect("an id").to_owned();
+    let other = other["endpoint"]["id"].as_str().expect("an id").to_owned();
+    server.client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret"), json!({})).await;
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+
+    let with_new = |command: &[&str]| {
+        let arguments = [command, &["--encryption-key-file", &fresh_key]].concat();
+        on_store(&scratch, &arguments).output().expect("it runs")
+    };
+    let told = refused(&with_new(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(told.contains("admin forget-secrets"), "{told}");
+    let doctor = with_new(&["doctor"]);
+    assert!(!doctor.status.success() && String::from_utf8_lossy(&doctor.stdout).contains("which is not in these settings"), "{doctor:?}");
+    let with_lost = on_store(&scratch, &["doctor", "--encryption-key-file", &lost]).output().expect("it runs");
+    assert!(done(&with_lost).contains("No problems found"));
+    assert!(refused(&with_new(&["admin", "forget-secrets"])).contains("confirm with --the-encryption-key-is-lost"));
+    let said = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    assert!(said.contains("Replaced 2 signing secrets") && said.contains(&id) && said.contains(&other), "{said}");
+    let again = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    assert!(again.contains("Replaced 0 signing secrets"), "{again}");
+    assert!(done(&with_new(&["doctor"])).contains("No problems found"));
+
+    let server = Server::start(&scratch, &["--encryption-key-file", &fresh_key]);
+    let (status, rotated) =
+        server.client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret?grace_seconds=0"), json!({})).await;
+    assert_eq!(status, 200, "{rotated}");
+    let secret = rotated["signing_secret"].as_str().or(rotated["endpoint"]["signing_secret"].as_str()).expect("a secret");
+    let message = server.client.message(json!({ "a": 1 })).await;
+    server.client.until(&message, "delivered").await;
+    let received = receiver.received().pop().expect("it came");
+    let at: i64 = received.header("webhook-timestamp").parse().expect("seconds");
+    let key = VerificationKey::parse(&Secret::new(secret)).expect("a key");
+    let names = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| received.header(name));
+    key.verify(names[0], names[1], names[2], &received.body, Timestamp::from_millis(at * 1_000)).expect("it verifies");
+    if scratch.database.is_none() {
+        let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
+        assert!(refused(&running).contains("a server runs on this data directory"));
+    } else {
+        let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
+        assert!(refused(&running).contains("is running on this database"));
+    }
+}
