@@ -107,6 +107,11 @@ pub trait Store: Database {
     /// Finishes what was begun and closes the store. Operations begun later fail.
     async fn close(&self);
 
+    /// Whether new messages are refused at present because the disk is full.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Stores a message with its deliveries, its idempotency key and its `event_id`, all or nothing.
     /// When this returns, it is durable and scheduled. Nothing is stored where the versions that the
     /// deliveries were decided by are no longer current.

@@ -57,7 +57,7 @@ fn files(directory: &Path) -> Vec<u8> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             bytes.extend(files(&path));
-        } else if path.is_file() && path.file_name().is_some_and(|name| name != "encryption.key") {
+        } else if path.is_file() && path.file_name().is_some_and(|name| name != "encryption.key" && name != "reserve") {
             bytes.extend(std::fs::read(&path).expect("a file"));
         }
     }
@@ -178,7 +178,7 @@ async fn nothing_secret_stands_in_the_store_in_the_clear() {
 
 /// A file with keys, the current one first.
 fn key_file(scratch: &Scratch, keys: &[&str]) -> PathBuf {
-    let path = scratch.path().join("keys");
+    let path = scratch.files.path().join("keys");
     std::fs::write(&path, keys.join("\n")).expect("written");
     path
 }
