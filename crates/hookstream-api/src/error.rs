@@ -106,6 +106,17 @@ impl ApiError {
         self
     }
 
+    /// Whether it is [`Self::storage_full`].
+    pub(crate) fn is_storage_full(&self) -> bool {
+        self.code == "storage_full"
+    }
+
+    /// The disk is full.
+    pub(crate) fn storage_full() -> Self {
+        let message = "The disk is full: new messages are refused until there is room. Accepted messages continue to be delivered.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
+    }
+
     pub(crate) fn panicked(cause: String) -> Self {
         Self { cause: Some(cause), ..Self::internal() }
     }
@@ -179,10 +190,8 @@ impl From<hookstream_store::Error> for ApiError {
     fn from(error: hookstream_store::Error) -> Self {
         use hookstream_store::Error;
         let visible = match &error {
-            Error::Full { .. } => {
-                let message = "The disk is full: nothing new is accepted until there is room. What was accepted goes on being delivered.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
-            }
+            // The store logs it once for all; a line for each refusal would fill what is left of the disk.
+            Error::Full { .. } => return Self::storage_full(),
             Error::Unavailable { .. } => {
                 let message = "The database is not available at the moment. Try again; an Idempotency-Key makes that harmless.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", message)

@@ -50,8 +50,8 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     };
     let mut response = answered.unwrap_or_else(|panic| ApiError::panicked(describe(&*panic)).into_response());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        // What this installation does not have is no fault of it.
-        if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
+        // What this installation does not have is no fault of it, and a full disk is logged once.
+        if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED && !error.is_storage_full() {
             let cause = error.cause().unwrap_or("unknown");
             tracing::error!(request.id = %id, %method, %path, cause, "request failed");
         }

@@ -32,6 +32,7 @@ pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
 pub mod links;
+pub mod lost_key;
 pub mod members;
 pub mod messages;
 pub mod nodes;
@@ -105,6 +106,11 @@ pub trait Store: Database {
 
     /// Finishes what was begun and closes the store. Operations begun later fail.
     async fn close(&self);
+
+    /// Whether new messages are refused at present because the disk is full.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Stores a message with its deliveries, its idempotency key and its `event_id`, all or nothing.
     /// When this returns, it is durable and scheduled. Nothing is stored where the versions that the

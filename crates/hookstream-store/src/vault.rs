@@ -179,6 +179,24 @@ pub async fn unlock(db: &dyn Database, keys: Keys, mut nonces: StdRng) -> Result
     Ok(())
 }
 
+/// Removes the marks of keys that are not among `keys`: rows under them are lost.
+pub(crate) async fn remove_marks_without_key(db: &dyn Database, keys: &Keys) -> Result<(), Error> {
+    let lost = marks(db).await?.into_iter().filter(|(id, _)| keys.find(*id).is_none());
+    let statements: Vec<_> = lost.map(|(id, _)| Statement::new(REMOVE, vec![mark_of(id).into()])).collect();
+    if !statements.is_empty() {
+        db.write("remove the marks of lost keys", statements).await?;
+    }
+    Ok(())
+}
+
+/// The id of the key that a store encrypts with.
+///
+/// # Errors
+/// The store is locked.
+pub fn current_key(db: &dyn Database) -> Result<KeyId, Error> {
+    Ok(db.vault().keys()?.current().id())
+}
+
 /// Compares the marks with the keys that are given.
 async fn check(db: &dyn Database, keys: &Keys) -> Result<(), Error> {
     for (id, proof) in marks(db).await? {

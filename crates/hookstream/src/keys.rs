@@ -49,14 +49,15 @@ pub(crate) fn own_file(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")
 }
 
-/// Reads the file of the setting `encryption_key_file`, where it is set.
+/// The keys of the settings, where they name some.
 ///
 /// # Errors
-/// Where it cannot be read or holds no keys.
-pub(crate) fn check_file(config: &Config) -> anyhow::Result<()> {
+/// Where the file cannot be read or holds no keys.
+pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
     match &config.encryption {
-        KeySource::File(path) => read("encryption_key_file", path).map(drop),
-        KeySource::Given(_) | KeySource::Own => Ok(()),
+        KeySource::Given(keys) => Ok(Some(keys.clone())),
+        KeySource::File(path) => read("encryption_key_file", path).map(Some),
+        KeySource::Own => Ok(None),
     }
 }
 
@@ -66,11 +67,7 @@ pub(crate) fn check_file(config: &Config) -> anyhow::Result<()> {
 /// Where the settings' keys cannot be read, or secrets are sealed under a key that is not among them.
 pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<()> {
     let known = vault::known(store).await?;
-    let given = match &config.encryption {
-        KeySource::Given(keys) => Some(keys.clone()),
-        KeySource::File(path) => Some(read("encryption_key_file", path)?),
-        KeySource::Own => None,
-    };
+    let given = given(config)?;
     let keys = match &config.database {
         None => in_directory(given, &known, &config.data_dir, rng)?,
         Some(_) => in_database(store, given, &known, rng).await?,
@@ -79,6 +76,32 @@ pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng)
         Err(StoreError::MissingKey { id }) => bail!(missing(id)),
         other => Ok(other?),
     }
+}
+
+/// The keys that a store is unlocked with once the earlier ones are lost: those given, the directory's own, else a new one.
+///
+/// # Errors
+/// Where a key file cannot be read or written.
+pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<Keys> {
+    let given = given(config)?;
+    let known = Known { marked: Vec::new(), generated: vault::known(store).await?.generated };
+    match &config.database {
+        None => in_directory(given, &known, &config.data_dir, rng),
+        Some(_) => in_database(store, given, &known, rng).await,
+    }
+}
+
+/// The keys that rows may be encrypted with and that a server with these settings would not have.
+///
+/// # Errors
+/// Where the store fails or a key file cannot be read.
+pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<KeyId>> {
+    let known = vault::known(store).await?;
+    let path = own_file(&config.data_dir);
+    let own = if config.database.is_none() && path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
+    let available: Vec<_> =
+        [given(config)?, own].into_iter().flatten().flat_map(Keys::into_all).chain(known.generated).map(|key| key.id()).collect();
+    Ok(known.marked.into_iter().filter(|id| !available.contains(id)).collect())
 }
 
 /// Those given; to open only, the one of the directory and one that came with a transfer from a database.
@@ -95,8 +118,8 @@ fn in_directory(given: Option<Keys>, known: &Known, data_dir: &Path, rng: &mut S
             tracing::warn!(
                 path = %path.display(),
                 key = %key.id(),
-                "made a key that secrets are sealed with; a backup of the whole directory holds secrets and key together: \
-                 keep this file apart, or set HOOKSTREAM_ENCRYPTION_KEY or encryption_key_file"
+                "generated the encryption key of this data directory; back it up separately from the data, or set \
+                 HOOKSTREAM_ENCRYPTION_KEY or encryption_key_file"
             );
             Keys::new([key]).context("it is one key")?
         }
@@ -113,8 +136,8 @@ async fn in_database(store: &dyn Database, given: Option<Keys>, known: &Known, r
     let key = vault::keep_generated(store, &fresh(rng)).await?;
     tracing::warn!(
         key = %key.id(),
-        "secrets are sealed with a key that stands in the same database, which protects against little; \
-         set HOOKSTREAM_ENCRYPTION_KEY or encryption_key_file, the same on every node"
+        "the encryption key is stored in the same database as the secrets, which protects against little; set \
+         HOOKSTREAM_ENCRYPTION_KEY or encryption_key_file to the same value on every node"
     );
     Keys::new([key]).context("it is one key")
 }
@@ -130,10 +153,10 @@ fn refuse_if_sealed(known: &Known) -> anyhow::Result<()> {
 
 fn missing(id: KeyId) -> String {
     format!(
-        "secrets in the store are sealed under the encryption key {id}, which was not given. Give it, behind the one that is to be \
-         the current one: comma-separated in HOOKSTREAM_ENCRYPTION_KEY, or as a further line of encryption_key_file. A server that was \
-         given no key has made one in `encryption.key` in its data directory. Once `hookstream admin rotate-key` has been run, the \
-         earlier key is not needed any more"
+        "secrets in the store are encrypted with the key {id}, which was not given. Add it after the current key: comma-separated in \
+         HOOKSTREAM_ENCRYPTION_KEY, or as a further line of encryption_key_file. A server without a configured key generates one in \
+         `encryption.key` in its data directory. After `hookstream admin rotate-key` the earlier key is no longer needed. If the key is \
+         lost, `hookstream admin forget-secrets` replaces what it protects"
     )
 }
 
@@ -207,16 +230,16 @@ pub(crate) async fn seal_outdated(store: Arc<dyn Store>, is_alone: bool, mut act
         Some(Err(error)) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "could not seal all secrets under the current key; the next start does"
+                "could not encrypt all secrets with the current key; the next start continues"
             );
         }
         Some(Ok((_, unopened, _))) if unopened > 0 => {
-            tracing::warn!(unopened, "secrets cannot be opened: their rows are damaged, or their key was not given");
+            tracing::warn!(unopened, "some secrets cannot be decrypted: their rows are damaged, or their key was not given");
         }
         Some(Ok((0, _, retired))) if retired.is_empty() => {}
         Some(Ok((rows, _, retired))) => {
             let retired = retired.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-            tracing::info!(rows, retired, "sealed secrets under the current encryption key");
+            tracing::info!(rows, retired, "encrypted secrets with the current key");
         }
     }
 }

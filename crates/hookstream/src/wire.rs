@@ -56,7 +56,7 @@ impl Parts {
     /// # Errors
     /// Names the setting and the file that cannot be used.
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
-        keys::check_file(config)?;
+        keys::given(config)?;
         Ok(Self {
             tls: config.tls.clone().map(Tls::read).transpose()?,
             mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
@@ -95,7 +95,7 @@ impl Server {
         let address = listener.local_addr()?;
         let is_secure = tls.is_some();
         warn_if_exposed(config, address, is_secure);
-        let store = open_store(config).await?;
+        let store = open_store(config).await.map_err(|error| with_room(error, config))?;
         store.installation_quotas().set(config.quotas);
         keys::unlock(&*store, config, &mut rng).await?;
         let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
@@ -306,6 +306,21 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
         }
     }
     Ok(tenant)
+}
+
+/// Says what may be deleted by hand where the disk of a data directory is so full that its store cannot be opened.
+fn with_room(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    let text = format!("{error:#}").to_lowercase();
+    let is_full = config.database.is_none() && ["disk is full", "no space left", "quota exceeded"].iter().any(|words| text.contains(words));
+    if !is_full {
+        return error;
+    }
+    error.context(format!(
+        "the disk of {} is full, and too little is left to start: free some MiB on it. While no server runs, the oldest files \
+         days/<date>.db may be deleted (with their -wal and -shm files); the messages and attempts of those days are lost, pending \
+         ones included",
+        config.data_dir.display()
+    ))
 }
 
 /// API keys and sessions are as good as passwords: they should not travel in the clear.

@@ -30,9 +30,13 @@ pub(crate) async fn live() -> Json<Health> {
 
 /// Whether the server is ready for requests
 ///
-/// Asks the store; 503 where it does not answer.
+/// Asks the store. 503 if it does not answer (`database_unavailable`), or if its disk is full and messages are refused
+/// (`storage_full`).
 #[utoipa::path(get, path = "/health/ready", operation_id = "getReadiness", tag = "Health", security(()), responses((status = 200, description = "It is ready.", body = Health)))]
 pub(crate) async fn ready(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     organizations::first(&*api.store).await?;
+    if api.store.is_full() {
+        return Err(ApiError::storage_full());
+    }
     Ok(Json(OK))
 }

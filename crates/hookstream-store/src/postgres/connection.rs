@@ -186,11 +186,12 @@ impl Connector {
                 "its scheme is {shown}://; it must be postgres://user@host/database. Without a database, leave database_url out and set data_dir"
             )));
         }
-        let (url, ssl) = take_ssl(url);
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| refuse(describe(&error)))?;
-        if config.get_hosts().is_empty() && scheme.is_none() {
+        // The driver also takes `host=… dbname=…`, as libpq does.
+        if scheme.is_none() && !url.contains('=') {
             return Err(refuse("it must be an address such as postgres://user@host/database".to_owned()));
         }
+        let (url, ssl) = take_ssl(url);
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| refuse(describe(&error)))?;
         config.ssl_mode(match ssl.mode.as_deref() {
             None | Some("prefer" | "allow") => SslMode::Prefer,
             Some("disable") => SslMode::Disable,

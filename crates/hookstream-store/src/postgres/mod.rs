@@ -26,7 +26,10 @@ mod removal;
 mod settle;
 mod transfer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use hookstream_model::{
@@ -66,6 +69,9 @@ use crate::{
 /// The most nudges that wait to be read; a reader that is behind has missed some, which it is told.
 const NUDGES: usize = 64;
 
+/// For how long a message that found no room means that there is none: then another is let through to see.
+const FULL_FOR: Duration = Duration::from_secs(5);
+
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     /// For requests.
@@ -78,6 +84,8 @@ pub struct PostgresStore {
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
+    /// When a message was last refused for a full disk, with none stored since.
+    full_at: Mutex<Option<Instant>>,
     /// Asks for the other nodes to be nudged.
     tell: Arc<Notify>,
     tasks: TaskTracker,
@@ -104,6 +112,7 @@ impl PostgresStore {
             nudges: broadcast::channel(NUDGES).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
+            full_at: Mutex::default(),
             tell: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -115,6 +124,19 @@ impl PostgresStore {
             store.tasks.spawn(nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
         }
         Ok(store)
+    }
+
+    /// Notes whether the last message found room. It is logged once.
+    fn note_full(&self, at: Option<Instant>) {
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        match (full_at.is_some(), at.is_some()) {
+            (false, true) => tracing::error!(
+                "the database's disk is full: messages are refused until there is room; accepted ones continue to be delivered"
+            ),
+            (true, false) => tracing::info!("there is room on the database's disk again: messages are accepted"),
+            (false, false) | (true, true) => {}
+        }
+        *full_at = at;
     }
 
     /// How far the database's schema is, without changing it.
@@ -141,7 +163,11 @@ impl Database for PostgresStore {
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
-        plain::write(&self.plain, operation, &statements).await
+        let written = plain::write(&self.plain, operation, &statements).await;
+        if matches!(written, Err(Error::Full { .. })) {
+            self.note_full(Some(Instant::now()));
+        }
+        written
     }
 
     fn vault(&self) -> &Vault {
@@ -197,11 +223,22 @@ impl Store for PostgresStore {
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
         let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None, .. }));
-        let published = self.publisher.publish(publication).await?;
+        let published = self.publisher.publish(publication).await;
+        match &published {
+            Err(Error::Full { .. }) => self.note_full(Some(Instant::now())),
+            Ok(_) => self.note_full(None),
+            Err(_) => {}
+        }
+        let published = published?;
         if is_anybodys && published == Published::Stored {
             self.tell.notify_one();
         }
         Ok(published)
+    }
+
+    fn is_full(&self) -> bool {
+        let full_at = *self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        full_at.is_some_and(|at| at.elapsed() < FULL_FOR)
     }
 
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {

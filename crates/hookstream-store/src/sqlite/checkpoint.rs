@@ -12,11 +12,13 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{connection::open_checkpointer, core_path, day_path, files::KnownDays};
+use super::{connection::open_checkpointer, core_path, day_path, files::KnownDays, space::Space};
 use crate::error::Error;
 
 /// How often the logs are looked at.
 const PERIOD: Duration = Duration::from_millis(250);
+/// In which of these rounds it is looked whether a full disk has room again: once a second.
+const LOOK_FOR_ROOM: u32 = 4;
 /// A log shorter than this is left alone, in bytes.
 const WORTH_IT: u64 = 4 * 1024 * 1024;
 
@@ -27,18 +29,24 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(directory: PathBuf, known: Arc<KnownDays>) -> Result<Self, Error> {
+    pub(super) fn start(directory: PathBuf, known: Arc<KnownDays>, space: Arc<Space>) -> Result<Self, Error> {
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || work(&directory, &known, &stopped));
+        let thread =
+            std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || work(&directory, &known, &space, &stopped));
         thread.map_err(|cause| Error::Open { what: "the checkpointer's thread".to_owned(), cause: cause.into() })?;
         Ok(Self { _stop: stop })
     }
 }
 
-fn work(directory: &Path, known: &KnownDays, stopped: &Receiver<()>) {
+fn work(directory: &Path, known: &KnownDays, space: &Space, stopped: &Receiver<()>) {
     // What a log was at the last look: one that has not grown has nothing to move.
     let mut open: HashMap<PathBuf, (Connection, u64)> = HashMap::new();
+    let mut rounds = 0_u32;
     while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(LOOK_FOR_ROOM) {
+            space.look_again();
+        }
         let mut paths = vec![core_path(directory)];
         paths.extend(known.all().into_iter().map(|day| day_path(directory, day)));
         open.retain(|path, _| paths.contains(path));

@@ -47,6 +47,7 @@ impl Kind {
 
 /// The one connection that writes to a file.
 pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> {
+    restrict(path).map_err(|cause| Error::Open { what: path.display().to_string(), cause: cause.into() })?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
         if kind == Kind::Day {
@@ -70,6 +71,21 @@ pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> 
     let mut connection = open().map_err(|cause| open_error(path, cause))?;
     migrate(&mut connection, path, kind.migrations())?;
     Ok(connection)
+}
+
+/// Creates a file that only its owner may read, or makes one so; its log gets the same mode from SQLite. Where it belongs to another
+/// user, it stays as it is.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    let file = super::private().truncate(false).open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        }
+    }
+    drop(file);
+    Ok(())
 }
 
 /// A file that is in memory only, for as long as the connection is open.

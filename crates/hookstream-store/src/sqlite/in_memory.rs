@@ -44,6 +44,7 @@ impl SqliteStore {
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
             _keepers: None,
+            space: None,
         })
     }
 

@@ -25,6 +25,7 @@ mod redeliver;
 mod removal;
 mod retention;
 mod settle;
+mod space;
 mod transfer;
 mod writer;
 
@@ -51,6 +52,7 @@ use self::{
     checkpoint::Checkpointer,
     files::{Files, KnownDays},
     readers::Readers,
+    space::Space,
     writer::Writer,
 };
 use crate::{
@@ -60,7 +62,7 @@ use crate::{
     deliveries::{
         Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
     },
-    error::Error,
+    error::{Cause, Error},
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -92,6 +94,8 @@ pub struct SqliteStore {
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
+    /// The room on the disk of the directory, where there is one.
+    space: Option<Arc<Space>>,
     /// What goes with the directory, where there is one.
     _keepers: Option<(Checkpointer, File)>,
 }
@@ -110,12 +114,14 @@ impl SqliteStore {
     pub fn open(directory: &Path) -> Result<Self, Error> {
         make_directory(directory)?;
         let lock = lock(directory)?;
+        let space = Arc::new(Space::prepare(directory));
         let known = KnownDays::find(directory)?;
         let files = Files::open(directory, Arc::clone(&known))?;
         Ok(Self {
             writer: Writer::start(files)?,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
-            _keepers: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known))?, lock)),
+            _keepers: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known), Arc::clone(&space))?, lock)),
+            space: Some(space),
             known,
             node: Mutex::default(),
             directory: Some(directory.to_owned()),
@@ -145,11 +151,93 @@ fn day_path(directory: &Path, day: Day) -> PathBuf {
     days_directory(directory).join(format!("{day}.db"))
 }
 
+/// Creates the data directory, or takes one that is empty or ours. Whoever owns it: it has to be writable. Its mode is left alone but
+/// where it is created here.
 fn make_directory(directory: &Path) -> Result<(), Error> {
-    let days = days_directory(directory);
     let failed = |cause: std::io::Error| Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() };
-    make_durably(&days).map_err(failed)?;
-    restrict(directory).map_err(failed)
+    let is_new = !directory.exists();
+    if !is_new {
+        check_content(directory)?;
+    }
+    make_durably(directory).map_err(failed)?;
+    if is_new {
+        restrict(directory).map_err(failed)?;
+    }
+    let days = days_directory(directory);
+    if !days.exists() {
+        make_durably(&days).map_err(|cause| not_writable(directory, cause))?;
+        restrict(&days).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// What a start that was interrupted may have left before there was a store, and what file systems put there.
+const OURS: [&str; 10] = [
+    "lost+found",
+    "days",
+    "lock",
+    "encryption.key",
+    "encryption.key.tmp",
+    "admin.sock",
+    "reserve",
+    "reserve.tmp",
+    "probe.tmp",
+    "doctor.tmp",
+];
+
+/// Refuses a directory that is not a store and has something else in it.
+fn check_content(directory: &Path) -> Result<(), Error> {
+    let failed = |cause: Cause| Error::Open { what: format!("the data directory {}", directory.display()), cause };
+    if core_path(directory).exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(directory).map_err(|cause| failed(cause.into()))?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let mut others = names.collect::<Result<Vec<_>, _>>().map_err(|cause| failed(cause.into()))?;
+    others.retain(|name| !OURS.contains(&name.as_str()));
+    others.sort();
+    if others.is_empty() {
+        return Ok(());
+    }
+    const SHOWN: usize = 5;
+    let more = if others.len() > SHOWN { format!(" and {} more", others.len() - SHOWN) } else { String::new() };
+    others.truncate(SHOWN);
+    Err(failed(
+        format!(
+            "it is not empty and holds no Hookstream data, but {}{more}; name an empty or new directory, such as {}",
+            others.join(", "),
+            directory.join("hookstream").display()
+        )
+        .into(),
+    ))
+}
+
+/// Says whose a directory is that this process may not write to.
+#[cfg(unix)]
+fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let whose = std::fs::metadata(directory).map_or_else(
+        |_| String::new(),
+        |about| {
+            let mode = about.permissions().mode() & 0o7777;
+            format!(" (it belongs to user {} and group {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
+        },
+    );
+    Error::Open { what: format!("the data directory {}{whose}", directory.display()), cause: cause.into() }
+}
+
+#[cfg(not(unix))]
+fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
+    Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() }
+}
+
+/// Options for a file that only its owner may read, whatever the directory's mode.
+fn private() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    options.create(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Makes a directory, and those above it that are not there. What is made in it is reached after a power cut only where
@@ -190,7 +278,10 @@ fn restrict(_: &Path) -> std::io::Result<()> {
 fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
     let failed = |cause: std::io::Error| Error::Open { what: path.display().to_string(), cause: cause.into() };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let file = private().truncate(false).open(&path).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::PermissionDenied => not_writable(directory, cause),
+        _ => failed(cause),
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { directory: directory.display().to_string() }),
@@ -205,7 +296,11 @@ impl Database for SqliteStore {
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
-        self.writer.run(move |files| plain::write(files, operation, &statements)).await
+        let written = self.writer.run(move |files| plain::write(files, operation, &statements)).await;
+        if let (Err(Error::Full { .. }), Some(space)) = (&written, &self.space) {
+            space.note_full();
+        }
+        written
     }
 
     fn vault(&self) -> &Vault {
@@ -282,8 +377,19 @@ impl Store for SqliteStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
+        if self.space.as_ref().is_some_and(|space| space.keeps_back()) {
+            return Err(Error::Full { operation: "store a message" });
+        }
         let publication = Sealed::of(publication).await?;
-        self.writer.run(move |files| publish::publish(files, &publication)).await
+        let published = self.writer.run(move |files| publish::publish(files, &publication)).await;
+        if let (Err(Error::Full { .. }), Some(space)) = (&published, &self.space) {
+            space.note_full();
+        }
+        published
+    }
+
+    fn is_full(&self) -> bool {
+        self.space.as_ref().is_some_and(|space| space.is_full())
     }
 
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {

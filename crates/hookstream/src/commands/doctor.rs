@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
+use hookstream_model::vault::KeyId;
 use hookstream_store::{
     Store,
     audit::{Audit, Balance, Finding},
@@ -21,6 +22,7 @@ use crate::output::say;
 use crate::{
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
+    keys,
 };
 
 /// A store whose disk has less room than this is about to refuse messages.
@@ -29,9 +31,9 @@ const ROOM: usize = 16 * 1024 * 1024;
 /// Where the store is.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream doctor --data-dir /var/lib/hookstream\n\n\
-    Compares the counts of deliveries, which are kept as things happen, with the rows, and looks for rows that\n\
-    contradict each other. It changes nothing. On a data directory no server may be running; on PostgreSQL it may.\n\
-    Exits with 1 where anything is wrong.")]
+    Compares the counters of deliveries with the rows, looks for rows that contradict each other, and checks that the\n\
+    encryption key is present. It changes nothing. On a data directory no server may run; on PostgreSQL it may.\n\
+    The exit code is 1 if there is a problem.")]
 pub(crate) struct DoctorArgs {
     /// A TOML file with the server's settings
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
@@ -44,6 +46,10 @@ pub(crate) struct DoctorArgs {
     /// The PostgreSQL database: postgres://user@host/database
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+
+    /// The file with the encryption key, to check that a server can decrypt the secrets. Or HOOKSTREAM_ENCRYPTION_KEY
+    #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
+    encryption_key_file: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -67,25 +73,28 @@ struct Report {
 /// Looks at everything, and fails where something is wrong.
 pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let json = arguments.json;
-    let settings = Settings { data_dir: arguments.data_dir, database_url: arguments.database_url, ..Settings::default() };
+    let DoctorArgs { data_dir, database_url, encryption_key_file, .. } = arguments;
+    let settings = Settings { data_dir, database_url, encryption_key_file, ..Settings::default() };
     let config = Config::load(Sources { config: arguments.config, restored: false, forget: false, settings }, &crate::environment())?;
     let report = look(config).await?;
     say!("{}", if json { report.as_json().to_string() } else { report.as_text() });
     match report.problems.len() {
         0 => Ok(()),
-        1 => bail!("1 thing is wrong"),
-        wrong => bail!("{wrong} things are wrong"),
+        1 => bail!("found 1 problem"),
+        problems => bail!("found {problems} problems"),
     }
 }
 
 /// What is wrong in a store that only these settings tell of, as a person reads it.
 pub(crate) async fn problems_of(settings: Settings) -> anyhow::Result<Vec<String>> {
     let config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
-    Ok(look(config).await?.problems.into_iter().map(|problem| problem.text).collect())
+    let problems = look(config).await?.problems.into_iter();
+    // The key is with the servers that are tortured, where they have one.
+    Ok(problems.filter(|problem| problem.kind != "encryption_key_missing").map(|problem| problem.text).collect())
 }
 
 async fn look(config: Config) -> anyhow::Result<Report> {
-    let (store, name, mut problems) = match config.database {
+    let (store, name, mut problems) = match config.database.clone() {
         Some(options) => {
             let name = options.address()?;
             (open_database(options).await?, name, Vec::new())
@@ -96,14 +105,34 @@ async fn look(config: Config) -> anyhow::Result<Report> {
             (store, name, room_in(&config.data_dir).err().into_iter().collect())
         }
     };
-    let examined = examine(&*store, &mut problems).await;
+    let examined = async {
+        problems.extend(missing_keys(&*store, &config).await?);
+        examine(&*store, &mut problems).await
+    };
+    let examined = examined.await;
     store.close().await;
     Ok(Report { store: name, audit: examined?, problems })
 }
 
+/// Keys that rows are encrypted with and that a server with these settings would not have.
+async fn missing_keys(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<Problem>> {
+    let missing = keys::absent(store, config).await?;
+    let problem = |id: KeyId| Problem {
+        kind: "encryption_key_missing",
+        text: format!(
+            "Secrets are encrypted with the key {id}, which is not in these settings: no server starts with them. Set \
+            HOOKSTREAM_ENCRYPTION_KEY or --encryption-key-file to check it; if the key is lost, see `hookstream admin forget-secrets --help`."
+        ),
+        detail: json!({ "key_id": id.to_string() }),
+    };
+    Ok(missing.into_iter().map(problem).collect())
+}
+
 async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Result<Audit> {
     if let Some(from) = transfer::unfinished(store).await? {
-        let text = format!("It is an unfinished transfer from {from}: run `hookstream transfer` again before a server starts on it.");
+        let text = format!(
+            "This store is an unfinished transfer from {from}: run the same `hookstream transfer` again before a server starts on it."
+        );
         problems.push(Problem { kind: "unfinished_transfer", text, detail: json!({ "from": from }) });
     }
     let audit = store.audit().await?;
@@ -124,12 +153,17 @@ fn room_in(directory: &Path) -> Result<(), Problem> {
     let _ = std::fs::remove_file(&path);
     written.map_err(|cause| {
         let text = format!(
-            "Not even {} MiB could be written to it ({cause}): make room on its disk, or lower retention_days; \
-            until then new messages are refused.",
+            "Not even {} MiB could be written to it ({cause}): free space on its disk, or lower retention_days; until then new messages \
+            are refused.",
             ROOM / 1024 / 1024
         );
         Problem { kind: "no_room", text, detail: json!({ "cause": cause.to_string() }) }
     })
+}
+
+/// A number with its noun.
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Each figure by its name.
@@ -154,8 +188,8 @@ fn out_of_balance(balance: &Balance) -> Problem {
     let Balance { day, environment_id, counted, found } = balance;
     let pairs = figures(counted).into_iter().zip(figures(found));
     let differ = pairs.filter(|((_, counted), (_, found))| counted != found);
-    let figures: Vec<_> = differ.map(|((name, counted), (_, found))| format!("{name} {found} in place of {counted}")).collect();
-    let text = format!("On {day}, environment {environment_id}, the rows are not what was counted: {}.", figures.join(", "));
+    let figures: Vec<_> = differ.map(|((name, counted), (_, found))| format!("{name} {found} instead of {counted}")).collect();
+    let text = format!("On {day}, environment {environment_id}, the rows differ from the counts: {}.", figures.join(", "));
     let (counted, found) = (as_value(counted), as_value(found));
     let detail = json!({ "day": day.to_string(), "environment_id": environment_id.to_string(), "counted": counted, "found": found });
     Problem { kind: "counts_differ", text, detail }
@@ -168,8 +202,8 @@ fn found(finding: &Finding) -> Problem {
         Finding::Untraced { application_id, message_id, deliveries, found } => Problem {
             kind: "delivery_lost",
             text: format!(
-                "Message {message_id} has {deliveries} deliveries, and rows tell of {found}: look at it with \
-                `hookstream explain {message_id} --app {application_id}`, and have it sent again to the endpoints that lack it."
+                "Message {message_id} has {deliveries} deliveries, and rows exist for {found}: see `hookstream explain {message_id} \
+                --app {application_id}`, and retry it to the endpoints that lack it."
             ),
             detail: json!({
                 "application_id": application_id.to_string(),
@@ -180,24 +214,26 @@ fn found(finding: &Finding) -> Problem {
         },
         Finding::WithoutMessage(message, target) => Problem {
             kind: "message_lost",
-            text: format!("Message {message} is owed to endpoint {target} and is gone: it cannot be sent, and has to be sent anew."),
+            text: format!(
+                "Message {message} is pending to endpoint {target} and is gone: it cannot be delivered; send it as a new message."
+            ),
             detail: of_delivery(message, target),
         },
         Finding::WithoutPayload(message, target) => Problem {
             kind: "payload_lost",
-            text: format!("Message {message} is owed to endpoint {target} and its payload is gone: it has to be sent anew."),
+            text: format!("Message {message} is pending to endpoint {target} and its payload is gone: send it as a new message."),
             detail: of_delivery(message, target),
         },
         Finding::Twice(message, target) => Problem {
-            kind: "owed_and_ended",
-            text: format!("Message {message} is owed to endpoint {target} and has ended as well: it is delivered all the same."),
+            kind: "pending_and_finished",
+            text: format!("Message {message} is both pending to endpoint {target} and finished: it is delivered again."),
             detail: of_delivery(message, target),
         },
         Finding::OwnerGone { owner, deliveries } => Problem {
             kind: "owner_gone",
             text: format!(
-                "{deliveries} deliveries stand under node {owner}, which is gone: a node that runs takes them over within a lease. \
-                Start one, and look again; where they stay, restart the nodes."
+                "{deliveries} deliveries belong to node {owner}, which is gone: a running node takes them over within a lease. Start one and \
+                check again; if they stay, restart the nodes."
             ),
             detail: json!({ "owner": owner, "deliveries": deliveries }),
         },
@@ -215,16 +251,21 @@ impl Report {
         let days = self.audit.balances.iter().map(|balance| balance.day).collect::<BTreeSet<_>>().len();
         let environments = self.audit.balances.iter().map(|balance| balance.environment_id).collect::<BTreeSet<_>>().len();
         let figures: Vec<_> = figures(&self.total()).into_iter().map(|(name, number)| format!("  {name:<14}{number:>14}")).collect();
-        let mut lines = vec![format!("Looked at {}: {days} days, {environments} environments.", self.store)];
+        let mut lines = vec![format!(
+            "Checked {}: {}, {}.",
+            self.store,
+            counted(days, "day", "days"),
+            counted(environments, "environment", "environments")
+        )];
         lines.extend(figures);
         if self.problems.is_empty() {
-            lines.push("All is well: every delivery is accounted for, and nothing contradicts itself.".to_owned());
+            lines.push("No problems found: every delivery is accounted for, and the encryption key is present.".to_owned());
             return lines.join("\n");
         }
         lines.extend(self.problems.iter().map(|problem| format!("! {}", problem.text)));
         lines.push(
-            "What is there is delivered all the same. Rows are lost where a disk failed, parts of a backup were restored, or somebody \
-            changed them by hand; where none of that happened, it is a bug: please report it with this output."
+            "Intact deliveries continue. Rows are lost if a disk failed, a backup was restored in part, or rows were changed by hand. If \
+            none of these happened, please report it as a bug with this output."
                 .to_owned(),
         );
         lines.join("\n")

@@ -375,3 +375,230 @@ fn a_server_that_others_reach_without_tls_says_so() {
     assert!(told(&[]).contains("listening without TLS"));
     assert!(!told(&["--public-url", "https://hooks.example.com"]).contains("listening without TLS"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_encryption_key_is_no_dead_end() {
+    use hookstream_model::{secret::Secret, signature::VerificationKey, time::Timestamp};
+    let scratch = scratch();
+    let keys = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, key: &str| {
+        let path = keys.path().join(name);
+        std::fs::write(&path, key).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (lost, fresh_key) = (file("lost", &"0a".repeat(32)), file("new", &"0b".repeat(32)));
+    let receiver = Receiver::start().await;
+    let mut server = Server::start(&scratch, &["--encryption-key-file", &lost]);
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let (_, other) = server
+        .client
+        .post(
+            "/v1/applications/acme/endpoints",
+            json!({ "url": receiver.url(), "signing_algorithm": "ed25519", "filter_types": ["other"] }),
+        )
+        .await;
+    let id = endpoint["id"].as_str().expect("an id").to_owned();
+    let other = other["endpoint"]["id"].as_str().expect("an id").to_owned();
+    server.client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret"), json!({})).await;
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
+
+    let with_new = |command: &[&str]| {
+        let arguments = [command, &["--encryption-key-file", &fresh_key]].concat();
+        on_store(&scratch, &arguments).output().expect("it runs")
+    };
+    let told = refused(&with_new(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(told.contains("admin forget-secrets"), "{told}");
+    let doctor = with_new(&["doctor"]);
+    assert!(!doctor.status.success() && String::from_utf8_lossy(&doctor.stdout).contains("which is not in these settings"), "{doctor:?}");
+    let with_lost = on_store(&scratch, &["doctor", "--encryption-key-file", &lost]).output().expect("it runs");
+    assert!(done(&with_lost).contains("No problems found"));
+    assert!(refused(&with_new(&["admin", "forget-secrets"])).contains("confirm with --the-encryption-key-is-lost"));
+    let said = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    assert!(said.contains("Replaced 2 signing secrets") && said.contains(&id) && said.contains(&other), "{said}");
+    let again = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    assert!(again.contains("Replaced 0 signing secrets"), "{again}");
+    assert!(done(&with_new(&["doctor"])).contains("No problems found"));
+
+    let server = Server::start(&scratch, &["--encryption-key-file", &fresh_key]);
+    let (status, rotated) =
+        server.client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret?grace_seconds=0"), json!({})).await;
+    assert_eq!(status, 200, "{rotated}");
+    let secret = rotated["signing_secret"].as_str().or(rotated["endpoint"]["signing_secret"].as_str()).expect("a secret");
+    let message = server.client.message(json!({ "a": 1 })).await;
+    server.client.until(&message, "delivered").await;
+    let received = receiver.received().pop().expect("it came");
+    let at: i64 = received.header("webhook-timestamp").parse().expect("seconds");
+    let key = VerificationKey::parse(&Secret::new(secret)).expect("a key");
+    let names = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| received.header(name));
+    key.verify(names[0], names[1], names[2], &received.body, Timestamp::from_millis(at * 1_000)).expect("it verifies");
+    if scratch.database.is_none() {
+        let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
+        assert!(refused(&running).contains("a server runs on this data directory"));
+    } else {
+        let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
+        assert!(refused(&running).contains("is running on this database"));
+    }
+}
+
+/// A small file system in memory, unmounted at the end; `None` where this process may not mount one.
+struct SmallDisk(std::path::PathBuf, tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(mib: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("disk");
+        std::fs::create_dir(&path).expect("created");
+        let options = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "hookstream-test"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path, directory))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.join("ballast")).expect("created");
+        for size in [1024 * 1024, 4096] {
+            while std::io::Write::write_all(&mut ballast, &vec![1; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("ballast")).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_once_and_a_server_starts_on_it() {
+    if scratch().database.is_some() {
+        return;
+    }
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let data = disk.0.join("data");
+    let at = data.to_str().expect("text");
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let start = |log: &std::path::Path| {
+        let mut command = hookstream();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", at]).env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
+        let mut child = command.stdout(Stdio::piped()).stderr(std::fs::File::create(log).expect("a file")).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let ready = lines.find(|line| line.contains(" is ready at "));
+        let url = ready.as_deref().and_then(crate::support::first_url);
+        (child, url)
+    };
+    let (mut child, url) = start(log.path());
+    let client = TestClient::new(&url.expect("it is ready"), KEY);
+    client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    let body = json!({ "event_type": "a", "payload": { "random": (0..4_000).map(|n| n * 7919 % 1009).collect::<Vec<u32>>() } });
+    let send = async |client: &TestClient| client.post("/v1/applications/acme/messages", body.clone()).await;
+    assert_eq!(send(&client).await.0, 201);
+    assert_eq!(client.get("/v1/health/ready").await.0, 200);
+    disk.fill();
+    eventually("messages are refused", async || (send(&client).await.0 == 503).then_some(())).await;
+    for _ in 0..20 {
+        send(&client).await;
+    }
+    let (status, ready) = client.get("/v1/health/ready").await;
+    assert_eq!((status, &ready["code"]), (503, &json!("storage_full")), "{ready}");
+    let told = std::fs::read_to_string(log.path()).expect("a log");
+    assert_eq!(told.matches("the disk is full").count(), 1, "{told}");
+    assert_eq!(told.matches("request failed").count(), 0, "{told}");
+
+    child.kill().and_then(|()| child.wait()).expect("ended");
+    disk.fill();
+    let second = tempfile::NamedTempFile::new().expect("a file");
+    let (mut child, url) = start(second.path());
+    let told = || std::fs::read_to_string(second.path()).expect("a log");
+    let client = TestClient::new(&url.unwrap_or_else(|| panic!("it is ready: {}", told())), KEY);
+    assert!(told().contains("deleted the reserve file to start"), "{}", told());
+    assert_eq!(send(&client).await.1["code"], "storage_full");
+    assert_eq!(client.get("/v1/applications/acme/messages").await.0, 200);
+    assert_eq!(client.get("/v1/health/ready").await.0, 503);
+    disk.make_room();
+    eventually("messages are accepted", async || (send(&client).await.0 == 201).then_some(())).await;
+    eventually("it is ready", async || (client.get("/v1/health/ready").await.0 == 200).then_some(())).await;
+    assert!(data.join("reserve").exists());
+    child.kill().and_then(|()| child.wait()).expect("ended");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    if scratch().database.is_some() {
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    let start = |path: &std::path::Path| {
+        let mut command = hookstream();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(path).stdin(Stdio::null());
+        command
+    };
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    let make = |name: &str, bits: u32| {
+        let path = root.path().join(name);
+        std::fs::create_dir(&path).expect("created");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(bits)).expect("set");
+        path
+    };
+    // One of somebody else's files.
+    let foreign = make("foreign", 0o1777);
+    std::fs::write(foreign.join("letter.txt"), "dear").expect("written");
+    let told = refused(&start(&foreign).output().expect("it runs"));
+    assert!(told.contains("is not empty and holds no Hookstream data, but letter.txt") && told.contains("foreign/hookstream"), "{told}");
+    assert_eq!((mode(&foreign), std::fs::read_dir(&foreign).expect("a directory").count()), (0o1777, 1));
+
+    let volume = make("volume", 0o2770);
+    std::fs::create_dir(volume.join("lost+found")).expect("created");
+    assert!(printed(start(&volume)).contains("hs_live_"));
+    assert_eq!(mode(&volume), 0o2770);
+    let new = root.path().join("a/b/new");
+    assert!(printed(start(&new)).contains("hs_live_"));
+    assert_eq!(mode(&new), 0o700);
+    for directory in [&volume, &new] {
+        let mut files =
+            vec![directory.join("core.db"), directory.join("lock"), directory.join("reserve"), directory.join("encryption.key")];
+        files.extend(std::fs::read_dir(directory.join("days")).expect("a directory").map(|entry| entry.expect("an entry").path()));
+        files.extend(
+            std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()),
+        );
+        assert!(files.len() > 5, "{files:?}");
+        for file in files {
+            assert_eq!(mode(&file) & 0o077, 0, "{}", file.display());
+        }
+    }
+    std::fs::set_permissions(new.join("core.db"), std::fs::Permissions::from_mode(0o644)).expect("set");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("set");
+    assert!(!printed(start(&new)).contains("hs_live_"));
+    assert_eq!((mode(&new), mode(&new.join("core.db"))), (0o755, 0o600));
+
+    // As Kubernetes makes a volume: of root, and of the process's group. Only root can try that.
+    let shared = make("shared", 0o2770);
+    if std::os::unix::fs::chown(&shared, Some(0), Some(65_534)).is_ok() {
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
+        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o2770)).expect("set");
+        let as_nobody = |path: &std::path::Path| {
+            // Where it stands, nobody may not read.
+            let binary = root.path().join("hookstream");
+            if !binary.exists() {
+                std::fs::copy(env!("CARGO_BIN_EXE_hookstream"), &binary).expect("copied");
+            }
+            let mut command = crate::support::cleaned(Command::new(binary));
+            command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(path).stdin(Stdio::null());
+            std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+            std::os::unix::process::CommandExt::gid(&mut command, 65_534);
+            command
+        };
+        assert!(printed(as_nobody(&shared)).contains("hs_live_"));
+        assert_eq!(mode(&shared), 0o2770);
+        let closed = make("closed", 0o755);
+        let told = refused(&as_nobody(&closed).output().expect("it runs"));
+        assert!(told.contains("it belongs to user 0 and group 0, mode 0755: make it writable"), "{told}");
+        assert_eq!(std::fs::read_dir(&closed).expect("a directory").count(), 0);
+    }
+}

@@ -171,6 +171,8 @@ const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"it_pos
 /// Where a server keeps everything; gone with the test.
 pub(crate) struct Scratch {
     pub(crate) directory: TempDir,
+    /// For files beside the store.
+    pub(crate) files: TempDir,
     pub(crate) database: Option<ScratchDatabase>,
 }
 
@@ -217,7 +219,8 @@ impl Drop for Scratch {
 
 pub(crate) fn scratch() -> Scratch {
     let directory = tempfile::tempdir().expect("a scratch directory");
-    Scratch { directory, database: ON_POSTGRES.then(|| blocking(ScratchDatabase::create())) }
+    let files = tempfile::tempdir().expect("a scratch directory");
+    Scratch { directory, files, database: ON_POSTGRES.then(|| blocking(ScratchDatabase::create())) }
 }
 
 /// Waits for `work` on a thread of its own, which a test's runtime does not allow on its.

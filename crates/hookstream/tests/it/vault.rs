@@ -57,7 +57,7 @@ fn files(directory: &Path) -> Vec<u8> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             bytes.extend(files(&path));
-        } else if path.file_name().is_some_and(|name| name != "encryption.key") {
+        } else if path.is_file() && path.file_name().is_some_and(|name| name != "encryption.key" && name != "reserve") {
             bytes.extend(std::fs::read(&path).expect("a file"));
         }
     }
@@ -178,7 +178,7 @@ async fn nothing_secret_stands_in_the_store_in_the_clear() {
 
 /// A file with keys, the current one first.
 fn key_file(scratch: &Scratch, keys: &[&str]) -> PathBuf {
-    let path = scratch.path().join("keys");
+    let path = scratch.files.path().join("keys");
     std::fs::write(&path, keys.join("\n")).expect("written");
     path
 }
@@ -220,7 +220,7 @@ async fn a_wrong_key_is_refused_at_start_with_what_to_do() {
     for wrong in [&[NEW][..], &[]] {
         let output = run(&scratch, &["serve", "--listen", "127.0.0.1:0"], wrong);
         let told = told(&output);
-        assert!(!output.status.success() && told.contains(&format!("sealed under the encryption key {id}, which was not given")), "{told}");
+        assert!(!output.status.success() && told.contains(&format!("encrypted with the key {id}, which was not given")), "{told}");
         assert!(told.contains("HOOKSTREAM_ENCRYPTION_KEY") && !told.contains(NEW) && !told.contains(OLD), "{told}");
     }
     assert!(!scratch.path().join("encryption.key").exists(), "no key is made where one is missing");
@@ -286,7 +286,7 @@ async fn a_key_is_rotated_while_messages_flow() {
     receiver.wait_for(before + 10).await;
     let output = run(&scratch, &["admin", "rotate-key"], &[NEW, OLD]);
     let said = told(&output);
-    assert!(output.status.success() && said.contains(&format!("the key {old_id} seals nothing any more and may be removed")), "{said}");
+    assert!(output.status.success() && said.contains(&format!("the key {old_id} encrypts nothing any more and may be removed")), "{said}");
     let rows: usize = said.split_whitespace().nth(1).and_then(|rows| rows.parse().ok()).expect("a number");
     assert!(rows >= 410, "{said}");
     let during = receiver.received().len();
@@ -295,7 +295,7 @@ async fn a_key_is_rotated_while_messages_flow() {
     assert!(sender.await.expect("it does not panic") > 5);
     // The audit log goes on telling of it.
     assert!(sealed(&scratch).await.iter().all(|text| key_of(text) != old_id), "nothing is under the old key");
-    assert!(told(&run(&scratch, &["admin", "rotate-key"], &[NEW])).contains("sealed 0 rows"));
+    assert!(told(&run(&scratch, &["admin", "rotate-key"], &[NEW])).contains("encrypted 0 rows"));
 
     key_file(&scratch, &[NEW]);
     for server in [first, second] {
@@ -316,10 +316,12 @@ async fn rotated_by_the_server(scratch: &Scratch, receiver: &Receiver, arguments
     receiver.wait_for(before + 10).await;
     halt.store(true, Ordering::SeqCst);
     assert!(sender.await.expect("it does not panic") > 2);
-    let output = run(scratch, &["admin", "rotate-key"], &[NEW]);
-    assert!(!output.status.success() && told(&output).contains("give it the new key before the earlier ones"), "{}", told(&output));
+    // A key that the server does not have is refused; with its own it does what is left, which is nothing.
+    let output = run(scratch, &["admin", "rotate-key"], &[OLD]);
+    assert!(!output.status.success() && told(&output).contains("put the new key before the earlier ones"), "{}", told(&output));
+    assert!(told(&run(scratch, &["admin", "rotate-key"], &[NEW])).contains("encrypted 0 rows"));
     stop(server).await;
-    assert!(told(&run(scratch, &["admin", "rotate-key"], &[NEW])).contains("sealed 0 rows"));
+    assert!(told(&run(scratch, &["admin", "rotate-key"], &[NEW])).contains("encrypted 0 rows"));
     assert_eq!(rotations(scratch).await, [("system".to_owned(), vec![old_id.to_owned()])]);
     key_file(scratch, &[NEW]);
     signs_with_the_new_key(scratch, receiver, arguments).await;

@@ -2,6 +2,7 @@
 
 mod create_api_key;
 mod create_owner;
+mod forget_secrets;
 mod password_link;
 mod quotas;
 pub(crate) mod request;
@@ -25,6 +26,8 @@ enum AdminCommand {
     CreateApiKey(create_api_key::CreateApiKeyArgs),
     /// Make somebody an owner of an organization, with a password or a link to set one
     CreateOwner(create_owner::CreateOwnerArgs),
+    /// Replace all secrets whose encryption key is lost, so that a server starts again
+    ForgetSecrets(forget_secrets::ForgetSecretsArgs),
     /// Make a link with which somebody sets their password
     PasswordLink(password_link::PasswordLinkArgs),
     /// Show and set what an organization may have
@@ -42,6 +45,7 @@ pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
     match arguments.command {
         AdminCommand::CreateApiKey(arguments) => create_api_key::run(arguments).await,
         AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
+        AdminCommand::ForgetSecrets(arguments) => forget_secrets::run(arguments).await,
         AdminCommand::PasswordLink(arguments) => password_link::run(arguments).await,
         AdminCommand::Quotas(arguments) => quotas::run(arguments).await,
         AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,

@@ -23,7 +23,7 @@ pub(crate) enum Request {
     CreateOwner(create_owner::NewOwner),
     PasswordLink(password_link::Whose),
     Quotas(quotas::Change),
-    RotateKey,
+    RotateKey(rotate_key::Rotation),
     RotatePortalKey(rotate_portal_key::Rotation),
 }
 
@@ -48,7 +48,7 @@ impl Request {
             Self::CreateOwner(owner) => create_owner::perform(on, owner).await,
             Self::PasswordLink(whose) => password_link::perform(on, whose).await,
             Self::Quotas(change) => quotas::perform(on, change).await,
-            Self::RotateKey => rotate_key::perform(on).await,
+            Self::RotateKey(rotation) => rotate_key::perform(on, rotation).await,
             Self::RotatePortalKey(rotation) => rotate_portal_key::perform(on, rotation).await,
         }
     }
@@ -56,15 +56,18 @@ impl Request {
     /// Whether the store has to be unlocked for it.
     const fn needs_encryption_key(&self) -> bool {
         match self {
-            Self::CreateOwner(_) | Self::PasswordLink(_) | Self::RotateKey | Self::RotatePortalKey(_) => true,
+            Self::CreateOwner(_) | Self::PasswordLink(_) | Self::RotateKey(_) | Self::RotatePortalKey(_) => true,
             Self::CreateApiKey(_) | Self::Quotas(_) => false,
         }
     }
 }
 
 /// Does it on a store, or has the server do it that uses the data directory, and prints what that says.
-pub(crate) async fn run(place: ExistingStore, settings: Settings, request: Request) -> anyhow::Result<()> {
+pub(crate) async fn run(place: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
     let config = place.config(settings)?;
+    if let Request::RotateKey(rotation) = &mut request {
+        rotation.current = keys::given(&config)?.map(|keys| keys.current().id().to_string());
+    }
     let text = match place.open(&config).await? {
         Opened::Store(store) => {
             let done = directly(&*store, &config, request).await;

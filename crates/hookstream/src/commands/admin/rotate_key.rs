@@ -10,6 +10,7 @@ use clap::Args;
 use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
 use hookstream_store::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request};
 use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys, output::note};
@@ -36,11 +37,25 @@ pub(crate) struct RotateKeyArgs {
 /// Encrypts everything again and says how much that was.
 pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
     let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
-    request::run(arguments.store, settings, Request::RotateKey).await
+    request::run(arguments.store, settings, Request::RotateKey(Rotation::default())).await
+}
+
+/// Which key is to be the current one.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Rotation {
+    /// The id of the first key that the command was given, if any.
+    pub(crate) current: Option<String>,
 }
 
 /// Encrypts everything again under the current key of the store.
-pub(super) async fn perform(on: &Installation<'_>) -> anyhow::Result<String> {
+pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow::Result<String> {
+    let current = vault::current_key(on.store)?.to_string();
+    if rotation.current.is_some_and(|given| given != current) {
+        bail!(
+            "the running server encrypts with the key {current}, not with the one given. It encrypts everything again by itself when it \
+             starts: put the new key before the earlier ones in its settings, and restart it"
+        );
+    }
     let mut told = Instant::now();
     let mut tell = |rows| {
         if on.is_watched && told.elapsed() >= TELL {
@@ -59,11 +74,7 @@ pub(super) async fn perform(on: &Installation<'_>) -> anyhow::Result<String> {
         Act::of_operator(ids.next(now), now)
     };
     keys::record_rotation(on.store, &rotated, &mut act).await?;
-    let mut text = report(&rotated)?;
-    if !on.is_watched {
-        text.push_str("\nThe running server did this with the keys that it was started with; a new key needs a restart.");
-    }
-    Ok(text)
+    report(&rotated)
 }
 
 fn report(rotated: &Rotated) -> anyhow::Result<String> {
