@@ -86,7 +86,7 @@ impl Core {
         let Parts { store, transport, clock } = parts;
         let quotas = Arc::<Quotas>::default();
         Self {
-            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), &options),
+            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&clock), &options),
             quotas,
             budgets: Budgets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
@@ -193,6 +193,7 @@ impl Core {
             is_ordered: false,
             gather: None,
             hold: None,
+            is_paused: false,
         })
     }
 

@@ -126,7 +126,7 @@ pub struct ApiKey {
 impl ApiKey {
     /// One that may do everything from anywhere, for ever.
     pub const fn unlimited(id: ApiKeyId, tenant: Tenant, name: String) -> Self {
-        Self { id, tenant, name, scopes: Scopes::ALL, expires_at: None, networks: Vec::new() }
+        Self { id, tenant, name, scopes: Scopes::EVERYTHING, expires_at: None, networks: Vec::new() }
     }
 
     /// Whether its end has come.
