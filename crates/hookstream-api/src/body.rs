@@ -376,6 +376,27 @@ impl<T> Field<T> {
     }
 }
 
+/// Yes or no: `true` and `false`, or 1 and 0, as they are written in answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flag(bool);
+
+impl Flag {
+    pub(crate) const fn is_set(self) -> bool {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Bool(is_set) => Ok(Self(is_set)),
+            serde_json::Value::Number(number) if number.as_f64() == Some(1.0) => Ok(Self(true)),
+            serde_json::Value::Number(number) if number.as_f64() == Some(0.0) => Ok(Self(false)),
+            _ => Err(serde::de::Error::custom("must be 1, 0, true or false")),
+        }
+    }
+}
+
 /// The text of a JSON value that may be given natively or as text.
 pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, ApiError> {
     hookstream_model::json::text_of(raw)

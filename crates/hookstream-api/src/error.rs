@@ -206,6 +206,7 @@ impl From<hookstream_store::Error> for ApiError {
             | Error::Unopened { .. }
             | Error::Locked
             | Error::MissingKey { .. }
+            | Error::Encoding { .. }
             | Error::KeyRetired { .. } => Self::internal(),
         };
         Self { cause: Some(chain(&error)), ..visible }

@@ -218,6 +218,34 @@ pub(crate) async fn create_once<B: Serialize>(
     }
 }
 
+/// Changes something once: repeats the first answer where the key has one, else answers `200` with `body` after `change`
+/// has stored it together with that answer. `change` says whether it did; it did not where the key has an answer by now.
+pub(crate) async fn change_once<B: Serialize>(
+    api: &Api,
+    tenant: Tenant,
+    key: Option<IdempotencyKey>,
+    body: &B,
+    change: impl AsyncFnOnce(Option<KeptAnswer>) -> Result<bool, ApiError>,
+) -> Result<Response, ApiError> {
+    if let Some(repeated) = repeated(api, tenant, key.as_ref()).await? {
+        return Ok(repeated);
+    }
+    let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
+    let now = api.now();
+    let window_start = now - api.engine.options().idempotency_window;
+    let status = StatusCode::OK;
+    let kept = key.clone().map(|key| KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
+    if change(kept).await? {
+        return Ok(answer(status, body));
+    }
+    match repeated(api, tenant, key.as_ref()).await? {
+        Some(repeated) => Ok(repeated),
+        None => {
+            Err(ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", "A request with this Idempotency-Key is under way. Try again."))
+        }
+    }
+}
+
 /// The first answer of a key, where it has one.
 pub(crate) async fn repeated(api: &Api, tenant: Tenant, key: Option<&IdempotencyKey>) -> Result<Option<Response>, ApiError> {
     let Some(key) = key else { return Ok(None) };

@@ -36,6 +36,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("GET", "/applications/{appId}/endpoints" | "/applications/{appId}/endpoints/{id}") => read(Endpoints),
         ("POST", "/applications/{appId}/endpoints") | ("PATCH" | "DELETE", "/applications/{appId}/endpoints/{id}") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
+        ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
+        ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
+        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
         ("POST", "/applications/{appId}/endpoints/{id}/reset-circuit") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/test") => write(Endpoints),
         ("POST", "/applications/{appId}/endpoints/{id}/recover" | "/applications/{appId}/endpoints/{id}/replay") => write(Jobs),
@@ -45,6 +48,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
         ("POST", "/applications/{appId}/portal-access") => write(Portal),
         ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
         ("GET" | "POST", "/portal/endpoints") | ("GET" | "PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::Customer,
+        ("GET", "/portal/endpoints/{id}/secret" | "/portal/endpoints/{id}/attempts") => Need::Customer,
         ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
             Need::Customer
         }
@@ -114,7 +118,8 @@ mod tests {
                     assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");
                     continue;
                 };
-                let is_read = needed == Scope::read(needed.resource) || needed == Scope::OPERATOR_NODES;
+                let is_named = needed == Scope::OPERATOR_NODES || needed == Scope::ENDPOINT_SECRETS;
+                let is_read = needed == Scope::read(needed.resource) || is_named;
                 assert_eq!(is_read, method == Method::GET || id == "removeMember", "{id}");
             }
             assert!(item.put.is_none() && item.head.is_none() && item.options.is_none(), "{path} has a method that is not checked");

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path};
 use hookstream_engine::ApplicationRoutes;
-use hookstream_model::{ids::ApplicationId, tenancy::Tenant};
+use hookstream_model::{
+    ids::{ApplicationId, EndpointId},
+    tenancy::Tenant,
+};
 use http::request::Parts;
 use serde::Deserialize;
 
@@ -86,12 +89,18 @@ impl Place {
         self.routes(api).await.map(|routes| routes.application.id)
     }
 
+    /// The application and one of its endpoints, named by its id or `uid`.
+    pub(crate) async fn endpoint(&self, api: &Api, reference: &str) -> Result<(Arc<ApplicationRoutes>, EndpointId), ApiError> {
+        let routes = self.routes(api).await?;
+        let found = routes.endpoint_by_reference(reference).map(|route| route.endpoint.id);
+        let id = found.ok_or_else(|| ApiError::not_found("Endpoint"))?;
+        Ok((routes, id))
+    }
+
     /// Refuses what a customer may not say: those of these fields that are given.
     pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
         match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
-            (Asks::Customer, Some((field, _))) => {
-                Err(ApiError::invalid(field, "is not to be set in the portal: the sender decides about it"))
-            }
+            (Asks::Customer, Some((field, _))) => Err(ApiError::invalid(field, "cannot be set in the portal; the sender decides about it")),
             (Asks::Customer, None) | (Asks::Sender, _) => Ok(()),
         }
     }

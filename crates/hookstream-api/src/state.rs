@@ -69,6 +69,10 @@ pub struct Options {
     pub public_url: String,
     /// How long a rotated signing secret goes on to sign, where the request does not say.
     pub secret_grace: Duration,
+    /// Whether anybody may be shown the signing secrets of endpoints.
+    pub reveal_secrets: bool,
+    /// How many endpoints of an application a customer may create in the portal; `None` for no limit of its own.
+    pub portal_endpoints: Option<u64>,
     /// Proxies that are believed about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
     /// How many requests are taken.

@@ -6,6 +6,7 @@ use hookstream_model::{
     InvalidField,
     application::ApplicationStatus,
     delivery::Trigger,
+    endpoint,
     hops::Hops,
     ids::{ApplicationId, EndpointId, MessageId, TargetId},
     message::{self, Message, MessageStatus, Payload},
@@ -38,6 +39,8 @@ pub struct Draft {
     pub payload: Payload,
     /// The sender's own id for it.
     pub event_id: Option<String>,
+    /// Its channels.
+    pub channels: Vec<String>,
     /// The request's idempotency key.
     pub idempotency: Option<IdempotencyKey>,
     /// How many deliveries led to it.
@@ -59,6 +62,8 @@ pub struct Accepted {
     pub payload: Option<Payload>,
     /// The sender's own id for it.
     pub event_id: Option<String>,
+    /// Its channels.
+    pub channels: Vec<String>,
     /// How it stood when it was accepted.
     pub status: MessageStatus,
     /// Whether this repeats the answer to an earlier request with the same idempotency key.
@@ -174,7 +179,7 @@ impl Handle {
 /// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, idempotency, hops, is_event } = draft;
+    let Draft { event_type, payload, event_id, channels, idempotency, hops, is_event } = draft;
     if hops.is_loop() {
         return Err(SendError::Loop(hops));
     }
@@ -182,6 +187,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         return Err(SendError::StorageBudgetReached { budget, bytes });
     }
     check(core, &event_type, event_id.as_deref(), &payload)?;
+    endpoint::check_channels(&channels)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
     for time in 0..AGAIN {
@@ -189,7 +195,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
         let decided = match routes {
             None => Err(SendError::ApplicationNotFound),
-            Some(routes) => decide(core, tenant, &routes, &event_type, &payload, to).await.map(|decided| (routes, decided)),
+            Some(routes) => decide(core, tenant, &routes, &event_type, &channels, &payload, to).await.map(|decided| (routes, decided)),
         };
         let (routes, (seen, deliveries)) = match decided {
             Ok(decided) => decided,
@@ -219,6 +225,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             },
             seen,
             event_id: event_id.clone(),
+            channels: channels.clone(),
             idempotency: idempotency.clone(),
             is_event,
         };
@@ -231,7 +238,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => {
-                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status, is_repeated: false });
+                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, channels, status, is_repeated: false });
             }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;
@@ -266,6 +273,7 @@ async fn decide(
     tenant: Tenant,
     routes: &ApplicationRoutes,
     event_type: &str,
+    channels: &[String],
     payload: &Payload,
     to: Addressees,
 ) -> Result<(Versions, Vec<First>), SendError> {
@@ -275,13 +283,16 @@ async fn decide(
     let now = core.now();
     let deliveries = match to {
         Addressees::Wanting => {
-            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type));
+            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type, channels));
             wanting.map(|route| first_state(core, route, payload, now)).collect()
         }
-        Addressees::Only(endpoint) => {
-            let route = routes.endpoint(endpoint).ok_or(SendError::EndpointNotFound)?;
+        Addressees::Only(id) => {
+            let route = routes.endpoint(id).ok_or(SendError::EndpointNotFound)?;
             if let Some(reason) = route.endpoint.skips(now) {
                 return Err(SendError::EndpointSkips(reason.as_str()));
+            }
+            if route.endpoint.is_paused() {
+                return Err(SendError::EndpointSkips("endpoint_paused"));
             }
             vec![first_state(core, route, payload, now)]
         }
@@ -401,6 +412,6 @@ async fn repeated(
     status: MessageStatus,
 ) -> Result<Accepted, SendError> {
     let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
-    let Found { event_type, payload, event_id, .. } = found;
-    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status, is_repeated: true })
+    let Found { event_type, payload, event_id, channels, .. } = found;
+    Ok(Accepted { id, application_id: application, event_type, payload, event_id, channels, status, is_repeated: true })
 }

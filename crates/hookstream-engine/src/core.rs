@@ -88,7 +88,7 @@ impl Core {
         let Parts { store, transport, clock } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         Self {
-            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), &options),
+            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), Arc::clone(&clock), &options),
             quotas,
             checks,
             budgets: Budgets::default(),
@@ -196,6 +196,7 @@ impl Core {
             is_ordered: false,
             gather: None,
             hold: None,
+            is_paused: false,
         })
     }
 

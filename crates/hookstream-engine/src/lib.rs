@@ -46,7 +46,7 @@ pub use self::{
     jobs::{Forecast, JobError},
     lanes::LaneView,
     options::{Options, Role},
-    redeliver::RetryError,
+    redeliver::{Again, RetryError},
     routes::{ApplicationRoutes, Route},
 };
 use crate::core::Core;

@@ -22,7 +22,7 @@ pub struct Application {
     /// A name for people.
     pub name: String,
     /// The product's own id of the customer, unique in the environment.
-    pub uid: String,
+    pub uid: Option<String>,
     /// A note for people.
     pub description: Option<String>,
     /// JSON text of an object, kept for the product and not read here.

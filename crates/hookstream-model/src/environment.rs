@@ -39,6 +39,8 @@ pub struct Environment {
     pub max_payload_bytes: Option<u64>,
     /// Its share of the engine beside other environments'; `None` is 1.
     pub weight: Option<u32>,
+    /// Whether customers may see their endpoints' signing secrets in the portal.
+    pub portal_reveal_secrets: bool,
     /// What its organization's quotas are that go for it, or for all of the organization's environments together.
     pub quotas: Quotas,
     /// When it was made.
@@ -181,6 +183,7 @@ mod tests {
             payload_retention_days: None,
             max_payload_bytes: None,
             weight: None,
+            portal_reveal_secrets: true,
             quotas: Quotas::default(),
             created_at: Timestamp::from_millis(0),
         }

@@ -73,6 +73,27 @@ pub fn check_name(name: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
+/// Checks an entry of a filter: an event type's name, `prefix.*` or `*`.
+///
+/// # Errors
+/// Says what the entry must be, to be read after it.
+pub fn check_pattern(pattern: &str) -> Result<(), &'static str> {
+    let name = pattern.strip_suffix(".*").unwrap_or(pattern);
+    if pattern == "*" || check_name(name).is_ok() {
+        Ok(())
+    } else {
+        Err("must be a name such as invoice.paid, a prefix such as invoice.*, or *")
+    }
+}
+
+/// Whether a name is meant by an entry of a filter: itself, `prefix.*` for what begins with `prefix.`, or `*`.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        None => pattern == name,
+        Some(prefix) => name.starts_with(prefix),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -111,6 +111,8 @@ impl Server {
             ApiOptions {
                 public_url: public_url.clone(),
                 secret_grace: config.secret_grace,
+                reveal_secrets: config.reveal_secrets,
+                portal_endpoints: config.portal_endpoints,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 audit_retention_days: config.audit_retention_days,

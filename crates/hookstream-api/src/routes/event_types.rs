@@ -21,7 +21,7 @@ use crate::{
     body::{Field, RawBody, json_text},
     error::ApiError,
     idempotency, page,
-    params::{PathParams, QueryParams, id},
+    params::{PathParams, QueryParams},
     state::Api,
 };
 
@@ -190,7 +190,7 @@ pub(crate) async fn create(
 /// Get an event type
 #[utoipa::path(
     get, path = "/event-types/{id}", operation_id = "getEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     responses((status = 200, description = "It.", body = EventTypeAnswer))
 )]
 pub(crate) async fn get(
@@ -198,14 +198,14 @@ pub(crate) async fn get(
     caller: Caller,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
-    let found = event_types::find(&*api.store, caller.tenant, id(&given, "Event type")?).await?.ok_or_else(not_found)?;
+    let found = find(&api, caller, &given).await?;
     Ok(Json(EventTypeAnswer { event_type: found.into() }))
 }
 
 /// Change an event type
 #[utoipa::path(
     patch, path = "/event-types/{id}", operation_id = "updateEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     request_body = UpdateEventType,
     responses((status = 200, description = "What it has become.", body = EventTypeAnswer))
 )]
@@ -230,25 +230,20 @@ pub(crate) async fn update(
         None => None,
     };
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
+    let id = find(&api, caller, &given).await?.id;
     let act = acting.act(&api);
     let now = act.at;
-    let changed = event_types::update(
-        &*api.store,
-        &act,
-        caller.tenant,
-        id(&given, "Event type")?,
-        |event_type: &mut Model| -> Result<(), ApiError> {
-            if let Some(description) = &description {
-                event_type.description.clone_from(description);
-            }
-            if let Some(json_schema) = &json_schema {
-                event_type.json_schema.clone_from(json_schema);
-            }
-            event_type.status = status.unwrap_or(event_type.status);
-            event_type.updated_at = now;
-            Ok(())
-        },
-    )
+    let changed = event_types::update(&*api.store, &act, caller.tenant, id, |event_type: &mut Model| -> Result<(), ApiError> {
+        if let Some(description) = &description {
+            event_type.description.clone_from(description);
+        }
+        if let Some(json_schema) = &json_schema {
+            event_type.json_schema.clone_from(json_schema);
+        }
+        event_type.status = status.unwrap_or(event_type.status);
+        event_type.updated_at = now;
+        Ok(())
+    })
     .await?
     .ok_or_else(not_found)?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
@@ -260,7 +255,7 @@ pub(crate) async fn update(
 /// Messages of this type can still be sent; they are no longer checked.
 #[utoipa::path(
     delete, path = "/event-types/{id}", operation_id = "deleteEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
 pub(crate) async fn delete(
@@ -269,9 +264,20 @@ pub(crate) async fn delete(
     acting: Acting,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id(&given, "Event type")?).await?;
+    let id = find(&api, caller, &given).await?.id;
+    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// The event type that a path names by its id or its name. A name that reads like an id is found where no id is.
+async fn find(api: &Api, caller: Caller, given: &str) -> Result<Model, ApiError> {
+    if let Ok(id) = given.parse()
+        && let Some(found) = event_types::find(&*api.store, caller.tenant, id).await?
+    {
+        return Ok(found);
+    }
+    event_types::find_by_name(&*api.store, caller.tenant, given).await?.ok_or_else(not_found)
 }
 
 /// The text of a schema that was checked.

@@ -7,7 +7,7 @@ use axum::{
 };
 use hookstream_engine::Forecast;
 use hookstream_model::{
-    ids::{EndpointId, JobId},
+    ids::JobId,
     job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
     tenancy::Tenant,
     time::Timestamp,
@@ -273,7 +273,7 @@ pub(crate) struct JobQuery {
 /// job with 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Jobs",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Recover,
     responses(
         (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
@@ -310,7 +310,7 @@ pub(crate) async fn recover(
 /// again answers that job with 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/replay", operation_id = "replayEndpoint", tag = "Jobs",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Replay,
     responses(
         (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
@@ -421,13 +421,14 @@ async fn start(
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
-    let operation = format!("POST /v1/applications/{}/endpoints/{endpoint}/{}", place.application, request.kind.as_str());
+    let (routes, endpoint) = place.endpoint(api, endpoint).await?;
+    let application = routes.application.id;
+    let operation = format!("POST /v1/applications/{application}/endpoints/{endpoint}/{}", request.kind.as_str());
     let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
     if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
         return Ok(answer);
     }
-    let endpoint: EndpointId = id(endpoint, "Endpoint")?;
-    let (job, forecast) = api.engine.plan(place.tenant, &place.application, endpoint, request).await?;
+    let (job, forecast) = api.engine.plan(place.tenant, &application.to_string(), endpoint, request).await?;
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }

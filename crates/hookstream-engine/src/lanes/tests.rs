@@ -93,6 +93,7 @@ fn policy() -> LanePolicy {
         application_rate: None,
         is_ordered: false,
         gather: None,
+        is_paused: false,
         hold: None,
     }
 }

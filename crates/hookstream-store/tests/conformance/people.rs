@@ -380,6 +380,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        portal_reveal_secrets: true,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,

@@ -198,6 +198,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS", value_parser = whole(0_u32, 168))]
     pub(crate) secret_grace_hours: Option<u32>,
 
+    /// Whether signing secrets can be revealed to holders of the scope endpoints:secret: true or false [default: true]
+    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_REVEAL_SECRETS", value_parser = truth)]
+    pub(crate) reveal_secrets: Option<bool>,
+
+    /// How many endpoints of its application a customer may create in the portal; 0 means no limit [default: 50]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_PORTAL_ENDPOINTS", value_parser = whole(0_u64, 1_000_000))]
+    pub(crate) portal_endpoints: Option<u64>,
+
     /// How many days messages are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) retention_days: Option<u32>,
@@ -315,6 +323,9 @@ pub(crate) struct Config {
     pub(crate) bootstrap_api_key: Option<KeyText>,
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
+    pub(crate) reveal_secrets: bool,
+    /// `None` for no limit of its own.
+    pub(crate) portal_endpoints: Option<u64>,
     pub(crate) sessions: SessionPolicy,
     /// How mail goes out, where it does.
     pub(crate) mail: Option<MailConfig>,
@@ -411,6 +422,8 @@ impl Settings {
             circuit_breaker_cooldown_s: self.circuit_breaker_cooldown_s.or(other.circuit_breaker_cooldown_s),
             idempotency_hours: self.idempotency_hours.or(other.idempotency_hours),
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
+            reveal_secrets: self.reveal_secrets.or(other.reveal_secrets),
+            portal_endpoints: self.portal_endpoints.or(other.portal_endpoints),
             retention_days: self.retention_days.or(other.retention_days),
             payload_retention_days: self.payload_retention_days.or(other.payload_retention_days),
             deletion_grace_days: self.deletion_grace_days.or(other.deletion_grace_days),
@@ -464,6 +477,7 @@ impl Settings {
     fn complete(self) -> anyhow::Result<Config> {
         let defaults = EngineOptions::default();
         let timeout_ms = self.timeout_ms.unwrap_or(20_000);
+        let portal_endpoints = self.portal_endpoints.unwrap_or(50);
         let secret_grace_hours = self.secret_grace_hours.unwrap_or(24);
         let max_in_flight = self.max_in_flight.unwrap_or(defaults.max_in_flight);
         let role = self.role.map_or(defaults.role, |role| role.0);
@@ -517,6 +531,8 @@ impl Settings {
             bootstrap_api_key: self.bootstrap_api_key,
             encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             secret_grace: HOUR * secret_grace_hours,
+            reveal_secrets: self.reveal_secrets.unwrap_or(true),
+            portal_endpoints: Some(portal_endpoints).filter(|most| *most > 0),
             sessions: SessionPolicy {
                 idle: HOUR * self.session_idle_hours.unwrap_or(168),
                 absolute: HOUR * self.session_max_hours.unwrap_or(720),

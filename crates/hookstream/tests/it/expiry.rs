@@ -43,6 +43,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         trigger: Trigger::Initial,
         // Its first, and one more for the endpoint.
         seen: Versions { application: 2, environment },
+        channels: vec![],
         event_id: None,
         idempotency: None,
         message: Arc::new(message),

@@ -51,6 +51,7 @@ mod providers;
 mod quota_nodes;
 #[path = "../it/quotas.rs"]
 mod quotas;
+mod refusals;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;
