@@ -192,6 +192,15 @@ impl RawBody {
     }
 }
 
+/// Refuses a body with fields, where an operation takes none.
+pub(crate) async fn refuse_fields(request: Request<Body>, api: &Api) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    let Nothing {} = RawBody::from_request(request, api).await?.parse_optional()?;
+    Ok(())
+}
+
 /// Says why a body was refused.
 fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> ApiError {
     let refuse = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
@@ -312,6 +321,18 @@ impl<'de, T: TryFrom<u64> + fmt::Display + Bounded> Deserialize<'de> for Whole<T
     }
 }
 
+impl<T> Whole<T> {
+    /// The number itself.
+    pub(crate) fn number(self) -> T {
+        self.0
+    }
+}
+
+/// The same for a field that is a plain number.
+pub(crate) fn whole<'de, T: TryFrom<u64> + fmt::Display + Bounded, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Whole::deserialize(deserializer).map(Whole::number)
+}
+
 /// Numbers with a largest one.
 pub(crate) trait Bounded {
     const MAX: Self;
@@ -393,6 +414,17 @@ impl<'de> Deserialize<'de> for Flag {
             serde_json::Value::Number(number) if number.as_f64() == Some(1.0) => Ok(Self(true)),
             serde_json::Value::Number(number) if number.as_f64() == Some(0.0) => Ok(Self(false)),
             _ => Err(serde::de::Error::custom("must be 1, 0, true or false")),
+        }
+    }
+}
+
+impl<T> Field<Whole<T>> {
+    /// The same with the number itself.
+    pub(crate) fn number(self) -> Field<T> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Null => Field::Null,
+            Self::Given(whole) => Field::Given(whole.0),
         }
     }
 }

@@ -28,10 +28,7 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The page and its script.
 pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/docs", routing::get(page))
-        .route("/docs/", routing::get(page))
-        .route(SCRIPT_PATH, routing::get(script))
+    Router::new().route("/docs", routing::get(page)).route("/docs/", routing::get(page)).route(SCRIPT_PATH, routing::get(script))
 }
 
 /// `GET /docs`
@@ -49,7 +46,8 @@ async fn script(headers: HeaderMap) -> Result<Response, ApiError> {
     static COMPRESSED: OnceLock<Option<Bytes>> = OnceLock::new();
     let compressed = tokio::task::spawn_blocking(|| COMPRESSED.get_or_init(compress).clone()).await;
     let compressed = compressed.ok().flatten().ok_or_else(|| ApiError::panicked("Scalar's script is not in the binary".to_owned()))?;
-    let takes_gzip = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|line| line.contains("gzip"));
+    let takes_gzip =
+        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|line| line.contains("gzip"));
     let mut response = if takes_gzip {
         let mut response = compressed.into_response();
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -13,18 +13,28 @@ const OF_CALLER: [&str; 2] = ["org_id", "env_id"];
 /// The longest name that an error quotes, in characters.
 const QUOTED: usize = 64;
 
-/// The query parameters of each operation, by the pattern of its path, from the OpenAPI document.
-static PARAMETERS: LazyLock<HashMap<String, Vec<(Method, Vec<String>)>>> = LazyLock::new(|| {
+/// What an operation takes.
+struct Operation {
+    method: Method,
+    /// Its query parameters.
+    parameters: Vec<String>,
+    has_body: bool,
+}
+
+/// The operations of each path, by its pattern, from the OpenAPI document.
+static OPERATIONS: LazyLock<HashMap<String, Vec<Operation>>> = LazyLock::new(|| {
     let paths = crate::document().paths.paths.into_iter();
     let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
         let operations = [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch), (Method::DELETE, item.delete)];
         let operations = operations.into_iter().filter_map(|(method, operation)| {
-            let parameters = operation?.parameters.unwrap_or_default().into_iter();
+            let operation = operation?;
+            let has_body = operation.request_body.is_some();
+            let parameters = operation.parameters.unwrap_or_default().into_iter();
             let of_query = parameters.filter_map(|parameter| match parameter {
                 RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query) => Some(parameter.name),
                 RefOr::T(_) | RefOr::Ref(_) => None,
             });
-            Some((method, of_query.collect()))
+            Some(Operation { method, parameters: of_query.collect(), has_body })
         });
         (path, operations.collect())
     };
@@ -34,11 +44,8 @@ static PARAMETERS: LazyLock<HashMap<String, Vec<(Method, Vec<String>)>>> = LazyL
 /// Refuses a query with a parameter that the operation does not take.
 pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(), ApiError> {
     let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
-    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
-    let method = if method == Method::HEAD { &Method::GET } else { method };
-    let operations = PARAMETERS.get(pattern).into_iter().flatten();
-    let Some((_, known)) = operations.into_iter().find(|(of, _)| of == method) else { return Ok(()) };
-    let known: Vec<&str> = known.iter().map(String::as_str).chain(OF_CALLER).collect();
+    let Some(operation) = find(method, pattern) else { return Ok(()) };
+    let known: Vec<&str> = operation.parameters.iter().map(String::as_str).chain(OF_CALLER).collect();
     let is_known = |name: &str| known.contains(&name);
     match url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).find(|name| !is_known(name)) {
         None => Ok(()),
@@ -48,6 +55,17 @@ pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(
             Err(unknown_name("unknown_parameter", "query parameter", "parameter", &unknown, &named))
         }
     }
+}
+
+/// Whether an operation takes no body: then the body of a request may have no fields.
+pub(crate) fn takes_no_body(method: &Method, pattern: &str) -> bool {
+    find(method, pattern).is_some_and(|operation| !operation.has_body)
+}
+
+fn find(method: &Method, pattern: &str) -> Option<&'static Operation> {
+    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    OPERATIONS.get(pattern)?.iter().find(|operation| operation.method == method)
 }
 
 /// The error for a field that a request's body has and the operation does not know.
@@ -134,5 +152,32 @@ mod tests {
             check(Method::POST, "/v1/applications", "/v1/applications?%6cimit=1"),
             Err("Unknown query parameter `limit`. Allowed are `org_id`, `env_id`.".to_owned())
         );
+    }
+
+    #[test]
+    fn every_body_in_the_document_refuses_unknown_fields() {
+        let document = serde_json::to_value(crate::document()).expect("JSON");
+        let schemas = &document["components"]["schemas"];
+        let mut checked = 0;
+        for operation in
+            document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations").values())
+        {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let name = [schema, &schema["oneOf"][1], &schema["oneOf"][0]].into_iter().find_map(|schema| schema["$ref"].as_str());
+            let Some(name) = name.and_then(|name| name.rsplit('/').next()) else {
+                assert!(operation["requestBody"].is_null(), "{}: its body has no name", operation["operationId"]);
+                continue;
+            };
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name} of {}", operation["operationId"]);
+            checked += 1;
+        }
+        assert!(checked > 30, "only {checked} bodies");
+    }
+
+    #[test]
+    fn an_operation_without_a_body_is_known() {
+        assert!(takes_no_body(&Method::POST, "/v1/jobs/{id}/cancel"));
+        assert!(!takes_no_body(&Method::POST, "/v1/applications"));
+        assert!(!takes_no_body(&Method::POST, "/v1/nothing"));
     }
 }

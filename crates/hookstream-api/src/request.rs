@@ -4,6 +4,7 @@
 use std::{fmt, num::NonZeroU32, panic::AssertUnwindSafe};
 
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::{
     address::client_network,
     auth::{Presented, Recognised, Unread},
+    body,
     error::ApiError,
     headers, idempotency,
     limits::{Standing, Subject},
@@ -70,7 +72,7 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
 
 /// Finds the caller and counts the request: one too many is refused before anything is read of it.
 async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let limits = &api.options.rate_limits;
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
     // Credentials that nobody knows cost the store a query each; an address that has used up its rate gets none.
@@ -93,6 +95,14 @@ async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option
     }
     if is_known && let Some(pattern) = parts.extensions.get::<MatchedPath>() {
         names::check_query(&parts.method, pattern.as_str(), &parts.uri).map_err(|error| (standing, error))?;
+    }
+    let has_body = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let is_without = |pattern: &MatchedPath| names::takes_no_body(&parts.method, pattern.as_str());
+    if has_body && is_known && parts.extensions.get::<MatchedPath>().is_some_and(is_without) {
+        let request = Request::from_parts(parts.clone(), body);
+        body::refuse_fields(request, api).await.map_err(|error| (standing, error))?;
+        body = Body::empty();
+        parts.headers.remove(header::CONTENT_LENGTH);
     }
     idempotency::claim(&mut parts.headers, presented.recognised()).map_err(|error| (standing, error))?;
     if let Some((subject, _)) = counted {

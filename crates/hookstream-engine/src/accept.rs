@@ -238,7 +238,16 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => {
-                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, channels, status, is_repeated: false });
+                return Ok(Accepted {
+                    id,
+                    application_id,
+                    event_type,
+                    payload: Some(payload),
+                    event_id,
+                    channels,
+                    status,
+                    is_repeated: false,
+                });
             }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;

@@ -159,13 +159,7 @@ struct Schemas {
 }
 
 impl Routes {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        quotas: Arc<Quotas>,
-        checks: Arc<Checks>,
-        clock: Arc<dyn Clock>,
-        options: &Options,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, quotas: Arc<Quotas>, checks: Arc<Checks>, clock: Arc<dyn Clock>, options: &Options) -> Self {
         Self {
             store,
             clock,

@@ -23,7 +23,7 @@ use super::{ListQuery, Success};
 use crate::{
     acting::Acting,
     auth::{Caller, Presented, Who, organization_key_needed},
-    body::{OrText, RawBody, json_value},
+    body::{OrText, RawBody, Whole, json_value},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams, id},
@@ -182,8 +182,8 @@ pub(crate) struct CreateApiKey<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateApiKey {
     /// For how long the old key stands beside the new one, in seconds: 0 to 2592000 (30 days).
-    #[schema(minimum = 0, maximum = 2592000, default = 86400)]
-    overlap_seconds: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 2592000, default = 86400)]
+    overlap_seconds: Option<Whole<u32>>,
     /// When the new key ends by itself. The default is never, or, where the old one has an end, as long after now as
     /// that was after its beginning.
     #[schema(format = DateTime)]
@@ -299,7 +299,7 @@ pub(crate) async fn rotate(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: RotateApiKey = body.parse_optional()?;
-    let overlap = input.overlap_seconds.unwrap_or(OVERLAP_S);
+    let overlap = input.overlap_seconds.map_or(OVERLAP_S, Whole::number);
     if overlap > OVERLAP_MAX_S {
         return Err(ApiError::invalid("overlap_seconds", "must be a whole number between 0 and 2592000 (30 days)"));
     }

@@ -16,7 +16,7 @@ use super::{ListQuery, Success};
 use crate::{
     acting::Acting,
     auth::Caller,
-    body::{Field, RawBody, json_text},
+    body::{Field, RawBody, Whole, json_text},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams},
@@ -108,7 +108,8 @@ pub(crate) struct CreateApplication<'a> {
     #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    rate_limit: Option<Whole<u32>>,
     /// The caller's own organization; defaults to it.
     org_id: Option<String>,
     /// The caller's own environment; defaults to it.
@@ -138,7 +139,7 @@ pub(crate) struct UpdateApplication<'a> {
     status: Field<String>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    rate_limit: Field<u32>,
+    rate_limit: Field<Whole<u32>>,
 }
 
 /// Which applications to list.
@@ -210,7 +211,7 @@ pub(crate) async fn create(
         description: input.description,
         metadata: input.metadata.map(metadata).transpose()?,
         status: ApplicationStatus::Active,
-        rate_limit: input.rate_limit,
+        rate_limit: input.rate_limit.map(Whole::number),
         created_at: now,
         updated_at: now,
     };
@@ -268,7 +269,7 @@ pub(crate) async fn update(
     let description = description.nullable();
     let given = given.try_map(metadata)?.nullable();
     let status = status.required("status")?.map(|word| ApplicationStatus::parse(&word)).transpose()?;
-    let rate_limit = rate_limit.nullable();
+    let rate_limit = rate_limit.number().nullable();
     if let Some(name) = &name {
         rules::check_name(name)?;
     }

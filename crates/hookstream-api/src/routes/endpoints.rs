@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use axum::{Json, extract::State, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use hookstream_destinations::Target;
 use hookstream_engine::Draft;
 use hookstream_model::{
@@ -42,7 +46,7 @@ use super::{
 };
 use crate::{
     acting::Acting,
-    body::{Field, OrText, RawBody, json_fields, json_value},
+    body::{Field, OrText, RawBody, Whole, json_fields, json_value, whole},
     error::ApiError,
     idempotency,
     limits::Subject,
@@ -67,9 +71,10 @@ const TEST_TYPE: &str = "hookstream.test";
 pub(crate) struct Batch {
     /// 1 to 500.
     #[schema(example = 100)]
+    #[serde(deserialize_with = "whole")]
     max_size: u32,
     /// 0 to 60000.
-    #[serde(default = "default_wait")]
+    #[serde(default = "default_wait", deserialize_with = "whole")]
     #[schema(example = 1000, default = 1000)]
     max_wait_ms: u32,
 }
@@ -250,8 +255,8 @@ pub(crate) struct CreateEndpoint<'a> {
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     channels: Option<&'a RawValue>,
     /// Deliveries per second; `null` and 0 mean no limit.
-    #[schema(example = 0)]
-    rate_limit_per_second: Option<u32>,
+    #[schema(value_type = Option<u32>, example = 0)]
+    rate_limit_per_second: Option<Whole<u32>>,
     /// When it stops to receive: ISO 8601 with an offset, in the future.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
@@ -269,7 +274,8 @@ pub(crate) struct CreateEndpoint<'a> {
     #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Option<&'a RawValue>,
     /// How long one try may take: 1000 to 60000.
-    timeout_ms: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    timeout_ms: Option<Whole<u32>>,
     /// `none` (the default); `strict`: one message at a time, in the order of acceptance; `key`: the same among
     /// messages with the same key.
     #[schema(example = "none")]
@@ -333,7 +339,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     filter_types: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    rate_limit_per_second: Field<u32>,
+    rate_limit_per_second: Field<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     expires_at: Field<String>,
@@ -345,7 +351,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     retry_schedule: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    timeout_ms: Field<u32>,
+    timeout_ms: Field<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ordering: Field<String>,
@@ -396,8 +402,8 @@ pub(crate) struct RotateSecret {
     /// A secret of your own in place of a new one, in the forms that an endpoint is created with.
     signing_secret: Option<String>,
     /// How long the secret before it signs too, in seconds: 0 (it ends at once) to 604800. The default is a day.
-    #[schema(minimum = 0, maximum = 604_800)]
-    grace_seconds: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800)]
+    grace_seconds: Option<Whole<u64>>,
 }
 
 /// The secrets of an endpoint.
@@ -513,11 +519,11 @@ pub(crate) async fn create(
         disabled_reason: None,
         filter_types: input.filter_types.map(filter_types).transpose()?,
         channels: input.channels.map(channels).transpose()?,
-        rate_limit_per_second: input.rate_limit_per_second,
+        rate_limit_per_second: input.rate_limit_per_second.map(Whole::number),
         expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
         headers: input.headers.map(|raw| own_headers(&place, raw)).transpose()?,
         retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
-        timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
+        timeout_ms: input.timeout_ms.map(Whole::number).map(timeout_ms).transpose()?,
         ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
         on_failure: input.on_failure.as_deref().map_or(Ok(OnFailure::default()), OnFailure::parse)?,
         batch: input.batch.map(batch_policy).transpose()?,
@@ -644,7 +650,7 @@ pub(crate) async fn rotate_secret(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: RotateSecret = body.parse_optional()?;
-    let seconds = grace_seconds(query, input.grace_seconds)?;
+    let seconds = grace_seconds(query, input.grace_seconds.map(Whole::number))?;
     let grace = seconds.map_or(api.options.secret_grace, Duration::from_secs);
     let key = key(&api, &place, &endpoint).await?;
     let in_query = seconds.filter(|_| input.grace_seconds.is_none());
@@ -849,11 +855,11 @@ impl Change {
             description: input.description.nullable(),
             status: input.status.required("status")?.map(|word| EndpointStatus::parse(&word)).transpose()?,
             filter_types: input.filter_types.try_map(filter_types)?.nullable(),
-            rate_limit_per_second: input.rate_limit_per_second.nullable(),
+            rate_limit_per_second: input.rate_limit_per_second.number().nullable(),
             expires_at: input.expires_at.try_map(|text| expiry(&text, now))?.nullable(),
             headers: input.headers.try_map(|raw| own_headers(place, raw))?.nullable(),
             retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
-            timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
+            timeout_ms: input.timeout_ms.number().try_map(timeout_ms)?.nullable(),
             ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
             on_failure: input.on_failure.required("on_failure")?.map(|word| OnFailure::parse(&word)).transpose()?,
             batch: input.batch.try_map(batch_policy)?.nullable(),

@@ -20,7 +20,7 @@ use super::Success;
 use crate::{
     acting::Acting,
     auth::{Caller, Who},
-    body::{Field, Flag, RawBody},
+    body::{Field, Flag, RawBody, Whole},
     error::ApiError,
     idempotency,
     params::{PathParams, id},
@@ -119,19 +119,19 @@ pub(crate) struct UpdateEnvironment {
     /// 1 to what the server keeps; `null` for that.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    retention_days: Field<u32>,
+    retention_days: Field<Whole<u32>>,
     /// 1 to `retention_days`; `null` for as long as the server keeps payloads.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    payload_retention_days: Field<u32>,
+    payload_retention_days: Field<Whole<u32>>,
     /// At least 1; `null` for what the server allows.
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
-    max_payload_bytes: Field<u64>,
+    max_payload_bytes: Field<Whole<u64>>,
     /// 1 to 100; `null` for 1.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    weight: Field<u32>,
+    weight: Field<Whole<u32>>,
     /// Whether customers may see their endpoints' signing secrets in the portal: 1 (the default) or 0, `true` or `false`.
     #[serde(default)]
     #[schema(value_type = Option<u8>)]
@@ -239,8 +239,8 @@ pub(crate) async fn update(
         return Err(ApiError::no_fields());
     }
     let (name, slug) = (name.required("name")?, slug.required("slug")?);
-    let (retention_days, payload_retention_days) = (retention_days.nullable(), payload_retention_days.nullable());
-    let (max_payload_bytes, weight) = (max_payload_bytes.nullable(), weight.nullable());
+    let (retention_days, payload_retention_days) = (retention_days.number().nullable(), payload_retention_days.number().nullable());
+    let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
     let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
     let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));

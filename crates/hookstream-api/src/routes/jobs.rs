@@ -22,7 +22,7 @@ use super::ListQuery;
 use crate::{
     acting::Acting,
     auth::Caller,
-    body::{OrText, RawBody, json_value},
+    body::{OrText, RawBody, Whole, json_value},
     error::ApiError,
     idempotency, page,
     params::{OfId, PathParams, QueryParams, id},
@@ -219,8 +219,8 @@ pub(crate) struct Recover<'a> {
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["exhausted", "skipped"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(minimum = 1, maximum = 1000, default = 100)]
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<Whole<u32>>,
 }
 
 /// A set of an endpoint's deliveries. Other fields are refused: one that is mistyped would make it more than was meant.
@@ -243,11 +243,11 @@ pub(crate) struct Replay<'a> {
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["delivered"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(minimum = 1, maximum = 1000, default = 100)]
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<Whole<u32>>,
     /// The most deliveries, oldest first; the default is all.
-    #[schema(minimum = 1)]
-    max_messages: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    max_messages: Option<Whole<u32>>,
 }
 
 /// Whether to do it or to tell what it would do.
@@ -297,7 +297,7 @@ pub(crate) async fn recover(
         until: until.map(|text| time("until", &text)).transpose()?,
         statuses: words("statuses", statuses)?,
         event_types: None,
-        rate_limit,
+        rate_limit: rate_limit.map(Whole::number),
         max_messages: None,
     };
     start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
@@ -334,8 +334,8 @@ pub(crate) async fn replay(
         until: until.map(|text| time("until", &text)).transpose()?,
         statuses: words("statuses", statuses)?,
         event_types: words("event_types", event_types)?,
-        rate_limit,
-        max_messages,
+        rate_limit: rate_limit.map(Whole::number),
+        max_messages: max_messages.map(Whole::number),
     };
     start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
 }

@@ -133,9 +133,15 @@ async fn an_application_lives_from_create_to_delete() {
     let mut mistyped = body.clone();
     mistyped["rate_limits"] = json!(5);
     let (_, refused) = client.post("/v1/applications", mistyped).await;
-    assert_eq!((&refused["code"], &refused["details"]), (&json!("unknown_field"), &json!({ "field": "rate_limits", "nearest": "rate_limit" })));
+    assert_eq!(
+        (&refused["code"], &refused["details"]),
+        (&json!("unknown_field"), &json!({ "field": "rate_limits", "nearest": "rate_limit" }))
+    );
     let (_, refused) = client.get("/v1/applications?serach=acme").await;
-    assert_eq!((&refused["code"], &refused["details"]), (&json!("unknown_parameter"), &json!({ "parameter": "serach", "nearest": "search" })));
+    assert_eq!(
+        (&refused["code"], &refused["details"]),
+        (&json!("unknown_parameter"), &json!({ "parameter": "serach", "nearest": "search" }))
+    );
     let (status, answer) = client.post("/v1/applications", body.clone()).await;
     assert_eq!(status, 201, "{answer}");
     let application = &answer["application"];

@@ -294,7 +294,11 @@ async fn what_people_do_leaves_entries() {
     let code = codes["recovery_codes"][0].as_str().expect("a code");
     let signed_in = other.sign_in("owner@example.com", "seven gravel teapot plum", Some(code)).await;
     check(signed_in, "person.sign_in by owner@example.com").await;
-    check(owner.post("/v1/auth/second-factor/disable", proof(&codes["recovery_codes"][1])).await, "person.remove_second_factor by owner@example.com").await;
+    check(
+        owner.post("/v1/auth/second-factor/disable", proof(&codes["recovery_codes"][1])).await,
+        "person.remove_second_factor by owner@example.com",
+    )
+    .await;
     check(other.post("/v1/auth/sign-out", json!({})).await, "person.end_sessions by owner@example.com").await;
 
     let (_, started) = Visitor::new(&server).post("/v1/auth/device", json!({})).await;
