@@ -20,6 +20,7 @@ mod listen;
 mod loops;
 mod mail;
 mod order;
+mod outbound;
 mod people;
 mod portal;
 mod program;

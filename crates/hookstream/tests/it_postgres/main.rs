@@ -39,6 +39,8 @@ mod network;
 mod nodes;
 #[path = "../it/order.rs"]
 mod order;
+#[path = "../it/outbound.rs"]
+mod outbound;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
