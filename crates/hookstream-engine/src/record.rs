@@ -86,11 +86,27 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>)
     }
 }
 
+/// Outcomes that are recorded in one commit. A part stays together until that is known to have come about: where nobody
+/// heard of a commit, an attempt that is there already tells for all of it.
+struct Part {
+    rows: Vec<Recorded>,
+    /// Whether an earlier commit may have come about.
+    is_doubtful: bool,
+}
+
+impl Part {
+    /// Whether parts of it may be recorded by themselves: not where the attempt of one row has to tell about another,
+    /// which has none.
+    fn may_be_split(&self) -> bool {
+        self.rows.len() > 1 && (!self.is_doubtful || self.rows.iter().all(|row| row.settled.attempt.is_some()))
+    }
+}
+
 /// Records a batch. It does not give up while the engine runs: an outcome that is not recorded keeps its permit, so a
-/// store that refuses slows the engine down and loses nothing. Rows that the store goes on to refuse are left to a task
-/// of their own, so that no other outcome waits for them.
+/// store that refuses slows the engine down and loses nothing. What the store goes on to refuse is left to a task of its
+/// own, so that no other outcome waits for it.
 async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
-    let mut refused = settle(core, owner, batch).await;
+    let mut refused = settle(core, owner, vec![Part { rows: batch, is_doubtful: false }]).await;
     for _ in 0..REFUSED_ROUNDS {
         if refused.is_empty() || !wait(core).await {
             return;
@@ -102,7 +118,7 @@ async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
     }
 }
 
-async fn record_refused(core: Arc<Core>, owner: Owner, mut refused: Vec<Recorded>) {
+async fn record_refused(core: Arc<Core>, owner: Owner, mut refused: Vec<Part>) {
     while !refused.is_empty() && wait(&core).await {
         refused = settle(&core, owner, refused).await;
     }
@@ -117,37 +133,42 @@ async fn wait(core: &Core) -> bool {
     }
 }
 
-/// Settles a batch. Returns the rows that the store did not take.
+/// Settles parts of a batch. Returns those that the store did not take.
 ///
-/// A store that refuses the batch itself, and not everything, may do so for one row of it: the batch is split until each
-/// row that is refused stands alone (invariant 10).
-async fn settle(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) -> Vec<Recorded> {
-    let mut waiting = VecDeque::from([batch]);
+/// A store that refuses a part itself, and not everything, may do so for one row of it: the part is split until each row
+/// that is refused stands alone (invariant 10).
+async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
+    let mut waiting = VecDeque::from(parts);
     let mut refused = Vec::new();
-    while let Some(part) = waiting.pop_front() {
-        let (error, mut part) = match try_settle(core, owner, part).await {
-            Ok(()) => continue,
-            Err(refusal) => refusal,
-        };
+    while let Some(Part { rows, is_doubtful }) = waiting.pop_front() {
+        let Err((error, rows)) = try_settle(core, owner, rows).await else { continue };
         let is_about_a_row = matches!(error, Error::Failed { .. } | Error::Conflict { .. } | Error::Unreadable { .. });
+        let is_doubtful = is_doubtful || matches!(error, Error::Unavailable { .. });
+        let mut part = Part { rows, is_doubtful };
         if !is_about_a_row {
             tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again");
-            refused.extend(part);
-            refused.extend(waiting.drain(..).flatten());
-        } else if part.len() > 1 {
+            refused.push(part);
+            // It would refuse the others as well.
+            refused.extend(waiting.drain(..));
+        } else if part.may_be_split() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                rows = part.len(),
+                rows = part.rows.len(),
                 "the store refused a batch of attempts; splitting it"
             );
-            let second = part.split_off(part.len() / 2);
-            waiting.push_front(second);
+            let second = part.rows.split_off(part.rows.len() / 2);
+            waiting.push_front(Part { rows: second, is_doubtful });
             waiting.push_front(part);
-        } else if let Some(row) = part.pop()
-            && let Err(row) = settle_reduced(core, owner, row).await
+        } else if part.rows.len() == 1
+            && let Some(row) = part.rows.pop()
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; trying again");
-            refused.push(row);
+            if let Err(row) = settle_reduced(core, owner, row).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; trying again");
+                refused.push(Part { rows: vec![row], is_doubtful });
+            }
+        } else {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again");
+            refused.push(part);
         }
     }
     refused
@@ -184,6 +205,11 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<Recorded>) -> Resu
 async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Result<(), Recorded> {
     let (message, target) = (row.settled.message_id, row.settled.target_id);
     let Some(whole) = row.settled.attempt.clone() else { return Err(row) };
+    // By itself and whole first: others may have been in its way.
+    match try_settle_as(core, owner, row, whole.clone()).await {
+        Ok(()) => return Ok(()),
+        Err(back) => row = back,
+    }
     let mut reduced = whole.clone();
     if reduced.response_body.take().is_some() {
         match try_settle_as(core, owner, row, reduced.clone()).await {

@@ -340,8 +340,15 @@ async fn an_expired_endpoint_receives_nothing_and_says_so() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
-    let endpoint = server.client.acme(json!({ "expires_at": "2020-01-01T00:00:00Z" }), &receiver.url()).await;
-    assert_eq!(endpoint["status"], "expired");
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    let past = json!({ "url": receiver.url(), "expires_at": "2020-01-01T00:00:00Z" });
+    for (status, answer) in
+        [server.client.post("/v1/applications/acme/endpoints", past.clone()).await, server.client.patch(&path, past).await]
+    {
+        assert_eq!((status, &answer["details"]["field"]), (400, &json!("expires_at")), "{answer}");
+    }
+    server.client.expire(&path).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "skipped").await;
     assert_eq!(seen["deliveries"][0]["reason"], "endpoint_expired");

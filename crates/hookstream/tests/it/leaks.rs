@@ -134,7 +134,12 @@ impl Secrets {
     fn add_shown(&self, operation: &str, answer: &Value) {
         let shown = match operation {
             "createEndpoint" => &answer["endpoint"]["signing_secret"],
-            "rotateSigningSecret" => &answer["signing_secret"],
+            "rotateSigningSecret" | "rotatePortalSecret" | "revealSigningSecret" | "revealPortalSecret" => {
+                for previous in answer["previous_secrets"].as_array().into_iter().flatten() {
+                    self.add(previous["signing_secret"].as_str().expect("a secret"));
+                }
+                &answer["signing_secret"]
+            }
             "createApiKey" | "rotateApiKey" => &answer["key"],
             "createPortalAccess" => &answer["token"],
             "createInvitation" => &answer["url"],

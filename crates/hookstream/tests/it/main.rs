@@ -21,6 +21,7 @@ mod loops;
 mod mail;
 mod operator;
 mod order;
+mod outbound;
 mod people;
 mod portal;
 mod program;

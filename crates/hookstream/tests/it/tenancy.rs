@@ -21,6 +21,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "createEndpoint" | "createPortalEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
         "updateEndpoint" | "updatePortalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
         "testEndpoint" | "testPortalEndpoint" | "rotateApiKey" => json!({}),
+        "rotateSigningSecret" | "rotatePortalSecret" | "retryMessage" | "retryPortalMessage" => json!({}),
         "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createEventType" => json!({ "name": "theirs.made" }),
@@ -45,11 +46,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "deletePortalEndpoint"
         | "deleteEventType"
         | "revokeApiKey"
-        | "rotateSigningSecret"
-        | "rotatePortalSecret"
         | "resetCircuit"
-        | "retryMessage"
-        | "retryPortalMessage"
         | "createCheckout"
         | "createBillingPortal"
         | "cancelJob"
@@ -66,7 +63,8 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
-        "explainMessage" | "exportAuditLog" => Value::Null,
+        "explainMessage" | "explainMessageById" | "exportAuditLog" => Value::Null,
+        "revealSigningSecret" | "revealPortalSecret" => Value::Null,
         _ => return None,
     })
 }
@@ -430,8 +428,9 @@ async fn a_viewer_changes_nothing_and_a_key_is_no_person() {
                 assert_eq!(server.client.send(method, &path, &[], text).await.0, 401, "{id}");
             }
             Asks::Caller if method == Method::GET => {
-                // API keys and what was done are for those who administer.
-                let expected = if path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") { 403 } else { 200 };
+                // API keys, what was done and secrets are for those who administer.
+                let is_for_admins = path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") || path.ends_with("/secret");
+                let expected = if is_for_admins { 403 } else { 200 };
                 let status = viewer.try_send(method, &path, &[], text).await.status();
                 assert_eq!(status, expected, "{id}");
             }

@@ -41,6 +41,8 @@ mod nodes;
 mod operator;
 #[path = "../it/order.rs"]
 mod order;
+#[path = "../it/outbound.rs"]
+mod outbound;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
