@@ -14,7 +14,11 @@ use crate::support::{KEY, Scratch, Server, hookstream, scratch};
 const SCHEDULE: [&str; 4] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--circuit-breaker-threshold", "0"];
 
 fn directory() -> Scratch {
-    Scratch { directory: tempfile::tempdir().expect("a scratch directory"), database: None }
+    Scratch {
+        directory: tempfile::tempdir().expect("a scratch directory"),
+        files: tempfile::tempdir().expect("a scratch directory"),
+        database: None,
+    }
 }
 
 fn place(scratch: &Scratch) -> String {
