@@ -42,7 +42,7 @@ use axum::{Router, middleware, routing};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
-    openapi::document,
+    openapi::{document, document_json},
     providers::IdentityProvider,
     state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };

@@ -27,6 +27,7 @@ mod portal;
 mod program;
 mod providers;
 mod quotas;
+mod reference;
 mod restart;
 mod samples;
 mod support;

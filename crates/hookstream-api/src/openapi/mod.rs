@@ -1,5 +1,8 @@
 //! The OpenAPI 3.1 document, made from the operations themselves.
 
+mod enrich;
+mod words;
+
 use std::sync::OnceLock;
 
 use axum::response::{IntoResponse, Response};
@@ -25,8 +28,9 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         title = "Hookstream",
         description = "Send webhooks to your customers: applications have endpoints, messages go to every endpoint that wants them, \
             signed by Standard Webhooks, retried for days, with every attempt on record.\n\n\
-            Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields are ignored. \
-            Every POST that creates something takes an `Idempotency-Key`. Every answer has an `X-Request-Id`."
+            Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields and query \
+            parameters are errors that name the nearest known one. Every POST takes an `Idempotency-Key`, except those of signing in. Every \
+            answer has an `X-Request-Id`."
     ),
     tags(
         (name = "Applications", description = "One for each of your customers."),
@@ -82,6 +86,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The same as JSON, with what clients expect besides: this is what is served, and `docs/openapi.json`.
+pub fn document_json() -> serde_json::Value {
+    let mut document = serde_json::to_value(document()).expect("the document is JSON");
+    enrich::enrich(&mut document);
+    document
+}
+
 /// The errors that an operation can answer besides its own.
 fn add_errors(path: &str, operation: &mut Operation) {
     let mut errors = vec![
@@ -113,7 +124,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
 /// `GET /v1/openapi.json`
 pub(crate) async fn serve() -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document().to_json().expect("the document is JSON"));
+    let text = TEXT.get_or_init(|| document_json().to_string());
     let mut response = text.as_str().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, NOT_UNASKED);
