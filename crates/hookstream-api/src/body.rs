@@ -181,9 +181,9 @@ impl RawBody {
         serde_json::from_slice(json).map_err(|_| explain::<T>(json))
     }
 
-    /// The same where a body may be left out: as if it were `{}`.
+    /// The same where a body may be left out, or `null`: as if it were `{}`.
     pub(crate) fn parse_optional<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        if self.0.iter().all(u8::is_ascii_whitespace) { Self(Bytes::from_static(b"{}"), None).parse() } else { self.parse() }
+        if matches!(self.0.trim_ascii(), b"" | b"null") { Self(Bytes::from_static(b"{}"), None).parse() } else { self.parse() }
     }
 
     /// The body without a byte order mark, which a reader may ignore (RFC 8259 section 8.1).

@@ -33,35 +33,51 @@ struct Cli {
 enum Command {
     /// Run the server
     #[command(after_help = "Example: hookstream serve --listen 0.0.0.0:8484 --data-dir /var/lib/hookstream\n\n\
-        Every flag can be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
-        HOOKSTREAM_BOOTSTRAP_API_KEY sets the first API key: hs_live_ and 64 hexadecimal characters.\n\
-        HOOKSTREAM_ENCRYPTION_KEY sets the key that secrets are sealed with: 64 hexadecimal characters (openssl rand -hex 32).\n\
-        HOOKSTREAM_SMTP_URL sets the mail server: smtp://user:password@mail.example.com:587.\n\
-        HOOKSTREAM_OIDC_PROVIDERS sets with whom people may sign in: a JSON list, see docs/configuration.md.")]
-    Serve(commands::serve::ServeArgs),
-    /// Look at the database's schema, or bring it to this version
+        Every flag can also be set in the environment (--data-dir is HOOKSTREAM_DATA_DIR) and in the file of --config (data_dir).\n\
+        An empty variable counts as unset. Settings without a flag, because the list of processes shows flags:\n\
+        HOOKSTREAM_BOOTSTRAP_API_KEY  adds this API key: hs_live_ and 64 hexadecimal characters\n\
+        HOOKSTREAM_ENCRYPTION_KEY     encrypts secrets in the store: 64 hexadecimal characters (openssl rand -hex 32)\n\
+        HOOKSTREAM_SMTP_URL           the mail server: smtp://user:password@mail.example.com:587\n\
+        HOOKSTREAM_OIDC_PROVIDERS     identity providers for sign-in: a JSON list, see docs/configuration.md")]
+    Serve(Box<commands::serve::ServeArgs>),
+    /// Check the schema version or apply migrations
     Migrate(commands::migrate::MigrateArgs),
-    /// See one webhook on its way: a server, a receiver, a message
-    #[command(after_help = "Example: hookstream quickstart")]
+    /// Start a server and a receiver, and deliver one webhook
     Quickstart(commands::quickstart::QuickstartArgs),
     /// Get an API key from a server where you are signed in, for the other commands
     Login(commands::login::LoginArgs),
+    /// Delete the server and the key that `login` saved
+    Logout(commands::login::LogoutArgs),
+    /// Show which server and key the commands use
+    Whoami(commands::login::WhoamiArgs),
     /// Send a message
     Send(commands::send::SendArgs),
-    /// Say why a message came or did not come
+    /// Explain why a message was or wasn't delivered
     Explain(commands::explain::ExplainArgs),
-    /// Receive webhooks and show them, for development
+    /// List and show applications
+    Applications(commands::resources::applications::ApplicationsArgs),
+    /// List and show endpoints, and resend what they missed
+    Endpoints(commands::resources::endpoints::EndpointsArgs),
+    /// List, show, retry and follow messages
+    Messages(commands::resources::messages::MessagesArgs),
+    /// List and follow attempts
+    Attempts(commands::resources::attempts::AttemptsArgs),
+    /// List, show and cancel jobs
+    Jobs(commands::resources::jobs::JobsArgs),
+    /// Receive webhooks and print them, for development
     Sink(commands::sink::SinkArgs),
-    /// Move everything from one store to another, with what is still owed
+    /// Move everything from one store to another, pending deliveries included
     Transfer(commands::transfer::TransferArgs),
-    /// Look whether a store is sound: every delivery accounted for, nothing lost
+    /// Check a store's integrity
     Doctor(commands::doctor::DoctorArgs),
-    /// Work on an installation while it runs
+    /// Administrative commands
     Admin(commands::admin::AdminArgs),
-    /// Put load on a server and tell what became of it
+    /// Load-test a server
     Bench(commands::bench::BenchArgs),
-    /// Break things under load and prove that nothing accepted is lost
+    /// Inject faults under load and verify that no accepted message is lost
     Torture(commands::torture::TortureArgs),
+    /// Print a completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
 }
 
 /// Does what the command line says.
@@ -76,10 +92,18 @@ pub fn run() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve(arguments) => commands::serve::run(arguments).await,
+            Command::Serve(arguments) => commands::serve::run(*arguments).await,
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Quickstart(arguments) => commands::quickstart::run(arguments).await,
             Command::Login(arguments) => commands::login::run(arguments).await,
+            Command::Logout(arguments) => commands::login::logout(&arguments),
+            Command::Whoami(arguments) => commands::login::whoami(arguments).await,
+            Command::Applications(arguments) => commands::resources::applications::run(arguments).await,
+            Command::Endpoints(arguments) => commands::resources::endpoints::run(arguments).await,
+            Command::Messages(arguments) => commands::resources::messages::run(arguments).await,
+            Command::Attempts(arguments) => commands::resources::attempts::run(arguments).await,
+            Command::Jobs(arguments) => commands::resources::jobs::run(arguments).await,
+            Command::Completions(arguments) => commands::completions::run(&arguments),
             Command::Send(arguments) => commands::send::run(arguments).await,
             Command::Explain(arguments) => commands::explain::run(arguments).await,
             Command::Sink(arguments) => commands::sink::run(arguments).await,

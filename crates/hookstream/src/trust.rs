@@ -49,7 +49,7 @@ impl TrustFiles {
                 })?)
             }
             (Some(_), None) | (None, Some(_)) => {
-                anyhow::bail!("target_client_cert_file and target_client_key_file go together: set both or neither")
+                anyhow::bail!("target_client_cert_file and target_client_key_file belong together: set both or neither")
             }
         };
         Ok(trust)

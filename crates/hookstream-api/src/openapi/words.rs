@@ -112,9 +112,10 @@ pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
     Some(match (schema, field) {
         ("Application" | "Endpoint", "metadata") => json!({ "type": "object" }),
-        ("Endpoint", "filter_types" | "channels") | ("Message", "channels") | ("Job", "statuses" | "event_types") | ("ApiKey" | "NewApiKey", "networks") => {
-            texts()
-        }
+        ("Endpoint", "filter_types" | "channels")
+        | ("Message", "channels")
+        | ("Job", "statuses" | "event_types")
+        | ("ApiKey" | "NewApiKey", "networks") => texts(),
         ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         ("Endpoint", "retry_schedule") => json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }),
         ("EventType", "json_schema") => json!({ "type": ["object", "boolean"], "description": "A JSON Schema." }),
@@ -131,7 +132,10 @@ mod tests {
         let document = crate::document_json();
         let schemas = document["components"]["schemas"].as_object().expect("schemas");
         for (schema, field, set) in FIELDS {
-            let found = schemas.iter().filter(|(name, _)| schema == "*" || *name == schema).any(|(_, schema)| !schema["properties"][field].is_null());
+            let found = schemas
+                .iter()
+                .filter(|(name, _)| schema == "*" || *name == schema)
+                .any(|(_, schema)| !schema["properties"][field].is_null());
             assert!(found, "there is no {schema}.{field}");
             assert!(!set.words.is_empty());
         }
@@ -146,7 +150,12 @@ mod tests {
                 let description = property["description"].as_str().unwrap_or_default();
                 let lists_words = description.starts_with('`') && description.contains("` or `");
                 let is_text = property["type"] == "string" || property["type"][0] == "string";
-                if lists_words && is_text && property["enum"].is_null() && property["x-extensible-enum"].is_null() && property["format"].is_null() {
+                if lists_words
+                    && is_text
+                    && property["enum"].is_null()
+                    && property["x-extensible-enum"].is_null()
+                    && property["format"].is_null()
+                {
                     missing.push(format!("{name}.{field}: {description}"));
                 }
             }

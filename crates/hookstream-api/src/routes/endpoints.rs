@@ -398,6 +398,7 @@ pub(crate) struct RotateQuery {
 
 /// How to rotate a secret; all of it may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RotateSecret {
     /// A secret of your own in place of a new one, in the forms that an endpoint is created with.
     signing_secret: Option<String>,

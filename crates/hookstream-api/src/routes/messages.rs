@@ -537,6 +537,7 @@ pub(crate) struct RetryQuery {
 
 /// To which endpoints a message is sent again; all of it may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RetryMessage {
     /// Only to this endpoint of the application, by its id or `uid`; the default is every one.
     endpoint_id: Option<String>,

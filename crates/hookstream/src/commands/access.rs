@@ -40,24 +40,33 @@ impl Access {
     ///
     /// # Errors
     /// Where there is no key.
-    pub(crate) fn client(self) -> anyhow::Result<ApiClient> {
-        let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read(&saved_at()?)? } else { Saved::default() };
-        let is_saved_server = self.url.is_none() || self.url == saved.url;
-        let url = self.url.or(saved.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let key = self.api_key.or_else(|| saved.api_key.filter(|_| is_saved_server));
-        let key = key.context("no API key: run `hookstream login`, give --api-key or set HOOKSTREAM_API_KEY")?;
+    pub(crate) fn client(&self) -> anyhow::Result<ApiClient> {
+        let (url, key) = self.resolve()?;
         ApiClient::new(&url, &key)
     }
 
-    /// The server that is given or saved.
+    /// The server and the key.
     ///
     /// # Errors
-    /// Where what is saved cannot be read.
-    pub(crate) fn url(&self) -> anyhow::Result<String> {
-        match &self.url {
-            Some(url) => Ok(url.clone()),
-            None => Ok(Saved::read(&saved_at()?)?.url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
-        }
+    /// Where there is no key.
+    pub(crate) fn resolve(&self) -> anyhow::Result<(String, String)> {
+        let saved = if self.url.is_none() || self.api_key.is_none() { Saved::read(&saved_at()?)? } else { Saved::default() };
+        let is_saved_server = self.url.is_none() || self.url == saved.url;
+        let url = self.url.clone().or(saved.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let key = self.api_key.clone().or_else(|| saved.api_key.filter(|_| is_saved_server));
+        let key = key.context("no API key: run `hookstream login`, or set HOOKSTREAM_API_KEY or --api-key")?;
+        Ok((url, key))
+    }
+}
+
+/// The server that is given or saved.
+///
+/// # Errors
+/// Where what is saved cannot be read.
+pub(crate) fn url(given: Option<&str>) -> anyhow::Result<String> {
+    match given {
+        Some(url) => Ok(url.to_owned()),
+        None => Ok(Saved::read(&saved_at()?)?.url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
     }
 }
 
@@ -69,6 +78,19 @@ impl Saved {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+        }
+    }
+
+    /// Deletes what is saved. Returns where that was.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub(crate) fn remove() -> anyhow::Result<Option<PathBuf>> {
+        let path = saved_at()?;
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(Some(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("could not delete {}", path.display())),
         }
     }
 

@@ -67,6 +67,14 @@ impl ApiClient {
         self.send(self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/json"), body.into()).await
     }
 
+    /// Deletes what is at a path under `/v1` and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Where there is no answer, or one that is not the API's.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+        self.send(self.request(Method::DELETE, path), Bytes::new()).await
+    }
+
     /// Gets what stands at a path under `/v1` and returns the answer, whatever its status.
     ///
     /// # Errors

@@ -6,21 +6,20 @@ use anyhow::Context;
 use clap::Args;
 
 use self::show::Explanation;
-use super::{access::Access, client::path_segment};
+use super::{access::Access, client::path_segment, resources::application_of};
 use crate::output::{say, say_part};
 
-/// Which message, of which application, on which server.
+/// Which message.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: hookstream explain 019dc1e2a3b47c5d8e9f001122334455 --app acme\n\n\
-    The application is asked for because a message is kept, and may be read, under it.")]
+#[command(after_help = "Example: hookstream explain 019dc1e2a3b47c5d8e9f001122334455")]
 pub(crate) struct ExplainArgs {
     /// The message's id, which is the webhook-id that receivers see
     #[arg(value_name = "MESSAGE")]
     message: String,
 
-    /// The application's id or uid
+    /// The application's id or uid [default: found by the message]
     #[arg(long, value_name = "APP", visible_alias = "application")]
-    app: String,
+    app: Option<String>,
 
     /// Print the API's answer as JSON
     #[arg(long)]
@@ -30,10 +29,15 @@ pub(crate) struct ExplainArgs {
     access: Access,
 }
 
-/// Asks the server and shows what it says.
+/// Asks the server and prints its answer.
 pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
-    let path = format!("/applications/{}/messages/{}/explain", path_segment(&arguments.app), path_segment(&arguments.message));
-    let answer = arguments.access.client()?.get(&path).await?.accepted()?;
+    let client = arguments.access.client()?;
+    let app = match &arguments.app {
+        Some(app) => app.clone(),
+        None => application_of(&client, &arguments.message).await?,
+    };
+    let path = format!("/applications/{}/messages/{}/explain", path_segment(&app), path_segment(&arguments.message));
+    let answer = client.get(&path).await?.accepted()?;
     if arguments.json {
         say!("{answer}");
         return Ok(());

@@ -11,33 +11,39 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    access::{Access, Saved},
+    access::{self, Access, Saved},
     client::ApiClient,
 };
-use crate::output::say;
+use crate::output::{note, say};
 
 /// Which server, and how.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream login --url https://hooks.example.com\n\n\
-    It shows a code; whoever is signed in on the server allows it, and the key that comes of that is saved in\n\
-    ~/.config/hookstream/config.json, where `send` and `explain` find it. With --api-key that key is saved.")]
+    It shows a code. Confirm it in the browser where you are signed in; the key is then saved in\n\
+    ~/.config/hookstream/config.json for the other commands. With --api-key that key is saved instead. HOOKSTREAM_API_KEY\n\
+    plays no part here; the other commands prefer it to the saved key.")]
 pub(crate) struct LoginArgs {
-    #[command(flatten)]
-    access: Access,
+    /// The server [default: the one saved before, else http://127.0.0.1:8484]
+    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL")]
+    url: Option<String>,
 
-    /// Only show the address; do not open a browser
+    /// Save this API key instead of asking for one
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["no_browser", "name"])]
+    api_key: Option<String>,
+
+    /// Print the address only; do not open a browser
     #[arg(long)]
     no_browser: bool,
 
-    /// What the key is called [default: hookstream on the host's name]
+    /// The key's name [default: hookstream on the host's name]
     #[arg(long)]
     name: Option<String>,
 }
 
 /// Logs in.
 pub(crate) async fn run(arguments: LoginArgs) -> anyhow::Result<()> {
-    let url = arguments.access.url()?;
-    let key = match &arguments.access.api_key {
+    let url = access::url(arguments.url.as_deref())?;
+    let key = match &arguments.api_key {
         Some(key) => {
             ApiClient::new(&url, key)?.get("/environments").await?.accepted().context("the key was not saved")?;
             key.clone()
@@ -45,18 +51,73 @@ pub(crate) async fn run(arguments: LoginArgs) -> anyhow::Result<()> {
         None => ask(&ApiClient::anonymous(&url)?, &arguments).await?,
     };
     let path = Saved { url: Some(url.clone()), api_key: Some(key) }.write()?;
-    say!("Logged in to {url}; the key is in {}", path.display());
+    say!("Logged in to {url}; the key is saved in {}", path.display());
+    if std::env::var_os("HOOKSTREAM_API_KEY").is_some_and(|key| !key.is_empty()) {
+        note!("HOOKSTREAM_API_KEY is set, and the other commands prefer it to the saved key: unset it to use the saved one");
+    }
     Ok(())
 }
 
-/// Has somebody allow it, and returns the key.
+/// No choice to make.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream logout\n\n\
+    The key itself stays valid: revoke it with DELETE /v1/auth/api-keys/{id}.")]
+pub(crate) struct LogoutArgs {}
+
+/// Deletes what `login` saved.
+pub(crate) fn logout(_: &LogoutArgs) -> anyhow::Result<()> {
+    match Saved::remove()? {
+        Some(path) => say!("deleted {}; the key stays valid until it is revoked", path.display()),
+        None => say!("nothing was saved"),
+    }
+    Ok(())
+}
+
+/// Which server and key.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hookstream whoami")]
+pub(crate) struct WhoamiArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Shows which server and key the commands use, and whether the server takes the key.
+pub(crate) async fn whoami(arguments: WhoamiArgs) -> anyhow::Result<()> {
+    let (url, key) = arguments.access.resolve()?;
+    let answer = ApiClient::new(&url, &key)?.get("/environments").await?;
+    // A key that may not read environments is a key all the same.
+    let environments = if answer.status == StatusCode::FORBIDDEN {
+        Vec::new()
+    } else {
+        answer.accepted()?["environments"].as_array().cloned().unwrap_or_default()
+    };
+    // Long enough to find it in the list of keys, far too short to be of use.
+    let prefix: String = key.trim().chars().take(12).collect();
+    if arguments.json {
+        say!("{}", json!({ "url": url, "key_prefix": prefix, "environments": environments }));
+        return Ok(());
+    }
+    say!("server       {url}");
+    say!("API key      {prefix}…");
+    for environment in environments {
+        let text = |name: &str| environment[name].as_str().unwrap_or("?").to_owned();
+        say!("environment  {} ({})", text("name"), text("id"));
+    }
+    Ok(())
+}
+
+/// Asks for a key, which a user allows in the browser.
 async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String> {
     let name = arguments.name.clone().unwrap_or_else(|| format!("hookstream on {}", crate::config::host_name()));
     let started = client.post("/auth/device", json!({ "name": name }).to_string(), None).await?.accepted()?;
     let text = |value: &Value, name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("the answer has no {name}"));
     let seconds = |name: &str| Duration::from_secs(started[name].as_u64().unwrap_or(5));
     let (device_code, link) = (text(&started, "device_code")?, text(&started, "verification_uri_complete")?);
-    say!("Allow this device:\n\n    {link}\n\nIt shows the code {}.", text(&started, "user_code")?);
+    say!("Open this page and confirm the code {}:\n\n    {link}\n", text(&started, "user_code")?);
     if !arguments.no_browser {
         open(&link);
     }
@@ -77,7 +138,7 @@ async fn ask(client: &ApiClient, arguments: &LoginArgs) -> anyhow::Result<String
             }
         }
     }
-    bail!("nobody allowed it in time; run it again")
+    bail!("the code was not confirmed in time; run the command again")
 }
 
 /// Opens a page, where there is a browser: the link is shown as well.

@@ -74,14 +74,14 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     let receiver_url = format!("http://{}/webhooks", receiver.local_addr()?);
 
     say!("hookstream {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
-    say!("A receiver waits at {receiver_url}\n");
+    say!("A receiver is listening at {receiver_url}\n");
     let client = ApiClient::new(&server.url(), key.expose())?;
     let secret = make_endpoint(&client, &receiver_url).await?;
     let verification = VerificationKey::parse(&Secret::new(&secret))?;
     let arrived = Arc::new(Notify::new());
     let tell = Arc::clone(&arrived);
     let show = move |delivery: &sink::Delivery| {
-        say!("What the receiver got:\n\n{}", sink::as_text(delivery));
+        say!("Received:\n\n{}", sink::as_text(delivery));
         tell.notify_one();
     };
     let options = SinkOptions { key: Some(verification), ..SinkOptions::default() };
@@ -89,9 +89,9 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     tokio::pin!(receiving);
 
     let message = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42, "amount": "99.00", "currency": "EUR" } });
-    say!("What is sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
+    say!("Sent:\n\n  POST {}/v1/applications/{UID}/messages\n  X-API-Key: {}…\n\n  {message}\n", server.url(), key.prefix());
     let answer = client.post(&format!("/applications/{UID}/messages"), message.to_string(), None).await?.accepted()?;
-    say!("Answered 201, stored durably as {}.\n", text(&answer, &["message", "id"]));
+    say!("Answered 201: stored durably as {}.\n", text(&answer, &["message", "id"]));
     tokio::select! {
         () = arrived.notified() => {}
         ended = &mut receiving => return ended,
@@ -132,7 +132,7 @@ fn print_next(url: &str, key: &str, keeps_data: bool) {
   {program} send --app {UID} --type invoice.paid --data '{{\"invoice_id\":43}}'
   curl -H \"X-API-Key: $HOOKSTREAM_API_KEY\" $HOOKSTREAM_URL/v1/applications/{UID}/messages
 
-The reference is at {url}/docs. Ctrl-C stops.{}",
-        if keeps_data { "" } else { " Everything here is gone then; `hookstream serve` keeps what it is given." }
+The API reference is at {url}/docs. Ctrl-C stops.{}",
+        if keeps_data { "" } else { " All data is deleted then; `hookstream serve` keeps data." }
     );
 }

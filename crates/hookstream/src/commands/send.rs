@@ -16,22 +16,22 @@ use crate::output::say;
     jq .invoice order.json | hookstream send --app acme --type invoice.paid --data @-")]
 pub(crate) struct SendArgs {
     /// The application's id or uid
-    #[arg(long, value_name = "APP")]
+    #[arg(long, value_name = "APP", visible_alias = "application")]
     app: String,
 
     /// The event type, such as invoice.paid
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", visible_alias = "event-type", value_name = "TYPE")]
     event_type: String,
 
-    /// The payload: JSON, @FILE, or @- (or -) for standard input; sent byte for byte
-    #[arg(long, value_name = "DATA", default_value = "null")]
+    /// The payload: JSON, @FILE, or @- (or -) for standard input. An object or a list is delivered byte for byte, a string as its text
+    #[arg(long, value_name = "DATA", required = true)]
     data: String,
 
-    /// Your own id of the message; a second one with the same id is refused
+    /// Your own id of the message; a second message with the same id is refused
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
 
-    /// Makes sending it again harmless
+    /// Makes it safe to repeat the command: the same key sends one message
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 
@@ -51,7 +51,7 @@ struct Body<'a> {
     event_id: Option<&'a str>,
 }
 
-/// Sends it and says what became of it.
+/// Sends it and prints the message's id.
 pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let data = read_data(&arguments.data)?;
     let payload: &RawValue = serde_json::from_str(&data).map_err(|error| anyhow::anyhow!("--data is not JSON: {error}"))?;
@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: SendArgs) -> anyhow::Result<()> {
     }
     let text = |name: &str| answer["message"][name].as_str().unwrap_or("?");
     say!("accepted {} ({})", text("id"), text("status"));
-    say!("see what became of it: hookstream explain {} --app {}", text("id"), arguments.app);
+    say!("see the outcome with: hookstream explain {}", text("id"));
     Ok(())
 }
 

@@ -38,11 +38,11 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 #[command(after_help = "Example: hookstream sink --secret whsec_… --fail-first 2\n\n\
     A server on this machine delivers to it with --allow-targets 127.0.0.0/8.")]
 pub(crate) struct SinkArgs {
-    /// Where to listen
+    /// The address to listen on, such as 127.0.0.1:8485 or :8485
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8485", value_parser = listen_address)]
     listen: SocketAddr,
 
-    /// The endpoint's signing_secret (or its public_key) to verify with; what does not verify is answered 401
+    /// The endpoint's signing_secret (or its public_key) to verify with; an invalid signature is answered 401
     #[arg(long, value_name = "SECRET", env = "HOOKSTREAM_SINK_SECRET", hide_env_values = true)]
     secret: Option<String>,
 
@@ -50,7 +50,7 @@ pub(crate) struct SinkArgs {
     #[arg(long, value_name = "N", default_value_t = 204, value_parser = clap::value_parser!(u16).range(200..=599))]
     status: u16,
 
-    /// Answer the first N tries of each message with 500
+    /// Answer the first N attempts of each message with 500
     #[arg(long, value_name = "N", default_value_t = 0)]
     fail_first: u32,
 

@@ -29,11 +29,11 @@ const TELL: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: hookstream transfer --from sqlite:/var/lib/hookstream --to postgres://hookstream@db.example.com/hookstream\n\n\
-    Stop the server first. The target must be empty, and no server starts on it until the transfer is finished.\n\
-    One that was broken off goes on when the same command is run again. The source is left as it was.\n\
-    Secrets are moved sealed as they are: the server on the target needs the source's encryption key.\n\
-    A URL with a password is better given in HOOKSTREAM_TRANSFER_FROM or HOOKSTREAM_TRANSFER_TO: the list of\n\
-    processes shows flags."
+    Stop the server first. The target must be empty; no server starts on it until the transfer is finished.\n\
+    An interrupted transfer continues when the same command is run again. The source is not changed.\n\
+    Secrets stay encrypted: the server on the target needs the source's encryption key.\n\
+    Prefer HOOKSTREAM_TRANSFER_FROM and HOOKSTREAM_TRANSFER_TO for a URL with a password: the list of processes\n\
+    shows flags."
 )]
 pub(crate) struct TransferArgs {
     /// The store to move: sqlite:DIR or postgres://user@host/database
@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
         }
     }
     if !report.is_equal() {
-        bail!("the target differs from the source, and no server starts on it; empty the target and transfer again");
+        bail!("the target differs from the source, and no server starts on it; empty the target and run the transfer again");
     }
     Ok(())
 }
@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
 async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::Result<Report> {
     let mut transfer = Transfer::begin(source, name, target, Limits::default()).await?;
     if transfer.is_resumed() {
-        note!("going on with the transfer that was broken off");
+        note!("continuing the interrupted transfer");
     }
     let mut told = Instant::now();
     let mut tell = |moved: Moved| {
@@ -120,12 +120,12 @@ fn about_keys(from: &Place, keys: &[String]) -> String {
     let kept = match from {
         Place::Directory(directory) => {
             let path = own_file(directory);
-            if path.exists() { format!("; the one that the source made is in {}", path.display()) } else { String::new() }
+            if path.exists() { format!("; the key that the source generated is in {}", path.display()) } else { String::new() }
         }
         Place::Database(_) => String::new(),
     };
     format!(
-        "secrets are sealed under the encryption key {}: give it to the server on the target, in HOOKSTREAM_ENCRYPTION_KEY or \
+        "secrets are encrypted with the key {}: set it for the server on the target, in HOOKSTREAM_ENCRYPTION_KEY or \
          encryption_key_file{kept}",
         keys.join(" and ")
     )
@@ -146,7 +146,7 @@ impl Place {
                 lease: Duration::ZERO,
             }));
         }
-        bail!("allowed are sqlite:DIR and postgres://user@host/database");
+        bail!("it must be sqlite:DIR or postgres://user@host/database");
     }
 
     /// What tells it from other places, without what is secret about it.

@@ -23,8 +23,8 @@ impl MailConfig {
                 Ok(Some(Self { server, from, ca_file }))
             }
             (None, None) if ca_file.is_none() => Ok(None),
-            (Some(_), None) => bail!("smtp_url is set and mail_from is not: whom does mail come from?"),
-            (None, _) => bail!("mail_from or smtp_ca_file is set and smtp_url is not: where does mail go out?"),
+            (Some(_), None) => bail!("smtp_url is set but mail_from is missing"),
+            (None, _) => bail!("mail_from or smtp_ca_file is set but smtp_url is missing"),
         }
     }
 

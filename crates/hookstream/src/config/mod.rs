@@ -34,12 +34,12 @@ use crate::{
 /// Where settings come from.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
-    /// A TOML file with settings, named like the flags with `_` for `-`.
+    /// A TOML file with settings, named like the flags with `_` for `-`
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The store was restored from a backup: what was owed then is set aside and not delivered again. For
-    /// one start only; `recover` delivers what an endpoint did miss.
+    /// After restoring a backup: mark pending deliveries as skipped instead of sending them. For one start only;
+    /// `hookstream endpoints recover` resends what an endpoint missed
     #[arg(long)]
     pub(crate) restored: bool,
 
@@ -54,7 +54,7 @@ pub(crate) struct Sources {
 /// The settings of a server as they are given; what is left out has a default.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Settings {
-    /// Where to listen [default: 127.0.0.1:8484]
+    /// The address to listen on, such as 0.0.0.0:8484 or :8484 [default: 127.0.0.1:8484]
     #[arg(long, value_name = "ADDR", env = "HOOKSTREAM_LISTEN", value_parser = listen_address)]
     pub(crate) listen: Option<SocketAddr>,
 
@@ -62,19 +62,19 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "HOOKSTREAM_PORT")]
     pub(crate) port: Option<u16>,
 
-    /// Where everything is kept; made where it is not there [default: ./hookstream-data]
+    /// The directory for all data; created if it does not exist [default: ./hookstream-data]
     #[arg(long, value_name = "DIR", env = "HOOKSTREAM_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// A PostgreSQL database to share with other nodes, in place of the data directory: postgres://user@host/database
+    /// A PostgreSQL database, shared with other nodes, instead of the data directory: postgres://user@host/database
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
 
-    /// The most database connections for requests; six more serve deliveries [default: 12]
+    /// Database connections for requests, at most; six more serve deliveries [default: 12]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_DATABASE_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000))]
     pub(crate) database_max_connections: Option<usize>,
 
-    /// A pooler in transaction mode, such as PgBouncer, stands before the database [default: false]
+    /// The database is behind a pooler in transaction mode, such as PgBouncer [default: false]
     #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_DATABASE_POOLER", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     pub(crate) database_pooler: Option<bool>,
 
@@ -82,15 +82,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ROLE", env = "HOOKSTREAM_ROLE")]
     pub(crate) role: Option<RoleName>,
 
-    /// The name under which people know this node [default: the host's name]
+    /// This node's name [default: the host's name]
     #[arg(long, value_name = "NAME", env = "HOOKSTREAM_NODE_NAME")]
     pub(crate) node_name: Option<String>,
 
-    /// How soon others take over from a node that is gone, in milliseconds: 1000 to 300000 [default: 10000]
+    /// How soon other nodes take over from a node that is gone, in milliseconds: 1000 to 300000 [default: 10000]
     #[arg(long, value_name = "MS", env = "HOOKSTREAM_LEASE_MS", value_parser = whole(1_000_u32, 300_000))]
     pub(crate) lease_ms: Option<u32>,
 
-    /// The address under which people reach this server, for links [default: where it listens]
+    /// The address of this server for users, for links; without a path [default: where it listens]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
 
@@ -98,11 +98,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TLS_CERT_FILE")]
     pub(crate) tls_cert_file: Option<PathBuf>,
 
-    /// Its private key (PEM)
+    /// The private key of the server's certificate (PEM)
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TLS_KEY_FILE")]
     pub(crate) tls_key_file: Option<PathBuf>,
 
-    /// Connections at once; others wait to be accepted [default: 10000]
+    /// Concurrent connections, at most; others wait to be accepted [default: 10000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000_000))]
     pub(crate) max_connections: Option<usize>,
 
@@ -114,39 +114,39 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "WHO", env = "HOOKSTREAM_ALLOW_ORGANIZATIONS")]
     pub(crate) allow_organizations: Option<OrganizationCreators>,
 
-    /// Requests a second of each API key, and as many at once [default: 100000]
+    /// Requests per second of each API key; also the burst [default: 100000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT", value_parser = whole(1_u32, 1_000_000))]
     pub(crate) api_rate_limit: Option<u32>,
 
-    /// The same of each address without a valid key [default: 100]
+    /// Requests per second of each address without a valid API key; also the burst [default: 100]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", value_parser = whole(1_u32, 1_000_000))]
     pub(crate) api_rate_limit_per_address: Option<u32>,
 
-    /// Networks of proxies that are believed about where a request comes from, comma-separated [default: none]
+    /// Networks of proxies whose X-Forwarded-For is trusted, comma-separated [default: none]
     #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_TRUSTED_PROXIES")]
     pub(crate) trusted_proxies: Option<Networks>,
 
-    /// Networks that endpoints may be in besides public addresses, comma-separated [default: none]
+    /// Networks that endpoints may be in, besides public addresses; comma-separated [default: none]
     #[arg(long, value_name = "CIDR[,CIDR…]", env = "HOOKSTREAM_ALLOW_TARGETS")]
     pub(crate) allow_targets: Option<Networks>,
 
-    /// Certificates (PEM) of authorities to trust for endpoints, besides the public ones
+    /// Certificates (PEM) to trust for endpoints, besides the public authorities: of authorities, or of endpoints themselves
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CA_FILE")]
     pub(crate) target_ca_file: Option<PathBuf>,
 
-    /// Revocation lists (PEM) of authorities: what is on them is not delivered to
+    /// Revocation lists (PEM); endpoints with a revoked certificate get no deliveries
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CRL_FILE")]
     pub(crate) target_crl_file: Option<PathBuf>,
 
-    /// The certificate (PEM, with its chain) to show to endpoints that ask for one
+    /// The client certificate (PEM, with its chain) for endpoints that request one
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CLIENT_CERT_FILE")]
     pub(crate) target_client_cert_file: Option<PathBuf>,
 
-    /// Its private key (PEM)
+    /// The private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_TARGET_CLIENT_KEY_FILE")]
     pub(crate) target_client_key_file: Option<PathBuf>,
 
-    /// The first API key, for automation; where it is not set, one is made and printed once
+    /// An API key to add at start, for automation
     #[arg(skip)]
     pub(crate) bootstrap_api_key: Option<KeyText>,
 
@@ -158,11 +158,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_FIRST_ACCESS_FILE")]
     pub(crate) first_access_file: Option<PathBuf>,
 
-    /// The key that secrets in the store are sealed with, and behind it earlier ones
+    /// The key that encrypts secrets in the store, followed by earlier ones
     #[arg(skip)]
     pub(crate) encryption_key: Option<KeysText>,
 
-    /// A file with the key that secrets in the store are sealed with; further lines are earlier keys [default: one is made]
+    /// A file with the key that encrypts secrets in the store; further lines are earlier keys [default: generated]
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_ENCRYPTION_KEY_FILE")]
     pub(crate) encryption_key_file: Option<PathBuf>,
 
@@ -170,31 +170,31 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_PAYLOAD_LIMIT_BYTES", value_parser = whole(1_024_usize, 64 * 1024 * 1024))]
     pub(crate) payload_limit_bytes: Option<usize>,
 
-    /// Seconds between the tries of a delivery [default: 5,300,1800,7200,18000,36000,50400,72000,86400]
+    /// Seconds between the attempts of a delivery, or none for one attempt [default: 5,300,1800,7200,18000,36000,50400,72000,86400]
     #[arg(long, value_name = "S[,S…]", env = "HOOKSTREAM_RETRY_SCHEDULE")]
     pub(crate) retry_schedule: Option<Schedule>,
 
-    /// How long one try may take, in milliseconds: 1000 to 60000 [default: 20000]
+    /// Timeout of one attempt in milliseconds: 1000 to 60000 [default: 20000]
     #[arg(long, value_name = "MS", env = "HOOKSTREAM_TIMEOUT_MS", value_parser = whole(1_000_u32, 60_000))]
     pub(crate) timeout_ms: Option<u32>,
 
-    /// An endpoint that fails for so many hours without a success is disabled [default: 120]
+    /// Disable an endpoint after so many hours of failures without a success [default: 120]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_DISABLE_AFTER_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) disable_after_hours: Option<u32>,
 
-    /// So many failures in a row open an endpoint's circuit breaker; 0 means never [default: 5]
+    /// Consecutive failures that open an endpoint's circuit breaker; 0 means never [default: 5]
     #[arg(long, value_name = "COUNT", env = "HOOKSTREAM_CIRCUIT_BREAKER_THRESHOLD", value_parser = whole(0_u32, u32::MAX))]
     pub(crate) circuit_breaker_threshold: Option<u32>,
 
-    /// How long an open circuit breaker lets nothing through, in seconds: 1 to 86400 [default: 60]
+    /// How long a circuit breaker stays open, in seconds: 1 to 86400 [default: 60]
     #[arg(long, value_name = "SECONDS", env = "HOOKSTREAM_CIRCUIT_BREAKER_COOLDOWN_S", value_parser = whole(1_u32, 86_400))]
     pub(crate) circuit_breaker_cooldown_s: Option<u32>,
 
-    /// How long an idempotency key and an event_id stand for their first use, in hours [default: 24]
+    /// How long idempotency keys and event ids are remembered, in hours [default: 24]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_IDEMPOTENCY_HOURS", value_parser = whole(1_u32, 168))]
     pub(crate) idempotency_hours: Option<u32>,
 
-    /// How long a rotated signing secret goes on to sign, in hours: 0 to 168 [default: 24]
+    /// How long a rotated signing secret continues to sign, in hours: 0 to 168 [default: 24]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS", value_parser = whole(0_u32, 168))]
     pub(crate) secret_grace_hours: Option<u32>,
 
@@ -202,39 +202,39 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_REVEAL_SECRETS", value_parser = truth)]
     pub(crate) reveal_secrets: Option<bool>,
 
-    /// How many endpoints of its application a customer may create in the portal; 0 means no limit [default: 50]
+    /// Endpoints of its application that a customer may create in the portal; 0 means no limit [default: 50]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_PORTAL_ENDPOINTS", value_parser = whole(0_u64, 1_000_000))]
     pub(crate) portal_endpoints: Option<u64>,
 
-    /// How many days messages are kept [default: 30]
+    /// Days that messages are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) retention_days: Option<u32>,
 
-    /// How many days their payloads are kept, no more than that [default: retention_days]
+    /// Days that payloads are kept, at most retention_days [default: retention_days]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PAYLOAD_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) payload_retention_days: Option<u32>,
 
-    /// For how many days a deleted environment or organization can be restored: 0 to 365 [default: 7]
+    /// Days that a deleted environment or organization can be restored: 0 to 365 [default: 7]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_DELETION_GRACE_DAYS", value_parser = whole(0_u32, 365))]
     pub(crate) deletion_grace_days: Option<u32>,
 
-    /// When the session of somebody who signed in ends without being used, in hours: 1 to 8760 [default: 168]
+    /// Hours until an unused session ends: 1 to 8760 [default: 168]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_IDLE_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) session_idle_hours: Option<u32>,
 
-    /// When it ends in any case, in hours: 1 to 8760 [default: 720]
+    /// Hours until a session ends in any case: 1 to 8760 [default: 720]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SESSION_MAX_HOURS", value_parser = whole(1_u32, 8_760))]
     pub(crate) session_max_hours: Option<u32>,
 
-    /// The mail server, with its user and password; no flag, like all that is secret
+    /// The mail server, with its user and password; no flag, like all secrets
     #[arg(skip)]
     pub(crate) smtp_url: Option<SecretText>,
 
-    /// Whom mail comes from: hooks@example.com or 'Hookstream <hooks@example.com>'
+    /// Sender (From) address: hooks@example.com or 'Hookstream <hooks@example.com>'
     #[arg(long, value_name = "ADDRESS", env = "HOOKSTREAM_MAIL_FROM")]
     pub(crate) mail_from: Option<String>,
 
-    /// Certificates (PEM) of authorities to trust for the mail server, besides the public ones
+    /// Certificates (PEM) of authorities to trust for the mail server, besides the public authorities
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_SMTP_CA_FILE")]
     pub(crate) smtp_ca_file: Option<PathBuf>,
 
@@ -242,55 +242,55 @@ pub(crate) struct Settings {
     #[arg(skip)]
     pub(crate) oidc_providers: Option<Vec<ProviderSettings>>,
 
-    /// How many days a key signs portal tokens before another does: 1 to 3650 [default: 30]
+    /// Days until the key that signs portal tokens is replaced: 1 to 3650 [default: 30]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_PORTAL_KEY_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) portal_key_days: Option<u32>,
 
-    /// How many bytes an environment's payloads may take in the store, where it does not say [default: no limit]
+    /// Bytes of payloads an environment may store, unless it has a limit of its own [default: no limit]
     #[arg(long, value_name = "BYTES", env = "HOOKSTREAM_MAX_PAYLOAD_BYTES", value_parser = whole(1_u64, QUANTITY_MAX))]
     pub(crate) max_payload_bytes: Option<u64>,
 
-    /// How many messages an organization may send in a month (UTC), where nothing is set for it [default: no limit]
+    /// Messages an organization may send in a month (UTC), unless it has a quota of its own [default: no limit]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENTS_PER_MONTH", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_events_per_month: Option<u64>,
 
-    /// How many applications an organization may have, where nothing is set for it [default: no limit]
+    /// Applications an organization may have, unless it has a quota of its own [default: no limit]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_APPLICATIONS", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_applications: Option<u64>,
 
-    /// How many endpoints an application may have, where nothing is set for its organization [default: no limit]
+    /// Endpoints an application may have, unless its organization has a quota of its own [default: no limit]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENDPOINTS_PER_APPLICATION", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_endpoints_per_application: Option<u64>,
 
-    /// How many event types an organization may have, where nothing is set for it [default: no limit]
+    /// Event types an organization may have, unless it has a quota of its own [default: no limit]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_EVENT_TYPES", value_parser = whole(0_u64, QUANTITY_MAX))]
     pub(crate) quota_event_types: Option<u64>,
 
-    /// How many environments an organization may have, where nothing is set for it [default: no limit]
+    /// Environments an organization may have, unless it has a quota of its own [default: no limit]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_QUOTA_ENVIRONMENTS", value_parser = whole(1_u64, QUANTITY_MAX))]
     pub(crate) quota_environments: Option<u64>,
 
-    /// For how many days an organization's environments may keep messages, where nothing is set for it [default: no limit]
+    /// Days an organization's environments may keep messages, unless it has a quota of its own [default: no limit]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_QUOTA_RETENTION_DAYS", value_parser = whole(1_u64, 3_650))]
     pub(crate) quota_retention_days: Option<u64>,
 
-    /// How many days entries of the audit log are kept: 1 to 3650 [default: 400]
+    /// Days that entries of the audit log are kept: 1 to 3650 [default: 400]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_AUDIT_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
     pub(crate) audit_retention_days: Option<u32>,
 
-    /// Tries under way at once, over all endpoints [default: 1024]
+    /// Concurrent attempts over all endpoints [default: 1024]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT", value_parser = whole(1_usize, 100_000))]
     pub(crate) max_in_flight: Option<usize>,
 
-    /// Tries under way at once to one endpoint [default: 64]
+    /// Concurrent attempts to one endpoint [default: 64]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_IN_FLIGHT_PER_TARGET", value_parser = whole(1_usize, 100_000))]
     pub(crate) max_in_flight_per_target: Option<usize>,
 
-    /// How long a stop waits for what is under way, in seconds [default: 20]
+    /// How long a stop waits for requests and attempts in flight, in seconds [default: 20]
     #[arg(long, value_name = "S", env = "HOOKSTREAM_SHUTDOWN_GRACE_S", value_parser = whole(0_u32, 600))]
     pub(crate) shutdown_grace_s: Option<u32>,
 
-    /// What to log: error, warn, info, debug or trace, or a filter such as hookstream_engine=debug [default: info]
+    /// What to log: error, warn, info, debug, trace or off, or a filter such as warn,hookstream_engine=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "HOOKSTREAM_LOG")]
     pub(crate) log: Option<String>,
 }
@@ -484,7 +484,7 @@ impl Settings {
         let retention_days = self.retention_days.unwrap_or(defaults.retention_days);
         let database = self.database()?;
         if database.is_none() && role != Role::All {
-            bail!("role is {}, which needs a database to share with other nodes (setting database_url)", role.as_str());
+            bail!("role is {}, which needs a database shared with other nodes: set database_url", role.as_str());
         }
         let quotas = self.quotas()?;
         let max_connections = self.max_connections.unwrap_or(10_000);
@@ -506,7 +506,7 @@ impl Settings {
             tls: match (self.tls_cert_file, self.tls_key_file) {
                 (None, None) => None,
                 (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-                (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file go together: set both or neither"),
+                (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file belong together: set both or neither"),
             },
             max_connections,
             max_connections_per_address: self.max_connections_per_address.unwrap_or((max_connections / 10).max(100)),
@@ -575,7 +575,7 @@ impl Settings {
 /// One of them, or neither. No error repeats a key.
 fn check_encryption(keys: Option<KeysText>, file: Option<PathBuf>) -> anyhow::Result<KeySource> {
     match (keys, file) {
-        (Some(_), Some(_)) => bail!("encryption_key and encryption_key_file are both set: leave one of them out"),
+        (Some(_), Some(_)) => bail!("encryption_key and encryption_key_file are both set: remove one of them"),
         (Some(keys), None) => keys.0.expose().parse().map(KeySource::Given).map_err(|problem| anyhow::anyhow!("encryption_key {problem}")),
         (None, Some(file)) => Ok(KeySource::File(file)),
         (None, None) => Ok(KeySource::Own),
@@ -916,8 +916,8 @@ mod tests {
         );
         check(&[], None, &[("HOOKSTREAM_ZZZ", "7")], "there is no setting HOOKSTREAM_ZZZ; see docs/configuration.md");
         check(&[], None, &[("HOOKSTREAM_BOOTSTRAP_API_KEY", "secret")], "HOOKSTREAM_BOOTSTRAP_API_KEY must be");
-        check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is not");
-        check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is not");
+        check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is missing");
+        check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is missing");
         check(&["--mail-from", "a@example.com"], None, &[("HOOKSTREAM_SMTP_URL", "mail.example.com")], "smtp_url is no URL");
         check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key holds no key");
         let both = [("HOOKSTREAM_ENCRYPTION_KEY", "0")];

@@ -166,7 +166,11 @@ async fn an_application_lives_from_create_to_delete() {
         (&changed["description"], &changed["metadata"], &changed["rate_limit"]),
         (&Value::Null, &json!("{\"plan\":\"free\"}"), &Value::Null)
     );
-    check_error(&client.post("/v1/applications/acme/messages", json!({ "event_type": "a" })).await, 400, "application_disabled");
+    check_error(
+        &client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": 1 })).await,
+        400,
+        "application_disabled",
+    );
 
     assert_eq!(client.delete("/v1/applications/acme").await, (200, json!({ "success": true })));
     check_error(&client.delete("/v1/applications/acme").await, 404, "not_found");

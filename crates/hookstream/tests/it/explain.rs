@@ -226,8 +226,9 @@ async fn what_is_not_there_or_anothers_is_not_explained() {
 
     let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("it is not there");
     assert!(refused.contains("Message not found") && refused.contains("404"), "{refused}");
-    let refused = explain(&server, &[&id]).expect_err("it names no application");
-    assert!(refused.contains("--app <APP>"), "{refused}");
+    let refused = explain(&server, &["019dc1e2a3b47c5d8e9f001122334455"]).expect_err("there is no such message");
+    assert!(refused.contains("there is no message 019dc1e2a3b47c5d8e9f001122334455"), "{refused}");
+    explain(&server, &[&id]).expect("the application is found by the message");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -339,7 +339,8 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
     // Ignored, it would send more than was meant.
     let (status, refused) = client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await;
     assert_eq!((status, &refused["code"], &refused["details"]["field"]), (400, &json!("unknown_field"), &json!("dry_run")), "{refused}");
-    check(client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await, "untill");
+    let (_, refused) = client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await;
+    assert_eq!(refused["details"], json!({ "field": "untill", "nearest": "until" }), "{refused}");
     check(
         client.post(&format!("{path}/recover"), json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" })).await,
         "since",

@@ -304,6 +304,9 @@ async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operatio
         mut one if id != "exportAuditLog" => one.pop().unwrap_or_else(|| panic!("{id}: nothing")),
         several => Value::Array(several),
     };
+    if id.starts_with("reveal") {
+        return;
+    }
     // Only here what was made before is looked for: an operation that makes a secret shows it.
     let told = answer.to_string();
     let found = secrets.found_in(&told, &[INVALID_KEY]);

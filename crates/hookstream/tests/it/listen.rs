@@ -138,7 +138,7 @@ fn certificate_files_that_hold_something_else_are_refused_by_their_setting() {
     let (_, other_key) = Authority::new().issue(&["127.0.0.1"]).pem();
     let other = files.path().join("other.key");
     std::fs::write(&other, other_key).expect("written");
-    refused_start(&["--tls-cert-file", good], "go together: set both or neither");
+    refused_start(&["--tls-cert-file", good], "belong together: set both or neither");
     refused_start(&["--tls-cert-file", some, "--tls-key-file", good_key], "holds no certificates in PEM");
     refused_start(&["--tls-cert-file", good, "--tls-key-file", some], "holds no private key in PEM");
     refused_start(&["--tls-cert-file", good, "--tls-key-file", other.to_str().expect("text")], "is not the key of the first certificate");

@@ -217,7 +217,7 @@ async fn no_mail_goes_over_a_connection_that_is_not_encrypted_unless_asked_to() 
     assert!(server.taken().is_empty());
     let output = test_mail(&[("HOOKSTREAM_SMTP_URL", &format!("{url}?tls=none")), from]);
     assert!(
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("has taken a mail to ada@example.com"),
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("accepted a mail to ada@example.com"),
         "{output:?}"
     );
     let taken = server.wait_for(1).await;

@@ -442,7 +442,10 @@ async fn a_lost_encryption_key_is_no_dead_end() {
 }
 
 /// A small file system in memory, unmounted at the end; `None` where this process may not mount one.
-struct SmallDisk(std::path::PathBuf, tempfile::TempDir);
+struct SmallDisk {
+    path: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
 
 impl SmallDisk {
     fn mount(mib: u32) -> Option<Self> {
@@ -451,25 +454,25 @@ impl SmallDisk {
         std::fs::create_dir(&path).expect("created");
         let options = format!("size={mib}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "hookstream-test"]).arg(&path).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path, directory))
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self { path, _directory: directory })
     }
 
     /// Takes all the room that is left.
     fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.0.join("ballast")).expect("created");
+        let mut ballast = std::fs::File::create(self.path.join("ballast")).expect("created");
         for size in [1024 * 1024, 4096] {
             while std::io::Write::write_all(&mut ballast, &vec![1; size]).is_ok() {}
         }
     }
 
     fn make_room(&self) {
-        std::fs::remove_file(self.0.join("ballast")).expect("removed");
+        std::fs::remove_file(self.path.join("ballast")).expect("removed");
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        let _ = Command::new("umount").arg(&self.path).status();
     }
 }
 
@@ -479,7 +482,7 @@ async fn a_full_disk_is_told_once_and_a_server_starts_on_it() {
         return;
     }
     let Some(disk) = SmallDisk::mount(24) else { return };
-    let data = disk.0.join("data");
+    let data = disk.path.join("data");
     let at = data.to_str().expect("text");
     let log = tempfile::NamedTempFile::new().expect("a file");
     let start = |log: &std::path::Path| {

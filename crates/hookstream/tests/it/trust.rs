@@ -66,6 +66,6 @@ fn files_that_hold_something_else_are_refused_by_their_setting() {
     refused_start(&["--target-ca-file", some], "holds no certificates in PEM");
     refused_start(&["--target-ca-file", "/nowhere.pem"], "could not read target_ca_file /nowhere.pem");
     refused_start(&["--target-crl-file", some], "holds no revocation lists in PEM");
-    refused_start(&["--target-client-cert-file", some], "go together: set both or neither");
+    refused_start(&["--target-client-cert-file", some], "belong together: set both or neither");
     refused_start(&["--target-client-cert-file", some, "--target-client-key-file", some], "hold no certificate and key in PEM");
 }

@@ -14,11 +14,8 @@ use crate::support::{KEY, Scratch, Server, hookstream, scratch};
 const SCHEDULE: [&str; 4] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--circuit-breaker-threshold", "0"];
 
 fn directory() -> Scratch {
-    Scratch {
-        directory: tempfile::tempdir().expect("a scratch directory"),
-        files: tempfile::tempdir().expect("a scratch directory"),
-        database: None,
-    }
+    let directory = || tempfile::tempdir().expect("a scratch directory");
+    Scratch { directory: directory(), files: directory(), database: None }
 }
 
 fn place(scratch: &Scratch) -> String {

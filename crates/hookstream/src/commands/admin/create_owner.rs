@@ -29,14 +29,14 @@ const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Who becomes an owner, and of what.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin create-owner --email ada@example.com\n\n\
-    Without --password-stdin it prints a link to set a password, good once and for 24 hours.\n\
-    Somebody who has an account becomes an owner with it; with --password-stdin their password is set and their sessions end.")]
+    Without --password-stdin it prints a link to set a password (single use, expires in 24 hours).\n\
+    An existing user becomes an owner; with --password-stdin their password is replaced and their sessions end.")]
 pub(crate) struct CreateOwnerArgs {
-    /// The address for e-mail
+    /// The user's email address
     #[arg(long)]
     email: String,
 
-    /// What they are called [default: the address]
+    /// The user's name [default: the address]
     #[arg(long)]
     name: Option<String>,
 
@@ -48,7 +48,7 @@ pub(crate) struct CreateOwnerArgs {
     #[arg(long)]
     password_stdin: bool,
 
-    /// The address under which people reach the server, for the link [default: setting public_url]
+    /// The address of the server for users, for the link [default: setting public_url]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     public_url: Option<String>,
 

@@ -1,4 +1,4 @@
-//! `hookstream admin`: work on an installation that goes on meanwhile, one file a command.
+//! `hookstream admin`: administrative commands, one file a command. They work while servers run.
 
 mod create_api_key;
 mod create_owner;
@@ -14,7 +14,9 @@ use clap::{Args, Subcommand};
 
 /// What to do.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream")]
+#[command(after_help = "Example: hookstream admin create-api-key --data-dir /var/lib/hookstream\n\n\
+    Commands on a store work while servers run. On a data directory they ask the running server through the socket\n\
+    admin.sock in that directory, which only its owner and root may use.")]
 pub(crate) struct AdminArgs {
     #[command(subcommand)]
     command: AdminCommand,
@@ -24,19 +26,19 @@ pub(crate) struct AdminArgs {
 enum AdminCommand {
     /// Create an API key, also if the last one is lost
     CreateApiKey(create_api_key::CreateApiKeyArgs),
-    /// Make somebody an owner of an organization, with a password or a link to set one
+    /// Make a user an owner of an organization, with a password or a link to set one
     CreateOwner(create_owner::CreateOwnerArgs),
     /// Replace all secrets whose encryption key is lost, so that a server starts again
     ForgetSecrets(forget_secrets::ForgetSecretsArgs),
-    /// Make a link with which somebody sets their password
+    /// Create a link with which a user sets a password
     PasswordLink(password_link::PasswordLinkArgs),
-    /// Show and set what an organization may have
+    /// Show and set an organization's quotas
     Quotas(quotas::QuotasArgs),
-    /// Seal all secrets under the current encryption key, so that earlier ones may go
+    /// Encrypt all secrets with the current encryption key, so that earlier keys can be removed
     RotateKey(rotate_key::RotateKeyArgs),
-    /// Have another key sign portal tokens, and end those there are if asked
+    /// Replace the key that signs portal tokens, and revoke existing tokens if asked
     RotatePortalKey(rotate_portal_key::RotatePortalKeyArgs),
-    /// Send a mail, to see whether mail is set up rightly
+    /// Send a test mail
     TestMail(test_mail::TestMailArgs),
 }
 

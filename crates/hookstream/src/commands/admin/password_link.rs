@@ -21,11 +21,11 @@ const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
     The link is valid once, for 24 hours. Share it only with the account owner; anyone with this link can sign in as them.\n\
     A second factor is still required. The command works while the server runs.")]
 pub(crate) struct PasswordLinkArgs {
-    /// The address that they sign in with
+    /// The user's email address
     #[arg(long)]
     email: String,
 
-    /// The address under which people reach the server, for the link [default: setting public_url]
+    /// The address of the server for users, for the link [default: setting public_url]
     #[arg(long, value_name = "URL", env = "HOOKSTREAM_PUBLIC_URL")]
     public_url: Option<String>,
 

@@ -20,7 +20,7 @@ use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Setti
 #[command(after_help = "Example: hookstream admin quotas set --organization 019dc1e2a3b47c5d8e9f001122334455 applications=20 \
     events_per_month=1000000 --database-url postgres://hookstream@db.internal/hookstream\n\n\
     Quotas: events_per_month, applications, endpoints_per_application, event_types, environments, retention_days.\n\
-    Where nothing is set for an organization, the settings quota_… go. Running nodes follow within a second.")]
+    Without a quota of its own, an organization has those of the settings quota_…. Running nodes follow within a second.")]
 pub(crate) struct QuotasArgs {
     #[command(subcommand)]
     command: QuotasCommand,
@@ -28,9 +28,9 @@ pub(crate) struct QuotasArgs {
 
 #[derive(Debug, Subcommand)]
 enum QuotasCommand {
-    /// Show what an organization may have, what it has, and why
+    /// Show an organization's quotas, its usage, and where each quota is set
     Show(Where),
-    /// Set quotas: NAME=NUMBER, NAME=none (no limit) or NAME=default (what the settings say)
+    /// Set quotas: NAME=NUMBER, NAME=none (no limit) or NAME=default (the setting)
     Set {
         /// What to set
         #[arg(value_name = "NAME=VALUE", required = true)]
@@ -39,7 +39,7 @@ enum QuotasCommand {
         #[command(flatten)]
         place: Where,
     },
-    /// Clear quotas, so that what the settings say goes again
+    /// Clear quotas, so that the settings apply
     Clear {
         /// Which [default: all]
         #[arg(value_name = "NAME")]

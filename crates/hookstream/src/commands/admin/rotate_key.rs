@@ -21,9 +21,9 @@ const TELL: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: hookstream admin rotate-key --database-url postgres://hookstream@db.internal/hookstream --encryption-key-file keys\n\n\
-    First every node gets both keys, the new one last; then the new one first, node by node. Then this is run, while\n\
-    the nodes serve; it may be broken off and run again. Then the old key may go.\n\
-    A server on a data directory does the same by itself at its start, as soon as it is given the new key first."
+    First give every node both keys, the new one last; then the new one first, node by node. Then run this command while\n\
+    the nodes serve; it can be interrupted and run again. Then remove the old key.\n\
+    A server on a data directory does the same by itself when it starts with the new key first."
 )]
 pub(crate) struct RotateKeyArgs {
     #[command(flatten)]

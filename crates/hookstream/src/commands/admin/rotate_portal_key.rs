@@ -23,11 +23,11 @@ use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Setti
 /// Which store, and what becomes of the tokens there are.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin rotate-portal-key --now --database-url postgres://hookstream@db.internal/hookstream\n\n\
-    Every node signs with the new key as soon as this is done. Without --now the tokens there are stay good until their\n\
-    end, an hour at the most; with it they are refused from then on, and every customer needs another one.\n\
-    Without this, a key signs for portal_key_days, and then another does.")]
+    Every node signs with the new key from then on. Without --now existing tokens stay valid until they expire, at most\n\
+    an hour; with it they are refused at once, and every customer needs a new one.\n\
+    Without this command, keys are replaced every portal_key_days.")]
 pub(crate) struct RotatePortalKeyArgs {
-    /// Ends all portal tokens there are: for when the key may be in wrong hands
+    /// Revokes all existing portal tokens: use it if the key may be compromised
     #[arg(long)]
     now: bool,
 

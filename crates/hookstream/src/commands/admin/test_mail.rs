@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hookstream admin test-mail ada@example.com\n\n\
     The settings are the server's: smtp_url (in the file of --config, or HOOKSTREAM_SMTP_URL), mail_from, smtp_ca_file.\n\
-    It says when the mail server has taken the mail, or why it has not.")]
+    It reports whether the mail server accepted the mail, or why not.")]
 pub(crate) struct TestMailArgs {
     /// The address to send it to
     to: String,
@@ -31,11 +31,11 @@ pub(crate) struct TestMailArgs {
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Whom mail comes from
+    /// Sender (From) address
     #[arg(long, value_name = "ADDRESS", env = "HOOKSTREAM_MAIL_FROM")]
     mail_from: Option<String>,
 
-    /// Certificates (PEM) of authorities to trust for the mail server, besides the public ones
+    /// Certificates (PEM) of authorities to trust for the mail server, besides the public authorities
     #[arg(long, value_name = "FILE", env = "HOOKSTREAM_SMTP_CA_FILE")]
     smtp_ca_file: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
     let mail = config
         .mail
         .as_ref()
-        .context("no mail is set up: set smtp_url (HOOKSTREAM_SMTP_URL=smtp://user:password@mail.example.com:587) and mail_from")?;
+        .context("mail is not configured: set smtp_url (HOOKSTREAM_SMTP_URL=smtp://user:password@mail.example.com:587) and mail_from")?;
     let rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     let now = SystemClock.now();
     let text = "Hello,\n\nthis is a test of `hookstream admin test-mail`. Mail from your Hookstream arrives.\n".to_owned();
@@ -57,6 +57,6 @@ pub(crate) async fn run(arguments: TestMailArgs) -> anyhow::Result<()> {
         .send(&Mail { to: to.clone(), subject, text, id: EntryId::from(IdSource::new(rng).next(now)).to_string(), at: now })
         .await
         .context("the mail was not sent")?;
-    say!("the mail server has taken a mail to {to}");
+    say!("the mail server accepted a mail to {to}");
     Ok(())
 }

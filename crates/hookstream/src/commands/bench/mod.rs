@@ -92,7 +92,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "D", default_value = "0ms", value_parser = parse_duration)]
     receiver_delay: Duration,
 
-    /// The share of messages whose first try is answered 500 (it is tried again after 5 s)
+    /// The share of messages whose first attempt is answered 500 (retried after 5 s)
     #[arg(long, value_name = "0..1", default_value_t = 0.0)]
     fail_share: f64,
 
@@ -100,15 +100,15 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     verify: bool,
 
-    /// How long to wait for what is on its way when sending is over
+    /// How long to wait for deliveries in flight after the last message
     #[arg(long, value_name = "D", default_value = "30s", value_parser = parse_duration)]
     drain_timeout: Duration,
 
-    /// A server that runs already (its process is measured with --pid)
-    #[arg(long, value_name = "URL", env = "HOOKSTREAM_URL")]
+    /// Put the load on this running server instead; HOOKSTREAM_URL is never used for it (--pid measures its process)
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// Its API key
+    /// The API key of --url
     #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 
@@ -154,7 +154,7 @@ impl BenchArgs {
     }
 }
 
-/// Runs the load and prints the result. Fails where something that was accepted is lost.
+/// Runs the load and prints the result. Fails if an accepted message is lost.
 pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match &arguments.question {
         Some(Question::Fairness(arguments)) => return fairness::run(arguments).await,
@@ -165,7 +165,7 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let mut servers = Vec::new();
     match &arguments.url {
         Some(url) => {
-            let key = arguments.api_key.clone().context("no API key: give --api-key or set HOOKSTREAM_API_KEY")?;
+            let key = arguments.api_key.clone().context("no API key: set --api-key or HOOKSTREAM_API_KEY")?;
             servers.push(ServerProcess::running(url, &key, arguments.pid));
         }
         None => {
@@ -179,18 +179,25 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
                 settings.push("--forget".into());
             }
             settings.extend(arguments.server_args.split_whitespace().map(Into::into));
+            // A key that nobody keeps, so that none is generated, with a warning, for data that is deleted at the end.
+            let key = arguments.data_dir.is_none().then(|| ("HOOKSTREAM_ENCRYPTION_KEY".into(), "0b".repeat(32).into()));
+            let variables: Vec<_> = key.into_iter().collect();
             for _ in 0..arguments.nodes {
-                servers.push(ServerProcess::start(&settings, &[], Stdio::inherit()).await?);
+                servers.push(ServerProcess::start(&settings, &variables, Stdio::inherit()).await?);
             }
         }
     }
     let fleet = Fleet { servers, database_pid: arguments.database_pid };
-    let result = measure(&arguments, &fleet).await;
+    let mut made = Vec::new();
+    let result = measure(&arguments, &fleet, &mut made).await;
+    // A server of its own is gone with its data; another one keeps nothing of it, whatever happened.
+    let cleaned = if arguments.url.is_some() { remove(&fleet, &made).await } else { Ok(()) };
     fleet.stop().await;
     let report = result?;
+    cleaned.context("the bench's applications (named Bench) were not deleted")?;
     say!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
     // What has no room in memory is stored, which a server that keeps nothing does not.
-    anyhow::ensure!(report.lost == 0 || arguments.forget, "{} messages were accepted and did not arrive", report.lost);
+    anyhow::ensure!(report.lost == 0 || arguments.forget, "{} accepted messages did not arrive", report.lost);
     Ok(())
 }
 
@@ -229,7 +236,18 @@ impl Fleet {
     }
 }
 
-async fn measure(arguments: &BenchArgs, fleet: &Fleet) -> anyhow::Result<report::Report> {
+/// Deletes the bench's applications.
+async fn remove(fleet: &Fleet, applications: &[String]) -> anyhow::Result<()> {
+    let server = fleet.servers.first().context("there is a server")?;
+    let client = ApiClient::new(&server.url, &server.api_key)?;
+    for id in applications {
+        client.delete(&format!("/applications/{id}")).await?.accepted()?;
+    }
+    Ok(())
+}
+
+/// Puts the load on. The ids of applications go into `made` as they are created.
+async fn measure(arguments: &BenchArgs, fleet: &Fleet, made: &mut Vec<String>) -> anyhow::Result<report::Report> {
     let server = fleet.servers.first().context("there is a server")?;
     let BenchArgs { connections, rate, payload_bytes, duration, warmup, .. } = *arguments;
     let plan = Plan { connections, rate, payload_bytes, duration, warmup };
@@ -237,26 +255,34 @@ async fn measure(arguments: &BenchArgs, fleet: &Fleet) -> anyhow::Result<report:
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
     let url = format!("http://{}", listener.local_addr()?);
     let client = ApiClient::new(&server.url, &server.api_key)?;
-    let (applications, keys) = make_applications(arguments, &client, &url).await?;
+    let keys = make_applications(arguments, &client, &url, made).await?;
+    let applications = made.clone();
     let receiver = Receiver { run: Arc::clone(&run), keys, delay: arguments.receiver_delay, fail_share: arguments.fail_share };
     let tasks = tokio_util::task::TaskTracker::new();
     let receiving = tasks.spawn(listener::serve(listener, Arc::new(receiver), tasks.clone()));
     let begun = load::send(&plan, fleet, &applications, &run, &tasks).await?;
     run.until_all_arrived(arguments.drain_timeout).await;
-    let report = report::Report::new(&run, &begun, fleet);
+    let mut report = report::Report::new(&run, &begun, fleet);
+    report.verifies = arguments.verify;
     receiving.abort();
     Ok(report)
 }
 
-/// Makes the applications, each with its endpoints. Returns their ids, and the keys of all endpoints
-/// in the order of their numbers.
-async fn make_applications(arguments: &BenchArgs, client: &ApiClient, url: &str) -> anyhow::Result<(Vec<String>, Vec<VerificationKey>)> {
-    let mut ids = Vec::new();
+/// Creates the applications, each with its endpoints. Their ids go into `ids`; returns the keys of all endpoints in the order of their
+/// numbers.
+async fn make_applications(
+    arguments: &BenchArgs,
+    client: &ApiClient,
+    url: &str,
+    ids: &mut Vec<String>,
+) -> anyhow::Result<Vec<VerificationKey>> {
+    anyhow::ensure!(!arguments.verify || arguments.applications == 1, "--verify works with one application only; leave --applications out");
     let mut keys = Vec::new();
     for number in 0..arguments.applications {
         let uid = format!("bench-{}-{number}", std::process::id());
         let made = client.post("/applications", json!({ "name": "Bench", "uid": uid }).to_string(), None).await?.accepted()?;
         let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
+        ids.push(id.clone());
         for endpoint in 0..arguments.endpoints {
             // The receiver tells the endpoints of an application apart by their paths.
             let body = json!({ "url": format!("{url}/{endpoint}") });
@@ -266,8 +292,6 @@ async fn make_applications(arguments: &BenchArgs, client: &ApiClient, url: &str)
                 keys.push(VerificationKey::parse(&Secret::new(secret))?);
             }
         }
-        ids.push(id);
     }
-    anyhow::ensure!(!arguments.verify || arguments.applications == 1, "--verify goes with one application");
-    Ok((ids, keys))
+    Ok(keys)
 }

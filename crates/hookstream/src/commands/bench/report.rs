@@ -14,6 +14,8 @@ use crate::commands::traffic::process::Cpu;
 /// The figures. Rates and times are of what was sent after the warm-up; the rest is of the whole run.
 pub(super) struct Report {
     pub(super) lost: u64,
+    /// Whether signatures were verified.
+    pub(super) verifies: bool,
     accepted: u64,
     refused: u64,
     duplicates: u64,
@@ -38,6 +40,7 @@ impl Report {
         let per_message = |before: Option<Cpu>, now: Option<Cpu>| Some(now?.micros_since(before?) / accepted.max(1) as f64);
         Self {
             lost: run.lost(),
+            verifies: false,
             accepted,
             refused: run.refused(),
             duplicates: run.duplicates.load(Ordering::Relaxed),
@@ -56,12 +59,12 @@ impl Report {
         let optional = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.1}"));
         let memory = self.memory_mib.map_or_else(|| "unknown".to_owned(), |(now, most)| format!("{now:.1} (most {most:.1})"));
         [
-            ("accepted", format!("{} ({:.0}/s)", self.accepted, self.accepted_per_second)),
+            ("accepted", format!("{} with the warm-up ({:.0}/s after it)", self.accepted, self.accepted_per_second)),
             ("delivered", format!("{:.0}/s", self.delivered_per_second)),
             ("refused", self.refused.to_string()),
             ("lost", self.lost.to_string()),
             ("duplicates", self.duplicates.to_string()),
-            ("unverified", self.unverified.to_string()),
+            ("invalid signatures", if self.verifies { self.unverified.to_string() } else { "not checked (--verify)".to_owned() }),
             ("answer, ms", times(self.answer_ms)),
             ("send to arrival, ms", times(self.arrival_ms)),
             ("server CPU, µs/message", optional(self.cpu_us[0])),

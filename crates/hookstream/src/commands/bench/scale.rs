@@ -155,7 +155,7 @@ async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
         let scratch = tempfile::tempdir()?;
         let (fleet, _) = start(arguments, &scratch).await?;
         let load = BenchArgs::fan_out(endpoints);
-        let figures = super::measure(&load, &fleet).await?.as_json();
+        let figures = super::measure(&load, &fleet, &mut Vec::new()).await?.as_json();
         let number = |name: &str| figures[name].as_f64().unwrap_or_default();
         say!(
             "  {endpoints:>3}: {:.0} deliveries/s, {:.1} µs of server CPU each, arrival p99 {:.1} ms, lost {}",

@@ -75,7 +75,7 @@ pub(super) fn as_text(explanation: &Explanation) -> String {
     let event_id = message.event_id.as_ref().map_or_else(String::new, |id| format!(", event_id {id}"));
     let payload = match (message.size_bytes, &message.content_type) {
         (Some(size), Some(content_type)) => format!("{size} bytes of {content_type}"),
-        _ => "its payload has expired".to_owned(),
+        _ => "payload expired".to_owned(),
     };
     line(&mut text, "", &format!("message   {}  {}, {payload}", message.id, message.event_type));
     line(&mut text, "", &format!("accepted  {}{event_id}", message.accepted_at));
@@ -86,13 +86,13 @@ pub(super) fn as_text(explanation: &Explanation) -> String {
         show_endpoint(&mut text, endpoint);
     }
     if *unmatched_left_out > 0 {
-        let _ = writeln!(text, "\n… and {unmatched_left_out} more endpoints that it is not for");
+        let _ = writeln!(text, "\n… and {unmatched_left_out} more endpoints that did not match");
     }
     text
 }
 
 fn show_endpoint(text: &mut String, endpoint: &Endpoint) {
-    let url = endpoint.endpoint_url.as_deref().unwrap_or("an endpoint that was deleted");
+    let url = endpoint.endpoint_url.as_deref().unwrap_or("(deleted endpoint)");
     line(text, "", &format!("{url}  ({}, {})", endpoint.endpoint_id, endpoint.endpoint_status));
     let reason = endpoint.reason.as_ref().map_or_else(String::new, |reason| format!(", {reason}"));
     line(text, "  ", &format!("{}{reason}: {}", endpoint.status, endpoint.why));
@@ -107,7 +107,7 @@ fn show_endpoint(text: &mut String, endpoint: &Endpoint) {
 fn show_attempt(text: &mut String, attempt: &Attempt) {
     let Attempt { attempt_number, trigger_type, created_at, status, response_status, error, duration_ms, waterfall } = attempt;
     let answered = response_status.map_or_else(|| "no answer".to_owned(), |status| format!("answered {status}"));
-    line(text, "  ", &format!("try {attempt_number}  {created_at}  {trigger_type}, {status}, {answered}, {duration_ms} ms"));
+    line(text, "  ", &format!("attempt {attempt_number}  {created_at}  {trigger_type}, {status}, {answered}, {duration_ms} ms"));
     if let Some(error) = error {
         line(text, "    ", error);
     }
@@ -118,8 +118,8 @@ fn show_attempt(text: &mut String, attempt: &Attempt) {
     }
 }
 
-/// A waterfall as lines: the name, how long, and a bar where it stands in the try. What a try that broke
-/// off has spent in no part that came to its end is a bar of its own. The wait in the queue was before
+/// A waterfall as lines: the name, how long, and a bar where it stands in the try. The time that a failed
+/// attempt spent in the phase that failed is a bar of its own. The wait in the queue was before
 /// the try, and has none.
 fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let Waterfall { queue_ms, dns_ms, connect_ms, tls_ms, write_ms, first_byte_ms, read_ms } = waterfall;
@@ -129,7 +129,7 @@ fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let sum: f64 = parts.iter().map(|(_, took, _)| took).sum();
     let rest = duration_ms as f64 - sum;
     if read_ms.is_none() && rest >= 0.0 {
-        parts.push(("broke off", rest, '░'));
+        parts.push(("failed", rest, '░'));
     }
     let total: f64 = parts.iter().map(|(_, took, _)| took).sum();
     let mut lines = vec![format!("{:<10}{queue_ms:>12.3} ms", "queue")];
@@ -220,7 +220,7 @@ It is for 1 endpoint: 1 pending.
 https://acme.example/hooks  (019d, active)
   pending: Try 3 of 10 is due at 2026-11-24T08:05:00.000Z.
   next: It is tried again by itself.
-  try 1  2026-11-24T08:00:00.001Z  initial, failed, answered 503, 160 ms
+  attempt 1  2026-11-24T08:00:00.001Z  initial, failed, answered 503, 160 ms
     http_status: the receiver answered 503
     queue            1.000 ms
     dns             10.000 ms  ██
@@ -229,15 +229,15 @@ https://acme.example/hooks  (019d, active)
     write            0.050 ms                 █
     first byte     100.250 ms                 █████████████████████████
     read             0.002 ms                                         █
-  try 2  2026-11-24T08:00:00.001Z  initial, failed, no answer, 20000 ms
+  attempt 2  2026-11-24T08:00:00.001Z  initial, failed, no answer, 20000 ms
     timeout: there was no answer within 20000 ms
     queue            0.000 ms
     write            0.100 ms  █
-    broke off    19999.900 ms  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
-  try 3  2026-11-24T08:00:00.001Z  initial, failed, no answer, 4 ms
+    failed       19999.900 ms  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+  attempt 3  2026-11-24T08:00:00.001Z  initial, failed, no answer, 4 ms
     dns_failed: no such name
 
-an endpoint that was deleted  (019e, deleted)
+(deleted endpoint)  (019e, deleted)
   unmatched, type_not_wanted: The endpoint wants user.created, and not invoice.paid.
 ";
         assert_eq!(text(explanation(&[matched, unmatched])), expected);
@@ -270,13 +270,13 @@ an endpoint that was deleted  (019e, deleted)
         let mut expired = explanation(&[]);
         expired["message"]["size_bytes"] = Value::Null;
         expired["message"]["content_type"] = Value::Null;
-        assert!(text(expired).starts_with("message   019dc1e2a3b47c5d8e9f001122334455  invoice.paid, its payload has expired\n"));
+        assert!(text(expired).starts_with("message   019dc1e2a3b47c5d8e9f001122334455  invoice.paid, payload expired\n"));
     }
 
     #[test]
     fn endpoints_that_are_left_out_are_counted() {
         let mut many = explanation(&[]);
         many["unmatched_left_out"] = 7.into();
-        assert!(text(many).ends_with("\n\n… and 7 more endpoints that it is not for\n"));
+        assert!(text(many).ends_with("\n\n… and 7 more endpoints that did not match\n"));
     }
 }

@@ -62,11 +62,11 @@ pub(crate) struct TortureArgs {
     #[arg(long, value_name = "FAULT[,FAULT…]", value_delimiter = ',', hide_possible_values = true)]
     only: Vec<Fault>,
 
-    /// A PostgreSQL database that may be maltreated; nothing else may use it
+    /// A disposable PostgreSQL database; nothing else may use it
     #[arg(long, value_name = "URL", conflicts_with = "postgres")]
     database_url: Option<String>,
 
-    /// PostgreSQL clusters of torture's own, made with initdb
+    /// PostgreSQL clusters of its own, created with initdb
     #[arg(long)]
     postgres: bool,
 
@@ -130,6 +130,11 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
             say!("{line}");
         }
     };
+    for fault in Fault::ALL.into_iter().filter(|fault| arguments.only.contains(fault)) {
+        if let Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) = ground.prevents(fault, arguments.shim.is_some()) {
+            anyhow::bail!("{} is not possible here: {reason}", fault.name());
+        }
+    }
     say(report.head());
     for fault in Fault::ALL {
         if !arguments.only.is_empty() && !arguments.only.contains(&fault) {
@@ -137,9 +142,6 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         }
         match ground.prevents(fault, arguments.shim.is_some()) {
             None => {}
-            Some(Prevented::Elsewhere(reason) | Prevented::Machine(reason)) if arguments.only.contains(&fault) => {
-                anyhow::bail!("{} is not possible here: {reason}", fault.name())
-            }
             // That is in the help.
             Some(Prevented::Elsewhere(_)) => continue,
             Some(Prevented::Machine(reason)) => {

@@ -1,0 +1,65 @@
+//! Tables for people: a row an object, a column a field. Receivers and customers have a say in some texts, so nothing in them reaches
+//! the terminal as a control character.
+
+use serde_json::Value;
+
+/// Titles of columns and the fields they show.
+pub(super) type Columns = &'static [(&'static str, &'static str)];
+
+/// The longest text of a cell, in characters.
+const CELL_MAX: usize = 60;
+
+/// Rows, with a line of titles if wanted.
+pub(super) fn as_text(objects: &[Value], columns: Columns, with_titles: bool) -> String {
+    let rows: Vec<Vec<String>> = objects.iter().map(|object| columns.iter().map(|(_, field)| cell(&object[*field])).collect()).collect();
+    let titles: Vec<String> = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
+    let width = |column: usize| rows.iter().chain([&titles]).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    with_titles.then_some(&titles).into_iter().chain(&rows).map(line).collect()
+}
+
+/// A line a field.
+pub(super) fn fields(object: &Value) -> String {
+    let Value::Object(fields) = object else { return format!("{}\n", plain(&object.to_string())) };
+    let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    fields.iter().map(|(name, value)| format!("{name:<width$}  {}\n", text(value))).collect()
+}
+
+fn cell(value: &Value) -> String {
+    let text = text(value);
+    if text.chars().count() <= CELL_MAX { text } else { text.chars().take(CELL_MAX - 1).chain(['…']).collect() }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => plain(text),
+        other => plain(&other.to_string()),
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_has_its_titles_and_nothing_that_a_terminal_obeys() {
+        let rows = [json!({ "id": "1", "name": "a\u{1b}[2Jb", "n": 5 }), json!({ "id": "22", "name": null })];
+        assert_eq!(
+            as_text(&rows, &[("ID", "id"), ("NAME", "name"), ("N", "n")], true),
+            "ID  NAME      N\n1   a\u{fffd}[2Jb  5\n22  -         -\n"
+        );
+        assert!(as_text(&[json!({ "id": "x".repeat(100) })], &[("ID", "id")], false).chars().count() == CELL_MAX + 1);
+        assert_eq!(fields(&json!({ "a": 1, "long": "b" })), "a     1\nlong  b\n");
+    }
+}
