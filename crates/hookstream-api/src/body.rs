@@ -91,9 +91,9 @@ impl RawBody {
         serde_json::from_slice(&self.0).map_err(|_| self.explain::<T>())
     }
 
-    /// The same where a body may be left out: as if it were `{}`.
+    /// The same where a body may be left out, or be `null`: as if it were `{}`.
     pub(crate) fn parse_optional<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        if self.0.iter().all(u8::is_ascii_whitespace) { Self(Bytes::from_static(b"{}")).parse() } else { self.parse() }
+        if matches!(self.0.trim_ascii(), b"" | b"null") { Self(Bytes::from_static(b"{}")).parse() } else { self.parse() }
     }
 
     fn explain<'a, T: Deserialize<'a>>(&'a self) -> ApiError {

@@ -5,7 +5,6 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     endpoint, event_type, json,
-    message::check_event_type,
     ordering::{KEY_PATH_MAX, KeyPath, Ordering},
     secret::Secret,
     signature::{SigningAlgorithm, SigningKey, SigningKeys, Unverified, VerificationKey},

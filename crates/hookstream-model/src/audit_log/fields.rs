@@ -208,7 +208,7 @@ mod tests {
             id: ApplicationId::from_bytes([3; 16]),
             tenant: TENANT,
             name: "Acme".to_owned(),
-            uid: "acme".to_owned(),
+            uid: Some("acme".to_owned()),
             description: None,
             metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
             status: ApplicationStatus::Active,
