@@ -254,7 +254,7 @@ pub(crate) fn behind(id: IdBytes, direction: Direction) -> IdBytes {
 
 impl Range {
     /// What is left of the range behind a bound.
-    pub(crate) fn from_bound(&self, bound: IdBytes) -> Self {
+    pub(crate) fn behind_bound(&self, bound: IdBytes) -> Self {
         match self.direction {
             Direction::Older => Self { below: bound.min(self.below), ..self.clone() },
             Direction::Newer => Self { lowest: bound.max(self.lowest), ..self.clone() },

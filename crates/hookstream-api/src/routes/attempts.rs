@@ -193,7 +193,7 @@ async fn find(
     let newest = found.items.first().map(|found| [*found.attempt.message_id.as_bytes(), page::above(*found.attempt.id.as_bytes())]);
     let mut attempts = found.items;
     // Pages go by messages; what a reader sees at once is in the order of the attempts themselves.
-    attempts.sort_by(|a, b| b.attempt.id.cmp(&a.attempt.id));
+    attempts.sort_by_key(|found| std::cmp::Reverse(found.attempt.id));
     Ok(Json(AttemptList {
         attempts: shown(api, tenant, attempts).await?,
         has_more: found.next.is_some(),

@@ -227,7 +227,7 @@ impl Walk {
         }
         let (messages, goes_on) = merge(parts, of_each, range.direction);
         if let Some(bound) = goes_on {
-            self.left.push((range.from_bound(bound), applications));
+            self.left.push((range.behind_bound(bound), applications));
         }
         Ok(Some(messages))
     }

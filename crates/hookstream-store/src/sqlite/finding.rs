@@ -206,6 +206,6 @@ fn walk_day(
             return Ok(Some(stopped));
         }
         let Some(bound) = goes_on else { return Ok(None) };
-        left = left.from_bound(bound);
+        left = left.behind_bound(bound);
     }
 }

@@ -74,6 +74,8 @@ use crate::{
     vault::Vault,
 };
 
+const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
+
 /// The one node there is.
 #[derive(Debug, Default)]
 struct Alone {
@@ -137,8 +139,7 @@ impl SqliteStore {
         if range.application.is_some() {
             return Ok(HashSet::new());
         }
-        let of_environment =
-            Statement::new("select id from applications where environment_id = $1", vec![range.tenant.environment.as_bytes().into()]);
+        let of_environment = Statement::new(OF_ENVIRONMENT, vec![range.tenant.environment.as_bytes().into()]);
         let rows = self.read(of_environment).await?;
         rows.into_iter().map(|row| row.columns().id("application id", ApplicationId::from_bytes)).collect()
     }

@@ -310,7 +310,8 @@ async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operatio
     // Only here what was made before is looked for: an operation that makes a secret shows it.
     let told = answer.to_string();
     let found = secrets.found_in(&told, &[INVALID_KEY]);
-    assert!(found.is_empty(), "{id}: {answer} has {found:?}");
+    let reveals = ["revealSigningSecret", "revealPortalSecret"].contains(&id.as_str());
+    assert!(found.is_empty() || reveals, "{id}: {answer} has {found:?}");
     let telling = ["explainMessage", "listLanes", "getUsage", "listNodes", "listJobs", "getJob", "listAuditLog", "exportAuditLog"];
     if telling.contains(&id.as_str()) {
         assert!(!told.contains(HEADER) && !told.contains(PAYLOAD), "{id}: {answer}");

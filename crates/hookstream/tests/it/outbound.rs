@@ -7,7 +7,10 @@ use hookstream_testkit::{
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Server, TestClient, scratch};
+use crate::{
+    support::{Server, TestClient, scratch},
+    visitor::Visitor,
+};
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}"))
@@ -341,11 +344,11 @@ async fn messages_and_attempts_are_found_by_what_happened_to_them() {
         ("messages?since=2999-01-01T00:00:00Z".to_owned(), ids(&[])),
     ] {
         // The millisecond of one may be that of its neighbour.
-        let (mut found, mut expected) = (found(&query).await, expected);
+        let mut found = found(&query).await;
         if query.contains("since=2") || query.contains("until=2") {
             found.retain(|id| expected.contains(id));
         }
-        assert_eq!(found, expected.drain(..).collect::<Vec<_>>(), "{query}");
+        assert_eq!(found, expected, "{query}");
     }
     for query in [
         "messages?status=lost",
@@ -419,18 +422,16 @@ async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added(
         let (of, expected) = ("id", if list == "attempts" { 40 } else { sent.len() });
         let before = sent.clone();
         let (mut older, mut cursor) = (Vec::new(), String::new());
-        let mut last = Value::Null;
-        loop {
+        let last = loop {
             let (status, page) = client.get(&format!("/v1/{list}?limit=7&cursor={cursor}")).await;
             assert_eq!(status, 200, "{page}");
             older.extend(page[list].as_array().expect("rows").iter().map(|row| text(row, of).to_owned()));
             sent.push(client.message(json!("added")).await);
             if page["has_more"] == false {
-                last = page["prev_cursor"].clone();
-                break;
+                break page["prev_cursor"].clone();
             }
             cursor = text(&page, "cursor").to_owned();
-        }
+        };
         let distinct: std::collections::BTreeSet<_> = older.iter().collect();
         assert_eq!((older.len(), distinct.len()), (expected, expected), "{list}");
         if list == "messages" {
@@ -488,6 +489,31 @@ async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
     }
     assert_eq!(client.post(&retry, json!({})).await.1["retried"], true);
     well.wait_for(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_of_a_new_organization_counts_from_its_first_message_on() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--quota-events-per-month", "5"]);
+    let owner = Visitor::owner(&server).await;
+    for name in ["Second", "Third"] {
+        let (status, made) = owner.post("/v1/organizations", json!({ "name": name })).await;
+        assert_eq!(status, 201, "{made}");
+        let organization = text(&made["organization"], "id").to_owned();
+        let application = json!({ "name": "A", "uid": "a", "org_id": organization });
+        assert_eq!(owner.post("/v1/applications", application).await.0, 201);
+        let mut accepted = 0;
+        for number in 0..12 {
+            let body = json!({ "event_type": "a.b", "payload": number, "org_id": organization });
+            let (status, answer) = owner.post("/v1/applications/a/messages", body).await;
+            match status {
+                201 => accepted += 1,
+                429 => assert_eq!(answer["code"], "quota_reached", "{answer}"),
+                _ => panic!("{status}: {answer}"),
+            }
+        }
+        assert_eq!(accepted, 5, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ async fn a_database_that_is_not_utf8_is_refused_at_start() {
         let options = format!("encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0");
         let database = ScratchDatabase::create_with(&options).await;
         let url = database.url();
-        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"]] {
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate", "--check"]] {
             let output = hookstream().args(command).args(["--database-url", &url]).output().expect("it runs");
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success(), "{command:?} on {encoding}: {said}");
