@@ -276,3 +276,95 @@ fn configure(files: &TlsFiles) -> anyhow::Result<Arc<ServerConfig>> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    fn router() -> Router {
+        Router::new()
+            .route("/quick", routing::get(|| async { "done" }))
+            .route("/large", routing::get(|| async { "x".repeat(1024 * 1024) }))
+            .route("/stuck", routing::get(std::future::pending::<&'static str>))
+    }
+
+    /// Serves one connection in paused time; returns the client's end, and how long the connection lasted once it is over.
+    fn connection() -> (DuplexStream, tokio::task::JoinHandle<Duration>) {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let peer = SocketAddr::from(([203, 0, 113, 7], 40_000));
+        #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
+        let serving = tokio::spawn(async move {
+            let begun = Instant::now();
+            serve(WatchedStream::new(ours), peer, router(), Activity::begin(), CancellationToken::new()).await;
+            begun.elapsed()
+        });
+        (theirs, serving)
+    }
+
+    /// How long a connection lasts on which a client sends this and, if it reads, reads what comes.
+    async fn lasts(sent: &[u8], reads: bool) -> Duration {
+        let (mut client, serving) = connection();
+        client.write_all(sent).await.expect("there is room");
+        let reading = async {
+            let mut read = [0; 4096];
+            while reads && matches!(client.read(&mut read).await, Ok(1..)) {}
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            lasted = serving => lasted.expect("no panic"),
+            () = reading => unreachable!("it waits"),
+        }
+    }
+
+    fn about(seconds: u64, lasted: Duration) -> bool {
+        (seconds..=seconds + 6).contains(&lasted.as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_closed() {
+        for sent in [&b""[..], b"P", b"PRI * HT", b"GET /quick HTTP/1.1\r\nhost: a", PREFACE] {
+            let lasted = lasts(sent, true).await;
+            assert!(about(30, lasted), "{}: {lasted:?}", sent.escape_ascii());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed() {
+        let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
+        assert!(about(75, lasted), "{lasted:?}");
+        let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\nGET /quick HTTP/1.1\r\nhos", true).await;
+        assert!(about(75, lasted), "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_reads_no_answer_is_closed() {
+        let lasted = lasts(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", false).await;
+        assert!(about(60, lasted), "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_progress_ends_its_connection() {
+        let lasted = lasts(b"GET /stuck HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
+        assert!(about(150, lasted), "{lasted:?}");
+    }
+
+    #[test]
+    fn an_address_has_a_share_and_proxies_have_none() {
+        let shares = Arc::new(Shares { most: 2, trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], open: Mutex::default() });
+        let take = |address: &str| Shares::take(&shares, address.parse().expect("an address"));
+        let held = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
+        assert!(held.iter().all(Option::is_some) && take("192.0.2.1").is_none());
+        assert!(take("192.0.2.2").is_some(), "another has its own");
+        let of_network = [take("2001:db8::1"), take("2001:db8::2")];
+        assert!(of_network.iter().all(Option::is_some) && take("2001:db8::3").is_none() && take("2001:db8:0:1::1").is_some());
+        let of_proxy: Vec<_> = (0..5).map(|_| take("10.1.2.3")).collect();
+        assert!(of_proxy.iter().all(Option::is_some));
+        drop(held);
+        assert!(take("192.0.2.1").is_some(), "what ended is free again");
+    }
+}

@@ -339,7 +339,7 @@ fn encryption_key() -> String {
 
 /// Starts a server whose secrets are sealed under a key that the test has.
 fn start(scratch: &Scratch) -> Server {
-    let file = scratch.path().join("keys");
+    let file = scratch.files.path().join("keys");
     std::fs::write(&file, encryption_key()).expect("written");
     Server::start(scratch, &["--encryption-key-file", file.to_str().expect("text")])
 }
