@@ -118,8 +118,8 @@ fn show_attempt(text: &mut String, attempt: &Attempt) {
     }
 }
 
-/// A waterfall as lines: the name, how long, and a bar where it stands in the try. What a try that broke
-/// off has spent in no part that came to its end is a bar of its own. The wait in the queue was before
+/// A waterfall as lines: the name, how long, and a bar where it stands in the attempt. The time of the phase that did not
+/// come to its end is a bar of its own. The wait in the queue was before
 /// the try, and has none.
 fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let Waterfall { queue_ms, dns_ms, connect_ms, tls_ms, write_ms, first_byte_ms, read_ms } = waterfall;
@@ -129,7 +129,7 @@ fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let sum: f64 = parts.iter().map(|(_, took, _)| took).sum();
     let rest = duration_ms as f64 - sum;
     if read_ms.is_none() && rest >= 0.0 {
-        parts.push(("broke off", rest, '░'));
+        parts.push(("unfinished", rest, '░'));
     }
     let total: f64 = parts.iter().map(|(_, took, _)| took).sum();
     let mut lines = vec![format!("{:<10}{queue_ms:>12.3} ms", "queue")];
@@ -233,7 +233,7 @@ https://acme.example/hooks  (019d, active)
     timeout: there was no answer within 20000 ms
     queue            0.000 ms
     write            0.100 ms  █
-    broke off    19999.900 ms  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+    unfinished   19999.900 ms  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
   try 3  2026-11-24T08:00:00.001Z  initial, failed, no answer, 4 ms
     dns_failed: no such name
 
