@@ -332,6 +332,15 @@ mod tests {
     }
 
     #[test]
+    fn a_page_looks_at_so_many_messages_and_no_more() {
+        let mut found = Collector::<(), u32>::new(2);
+        let examined = (1..).find(|_| !found.examine());
+        assert_eq!(examined, Some(EXAMINED));
+        // It is empty, and says where to go on.
+        assert_eq!(found.finish(Some(7), Direction::Older), Found { items: vec![], next: Some(7) });
+    }
+
+    #[test]
     fn a_page_tells_where_it_goes_on() {
         let mut full = Collector::new(2);
         assert!(full.take("a", 1) && full.take("b", 2) && !full.take("c", 3));

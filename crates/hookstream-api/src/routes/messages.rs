@@ -112,9 +112,8 @@ fn channels_text(channels: &[String]) -> Option<String> {
     (!channels.is_empty()).then(|| serde_json::to_string(channels).expect("texts are JSON"))
 }
 
-/// How long each part of a try took, in milliseconds with microseconds behind the point; `null` for a
-/// part that did not happen (a connection that was used again has no `dns_ms`, `connect_ms`, `tls_ms`),
-/// and for the one in which the try broke off.
+/// How long each phase of an attempt took, in milliseconds with three decimals; `null` for a phase that did not happen (a
+/// reused connection has no `dns_ms`, `connect_ms`, `tls_ms`), and for the phase that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Waterfall {
     /// From when it was due until it began.

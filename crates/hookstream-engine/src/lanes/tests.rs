@@ -147,7 +147,7 @@ fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
     let mut world = World::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
     (0..200).for_each(|lane| world.fill(lane, 1));
     let hanging = world.begin();
-    assert!((50..60).contains(&hanging.len()), "{}", hanging.len());
+    assert!((45..57).contains(&hanging.len()), "{}", hanging.len());
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
     world.offer(250, 0, &other);
     assert_eq!(world.begin(), [(250, 0)], "another application's goes at once");
