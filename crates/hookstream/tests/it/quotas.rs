@@ -194,8 +194,7 @@ async fn the_operator_decides_about_one_organization() {
 
     // Below what there is nothing goes; cleared, the settings go again.
     assert!(admin(&scratch, &["set", "applications=0", "events_per_month=none", "--organization", &organization]).0);
-    eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(()))
-        .await;
+    eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(())).await;
     assert_eq!(client.get("/v1/applications/two").await.0, 200);
     assert_eq!(client.delete("/v1/applications/two").await.0, 200);
     assert_eq!(client.post("/v1/applications", named("two")).await.0, 403);
