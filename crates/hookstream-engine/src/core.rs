@@ -231,6 +231,12 @@ impl Core {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Something about organizations or API keys has changed.
+    pub(crate) fn installation_changed(&self) {
+        self.budgets.changed();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// What was changed until `asked` is known here.
     pub(crate) fn heard(&self, asked: Instant) {
         *lock(&self.heard_at) = Some(asked);

@@ -120,6 +120,11 @@ impl Handle {
         self.core.generation()
     }
 
+    /// Has what is known of quotas, budgets and keys read again soon: a command has changed the store in this process.
+    pub fn installation_changed(&self) {
+        self.core.installation_changed();
+    }
+
     /// Waits until no node relies any more on what it remembered before a change that is committed now.
     pub async fn until_heard_everywhere(&self) {
         if self.core.store.lease().is_some() {

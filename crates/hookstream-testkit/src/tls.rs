@@ -112,7 +112,7 @@ impl Identity {
 
     /// The same as `openssl req -x509` makes it: an authority's certificate.
     pub fn self_signed_authority(names: &[&str]) -> Self {
-        Self::own(Self::authority_params(names))
+        Self::own(&Self::authority_params(names))
     }
 
     /// The same, whose time was over long ago.
@@ -120,7 +120,7 @@ impl Identity {
         let mut params = Self::authority_params(names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
-        Self::own(params)
+        Self::own(&params)
     }
 
     fn authority_params(names: &[&str]) -> CertificateParams {
@@ -129,7 +129,7 @@ impl Identity {
         params
     }
 
-    fn own(params: CertificateParams) -> Self {
+    fn own(params: &CertificateParams) -> Self {
         let key = key();
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }

@@ -28,8 +28,8 @@ pub(crate) enum Refusal {
 ///
 /// # Errors
 /// Help and the version are among them, as with clap.
-pub(crate) fn parse(command: Command, arguments: Vec<OsString>, environment: &[(String, OsString)]) -> Result<clap::ArgMatches, Refusal> {
-    let (leaf, begin) = leaf_of(&command, &arguments);
+pub(crate) fn parse(command: Command, arguments: &[OsString], environment: &[(String, OsString)]) -> Result<clap::ArgMatches, Refusal> {
+    let (leaf, begin) = leaf_of(&command, arguments);
     let set = variables_for(leaf, &arguments[begin..], environment);
     let mut all = arguments[..begin].to_vec();
     all.extend(set.iter().map(|variable| variable.argument.clone()));
@@ -185,9 +185,9 @@ mod tests {
     }
 
     fn work(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Work, String> {
-        let arguments = [&["program", "work"], arguments].concat().into_iter().map(OsString::from).collect();
+        let arguments: Vec<OsString> = [&["program", "work"], arguments].concat().into_iter().map(OsString::from).collect();
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
-        let matches = parse(Program::command(), arguments, &environment).map_err(|refusal| match refusal {
+        let matches = parse(Program::command(), &arguments, &environment).map_err(|refusal| match refusal {
             Refusal::Usage(error) => error.to_string(),
             Refusal::Variable(text) => text,
         })?;

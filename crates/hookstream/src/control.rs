@@ -77,8 +77,15 @@ impl Control {
         Ok(Self { listener, owner, path: directory.join("admin.sock") })
     }
 
-    /// Does what commands ask, one after the other, until `stop`.
-    pub(crate) async fn serve(self, store: Arc<dyn Store>, public_url: String, quotas: Quotas, stop: CancellationToken) {
+    /// Does what commands ask, one after the other, until `stop`. `changed` is called after each.
+    pub(crate) async fn serve(
+        self,
+        store: Arc<dyn Store>,
+        public_url: String,
+        quotas: Quotas,
+        changed: impl Fn() + Send,
+        stop: CancellationToken,
+    ) {
         loop {
             let stream = tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -93,6 +100,7 @@ impl Control {
             };
             let installation = Installation { store: &*store, public_url: public_url.clone(), quotas, is_alone: true, is_watched: false };
             let answered = stop.run_until_cancelled(answer(stream, self.owner, &installation)).await;
+            changed();
             if let Some(Err(error)) = answered {
                 let error: &dyn std::error::Error = error.as_ref();
                 tracing::warn!(error, "a command on the control socket was not answered");

@@ -129,7 +129,7 @@ pub fn run() -> ExitCode {
 /// The command line and the environment; the exit code where there is nothing more to do.
 fn read_arguments() -> Result<Cli, ExitCode> {
     let variables: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    let matches = arguments::parse(Cli::command(), std::env::args_os().collect(), &variables);
+    let matches = arguments::parse(Cli::command(), &std::env::args_os().collect::<Vec<_>>(), &variables);
     let matches = matches.map_err(|refusal| match refusal {
         arguments::Refusal::Usage(error) => {
             // Help goes to standard output, the rest to standard error; a closed pipe is no failure.

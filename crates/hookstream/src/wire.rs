@@ -138,8 +138,10 @@ impl Server {
         if config.database.is_none() {
             match Control::listen(&config.data_dir) {
                 Ok(control) => {
+                    let known = engine.clone();
+                    let changed = move || known.installation_changed();
                     #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
-                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, stop.clone()));
+                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, changed, stop.clone()));
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,

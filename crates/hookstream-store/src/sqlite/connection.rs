@@ -78,17 +78,20 @@ pub(super) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> 
 }
 
 /// Creates a file that only its owner may read, or makes one so; its log gets the same mode from SQLite. Where it belongs to another
-/// user, it stays as it is.
+/// user, it stays as it is. One that is there is not opened: closing it would take the locks away that SQLite holds on it here.
 fn restrict(path: &Path) -> std::io::Result<()> {
-    let file = super::private().truncate(false).open(path)?;
+    match super::private().create_new(true).open(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
         }
     }
-    drop(file);
     Ok(())
 }
 

@@ -206,6 +206,9 @@ fn printed(mut command: Command) -> String {
     text
 }
 
+/// Arguments and variables of a start that fails.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn a_first_start_that_fails_leaves_the_key_for_the_next() {
     let files = tempfile::tempdir().expect("a directory");
@@ -217,7 +220,7 @@ fn a_first_start_that_fails_leaves_the_key_for_the_next() {
     let mail = [("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com"), ("HOOKSTREAM_MAIL_FROM", "a@example.com")];
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
-    let cases: [(&[&str], &[(&str, &str)]); 13] = [
+    let cases: [Case<'_>; 13] = [
         (&["--target-ca-file", "/nowhere"], &[]),
         (&["--target-ca-file", junk], &[]),
         (&["--target-crl-file", junk], &[]),

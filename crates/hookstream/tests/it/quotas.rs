@@ -172,21 +172,8 @@ async fn the_operator_decides_about_one_organization() {
     let organization = environments["environments"][0]["org_id"].as_str().expect("an id").to_owned();
 
     let set = ["set", "applications=2", "events_per_month=0", "retention_days=7", "--organization", &organization];
-    let server = if scratch.database.is_some() {
-        server
-    } else {
-        // A directory is one process's.
-        let (is_done, said) = admin(&scratch, &set);
-        assert!(!is_done && said.contains("a server runs on this data directory"), "{said}");
-        stop(server).await;
-        let (is_done, said) = admin(&scratch, &set);
-        assert!(is_done, "{said}");
-        Server::start(&scratch, &["--quota-applications", "1"])
-    };
-    if scratch.database.is_some() {
-        let (is_done, said) = admin(&scratch, &set);
-        assert!(is_done && said.contains("applications") && said.contains("set for it"), "{said}");
-    }
+    let (is_done, said) = admin(&scratch, &set);
+    assert!(is_done && said.contains("applications") && said.contains("set for it"), "{said}");
     let client = &server.client;
     // It counts on a running server within a second or so.
     let path = "/v1/applications/one/messages";
@@ -206,16 +193,13 @@ async fn the_operator_decides_about_one_organization() {
     assert_eq!(kept["usage"]["storage"]["retention_days"], 7);
 
     // Below what there is nothing goes; cleared, the settings go again.
-    if scratch.database.is_some() {
-        assert!(admin(&scratch, &["set", "applications=0", "events_per_month=none", "--organization", &organization]).0);
-        eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(()))
-            .await;
-        assert_eq!(client.get("/v1/applications/two").await.0, 200);
-        assert_eq!(client.delete("/v1/applications/two").await.0, 200);
-        assert_eq!(client.post("/v1/applications", named("two")).await.0, 403);
-        let (is_done, said) = admin(&scratch, &["clear", "--organization", &organization]);
-        assert!(is_done && !said.contains("set for it"), "{said}");
-    }
+    assert!(admin(&scratch, &["set", "applications=0", "events_per_month=none", "--organization", &organization]).0);
+    eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(())).await;
+    assert_eq!(client.get("/v1/applications/two").await.0, 200);
+    assert_eq!(client.delete("/v1/applications/two").await.0, 200);
+    assert_eq!(client.post("/v1/applications", named("two")).await.0, 403);
+    let (is_done, said) = admin(&scratch, &["clear", "--organization", &organization]);
+    assert!(is_done && !said.contains("set for it"), "{said}");
     stop(server).await;
     let (is_done, said) = admin(&scratch, &["show"]);
     assert!(is_done && said.contains(&organization), "{said}");

@@ -57,7 +57,7 @@ mod tests {
         let rows = [json!({ "id": "1", "name": "a\u{1b}[2Jb", "n": 5 }), json!({ "id": "22", "name": null })];
         assert_eq!(
             as_text(&rows, &[("ID", "id"), ("NAME", "name"), ("N", "n")], true),
-            "ID  NAME      N\n1   a\u{fffd}[2Jb  5\n22  -         -\n"
+            "ID  NAME    N\n1   a\u{fffd}[2Jb  5\n22  -       -\n"
         );
         assert!(as_text(&[json!({ "id": "x".repeat(100) })], &[("ID", "id")], false).chars().count() == CELL_MAX + 1);
         assert_eq!(fields(&json!({ "a": 1, "long": "b" })), "a     1\nlong  b\n");

@@ -49,10 +49,10 @@ use crate::output::say;
     Faults on SQLite: kill, pause, receivers, jobs, disk-full, power, clock. On any PostgreSQL: kill, pause, receivers,\n\
     jobs, terminate, connections, locks, clock.\n\
     On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
-    docs/reliability.md says what each is. A full disk takes root, which may mount one; power and clock take --shim.\n\n\
-    Fails where something that was accepted is lost or accepted twice, where more arrives twice than was under way,\n\
-    where what is to arrive in order does not, where a node needs a restart, and where `hookstream doctor` finds\n\
-    something wrong in the end.")]
+    docs/reliability.md describes each. disk-full needs root to mount a small disk; power and clock need --shim.\n\n\
+    Columns: accepted messages; duplicates and how many are allowed; accounted: not delivered, with a reason on record.\n\
+    It fails if an accepted message is lost or accepted twice, if there are more duplicates than attempts in flight, if an\n\
+    order is broken, if a node needs a restart, or if `hookstream doctor` finds a problem at the end.")]
 pub(crate) struct TortureArgs {
     /// Rounds of each fault
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
