@@ -201,7 +201,7 @@ async fn key_changes(world: &World, count: &mut usize) {
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
     assert!(api_keys::create(db, &world.act(), &key, &text(1)).await.expect("kept"));
-    let made = json!({ "name": "ci", "scopes": "*" });
+    let made = json!({ "name": "ci", "scopes": "*,endpoints:secret" });
     check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, made.clone()).await;
     let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
     let replaced = api_keys::replace(db, &world.act(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
