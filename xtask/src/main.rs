@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 /// Writes the OpenAPI document that the API serves, or compares it with what is kept.
 fn openapi(root: &Path, check: bool) -> Vec<String> {
     let path = root.join("docs/openapi.json");
-    let current = match hookstream_api::document().to_pretty_json() {
+    let current = match serde_json::to_string_pretty(&hookstream_api::document_json()) {
         Ok(text) => text + "\n",
         Err(error) => return vec![format!("the document is no JSON: {error}")],
     };

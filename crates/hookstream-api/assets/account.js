@@ -21,8 +21,14 @@ async function call(method, path, body) {
 
 // Only a path of this installation: nobody is sent elsewhere after signing in.
 function next() {
-  const path = query.get("next") || "";
-  return /^\/(?![\/\\])/.test(path) ? path : "/sign-in";
+  // URL parsers drop tabs and line ends and read a backslash as a slash, so the parsed address is what counts.
+  try {
+    const url = new URL(query.get("next") || "", location.origin + "/sign-in");
+    if (url.origin === location.origin) return url.pathname + url.search + url.hash;
+  } catch {
+    // No address at all.
+  }
+  return "/sign-in";
 }
 
 function show(heading, text) {
@@ -117,10 +123,14 @@ async function invitation() {
   show("Join " + seen.organization, seen.invitation.invited_by + " invites " + seen.invitation.email + " as " + seen.invitation.role + ".");
   const session = await call("GET", "auth/session").catch(() => null);
   const isSelf = session && session.user.email === seen.invitation.email;
-  if (seen.account_exists && !isSelf) {
-    lead.textContent += " There is an account with this address: sign in with it, then open the link again.";
+  if (seen.account_exists === 1 && !isSelf) {
+    lead.textContent += " This address has an account. Sign in, then open the link again.";
     button("Sign in", async () => location.assign("/sign-in"));
     return ready();
+  }
+  if (seen.account_exists === null && !isSelf) {
+    lead.textContent += " If you have an account with this address, sign in first, then open the link again.";
+    button("Sign in", async () => location.assign("/sign-in"), true);
   }
   if (!isSelf) await providers("Join with ");
   const name = isSelf ? null : field("name", "Name", "text", "name");

@@ -9,6 +9,7 @@ use http::{header, request::Parts};
 use crate::{
     address::client_address,
     auth::{Presented, Refusal, unauthorized},
+    cookies,
     error::ApiError,
     request::RequestId,
     state::Api,
@@ -31,6 +32,8 @@ pub(crate) struct Acting {
 pub(crate) struct Origin {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
+    /// The cookie of a browser that has signed in before.
+    pub(crate) device: Option<String>,
     request: RequestId,
 }
 
@@ -52,6 +55,7 @@ impl FromRequestParts<Api> for Origin {
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: client_address(parts, &api.options.trusted_proxies),
+            device: cookies::device(&parts.headers, api.is_reached_by_https()).map(str::to_owned),
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
             request: presented.request,
         })

@@ -13,6 +13,11 @@ pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr>
     Some(behind_proxies(peer.ip().to_canonical(), &parts.headers, trusted))
 }
 
+/// The network of a request's client, by which clients without credentials are counted.
+pub(crate) fn client_network(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
+    client_address(parts, trusted).map(hookstream_model::sign_in::network)
+}
+
 fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(&peer) {

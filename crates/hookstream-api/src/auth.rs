@@ -8,7 +8,7 @@ use hookstream_model::{
     ids::{ApiKeyId, UserId},
     member::Role,
     scopes::{Scope, Scopes},
-    tenancy::{ApiKey, KeyHash, Tenant},
+    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, Tenant},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
@@ -40,8 +40,8 @@ pub(crate) struct Caller {
 /// Who a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// A program with a key.
-    Key(ApiKeyId),
+    /// A program with a key, and how far that reaches.
+    Key(ApiKeyId, KeyLevel),
     /// Somebody who signed in, and what they are in the organization they speak for.
     Person(UserId, Role),
 }
@@ -66,13 +66,30 @@ pub(crate) enum Recognised {
     Portal(Pass),
 }
 
+/// Why credentials were not looked at.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The store would have to be asked, which is not this caller's turn.
+    NotNow,
+    /// The store failed.
+    Store(hookstream_store::Error),
+}
+
+impl From<hookstream_store::Error> for Unread {
+    fn from(error: hookstream_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Why what was presented is not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// No key and no session.
     Nothing,
-    /// A key or a session that is not good.
+    /// A key or a session that is not valid.
     Invalid,
+    /// A key that is not written like one.
+    MalformedKey,
     /// No portal token, where one is needed.
     NoToken,
     /// One that is not good.
@@ -84,21 +101,39 @@ pub(crate) enum Refusal {
 }
 
 impl Presented {
-    /// Looks for the first of what a request presents that is good.
-    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api) -> Result<Self, hookstream_store::Error> {
+    /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
+    /// are.
+    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api, may_ask: bool) -> Result<Self, Unread> {
+        let ask = || if may_ask { Ok(()) } else { Err(Unread::NotNow) };
         if portal::is_for_customers(path) {
+            if portal::is_presented(headers) {
+                ask()?;
+            }
             let (recognised, refusal) = portal::recognise(headers, api).await?;
             return Ok(Self { recognised, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
         for presented in keys(headers) {
+            if !ApiKeyText::is_shaped(presented) {
+                refusal = Refusal::MalformedKey;
+                continue;
+            }
             refusal = Refusal::Invalid;
-            if let Some(key) = api.key(KeyHash::of(presented)).await? {
+            let hash = KeyHash::of(presented);
+            let key = match api.known_key(hash) {
+                Some(key) => Some(key),
+                None => {
+                    ask()?;
+                    api.find_key(hash).await?
+                }
+            };
+            if let Some(key) = key {
                 return Ok(Self { recognised: Recognised::Key(key), refusal, request });
             }
         }
         if let Some(token) = cookies::session(headers) {
             refusal = Refusal::Invalid;
+            ask()?;
             if let Some(signed_in) = SignedIn::find(api, token).await? {
                 return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), refusal, request });
             }
@@ -109,6 +144,14 @@ impl Presented {
     /// What was recognised.
     pub(crate) const fn recognised(&self) -> &Recognised {
         &self.recognised
+    }
+
+    /// The API key, where it is one.
+    pub(crate) fn key(&self) -> Option<&ApiKey> {
+        match &self.recognised {
+            Recognised::Key(key) => Some(key),
+            Recognised::Nothing | Recognised::Session(_) | Recognised::Portal(_) => None,
+        }
     }
 
     /// The refusal of a request for which this is not enough.
@@ -137,7 +180,7 @@ impl FromRequestParts<Api> for Caller {
             Recognised::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 let wanted = Wanted::of(parts, api).await;
-                Self::with_session(signed_in, wanted, needed(parts)?, api).await
+                Self::with_session(signed_in, wanted, needed(parts)?.0, api).await
             }
             Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),
         }
@@ -157,13 +200,16 @@ impl Caller {
                 trusted_proxies has to name that.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "address_not_allowed", message));
         }
-        let needed = needed(parts)?;
+        let (needed, level) = needed(parts)?;
         if !key.scopes.allow(needed) {
-            let message = format!("The API key lacks the scope {needed}. Use one that has it, or make one with it.");
+            let message = format!("The API key lacks the scope {needed}. Use a key that has it, or create one with it.");
             return Err(forbidden(needed, message));
         }
+        if key.level < level {
+            return Err(organization_key_needed());
+        }
         api.note_use(key.id);
-        Ok(Self { tenant: key.tenant, scopes: key.scopes, who: Who::Key(key.id) })
+        Ok(Self { tenant: key.tenant, scopes: key.scopes, who: Who::Key(key.id, key.level) })
     }
 
     /// Somebody who signed in, where what they are there is enough for what is asked.
@@ -187,7 +233,7 @@ impl Caller {
     /// signed in may mean any of theirs, where they have to be enough for `needed` as well.
     pub(crate) async fn within(self, api: &Api, org_id: Option<&str>, env_id: Option<&str>, needed: Scope) -> Result<Self, ApiError> {
         let user = match self.who {
-            Who::Key(_) => return self.check_tenant(org_id, env_id).map(|()| self),
+            Who::Key(..) => return self.check_tenant(org_id, env_id).map(|()| self),
             Who::Person(..) if org_id.is_none() && env_id.is_none() => return Ok(self),
             Who::Person(user, _) => user,
         };
@@ -216,11 +262,12 @@ pub(crate) fn check_tenant(tenant: Tenant, org_id: Option<&str>, env_id: Option<
     Ok(())
 }
 
-/// The scope that an operation needs; what has none is not for callers like these.
-fn needed(parts: &Parts) -> Result<Scope, ApiError> {
+/// The scope that an operation needs, and how far a key must reach; what has none is not for callers like these.
+fn needed(parts: &Parts) -> Result<(Scope, KeyLevel), ApiError> {
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match permissions::needed(&parts.method, path) {
-        Some(Need::Scope(scope)) => Ok(scope),
+        Some(Need::Scope(scope)) => Ok((scope, KeyLevel::Environment)),
+        Some(Need::Organization(scope)) => Ok((scope, KeyLevel::Organization)),
         // What no scope is named for is nobody's.
         Some(Need::Person | Need::Customer | Need::Nothing) | None => Err(ApiError::unknown_route()),
     }
@@ -242,11 +289,22 @@ fn forbidden(needed: Scope, message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
 }
 
+/// The refusal of a key that is of one environment, where the organization is concerned.
+pub(crate) fn organization_key_needed() -> ApiError {
+    let message = "This operation reaches beyond one environment, and the API key has the level `environment`. Use a key with the level \
+        `organization`, or sign in.";
+    ApiError::new(StatusCode::FORBIDDEN, "organization_key_needed", message)
+}
+
 pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
     let (code, message) = match refusal {
         Refusal::Invalid => (
             "unauthorized",
             "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again.",
+        ),
+        Refusal::MalformedKey => (
+            "unauthorized",
+            "Malformed API key: a key is `hs_live_` or `hs_test_` and 64 hexadecimal characters. Check that it was copied whole.",
         ),
         Refusal::Nothing => {
             ("unauthorized", "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in.")

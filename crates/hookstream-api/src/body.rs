@@ -1,61 +1,150 @@
-//! Reading a request's body: bounded, JSON, with errors that name the field.
+//! Reading a request's body: JSON, bounded by operation, in time, and in memory over all requests; errors name the field.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, marker::PhantomData, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, MatchedPath, Request},
 };
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, Unexpected},
+};
 use serde_json::{json, value::RawValue};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::{error::ApiError, state::Api};
+use crate::{
+    error::ApiError,
+    in_flight::{Held, TooMuch},
+    limits::Subject,
+    names,
+    state::Api,
+};
 
-/// The bytes of a request's body, at most as many as the installation takes.
+/// The bytes of a request's body, at most as many as its operation takes.
 #[derive(Debug)]
-pub(crate) struct RawBody(pub(crate) Bytes);
+pub(crate) struct RawBody(
+    pub(crate) Bytes,
+    /// Counts the bytes as in flight until it is dropped.
+    pub(crate) Option<Held>,
+);
+
+/// Bytes of a body where the operation carries no payload.
+const PLAIN_MAX: usize = 64 * 1024;
+/// Bytes of a body with a JSON Schema, or with an endpoint's headers and filters.
+const CONFIGURED_MAX: usize = 256 * 1024;
+/// Bytes of a body that comes in one piece and is not counted among those in flight: it is there only while it is handled.
+const UNCOUNTED: usize = 16 * 1024;
+
+/// The largest body of an operation, in bytes, by the pattern of its path.
+fn limit_of(pattern: &str, api: &Api) -> usize {
+    match pattern.strip_prefix("/v1").unwrap_or(pattern) {
+        "/applications/{appId}/messages" | "/applications/{appId}/endpoints/{id}/test" | "/portal/endpoints/{id}/test" => api.body_limit(),
+        "/event-types"
+        | "/event-types/{id}"
+        | "/applications/{appId}/endpoints"
+        | "/applications/{appId}/endpoints/{id}"
+        | "/portal/endpoints"
+        | "/portal/endpoints/{id}" => CONFIGURED_MAX,
+        _ => PLAIN_MAX,
+    }
+}
 
 impl FromRequest<Api> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, ApiError> {
-        let limit = api.body_limit();
+        let limit = limit_of(request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str), api);
+        check_encoding(request.headers())?;
+        let announced = content_length(request.headers());
+        let subject = request.extensions().get::<Subject>().copied();
         let mut body = request.into_body();
+        if announced.is_some_and(|length| length > limit) {
+            read_off(body).await;
+            return Err(too_large(limit));
+        }
+        let mut held = Held::new(&api.in_flight, subject);
         let mut kept = BytesMut::new();
         let end = Instant::now() + BODY_WITHIN;
         while let Some(frame) =
             tokio::time::timeout_at(end.min(Instant::now() + PART_WITHIN), body.frame()).await.map_err(|_| too_slow())?
         {
             let Ok(frame) = frame else {
-                let message = "The request's body broke off. Send it again, with a Content-Length that is true.";
+                let message = "The request's body ended before its Content-Length. Send it again, with the right Content-Length.";
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
             };
             let Ok(data) = frame.into_data() else { continue };
+            if kept.is_empty() && data.len() <= UNCOUNTED && announced == Some(data.len()) {
+                return Ok(Self(data, None));
+            }
             if kept.len() + data.len() > limit {
+                drop((kept, held));
                 read_off(body).await;
-                let message = format!(
-                    "The request's body is larger than {limit} bytes, the most this installation takes (setting payload_limit_bytes)."
-                );
-                return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit })));
+                return Err(too_large(limit));
+            }
+            if let Err(too_much) = held.grow(data.len()) {
+                drop((kept, held));
+                read_off(body).await;
+                return Err(busy(too_much));
             }
             kept.extend_from_slice(&data);
         }
-        Ok(Self(kept.freeze()))
+        Ok(Self(kept.freeze(), Some(held)))
     }
 }
 
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Compressed bodies are not read (RFC 9110 section 15.5.16).
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = codings.flat_map(|line| line.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
+    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let message = format!(
+                "The request's body has the Content-Encoding {:?}, which is not supported. Send it uncompressed.",
+                coding.chars().take(32).collect::<String>()
+            );
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
+        }
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let setting = if limit > CONFIGURED_MAX { " (by the setting payload_limit_bytes)" } else { "" };
+    let message = format!("The request's body is too large: this operation takes at most {limit} bytes{setting}.");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit }))
+}
+
+fn busy(too_much: TooMuch) -> ApiError {
+    match too_much {
+        TooMuch::OfOne => {
+            let message = "Too many large requests from this caller are being received at once. Send fewer at a time.";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_bytes", message).with_retry_after(RETRY_BUSY)
+        }
+        TooMuch::OfAll => {
+            let message = "This server is receiving too many large requests at once. Retry in a moment.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).with_retry_after(RETRY_BUSY)
+        }
+    }
+}
+
+/// When a sender tries again after too much was in flight.
+const RETRY_BUSY: Duration = Duration::from_secs(1);
 /// How long each part of a body may take to come, and all of it.
 const PART_WITHIN: Duration = Duration::from_secs(30);
 const BODY_WITHIN: Duration = Duration::from_secs(300);
 
 fn too_slow() -> ApiError {
     let message = format!(
-        "The request's body comes too slowly: each part may take {} s, all of it {} s. Send it again.",
+        "The request's body came too slowly: each part may take {} s, the whole body {} s. Send it again.",
         PART_WITHIN.as_secs(),
         BODY_WITHIN.as_secs()
     );
@@ -66,8 +155,8 @@ fn too_slow() -> ApiError {
 const READ_OFF: usize = 32 * 1024 * 1024;
 const READ_OFF_FOR: Duration = Duration::from_secs(3);
 
-/// Reads off what is left of a body: a connection that is closed on a sender in mid-sentence is reset, and
-/// the sender never reads why.
+/// Reads off what is left of a body: a connection that is closed while the sender is still writing is reset, and the
+/// sender never reads why.
 async fn read_off(mut body: Body) {
     let reading = async {
         let mut read = 0;
@@ -81,37 +170,59 @@ async fn read_off(mut body: Body) {
 }
 
 impl RawBody {
-    /// Reads the body as a JSON object with these fields; others are ignored.
+    /// Reads the body as a JSON object with these fields and no others.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        let json = self.json();
         // serde would take an array for the fields in their order.
-        if !is_object(&self.0) {
-            return Err(self.explain::<T>());
+        if !is_object(json) {
+            return Err(explain::<T>(json));
         }
         // The usual case costs nothing more; only a body that is refused is read again to name the place.
-        serde_json::from_slice(&self.0).map_err(|_| self.explain::<T>())
+        serde_json::from_slice(json).map_err(|_| explain::<T>(json))
     }
 
-    /// The same where a body may be left out: as if it were `{}`.
+    /// The same where a body may be left out, or `null`: as if it were `{}`.
     pub(crate) fn parse_optional<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        if self.0.iter().all(u8::is_ascii_whitespace) { Self(Bytes::from_static(b"{}")).parse() } else { self.parse() }
+        if matches!(self.0.trim_ascii(), b"" | b"null") { Self(Bytes::from_static(b"{}"), None).parse() } else { self.parse() }
     }
 
-    fn explain<'a, T: Deserialize<'a>>(&'a self) -> ApiError {
-        if self.0.is_empty() {
-            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request has no body. Send a JSON object.");
-        }
-        if let Err(error) = serde_json::from_slice::<&RawValue>(&self.0) {
-            let message = format!("The request's body is not JSON: {error}.");
-            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
-        }
-        if !is_object(&self.0) {
-            return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request's body must be a JSON object.");
-        }
-        let mut deserializer = serde_json::Deserializer::from_slice(&self.0);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            Err(error) => refused(&error.path().to_string(), &error.inner().to_string()),
-            Ok(_) => ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "The request's body cannot be read."),
-        }
+    /// The body without a byte order mark, which a reader may ignore (RFC 8259 section 8.1).
+    fn json(&self) -> &[u8] {
+        self.0.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.0)
+    }
+}
+
+/// Refuses a body with fields, where an operation takes none.
+pub(crate) async fn refuse_fields(request: Request<Body>, api: &Api) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    let Nothing {} = RawBody::from_request(request, api).await?.parse_optional()?;
+    Ok(())
+}
+
+/// Says why a body was refused.
+fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> ApiError {
+    let refuse = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
+    if json.is_empty() {
+        return refuse("The request has no body. Send a JSON object.".to_owned());
+    }
+    if json.starts_with(b"\xFE\xFF") || json.starts_with(b"\xFF\xFE") || json.iter().take(4).any(|byte| *byte == 0) {
+        return refuse("The request's body is encoded as UTF-16 or UTF-32. Send JSON encoded as UTF-8.".to_owned());
+    }
+    if let Err(error) = std::str::from_utf8(json) {
+        return refuse(format!("The request's body is not UTF-8: byte {} is invalid. Send JSON encoded as UTF-8.", error.valid_up_to()));
+    }
+    if let Err(error) = serde_json::from_slice::<&RawValue>(json) {
+        return refuse(format!("The request's body is not JSON: {error}."));
+    }
+    if !is_object(json) {
+        return refuse("The request's body must be a JSON object.".to_owned());
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => refused(&error.path().to_string(), &error.inner().to_string()),
+        Ok(_) => refuse("The request's body can't be read.".to_owned()),
     }
 }
 
@@ -119,26 +230,120 @@ fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
-/// Names the field: by the path to it, or by what serde says of one that is missing or twice there.
+/// The error for a field, found in what serde says of it.
 fn refused(path: &str, problem: &str) -> ApiError {
-    let problem = without_text(problem);
-    let problem = problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem);
-    for (start, clause) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
-        if let Some(field) = problem.strip_prefix(start) {
-            return ApiError::invalid(field.trim_end_matches('`'), clause);
-        }
+    let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
+    // The path ends with a field that is unknown; what it is part of comes before.
+    let of = path.rsplit_once('.').map_or("", |(of, _)| of);
+    let named = |field: &str| if path == "." || path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+    if let Some((field, known)) = problem.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+        let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+        return names::unknown_field(of, field, &known);
     }
-    ApiError::invalid(path, &format!("is refused: {problem}"))
+    if let Some(field) = problem.strip_prefix("missing field `") {
+        return ApiError::invalid(&named(field.trim_end_matches('`')), "is missing");
+    }
+    if let Some(field) = problem.strip_prefix("duplicate field `") {
+        return ApiError::invalid(&named(field.trim_end_matches('`')), "is given twice; give it once");
+    }
+    if problem.contains("hex escape") || problem.contains("surrogate") || problem.contains("unicode code point") {
+        return ApiError::invalid(path, "contains an escape that is not a character, such as the lone surrogate \\ud800");
+    }
+    match problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: ")) {
+        // What is expected is our own word, so the last one of these is the one before it.
+        Some(rest) => {
+            let (given, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another value"));
+            ApiError::invalid(path, &format!("must be {}; got {}", expected_in_words(expected), given_in_words(given)))
+        }
+        None => ApiError::invalid(path, &format!("is refused: {problem}")),
+    }
 }
 
-/// What serde says of a value, without the value where that is text: a secret may stand in the wrong field.
-fn without_text(problem: &str) -> Cow<'_, str> {
-    let kind = ["invalid type: string", "invalid value: string"].into_iter().find(|kind| problem.starts_with(kind));
-    // What is expected is our own word, so that the last one of these is the one that stands before it.
-    match kind.zip(problem.rsplit_once(", expected ")) {
-        Some((kind, (_, expected))) => Cow::Owned(format!("{kind}, expected {expected}")),
-        None => Cow::Borrowed(problem),
+/// What serde expects, in the words of JSON.
+fn expected_in_words(expected: &str) -> Cow<'_, str> {
+    match expected {
+        "a string" | "a borrowed string" | "str" => "a string".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "an array".into(),
+        "a map" => "an object".into(),
+        expected if expected.starts_with("struct ") => "an object".into(),
+        expected => expected.into(),
     }
+}
+
+/// What serde found, in the words of JSON; a string is not quoted, since it may be a secret in the wrong field.
+fn given_in_words(given: &str) -> Cow<'_, str> {
+    match given.split_once(' ').unwrap_or((given, "")) {
+        ("string", _) => "a string".into(),
+        ("map", _) => "an object".into(),
+        ("sequence", _) => "an array".into(),
+        ("null", _) | ("unit", _) => "null".into(),
+        ("boolean" | "integer", value) => value.trim_matches('`').to_owned().into(),
+        ("floating", value) => value.trim_start_matches("point ").trim_matches('`').to_owned().into(),
+        _ => given.into(),
+    }
+}
+
+/// A whole number, written with or without a fraction of zero: `10` and `10.0` (JSON Schema, `integer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl<'de, T: TryFrom<u64> + fmt::Display + Bounded> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<T: TryFrom<u64> + fmt::Display + Bounded> de::Visitor<'_> for Visitor<T> {
+            type Value = Whole<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from 0 to {}", T::MAX)
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Whole<T>, E> {
+                T::try_from(value).map(Whole).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Whole<T>, E> {
+                let unsigned = u64::try_from(value).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))?;
+                self.visit_u64(unsigned)
+            }
+
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: a whole number below 2^53")]
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Whole<T>, E> {
+                const EXACT: f64 = 9_007_199_254_740_992.0;
+                if value.fract() == 0.0 && (0.0..EXACT).contains(&value) {
+                    self.visit_u64(value as u64)
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(value), &self))
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor(PhantomData))
+    }
+}
+
+impl<T> Whole<T> {
+    /// The number itself.
+    pub(crate) fn number(self) -> T {
+        self.0
+    }
+}
+
+/// The same for a field that is a plain number.
+pub(crate) fn whole<'de, T: TryFrom<u64> + fmt::Display + Bounded, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Whole::deserialize(deserializer).map(Whole::number)
+}
+
+/// Numbers with a largest one.
+pub(crate) trait Bounded {
+    const MAX: Self;
+}
+
+impl Bounded for u32 {
+    const MAX: Self = Self::MAX;
+}
+
+impl Bounded for u64 {
+    const MAX: Self = Self::MAX;
 }
 
 /// A field of a change: left out, set to null, or given.
@@ -192,6 +397,38 @@ impl<T> Field<T> {
     }
 }
 
+/// Yes or no: `true` and `false`, or 1 and 0, as they are written in answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flag(bool);
+
+impl Flag {
+    pub(crate) const fn is_set(self) -> bool {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Bool(is_set) => Ok(Self(is_set)),
+            serde_json::Value::Number(number) if number.as_f64() == Some(1.0) => Ok(Self(true)),
+            serde_json::Value::Number(number) if number.as_f64() == Some(0.0) => Ok(Self(false)),
+            _ => Err(serde::de::Error::custom("must be 1, 0, true or false")),
+        }
+    }
+}
+
+impl<T> Field<Whole<T>> {
+    /// The same with the number itself.
+    pub(crate) fn number(self) -> Field<T> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Null => Field::Null,
+            Self::Given(whole) => Field::Given(whole.0),
+        }
+    }
+}
+
 /// The text of a JSON value that may be given natively or as text.
 pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, ApiError> {
     hookstream_model::json::text_of(raw)
@@ -199,10 +436,10 @@ pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, A
         .map_err(|_| ApiError::invalid(field, "contains an escape that is no character"))
 }
 
-/// The value itself, or its JSON text. It stands in the document only: what is given is read by [`json_value`].
+/// A JSON value, or the same as JSON text.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it stands in the document only")]
+#[expect(dead_code, reason = "only the OpenAPI document has it: `json_value` reads what is given")]
 pub(crate) enum OrText<T> {
     /// The value itself.
     Native(T),
@@ -230,27 +467,69 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only what cannot be read is looked at")]
     struct Read {
-        number: u32,
+        number: Whole<u32>,
         word: Option<String>,
+        part: Option<Part>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only what cannot be read is looked at")]
+    struct Part {
+        inner: bool,
+    }
+
+    fn refusal(body: &[u8]) -> String {
+        let body = RawBody(Bytes::copy_from_slice(body), None);
+        let error = body.parse::<Read>().expect_err(body.0.escape_ascii().to_string().as_str());
+        serde_json::to_value(error.body("")).expect("JSON")["error"].as_str().expect("a text").to_owned()
     }
 
     #[test]
     fn a_refusal_names_the_field_and_quotes_no_text() {
-        let refusal = |body: &str| {
-            let body = RawBody(Bytes::copy_from_slice(body.as_bytes()));
-            let error = body.parse::<Read>().expect_err(body.0.escape_ascii().to_string().as_str());
-            serde_json::to_value(error.body("")).expect("JSON")["error"].as_str().expect("a text").to_owned()
-        };
+        let check = |body: &str, expected: &str| assert_eq!(refusal(body.as_bytes()), expected, "{body}");
         for text in ["hunter2", "hunter2, expected hunter2", "hunter2\\\" at line hunter2", "hunter2`, expected"] {
-            let said = refusal(&format!(r#"{{"number": "{text}"}}"#));
-            assert_eq!(said, "`number` is refused: invalid type: string, expected u32.", "{text}");
+            check(&format!(r#"{{"number": "{text}"}}"#), "`number` must be a whole number from 0 to 4294967295; got a string.");
         }
-        assert_eq!(refusal(r#"{"number": -1}"#), "`number` is refused: invalid value: integer `-1`, expected u32.");
-        assert_eq!(refusal(r#"{"number": 1, "word": ["hunter2"]}"#), "`word` is refused: invalid type: sequence, expected a string.");
-        assert_eq!(refusal("{}"), "`number` is missing.");
-        assert_eq!(refusal(" [1, null]"), "The request's body must be a JSON object.");
-        assert!(!refusal(r#"{"number": "hunter2"#).contains("hunter2"));
+        check(r#"{"number": -1}"#, "`number` must be a whole number from 0 to 4294967295; got -1.");
+        check(r#"{"number": 1.5}"#, "`number` must be a whole number from 0 to 4294967295; got 1.5.");
+        check(r#"{"number": 4294967296}"#, "`number` must be a whole number from 0 to 4294967295; got 4294967296.");
+        check(r#"{"number": null}"#, "`number` must be a whole number from 0 to 4294967295; got null.");
+        check(r#"{"number": 1, "word": ["hunter2"]}"#, "`word` must be a string; got an array.");
+        check(r#"{"number": 1, "part": 5}"#, "`part` must be an object; got 5.");
+        check(r#"{"number": 1, "part": {"inner": 1}}"#, "`part.inner` must be true or false; got 1.");
+        check(r#"{"number": 1, "part": {}}"#, "`part.inner` is missing.");
+        check(r#"{"number": 1, "part": {"iner": true}}"#, "Unknown field `part.iner`. Did you mean `inner`?");
+        check(r#"{"number": 1, "numbr": 1}"#, "Unknown field `numbr`. Did you mean `number`?");
+        check(r#"{"number": 1, "number": 1}"#, "`number` is given twice; give it once.");
+        check("{}", "`number` is missing.");
+        check(" [1, null]", "The request's body must be a JSON object.");
+        let surrogate = refusal(br#"{"number": 1, "word": "\ud800"}"#);
+        assert!(surrogate.starts_with("`word` contains an escape that is not a character"), "{surrogate}");
+        assert!(!refusal(br#"{"number": "hunter2"#).contains("hunter2"));
+    }
+
+    #[test]
+    fn the_encoding_of_a_body_is_utf_8() {
+        assert!(refusal(b"\xFF\xFE{\0}\0").contains("UTF-16"));
+        assert!(refusal(b"{\0\"\0").contains("UTF-16"));
+        assert!(refusal(b"{\"word\": \"\xC3\"}").contains("byte 10 is invalid"));
+        let with_mark = RawBody(Bytes::from_static(b"\xEF\xBB\xBF{\"number\": 1}"), None);
+        assert_eq!(with_mark.parse::<Read>().expect("read").number, Whole(1));
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_zero() {
+        let read = |text: &str| serde_json::from_str::<Whole<u32>>(text).ok().map(|whole| whole.0);
+        for (text, expected) in [("10", 10), ("10.0", 10), ("1e2", 100), ("0", 0), ("-0", 0), ("4294967295.0", u32::MAX)] {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+        for text in ["10.5", "-1", "-1.0", "4294967296", "1e30", "\"10\"", "true", "null"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Whole<u64>>("18446744073709551615").ok(), Some(Whole(u64::MAX)));
     }
 }

@@ -13,6 +13,20 @@ const NAME: &str = "better-auth.session_token";
 const FLOW: &str = "hookstream.provider";
 const FLOW_BY_HTTPS: &str = "__Host-hookstream.provider";
 
+/// That of a browser that has signed in before.
+const DEVICE: &str = "hookstream.device";
+const DEVICE_BY_HTTPS: &str = "__Host-hookstream.device";
+
+/// What a request presents of a browser that has signed in before.
+pub(crate) fn device(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    named(headers, if is_secure { DEVICE_BY_HTTPS } else { DEVICE })
+}
+
+/// The line that sets what [`device`] reads.
+pub(crate) fn set_device(value: &str, lasts: Duration, is_secure: bool) -> HeaderValue {
+    line(if is_secure { DEVICE_BY_HTTPS } else { DEVICE }, value, lasts, is_secure)
+}
+
 /// What a request presents in the cookie.
 pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
     named(headers, NAME)

@@ -206,6 +206,7 @@ impl From<hookstream_store::Error> for ApiError {
             | Error::Unopened { .. }
             | Error::Locked
             | Error::MissingKey { .. }
+            | Error::Encoding { .. }
             | Error::KeyRetired { .. } => Self::internal(),
         };
         Self { cause: Some(chain(&error)), ..visible }
@@ -257,6 +258,18 @@ impl From<SendError> for ApiError {
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
                 let message = format!("`payload` breaks the JSON Schema of its event type{first}.");
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_violated", message).with_details(json!({ "violations": all }))
+            }
+            SendError::SchemaTooExpensive => {
+                let message = "Checking `payload` against the JSON Schema of its event type takes more work than one message may. Simplify the \
+                    schema: fewer alternatives, references and patterns; or send a smaller payload.";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_too_expensive", message)
+            }
+            SendError::PayloadUnreadable(problem) => {
+                let message = format!(
+                    "`payload` can't be checked against the JSON Schema of its event type: {problem}. Send JSON that is nested at most 128 levels \
+                     deep, or remove the schema."
+                );
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "payload_not_checkable", message)
             }
             SendError::DuplicateEventId(message_id) => {
                 let message = format!("The application has a message with this `event_id` already: {message_id}.");

@@ -10,13 +10,17 @@ mod audit_retention;
 mod auth;
 mod body;
 mod cookies;
+mod devices;
+mod docs;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod headers;
 mod idempotency;
+mod in_flight;
 mod limits;
 mod mail;
+mod names;
 mod openapi;
 mod page;
 mod pages;
@@ -30,6 +34,7 @@ mod request;
 mod routes;
 mod same_origin;
 mod seats;
+mod several;
 mod signed_in;
 mod state;
 
@@ -37,9 +42,9 @@ use axum::{Router, middleware, routing};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
-    openapi::document,
+    openapi::{document, document_json},
     providers::IdentityProvider,
-    state::{Api, Options, Parts, RateLimits},
+    state::{AllowOrganizations, Api, Options, Parts, RateLimits},
 };
 use crate::error::ApiError;
 
@@ -49,7 +54,9 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .nest("/v1", versioned)
         .route("/v1/openapi.json", routing::get(openapi::serve))
-        .route("/docs", routing::get(openapi::reference))
+        .route("/v1/billing/checkout", routing::post(routes::billing::no_billing))
+        .route("/v1/billing/portal", routing::post(routes::billing::no_billing))
+        .merge(docs::routes())
         .merge(pages::routes());
     serve(routes, api)
 }
@@ -73,9 +80,9 @@ fn serve(routes: Router<Api>, api: Api) -> Router {
 /// The operations under `/v1`, with what the OpenAPI document says of them.
 fn versioned() -> OpenApiRouter<Api> {
     use crate::routes::{
-        api_keys, applications, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations, jobs,
-        lanes, members, messages, nodes, organizations, passwords, portal, portal_access, providers, second_factor, sessions, sign_in,
-        usage,
+        api_keys, applications, attempts, audit_log, billing, device, endpoints, environments, event_types, explain, health, invitations,
+        jobs, lanes, members, messages, nodes, organizations, passwords, portal, portal_access, providers, second_factor, sessions,
+        sign_in, usage,
     };
     OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
@@ -83,14 +90,20 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
         .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(endpoints::reveal_secret))
         .routes(routes!(endpoints::reset_circuit))
         .routes(routes!(jobs::recover))
         .routes(routes!(jobs::replay))
         .routes(routes!(endpoints::test))
         .routes(routes!(messages::list, messages::send))
         .routes(routes!(messages::get))
+        .routes(routes!(messages::list_all))
+        .routes(routes!(messages::get_by_id))
+        .routes(routes!(attempts::list))
+        .routes(routes!(attempts::list_all))
         .routes(routes!(messages::retry))
         .routes(routes!(explain::explain))
+        .routes(routes!(explain::explain_by_id))
         .routes(routes!(event_types::list, event_types::create))
         .routes(routes!(event_types::get, event_types::update, event_types::delete))
         .routes(routes!(environments::list, environments::create))
@@ -137,6 +150,8 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(portal::list_endpoints, portal::create_endpoint))
         .routes(routes!(portal::get_endpoint, portal::update_endpoint, portal::delete_endpoint))
         .routes(routes!(portal::rotate_secret))
+        .routes(routes!(portal::reveal_secret))
+        .routes(routes!(portal::list_attempts))
         .routes(routes!(portal::test_endpoint))
         .routes(routes!(portal::recover))
         .routes(routes!(portal::get_job))
@@ -153,8 +168,6 @@ fn versioned() -> OpenApiRouter<Api> {
         .routes(routes!(nodes::list))
         .routes(routes!(usage::get))
         .routes(routes!(billing::usage))
-        .routes(routes!(billing::checkout))
-        .routes(routes!(billing::portal))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }

@@ -26,6 +26,10 @@ pub(crate) enum Subject {
     Key(ApiKeyId),
     Person(UserId),
     Portal(ApplicationId),
+    /// Test messages that a portal sends.
+    PortalTests(ApplicationId),
+    /// Device codes that an address asks for.
+    Devices(IpAddr),
     Address(IpAddr),
 }
 
@@ -63,32 +67,44 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Counts a request, unless it is one too many.
+    /// Counts a request of one that may make so many a second, unless it is one too many.
     pub(crate) fn count(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> Standing {
+        self.count_in(subject, limit, SECOND, now)
+    }
+
+    /// The same of one that may make so many in a period, which each subject has one of.
+    pub(crate) fn count_in(&self, subject: Subject, limit: NonZeroU32, period: Duration, now: Instant) -> Standing {
         let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
         if busy_until.len() >= KEPT && !busy_until.contains_key(&subject) {
             busy_until.retain(|_, until| *until > now);
             if busy_until.len() >= KEPT {
                 // So many at once are an attack: those that are known go on to be limited.
-                return Standing { limit, remaining: 0, reset: SECOND, wait: Some(SECOND) };
+                return Standing { limit, remaining: 0, reset: period, wait: Some(period) };
             }
         }
         let until = busy_until.entry(subject).or_insert(now);
-        let (standing, after) = decide((*until).max(now), limit, now);
+        let (standing, after) = decide((*until).max(now), limit, period, now);
         *until = after;
         standing
+    }
+
+    /// How a subject stands that would be refused now. Nothing is counted.
+    pub(crate) fn refusal(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> Option<Standing> {
+        let busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *busy_until.get(&subject)?;
+        Some(decide(until.max(now), limit, SECOND, now).0).filter(|standing| standing.wait.is_some())
     }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What comes of a request of somebody who is busy until then, and until when it is busy after it.
-fn decide(until: Instant, limit: NonZeroU32, now: Instant) -> (Standing, Instant) {
-    let one = SECOND / limit.get();
+fn decide(until: Instant, limit: NonZeroU32, period: Duration, now: Instant) -> (Standing, Instant) {
+    let one = period / limit.get();
     let ahead = until - now;
-    let remaining = |ahead: Duration| u32::try_from(SECOND.saturating_sub(ahead).as_nanos() / one.as_nanos().max(1)).unwrap_or(u32::MAX);
+    let remaining = |ahead: Duration| u32::try_from(period.saturating_sub(ahead).as_nanos() / one.as_nanos().max(1)).unwrap_or(u32::MAX);
     if remaining(ahead) == 0 {
-        let wait = (ahead + one).saturating_sub(SECOND);
+        let wait = (ahead + one).saturating_sub(period);
         return (Standing { limit, remaining: 0, reset: ahead, wait: Some(wait) }, until);
     }
     let ahead = ahead + one;
@@ -122,6 +138,15 @@ mod tests {
         assert_eq!(limiter.count(address(1), limit(10), begin + Duration::from_millis(200)).wait, None);
         // Another has its own.
         assert_eq!(limiter.count(address(2), limit(10), begin).remaining, 9);
+        // Looking counts nothing.
+        let later = begin + Duration::from_millis(210);
+        assert!(limiter.refusal(address(1), limit(10), later).is_some());
+        assert_eq!(limiter.refusal(address(1), limit(10), begin + SECOND), None);
+        assert_eq!(limiter.refusal(address(3), limit(10), later), None);
+        // A period may be longer than a second.
+        let minute = SECOND * 60;
+        let tests: Vec<_> = (0..11).map(|_| limiter.count_in(address(9), limit(10), minute, begin).wait).collect();
+        assert_eq!((tests[9], tests[10]), (None, Some(SECOND * 6)));
         // After a while it is as at the beginning.
         assert_eq!(limiter.count(address(1), limit(10), begin + SECOND * 5).remaining, 9);
     }

@@ -9,7 +9,13 @@ use std::{
 };
 
 use hookstream_destinations::mail::{Mail, MailError, Mailer};
-use hookstream_model::{ids::EntryId, person::Email, session::SessionText, time::Timestamp};
+use hookstream_model::{
+    ids::EntryId,
+    person::Email,
+    session::SessionText,
+    text::{has_link, is_format},
+    time::Timestamp,
+};
 use hookstream_store::{links, members::Invitation, users};
 use http::StatusCode;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -148,7 +154,9 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
 
 /// What somebody gets who is invited.
 pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> Letter {
+    // The mail goes out in the operator's name, so nobody puts a link of their own into it.
     let (who, organization) = (words(&invitation.invited_by), words(organization));
+    let organization = if has_link(&organization) { "(the name contains a link and is left out)".to_owned() } else { organization };
     let (role, until) = (invitation.role.as_str(), day(invitation.expires_at));
     let article = if matches!(role, "admin" | "owner") { "an" } else { "a" };
     let text = format!(
@@ -192,8 +200,7 @@ fn without_password(public_url: &str) -> Letter {
 
 /// Words of a user's in a mail: one line of some length, with nothing in it that turns the direction of what follows.
 fn words(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().filter(|c| !c.is_control() && !turns(*c)).take(WORDS_MAX).collect()
+    text.chars().filter(|c| !c.is_control() && !is_format(*c)).take(WORDS_MAX).collect()
 }
 
 /// A time to a minute, as a person reads it.
@@ -225,16 +232,19 @@ mod tests {
             sent_at: None,
         };
         let url = "https://hooks.example.com";
-        let letter = invitation(&invited, "Example\r\nBcc: all@example.com\u{202e}", url, "https://hooks.example.com/invitation#token=1");
+        let letter = invitation(&invited, "Example\r\nBcc: all\u{202e}", url, "https://hooks.example.com/invitation#token=1");
         let expected = "Hello,\n\n\
             grace@example.com invites you to an organization on Hookstream, at\nhttps://hooks.example.com\n\n\
-            Organization: ExampleBcc: all@example.com\n\
+            Organization: ExampleBcc: all\n\
             You become:   an admin\n\n\
             To accept, open this link by 1970-01-02 00:00 UTC:\n\n\
             https://hooks.example.com/invitation#token=1\n\n";
         assert!(letter.text.starts_with(expected), "{}", letter.text);
         assert!(letter.text.lines().all(|line| line.len() <= 78), "{}", letter.text);
         assert_eq!(words(&"x".repeat(300)).len(), WORDS_MAX);
+        let phishing =
+            invitation(&invited, "Your account is locked - verify at http://evil.example/verify", url, "https://hooks.example.com/x");
+        assert!(!phishing.text.contains("evil.example"), "{}", phishing.text);
     }
 
     #[test]

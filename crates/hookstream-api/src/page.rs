@@ -1,7 +1,10 @@
 //! Pages: `limit` and an opaque `cursor` in, the next `cursor` and `has_more` out.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hookstream_store::{Page, PageRequest};
+use hookstream_store::{
+    Page, PageRequest,
+    finding::{Direction, IdBytes},
+};
 
 use crate::error::ApiError;
 
@@ -28,6 +31,45 @@ pub(crate) fn request<Id>(limit: Option<&str>, cursor: Option<&str>, id: impl Fn
         }
     };
     Ok(PageRequest { after, limit })
+}
+
+/// Reads the `limit` of a query.
+pub(crate) fn limit(limit: Option<&str>) -> Result<usize, ApiError> {
+    request(limit, None, |id| id).map(|request| request.limit)
+}
+
+/// Reads the `direction` of a query.
+pub(crate) fn direction(direction: Option<&str>) -> Result<Direction, ApiError> {
+    match direction {
+        None | Some("next") => Ok(Direction::Older),
+        Some("prev") => Ok(Direction::Newer),
+        Some(_) => Err(ApiError::invalid("direction", "must be `next` (to older rows) or `prev` (to newer rows)")),
+    }
+}
+
+/// Reads a cursor of so many ids.
+pub(crate) fn place<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
+    let refuse = || ApiError::invalid("cursor", "must be the `cursor` or `prev_cursor` of an earlier page, or left out");
+    let Some(text) = cursor.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
+    let ids = bytes.strip_prefix(&[VERSION]).filter(|ids| ids.len() == 16 * N).ok_or_else(refuse)?;
+    let mut place = [[0; 16]; N];
+    for (id, bytes) in place.iter_mut().zip(ids.chunks_exact(16)) {
+        id.copy_from_slice(bytes);
+    }
+    Ok(Some(place))
+}
+
+/// The cursor of a place.
+pub(crate) fn cursor_at<const N: usize>(place: [IdBytes; N]) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend(place.into_iter().flatten());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The id after an id: a place above it.
+pub(crate) fn above(id: IdBytes) -> IdBytes {
+    u128::from_be_bytes(id).saturating_add(1).to_be_bytes()
 }
 
 /// The cursor after a page, where more follows.
@@ -57,6 +99,15 @@ mod tests {
         for text in ["", "x", "!!!", "AAAA", &URL_SAFE_NO_PAD.encode([2; 17]), &URL_SAFE_NO_PAD.encode([1; 18])] {
             assert_eq!(decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_reads_back() {
+        assert_eq!(place::<2>(Some(&cursor_at([[1; 16], [2; 16]]))).ok().flatten(), Some([[1; 16], [2; 16]]));
+        assert_eq!(place::<1>(None).ok().flatten(), None);
+        assert!(place::<1>(Some(&cursor_at([[1; 16], [2; 16]]))).is_err());
+        assert!(place::<1>(Some("x")).is_err());
+        assert_eq!(above([0xff; 16]), [0xff; 16]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use axum::{
     Router,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing,
 };
 use http::{HeaderValue, header};
@@ -28,6 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 pub(crate) fn routes() -> Router<Api> {
     let pages = PATHS.into_iter().fold(Router::new(), |router, path| router.route(path, routing::get(page)));
     pages
+        .route("/", routing::get(|| async { Redirect::to("/sign-in") }))
         .route("/assets/account.js", routing::get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }))
         .route("/assets/account.css", routing::get(|| async { asset(STYLE, "text/css; charset=utf-8") }))
 }

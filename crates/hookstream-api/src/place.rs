@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path};
 use hookstream_engine::ApplicationRoutes;
-use hookstream_model::{ids::ApplicationId, tenancy::Tenant};
-use hookstream_store::deliveries::IdempotencyKey;
-use http::{HeaderMap, request::Parts};
+use hookstream_model::{
+    ids::{ApplicationId, EndpointId},
+    tenancy::Tenant,
+};
+use http::request::Parts;
 use serde::Deserialize;
 
 use crate::{
     auth::{Caller, Presented, Recognised, Refusal, check_tenant, unauthorized},
     error::ApiError,
-    idempotency,
     state::Api,
 };
 
@@ -88,22 +89,18 @@ impl Place {
         self.routes(api).await.map(|routes| routes.application.id)
     }
 
-    /// Reads the header `Idempotency-Key`. A customer's keys are those of their portal: no other customer's and none of
-    /// the sender's is met by them.
-    pub(crate) fn idempotency_key(&self, headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
-        let key = idempotency::key(headers, operation, body)?;
-        Ok(match self.asks {
-            Asks::Sender => key,
-            Asks::Customer => key.map(|key| IdempotencyKey { key: format!("portal/{}/{}", self.application, key.key), ..key }),
-        })
+    /// The application and one of its endpoints, named by its id or `uid`.
+    pub(crate) async fn endpoint(&self, api: &Api, reference: &str) -> Result<(Arc<ApplicationRoutes>, EndpointId), ApiError> {
+        let routes = self.routes(api).await?;
+        let found = routes.endpoint_by_reference(reference).map(|route| route.endpoint.id);
+        let id = found.ok_or_else(|| ApiError::not_found("Endpoint"))?;
+        Ok((routes, id))
     }
 
     /// Refuses what a customer may not say: those of these fields that are given.
     pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
         match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
-            (Asks::Customer, Some((field, _))) => {
-                Err(ApiError::invalid(field, "is not to be set in the portal: the sender decides about it"))
-            }
+            (Asks::Customer, Some((field, _))) => Err(ApiError::invalid(field, "cannot be set in the portal; the sender decides about it")),
             (Asks::Customer, None) | (Asks::Sender, _) => Ok(()),
         }
     }

@@ -74,6 +74,11 @@ pub(crate) fn is_for_customers(path: &str) -> bool {
     path.starts_with(PATH)
 }
 
+/// Whether a customer's request has a token at all.
+pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
+    auth::bearer_of(headers).is_some_and(|token| key_of(token).is_some())
+}
+
 /// Looks at the token of a customer's request.
 pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Recognised, Refusal), Error> {
     let nothing = |refusal| Ok((Recognised::Nothing, refusal));

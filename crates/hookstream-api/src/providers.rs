@@ -4,7 +4,11 @@
 //! that has it can end what it began, so nobody can be signed in as somebody else by a link. It is signed, short-lived,
 //! and nothing is kept here meanwhile: any node ends what another began.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -75,6 +79,24 @@ impl Flow {
     }
 }
 
+/// Flows that were ended, so that none is ended twice. Each is remembered until it would be over.
+#[derive(Debug, Default)]
+pub(crate) struct Flows(Mutex<HashMap<String, Timestamp>>);
+
+/// The most flows remembered; with more than that under way, further ones wait for the oldest to be over.
+const FLOWS_KEPT: usize = 10_000;
+
+impl Flows {
+    /// Ends a flow. Returns whether it had not ended before.
+    pub(crate) fn use_once(&self, state: &str, now: Timestamp) -> bool {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() >= FLOWS_KEPT {
+            used.retain(|_, until| *until > now);
+        }
+        used.len() < FLOWS_KEPT && used.insert(state.to_owned(), now + FLOW_FOR).is_none()
+    }
+}
+
 /// What is signed says what it is, should the key ever sign something else.
 fn mac(key: &Secret, text: &str) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes a key of any length");
@@ -101,6 +123,17 @@ mod tests {
         for forged in ["", ".", text, &format!("{text}."), &format!("{other}.{signature}"), &format!("{text}.{}", &signature[1..])] {
             assert!(Flow::open(forged, &key, now).is_none(), "{forged}");
         }
+    }
+
+    #[test]
+    fn a_flow_is_ended_once() {
+        let (flows, now) = (Flows::default(), Timestamp::EPOCH);
+        assert!(flows.use_once("a", now) && !flows.use_once("a", now) && flows.use_once("b", now));
+        for number in 0..FLOWS_KEPT {
+            flows.use_once(&number.to_string(), now);
+        }
+        assert!(!flows.use_once("one too many", now));
+        assert!(flows.use_once("later", now + FLOW_FOR));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn is_own(headers: &HeaderMap, uri: &Uri, public_url: &str) -> bool {
     }
     // A proxy may speak TLS where this server does not, so that only what is behind the scheme is compared.
     let host = text(header::HOST).or_else(|| uri.authority().map(http::uri::Authority::as_str));
-    let of_origin = origin.split_once("://").map(|(_, host)| host);
+    let of_origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     host.is_some() && of_origin == host
 }
 
@@ -76,6 +76,7 @@ mod tests {
         check(&[("origin", "https://hooks.example.com"), ("host", "10.0.0.1:8484")], true);
         check(&[("origin", "http://10.0.0.1:8484"), ("host", "10.0.0.1:8484")], true);
         check(&[("origin", "https://evil.example"), ("host", "hooks.example.com")], false);
+        check(&[("origin", "evil://hooks.example.com"), ("host", "hooks.example.com")], false);
         check(&[("origin", "null"), ("host", "hooks.example.com")], false);
         check(&[("origin", "https://hooks.example.com.evil.example"), ("host", "hooks.example.com")], false);
     }

@@ -4,7 +4,7 @@
 //! query (`org_id`, `env_id`), and else it is the one that their session is turned to. Whatever is not among theirs is
 //! answered like what is not there.
 
-use axum::extract::{FromRequestParts, Query, RawPathParams};
+use axum::extract::{FromRequestParts, MatchedPath, Query, RawPathParams};
 use hookstream_model::{
     ids::{EnvironmentId, OrganizationId, UserId},
     member::Role,
@@ -12,7 +12,7 @@ use hookstream_model::{
     tenancy::Tenant,
 };
 use hookstream_store::{environments, organizations};
-use http::{StatusCode, request::Parts};
+use http::{Method, StatusCode, request::Parts};
 
 use crate::{error::ApiError, signed_in::SignedIn, state::Api};
 
@@ -36,11 +36,12 @@ impl Wanted {
                 match name {
                     "orgId" => wanted.name_organization(value),
                     "envId" => wanted.name_environment(value),
-                    _ => continue,
+                    _ => {}
                 }
-                wanted.or_deleted = true;
             }
         }
+        let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        wanted.or_deleted = is_about_deleted(&parts.method, pattern);
         for (name, value) in pairs(&parts.uri) {
             match name.as_str() {
                 "org_id" => wanted.name_organization(&value),
@@ -75,6 +76,15 @@ impl Wanted {
             Ok(id) => self.environment = Some(id),
             Err(_) => self.nothing = Some("Environment"),
         }
+    }
+}
+
+/// Whether an operation is there for what is deleted as well: to look at it and to restore it.
+fn is_about_deleted(method: &Method, pattern: &str) -> bool {
+    match pattern {
+        "/v1/organizations/{orgId}" | "/v1/environments/{envId}" => method == Method::GET || method == Method::HEAD,
+        "/v1/organizations/{orgId}/restore" | "/v1/environments/{envId}/restore" => true,
+        _ => false,
     }
 }
 

@@ -28,7 +28,15 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Limiter, mail::Desk, passwords::Passwords, providers::IdentityProvider, request::RequestId};
+use crate::{
+    idempotency::UnderWay,
+    in_flight::InFlight,
+    limits::Limiter,
+    mail::Desk,
+    passwords::Passwords,
+    providers::{Flows, IdentityProvider},
+    request::RequestId,
+};
 
 /// The most API keys remembered; at this many, all are read again when they come.
 const KEYS_KEPT: usize = 10_000;
@@ -61,6 +69,10 @@ pub struct Options {
     pub public_url: String,
     /// How long a rotated signing secret goes on to sign, where the request does not say.
     pub secret_grace: Duration,
+    /// Whether anybody may be shown the signing secrets of endpoints.
+    pub reveal_secrets: bool,
+    /// How many endpoints of an application a customer may create in the portal; `None` for no limit of its own.
+    pub portal_endpoints: Option<u64>,
     /// Proxies that are believed about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
     /// How many requests are taken.
@@ -71,8 +83,21 @@ pub struct Options {
     pub portal_key_age: Duration,
     /// For how long sessions last.
     pub sessions: Policy,
+    /// Who may create organizations.
+    pub allow_organizations: AllowOrganizations,
     /// Whether the server itself speaks TLS: then browsers are told to come by nothing else.
     pub is_secure: bool,
+}
+
+/// Who may create organizations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowOrganizations {
+    /// Owners of the first organization: the people who run the installation.
+    Operator,
+    /// Everybody with an account.
+    Anyone,
+    /// Nobody.
+    Nobody,
 }
 
 /// How many requests a second are taken, and as many at once, by each node.
@@ -108,6 +133,9 @@ pub struct Inner {
     pub(crate) options: Options,
     clock: Arc<dyn Clock>,
     pub(crate) limiter: Limiter,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) under_way: UnderWay,
+    pub(crate) flows: Flows,
     keys: RwLock<Keys>,
     /// How often keys were used since that was last written.
     uses: Mutex<HashMap<ApiKeyId, u32>>,
@@ -137,6 +165,7 @@ impl Api {
     pub fn new(parts: Parts, options: Options) -> Self {
         let Parts { engine, store, transport, clock, sign_in_key, mailer, providers } = parts;
         let random = engine.random_bytes();
+        let in_flight = InFlight::new(body_limit(engine.options().payload_limit));
         let first_request = u64::from_le_bytes(random[..8].try_into().expect("8 of 32 bytes"));
         Self(Arc::new(Inner {
             engine,
@@ -145,6 +174,9 @@ impl Api {
             options,
             clock,
             limiter: Limiter::default(),
+            in_flight,
+            under_way: UnderWay::default(),
+            flows: Flows::default(),
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
@@ -222,17 +254,16 @@ impl Inner {
         RequestId(self.requests.fetch_add(STEP, Ordering::Relaxed) & 0xffff_ffff_ffff)
     }
 
-    /// The API key with this hash. What is remembered is relied upon only while this node has heard of all changes.
-    pub(crate) async fn key(&self, hash: KeyHash) -> Result<Option<Arc<ApiKey>>, Error> {
+    /// The API key with this hash, where it is in memory. Memory counts only while this node has heard of all changes.
+    pub(crate) fn known_key(&self, hash: KeyHash) -> Option<Arc<ApiKey>> {
+        let generation = self.engine.generation()?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.by_hash.get(&hash).filter(|_| keys.generation == generation).cloned()
+    }
+
+    /// The API key with this hash, from the store.
+    pub(crate) async fn find_key(&self, hash: KeyHash) -> Result<Option<Arc<ApiKey>>, Error> {
         let generation = self.engine.generation();
-        if let Some(generation) = generation {
-            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            if keys.generation == generation
-                && let Some(key) = keys.by_hash.get(&hash)
-            {
-                return Ok(Some(Arc::clone(key)));
-            }
-        }
         let found = api_keys::find(&*self.store, hash).await?.map(Arc::new);
         if let (Some(key), Some(generation)) = (&found, generation) {
             let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -252,9 +283,13 @@ impl Inner {
         *self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default() += 1;
     }
 
-    /// The largest request body, in bytes: a payload may be written with escapes that double it, and
-    /// stands among other fields.
+    /// The largest request body with a payload, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
-        self.engine.options().payload_limit * 2 + 64 * 1024
+        body_limit(self.engine.options().payload_limit)
     }
+}
+
+/// The largest body with a payload: escapes may double the payload, and other fields stand beside it.
+fn body_limit(payload_limit: usize) -> usize {
+    payload_limit * 2 + 64 * 1024
 }

@@ -63,25 +63,35 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// An address that the installation's policy does not allow.
+/// Address that the installation's policy does not allow.
 ///
-/// It reads after the name of a URL: "`url` leads to …".
+/// Its text continues the name of a URL: "`url` leads to …". The text is for the tenant, so it names the address only
+/// where the URL does: what a name resolves to inside the operator's network is the operator's to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressRefused {
     /// The address.
     pub address: IpAddr,
-    /// The rule that it met.
+    /// Rule that refuses it.
     pub rule: Rule,
+    /// Whether a name led to the address.
+    pub is_of_name: bool,
 }
 
 impl fmt::Display for AddressRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, rule } = self;
+        let Self { address, rule, is_of_name } = self;
+        if *is_of_name {
+            return write!(
+                f,
+                "leads to an address that this installation does not allow ({rule}). Its operator can allow networks with the setting \
+                 allow_targets; the server's log names the address"
+            );
+        }
         let bits = if address.is_ipv4() { 32 } else { 128 };
         write!(
             f,
-            "leads to {address} ({rule}), which this installation does not allow; its operator can allow it with the setting \
-                allow_targets (--allow-targets {address}/{bits})"
+            "leads to {address} ({rule}), which this installation does not allow. Its operator can allow it with the setting \
+             allow_targets (--allow-targets {address}/{bits})"
         )
     }
 }

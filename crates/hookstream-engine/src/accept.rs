@@ -6,10 +6,11 @@ use hookstream_model::{
     InvalidField,
     application::ApplicationStatus,
     delivery::Trigger,
-    event_type::Violation,
+    endpoint,
     hops::Hops,
     ids::{ApplicationId, EndpointId, MessageId, TargetId},
     message::{self, Message, MessageStatus, Payload},
+    payload_schema::{Checked, Violation},
     tenancy::Tenant,
     time::Timestamp,
 };
@@ -38,10 +39,14 @@ pub struct Draft {
     pub payload: Payload,
     /// The sender's own id for it.
     pub event_id: Option<String>,
+    /// Its channels.
+    pub channels: Vec<String>,
     /// The request's idempotency key.
     pub idempotency: Option<IdempotencyKey>,
     /// How many deliveries led to it.
     pub hops: Hops,
+    /// Whether it counts as an event of its organization's quota; a customer's test does not.
+    pub is_event: bool,
 }
 
 /// A message that is stored and scheduled.
@@ -57,8 +62,12 @@ pub struct Accepted {
     pub payload: Option<Payload>,
     /// The sender's own id for it.
     pub event_id: Option<String>,
+    /// Its channels.
+    pub channels: Vec<String>,
     /// How it stood when it was accepted.
     pub status: MessageStatus,
+    /// Whether this repeats the answer to an earlier request with the same idempotency key.
+    pub is_repeated: bool,
 }
 
 /// Why a message is not accepted.
@@ -108,6 +117,12 @@ pub enum SendError {
     /// The payload breaks the JSON Schema of its event type.
     #[error("the payload breaks the JSON Schema of its event type")]
     SchemaViolated(Vec<Violation>),
+    /// Checking the payload against the JSON Schema of its event type takes more work than one message may.
+    #[error("checking the payload against its JSON Schema takes too much work")]
+    SchemaTooExpensive,
+    /// The payload cannot be read as JSON, for this reason, so it cannot be checked against its JSON Schema.
+    #[error("the payload cannot be checked against its JSON Schema: {0}")]
+    PayloadUnreadable(String),
     /// The application has a message with this `event_id` already.
     #[error("there is a message with this event_id")]
     DuplicateEventId(MessageId),
@@ -164,7 +179,7 @@ impl Handle {
 /// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
 /// before a message is refused for what is remembered, it is read again.
 async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
-    let Draft { event_type, payload, event_id, idempotency, hops } = draft;
+    let Draft { event_type, payload, event_id, channels, idempotency, hops, is_event } = draft;
     if hops.is_loop() {
         return Err(SendError::Loop(hops));
     }
@@ -172,6 +187,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
         return Err(SendError::StorageBudgetReached { budget, bytes });
     }
     check(core, &event_type, event_id.as_deref(), &payload)?;
+    endpoint::check_channels(&channels)?;
     let mut is_fresh = core.store.lease().is_none();
     let id: MessageId = core.new_id().into();
     for time in 0..AGAIN {
@@ -179,7 +195,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             if is_fresh { core.routes.resolve_now(tenant, application).await? } else { core.routes.resolve(tenant, application).await? };
         let decided = match routes {
             None => Err(SendError::ApplicationNotFound),
-            Some(routes) => decide(core, tenant, &routes, &event_type, &payload, to).await.map(|decided| (routes, decided)),
+            Some(routes) => decide(core, tenant, &routes, &event_type, &channels, &payload, to).await.map(|decided| (routes, decided)),
         };
         let (routes, (seen, deliveries)) = match decided {
             Ok(decided) => decided,
@@ -191,7 +207,8 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
-        let place = match routes.meter.take(id.timestamp()) {
+        let place = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Place::uncounted()) };
+        let place = match place {
             Ok(place) => place,
             Err(reached) => return beyond(core, tenant, application_id, idempotency, id, reached).await,
         };
@@ -208,7 +225,9 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             },
             seen,
             event_id: event_id.clone(),
+            channels: channels.clone(),
             idempotency: idempotency.clone(),
+            is_event,
         };
         let status = publication.first_status();
         // A task of its own: a sender that hangs up must not stop us between the commit and the lanes.
@@ -219,7 +238,16 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             .map_err(|_| hookstream_store::Error::Closed)??;
         match published {
             Published::Stored => {
-                return Ok(Accepted { id, application_id, event_type, payload: Some(payload), event_id, status });
+                return Ok(Accepted {
+                    id,
+                    application_id,
+                    event_type,
+                    payload: Some(payload),
+                    event_id,
+                    channels,
+                    status,
+                    is_repeated: false,
+                });
             }
             Published::Repeated { message_id, first_status } => {
                 return repeated(core, tenant, application_id, message_id, first_status).await;
@@ -254,6 +282,7 @@ async fn decide(
     tenant: Tenant,
     routes: &ApplicationRoutes,
     event_type: &str,
+    channels: &[String],
     payload: &Payload,
     to: Addressees,
 ) -> Result<(Versions, Vec<First>), SendError> {
@@ -263,22 +292,27 @@ async fn decide(
     let now = core.now();
     let deliveries = match to {
         Addressees::Wanting => {
-            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type));
+            let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type, channels));
             wanting.map(|route| first_state(core, route, payload, now)).collect()
         }
-        Addressees::Only(endpoint) => {
-            let route = routes.endpoint(endpoint).ok_or(SendError::EndpointNotFound)?;
+        Addressees::Only(id) => {
+            let route = routes.endpoint(id).ok_or(SendError::EndpointNotFound)?;
             if let Some(reason) = route.endpoint.skips(now) {
                 return Err(SendError::EndpointSkips(reason.as_str()));
+            }
+            if route.endpoint.is_paused() {
+                return Err(SendError::EndpointSkips("endpoint_paused"));
             }
             vec![first_state(core, route, payload, now)]
         }
     };
     let (of_event_types, schema) = core.routes.schema(tenant, event_type).await?;
     if let Some(schema) = schema {
-        let violations = schema.violations(payload);
-        if !violations.is_empty() {
-            return Err(SendError::SchemaViolated(violations));
+        match core.checks.check(tenant.organization, schema, payload).await? {
+            Checked::Valid => {}
+            Checked::Violated(violations) => return Err(SendError::SchemaViolated(violations)),
+            Checked::OverBudget => return Err(SendError::SchemaTooExpensive),
+            Checked::Unreadable(problem) => return Err(SendError::PayloadUnreadable(problem)),
         }
     }
     Ok((Versions { application: routes.version, environment: of_event_types }, deliveries))
@@ -387,6 +421,6 @@ async fn repeated(
     status: MessageStatus,
 ) -> Result<Accepted, SendError> {
     let found = core.store.message(tenant, application, id).await?.ok_or(SendError::KeyReused)?.message;
-    let Found { event_type, payload, event_id, .. } = found;
-    Ok(Accepted { id, application_id: application, event_type, payload, event_id, status })
+    let Found { event_type, payload, event_id, channels, .. } = found;
+    Ok(Accepted { id, application_id: application, event_type, payload, event_id, channels, status, is_repeated: true })
 }

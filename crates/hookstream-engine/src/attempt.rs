@@ -123,7 +123,8 @@ fn decide(
     if let Some(reason) = route.endpoint.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
-    if is_elsewhere(core, route, delivery, line, now) {
+    // It stays pending, in its line, until the endpoint is active again.
+    if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, line, now) {
         return Decision::Settle(Next::Postponed { wait: dispatch::in_line(route, delivery, now) });
     }
     Decision::Try(Arc::clone(route))
@@ -216,7 +217,10 @@ fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timest
     let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    headers.extend(route.headers.iter().cloned());
+    for (name, value) in &route.headers {
+        // In place of ours: `extend` would append a second line.
+        headers.insert(name, value.clone());
+    }
     headers.insert(WEBHOOK_ID, header_value(id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(signed_at.as_seconds()));
     headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));

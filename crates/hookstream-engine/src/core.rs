@@ -36,6 +36,7 @@ use crate::{
     quotas::Quotas,
     record::Recorded,
     routes::Routes,
+    schemas::Checks,
 };
 
 pub(crate) struct Core {
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) routes: Routes,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) checks: Arc<Checks>,
     /// Outcomes on their way to be recorded.
     pub(crate) outcomes: mpsc::Sender<Recorded>,
     lanes: Mutex<Lanes<Claimed>>,
@@ -84,10 +86,11 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
         let Parts { store, transport, clock } = parts;
-        let quotas = Arc::<Quotas>::default();
+        let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         Self {
-            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), &options),
+            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), Arc::clone(&clock), &options),
             quotas,
+            checks,
             budgets: Budgets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             line_claims: tokio::sync::Mutex::new(()),
@@ -193,6 +196,7 @@ impl Core {
             is_ordered: false,
             gather: None,
             hold: None,
+            is_paused: false,
         })
     }
 

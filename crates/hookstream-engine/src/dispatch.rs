@@ -320,6 +320,10 @@ fn wants(
     let mut wanted: HashMap<TargetId, usize> = HashMap::new();
     for head in heads {
         let Some(policy) = policies.get(&head.target_id) else { continue };
+        if policy.is_paused {
+            // Whoever resumes it has the lines looked at again.
+            continue;
+        }
         // Where an order is kept the rest is a place, and due.
         let due_at = if policy.is_ordered { head.retry_at } else { Some(head.due_at) };
         if let Some(due_at) = due_at.filter(|due_at| *due_at > now.wall) {

@@ -32,6 +32,13 @@ impl<K: Eq + Hash + Copy, V: Clone> Generations<K, V> {
         self.young(&key)
     }
 
+    /// Changes what is remembered, whether it is young or old.
+    pub(crate) fn change(&mut self, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some((value, _)) = self.young.get_mut(key).or_else(|| self.old.get_mut(key)) {
+            change(value);
+        }
+    }
+
     pub(crate) fn insert(&mut self, key: K, value: V, weight: usize) {
         self.remove(&key);
         if self.weight >= self.most {

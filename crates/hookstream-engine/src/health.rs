@@ -5,18 +5,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hookstream_model::{
-    delivery,
-    endpoint::{DisabledReason, Endpoint},
-    ids::EndpointId,
-    time::Timestamp,
-};
+use hookstream_model::{delivery, endpoint::DisabledReason, ids::EndpointId, time::Timestamp};
 use hookstream_store::endpoints::{self, EndpointKey};
 
-use crate::core::Core;
+use crate::{core::Core, routes::Route};
 
 /// How often changes are written.
 const PERIOD: Duration = Duration::from_secs(5);
+/// The most endpoints in one commit: others' commits wait for it on a store with one writer.
+const AT_ONCE: usize = 200;
 
 /// What is known beyond what the store says.
 #[derive(Debug, Default)]
@@ -32,8 +29,9 @@ struct Change {
 
 impl Health {
     /// Notes a try. Returns the reason to disable the endpoint, where it has failed for too long.
-    pub(crate) fn note(&mut self, endpoint: &Endpoint, succeeded: bool, at: Timestamp, allowed: Duration) -> Option<DisabledReason> {
-        let known = self.changed.get(&endpoint.id).map_or(endpoint.failing_since, |change| change.failing_since);
+    pub(crate) fn note(&mut self, route: &Route, succeeded: bool, at: Timestamp, allowed: Duration) -> Option<DisabledReason> {
+        let endpoint = &route.endpoint;
+        let known = self.changed.get(&endpoint.id).map_or_else(|| route.failing_since(), |change| change.failing_since);
         let failing_since = if succeeded { None } else { Some(known.unwrap_or(at)) };
         if failing_since != known {
             self.changed.insert(endpoint.id, Change { key: EndpointKey::from(endpoint), failing_since });
@@ -66,15 +64,19 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 async fn write(core: &Core) {
     let changed: Vec<Change> = core.health().changed.values().copied().collect();
-    for change in changed {
-        if let Err(error) = endpoints::record_health(&*core.store, change.key, change.failing_since).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not record an endpoint's health; trying again");
+    for changes in changed.chunks(AT_ONCE) {
+        let health: Vec<_> = changes.iter().map(|change| (change.key, change.failing_since)).collect();
+        if let Err(error) = endpoints::record_health(&*core.store, &health).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record the health of endpoints; trying again");
             return;
         }
-        core.routes.forget(change.key.application_id);
-        let mut health = core.health();
-        if health.changed.get(&change.key.id).is_some_and(|now| now.failing_since == change.failing_since) {
-            health.changed.remove(&change.key.id);
+        let mut noted = core.health();
+        for (key, failing_since) in health {
+            // What is remembered of the application stays: how an endpoint does is no part of how it is configured.
+            core.routes.note_health(key.application_id, key.id, failing_since);
+            if noted.changed.get(&key.id).is_some_and(|now| now.failing_since == failing_since) {
+                noted.changed.remove(&key.id);
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::{core::Core, dispatch};
 /// How long to wait between two writes. Each changes the applications that it is about, and whoever sends to one of them
 /// decides anew: where many endpoints begin to fail at once, that is to come to an end.
 const BETWEEN: Duration = Duration::from_millis(100);
+/// The most holds in one commit: others' commits wait for it on a store with one writer.
+const AT_ONCE: usize = 200;
 /// How long to wait where the store refuses.
 const REFUSED: Duration = Duration::from_millis(500);
 
@@ -67,18 +69,18 @@ async fn write(core: &Arc<Core>) -> bool {
         changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
     }
     for (application, (tenant, holds)) in changed {
-        if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, &holds).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not record why endpoints are held; trying again");
-            return false;
-        }
-        core.routes.forget(application);
-        {
+        for holds in holds.chunks(AT_ONCE) {
+            if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, holds).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not record why endpoints are held; trying again");
+                return false;
+            }
+            core.routes.forget(application);
             let mut lanes = core.lanes();
             let mut noted = core.holds();
             for (id, hold) in holds {
-                if noted.changed.get(&id).is_some_and(|(_, now)| *now == hold) {
-                    noted.changed.remove(&id);
-                    lanes.saved(TargetId::from(id));
+                if noted.changed.get(id).is_some_and(|(_, now)| now == hold) {
+                    noted.changed.remove(id);
+                    lanes.saved(TargetId::from(*id));
                 }
             }
         }
@@ -87,10 +89,10 @@ async fn write(core: &Arc<Core>) -> bool {
     true
 }
 
-/// Tells the lanes of an application what is configured now.
+/// Tells the lanes of an application what has changed of what is configured.
 pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
-    let routes = match core.routes.get(application).await {
-        Ok(Some(routes)) => routes,
+    let news = match core.routes.news(application).await {
+        Ok(Some(news)) => news,
         Ok(None) => {
             core.lanes().let_loose(application, |_| false, Instant::now());
             core.note_due(core.now());
@@ -104,9 +106,14 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
     let now = core.both_clocks();
     let let_go = {
         let mut lanes = core.lanes();
-        lanes.let_loose(application, |target| routes.endpoint(EndpointId::from(target)).is_some(), now.monotonic);
-        let endpoints = routes.endpoints.iter();
-        endpoints.flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
+        match &news.gone {
+            Some(gone) => lanes.let_loose_each(gone.iter().map(|id| TargetId::from(*id)), now.monotonic),
+            None => {
+                let is_there = |target| news.changed.binary_search_by_key(&EndpointId::from(target), |route| route.endpoint.id).is_ok();
+                lanes.let_loose(application, is_there, now.monotonic);
+            }
+        }
+        news.changed.iter().flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
     };
     dispatch::begin(core);
     dispatch::put_back(core, let_go).await;

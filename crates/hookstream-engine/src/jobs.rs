@@ -157,7 +157,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
 }
 
 fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
-    job.selection.means(candidate, route.endpoint.wants(&candidate.event_type))
+    job.selection.means(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
 }
 
 /// When the next slice of each job may begin.
@@ -345,7 +345,7 @@ mod tests {
                 id: ids.next(now).into(),
                 tenant,
                 name: "World".to_owned(),
-                uid: "world".to_owned(),
+                uid: Some("world".to_owned()),
                 description: None,
                 metadata: None,
                 status: ApplicationStatus::Active,
@@ -358,7 +358,7 @@ mod tests {
             let endpoint = endpoint(ids.next(now).into(), &application);
             let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
             let act = Act::of_system(ids.next(now), now);
-            endpoints::create(&*store, &act, &endpoint, &secret, None).await.expect("made");
+            endpoints::create(&*store, &act, &endpoint, &secret, None, None).await.expect("made");
             for _ in 0..3 {
                 let message = Message {
                     id: ids.next(now).into(),
@@ -375,8 +375,10 @@ mod tests {
                     trigger: Trigger::Initial,
                     seen: Versions { application: 2, environment: 1 },
                     event_id: None,
+                    channels: vec![],
                     idempotency: None,
                     window_start: now,
+                    is_event: true,
                 };
                 store.publish(publication).await.expect("published");
             }
@@ -432,6 +434,9 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
             filter_types: None,
             rate_limit_per_second: None,
             expires_at: None,

@@ -25,6 +25,7 @@ mod record;
 mod redeliver;
 mod retention;
 mod routes;
+mod schemas;
 #[cfg(test)]
 mod sim;
 
@@ -45,7 +46,7 @@ pub use self::{
     jobs::{Forecast, JobError},
     lanes::LaneView,
     options::{Options, Role},
-    redeliver::RetryError,
+    redeliver::{Again, RetryError},
     routes::{ApplicationRoutes, Route},
 };
 use crate::core::Core;

@@ -6,12 +6,13 @@
 //! node by itself is exact; several count what the others accepted once a second, and together may pass a limit by what
 //! the others accept in that time.
 //!
-//! Which limits there are is known from the environments that are read anyway ([`crate::budgets`]).
+//! The limit of an organization is read with its first application, and after that learned from the environments that are
+//! read anyway ([`crate::budgets`]).
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,9 +22,10 @@ use hookstream_model::{
     environment::Environment,
     ids::OrganizationId,
     quota::{Month, Quota},
+    tenancy::Tenant,
     time::Timestamp,
 };
-use hookstream_store::{Error, quotas};
+use hookstream_store::{Error, Store, environments, quotas};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::core::Core;
@@ -71,6 +73,13 @@ pub(crate) struct Reached {
 /// A message's place. It is given back unless the message is stored.
 #[derive(Debug)]
 pub(crate) struct Place(Option<(Arc<Meter>, u16)>);
+
+impl Place {
+    /// The place of a message that no quota is about.
+    pub(crate) const fn uncounted() -> Self {
+        Self(None)
+    }
+}
 
 impl Default for Meter {
     fn default() -> Self {
@@ -152,30 +161,48 @@ impl Drop for Place {
 }
 
 impl Quotas {
-    /// An organization's meter, whether it has a limit or not.
-    pub(crate) fn meter(&self, organization: OrganizationId) -> Arc<Meter> {
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(meters.entry(organization).or_default())
+    /// The meter of a tenant's organization, whether it has a limit or not. The first time, the limit and what counts
+    /// towards it are read, so that no message is accepted before they are known.
+    pub(crate) async fn known_meter(&self, store: &dyn Store, tenant: Tenant, now: Timestamp) -> Result<Arc<Meter>, Error> {
+        let organization = tenant.organization;
+        if let Some(meter) = self.meters().get(&organization) {
+            return Ok(Arc::clone(meter));
+        }
+        let environment = environments::find_any(store, tenant.environment).await?;
+        let most = environment.and_then(|environment| environment.quotas.get(Quota::EventsPerMonth));
+        let meter = Meter { most: AtomicI64::new(limit(most)), ..Meter::default() };
+        if meter.is_limited() {
+            let month = Month::of(now);
+            let counted = quotas::events(store, month, Some(organization)).await?;
+            meter.count(month, counted.get(&organization).copied().unwrap_or(0), 0);
+        }
+        // Of two that read it at once, one counts.
+        Ok(Arc::clone(self.meters().entry(organization).or_insert_with(|| Arc::new(meter))))
     }
 
-    /// Learns the limits from all environments there are.
+    fn meters(&self) -> MutexGuard<'_, HashMap<OrganizationId, Arc<Meter>>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns the limits from environments. An organization of which none is among them keeps what is known of it: it may
+    /// be newer than they are.
     pub(crate) fn learn(&self, environments: &[Environment]) {
         let limits: HashMap<_, _> = environments
             .iter()
-            .filter_map(|environment| Some((environment.organization_id, environment.quotas.get(Quota::EventsPerMonth)?)))
+            .map(|environment| (environment.organization_id, limit(environment.quotas.get(Quota::EventsPerMonth))))
             .collect();
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters();
         let mut is_news = false;
-        for (organization, most) in &limits {
-            let meter = meters.entry(*organization).or_default();
-            let most = i64::try_from(*most).unwrap_or(i64::MAX);
-            is_news |= meter.most.swap(most, Ordering::AcqRel) != most;
-        }
-        for (organization, meter) in meters.iter() {
-            if !limits.contains_key(organization) && meter.most.swap(UNLIMITED, Ordering::AcqRel) != UNLIMITED {
-                // What is accepted from here on is not counted.
-                meter.used.store(0, Ordering::Release);
-                meter.is_exact.store(false, Ordering::Release);
+        for (organization, most) in limits {
+            if most == UNLIMITED {
+                let meter = meters.get(&organization);
+                if let Some(meter) = meter.filter(|meter| meter.most.swap(UNLIMITED, Ordering::AcqRel) != UNLIMITED) {
+                    // What is accepted from here on is not counted.
+                    meter.used.store(0, Ordering::Release);
+                    meter.is_exact.store(false, Ordering::Release);
+                }
+            } else if let Some(meter) = meters.get_mut(&organization) {
+                is_news |= meter.most.swap(most, Ordering::AcqRel) != most;
             }
         }
         drop(meters);
@@ -185,7 +212,7 @@ impl Quotas {
     }
 
     fn limited(&self) -> Vec<(OrganizationId, Arc<Meter>)> {
-        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meters = self.meters();
         meters.iter().filter(|(_, meter)| meter.is_limited()).map(|(id, meter)| (*id, Arc::clone(meter))).collect()
     }
 }
@@ -227,6 +254,11 @@ async fn step(core: &Core) -> Result<bool, Error> {
         meter.count(month, counted.get(organization).copied().unwrap_or(0), stored);
     }
     Ok(false)
+}
+
+/// A quota as a meter has it.
+fn limit(most: Option<u64>) -> i64 {
+    most.map_or(UNLIMITED, |most| i64::try_from(most).unwrap_or(i64::MAX))
 }
 
 fn join(month: u16, used: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! Applications: one for each customer of the product that sends.
 
+use crate::text::check_line;
 use crate::{InvalidField, ids::ApplicationId, tenancy::Tenant, time::Timestamp};
 
 /// The longest `name`, in characters.
@@ -21,7 +22,7 @@ pub struct Application {
     /// A name for people.
     pub name: String,
     /// The product's own id of the customer, unique in the environment.
-    pub uid: String,
+    pub uid: Option<String>,
     /// A note for people.
     pub description: Option<String>,
     /// JSON text of an object, kept for the product and not read here.
@@ -116,16 +117,6 @@ pub fn check_metadata(json: &str) -> Result<(), InvalidField> {
         Ok(value) if value.is_object() => Ok(()),
         Ok(_) | Err(_) => Err(InvalidField::new("metadata", "must be a JSON object, or the JSON text of one")),
     }
-}
-
-fn check_line(field: &'static str, text: &str, max: usize) -> Result<(), InvalidField> {
-    if text.trim().is_empty() || text.chars().count() > max {
-        return Err(InvalidField::new(field, format!("must have 1 to {max} characters")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(InvalidField::new(field, "must not contain control characters"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ use crate::{
 pub const URL_MAX: usize = 2048;
 /// The most names in `filter_types`.
 pub const FILTER_TYPES_MAX: usize = 1000;
+/// The most `channels` of an endpoint or a message.
+pub const CHANNELS_MAX: usize = 20;
+/// The longest channel, in characters.
+pub const CHANNEL_MAX: usize = 128;
 /// The most `headers` of an endpoint's own.
 pub const HEADERS_MAX: usize = 32;
 /// The longest value of one of them, in bytes.
@@ -40,6 +44,8 @@ pub struct Endpoint {
     pub tenant: Tenant,
     /// The application it belongs to.
     pub application_id: ApplicationId,
+    /// The product's own id of it, unique in the application.
+    pub uid: Option<String>,
     /// Where deliveries go.
     pub url: EndpointUrl,
     /// A note for people.
@@ -50,8 +56,12 @@ pub struct Endpoint {
     pub status: EndpointStatus,
     /// Why it was disabled, where it was not by hand.
     pub disabled_reason: Option<DisabledReason>,
-    /// The event types it wants; `None` or empty means all.
+    /// JSON text of an object, kept for the product and not read here.
+    pub metadata: Option<String>,
+    /// The event types it wants: names, `prefix.*` and `*`; `None` or empty means all.
     pub filter_types: Option<Vec<String>>,
+    /// The channels it listens to; `None` or empty means that messages' channels do not matter.
+    pub channels: Option<Vec<String>>,
     /// Deliveries per second; `None` and `0` mean no limit.
     pub rate_limit_per_second: Option<u32>,
     /// When it stops to receive.
@@ -79,12 +89,31 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it wants messages of this type (empty or no filter: all).
-    pub fn wants(&self, event_type: &str) -> bool {
+    /// Whether it wants messages of this type on these channels.
+    pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
+        self.wants_type(event_type) && self.listens_to(channels)
+    }
+
+    /// Whether its filter has this event type.
+    pub fn wants_type(&self, event_type: &str) -> bool {
         match &self.filter_types {
-            Some(types) if !types.is_empty() => types.iter().any(|wanted| wanted == event_type),
+            Some(types) if !types.is_empty() => types.iter().any(|wanted| event_type::matches(wanted, event_type)),
             Some(_) | None => true,
         }
+    }
+
+    /// Whether it listens to one of a message's channels. An endpoint without channels listens to all messages; one
+    /// with channels to none that has no channel.
+    pub fn listens_to(&self, channels: &[String]) -> bool {
+        match &self.channels {
+            Some(own) if !own.is_empty() => own.iter().any(|channel| channels.contains(channel)),
+            Some(_) | None => true,
+        }
+    }
+
+    /// Whether deliveries to it are kept until it is active again.
+    pub fn is_paused(&self) -> bool {
+        self.status == EndpointStatus::Paused
     }
 
     /// Why a delivery that is due now is not to be sent, where it is not.
@@ -114,7 +143,9 @@ impl Endpoint {
 pub enum EndpointStatus {
     /// It receives.
     Active,
-    /// It does not; what it would have received is kept as skipped.
+    /// Its deliveries stay pending, and go once it is active again.
+    Paused,
+    /// It does not receive; what it would have received is kept as skipped.
     Disabled,
 }
 
@@ -123,6 +154,7 @@ impl EndpointStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
+            Self::Paused => "paused",
             Self::Disabled => "disabled",
         }
     }
@@ -134,8 +166,9 @@ impl EndpointStatus {
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "active" => Ok(Self::Active),
+            "paused" => Ok(Self::Paused),
             "disabled" => Ok(Self::Disabled),
-            _ => Err(InvalidField::new("status", "must be `active` or `disabled`")),
+            _ => Err(InvalidField::new("status", "must be `active`, `paused` or `disabled`")),
         }
     }
 }
@@ -225,17 +258,40 @@ fn authority(text: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
-/// Checks `filter_types`: event type names, at most 1,000.
+/// Checks `filter_types`: event type names, `prefix.*` and `*`, at most 1,000.
 ///
 /// # Errors
-/// Names the first that is none.
+/// Names the first that is none of these.
 pub fn check_filter_types(types: &[String]) -> Result<(), InvalidField> {
     if types.len() > FILTER_TYPES_MAX {
-        return Err(InvalidField::new("filter_types", format!("must have at most {FILTER_TYPES_MAX} entries")));
+        return Err(InvalidField::new("filter_types", format!("has {} entries; at most {FILTER_TYPES_MAX} are allowed", types.len())));
     }
-    for name in types {
-        event_type::check_name(name)
-            .map_err(|error| InvalidField::new("filter_types", format!("contains {name:?}, which {}", error.problem)))?;
+    for pattern in types {
+        event_type::check_pattern(pattern)
+            .map_err(|problem| InvalidField::new("filter_types", format!("contains {pattern:?}, which {problem}")))?;
+    }
+    Ok(())
+}
+
+/// Checks `channels` of an endpoint or a message: at most 20, each of 1 to 128 ASCII letters, digits and `. _ - : / @ +`,
+/// none twice.
+///
+/// # Errors
+/// Names the first that breaks a rule.
+pub fn check_channels(channels: &[String]) -> Result<(), InvalidField> {
+    let refuse = |problem: String| Err(InvalidField::new("channels", problem));
+    if channels.len() > CHANNELS_MAX {
+        return refuse(format!("has {} entries; at most {CHANNELS_MAX} are allowed", channels.len()));
+    }
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-:/@+".contains(&b);
+    for (index, channel) in channels.iter().enumerate() {
+        if channel.is_empty() || channel.len() > CHANNEL_MAX || !channel.bytes().all(is_allowed) {
+            let shown: String = channel.chars().take(40).collect();
+            return refuse(format!("contains {shown:?}; a channel has 1 to {CHANNEL_MAX} letters, digits and . _ - : / @ +"));
+        }
+        if channels[..index].contains(channel) {
+            return refuse(format!("names {channel:?} twice"));
+        }
     }
     Ok(())
 }
@@ -271,7 +327,8 @@ pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidFi
         if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
             return refuse(format!("contains {name:?}, which is not a header name"));
         }
-        let lower = name.to_ascii_lowercase();
+        // Servers that hand headers on as variables take `_` for `-` (RFC 3875 section 4.1.18).
+        let lower = name.to_ascii_lowercase().replace('_', "-");
         if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") || lower.starts_with("x-hookstream-") {
             return refuse(format!("contains {name:?}, which Hookstream sets itself"));
         }
@@ -345,6 +402,48 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_has_names_prefixes_and_everything() {
+        let check = |filter: &[&str], event_type: &str, expected: bool| {
+            let types: Vec<String> = filter.iter().map(ToString::to_string).collect();
+            assert_eq!(check_filter_types(&types), Ok(()), "{filter:?}");
+            let is_wanted = types.is_empty() || types.iter().any(|wanted| event_type::matches(wanted, event_type));
+            assert_eq!(is_wanted, expected, "{filter:?} {event_type}");
+        };
+        check(&[], "invoice.paid", true);
+        check(&["*"], "invoice.paid", true);
+        check(&["invoice.paid"], "invoice.paid", true);
+        check(&["invoice.paid"], "invoice.paid.late", false);
+        check(&["invoice.*"], "invoice.paid", true);
+        check(&["invoice.*"], "invoice.paid.late", true);
+        check(&["invoice.*"], "invoice", false);
+        check(&["invoice.*"], "invoices.paid", false);
+        check(&["invoice.paid.*", "user.created"], "user.created", true);
+        check(&["invoice.paid.*", "user.created"], "invoice.paid", false);
+        for pattern in ["", ".*", "**", "*.paid", "invoice*", "invoice.*.paid", "in*oice.paid", "invoice..*", "a b"] {
+            assert!(check_filter_types(&[pattern.to_owned()]).is_err(), "{pattern}");
+        }
+        assert!(check_filter_types(&vec!["a".to_owned(); FILTER_TYPES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn channels_are_bounded_words() {
+        let check = |channels: &[&str], ok: bool| {
+            let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
+            assert_eq!(check_channels(&channels).is_ok(), ok, "{channels:?}");
+        };
+        check(&[], true);
+        check(&["project_42", "org:1/team-2", "a@b.example"], true);
+        check(&["a", "a"], false);
+        check(&[""], false);
+        check(&["a b"], false);
+        check(&["\u{e4}"], false);
+        check(&[&"x".repeat(CHANNEL_MAX)], true);
+        check(&[&"x".repeat(CHANNEL_MAX + 1)], false);
+        let many: Vec<String> = (0..=CHANNELS_MAX).map(|number| number.to_string()).collect();
+        assert_eq!((check_channels(&many[1..]).is_ok(), check_channels(&many).is_ok()), (true, false));
+    }
+
+    #[test]
     fn headers_that_hookstream_sets_are_refused() {
         let check = |name: &str, value: &str, ok: bool| {
             let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
@@ -354,6 +453,10 @@ mod tests {
         check("X-Env", "", true);
         check("Host", "x", false);
         check("Webhook-Id", "x", false);
+        check("webhook_id", "x", false);
+        check("Webhook_Signature", "x", false);
+        check("content_length", "x", false);
+        check("x_hookstream_event_type", "x", false);
         check("x-hookstream-event-type", "x", false);
         check("a b", "x", false);
         check("", "x", false);

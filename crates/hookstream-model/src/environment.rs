@@ -39,6 +39,8 @@ pub struct Environment {
     pub max_payload_bytes: Option<u64>,
     /// Its share of the engine beside other environments'; `None` is 1.
     pub weight: Option<u32>,
+    /// Whether customers may see their endpoints' signing secrets in the portal.
+    pub portal_reveal_secrets: bool,
     /// What its organization's quotas are that go for it, or for all of the organization's environments together.
     pub quotas: Quotas,
     /// When it was made.
@@ -96,10 +98,7 @@ impl Environment {
     /// # Errors
     /// Names the first field that breaks its rule.
     pub fn check(&self, installation: Limits) -> Result<(), InvalidField> {
-        let is_line = |text: &str, max| !text.trim().is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control);
-        if !is_line(&self.name, NAME_MAX) {
-            return Err(InvalidField::new("name", format!("must have 1 to {NAME_MAX} characters, none of them control characters")));
-        }
+        crate::text::check_line("name", &self.name, NAME_MAX)?;
         let is_slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.slug.is_empty() || self.slug.len() > SLUG_MAX || !self.slug.bytes().all(is_slug) {
             let problem = format!("must have 1 to {SLUG_MAX} characters: lower-case letters, digits and `-`");
@@ -184,6 +183,7 @@ mod tests {
             payload_retention_days: None,
             max_payload_bytes: None,
             weight: None,
+            portal_reveal_secrets: true,
             quotas: Quotas::default(),
             created_at: Timestamp::from_millis(0),
         }

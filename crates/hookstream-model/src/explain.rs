@@ -21,6 +21,8 @@ pub enum Unmatched {
     MadeLater,
     /// Its filter does not have the message's type.
     TypeNotWanted,
+    /// It has channels, and none of them is the message's.
+    OtherChannels,
     /// As it is now it would get the message: its filter was another then.
     ChangedLater,
 }
@@ -32,19 +34,22 @@ impl Unmatched {
             Self::TestOfAnother => "test_of_another_endpoint",
             Self::MadeLater => "endpoint_made_later",
             Self::TypeNotWanted => "type_not_wanted",
+            Self::OtherChannels => "other_channels",
             Self::ChangedLater => "endpoint_changed_later",
         }
     }
 }
 
-/// Why an endpoint has no delivery of a message of this type that was accepted then.
-pub fn why_unmatched(endpoint: &Endpoint, event_type: &str, accepted_at: Timestamp, is_test: bool) -> Unmatched {
+/// Why an endpoint has no delivery of a message that was accepted then.
+pub fn why_unmatched(endpoint: &Endpoint, message: Sendable<'_>, accepted_at: Timestamp, is_test: bool) -> Unmatched {
     if is_test {
         Unmatched::TestOfAnother
     } else if endpoint.created_at > accepted_at {
         Unmatched::MadeLater
-    } else if !endpoint.wants(event_type) {
+    } else if !endpoint.wants_type(message.event_type) {
         Unmatched::TypeNotWanted
+    } else if !endpoint.listens_to(message.channels) {
+        Unmatched::OtherChannels
     } else {
         Unmatched::ChangedLater
     }
@@ -75,6 +80,8 @@ pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> Ste
 /// What keeps back a delivery that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptBack {
+    /// The endpoint is paused.
+    Paused,
     /// The endpoint's circuit breaker is open, or lets one delivery through at a time.
     Failing {
         /// Until then nothing goes.
@@ -95,6 +102,9 @@ pub enum KeptBack {
 
 /// What keeps back what is due for an endpoint whose application has a rate limit, or has not.
 pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp) -> Option<KeptBack> {
+    if endpoint.is_paused() {
+        return Some(KeptBack::Paused);
+    }
     match endpoint.hold.filter(|hold| hold.holds(now)) {
         Some(Hold { until, reason: HoldReason::Failing }) => Some(KeptBack::Failing { until }),
         Some(Hold { until, reason: HoldReason::RetryAfter }) => Some(KeptBack::AskedForTime { until }),
@@ -119,10 +129,14 @@ pub struct Remedy {
 pub enum Change {
     /// It is to be enabled.
     Enable,
+    /// It is to be resumed.
+    Resume,
     /// Its `expires_at` is to be moved or removed.
     Extend,
     /// The message's type is to be added to its filter.
     WidenFilter,
+    /// One of the message's channels is to be added to its own.
+    AddChannel,
 }
 
 /// What makes the next try happen.
@@ -152,6 +166,8 @@ pub enum Act {
 pub struct Sendable<'a> {
     /// What it is about.
     pub event_type: &'a str,
+    /// Its channels.
+    pub channels: &'a [String],
     /// Whether its payload has not expired.
     pub has_payload: bool,
 }
@@ -168,7 +184,7 @@ pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message
         return Remedy { changes: vec![], act: Act::SendAnew };
     }
     let Some(endpoint) = endpoint else { return Remedy { changes: vec![], act: Act::MakeEndpoint } };
-    let is_wanted = endpoint.wants(message.event_type);
+    let is_wanted = endpoint.wants(message.event_type, message.channels);
     let act = match state {
         None => Act::Retry,
         Some(DeliveryState::Pending { due_at }) => Act::Wait { until: due_at },
@@ -178,14 +194,19 @@ pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message
         Some(DeliveryState::Succeeded) => Act::Nothing,
     };
     let mut changes = Vec::new();
-    if endpoint.status == EndpointStatus::Disabled {
-        changes.push(Change::Enable);
+    match endpoint.status {
+        EndpointStatus::Active => {}
+        EndpointStatus::Paused => changes.push(Change::Resume),
+        EndpointStatus::Disabled => changes.push(Change::Enable),
     }
     if endpoint.is_expired(now) {
         changes.push(Change::Extend);
     }
-    if act == Act::Retry && !is_wanted {
+    if act == Act::Retry && !endpoint.wants_type(message.event_type) {
         changes.push(Change::WidenFilter);
+    }
+    if act == Act::Retry && !endpoint.listens_to(message.channels) {
+        changes.push(Change::AddChannel);
     }
     Remedy { changes, act }
 }
@@ -218,6 +239,9 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
             filter_types: Some(filter.iter().map(ToString::to_string).collect()),
             rate_limit_per_second: None,
             expires_at: None,
@@ -241,6 +265,7 @@ mod tests {
         };
         let plain = endpoint(&[]);
         check(&plain, false, None);
+        check(&Endpoint { status: EndpointStatus::Paused, ordering: Ordering::Strict, ..plain.clone() }, true, Some(KeptBack::Paused));
         check(&plain, true, Some(KeptBack::Rate));
         check(&Endpoint { rate_limit_per_second: Some(0), ..plain.clone() }, false, None);
         check(&Endpoint { rate_limit_per_second: Some(1), ..plain.clone() }, false, Some(KeptBack::Rate));
@@ -254,7 +279,8 @@ mod tests {
     #[test]
     fn an_endpoint_without_a_delivery_has_a_reason() {
         let check = |filter: &[&str], accepted_at, is_test, expected| {
-            assert_eq!(why_unmatched(&endpoint(filter), TYPE, accepted_at, is_test), expected, "{filter:?}");
+            let message = Sendable { event_type: TYPE, channels: &[], has_payload: true };
+            assert_eq!(why_unmatched(&endpoint(filter), message, accepted_at, is_test), expected, "{filter:?}");
         };
         check(&["user.created"], NOW + MINUTE, false, Unmatched::TypeNotWanted);
         check(&["user.created"], NOW, false, Unmatched::TypeNotWanted);
@@ -262,6 +288,30 @@ mod tests {
         check(&["user.created"], NOW - MINUTE, false, Unmatched::MadeLater);
         check(&[], NOW + MINUTE, false, Unmatched::ChangedLater);
         check(&["user.created"], NOW + MINUTE, true, Unmatched::TestOfAnother);
+    }
+
+    #[test]
+    fn channels_decide_after_the_type() {
+        let with = |filter: &[&str], channels: &[&str]| Endpoint {
+            channels: Some(channels.iter().map(ToString::to_string).collect()),
+            ..endpoint(filter)
+        };
+        let check = |endpoint: &Endpoint, channels: &[&str], expected: Option<Unmatched>| {
+            let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
+            let message = Sendable { event_type: TYPE, channels: &channels, has_payload: true };
+            assert_eq!(endpoint.wants(TYPE, &channels), expected.is_none(), "{endpoint:?} {channels:?}");
+            let why = why_unmatched(endpoint, message, NOW + MINUTE, false);
+            assert_eq!(why, expected.unwrap_or(Unmatched::ChangedLater));
+            let adds_channel = remedy(None, Some(endpoint), message, NOW).changes.contains(&Change::AddChannel);
+            assert_eq!(adds_channel, !endpoint.listens_to(&channels));
+        };
+        check(&endpoint(&[]), &[], None);
+        check(&endpoint(&[]), &["a"], None);
+        check(&with(&[], &[]), &["a"], None);
+        check(&with(&[], &["a", "b"]), &["b", "c"], None);
+        check(&with(&[], &["a"]), &["b"], Some(Unmatched::OtherChannels));
+        check(&with(&[], &["a"]), &[], Some(Unmatched::OtherChannels));
+        check(&with(&["user.created"], &["a"]), &[], Some(Unmatched::TypeNotWanted));
     }
 
     #[test]
@@ -282,7 +332,7 @@ mod tests {
     fn what_makes_it_go_follows_from_delivery_and_endpoint() {
         let check = |state, endpoint: Option<&Endpoint>, changes: &[Change], act| {
             let expected = Remedy { changes: changes.to_vec(), act };
-            let message = |has_payload| Sendable { event_type: TYPE, has_payload };
+            let message = |has_payload| Sendable { event_type: TYPE, channels: &[], has_payload };
             assert_eq!(remedy(state, endpoint, message(true), NOW), expected, "{state:?}");
             let anew = Remedy { changes: vec![], act: Act::SendAnew };
             let without = if expected.act == Act::Nothing { expected } else { anew };
@@ -291,6 +341,7 @@ mod tests {
         let wanting = endpoint(&[TYPE]);
         let other = endpoint(&["user.created"]);
         let disabled = Endpoint { status: EndpointStatus::Disabled, ..endpoint(&[]) };
+        let paused = Endpoint { status: EndpointStatus::Paused, ..endpoint(&[]) };
         let expired = Endpoint { expires_at: Some(NOW), ..endpoint(&[]) };
         let both = Endpoint { expires_at: Some(NOW), ..disabled.clone() };
         let pending = Some(DeliveryState::Pending { due_at: NOW + MINUTE });
@@ -304,6 +355,7 @@ mod tests {
         check(pending, Some(&wanting), &[], wait);
         check(pending, Some(&other), &[], wait);
         check(pending, Some(&both), &[Change::Enable, Change::Extend], wait);
+        check(pending, Some(&paused), &[Change::Resume], wait);
         check(pending, None, &[], Act::MakeEndpoint);
         check(exhausted, Some(&wanting), &[], Act::RetryOrRecover);
         check(exhausted, Some(&other), &[], Act::Recover);

@@ -184,6 +184,8 @@ pub struct Candidate {
     pub message_id: MessageId,
     /// What the message is about.
     pub event_type: String,
+    /// The channels of the message.
+    pub channels: Vec<String>,
     /// Where it stands.
     pub standing: Standing,
     /// Whether the payload is there still; without it nothing can be sent.
@@ -504,7 +506,13 @@ mod tests {
     }
 
     fn candidate(standing: Standing) -> Candidate {
-        Candidate { message_id: MessageId::before_all_at(NOW - SECOND), event_type: "a.b".to_owned(), standing, has_payload: true }
+        Candidate {
+            message_id: MessageId::before_all_at(NOW - SECOND),
+            event_type: "a.b".to_owned(),
+            channels: vec![],
+            standing,
+            has_payload: true,
+        }
     }
 
     fn job(rate_limit: u32, max_messages: Option<u32>, made_owed: u64) -> Job {

@@ -56,7 +56,7 @@ impl Role {
             Self::Developer => Scopes::of(Resource::ALL.into_iter().flat_map(|resource| [Scope::read(resource), Scope::write(resource)]))
                 .without(Scopes::of(administers))
                 .without(Scopes::of([Scope::read(Audit)])),
-            Self::Admin | Self::Owner => Scopes::ALL,
+            Self::Admin | Self::Owner => Scopes::EVERYTHING,
         }
     }
 

@@ -156,6 +156,16 @@ impl MessageStatus {
             Self::Skipped => "skipped",
         }
     }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// Names the words there are.
+    pub fn parse(word: &str) -> Result<Self, InvalidField> {
+        let all = [Self::Pending, Self::Delivered, Self::Failed, Self::Skipped];
+        let found = all.into_iter().find(|status| status.as_str() == word);
+        found.ok_or_else(|| InvalidField::new("status", "must be `pending`, `delivered`, `failed` or `skipped`"))
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{InvalidField, ids::UserId, time::Timestamp};
+use crate::{InvalidField, ids::UserId, text::check_line, time::Timestamp};
 
 /// The longest address (RFC 5321 section 4.5.3.1.3, less the brackets).
 const EMAIL_MAX: usize = 254;
@@ -60,16 +60,12 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// Checks what somebody or something is called: 1 to 255 characters, none of them control characters.
+/// Checks the name of a person, an organization or a device: one line of 1 to 255 characters.
 ///
 /// # Errors
 /// Says which of these it breaks.
 pub fn check_name(name: &str) -> Result<(), InvalidField> {
-    let length = name.chars().count();
-    if name.trim().is_empty() || length > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(InvalidField::new("name", format!("must have 1 to {NAME_MAX} characters, none of them control characters")));
-    }
-    Ok(())
+    check_line("name", name, NAME_MAX)
 }
 
 /// Checks the length of a password that somebody chose; whether it can be guessed is judged where the lists of passwords are.

@@ -36,10 +36,12 @@ pub enum Resource {
     Engine,
     /// The audit log; there is nothing to write.
     Audit,
+    /// The whole installation, whose scopes are all named ones: [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
+    Operator,
 }
 
 impl Resource {
-    /// All of them.
+    /// All that are read or written.
     pub const ALL: [Self; 13] = [
         Self::Applications,
         Self::Endpoints,
@@ -72,6 +74,7 @@ impl Resource {
             Self::Usage => "usage",
             Self::Engine => "engine",
             Self::Audit => "audit",
+            Self::Operator => "operator",
         }
     }
 
@@ -87,6 +90,12 @@ pub enum Verb {
     Read,
     /// Something does.
     Write,
+    /// Secrets are shown. Only endpoints have any that can be; no `*` stands for it.
+    Secret,
+    /// The metrics of the installation. Only the operator has them; no `*` stands for it.
+    Metrics,
+    /// The nodes and disks of the installation. Only the operator has them; no `*` stands for it.
+    Nodes,
 }
 
 impl Verb {
@@ -95,6 +104,9 @@ impl Verb {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Secret => "secret",
+            Self::Metrics => "metrics",
+            Self::Nodes => "nodes",
         }
     }
 }
@@ -119,10 +131,29 @@ impl Scope {
         Self { resource, verb: Verb::Write }
     }
 
+    /// To be shown the signing secrets of endpoints.
+    pub const ENDPOINT_SECRETS: Self = Self { resource: Resource::Endpoints, verb: Verb::Secret };
+
+    /// To read the metrics of the installation.
+    pub const OPERATOR_METRICS: Self = Self { resource: Resource::Operator, verb: Verb::Metrics };
+    /// To read about the nodes and disks of the installation.
+    pub const OPERATOR_NODES: Self = Self { resource: Resource::Operator, verb: Verb::Nodes };
+    /// Those that no `*` stands for.
+    const NAMED: [Self; 3] = [Self::ENDPOINT_SECRETS, Self::OPERATOR_METRICS, Self::OPERATOR_NODES];
+
     const fn bit(self) -> u64 {
-        1 << (self.resource as u64 * 2 + self.verb as u64)
+        match self.verb {
+            Verb::Read => 1 << (self.resource as u64 * 2),
+            Verb::Write => 1 << (self.resource as u64 * 2 + 1),
+            Verb::Secret => 1 << FIRST_NAMED_BIT,
+            Verb::Metrics => 1 << (FIRST_NAMED_BIT + 1),
+            Verb::Nodes => 1 << (FIRST_NAMED_BIT + 2),
+        }
     }
 }
+
+/// From this bit on stand scopes that have to be named: `*` does not have them.
+const FIRST_NAMED_BIT: u64 = 48;
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,13 +164,17 @@ impl fmt::Display for Scope {
 /// A set of scopes.
 ///
 /// Its text is `*` for everything, also what later versions add, or words such as `messages:write` and
-/// `endpoints:*`, apart by commas.
+/// `endpoints:*`, separated by commas. `endpoints:secret` is in no `*` and has to be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scopes(u64);
 
 impl Scopes {
-    /// Everything there is and will be.
-    pub const ALL: Self = Self(u64::MAX);
+    /// Everything that need not be named, now and in later versions.
+    pub const ALL: Self = Self((1 << FIRST_NAMED_BIT) - 1);
+    /// The same, and the secrets of endpoints: everything that an organization's owner may do.
+    pub const EVERYTHING: Self = Self(Self::ALL.0 | Scope::ENDPOINT_SECRETS.bit());
+    /// The same, and what concerns the whole installation: for the operator.
+    pub const OPERATOR: Self = Self(Self::EVERYTHING.0 | Scope::OPERATOR_METRICS.bit() | Scope::OPERATOR_NODES.bit());
     /// Nothing.
     pub const NONE: Self = Self(0);
 
@@ -153,6 +188,12 @@ impl Scopes {
         Self::of(Resource::ALL.into_iter().map(|resource| Scope { resource, verb }))
     }
 
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// These without `others`.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {
@@ -164,15 +205,20 @@ impl Scopes {
         self.0 & scope.bit() != 0
     }
 
+    const fn has_all(self) -> bool {
+        self.0 & Self::ALL.0 == Self::ALL.0
+    }
+
     /// The first that is in `others` and not in these, as it would be written; `None` where these cover them.
     pub fn lack(self, others: Self) -> Option<String> {
         if others.0 & !self.0 == 0 {
             return None;
         }
-        if others == Self::ALL {
+        if others.has_all() && !self.has_all() {
             return Some("*".to_owned());
         }
         let all = Resource::ALL.into_iter().flat_map(|resource| [Scope::read(resource), Scope::write(resource)]);
+        let all = all.chain(Scope::NAMED);
         all.into_iter().find(|scope| others.allow(*scope) && !self.allow(*scope)).map(|scope| scope.to_string())
     }
 
@@ -186,7 +232,8 @@ impl Scopes {
             set |= parse_word(word).ok_or_else(|| {
                 let words: Vec<_> = Resource::ALL.into_iter().map(Resource::as_str).collect();
                 let problem = format!(
-                    "contains {word:?}; allowed are `*`, and `read`, `write` or `*` of a resource, such as messages:write. The resources: {}",
+                    "contains {word:?}; allowed are `*`, {}, and `read`, `write` or `*` of a resource, such as messages:write. The resources: {}",
+                    Scope::NAMED.map(|scope| scope.to_string()).join(", "),
                     words.join(", ")
                 );
                 InvalidField::new("scopes", problem)
@@ -202,7 +249,10 @@ impl Scopes {
 
 fn parse_word(word: &str) -> Option<u64> {
     if word == "*" {
-        return Some(u64::MAX);
+        return Some(Scopes::ALL.0);
+    }
+    if let Some(named) = Scope::NAMED.into_iter().find(|scope| scope.to_string() == word) {
+        return Some(named.bit());
     }
     let (resource, verb) = word.split_once(':')?;
     let resource = Resource::parse(resource)?;
@@ -216,11 +266,12 @@ fn parse_word(word: &str) -> Option<u64> {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::ALL {
-            return f.write_str("*");
-        }
         let mut separator = "";
-        for resource in Resource::ALL {
+        if self.has_all() {
+            f.write_str("*")?;
+            separator = ",";
+        }
+        for resource in Resource::ALL.into_iter().filter(|_| !self.has_all()) {
             let verb = match (self.allow(Scope::read(resource)), self.allow(Scope::write(resource))) {
                 (true, true) => "*",
                 (true, false) => "read",
@@ -228,6 +279,10 @@ impl fmt::Display for Scopes {
                 (false, false) => continue,
             };
             write!(f, "{separator}{}:{verb}", resource.as_str())?;
+            separator = ",";
+        }
+        for scope in Scope::NAMED.into_iter().filter(|scope| self.allow(*scope)) {
+            write!(f, "{separator}{scope}")?;
             separator = ",";
         }
         Ok(())
@@ -247,7 +302,25 @@ mod tests {
         check("messages:write messages:read", "messages:*");
         check("endpoints:*,endpoints:read", "endpoints:*");
         check("jobs:read,*", "*");
-        for text in ["", " , ", "messages", "messages:", "messages:send", "message:read", "Messages:read", "*:read", "**"] {
+        check("endpoints:secret", "endpoints:secret");
+        check("operator:nodes,operator:metrics,*", "*,operator:metrics,operator:nodes");
+        check("endpoints:secret,*", "*,endpoints:secret");
+        check("endpoints:secret,endpoints:*", "endpoints:*,endpoints:secret");
+        for text in [
+            "",
+            " , ",
+            "messages",
+            "messages:",
+            "messages:send",
+            "message:read",
+            "Messages:read",
+            "*:read",
+            "**",
+            "messages:secret",
+            "operator:*",
+            "operator:read",
+            "endpoints:nodes",
+        ] {
             assert_eq!(Scopes::parse(text).map_err(|error| error.field), Err("scopes"), "{text}");
         }
     }
@@ -263,6 +336,9 @@ mod tests {
                 assert!(Scopes::ALL.allow(scope) && !Scopes::NONE.allow(scope), "{scope}");
             }
         }
+        for (scopes, expected) in [("*", false), ("endpoints:*", false), ("endpoints:secret", true), ("*,endpoints:secret", true)] {
+            assert_eq!(Scopes::parse(scopes).expect("scopes").allow(Scope::ENDPOINT_SECRETS), expected, "{scopes}");
+        }
     }
 
     #[test]
@@ -272,6 +348,9 @@ mod tests {
         assert_eq!(some.lack(Scopes::parse("messages:read").expect("scopes")), None);
         assert_eq!(some.lack(Scopes::parse("messages:read,jobs:write").expect("scopes")), Some("jobs:write".to_owned()));
         assert_eq!(some.lack(Scopes::ALL), Some("*".to_owned()));
+        assert_eq!(Scopes::ALL.lack(Scopes::EVERYTHING), Some("endpoints:secret".to_owned()));
+        assert_eq!(Scopes::EVERYTHING.lack(Scopes::ALL), None);
+        assert_eq!(Scopes::EVERYTHING.lack(Scopes::OPERATOR), Some("operator:metrics".to_owned()));
         // Also where all that there is today is named: what comes later is not.
         assert_eq!(Scopes::of_verb(Verb::Read).lack(Scopes::of_verb(Verb::Read)), None);
         assert!(Scopes::ALL.without(Scopes::of([Scope::read(Resource::Audit)])).lack(Scopes::ALL).is_some());

@@ -3,7 +3,11 @@
 //! What is signed is `<webhook-id>.<webhook-timestamp>.<body>`. `v1` is HMAC-SHA256 with a `whsec_`
 //! secret, `v1a` is ed25519 with a `whsk_` key whose public half is a `whpk_` key.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    alphabet::STANDARD as ALPHABET,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 use ed25519_dalek::{Signature, Signer, SigningKey as Ed25519Key, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -59,8 +63,22 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The shortest and longest HMAC secret, in bytes (Standard Webhooks: "Signature scheme").
-const HMAC_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// The shortest and longest HMAC secret, in bytes. Standard Webhooks has 24 to 64; other systems have secrets from 16
+/// bytes on, and as long as 128.
+pub const HMAC_SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=128;
+/// The most rotated secrets of an endpoint that sign at the same time, besides the current one.
+pub const SECRETS_IN_GRACE_MAX: usize = 10;
+
+/// Base64 as other systems write it: with padding or without, and with bits at the end that stand for nothing.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes base64 in any of its forms, the URL-safe alphabet included.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    LENIENT.decode(text.replace('-', "+").replace('_', "/")).ok()
+}
 
 impl SigningKey {
     /// The text of a new key made of 32 random bytes: `whsec_…` or `whsk_…`.
@@ -73,32 +91,53 @@ impl SigningKey {
         }
     }
 
-    /// Reads the text of a key: `whsec_` and base64 of 24 to 64 bytes, or `whsk_` and base64 of an
-    /// ed25519 key of 32 bytes (seed) or 64 (seed and public key).
+    /// Reads the text of a key, with white space around it ignored:
+    ///
+    /// - `whsec_` and base64 of an HMAC secret, in any form of base64,
+    /// - `raw:` and an HMAC secret that is used as text,
+    /// - `whsk_` and base64 of an ed25519 key of 32 bytes (seed) or 64 (seed and public key).
     ///
     /// # Errors
     /// Says what is wrong, without showing the text.
     pub fn parse(secret: &Secret) -> Result<Self, InvalidField> {
-        let refuse = |problem: &str| InvalidField::new("signing_secret", problem);
-        if let Some(encoded) = secret.expose().strip_prefix("whsec_") {
-            let bytes = STANDARD.decode(encoded).map_err(|_| refuse("must be base64 after `whsec_`"))?;
-            if !HMAC_SECRET_BYTES.contains(&bytes.len()) {
-                return Err(refuse("must stand for 24 to 64 bytes"));
-            }
-            let keyed = Hmac::new_from_slice(&bytes).expect("HMAC takes a key of any length");
-            return Ok(Self::HmacSha256(Box::new(keyed)));
+        let refuse = |problem: String| InvalidField::new("signing_secret", problem);
+        let text = secret.expose().trim();
+        if let Some(encoded) = text.strip_prefix("whsec_") {
+            let bytes = decode_base64(encoded).ok_or_else(|| {
+                refuse("is not base64 after `whsec_`; for a secret that is used as text, write `raw:` before it".to_owned())
+            })?;
+            return Self::hmac(&bytes).ok_or_else(|| refuse(of_length("has", bytes.len(), "after decoding")));
         }
-        if let Some(encoded) = secret.expose().strip_prefix("whsk_") {
-            let bytes = STANDARD.decode(encoded).map_err(|_| refuse("must be base64 after `whsk_`"))?;
+        if let Some(raw) = text.strip_prefix("raw:") {
+            if raw.chars().any(char::is_control) {
+                return Err(refuse("contains a control character after `raw:`; for binary secrets use `whsec_` and base64".to_owned()));
+            }
+            return Self::hmac(raw.as_bytes()).ok_or_else(|| refuse(of_length("has", raw.len(), "after `raw:`")));
+        }
+        if let Some(encoded) = text.strip_prefix("whsk_") {
+            let bytes = decode_base64(encoded).ok_or_else(|| refuse("is not base64 after `whsk_`".to_owned()))?;
             let key = match bytes.len() {
                 32 => Ed25519Key::from_bytes(bytes[..].try_into().expect("32 bytes")),
                 64 => Ed25519Key::from_keypair_bytes(bytes[..].try_into().expect("64 bytes"))
-                    .map_err(|_| refuse("has a public half that does not belong to its private half"))?,
-                _ => return Err(refuse("must stand for 32 or 64 bytes")),
+                    .map_err(|_| refuse("has a public half that does not belong to its private half".to_owned()))?,
+                length => {
+                    return Err(refuse(format!(
+                        "has {length} bytes after decoding; an ed25519 key has 32 (the seed) or 64 (the seed and the public key)"
+                    )));
+                }
             };
             return Ok(Self::Ed25519(Box::new(key)));
         }
-        Err(refuse("must start with `whsec_` (hmac-sha256) or `whsk_` (ed25519)"))
+        Err(refuse(
+            "must begin with `whsec_` (base64 of an HMAC secret), `raw:` (an HMAC secret that is used as text) or `whsk_` \
+                (base64 of an ed25519 private key)"
+                .to_owned(),
+        ))
+    }
+
+    fn hmac(bytes: &[u8]) -> Option<Self> {
+        let keyed = || Hmac::new_from_slice(bytes).expect("HMAC takes a key of any length");
+        HMAC_SECRET_BYTES.contains(&bytes.len()).then(|| Self::HmacSha256(Box::new(keyed())))
     }
 
     /// Which algorithm it is for.
@@ -135,30 +174,34 @@ impl SigningKey {
     }
 }
 
-/// The keys that sign an endpoint's deliveries: the current one, and for a while after a rotation the
-/// one before it.
+fn of_length(verb: &str, length: usize, after: &str) -> String {
+    let (least, most) = (HMAC_SECRET_BYTES.start(), HMAC_SECRET_BYTES.end());
+    format!("{verb} {length} bytes {after}; {least} to {most} are allowed")
+}
+
+/// The keys that sign an endpoint's deliveries: the current one, and each rotated one until its grace ends.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
     current: SigningKey,
-    previous: Option<(SigningKey, Timestamp)>,
+    rotated: Box<[(SigningKey, Timestamp)]>,
 }
 
 impl SigningKeys {
-    /// The current key, and the previous one with the moment at which it ends.
-    pub const fn new(current: SigningKey, previous: Option<(SigningKey, Timestamp)>) -> Self {
-        Self { current, previous }
+    /// The current key, and the rotated ones with the moment at which each ends.
+    pub fn new(current: SigningKey, rotated: Vec<(SigningKey, Timestamp)>) -> Self {
+        Self { current, rotated: rotated.into() }
     }
 
-    /// The value of `webhook-signature` for one try at `now`: a signature per key, apart by spaces.
+    /// The value of `webhook-signature` for one attempt at `now`: a signature per key, separated by spaces.
     pub fn sign(&self, id: &str, now: Timestamp, body: &[u8]) -> String {
         let seconds = now.as_seconds().to_string();
         let mut header = String::with_capacity(96);
         self.current.sign(id, &seconds, body, &mut header);
-        if let Some((previous, until)) = &self.previous
-            && now < *until
-        {
-            header.push(' ');
-            previous.sign(id, &seconds, body, &mut header);
+        for (rotated, until) in &self.rotated {
+            if now < *until {
+                header.push(' ');
+                rotated.sign(id, &seconds, body, &mut header);
+            }
         }
         header
     }
@@ -258,7 +301,7 @@ mod tests {
     #[test]
     fn the_vector_of_the_specification_is_met() {
         // From the Standard Webhooks reference implementations.
-        let keys = SigningKeys::new(key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), None);
+        let keys = SigningKeys::new(key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), vec![]);
         let header = keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", NOW, br#"{"test": 2432232314}"#);
         assert_eq!(header, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
@@ -270,7 +313,7 @@ mod tests {
             let signing = SigningKey::parse(&secret).expect("a generated key");
             assert_eq!(signing.algorithm(), algorithm);
             let receiver = signing.public_key().map_or(secret, Secret::new);
-            let header = SigningKeys::new(signing, None).sign("id", NOW, b"body");
+            let header = SigningKeys::new(signing, vec![]).sign("id", NOW, b"body");
             let check = VerificationKey::parse(&receiver).expect("a key");
             let seconds = NOW.as_seconds().to_string();
             assert_eq!(check.verify("id", &seconds, &header, b"body", NOW), Ok(()));
@@ -284,7 +327,7 @@ mod tests {
     #[test]
     fn the_tolerance_is_five_minutes_either_way() {
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[9; 32]);
-        let header = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), None).sign("id", NOW, b"");
+        let header = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), vec![]).sign("id", NOW, b"");
         let check = VerificationKey::parse(&secret).expect("a key");
         let at = |offset: i64| {
             let then = Timestamp::from_millis(NOW.as_millis() + offset * 1000);
@@ -303,29 +346,80 @@ mod tests {
     }
 
     #[test]
-    fn the_previous_key_signs_until_its_end() {
-        let old = SigningKey::generate(SigningAlgorithm::HmacSha256, &[1; 32]);
-        let new = SigningKey::generate(SigningAlgorithm::Ed25519, &[2; 32]);
-        let until = NOW + Duration::from_secs(60);
-        let keys = SigningKeys::new(SigningKey::parse(&new).expect("a key"), Some((SigningKey::parse(&old).expect("a key"), until)));
-        let old = VerificationKey::parse(&old).expect("a key");
-        let verified = |at: Timestamp| old.verify("id", &at.as_seconds().to_string(), &keys.sign("id", at, b""), b"", at).is_ok();
-        assert!(verified(until - Duration::from_millis(1)));
-        assert!(!verified(until));
+    fn each_rotated_key_signs_until_its_own_end() {
+        let secrets: Vec<_> = (0..=SECRETS_IN_GRACE_MAX)
+            .map(|number| {
+                let algorithm = if number % 2 == 0 { SigningAlgorithm::HmacSha256 } else { SigningAlgorithm::Ed25519 };
+                SigningKey::generate(algorithm, &[u8::try_from(number).expect("few"); 32])
+            })
+            .collect();
+        let ends = |number: usize| NOW + Duration::from_secs(60 * number as u64);
+        let parse = |secret: &Secret| SigningKey::parse(secret).expect("a key");
+        let rotated = secrets.iter().enumerate().skip(1).map(|(number, secret)| (parse(secret), ends(number)));
+        let keys = SigningKeys::new(parse(&secrets[0]), rotated.collect());
+        let verifies = |number: usize, at: Timestamp| {
+            let receiver = parse(&secrets[number]).public_key().map_or(secrets[number].clone(), Secret::new);
+            let key = VerificationKey::parse(&receiver).expect("a key");
+            key.verify("id", &at.as_seconds().to_string(), &keys.sign("id", at, b""), b"", at).is_ok()
+        };
+        for number in 1..secrets.len() {
+            assert!(verifies(number, ends(number) - Duration::from_millis(1)), "{number}");
+            assert!(!verifies(number, ends(number)), "{number}");
+            assert!(verifies(0, ends(number)));
+        }
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_without_being_shown() {
-        for text in ["", "secret", "whsec_", "whsec_!!!!", "whsec_AAAA", "whsk_AAAA", "whpk_AAAA"] {
+    fn a_secret_of_another_system_is_read_in_each_form_and_signs_the_same() {
+        // 26 bytes, of which the base64 has `+`, `/` and padding.
+        let bytes = [0xfb, 0xff].repeat(13);
+        let standard = STANDARD.encode(&bytes);
+        assert!(standard.contains('+') && standard.contains('/') && standard.ends_with('='), "{standard}");
+        let url_safe = standard.replace('+', "-").replace('/', "_");
+        let signed = |text: &str| SigningKeys::new(key(text), vec![]).sign("id", NOW, b"body");
+        let expected = signed(&format!("whsec_{standard}"));
+        for form in [&*standard, standard.trim_end_matches('='), &url_safe, url_safe.trim_end_matches('=')] {
+            for text in [format!("whsec_{form}"), format!(" \twhsec_{form}\r\n")] {
+                assert_eq!(signed(&text), expected, "{text:?}");
+            }
+        }
+        for length in [16, 17, 24, 64, 128] {
+            let text = "x".repeat(length);
+            assert_eq!(signed(&format!("raw:{text}")), signed(&format!("whsec_{}", STANDARD.encode(&text))), "{length}");
+            assert_eq!(signed(&format!("raw:{text}\n")), signed(&format!("raw:{text}")), "{length}");
+        }
+        // Two bytes for one letter, and a blank within.
+        let umlauts = "raw:\u{e4}\u{f6}\u{fc} \u{e4}\u{f6}\u{fc} abc";
+        assert!(SigningKey::parse(&Secret::new(umlauts)).is_ok());
+        let url_safe_seed = STANDARD.encode([0xfb; 32]).replace('+', "-").replace('/', "_");
+        assert_eq!(key(&format!("whsk_{}", url_safe_seed.trim_end_matches('='))).algorithm(), SigningAlgorithm::Ed25519);
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_shown_and_its_length_is() {
+        let check = |text: &str, expected: &str| {
             let error = SigningKey::parse(&Secret::new(text)).expect_err(text);
             assert_eq!(error.field, "signing_secret");
-        }
+            assert!(error.problem.contains(expected), "{text:?}: {}", error.problem);
+        };
+        check("", "must begin with `whsec_`");
+        check("secret", "`raw:`");
+        check("whsec_", "has 0 bytes after decoding; 16 to 128 are allowed");
+        check("whsec_!!!!", "`raw:`");
+        check("whsec_AAAA", "has 3 bytes");
+        check(&format!("whsec_{}", STANDARD.encode([1; 129])), "has 129 bytes");
+        check("raw:fifteen letters", "has 15 bytes after `raw:`");
+        check(&format!("raw:{}", "x".repeat(129)), "has 129 bytes");
+        check("raw:0123456789abcdef\0", "control character");
+        check("whsk_AAAA", "has 3 bytes after decoding; an ed25519 key has 32");
+        check("whpk_AAAA", "must begin with `whsec_`");
+        check("Whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "must begin with `whsec_`");
     }
 
     #[test]
     fn the_official_library_verifies() {
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[5; 32]);
-        let keys = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), None);
+        let keys = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), vec![]);
         let header = keys.sign("msg_1", NOW, b"{}");
         let official = standardwebhooks::Webhook::new(secret.expose()).expect("a secret");
         assert_eq!(official.sign("msg_1", NOW.as_seconds(), b"{}").ok(), Some(header));

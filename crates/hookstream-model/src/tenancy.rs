@@ -9,6 +9,7 @@ use crate::{
     InvalidField,
     ids::{ApiKeyId, EnvironmentId, OrganizationId},
     scopes::Scopes,
+    text::check_line,
     time::Timestamp,
 };
 
@@ -61,11 +62,13 @@ impl ApiKeyText {
     /// # Errors
     /// Where the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidApiKey> {
-        let digits = text.strip_prefix("hs_live_").or_else(|| text.strip_prefix("hs_test_")).ok_or(InvalidApiKey)?;
-        if digits.len() != 64 || !digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(InvalidApiKey);
-        }
-        Ok(Self(text.to_owned()))
+        if Self::is_shaped(text) { Ok(Self(text.to_owned())) } else { Err(InvalidApiKey) }
+    }
+
+    /// Whether a text is written like a key.
+    pub fn is_shaped(text: &str) -> bool {
+        let digits = text.strip_prefix("hs_live_").or_else(|| text.strip_prefix("hs_test_"));
+        digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     }
 
     /// The key itself, for the one answer that shows it.
@@ -106,6 +109,37 @@ impl KeyHash {
     }
 }
 
+/// How far an API key reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyLevel {
+    /// Its environment, and reading its organization.
+    Environment,
+    /// Its organization too: members, invitations, environments and the organization's settings.
+    Organization,
+}
+
+impl KeyLevel {
+    /// Its word in the API and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Organization => "organization",
+        }
+    }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// For any other word.
+    pub fn parse(word: &str) -> Result<Self, InvalidField> {
+        match word {
+            "environment" => Ok(Self::Environment),
+            "organization" => Ok(Self::Organization),
+            _ => Err(InvalidField::new("level", format!("must be `environment` or `organization`; got {word:?}"))),
+        }
+    }
+}
+
 /// What is known of an API key once it was recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -115,6 +149,8 @@ pub struct ApiKey {
     pub tenant: Tenant,
     /// The name its owner gave it.
     pub name: String,
+    /// How far it reaches.
+    pub level: KeyLevel,
     /// What it may do.
     pub scopes: Scopes,
     /// When it ends by itself.
@@ -124,9 +160,30 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// One that may do everything from anywhere, for ever.
+    /// One that may do everything that its organization and the operator may, from anywhere, without an end.
     pub const fn unlimited(id: ApiKeyId, tenant: Tenant, name: String) -> Self {
-        Self { id, tenant, name, scopes: Scopes::ALL, expires_at: None, networks: Vec::new() }
+        Self { id, tenant, name, level: KeyLevel::Organization, scopes: Scopes::OPERATOR, expires_at: None, networks: Vec::new() }
+    }
+
+    /// Why a key may not be created or renewed with this one's authority: the restriction that it would not have.
+    ///
+    /// # Errors
+    /// Names the field that reaches further.
+    pub fn check_child(&self, child: &Self) -> Result<(), InvalidField> {
+        if child.level > self.level {
+            return Err(InvalidField::new("level", "can't be `organization`: the key that creates it has the level `environment`"));
+        }
+        if let Some(end) = self.expires_at
+            && child.expires_at.is_none_or(|at| at > end)
+        {
+            return Err(InvalidField::new("expires_at", format!("must not be later than {end}, when the key that creates it expires")));
+        }
+        let is_within = |network: &IpNet| self.networks.iter().any(|own| own.contains(network));
+        if !self.networks.is_empty() && (child.networks.is_empty() || !child.networks.iter().all(is_within)) {
+            let own: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
+            return Err(InvalidField::new("networks", format!("must lie within those of the key that creates it: {}", own.join(", "))));
+        }
+        Ok(())
     }
 
     /// Whether its end has come.
@@ -146,16 +203,12 @@ const KEY_NAME_MAX: usize = 255;
 /// The most networks of an API key.
 pub const KEY_NETWORKS_MAX: usize = 100;
 
-/// Checks the name of an API key: 1 to 255 characters, none of them control characters.
+/// Checks the name of an API key: one line of 1 to 255 characters.
 ///
 /// # Errors
 /// Says which of these it breaks.
 pub fn check_key_name(name: &str) -> Result<(), InvalidField> {
-    let length = name.chars().count();
-    if length == 0 || length > KEY_NAME_MAX || name.chars().any(char::is_control) {
-        return Err(InvalidField::new("name", format!("must have 1 to {KEY_NAME_MAX} characters, none of them control characters")));
-    }
-    Ok(())
+    check_line("name", name, KEY_NAME_MAX)
 }
 
 /// Reads networks such as `10.0.0.0/8`; an address alone is a network of one.
@@ -193,6 +246,24 @@ mod tests {
         key.networks = parse_networks("networks", &["10.0.0.0/8".to_owned(), "2001:db8::1".to_owned()]).expect("networks");
         assert!(from(&key, "10.1.2.3") && from(&key, "::ffff:10.1.2.3") && from(&key, "2001:db8::1"));
         assert!(!from(&key, "11.1.2.3") && !from(&key, "2001:db8::2") && !from(&key, "::ffff:11.0.0.1"));
+        let child = |networks: &[&str], expires_at: Option<i64>| {
+            let networks: Vec<_> = networks.iter().map(|&network| network.to_owned()).collect();
+            ApiKey {
+                networks: parse_networks("networks", &networks).expect("networks"),
+                expires_at: expires_at.map(Timestamp::from_millis),
+                ..key.clone()
+            }
+        };
+        let refused = |parent: &ApiKey, child: &ApiKey| parent.check_child(child).err().map(|refused| refused.field);
+        assert_eq!(refused(&key, &child(&["10.1.0.0/16"], None)), None);
+        assert_eq!(refused(&key, &child(&["10.1.0.0/16", "10.0.0.0/7"], None)), Some("networks"));
+        assert_eq!(refused(&key, &child(&[], None)), Some("networks"));
+        let bounded = child(&["10.0.0.0/8"], Some(1_000));
+        assert_eq!(refused(&bounded, &child(&["10.0.0.0/8"], Some(1_000))), None);
+        assert_eq!(refused(&bounded, &child(&["10.0.0.0/8"], Some(1_001))), Some("expires_at"));
+        assert_eq!(refused(&bounded, &child(&["10.0.0.0/8"], None)), Some("expires_at"));
+        let lower = ApiKey { level: KeyLevel::Environment, ..key.clone() };
+        assert_eq!((refused(&lower, &key), refused(&key, &lower)), (Some("level"), None));
         let end = Timestamp::from_millis(1_000);
         key.expires_at = Some(end);
         assert!(!key.is_expired(Timestamp::from_millis(999)) && key.is_expired(end));

@@ -4,7 +4,7 @@ use hookstream_model::{
     audit_log::{Act, Action, Change, fields::Recorded},
     ids::{ApiKeyId, EnvironmentId, OrganizationId},
     scopes::Scopes,
-    tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant, parse_networks},
+    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, Tenant, parse_networks},
     time::Timestamp,
 };
 
@@ -19,14 +19,14 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "id, organization_id, environment_id, name, scopes, networks, expires_at"
+        "id, organization_id, environment_id, name, level, scopes, networks, expires_at"
     };
 }
 
 const INSERT: &str = concat!(
     "insert into api_keys (",
     columns!(),
-    ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing returning id"
+    ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing returning id"
 );
 const FIND: &str = concat!(
     "select ",
@@ -203,6 +203,7 @@ pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Stateme
             key.tenant.organization.as_bytes().into(),
             key.tenant.environment.as_bytes().into(),
             key.name.as_str().into(),
+            key.level.as_str().into(),
             key.scopes.to_string().into(),
             networks.map_or(Value::Null, Value::Text),
             key.expires_at.into(),
@@ -221,6 +222,7 @@ fn read(columns: &mut Columns) -> Result<ApiKey, Error> {
             environment: columns.id("environment id", EnvironmentId::from_bytes)?,
         },
         name: columns.text("API key name")?,
+        level: columns.word("level", |text| KeyLevel::parse(text).ok())?,
         scopes: columns.word("scopes", |text| Scopes::parse(text).ok())?,
         networks: {
             let texts = columns.optional_json::<Vec<String>>("networks")?.unwrap_or_default();

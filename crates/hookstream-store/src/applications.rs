@@ -25,23 +25,22 @@ macro_rules! columns {
 }
 
 const INSERT: &str =
-    concat!("insert into applications (", columns!(), ", version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)");
+    concat!("insert into applications (", columns!(), ", version, search) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)");
 const FIND: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and id = $2");
 const FIND_BY_UID: &str = concat!("select ", columns!(), ", version from applications where environment_id = $1 and uid = $2");
 const IS_OPEN: &str = "select a.status from applications a join environments e on e.id = a.environment_id
     join organizations o on o.id = e.organization_id
     where a.environment_id = $1 and a.id = $2 and e.organization_id = $3 and e.deleted_at is null and o.deleted_at is null";
-const FIND_ANY: &str = concat!("select ", columns!(), ", version from applications where id = $1");
+const FIND_ANY: &str = concat!("select ", columns!(), ", version, endpoints_deleted_at_version from applications where id = $1");
 const LIST: &str =
     concat!("select ", columns!(), ", version from applications where environment_id = $1 and id < $2 order by id desc limit $3");
 const SEARCH: &str = concat!(
     "select ",
     columns!(),
-    ", version from applications where environment_id = $1 and id < $2
-        and (lower(name) like $4 escape '\\' or lower(uid) like $4 escape '\\') order by id desc limit $3"
+    ", version from applications where environment_id = $1 and id < $2 and search like $4 escape '\\' order by id desc limit $3"
 );
 const UPDATE: &str = "update applications set name = $4, description = $5, metadata = $6, status = $7, rate_limit = $8, updated_at = $9,
-    version = version + 1 where environment_id = $1 and id = $2 and version = $3";
+    uid = $10, search = $11, version = version + 1 where environment_id = $1 and id = $2 and version = $3";
 const DELETE: &str = "delete from applications where environment_id = $1 and id = $2 and version = $3";
 const DELETE_ENDPOINTS: &str = "delete from endpoints where environment_id = $1 and application_id = $2";
 const COUNT_ENDPOINTS: &str = "select count(*) from endpoints where environment_id = $1 and application_id = $2";
@@ -74,10 +73,10 @@ pub(crate) async fn create_with_answer(
     statements.extend(guard.as_ref().map(Guard::queue));
     statements.extend(inserts);
     let check = statements.len();
-    statements.extend(guard.as_ref().map(Guard::check));
+    statements.extend(guard.as_ref().map(Guard::checks).into_iter().flatten());
     match (vault::write(db, operation, statements).await, guard) {
         (Ok(Written::Committed(_)), _) => Ok(Created::Stored),
-        (Ok(Written::Unmet(index)), Some(guard)) if index == check => guard.reached(db).await.map(Created::QuotaReached),
+        (Ok(Written::Unmet(index)), Some(guard)) if index >= check => guard.reached(db, index - check).await.map(Created::QuotaReached),
         (Ok(Written::Unmet(_)), _) => Ok(Created::KeyTaken),
         (Err(Error::Conflict { .. }), _) => Ok(Created::NameTaken),
         (Err(error), _) => Err(error),
@@ -96,13 +95,14 @@ pub async fn create(db: &dyn Database, act: &Act, application: &Application, ans
             application.tenant.organization.as_bytes().into(),
             application.tenant.environment.as_bytes().into(),
             application.name.as_str().into(),
-            application.uid.as_str().into(),
+            application.uid.as_deref().into(),
             application.description.as_deref().into(),
             application.metadata.as_deref().into(),
             application.status.as_str().into(),
             application.rate_limit.into(),
             application.created_at.into(),
             application.updated_at.into(),
+            searched(application).into(),
         ],
     );
     let change = Change::made(application);
@@ -128,13 +128,29 @@ pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
 }
 
-/// The application with this id, whosever it is, with its version. For the engine, which works for all tenants; never
-/// for an answer to one of them.
+/// An application as the engine reads it.
+#[derive(Debug)]
+pub struct ForEngine {
+    /// The application.
+    pub application: Application,
+    /// Its version: it grows with each change of the application or one of its endpoints.
+    pub version: i64,
+    /// The version at which an endpoint was last deleted.
+    pub endpoints_deleted_at: i64,
+}
+
+/// The application with this id, whosever it is. For the engine, which works for all tenants; never for an answer to
+/// one of them.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<(Application, i64)>, Error> {
+pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<ForEngine>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    let read = |row: Row| {
+        let mut columns = row.columns();
+        let (application, version) = read_columns(&mut columns)?;
+        Ok(ForEngine { application, version, endpoints_deleted_at: columns.integer("endpoints_deleted_at_version")? })
+    };
     rows.into_iter().next().map(read).transpose()
 }
 
@@ -174,7 +190,28 @@ pub async fn list(
     Ok(Page::from_overlong(applications, page.limit))
 }
 
-/// Changes an application with `change`, which may refuse. Returns what it has become.
+/// What came of changing an application.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is this now.
+    Done(Box<Application>),
+    /// There is none.
+    NotThere,
+    /// Another application of the environment has the `uid`.
+    UidTaken,
+}
+
+impl Changed {
+    /// What the application has become, if it was changed.
+    pub fn done(self) -> Option<Application> {
+        match self {
+            Self::Done(changed) => Some(*changed),
+            Self::NotThere | Self::UidTaken => None,
+        }
+    }
+}
+
+/// Changes an application with `change`, which may refuse.
 ///
 /// # Errors
 /// Where the store fails, or with what `change` says.
@@ -184,9 +221,9 @@ pub async fn update<E: From<Error>>(
     tenant: Tenant,
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
-) -> Result<Option<Application>, E> {
+) -> Result<Changed, E> {
     loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(None) };
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(Changed::NotThere) };
         let mut application = before.clone();
         change(&mut application)?;
         let values = vec![
@@ -199,14 +236,19 @@ pub async fn update<E: From<Error>>(
             application.status.as_str().into(),
             application.rate_limit.into(),
             application.updated_at.into(),
+            application.uid.as_deref().into(),
+            searched(&application).into(),
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_application(tenant, id));
         if let Some(change) = Change::between(&before, &application) {
             statements.push(audit_log::entry(tenant, act, Action::ApplicationUpdate, id.as_bytes(), &change));
         }
-        if db.write("change an application", statements).await?.is_committed() {
-            return Ok(Some(application));
+        match db.write("change an application", statements).await {
+            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(application))),
+            Ok(_) => {}
+            Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
+            Err(error) => return Err(error.into()),
         }
         // Somebody changed it in between: start from what it is now.
     }
@@ -249,7 +291,7 @@ async fn find_versioned(db: &dyn Database, tenant: Tenant, id: ApplicationId) ->
 
 /// A pattern for `like` that finds `text` anywhere; its own wildcards are plain characters.
 fn contains_pattern(text: &str) -> String {
-    let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = lowered(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
 
@@ -261,13 +303,27 @@ pub(crate) fn read_tenant(columns: &mut Columns) -> Result<Tenant, Error> {
     })
 }
 
+/// What a search looks in: name and uid, on lines of their own. Letters are lowered here, since databases differ about
+/// those beyond ASCII.
+fn searched(application: &Application) -> String {
+    format!("{}\n{}", lowered(&application.name), lowered(application.uid.as_deref().unwrap_or_default()))
+}
+
+/// A text in lower case, letter by letter: what is lowered must not depend on what stands around it.
+fn lowered(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
 fn read(row: Row) -> Result<(Application, i64), Error> {
-    let mut columns = row.columns();
+    read_columns(&mut row.columns())
+}
+
+fn read_columns(columns: &mut Columns) -> Result<(Application, i64), Error> {
     let application = Application {
         id: columns.id("application id", ApplicationId::from_bytes)?,
-        tenant: read_tenant(&mut columns)?,
+        tenant: read_tenant(columns)?,
         name: columns.text("name")?,
-        uid: columns.text("uid")?,
+        uid: columns.optional_text("uid")?,
         description: columns.optional_text("description")?,
         metadata: columns.optional_text("metadata")?,
         status: columns.word("status", |word| ApplicationStatus::parse(word).ok())?,

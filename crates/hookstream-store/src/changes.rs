@@ -20,6 +20,8 @@ const NOTE: &str = "insert into changes (environment_id, application_id) values 
 const LATEST: &str = "select coalesce(max(number), 0) from changes";
 const SINCE: &str = "select number, environment_id, application_id from changes where number > $1 order by number limit 10000";
 const TOUCH_APPLICATION: &str = "update applications set version = version + 1 where environment_id = $1 and id = $2";
+const TOUCH_DELETED: &str = "update applications set version = version + 1, endpoints_deleted_at_version = version + 1
+    where environment_id = $1 and id = $2";
 const TOUCH_ENVIRONMENT: &str = "update environments set version = version + 1 where id = $1";
 const FORGET: &str = "delete from changes where number < $1";
 
@@ -76,13 +78,25 @@ impl Feed {
     }
 }
 
-/// The statements that go with a change of an application or one of its endpoints.
+/// The statements that go with a change of an application.
 pub(crate) fn of_application(tenant: Tenant, application: ApplicationId) -> [Statement; 2] {
-    let environment: Value = tenant.environment.as_bytes().into();
-    [
-        Statement::new(TOUCH_APPLICATION, vec![environment.clone(), application.as_bytes().into()]),
-        Statement::new(NOTE, vec![environment, application.as_bytes().into()]).tells_others(),
-    ]
+    [touch(tenant, application), note(tenant, application)]
+}
+
+/// The statement that gives an application its next version. For a change of an endpoint it comes first: the endpoint's
+/// row takes that version (`changed_at_version`), and whoever changes another endpoint at the same time waits for it.
+pub(crate) fn touch(tenant: Tenant, application: ApplicationId) -> Statement {
+    Statement::new(TOUCH_APPLICATION, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
+}
+
+/// The same where an endpoint is deleted, of which no row is left that could tell.
+pub(crate) fn touch_deleted(tenant: Tenant, application: ApplicationId) -> Statement {
+    Statement::new(TOUCH_DELETED, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
+}
+
+/// The statement that tells other processes of a change of an application or one of its endpoints.
+pub(crate) fn note(tenant: Tenant, application: ApplicationId) -> Statement {
+    Statement::new(NOTE, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()]).tells_others()
 }
 
 /// The statements that go with a change of an environment, its event types or its API keys.

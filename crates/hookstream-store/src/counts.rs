@@ -60,7 +60,7 @@ impl Counts {
             accepted: count(publication.deliveries.len()),
             skipped: count(skipped),
             payload_bytes: count(publication.payload().body.len()),
-            events: 1,
+            events: i64::from(publication.is_event),
             ..Self::default()
         }
     }

@@ -44,13 +44,22 @@ pub struct Publication {
     pub seen: Versions,
     /// The sender's own id of the message, unique per application since `window_start`.
     pub event_id: Option<String>,
+    /// The channels of the message.
+    pub channels: Vec<String>,
     /// The request's idempotency key, unique per environment since `window_start`.
     pub idempotency: Option<IdempotencyKey>,
     /// From when on earlier ids and keys count.
     pub window_start: Timestamp,
+    /// Whether it counts as an event of its organization's quota.
+    pub is_event: bool,
 }
 
 impl Publication {
+    /// The channels as they are stored: JSON text, or nothing where there are none.
+    pub(crate) fn channels_text(&self) -> Option<String> {
+        (!self.channels.is_empty()).then(|| serde_json::to_string(&self.channels).expect("texts are JSON"))
+    }
+
     /// The status that the message's first answer carries.
     pub fn first_status(&self) -> MessageStatus {
         let is_owed = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { .. }));
@@ -192,7 +201,7 @@ pub struct Claimed {
 }
 
 /// What became of a claimed delivery.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settled {
     /// The environment of its message, in which it counts.
     pub environment_id: EnvironmentId,

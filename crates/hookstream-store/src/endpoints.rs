@@ -11,7 +11,7 @@ use hookstream_model::{
     ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     secret::Secret,
-    signature::SigningAlgorithm,
+    signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm},
     tenancy::Tenant,
     time::Timestamp,
 };
@@ -20,17 +20,17 @@ use crate::{
     applications::{Created, create_with_answer, read_tenant},
     audit_log, changes,
     error::Error,
-    idempotency::KeptAnswer,
+    idempotency::{self, KeptAnswer},
     page::{ABOVE_ALL, Page, PageRequest, sql_limit},
     quotas::Guard,
-    statement::{Columns, Database, Row, Statement, Value},
+    statement::{Columns, Database, Row, Statement, Value, Written},
     vault::{self, Vault},
 };
 
 macro_rules! columns {
     () => {
-        "id, organization_id, environment_id, application_id, url, description, signing_algorithm, status, disabled_reason, filter_types,
-            rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
+        "id, organization_id, environment_id, application_id, uid, url, description, signing_algorithm, status, disabled_reason, metadata,
+            filter_types, channels, rate_limit_per_second, expires_at, headers, retry_schedule, timeout_ms, ordering, ordering_key, on_failure,
             batch_max_size, batch_max_wait_ms, failing_since, held_until, hold_reason, created_at, updated_at"
     };
 }
@@ -38,7 +38,8 @@ macro_rules! columns {
 const INSERT: &str = concat!(
     "insert into endpoints (",
     columns!(),
-    ", secret, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 1)"
+    ", secret, version, changed_at_version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, 1, (select version from applications where id = $4))"
 );
 const FIND: &str =
     concat!("select ", columns!(), ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id = $3");
@@ -47,30 +48,59 @@ const LIST: &str = concat!(
     columns!(),
     ", version, secret from endpoints where environment_id = $1 and application_id = $2 and id < $3 order by id desc limit $4"
 );
-const ALL_WITH_SECRETS: &str = concat!(
+const WITH_SECRETS: &str = concat!(
     "select ",
     columns!(),
-    ", version, secret, previous_secret, previous_secret_until from endpoints where environment_id = $1 and application_id = $2 order by id"
+    ", version, secret, previous_secret, previous_secret_until from endpoints
+        where environment_id = $1 and application_id = $2 and changed_at_version > $3 order by id"
 );
-const UPDATE: &str = "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
-    rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15, updated_at = $16,
-    ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
-    batch_max_size = $22, batch_max_wait_ms = $23, version = version + 1 where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
-const ROTATE: &str =
-    "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
+const FIND_WITH_SECRETS: &str = concat!(
+    "select ",
+    columns!(),
+    ", version, secret, previous_secret, previous_secret_until from endpoints where environment_id = $1 and application_id = $2 and id = $3"
+);
+const IDS: &str = "select id from endpoints where environment_id = $1 and application_id = $2 order by id";
+/// Ends the list of what a statement sets: see [`changes::touch`].
+macro_rules! set_version {
+    () => {
+        "version = version + 1, changed_at_version = (select a.version from applications a where a.id = endpoints.application_id)"
+    };
+}
+const UPDATE: &str = concat!(
+    "update endpoints set url = $5, description = $6, status = $7, disabled_reason = $8, filter_types = $9,
+        rate_limit_per_second = $10, expires_at = $11, headers = $12, retry_schedule = $13, timeout_ms = $14, failing_since = $15,
+        updated_at = $16, ordering = $17, ordering_key = $18, on_failure = $19, held_until = $20, hold_reason = $21,
+        batch_max_size = $22, batch_max_wait_ms = $23, uid = $24, metadata = $25, channels = $26, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
+);
+const ROTATE: &str = concat!(
+    "update endpoints set previous_secret = $5, previous_secret_until = $6, secret = $7, updated_at = $8, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
+);
 const DELETE: &str = "delete from endpoints where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
-const DISABLE: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
-    held_until = null, hold_reason = null, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and status = 'active'";
-const DISABLE_FAILING: &str = "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5,
-    held_until = null, hold_reason = null, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and status = 'active' and failing_since <= $6";
+const DISABLE: &str = concat!(
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled'"
+);
+const DISABLE_FAILING: &str = concat!(
+    "update endpoints set status = 'disabled', disabled_reason = $4, updated_at = $5, held_until = null, hold_reason = null, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled' and failing_since <= $6"
+);
 /// One that is disabled is not held: what waits for it is skipped.
-const RECORD_HOLD: &str = "update endpoints set held_until = $4, hold_reason = $5, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and (status = 'active' or coalesce($5, '') = '')";
-const RESET_HOLD: &str = "update endpoints set held_until = null, hold_reason = null, version = version + 1
-    where environment_id = $1 and application_id = $2 and id = $3 and version = $4";
+const RECORD_HOLD: &str = concat!(
+    "update endpoints set held_until = $4, hold_reason = $5, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and (status <> 'disabled' or coalesce($5, '') = '')"
+);
+const RESET_HOLD: &str = concat!(
+    "update endpoints set held_until = null, hold_reason = null, ",
+    set_version!(),
+    " where environment_id = $1 and application_id = $2 and id = $3 and version = $4"
+);
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
 /// An endpoint and the secrets that sign for it.
@@ -80,8 +110,8 @@ pub struct WithSecrets {
     pub endpoint: Endpoint,
     /// The current secret.
     pub secret: Secret,
-    /// The one before it and until when it signs too.
-    pub previous: Option<(Secret, Timestamp)>,
+    /// The rotated ones and until when each of them signs too; those whose end has come may be among them.
+    pub rotated: Vec<(Secret, Timestamp)>,
 }
 
 /// Which endpoint, and whose.
@@ -114,8 +144,8 @@ impl EndpointKey {
         statement: Statement,
         entry: Option<Statement>,
     ) -> Result<bool, Error> {
-        let mut statements = vec![statement.required()];
-        statements.extend(changes::of_application(self.tenant, self.application_id));
+        let touch = changes::touch(self.tenant, self.application_id);
+        let mut statements = vec![touch, statement.required(), changes::note(self.tenant, self.application_id)];
         statements.extend(entry);
         Ok(db.write(operation, statements).await?.is_committed())
     }
@@ -127,7 +157,7 @@ impl From<&Endpoint> for EndpointKey {
     }
 }
 
-/// Stores an endpoint with its secret.
+/// Stores an endpoint with its secret; for a customer, who may create so many of the application.
 ///
 /// # Errors
 /// Where the store fails.
@@ -136,6 +166,7 @@ pub async fn create(
     act: &Act,
     endpoint: &Endpoint,
     secret: &Secret,
+    of_customer: Option<u64>,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
@@ -145,12 +176,15 @@ pub async fn create(
             endpoint.tenant.organization.as_bytes().into(),
             endpoint.tenant.environment.as_bytes().into(),
             endpoint.application_id.as_bytes().into(),
+            endpoint.uid.as_deref().into(),
             endpoint.url.as_str().into(),
             endpoint.description.as_deref().into(),
             endpoint.signing_algorithm.as_str().into(),
             endpoint.status.as_str().into(),
             endpoint.disabled_reason.map(DisabledReason::as_str).into(),
+            endpoint.metadata.as_deref().into(),
             json_text(endpoint.filter_types.as_ref()).into(),
+            json_text(endpoint.channels.as_ref()).into(),
             endpoint.rate_limit_per_second.into(),
             endpoint.expires_at.into(),
             json_text(endpoint.headers.as_ref()).into(),
@@ -169,10 +203,10 @@ pub async fn create(
             db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?.into(),
         ],
     );
-    let mut statements = vec![insert];
-    statements.extend(changes::of_application(endpoint.tenant, endpoint.application_id));
-    statements.push(EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint)));
-    let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id);
+    let entry = EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint));
+    let (tenant, application) = (endpoint.tenant, endpoint.application_id);
+    let statements = vec![changes::touch(tenant, application), insert, changes::note(tenant, application), entry];
+    let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
     create_with_answer(db, "store an endpoint", endpoint.tenant, statements, Some(guard), answer).await
 }
 
@@ -204,17 +238,80 @@ pub async fn list(
     Ok(Page::from_overlong(endpoints, page.limit))
 }
 
-/// All endpoints of an application with their secrets, for the engine's routes.
+/// The endpoints of an application with their secrets that have changed since a version of the application, oldest
+/// first, for the engine's routes; since none, all of them.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn with_secrets_since(
+    db: &dyn Database,
+    tenant: Tenant,
+    application: ApplicationId,
+    version: Option<i64>,
+) -> Result<Vec<WithSecrets>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), application.as_bytes().into(), version.unwrap_or(-1).into()];
+    let rows = db.read(Statement::new(WITH_SECRETS, values)).await?;
+    rows.into_iter().map(|row| read_with_secrets(db.vault(), row).map(|(found, _)| found)).collect()
+}
+
+/// All endpoints of an application with their secrets, oldest first.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn all_with_secrets(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<WithSecrets>, Error> {
-    let values = vec![tenant.environment.as_bytes().into(), application.as_bytes().into()];
-    let rows = db.read(Statement::new(ALL_WITH_SECRETS, values)).await?;
-    rows.into_iter().map(|row| read_with_secrets(db.vault(), row)).collect()
+    with_secrets_since(db, tenant, application, None).await
 }
 
-/// Changes an endpoint with `change`, which may refuse. Returns what it has become.
+/// The ids of an application's endpoints, oldest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn ids(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<EndpointId>, Error> {
+    let rows = db.read(Statement::new(IDS, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])).await?;
+    rows.into_iter().map(|row| row.columns().id("endpoint id", EndpointId::from_bytes)).collect()
+}
+
+/// An endpoint with all secrets that sign for it.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
+    Ok(find_versioned_with_secrets(db, key).await?.map(|(found, _)| found))
+}
+
+/// Shows the secrets of an endpoint to whoever acts, which its entry tells. The entry is stored before this returns.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn reveal_secrets(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
+    let Some(found) = find_with_secrets(db, key).await? else { return Ok(None) };
+    let change = Change::done(&Fields::default().with("application_id", key.application_id.to_string()));
+    db.write("record that a secret was revealed", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
+    Ok(Some(found))
+}
+
+/// What came of changing an endpoint.
+#[derive(Debug)]
+pub enum Changed {
+    /// It is this now.
+    Done(Box<(Endpoint, Secret)>),
+    /// There is none.
+    NotThere,
+    /// Another endpoint of the application has the `uid`.
+    UidTaken,
+}
+
+impl Changed {
+    /// What the endpoint has become, if it was changed.
+    pub fn done(self) -> Option<(Endpoint, Secret)> {
+        match self {
+            Self::Done(changed) => Some(*changed),
+            Self::NotThere | Self::UidTaken => None,
+        }
+    }
+}
+
+/// Changes an endpoint with `change`, which may refuse.
 ///
 /// # Errors
 /// Where the store fails, or with what `change` says.
@@ -223,11 +320,11 @@ pub async fn update<E: From<Error>>(
     act: &Act,
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
-) -> Result<Option<(Endpoint, Secret)>, E> {
+) -> Result<Changed, E> {
     loop {
         let rows = db.read(Statement::new(FIND, key.values())).await?;
         let Some((before, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
-            return Ok(None);
+            return Ok(Changed::NotThere);
         };
         let mut endpoint = before.clone();
         change(&mut endpoint)?;
@@ -253,38 +350,116 @@ pub async fn update<E: From<Error>>(
             endpoint.hold.map(|hold| hold.reason.as_str()).into(),
             endpoint.batch.map(BatchPolicy::max_size).into(),
             endpoint.batch.map(BatchPolicy::max_wait_ms).into(),
+            endpoint.uid.as_deref().into(),
+            endpoint.metadata.as_deref().into(),
+            json_text(endpoint.channels.as_ref()).into(),
         ]);
         let entry = Change::between(&before, &endpoint).map(|change| key.entry(act, Action::EndpointUpdate, &change));
-        if key.write(db, "change an endpoint", Statement::new(UPDATE, values), entry).await? {
-            return Ok(Some((endpoint, secret)));
+        match key.write(db, "change an endpoint", Statement::new(UPDATE, values), entry).await {
+            Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
+            Ok(false) => {}
+            Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
+            Err(error) => return Err(error.into()),
         }
         // Somebody changed it in between: start from what it is now.
     }
 }
 
-/// Gives an endpoint a new secret; the old one goes on to sign until then. Returns whether the
-/// endpoint was there.
+/// A new secret for an endpoint.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// The secret.
+    pub secret: &'a Secret,
+    /// Until when the one before it signs too.
+    pub old_until: Timestamp,
+}
+
+/// What came of a rotation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// The endpoint has the new secret.
+    Done,
+    /// The endpoint is not there.
+    NotThere,
+    /// The new secret is the one that the endpoint has.
+    Same,
+    /// As many rotated secrets sign as may at once; the first of them ends then.
+    TooMany {
+        /// When.
+        until: Timestamp,
+    },
+    /// The idempotency key has an answer already.
+    KeyTaken,
+}
+
+/// Gives an endpoint a new secret. The one before it, and those rotated earlier, sign until the end of each.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rotate_secret(db: &dyn Database, act: &Act, key: EndpointKey, secret: &Secret, old_until: Timestamp) -> Result<bool, Error> {
+pub async fn rotate_secret(
+    db: &dyn Database,
+    act: &Act,
+    key: EndpointKey,
+    rotation: Rotation<'_>,
+    answer: Option<KeptAnswer>,
+) -> Result<Rotated, Error> {
+    let Rotation { secret, old_until } = rotation;
     let change = Change::done(&Fields::default().with("previous_secret_expires_at", old_until.to_string()));
+    let kept = answer.map(|answer| idempotency::keep(db, key.tenant, answer)).transpose()?;
+    let kept: Vec<Statement> = kept.into_iter().flatten().collect();
+    let of_key = kept.len().checked_sub(1);
     loop {
-        let rows = db.read(Statement::new(FIND, key.values())).await?;
-        let Some((_, version, old)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else { return Ok(false) };
-        // It is sealed for its column, so the old one is sealed anew where it goes.
-        let old = db.vault().seal(&vault::previous_secret_of(key.id), old.expose())?;
+        let Some((found, version)) = find_versioned_with_secrets(db, key).await? else { return Ok(Rotated::NotThere) };
+        if found.secret == *secret {
+            return Ok(Rotated::Same);
+        }
+        let mut rotated = found.rotated;
+        rotated.retain(|(old, until)| *until > act.at && old != secret);
+        if old_until > act.at {
+            rotated.push((found.secret, old_until));
+        }
+        if rotated.len() > SECRETS_IN_GRACE_MAX {
+            let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(act.at);
+            return Ok(Rotated::TooMany { until });
+        }
+        let latest = rotated.iter().map(|(_, until)| *until).max();
+        // A secret is sealed for its column, so the old one is sealed anew where it goes.
+        let sealed = match latest {
+            Some(_) => Some(db.vault().seal(&vault::previous_secret_of(key.id), &write_rotated(&rotated))?),
+            None => None,
+        };
         let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
         let mut values = key.values();
-        values.extend([version.into(), old.into(), old_until.into(), new.into(), act.at.into()]);
-        let mut statements = vec![Statement::new(ROTATE, values).required()];
-        statements.extend(changes::of_application(key.tenant, key.application_id));
-        statements.push(key.entry(act, Action::EndpointRotateSecret, &change));
-        if vault::write(db, "rotate a signing secret", statements).await?.is_committed() {
-            return Ok(true);
+        values.extend([version.into(), sealed.into(), latest.into(), new.into(), act.at.into()]);
+        let mut statements = kept.clone();
+        statements.extend([
+            changes::touch(key.tenant, key.application_id),
+            Statement::new(ROTATE, values).required(),
+            changes::note(key.tenant, key.application_id),
+            key.entry(act, Action::EndpointRotateSecret, &change),
+        ]);
+        match vault::write(db, "rotate a signing secret", statements).await? {
+            Written::Committed(_) => return Ok(Rotated::Done),
+            Written::Unmet(index) if Some(index) == of_key => return Ok(Rotated::KeyTaken),
+            // Somebody changed it in between: start from what it is now.
+            Written::Unmet(_) => {}
         }
-        // Somebody changed it in between: start from what it is now.
     }
+}
+
+/// Rotated secrets as they are encrypted together.
+fn write_rotated(rotated: &[(Secret, Timestamp)]) -> String {
+    let pairs: Vec<_> = rotated.iter().map(|(secret, until)| (secret.expose(), until.as_millis())).collect();
+    serde_json::to_string(&pairs).expect("texts and numbers are JSON")
+}
+
+/// Reads what [`write_rotated`] wrote, or the single secret that was kept before there were several.
+fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, Timestamp)>, Error> {
+    if !text.starts_with('[') {
+        return Ok(until.map(|until| (Secret::new(text), until)).into_iter().collect());
+    }
+    let pairs: Vec<(String, i64)> = serde_json::from_str(&text).map_err(|_| Error::Unreadable { what: "previous_secret" })?;
+    Ok(pairs.into_iter().map(|(secret, until)| (Secret::new(secret), Timestamp::from_millis(until))).collect())
 }
 
 /// Deletes an endpoint, also one whose secret does not open. Returns whether it was there.
@@ -296,8 +471,13 @@ pub async fn delete(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bo
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
         values.push(version.into());
-        let entry = key.entry(act, Action::EndpointDelete, &Change::removed(&before));
-        if key.write(db, "delete an endpoint", Statement::new(DELETE, values), Some(entry)).await? {
+        let statements = vec![
+            changes::touch_deleted(key.tenant, key.application_id),
+            Statement::new(DELETE, values).required(),
+            changes::note(key.tenant, key.application_id),
+            key.entry(act, Action::EndpointDelete, &Change::removed(&before)),
+        ];
+        if db.write("delete an endpoint", statements).await?.is_committed() {
             return Ok(true);
         }
         // Somebody changed it in between: the entry is to tell what it was in the end.
@@ -333,14 +513,17 @@ fn disabled(act: &Act, key: EndpointKey, reason: DisabledReason) -> Statement {
     key.entry(act, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
 }
 
-/// Records since when an endpoint fails, or that it is well again.
+/// Records since when endpoints fail, or that they are well again, in one commit.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn record_health(db: &dyn Database, key: EndpointKey, failing_since: Option<Timestamp>) -> Result<(), Error> {
-    let mut values = key.values();
-    values.push(failing_since.into());
-    db.write("record an endpoint's health", vec![Statement::new(RECORD_HEALTH, values)]).await?;
+pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Timestamp>)]) -> Result<(), Error> {
+    let record = |(key, failing_since): &(EndpointKey, Option<Timestamp>)| {
+        let mut values = key.values();
+        values.push((*failing_since).into());
+        Statement::new(RECORD_HEALTH, values)
+    };
+    db.write("record the health of endpoints", health.iter().map(record).collect()).await?;
     Ok(())
 }
 
@@ -379,8 +562,9 @@ pub async fn record_holds(
         values.extend([hold.map(|hold| hold.until).into(), hold.map(|hold| hold.reason.as_str()).into()]);
         Statement::new(RECORD_HOLD, values)
     };
-    let mut statements: Vec<_> = holds.iter().map(record).collect();
-    statements.extend(changes::of_application(tenant, application_id));
+    let mut statements = vec![changes::touch(tenant, application_id)];
+    statements.extend(holds.iter().map(record));
+    statements.push(changes::note(tenant, application_id));
     db.write("record why endpoints are held", statements).await?;
     Ok(())
 }
@@ -404,12 +588,15 @@ fn read_endpoint(columns: &mut Columns) -> Result<Endpoint, Error> {
         id: columns.id("endpoint id", EndpointId::from_bytes)?,
         tenant: read_tenant(columns)?,
         application_id: columns.id("application id", ApplicationId::from_bytes)?,
+        uid: columns.optional_text("uid")?,
         url: columns.word("url", |text| EndpointUrl::parse(text).ok())?,
         description: columns.optional_text("description")?,
         signing_algorithm: columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?,
         status: columns.word("status", |word| EndpointStatus::parse(word).ok())?,
         disabled_reason: columns.optional_text("disabled_reason")?.and_then(|word| DisabledReason::parse(&word)),
+        metadata: columns.optional_text("metadata")?,
         filter_types: columns.optional_json::<Vec<String>>("filter_types")?,
+        channels: columns.optional_json::<Vec<String>>("channels")?,
         rate_limit_per_second: columns.optional_u32("rate_limit_per_second")?,
         expires_at: columns.optional_time("expires_at")?,
         headers: columns.optional_json::<BTreeMap<String, String>>("headers")?,
@@ -448,13 +635,19 @@ fn read(vault: &Vault, row: Row) -> Result<(Endpoint, i64, Secret), Error> {
     Ok((endpoint, version, Secret::new(secret)))
 }
 
-fn read_with_secrets(vault: &Vault, row: Row) -> Result<WithSecrets, Error> {
+async fn find_versioned_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Option<(WithSecrets, i64)>, Error> {
+    let rows = db.read(Statement::new(FIND_WITH_SECRETS, key.values())).await?;
+    rows.into_iter().next().map(|row| read_with_secrets(db.vault(), row)).transpose()
+}
+
+fn read_with_secrets(vault: &Vault, row: Row) -> Result<(WithSecrets, i64), Error> {
     let mut columns = row.columns();
     let endpoint = read_endpoint(&mut columns)?;
-    columns.integer("version")?;
+    let version = columns.integer("version")?;
     let secret = Secret::new(vault.open(&vault::secret_of(endpoint.id), &columns.text("secret")?)?);
-    let previous = columns.optional_text("previous_secret")?;
-    let previous = previous.map(|sealed| vault.open(&vault::previous_secret_of(endpoint.id), &sealed)).transpose()?.map(Secret::new);
+    let sealed = columns.optional_text("previous_secret")?;
+    let opened = sealed.map(|sealed| vault.open(&vault::previous_secret_of(endpoint.id), &sealed)).transpose()?;
     let until = columns.optional_time("previous_secret_until")?;
-    Ok(WithSecrets { endpoint, secret, previous: previous.zip(until) })
+    let rotated = opened.map_or_else(|| Ok(Vec::new()), |text| read_rotated(text, until))?;
+    Ok((WithSecrets { endpoint, secret, rotated }, version))
 }

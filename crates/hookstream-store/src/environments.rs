@@ -19,8 +19,8 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "e.id, e.organization_id, e.name, e.slug, e.retention_days, e.payload_retention_days, e.max_payload_bytes, e.weight, e.created_at,
-            e.version, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application, o.quota_event_types,
+        "e.id, e.organization_id, e.name, e.slug, e.retention_days, e.payload_retention_days, e.max_payload_bytes, e.weight,
+            e.portal_reveal_secrets, e.created_at, e.version, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application, o.quota_event_types,
             o.quota_environments, o.quota_retention_days"
     };
 }
@@ -58,7 +58,7 @@ const EMPTY: [&str; 5] = [
 ];
 const REMOVE: &str = "delete from environments where id = $1";
 const UPDATE: &str = "update environments set name = $4, slug = $5, retention_days = $6, payload_retention_days = $7,
-        max_payload_bytes = $8, weight = $9
+        max_payload_bytes = $8, weight = $9, portal_reveal_secrets = $10
     where organization_id = $1 and id = $2 and version = $3";
 
 /// What came of changing one.
@@ -187,7 +187,7 @@ pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Res
     statements.extend(guards.iter().map(Guard::check));
     match db.write("restore an environment", statements).await? {
         Written::Committed(_) => Ok(Restored::Done),
-        Written::Unmet(index) if index >= first_guard => Ok(Restored::QuotaReached(guards[index - first_guard].reached(db).await?)),
+        Written::Unmet(index) if index >= first_guard => Ok(Restored::QuotaReached(guards[index - first_guard].reached(db, 0).await?)),
         Written::Unmet(_) => Ok(Restored::NotThere),
     }
 }
@@ -255,6 +255,7 @@ pub async fn update<E: From<Error>>(
             environment.payload_retention_days.into(),
             environment.max_payload_bytes.map_or(Value::Null, |bytes| Value::Integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
             environment.weight.into(),
+            i64::from(environment.portal_reveal_secrets).into(),
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         // Its version grows, so that of two changes at once none is lost.
@@ -292,6 +293,7 @@ fn read(db: &dyn Database, row: Row) -> Result<(Environment, i64), Error> {
             .map(|bytes| u64::try_from(bytes).map_err(|_| Error::Unreadable { what: "max_payload_bytes" }))
             .transpose()?,
         weight: columns.optional_u32("weight")?,
+        portal_reveal_secrets: columns.integer("portal_reveal_secrets")? != 0,
         created_at: columns.time("created_at")?,
         deleted_at,
         quotas: Quotas::default(),

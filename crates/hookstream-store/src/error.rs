@@ -35,6 +35,17 @@ pub enum Error {
         /// The newest this program knows.
         known: i64,
     },
+    /// The database cannot hold every text.
+    #[error(
+        "the database {database:?} has the encoding {found}, and Hookstream needs UTF8: create another with \
+            `createdb -E UTF8 -T template0 <name>` and name it in database_url"
+    )]
+    Encoding {
+        /// The database's name.
+        database: String,
+        /// Its encoding.
+        found: String,
+    },
     /// An operation failed; nothing of it was kept.
     #[error("could not {operation}")]
     Failed {

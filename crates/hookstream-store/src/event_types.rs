@@ -29,6 +29,7 @@ const FIND: &str = concat!("select ", columns!(), ", version from event_types wh
 const FIND_BY_NAME: &str = concat!("select ", columns!(), ", version from event_types where environment_id = $1 and name = $2");
 const LIST: &str =
     concat!("select ", columns!(), ", version from event_types where environment_id = $1 and id < $2 order by id desc limit $3");
+const NAMES: &str = "select name from event_types where environment_id = $1 order by id desc limit $2";
 const UPDATE: &str = "update event_types set description = $4, json_schema = $5, status = $6, updated_at = $7, version = version + 1
     where environment_id = $1 and id = $2 and version = $3";
 const DELETE: &str = "delete from event_types where environment_id = $1 and id = $2 and version = $3";
@@ -75,6 +76,15 @@ pub async fn find(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<
 pub async fn find_by_name(db: &dyn Database, tenant: Tenant, name: &str) -> Result<Option<EventType>, Error> {
     let rows = db.read(Statement::new(FIND_BY_NAME, vec![tenant.environment.as_bytes().into(), name.into()])).await?;
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(event_type, _)| event_type))
+}
+
+/// The names of an environment's event types, at most `limit`, newest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn names(db: &dyn Database, tenant: Tenant, limit: usize) -> Result<Vec<String>, Error> {
+    let rows = db.read(Statement::new(NAMES, vec![tenant.environment.as_bytes().into(), sql_limit(limit).into()])).await?;
+    rows.into_iter().map(|row| row.columns().text("name")).collect()
 }
 
 /// A page of an environment's event types, newest first.

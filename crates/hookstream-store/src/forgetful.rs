@@ -15,12 +15,13 @@ use hookstream_model::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Error, Page, PageRequest, Store,
+    Error, Store,
     audit::Audit,
     counts::DayCounts,
     deliveries::{
         Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
     },
+    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -138,14 +139,16 @@ impl Store for Forgetful {
         self.0.message(tenant, application, id).await
     }
 
-    async fn messages(
-        &self,
-        tenant: Tenant,
-        application: ApplicationId,
-        event_type: Option<String>,
-        page: PageRequest<MessageId>,
-    ) -> Result<Page<Message>, Error> {
-        self.0.messages(tenant, application, event_type, page).await
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+        self.0.application_of(tenant, id).await
+    }
+
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+        self.0.find_messages(search).await
+    }
+
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+        self.0.find_attempts(search).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {

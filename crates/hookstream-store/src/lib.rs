@@ -28,6 +28,7 @@ pub mod endpoints;
 pub mod environments;
 pub mod error;
 pub mod event_types;
+pub mod finding;
 pub mod forgetful;
 pub mod idempotency;
 pub mod jobs;
@@ -71,6 +72,7 @@ use crate::{
     deliveries::{
         Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
     },
+    finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -163,6 +165,15 @@ pub trait Store: Database {
     /// A message with its attempts and deliveries.
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error>;
 
+    /// The application of a message, where the tenant has both.
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error>;
+
+    /// A page of messages. It looks at a bounded number of them: it may be short, and tells where it goes on.
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error>;
+
+    /// A page of attempts, ordered by their messages and within each by themselves; bounded as messages are.
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error>;
+
     /// A page of an application's messages, newest first.
     async fn messages(
         &self,
@@ -170,7 +181,13 @@ pub trait Store: Database {
         application: ApplicationId,
         event_type: Option<String>,
         page: PageRequest<MessageId>,
-    ) -> Result<Page<Message>, Error>;
+    ) -> Result<Page<Message>, Error> {
+        let below = page.after.map_or(page::ABOVE_ALL, |id| *id.as_bytes());
+        let range = Range { tenant, application: Some(application), lowest: [0; 16], below, direction: Direction::Older };
+        let filter = MessageFilter { event_types: event_type.into_iter().collect(), ..MessageFilter::default() };
+        let found = self.find_messages(MessageSearch { range, filter, limit: page.limit }).await?;
+        Ok(Page { items: found.items, has_more: found.next.is_some() })
+    }
 
     /// How many messages of each application are kept, in the order asked.
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error>;

@@ -22,6 +22,8 @@ pub struct Message {
     pub payload: Option<Payload>,
     /// The sender's own id of it.
     pub event_id: Option<String>,
+    /// Its channels.
+    pub channels: Vec<String>,
     /// How its deliveries stand.
     pub counts: DeliveryCounts,
     /// When it was last tried; when it was accepted, where it never was.
@@ -31,8 +33,13 @@ pub struct Message {
 impl Message {
     /// What it would be sent as.
     pub fn as_sent(&self) -> Sendable<'_> {
-        Sendable { event_type: &self.event_type, has_payload: self.payload.is_some() }
+        Sendable { event_type: &self.event_type, channels: &self.channels, has_payload: self.payload.is_some() }
     }
+}
+
+/// Reads the channels of a message as they are stored. A text that no version of the program writes reads as none.
+pub(crate) fn read_channels(text: Option<&str>) -> Vec<String> {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// A message with all that happened to it.

@@ -72,6 +72,8 @@ macro_rules! check {
     };
 }
 
+const CHECK_OF_CUSTOMER: &str = "select cast(1 as bigint)
+    where (select count(*) from endpoints p where p.environment_id = $1 and p.application_id = $2) <= $3";
 /// For how many days before those that are dropped events stay counted: two months.
 const DAYS_KEPT: i64 = 62;
 /// How "no limit" stands in a column; no value is the installation's.
@@ -112,18 +114,20 @@ pub(crate) struct Guard {
     installation: Option<u64>,
     /// Of which application, where each has its own.
     within: Option<(EnvironmentId, ApplicationId)>,
+    /// What a customer may have of it, who makes it.
+    of_customer: Option<u64>,
 }
 
 impl Guard {
     /// Of something that is counted over the whole organization.
     pub(crate) fn of(db: &dyn Database, organization: OrganizationId, quota: Quota) -> Self {
-        Self { quota, organization, installation: db.installation_quotas().get().get(quota), within: None }
+        Self { quota, organization, installation: db.installation_quotas().get().get(quota), within: None, of_customer: None }
     }
 
-    /// Of an application's endpoints.
-    pub(crate) fn of_endpoints(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Self {
+    /// Of an application's endpoints, of which a customer may create so many.
+    pub(crate) fn of_endpoints(db: &dyn Database, tenant: Tenant, application: ApplicationId, of_customer: Option<u64>) -> Self {
         let within = Some((tenant.environment, application));
-        Self { within, ..Self::of(db, tenant.organization, Quota::EndpointsPerApplication) }
+        Self { within, of_customer, ..Self::of(db, tenant.organization, Quota::EndpointsPerApplication) }
     }
 
     /// To be run before what is made.
@@ -139,6 +143,15 @@ impl Guard {
     }
 
     /// To be run after what is made: it is undone where that is one too many.
+    pub(crate) fn checks(&self) -> Vec<Statement> {
+        let of_customer = self.within.zip(self.of_customer).map(|((environment, application), most)| {
+            let values = vec![environment.as_bytes().into(), application.as_bytes().into(), number(most).into()];
+            Statement::new(CHECK_OF_CUSTOMER, values).required()
+        });
+        [self.check()].into_iter().chain(of_customer).collect()
+    }
+
+    /// The check of the quota itself.
     pub(crate) fn check(&self) -> Statement {
         let sql = match self.quota {
             Quota::Applications => check!(
@@ -167,8 +180,11 @@ impl Guard {
         Statement::new(sql, values).required()
     }
 
-    /// What it was that left no room.
-    pub(crate) async fn reached(&self, db: &dyn Database) -> Result<Reached, Error> {
+    /// What it was that left no room: the check of this index.
+    pub(crate) async fn reached(&self, db: &dyn Database, check: usize) -> Result<Reached, Error> {
+        if let (1, Some(most)) = (check, self.of_customer) {
+            return Ok(Reached { quota: self.quota, most });
+        }
         let own = find(db, self.organization).await?.unwrap_or_default().get(self.quota);
         Ok(Reached { quota: self.quota, most: own.or(self.installation).unwrap_or_default() })
     }

@@ -1,9 +1,11 @@
 //! Sessions of people who signed in.
 
+use std::net::IpAddr;
+
 use hookstream_model::{
     audit_log::{Act, Action, Change, fields::Fields},
     ids::{EnvironmentId, OrganizationId, SessionId, UserId},
-    person::User,
+    person::{Email, User},
     session::{Method, OVERLAP, Policy, Session, SessionText},
     tenancy::{KeyHash, Tenant},
     time::Timestamp,
@@ -12,7 +14,7 @@ use hookstream_model::{
 use crate::{
     audit_log,
     error::Error,
-    statement::{Columns, Database, Statement, Value},
+    statement::{Columns, Database, Row, Statement, Value},
     users::read_user,
 };
 
@@ -32,6 +34,7 @@ const FIND: &str = concat!(
         where s.hash = $1 or (s.previous_hash = $1 and s.previous_until > $2)"
 );
 const LIST: &str = concat!("select ", columns!(), " from sessions s where s.user_id = $1 order by s.id desc limit 1000");
+const ADDRESSES: &str = "select distinct s.address from sessions s join users u on u.id = s.user_id where u.email = $1 limit 1000";
 const SEE: &str = "update sessions set last_seen_at = $2 where id = $1 and last_seen_at < $2";
 const RENEW: &str = "update sessions set previous_hash = hash, previous_until = $4, hash = $3, renewed_at = $5
     where id = $1 and renewed_at = $2";
@@ -68,6 +71,16 @@ pub(crate) fn insert(session: &Session, text: &SessionText) -> Statement {
         text.hash().as_bytes().into(),
     ];
     Statement::new(INSERT, values)
+}
+
+/// The addresses that an account's sessions began from; none where there is no such account.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn addresses(db: &dyn Database, email: &Email) -> Result<Vec<IpAddr>, Error> {
+    let rows = db.read(Statement::new(ADDRESSES, vec![email.as_str().into()])).await?;
+    let read = |row: Row| Ok(row.columns().optional_text("address")?.and_then(|text| text.parse().ok()));
+    rows.into_iter().filter_map(|row| read(row).transpose()).collect()
 }
 
 /// The session of a token, and whose it is. Whether it still lasts is for the caller to see.

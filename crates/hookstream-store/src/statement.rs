@@ -46,7 +46,7 @@ impl Written {
 }
 
 /// A statement and its values. Only this crate makes any.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Statement {
     pub(crate) sql: &'static str,
     pub(crate) values: Vec<Value>,

@@ -361,6 +361,16 @@ pub async fn forgive(db: &dyn Database, counters: &[Counter]) -> Result<(), Erro
     Ok(())
 }
 
+/// Takes back what was counted for an attempt that was none, and nothing else.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn uncount(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
+    let of = |counter: &Counter| Statement::new(TAKE_BACK_FAILURE, vec![(&counter.subject).into()]);
+    db.write("take back a failed sign-in", counters.iter().map(of).collect()).await?;
+    Ok(())
+}
+
 pub(crate) fn read_user(columns: &mut Columns) -> Result<User, Error> {
     Ok(User {
         id: columns.id("user id", UserId::from_bytes)?,

@@ -17,13 +17,18 @@ pub struct ScratchDatabase {
 impl ScratchDatabase {
     /// Makes an empty database.
     pub async fn create() -> Self {
+        Self::create_with("").await
+    }
+
+    /// Makes an empty database with these options of `create database`.
+    pub async fn create_with(options: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("HOOKSTREAM_TEST_DATABASE_URL").unwrap_or_else(|_| DEFAULT.to_owned());
         let name = format!("hookstream_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let scratch = Self { server, name };
         // A test that was killed may have left one of the same name.
         scratch.run(&format!("drop database if exists {} with (force)", scratch.name)).await;
-        scratch.run(&format!("create database {}", scratch.name)).await;
+        scratch.run(&format!("create database {} {options}", scratch.name)).await;
         scratch
     }
 

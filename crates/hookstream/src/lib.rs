@@ -1,6 +1,7 @@
 //! The hookstream program: a webhook gateway in one binary. A library so that its tests and fuzz targets reach it;
 //! `main.rs` does nothing but call [`run`].
 
+mod activity;
 mod arguments;
 mod clock;
 mod commands;

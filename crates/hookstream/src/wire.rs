@@ -111,11 +111,14 @@ impl Server {
             ApiOptions {
                 public_url: public_url.clone(),
                 secret_grace: config.secret_grace,
+                reveal_secrets: config.reveal_secrets,
+                portal_endpoints: config.portal_endpoints,
                 trusted_proxies: config.trusted_proxies.0.clone(),
                 rate_limits: config.rate_limits,
                 audit_retention_days: config.audit_retention_days,
                 portal_key_age: config.portal_key_age,
                 sessions: config.sessions,
+                allow_organizations: config.allow_organizations,
                 is_secure,
             },
         );
@@ -154,7 +157,15 @@ impl Server {
             #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
             tokio::spawn(tls.watch(stop.clone()));
         }
-        let listen = Listen { listener, router, tls, max_connections: config.max_connections, stop: stop.clone() };
+        let listen = Listen {
+            listener,
+            router,
+            tls,
+            max_connections: config.max_connections,
+            max_connections_per_address: config.max_connections_per_address,
+            trusted_proxies: config.trusted_proxies.0.clone(),
+            stop: stop.clone(),
+        };
         #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
         let serving = tokio::spawn(listen.run());
         Ok(Self {

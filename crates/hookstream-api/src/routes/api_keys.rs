@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Extension, Json, extract::State, response::Response};
 use hookstream_model::{
-    ids::ApiKeyId,
+    ids::{ApiKeyId, EnvironmentId},
+    member::Role,
     scopes::{Resource, Scope, Scopes},
-    tenancy::{self, ApiKey as Model, ApiKeyText, KeyMode},
+    tenancy::{self, ApiKey as Model, ApiKeyText, KeyLevel, KeyMode, Tenant},
     time::Timestamp,
 };
-use hookstream_store::api_keys::{self, Listed};
+use hookstream_store::{
+    api_keys::{self, Listed},
+    environments,
+};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,8 +22,8 @@ use utoipa::ToSchema;
 use super::{ListQuery, Success};
 use crate::{
     acting::Acting,
-    auth::Caller,
-    body::{OrText, RawBody, json_value},
+    auth::{Caller, Presented, Who, organization_key_needed},
+    body::{OrText, RawBody, Whole, json_value},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams, id},
@@ -46,6 +50,9 @@ pub(crate) struct ApiKey {
     /// `*`, or words such as `messages:write` and `endpoints:*`, apart by commas.
     #[schema(example = "messages:write")]
     scopes: String,
+    /// `environment`, or `organization`: then it reaches the organization's members, invitations, environments and settings.
+    #[schema(example = "environment")]
+    level: &'static str,
     /// JSON text of the networks it may be used from; `null` means any.
     networks: Option<String>,
     /// When it ends by itself.
@@ -69,6 +76,7 @@ impl From<Listed> for ApiKey {
             env_id: key.tenant.environment.to_string(),
             key_prefix: prefix,
             scopes: key.scopes.to_string(),
+            level: key.level.as_str(),
             networks: networks_text(&key),
             expires_at: key.expires_at.map(|at| at.to_string()),
             name: key.name,
@@ -109,6 +117,9 @@ pub(crate) struct NewApiKey {
     key_prefix: String,
     #[schema(example = "messages:write")]
     scopes: String,
+    /// `environment` or `organization`.
+    #[schema(example = "environment")]
+    level: &'static str,
     /// JSON text of the networks it may be used from; `null` means any.
     networks: Option<String>,
     expires_at: Option<String>,
@@ -126,6 +137,7 @@ impl NewApiKey {
             key: text.expose().to_owned(),
             key_prefix: text.prefix().to_owned(),
             scopes: key.scopes.to_string(),
+            level: key.level.as_str(),
             networks: networks_text(key),
             expires_at: key.expires_at.map(|at| at.to_string()),
             created_at: now.to_string(),
@@ -145,7 +157,12 @@ pub(crate) struct CreateApiKey<'a> {
     org_id: Option<String>,
     /// The caller's own environment; another's is not found.
     env_id: Option<String>,
-    /// What it may do, at most what the caller may: text, or an array of words. The default is what the caller may.
+    /// `environment` (the default): everything in its environment, and reading its organization. `organization`: members,
+    /// invitations, environments and the organization's settings too; owners, admins and keys of that level create such keys.
+    #[schema(example = "environment")]
+    level: Option<String>,
+    /// What it may do, at most what the caller may: text, or an array of words. The default is what the caller may, but for
+    /// scopes that `*` does not include.
     #[serde(borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = "messages:write")]
     scopes: Option<&'a RawValue>,
@@ -165,8 +182,8 @@ pub(crate) struct CreateApiKey<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateApiKey {
     /// For how long the old key stands beside the new one, in seconds: 0 to 2592000 (30 days).
-    #[schema(minimum = 0, maximum = 2592000, default = 86400)]
-    overlap_seconds: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 2592000, default = 86400)]
+    overlap_seconds: Option<Whole<u32>>,
     /// When the new key ends by itself. The default is never, or, where the old one has an end, as long after now as
     /// that was after its beginning.
     #[schema(format = DateTime)]
@@ -206,11 +223,18 @@ pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
     acting: Acting,
+    Extension(presented): Extension<Presented>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: CreateApiKey<'_> = body.parse()?;
-    let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?;
+    let caller = match caller.who {
+        // It is the organization's, so it may create a key of each of its environments.
+        Who::Key(_, KeyLevel::Organization) => in_environment(&api, caller, input.org_id.as_deref(), input.env_id.as_deref()).await?,
+        Who::Key(_, KeyLevel::Environment) | Who::Person(..) => {
+            caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::ApiKeys)).await?
+        }
+    };
     let idempotency_key = idempotency::key(&headers, "POST /v1/auth/api-keys", &body.0)?;
     tenancy::check_key_name(&input.name)?;
     let act = acting.act(&api);
@@ -219,11 +243,14 @@ pub(crate) async fn create(
         id: api.engine.new_id().into(),
         tenant: caller.tenant,
         name: input.name,
-        scopes: input.scopes.map_or(Ok(caller.scopes), scopes)?,
+        level: input.level.as_deref().map_or(Ok(KeyLevel::Environment), KeyLevel::parse)?,
+        scopes: input.scopes.map_or(Ok(caller.scopes.and(Scopes::ALL)), scopes)?,
         expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
         networks: input.networks.map(networks).transpose()?.unwrap_or_default(),
     };
     check_grants(caller, key.scopes)?;
+    check_level(caller, key.level)?;
+    check_parent(&presented, &key)?;
     let mode = match input.mode.as_deref() {
         None | Some("live") => KeyMode::Live,
         Some("test") => KeyMode::Test,
@@ -266,16 +293,18 @@ pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
     acting: Acting,
+    Extension(presented): Extension<Presented>,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: RotateApiKey = body.parse_optional()?;
-    let overlap = input.overlap_seconds.unwrap_or(OVERLAP_S);
+    let overlap = input.overlap_seconds.map_or(OVERLAP_S, Whole::number);
     if overlap > OVERLAP_MAX_S {
         return Err(ApiError::invalid("overlap_seconds", "must be a whole number between 0 and 2592000 (30 days)"));
     }
     let idempotency_key = idempotency::key(&headers, &format!("POST /v1/auth/api-keys/{old}/rotate"), &body.0)?;
+    // The key belongs to the caller, so a repetition shows nobody another's key.
     if let Some(answer) = idempotency::repeated(&api, caller.tenant, idempotency_key.as_ref()).await? {
         return Ok(answer);
     }
@@ -285,11 +314,18 @@ pub(crate) async fn rotate(
     let Listed { key: old, prefix, created_at, .. } =
         found.filter(|found| found.revoked_at.is_none() && !found.key.is_expired(now)).ok_or_else(not_found)?;
     check_grants(caller, old.scopes)?;
+    check_level(caller, old.level)?;
     let expires_at = match input.expires_at {
         Some(text) => Some(expiry(&text, now)?),
-        None => old.expires_at.map(|end| now + end.since(created_at)),
+        // As long as the old one, and no longer than the key that asks.
+        None => {
+            let as_long = old.expires_at.map(|end| now + end.since(created_at));
+            let own_end = presented.key().and_then(|key| key.expires_at);
+            as_long.into_iter().chain(own_end).min()
+        }
     };
     let key = Model { id: api.engine.new_id().into(), expires_at, ..old.clone() };
+    check_parent(&presented, &key)?;
     let mode = if prefix.starts_with("hs_test_") { KeyMode::Test } else { KeyMode::Live };
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let until = now + Duration::from_secs(u64::from(overlap));
@@ -323,10 +359,35 @@ pub(crate) async fn revoke(
     let key: ApiKeyId = id(&key, "API key")?;
     let found = api_keys::find_listed(&*api.store, caller.tenant, key).await?.ok_or_else(not_found)?;
     check_grants(caller, found.key.scopes)?;
+    check_level(caller, found.key.level)?;
     let was_good = api_keys::revoke(&*api.store, &acting.act(&api), caller.tenant, key).await?;
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     if was_good { Ok(Json(Success::new())) } else { Err(not_found()) }
+}
+
+/// A caller in one of the environments of its organization.
+async fn in_environment(api: &Api, caller: Caller, org_id: Option<&str>, env_id: Option<&str>) -> Result<Caller, ApiError> {
+    caller.check_tenant(org_id, None)?;
+    let Some(text) = env_id else { return Ok(caller) };
+    let environment: EnvironmentId = id(text, "Environment")?;
+    let found = environments::find(&*api.store, caller.tenant.organization, environment).await?;
+    let found = found.filter(|found| found.deleted_at.is_none()).ok_or_else(|| ApiError::not_found("Environment"))?;
+    Ok(Caller { tenant: Tenant { environment: found.id, ..caller.tenant }, ..caller })
+}
+
+/// Only who reaches the organization deals with a key that does.
+fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
+    let reaches = match caller.who {
+        Who::Key(_, own) => own >= level,
+        Who::Person(_, role) => level == KeyLevel::Environment || role >= Role::Admin,
+    };
+    if reaches { Ok(()) } else { Err(organization_key_needed()) }
+}
+
+/// A key that is created or renewed with another one is used from no other networks and no longer than that.
+fn check_parent(presented: &Presented, child: &Model) -> Result<(), ApiError> {
+    Ok(presented.key().map_or(Ok(()), |key| key.check_child(child))?)
 }
 
 /// Nobody makes, renews or revokes a key that may do more than they may.

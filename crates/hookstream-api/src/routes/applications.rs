@@ -6,7 +6,7 @@ use hookstream_model::{
     ids::ApplicationId,
     scopes::{Resource, Scope},
 };
-use hookstream_store::applications;
+use hookstream_store::applications::{self, Changed};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ use super::{ListQuery, Success};
 use crate::{
     acting::Acting,
     auth::Caller,
-    body::{Field, RawBody, json_text},
+    body::{Field, RawBody, Whole, json_text},
     error::ApiError,
     idempotency, page,
     params::{PathParams, QueryParams},
@@ -32,9 +32,9 @@ pub(crate) struct Application {
     env_id: String,
     #[schema(example = "Acme Inc.")]
     name: String,
-    /// The product's own id of the customer, unique in the environment.
+    /// The product's own id of the customer, unique in the environment; `null` where it has none.
     #[schema(example = "my-saas-app")]
-    uid: String,
+    uid: Option<String>,
     description: Option<String>,
     /// JSON text of an object.
     #[schema(example = "{\"plan\":\"pro\"}")]
@@ -92,13 +92,15 @@ pub(crate) struct ApplicationList {
 
 /// A new application.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateApplication<'a> {
     /// 1 to 255 characters.
     #[schema(example = "Acme Inc.")]
     name: String,
-    /// The product's own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`.
+    /// The product's own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`. It can be used in place of the
+    /// id in every path.
     #[schema(example = "my-saas-app")]
-    uid: String,
+    uid: Option<String>,
     /// At most 4,096 characters.
     description: Option<String>,
     /// An object of at most 16 KiB, or its JSON text.
@@ -106,7 +108,8 @@ pub(crate) struct CreateApplication<'a> {
     #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    rate_limit: Option<Whole<u32>>,
     /// The caller's own organization; defaults to it.
     org_id: Option<String>,
     /// The caller's own environment; defaults to it.
@@ -115,10 +118,15 @@ pub(crate) struct CreateApplication<'a> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateApplication<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     name: Field<String>,
+    /// Another one; `null` removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    uid: Field<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Field<String>,
@@ -131,7 +139,7 @@ pub(crate) struct UpdateApplication<'a> {
     status: Field<String>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    rate_limit: Field<u32>,
+    rate_limit: Field<Whole<u32>>,
 }
 
 /// Which applications to list.
@@ -187,7 +195,9 @@ pub(crate) async fn create(
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Applications)).await?;
     let key = idempotency::key(&headers, "POST /v1/applications", &body.0)?;
     rules::check_name(&input.name)?;
-    rules::check_uid(&input.uid)?;
+    if let Some(uid) = &input.uid {
+        check_uid(&api, caller, uid, None).await?;
+    }
     if let Some(description) = &input.description {
         rules::check_description(description)?;
     }
@@ -201,12 +211,12 @@ pub(crate) async fn create(
         description: input.description,
         metadata: input.metadata.map(metadata).transpose()?,
         status: ApplicationStatus::Active,
-        rate_limit: input.rate_limit,
+        rate_limit: input.rate_limit.map(Whole::number),
         created_at: now,
         updated_at: now,
     };
     let answer = ApplicationAnswer { application: application.clone().into() };
-    let taken = || uid_taken(&application.uid);
+    let taken = || uid_taken(application.uid.as_deref().unwrap_or_default());
     idempotency::create_once(&api, caller.tenant, key, &answer, taken, async |kept| {
         applications::create(&*api.store, &act, &application, kept).await
     })
@@ -236,7 +246,10 @@ pub(crate) async fn get(
     patch, path = "/applications/{appId}", operation_id = "updateApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = UpdateApplication,
-    responses((status = 200, description = "What it has become.", body = ApplicationAnswer))
+    responses(
+        (status = 200, description = "What it has become.", body = ApplicationAnswer),
+        (status = 409, description = "Another application has this `uid`.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
@@ -246,15 +259,17 @@ pub(crate) async fn update(
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
     let input: UpdateApplication<'_> = body.parse()?;
-    let UpdateApplication { name, description, metadata: given, status, rate_limit } = input;
-    if name.is_absent() && description.is_absent() && given.is_absent() && status.is_absent() && rate_limit.is_absent() {
+    let UpdateApplication { name, uid, description, metadata: given, status, rate_limit } = input;
+    let names_absent = name.is_absent() && uid.is_absent();
+    if names_absent && description.is_absent() && given.is_absent() && status.is_absent() && rate_limit.is_absent() {
         return Err(ApiError::no_fields());
     }
     let name = name.required("name")?;
+    let uid = uid.nullable();
     let description = description.nullable();
     let given = given.try_map(metadata)?.nullable();
     let status = status.required("status")?.map(|word| ApplicationStatus::parse(&word)).transpose()?;
-    let rate_limit = rate_limit.nullable();
+    let rate_limit = rate_limit.number().nullable();
     if let Some(name) = &name {
         rules::check_name(name)?;
     }
@@ -262,11 +277,17 @@ pub(crate) async fn update(
         rules::check_description(description)?;
     }
     let id = resolve(&api, caller, &app).await?;
+    if let Some(Some(uid)) = &uid {
+        check_uid(&api, caller, uid, Some(id)).await?;
+    }
     let act = acting.act(&api);
     let now = act.at;
     let changed = applications::update(&*api.store, &act, caller.tenant, id, |application: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             application.name.clone_from(name);
+        }
+        if let Some(uid) = &uid {
+            application.uid.clone_from(uid);
         }
         if let Some(description) = &description {
             application.description.clone_from(description);
@@ -279,10 +300,13 @@ pub(crate) async fn update(
         application.updated_at = now;
         Ok(())
     })
-    .await?
-    .ok_or_else(not_found)?;
+    .await?;
     api.engine.application_changed(id);
-    Ok(Json(ApplicationAnswer { application: changed.into() }))
+    match changed {
+        Changed::Done(application) => Ok(Json(ApplicationAnswer { application: (*application).into() })),
+        Changed::NotThere => Err(not_found()),
+        Changed::UidTaken => Err(uid_taken(uid.flatten().as_deref().unwrap_or_default())),
+    }
 }
 
 /// Delete an application
@@ -323,7 +347,19 @@ async fn with_counts(api: &Api, caller: Caller, found: Vec<Model>) -> Result<Vec
     Ok(counted)
 }
 
-fn metadata(raw: &RawValue) -> Result<String, ApiError> {
+/// Checks a `uid`: its form, and that it is not the id of another application, which a path would mean by it.
+async fn check_uid(api: &Api, caller: Caller, uid: &str, own: Option<ApplicationId>) -> Result<(), ApiError> {
+    rules::check_uid(uid)?;
+    if let Ok(id) = uid.parse::<ApplicationId>()
+        && own != Some(id)
+        && applications::find(&*api.store, caller.tenant, id).await?.is_some()
+    {
+        return Err(uid_taken(uid));
+    }
+    Ok(())
+}
+
+pub(super) fn metadata(raw: &RawValue) -> Result<String, ApiError> {
     let text = json_text("metadata", raw)?;
     rules::check_metadata(&text)?;
     Ok(text)
@@ -337,6 +373,6 @@ fn uid_taken(uid: &str) -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "uid_taken",
-        format!("Another application of this environment has the uid {uid:?}. Choose another, or use that one."),
+        format!("Another application of this environment has the uid or id {uid:?}. Choose another uid, or use that application."),
     )
 }

@@ -208,7 +208,7 @@ pub(crate) async fn export(
 const fn reach(caller: Caller, env_id: Option<&str>) -> Reach {
     match (caller.who, env_id) {
         (Who::Person(..), None) => Reach::Organization(caller.tenant.organization),
-        (Who::Key(_), _) | (Who::Person(..), Some(_)) => Reach::Environment(caller.tenant),
+        (Who::Key(..), _) | (Who::Person(..), Some(_)) => Reach::Environment(caller.tenant),
     }
 }
 

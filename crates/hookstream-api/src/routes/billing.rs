@@ -94,32 +94,10 @@ pub(crate) async fn usage(
     Ok(Json(show(month, events, held, &limits, api.engine.options().retention_days)))
 }
 
-/// Buy a plan
-///
-/// There is nothing to buy: this answers 501.
-#[utoipa::path(
-    post, path = "/billing/checkout", operation_id = "createCheckout", tag = "Usage",
-    responses((status = 501, description = "This installation has no billing (`no_billing`).", body = crate::error::ErrorBody))
-)]
-pub(crate) async fn checkout(_: Caller) -> ApiError {
-    no_billing()
-}
-
-/// See invoices
-///
-/// There are none: this answers 501.
-#[utoipa::path(
-    post, path = "/billing/portal", operation_id = "createBillingPortal", tag = "Usage",
-    responses((status = 501, description = "This installation has no billing (`no_billing`).", body = crate::error::ErrorBody))
-)]
-pub(crate) async fn portal(_: Caller) -> ApiError {
-    no_billing()
-}
-
-fn no_billing() -> ApiError {
-    let message = "This installation has no billing: nothing is to be paid. GET /v1/billing/usage tells what an organization may have; \
-        whoever runs the installation can change it.";
-    ApiError::new(StatusCode::NOT_IMPLEMENTED, "no_billing", message)
+/// Answers what would charge somebody: a self-hosted installation has no billing. Clients retry a 5xx, so it is a 404.
+pub(crate) async fn no_billing() -> ApiError {
+    let message = "This installation has no billing. GET /v1/billing/usage reports usage and limits.";
+    ApiError::new(StatusCode::NOT_FOUND, "no_billing", message)
 }
 
 fn show(month: Month, events: u64, held: Held, limits: &Quotas, retention_days: u32) -> BillingUsage {

@@ -1,12 +1,16 @@
 //! The device flow (RFC 8628): how `hookstream login` gets an API key without anybody typing one.
 
+use std::{num::NonZeroU32, time::Duration};
+
 use axum::{Json, extract::State};
 use hookstream_model::{
     audit_log::Actor,
     device::{INTERVAL, Standing, UserCode, VALID_FOR, standing},
     person::check_name,
+    scopes::Scopes,
     session::SessionText,
-    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode},
+    sign_in::network,
+    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, KeyMode},
 };
 use hookstream_store::{
     device_codes::{self, DeviceCode},
@@ -14,6 +18,7 @@ use hookstream_store::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{Success, api_keys::NewApiKey};
@@ -21,17 +26,24 @@ use crate::{
     acting::Origin,
     body::RawBody,
     error::ApiError,
+    limits::Subject,
     params::PathParams,
     seats::{self, Wanted},
     signed_in::Person,
     state::Api,
 };
 
+/// For how long the key of a device is valid: a laptop is lost sooner or later.
+const KEY_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Codes that one address may ask for in a minute.
+const CODES: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
+const MINUTE: Duration = Duration::from_secs(60);
 /// How often another code is drawn where one is taken.
 const DRAWS: usize = 5;
 
 /// A program that asks for access.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StartDevice {
     /// What it calls itself, which the key is named.
     #[schema(example = "hookstream on laptop")]
@@ -60,6 +72,7 @@ pub(crate) struct DeviceStarted {
 
 /// What a program asks with.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AskDevice {
     device_code: String,
 }
@@ -96,6 +109,7 @@ pub(crate) struct Device {
 
 /// For where a program is allowed; where nothing is said, for where the session is turned to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AllowDevice {
     org_id: Option<String>,
     env_id: Option<String>,
@@ -114,6 +128,13 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
     let StartDevice { name } = body.parse_optional()?;
     let name = name.unwrap_or_else(|| "a device".to_owned());
     check_name(&name)?;
+    if let Some(address) = origin.address.map(network) {
+        let standing = api.limiter.count_in(Subject::Devices(address), CODES, MINUTE, Instant::now());
+        if let Some(wait) = standing.wait {
+            let message = format!("This address has asked for {CODES} device codes within a minute. Retry later.");
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
+        }
+    }
     let now = api.now();
     for _ in 0..DRAWS {
         let Some(user_code) = UserCode::generate(&api.engine.random_bytes()) else { continue };
@@ -172,7 +193,12 @@ pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -
     // What they may do there now, not what they could when they allowed it.
     let wanted = Wanted::named(Some(&tenant.organization.to_string()), Some(&tenant.environment.to_string()))?;
     let (tenant, role) = seats::of_user(&api, user, None, wanted).await?;
-    let key = ApiKey { scopes: role.scopes(), ..ApiKey::unlimited(api.engine.new_id().into(), tenant, code.name) };
+    let key = ApiKey {
+        level: KeyLevel::Environment,
+        scopes: role.scopes().and(Scopes::ALL),
+        expires_at: Some(now + KEY_FOR),
+        ..ApiKey::unlimited(api.engine.new_id().into(), tenant, code.name)
+    };
     let text = ApiKeyText::generate(KeyMode::Live, &api.engine.random_bytes());
     let Some(account) = users::find(&*api.store, user).await? else { return refuse("expired_token", "The code is over. Begin anew.") };
     // Whoever allowed it made the key, from where the device is.

@@ -1,6 +1,6 @@
 //! Endpoints: where an application's messages go.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use axum::{
     Json,
@@ -17,6 +17,7 @@ use hookstream_model::{
     },
     batch::{self, BatchPolicy},
     endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
+    event_type::matches,
     hold::Circuit,
     hops::Hops,
     ids::{EndpointId, EntryId, ResourceId},
@@ -24,46 +25,56 @@ use hookstream_model::{
     ordering::{OnFailure, Ordering},
     retry::RetrySchedule,
     secret::Secret,
-    signature::{SigningAlgorithm, SigningKey},
+    signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm, SigningKey},
     time::Timestamp,
 };
 use hookstream_store::{
     audit_log,
-    endpoints::{self, EndpointKey},
+    endpoints::{self, Changed, EndpointKey, Rotated, Rotation},
+    environments, event_types,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ListQuery, Success,
-    messages::{Message, MessageAnswer},
+    applications::metadata,
+    messages::{self, MessageAnswer},
 };
 use crate::{
     acting::Acting,
-    body::{Field, OrText, RawBody, json_fields, json_value},
+    body::{Field, OrText, RawBody, Whole, json_fields, json_value, whole},
     error::ApiError,
-    idempotency, page,
-    params::{OfId, PathParams, QueryParams, id},
+    idempotency,
+    limits::Subject,
+    page,
+    params::{OfId, PathParams, QueryParams},
     place::{Asks, Place},
     state::Api,
 };
 
 /// The longest time for which a rotated secret may go on to sign, in seconds: 7 days.
 const GRACE_MAX_S: u64 = 7 * 24 * 3600;
+/// Test messages that the portal of one application sends in a minute.
+const PORTAL_TESTS: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
+const MINUTE: Duration = Duration::from_secs(60);
 /// The event type of a test message, where the request names none.
 const TEST_TYPE: &str = "hookstream.test";
 
 /// How messages gather into one request, a JSON array of them. It is sent once `max_size` of them wait, or as
 /// many as fit into the largest payload that is accepted, or the first has waited for `max_wait_ms`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Batch {
     /// 1 to 500.
     #[schema(example = 100)]
+    #[serde(deserialize_with = "whole")]
     max_size: u32,
     /// 0 to 60000.
-    #[serde(default = "default_wait")]
+    #[serde(default = "default_wait", deserialize_with = "whole")]
     #[schema(example = 1000, default = 1000)]
     max_wait_ms: u32,
 }
@@ -80,20 +91,29 @@ pub(crate) struct Endpoint {
     org_id: String,
     env_id: String,
     application_id: String,
+    /// Your own id of it, unique in the application; `null` where it has none.
+    #[schema(example = "main")]
+    uid: Option<String>,
     #[schema(example = "https://example.com/webhooks")]
     url: String,
     description: Option<String>,
+    /// JSON text of an object.
+    #[schema(example = "{\"team\":\"billing\"}")]
+    metadata: Option<String>,
     /// `hmac-sha256` or `ed25519`.
     #[schema(example = "hmac-sha256")]
     signing_algorithm: &'static str,
-    /// `active`, `disabled` or, once `expires_at` has come, `expired`.
+    /// `active`, `paused`, `disabled` or, once `expires_at` has come, `expired`.
     #[schema(example = "active")]
     status: &'static str,
     /// Why Hookstream disabled it: `gone`, `asked_to_stop` or `kept_failing`.
     disabled_reason: Option<&'static str>,
-    /// JSON text of the event types it wants; `null` and `[]` mean all.
+    /// JSON text of the event types it wants: names, prefixes such as `invoice.*`, and `*`; `null` and `[]` mean all.
     #[schema(example = "[\"invoice.paid\"]")]
     filter_types: Option<String>,
+    /// JSON text of its channels: it gets only messages that share one of them. With `null` and `[]` channels do not
+    /// matter.
+    channels: Option<String>,
     /// Deliveries per second; `null` and 0 mean no limit.
     rate_limit_per_second: Option<u32>,
     /// When it stops to receive.
@@ -143,11 +163,14 @@ impl Endpoint {
             org_id: endpoint.tenant.organization.to_string(),
             env_id: endpoint.tenant.environment.to_string(),
             application_id: endpoint.application_id.to_string(),
+            uid: endpoint.uid,
             url: endpoint.url.as_str().to_owned(),
             description: endpoint.description,
+            metadata: endpoint.metadata,
             signing_algorithm: endpoint.signing_algorithm.as_str(),
             disabled_reason: endpoint.disabled_reason.map(DisabledReason::as_str),
             filter_types: endpoint.filter_types.map(|types| json(serde_json::to_string(&types))),
+            channels: endpoint.channels.map(|channels| json(serde_json::to_string(&channels))),
             rate_limit_per_second: endpoint.rate_limit_per_second,
             expires_at: endpoint.expires_at.map(|at| at.to_string()),
             headers: endpoint.headers.map(|headers| json(serde_json::to_string(&headers))),
@@ -167,8 +190,12 @@ impl Endpoint {
         }
     }
 
-    /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say.
+    /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say, nor the
+    /// metadata, which is the sender's.
     fn shown(place: &Place, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
+        if place.asks == Asks::Customer {
+            endpoint.metadata = None;
+        }
         if let (Asks::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
         }
@@ -180,6 +207,16 @@ impl Endpoint {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EndpointAnswer {
     endpoint: Endpoint,
+    /// What may not be meant as it was given, in sentences; only where something was created or changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["filter_types contains invoice.piad, and no event type has that name."]))]
+    warnings: Vec<String>,
+}
+
+impl EndpointAnswer {
+    const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, warnings: Vec::new() }
+    }
 }
 
 /// A page of endpoints.
@@ -193,25 +230,40 @@ pub(crate) struct EndpointList {
 
 /// A new endpoint.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
     /// `https` or `http`, at most 2,048 characters, without credentials or fragment.
     #[schema(example = "https://example.com/webhooks", format = "uri")]
     url: String,
+    /// Your own id of it: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. It can be used in
+    /// place of the id in every path.
+    #[schema(example = "main")]
+    uid: Option<String>,
     /// At most 4,096 characters.
     description: Option<String>,
-    /// The event types it wants; `null` and `[]` mean all.
+    /// An object of at most 16 KiB, or its JSON text.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<&'a RawValue>,
+    /// The event types it wants: names, prefixes such as `invoice.*`, and `*`; `null` and `[]` mean all.
     #[serde(borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
     filter_types: Option<&'a RawValue>,
+    /// Its channels, at most 20: it gets only messages that share one of them. With `null` and `[]` channels do not
+    /// matter.
+    #[serde(borrow)]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
+    channels: Option<&'a RawValue>,
     /// Deliveries per second; `null` and 0 mean no limit.
-    #[schema(example = 0)]
-    rate_limit_per_second: Option<u32>,
-    /// When it stops to receive: ISO 8601 with an offset.
+    #[schema(value_type = Option<u32>, example = 0)]
+    rate_limit_per_second: Option<Whole<u32>>,
+    /// When it stops to receive: ISO 8601 with an offset, in the future.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
     /// `hmac-sha256` (the default) or `ed25519`.
     signing_algorithm: Option<String>,
-    /// A secret of your own (`whsec_…` or `whsk_…`), to move an endpoint here without its receiver noticing.
+    /// A secret of your own, to move an endpoint here without a change of its receiver: `whsec_` and base64 of 16 to 128
+    /// bytes, `raw:` and a text of 16 to 128 bytes, or `whsk_` and base64 of an ed25519 key.
     signing_secret: Option<String>,
     /// Headers of its own that go with each delivery.
     #[serde(borrow)]
@@ -222,7 +274,8 @@ pub(crate) struct CreateEndpoint<'a> {
     #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Option<&'a RawValue>,
     /// How long one try may take: 1000 to 60000.
-    timeout_ms: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    timeout_ms: Option<Whole<u32>>,
     /// `none` (the default); `strict`: one message at a time, in the order of acceptance; `key`: the same among
     /// messages with the same key.
     #[schema(example = "none")]
@@ -242,6 +295,9 @@ impl CreateEndpoint<'_> {
     /// How fast, for how long, in which order and how bundled is sent is the sender's to say.
     fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
+            ("uid", self.uid.is_some()),
+            ("metadata", self.metadata.is_some()),
+            ("channels", self.channels.is_some()),
             ("rate_limit_per_second", self.rate_limit_per_second.is_some()),
             ("expires_at", self.expires_at.is_some()),
             ("retry_schedule", self.retry_schedule.is_some()),
@@ -256,14 +312,25 @@ impl CreateEndpoint<'_> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEndpoint<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     url: Field<String>,
+    /// Another one; `null` removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    uid: Field<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Field<String>,
-    /// `active` or `disabled`.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Field<&'a RawValue>,
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
+    channels: Field<&'a RawValue>,
+    /// `active`; `paused`: deliveries stay pending until it is active again; or `disabled`: they are skipped.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     status: Field<String>,
@@ -272,7 +339,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     filter_types: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    rate_limit_per_second: Field<u32>,
+    rate_limit_per_second: Field<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     expires_at: Field<String>,
@@ -284,7 +351,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     retry_schedule: Field<&'a RawValue>,
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    timeout_ms: Field<u32>,
+    timeout_ms: Field<Whole<u32>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ordering: Field<String>,
@@ -305,6 +372,9 @@ impl UpdateEndpoint<'_> {
     /// As for a new one.
     fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
+            ("uid", !self.uid.is_absent()),
+            ("metadata", !self.metadata.is_absent()),
+            ("channels", !self.channels.is_absent()),
             ("rate_limit_per_second", !self.rate_limit_per_second.is_absent()),
             ("expires_at", !self.expires_at.is_absent()),
             ("retry_schedule", !self.retry_schedule.is_absent()),
@@ -321,9 +391,41 @@ impl UpdateEndpoint<'_> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RotateQuery {
-    /// How long the old secret goes on to sign, in seconds: 0 (it ends at once) to 604800. The default is a day.
+    /// As in the body.
     #[param(value_type = Option<u32>)]
     grace_seconds: Option<String>,
+}
+
+/// How to rotate a secret; all of it may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateSecret {
+    /// A secret of your own in place of a new one, in the forms that an endpoint is created with.
+    signing_secret: Option<String>,
+    /// How long the secret before it signs too, in seconds: 0 (it ends at once) to 604800. The default is a day.
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800)]
+    grace_seconds: Option<Whole<u64>>,
+}
+
+/// The secrets of an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevealedSecrets {
+    /// The current secret.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw…")]
+    signing_secret: String,
+    /// The public half of an ed25519 key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    /// Rotated secrets that sign too, the one that ends first before the others.
+    previous_secrets: Vec<PreviousSecret>,
+}
+
+/// A rotated secret that still signs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviousSecret {
+    signing_secret: String,
+    /// Until when.
+    expires_at: String,
 }
 
 /// A new secret.
@@ -341,6 +443,7 @@ pub(crate) struct RotatedSecret {
 
 /// A test message; all of it may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TestEndpoint {
     /// The default is `hookstream.test`.
     event_type: Option<String>,
@@ -378,7 +481,10 @@ pub(crate) async fn list(
     post, path = "/applications/{appId}/endpoints", operation_id = "createEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = CreateEndpoint,
-    responses((status = 201, description = "It is made.", body = EndpointAnswer))
+    responses(
+        (status = 201, description = "Created.", body = EndpointAnswer),
+        (status = 409, description = "Another endpoint of the application has this `uid`.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
@@ -390,7 +496,7 @@ pub(crate) async fn create(
     let input: CreateEndpoint<'_> = body.parse()?;
     input.check_asked_by(&place)?;
     let application_id = place.resolve(&api).await?;
-    let key = place.idempotency_key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
+    let key = idempotency::key(&headers, &format!("POST /v1/applications/{application_id}/endpoints"), &body.0)?;
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
@@ -398,21 +504,27 @@ pub(crate) async fn create(
     let secret = signing_secret(&api, algorithm, input.signing_secret)?;
     let act = acting.act(&api);
     let now = act.at;
+    if let Some(uid) = &input.uid {
+        check_uid(&place, &api, uid, None).await?;
+    }
     let endpoint = Model {
         id: api.engine.new_id().into(),
         tenant: place.tenant,
         application_id,
+        uid: input.uid,
         url: EndpointUrl::parse(&input.url)?,
         description: input.description,
+        metadata: input.metadata.map(metadata).transpose()?,
         signing_algorithm: SigningKey::parse(&secret)?.algorithm(),
         status: EndpointStatus::Active,
         disabled_reason: None,
         filter_types: input.filter_types.map(filter_types).transpose()?,
-        rate_limit_per_second: input.rate_limit_per_second,
-        expires_at: input.expires_at.as_deref().map(|text| time("expires_at", text)).transpose()?,
+        channels: input.channels.map(channels).transpose()?,
+        rate_limit_per_second: input.rate_limit_per_second.map(Whole::number),
+        expires_at: input.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?,
         headers: input.headers.map(|raw| own_headers(&place, raw)).transpose()?,
         retry_schedule: input.retry_schedule.map(retry_schedule).transpose()?,
-        timeout_ms: input.timeout_ms.map(timeout_ms).transpose()?,
+        timeout_ms: input.timeout_ms.map(Whole::number).map(timeout_ms).transpose()?,
         ordering: Ordering::from_parts(input.ordering.as_deref().unwrap_or("none"), input.ordering_key.as_deref())?,
         on_failure: input.on_failure.as_deref().map_or(Ok(OnFailure::default()), OnFailure::parse)?,
         batch: input.batch.map(batch_policy).transpose()?,
@@ -423,10 +535,12 @@ pub(crate) async fn create(
     };
     api.transport.check(&Target::http(&endpoint.url)).await?;
     let shown = Endpoint::shown(&place, endpoint.clone(), &secret, now);
-    let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown } };
-    let taken = || ApiError::new(StatusCode::CONFLICT, "conflict", "The endpoint could not be stored. Try again.");
+    let warnings = warnings(&api, &place, endpoint.filter_types.as_deref()).await?;
+    let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown }, warnings };
+    let taken = || uid_taken(endpoint.uid.as_deref().unwrap_or_default());
+    let of_customer = (place.asks == Asks::Customer).then_some(api.options.portal_endpoints).flatten();
     let answer = idempotency::create_once(&api, place.tenant, key, &answer, taken, async |kept| {
-        endpoints::create(&*api.store, &act, &endpoint, &secret, kept).await
+        endpoints::create(&*api.store, &act, &endpoint, &secret, of_customer, kept).await
     })
     .await;
     api.engine.application_changed(application_id);
@@ -436,7 +550,7 @@ pub(crate) async fn create(
 /// Get an endpoint
 #[utoipa::path(
     get, path = "/applications/{appId}/endpoints/{id}", operation_id = "getEndpoint", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
 )]
 pub(crate) async fn get(
@@ -446,7 +560,7 @@ pub(crate) async fn get(
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, &place, &endpoint).await?;
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, found, &secret, api.now()) }))
+    Ok(Json(EndpointAnswer::new(Endpoint::shown(&place, found, &secret, api.now()))))
 }
 
 /// Change an endpoint
@@ -454,9 +568,12 @@ pub(crate) async fn get(
 /// Deliveries that are owed already go to the endpoint as it is when they are tried.
 #[utoipa::path(
     patch, path = "/applications/{appId}/endpoints/{id}", operation_id = "updateEndpoint", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = UpdateEndpoint,
-    responses((status = 200, description = "What it has become.", body = EndpointAnswer))
+    responses(
+        (status = 200, description = "The endpoint as changed.", body = EndpointAnswer),
+        (status = 409, description = "Another endpoint of the application has this `uid`.", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
@@ -465,21 +582,31 @@ pub(crate) async fn update(
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let change = Change::read(&place, body.parse()?)?;
+    let change = Change::read(&place, body.parse()?, api.now())?;
     let key = key(&api, &place, &endpoint).await?;
+    if let Some(Some(uid)) = &change.uid {
+        check_uid(&place, &api, uid, Some(key.id)).await?;
+    }
     if let Some(url) = &change.url {
         api.transport.check(&Target::http(url)).await?;
     }
     let act = acting.act(&api);
     let now = act.at;
     let changed = endpoints::update(&*api.store, &act, key, |endpoint: &mut Model| -> Result<(), ApiError> {
+        change.check_moved_by(&place, endpoint)?;
         change.apply(endpoint, now);
         Ok(())
     })
     .await?;
     api.engine.application_changed(key.application_id);
-    let (endpoint, secret) = changed.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, endpoint, &secret, now) }))
+    let (endpoint, secret) = match changed {
+        Changed::Done(changed) => *changed,
+        Changed::NotThere => return Err(not_found()),
+        Changed::UidTaken => return Err(uid_taken(change.uid.flatten().as_deref().unwrap_or_default())),
+    };
+    let filter = change.filter_types.as_ref().and_then(Option::as_deref);
+    let warnings = warnings(&api, &place, filter).await?;
+    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, endpoint, &secret, now), warnings }))
 }
 
 /// Delete an endpoint
@@ -487,7 +614,7 @@ pub(crate) async fn update(
 /// What is still owed to it is cancelled.
 #[utoipa::path(
     delete, path = "/applications/{appId}/endpoints/{id}", operation_id = "deleteEndpoint", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
 pub(crate) async fn delete(
@@ -504,39 +631,123 @@ pub(crate) async fn delete(
 
 /// Rotate an endpoint's signing secret
 ///
-/// Deliveries are signed with both the new and the old secret until the grace period ends.
+/// Each rotated secret signs beside the new one until its own grace period ends, at most ten of them at once.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/rotate-secret", operation_id = "rotateSigningSecret", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), RotateQuery),
-    responses((status = 200, description = "The new secret, once.", body = RotatedSecret))
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), RotateQuery),
+    request_body = Option<RotateSecret>,
+    responses(
+        (status = 200, description = "The new secret.", body = RotatedSecret),
+        (status = 409, description = "As many rotated secrets sign as may at once (`too_many_secrets`).", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     place: Place,
     acting: Acting,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
-    QueryParams(RotateQuery { grace_seconds }): QueryParams<RotateQuery>,
-) -> Result<Json<RotatedSecret>, ApiError> {
-    let grace = match grace_seconds.map(|text| text.parse()) {
-        None => api.options.secret_grace,
-        Some(Ok(seconds @ 0..=GRACE_MAX_S)) => Duration::from_secs(seconds),
-        Some(_) => return Err(ApiError::invalid("grace_seconds", "must be a whole number between 0 and 604800 (7 days)")),
-    };
+    QueryParams(query): QueryParams<RotateQuery>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: RotateSecret = body.parse_optional()?;
+    let seconds = grace_seconds(query, input.grace_seconds.map(Whole::number))?;
+    let grace = seconds.map_or(api.options.secret_grace, Duration::from_secs);
     let key = key(&api, &place, &endpoint).await?;
+    let in_query = seconds.filter(|_| input.grace_seconds.is_none());
+    let operation =
+        format!("POST {}/{}/rotate-secret?{}", key.application_id, key.id, in_query.map(|seconds| seconds.to_string()).unwrap_or_default());
+    let idempotency_key = idempotency::key(&headers, &operation, &body.0)?;
     let (endpoint, _) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    let secret = SigningKey::generate(endpoint.signing_algorithm, &api.engine.random_bytes());
+    let secret = signing_secret(&api, Some(endpoint.signing_algorithm), input.signing_secret)?;
     let act = acting.act(&api);
-    let now = act.at;
-    let was_there = endpoints::rotate_secret(&*api.store, &act, key, &secret, now + grace).await?;
-    api.engine.application_changed(key.application_id);
-    if !was_there {
-        return Err(not_found());
-    }
-    Ok(Json(RotatedSecret {
+    let old_until = act.at + grace;
+    let answer = RotatedSecret {
         public_key: SigningKey::parse(&secret)?.public_key(),
         signing_secret: secret.expose().to_owned(),
-        previous_secret_expires_at: (now + grace).to_string(),
-    }))
+        previous_secret_expires_at: old_until.to_string(),
+    };
+    let answer = idempotency::change_once(&api, place.tenant, idempotency_key, &answer, async |kept| {
+        let rotation = Rotation { secret: &secret, old_until };
+        match endpoints::rotate_secret(&*api.store, &act, key, rotation, kept).await? {
+            Rotated::Done => Ok(true),
+            Rotated::KeyTaken => Ok(false),
+            Rotated::NotThere => Err(not_found()),
+            Rotated::Same => {
+                Err(ApiError::invalid("signing_secret", "is the endpoint's current secret already; leave it out for a new one"))
+            }
+            Rotated::TooMany { until } => Err(too_many_secrets(until)),
+        }
+    })
+    .await;
+    api.engine.application_changed(key.application_id);
+    answer
+}
+
+fn grace_seconds(query: RotateQuery, in_body: Option<u64>) -> Result<Option<u64>, ApiError> {
+    let refuse = || ApiError::invalid("grace_seconds", "must be a whole number from 0 to 604800 (7 days)");
+    let in_query = query.grace_seconds.map(|text| text.parse::<u64>().map_err(|_| refuse())).transpose()?;
+    let seconds = match (in_query, in_body) {
+        (Some(in_query), Some(in_body)) if in_query != in_body => {
+            let problem = format!("is {in_query} in the query and {in_body} in the body; give it once");
+            return Err(ApiError::invalid("grace_seconds", &problem));
+        }
+        (in_query, in_body) => in_query.or(in_body),
+    };
+    if seconds.is_some_and(|seconds| seconds > GRACE_MAX_S) { Err(refuse()) } else { Ok(seconds) }
+}
+
+fn too_many_secrets(until: Timestamp) -> ApiError {
+    let message = format!(
+        "{SECRETS_IN_GRACE_MAX} rotated secrets of this endpoint still sign, which is the most. The first of them ends at {until}: rotate again \
+            then, or with `grace_seconds` 0, which ends the current secret at once."
+    );
+    let details = serde_json::json!({ "limit": SECRETS_IN_GRACE_MAX, "oldest_ends_at": until.to_string() });
+    ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message).with_details(details)
+}
+
+/// Reveal an endpoint's signing secret
+///
+/// Needs the scope `endpoints:secret`, which `*` does not include. Each call is recorded in the audit log.
+#[utoipa::path(
+    get, path = "/applications/{appId}/endpoints/{id}/secret", operation_id = "revealSigningSecret", tag = "Endpoints",
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
+    responses(
+        (status = 200, description = "The current secret, and rotated ones that still sign.", body = RevealedSecrets),
+        (status = 403, description = "This installation reveals no secrets (`reveal_disabled`).", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn reveal_secret(
+    State(api): State<Api>,
+    place: Place,
+    acting: Acting,
+    PathParams(OfId { id: endpoint }): PathParams<OfId>,
+) -> Result<Response, ApiError> {
+    if !api.options.reveal_secrets {
+        let message = "This installation does not reveal signing secrets (setting reveal_secrets). Rotate the secret to get a new one.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
+    }
+    if place.asks == Asks::Customer {
+        let environment = environments::find_any(&*api.store, place.tenant.environment).await?;
+        if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
+            let message = "Signing secrets are not shown in this portal. Rotate the secret to get a new one.";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
+        }
+    }
+    let key = key(&api, &place, &endpoint).await?;
+    let act = acting.act(&api);
+    let found = endpoints::reveal_secrets(&*api.store, &act, key).await?.ok_or_else(not_found)?;
+    let mut rotated = found.rotated;
+    rotated.retain(|(_, until)| *until > act.at);
+    rotated.sort_by_key(|(_, until)| *until);
+    let previous =
+        |(secret, until): (Secret, Timestamp)| PreviousSecret { signing_secret: secret.expose().to_owned(), expires_at: until.to_string() };
+    let answer = RevealedSecrets {
+        public_key: SigningKey::parse(&found.secret)?.public_key(),
+        signing_secret: found.secret.expose().to_owned(),
+        previous_secrets: rotated.into_iter().map(previous).collect(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 /// Close an endpoint's circuit breaker
@@ -544,7 +755,7 @@ pub(crate) async fn rotate_secret(
 /// Also ends what the receiver asked for with `Retry-After`. What waits is sent from now on, slowly at first.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/reset-circuit", operation_id = "resetCircuit", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses((status = 200, description = "The endpoint, which nothing holds.", body = EndpointAnswer))
 )]
 pub(crate) async fn reset_circuit(
@@ -560,7 +771,7 @@ pub(crate) async fn reset_circuit(
         return Err(not_found());
     }
     let (found, secret) = endpoints::find(&*api.store, key).await?.ok_or_else(not_found)?;
-    Ok(Json(EndpointAnswer { endpoint: Endpoint::shown(&place, found, &secret, api.now()) }))
+    Ok(Json(EndpointAnswer::new(Endpoint::shown(&place, found, &secret, api.now()))))
 }
 
 /// Send a test message to an endpoint
@@ -568,7 +779,7 @@ pub(crate) async fn reset_circuit(
 /// Only to this endpoint, whatever its filter, and with one try.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/test", operation_id = "testEndpoint", tag = "Endpoints",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id.")),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = Option<TestEndpoint>,
     responses((status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer))
 )]
@@ -581,6 +792,17 @@ pub(crate) async fn test(
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let input: TestEndpoint = body.parse_optional()?;
+    // Receivers can't tell a test from a message, so a customer's test has nothing of a message but its signature.
+    place.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
+    let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
+    let application_id = routes.application.id;
+    if let Asks::Customer = place.asks {
+        let standing = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
+        if let Some(wait) = standing.wait {
+            let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
+        }
+    }
     let default = RawValue::from_string(format!(r#"{{"test":true,"endpoint_id":"{endpoint}"}}"#));
     let payload = match input.payload {
         Some(payload) => payload,
@@ -590,21 +812,25 @@ pub(crate) async fn test(
         event_type: input.event_type.unwrap_or_else(|| TEST_TYPE.to_owned()),
         payload: Payload::from_json(Some(&payload))?,
         event_id: None,
-        idempotency: place.idempotency_key(&headers, &format!("{}/{endpoint}/test", place.application), &body.0)?,
+        channels: vec![],
+        idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
+        is_event: place.asks == Asks::Sender,
     };
-    let endpoint: EndpointId = id(&endpoint, "Endpoint")?;
-    let accepted = api.engine.send_test(place.tenant, &place.application, endpoint, draft).await?;
+    let accepted = api.engine.send_test(place.tenant, &application_id.to_string(), endpoint, draft).await?;
     // With the message's id, so that a request that is repeated leaves one entry.
     let act = Act { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
     audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
-    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(place.tenant, accepted) })).into_response())
+    Ok(messages::accepted_answer(place.tenant, accepted))
 }
 
 /// What a change means, checked.
 struct Change {
+    uid: Option<Option<String>>,
+    metadata: Option<Option<String>>,
+    channels: Option<Option<Vec<String>>>,
     url: Option<EndpointUrl>,
     description: Option<Option<String>>,
     status: Option<EndpointStatus>,
@@ -620,18 +846,21 @@ struct Change {
 }
 
 impl Change {
-    fn read(place: &Place, input: UpdateEndpoint<'_>) -> Result<Self, ApiError> {
+    fn read(place: &Place, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
         input.check_asked_by(place)?;
         let change = Self {
+            uid: input.uid.nullable(),
+            metadata: input.metadata.try_map(metadata)?.nullable(),
+            channels: input.channels.try_map(channels)?.nullable(),
             url: input.url.required("url")?.map(|text| EndpointUrl::parse(&text)).transpose()?,
             description: input.description.nullable(),
             status: input.status.required("status")?.map(|word| EndpointStatus::parse(&word)).transpose()?,
             filter_types: input.filter_types.try_map(filter_types)?.nullable(),
-            rate_limit_per_second: input.rate_limit_per_second.nullable(),
-            expires_at: input.expires_at.try_map(|text| time("expires_at", &text))?.nullable(),
+            rate_limit_per_second: input.rate_limit_per_second.number().nullable(),
+            expires_at: input.expires_at.try_map(|text| expiry(&text, now))?.nullable(),
             headers: input.headers.try_map(|raw| own_headers(place, raw))?.nullable(),
             retry_schedule: input.retry_schedule.try_map(retry_schedule)?.nullable(),
-            timeout_ms: input.timeout_ms.try_map(timeout_ms)?.nullable(),
+            timeout_ms: input.timeout_ms.number().try_map(timeout_ms)?.nullable(),
             ordering: ordering(input.ordering.required("ordering")?, input.ordering_key.nullable().flatten())?,
             on_failure: input.on_failure.required("on_failure")?.map(|word| OnFailure::parse(&word)).transpose()?,
             batch: input.batch.try_map(batch_policy)?.nullable(),
@@ -642,8 +871,25 @@ impl Change {
         if change.is_empty() { Err(ApiError::no_fields()) } else { Ok(change) }
     }
 
+    /// The values of headers are hidden from a customer, so they don't go to another origin at a customer's wish.
+    fn check_moved_by(&self, place: &Place, endpoint: &Model) -> Result<(), ApiError> {
+        let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
+        let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
+        match place.asks {
+            Asks::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
+                "url",
+                "can't move to another origin while the endpoint has headers whose values you can't see. Set `headers` in the same request: \
+                 your own ones, or null for none",
+            )),
+            Asks::Customer | Asks::Sender => Ok(()),
+        }
+    }
+
     const fn is_empty(&self) -> bool {
-        self.url.is_none()
+        self.uid.is_none()
+            && self.metadata.is_none()
+            && self.channels.is_none()
+            && self.url.is_none()
             && self.description.is_none()
             && self.status.is_none()
             && self.filter_types.is_none()
@@ -658,6 +904,9 @@ impl Change {
     }
 
     fn apply(&self, endpoint: &mut Model, now: Timestamp) {
+        set(&mut endpoint.uid, self.uid.as_ref());
+        set(&mut endpoint.metadata, self.metadata.as_ref());
+        set(&mut endpoint.channels, self.channels.as_ref());
         set(&mut endpoint.url, self.url.as_ref());
         set(&mut endpoint.description, self.description.as_ref());
         set(&mut endpoint.filter_types, self.filter_types.as_ref());
@@ -691,26 +940,63 @@ fn set<T: Clone>(field: &mut T, value: Option<&T>) {
 }
 
 async fn key(api: &Api, place: &Place, endpoint: &str) -> Result<EndpointKey, ApiError> {
-    let application_id = place.resolve(api).await?;
-    Ok(EndpointKey { tenant: place.tenant, application_id, id: id(endpoint, "Endpoint")? })
+    let (routes, id) = place.endpoint(api, endpoint).await?;
+    Ok(EndpointKey { tenant: place.tenant, application_id: routes.application.id, id })
+}
+
+/// Checks a `uid`: its form, and that it is not the id of another endpoint, which a path would mean by it.
+async fn check_uid(place: &Place, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
+    application::check_uid(uid)?;
+    let routes = place.routes(api).await?;
+    let meant = uid.parse().ok().and_then(|id| routes.endpoint(id));
+    if meant.is_some_and(|route| Some(route.endpoint.id) != own) { Err(uid_taken(uid)) } else { Ok(()) }
+}
+
+fn uid_taken(uid: &str) -> ApiError {
+    let message = format!("Another endpoint of this application has the uid or id {uid:?}. Choose another uid, or use that endpoint.");
+    ApiError::new(StatusCode::CONFLICT, "uid_taken", message)
+}
+
+/// The most event types that are looked through for warnings.
+const CATALOGUE_MAX: usize = 10_000;
+/// The most warnings of one answer.
+const WARNINGS_MAX: usize = 20;
+
+/// Says which entries of a filter mean no event type of the catalogue: they are accepted, and may be mistyped.
+async fn warnings(api: &Api, place: &Place, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
+    let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(Vec::new()) };
+    let names = event_types::names(&*api.store, place.tenant, CATALOGUE_MAX).await?;
+    let is_unknown = |pattern: &&String| *pattern != "*" && !names.iter().any(|name| matches(pattern, name));
+    let warn = |pattern: &String| match pattern.strip_suffix(".*") {
+        Some(prefix) => format!("filter_types contains {pattern}, and no event type has a name that begins with {prefix}."),
+        None => format!("filter_types contains {pattern}, and no event type has that name."),
+    };
+    Ok(filter.iter().filter(is_unknown).take(WARNINGS_MAX).map(warn).collect())
 }
 
 /// The secret that was brought along, where it fits the algorithm, or a new one.
 fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<String>) -> Result<Secret, ApiError> {
-    let Some(given) = given.map(Secret::new) else {
+    let Some(given) = given.map(|text| Secret::new(text.trim())) else {
         return Ok(SigningKey::generate(algorithm.unwrap_or(SigningAlgorithm::HmacSha256), &api.engine.random_bytes()));
     };
     let own = SigningKey::parse(&given)?.algorithm();
-    if algorithm.is_some_and(|algorithm| algorithm != own) {
-        return Err(ApiError::invalid("signing_secret", &format!("is for {}, which is not the `signing_algorithm` given", own.as_str())));
+    if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != own) {
+        let problem = format!("is for {}, and the endpoint signs with {}", own.as_str(), algorithm.as_str());
+        return Err(ApiError::invalid("signing_secret", &problem));
     }
     Ok(given)
 }
 
 fn filter_types(raw: &RawValue) -> Result<Vec<String>, ApiError> {
-    let types: Vec<String> = json_value("filter_types", raw, "an array of event type names")?;
+    let types: Vec<String> = json_value("filter_types", raw, "an array of event type names, prefixes such as invoice.*, and *")?;
     rules::check_filter_types(&types)?;
     Ok(types)
+}
+
+fn channels(raw: &RawValue) -> Result<Vec<String>, ApiError> {
+    let channels: Vec<String> = json_value("channels", raw, "an array of channels")?;
+    rules::check_channels(&channels)?;
+    Ok(channels)
 }
 
 fn own_headers(place: &Place, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
@@ -745,8 +1031,13 @@ fn ordering(word: Option<String>, key: Option<String>) -> Result<Option<Ordering
     }
 }
 
-fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
-    text.parse().map_err(|error: hookstream_model::time::InvalidTime| ApiError::invalid(field, &error.to_string()))
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let refuse = |problem: &str| ApiError::invalid("expires_at", problem);
+    let at: Timestamp = text.parse().map_err(|error: hookstream_model::time::InvalidTime| refuse(&error.to_string()))?;
+    if at <= now {
+        return Err(refuse(&format!("must be in the future; got {at}, and now is {now}. To end an endpoint at once, disable it")));
+    }
+    Ok(at)
 }
 
 fn not_found() -> ApiError {

@@ -6,7 +6,7 @@ use hookstream_model::{
     ids::EnvironmentId,
     quota::{Quota, Quotas},
     scopes::{Resource, Scope},
-    tenancy::Tenant,
+    tenancy::{KeyLevel, Tenant},
 };
 use hookstream_store::{
     environments::{self, Changed, Deleted, Restored},
@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 use super::Success;
 use crate::{
     acting::Acting,
-    auth::Caller,
-    body::{Field, RawBody},
+    auth::{Caller, Who},
+    body::{Field, Flag, RawBody, Whole},
     error::ApiError,
     idempotency,
     params::{PathParams, id},
@@ -50,6 +50,9 @@ pub(crate) struct Environment {
     /// Its share of deliveries beside other environments', 1 to 100; `null` is 1.
     #[schema(example = 1)]
     weight: Option<u32>,
+    /// 1 where customers may see their endpoints' signing secrets in the portal, else 0.
+    #[schema(example = 1)]
+    portal_reveal_secrets: u8,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     /// When it was deleted; until it is removed it can be restored.
@@ -67,6 +70,7 @@ impl From<Model> for Environment {
             payload_retention_days: environment.payload_retention_days,
             max_payload_bytes: environment.max_payload_bytes,
             weight: environment.weight,
+            portal_reveal_secrets: u8::from(environment.portal_reveal_secrets),
             created_at: environment.created_at.to_string(),
             deleted_at: environment.deleted_at.map(|at| at.to_string()),
         }
@@ -88,6 +92,7 @@ pub(crate) struct EnvironmentList {
 
 /// An environment to make.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEnvironment {
     /// 1 to 255 characters.
     #[schema(example = "Staging")]
@@ -101,6 +106,7 @@ pub(crate) struct CreateEnvironment {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEnvironment {
     /// 1 to 255 characters.
     #[serde(default)]
@@ -113,19 +119,23 @@ pub(crate) struct UpdateEnvironment {
     /// 1 to what the server keeps; `null` for that.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    retention_days: Field<u32>,
+    retention_days: Field<Whole<u32>>,
     /// 1 to `retention_days`; `null` for as long as the server keeps payloads.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    payload_retention_days: Field<u32>,
+    payload_retention_days: Field<Whole<u32>>,
     /// At least 1; `null` for what the server allows.
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
-    max_payload_bytes: Field<u64>,
+    max_payload_bytes: Field<Whole<u64>>,
     /// 1 to 100; `null` for 1.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    weight: Field<u32>,
+    weight: Field<Whole<u32>>,
+    /// Whether customers may see their endpoints' signing secrets in the portal: 1 (the default) or 0, `true` or `false`.
+    #[serde(default)]
+    #[schema(value_type = Option<u8>)]
+    portal_reveal_secrets: Field<Flag>,
 }
 
 /// List environments
@@ -171,6 +181,7 @@ pub(crate) async fn create(
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        portal_reveal_secrets: true,
         quotas: Quotas::default(),
         created_at: act.at,
         deleted_at: None,
@@ -220,16 +231,20 @@ pub(crate) async fn update(
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
-    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight } = body.parse()?;
+    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, portal_reveal_secrets } =
+        body.parse()?;
     let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
-    if name.is_absent() && slug.is_absent() && ages_absent && max_payload_bytes.is_absent() && weight.is_absent() {
+    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && portal_reveal_secrets.is_absent();
+    if name.is_absent() && slug.is_absent() && ages_absent && rest_absent {
         return Err(ApiError::no_fields());
     }
     let (name, slug) = (name.required("name")?, slug.required("slug")?);
-    let (retention_days, payload_retention_days) = (retention_days.nullable(), payload_retention_days.nullable());
-    let (max_payload_bytes, weight) = (max_payload_bytes.nullable(), weight.nullable());
+    let (retention_days, payload_retention_days) = (retention_days.number().nullable(), payload_retention_days.number().nullable());
+    let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
+    let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
     let found = find(&api, caller, &environment).await?;
-    if found.id != caller.tenant.environment {
+    let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
+    if found.id != caller.tenant.environment && !is_of_organization {
         let message = "This is not the API key's own environment. Change it with a key of that environment.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
@@ -239,7 +254,8 @@ pub(crate) async fn update(
     {
         return Err(Reached { quota: Quota::RetentionDays, most }.into());
     }
-    let changed = environments::update(&*api.store, &acting.act(&api), caller.tenant, |environment: &mut Model| -> Result<(), ApiError> {
+    let tenant = Tenant { environment: found.id, ..caller.tenant };
+    let changed = environments::update(&*api.store, &acting.act(&api), tenant, |environment: &mut Model| -> Result<(), ApiError> {
         if let Some(name) = &name {
             environment.name.clone_from(name);
         }
@@ -250,6 +266,7 @@ pub(crate) async fn update(
         environment.payload_retention_days = payload_retention_days.unwrap_or(environment.payload_retention_days);
         environment.max_payload_bytes = max_payload_bytes.unwrap_or(environment.max_payload_bytes);
         environment.weight = weight.unwrap_or(environment.weight);
+        environment.portal_reveal_secrets = portal_reveal_secrets.unwrap_or(environment.portal_reveal_secrets);
         Ok(environment.check(limits)?)
     })
     .await?;

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
     application,
-    event_type::{self as rules, EventType as Model, EventTypeStatus, PayloadSchema},
+    event_type::{self as rules, EventType as Model, EventTypeStatus},
     ids::EventTypeId,
     scopes::{Resource, Scope},
     tenancy::Tenant,
@@ -21,7 +21,7 @@ use crate::{
     body::{Field, RawBody, json_text},
     error::ApiError,
     idempotency, page,
-    params::{PathParams, QueryParams, id},
+    params::{PathParams, QueryParams},
     state::Api,
 };
 
@@ -78,6 +78,7 @@ pub(crate) struct EventTypeList {
 
 /// A new event type.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateEventType<'a> {
     /// Words of letters, digits, `_` and `-`, joined by dots.
     #[schema(example = "invoice.paid")]
@@ -96,6 +97,7 @@ pub(crate) struct CreateEventType<'a> {
 
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEventType<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -159,6 +161,10 @@ pub(crate) async fn create(
     if let Some(description) = &input.description {
         application::check_description(description)?;
     }
+    let json_schema = match input.json_schema {
+        Some(raw) => Some(schema(&api, caller.tenant, raw).await?),
+        None => None,
+    };
     let act = acting.act(&api);
     let now = act.at;
     let event_type = Model {
@@ -166,7 +172,7 @@ pub(crate) async fn create(
         tenant: caller.tenant,
         name: input.name,
         description: input.description,
-        json_schema: input.json_schema.map(schema).transpose()?,
+        json_schema,
         status: EventTypeStatus::Active,
         created_at: now,
         updated_at: now,
@@ -184,7 +190,7 @@ pub(crate) async fn create(
 /// Get an event type
 #[utoipa::path(
     get, path = "/event-types/{id}", operation_id = "getEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     responses((status = 200, description = "It.", body = EventTypeAnswer))
 )]
 pub(crate) async fn get(
@@ -192,14 +198,14 @@ pub(crate) async fn get(
     caller: Caller,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
-    let found = event_types::find(&*api.store, caller.tenant, id(&given, "Event type")?).await?.ok_or_else(not_found)?;
+    let found = find(&api, caller, &given).await?;
     Ok(Json(EventTypeAnswer { event_type: found.into() }))
 }
 
 /// Change an event type
 #[utoipa::path(
     patch, path = "/event-types/{id}", operation_id = "updateEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     request_body = UpdateEventType,
     responses((status = 200, description = "What it has become.", body = EventTypeAnswer))
 )]
@@ -218,27 +224,26 @@ pub(crate) async fn update(
     if let Some(Some(description)) = &description {
         application::check_description(description)?;
     }
-    let json_schema = json_schema.try_map(schema)?.nullable();
+    let json_schema = match json_schema.nullable() {
+        Some(Some(raw)) => Some(Some(schema(&api, caller.tenant, raw).await?)),
+        Some(None) => Some(None),
+        None => None,
+    };
     let status = status.required("status")?.map(|word| EventTypeStatus::parse(&word)).transpose()?;
+    let id = find(&api, caller, &given).await?.id;
     let act = acting.act(&api);
     let now = act.at;
-    let changed = event_types::update(
-        &*api.store,
-        &act,
-        caller.tenant,
-        id(&given, "Event type")?,
-        |event_type: &mut Model| -> Result<(), ApiError> {
-            if let Some(description) = &description {
-                event_type.description.clone_from(description);
-            }
-            if let Some(json_schema) = &json_schema {
-                event_type.json_schema.clone_from(json_schema);
-            }
-            event_type.status = status.unwrap_or(event_type.status);
-            event_type.updated_at = now;
-            Ok(())
-        },
-    )
+    let changed = event_types::update(&*api.store, &act, caller.tenant, id, |event_type: &mut Model| -> Result<(), ApiError> {
+        if let Some(description) = &description {
+            event_type.description.clone_from(description);
+        }
+        if let Some(json_schema) = &json_schema {
+            event_type.json_schema.clone_from(json_schema);
+        }
+        event_type.status = status.unwrap_or(event_type.status);
+        event_type.updated_at = now;
+        Ok(())
+    })
     .await?
     .ok_or_else(not_found)?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
@@ -250,7 +255,7 @@ pub(crate) async fn update(
 /// Messages of this type can still be sent; they are no longer checked.
 #[utoipa::path(
     delete, path = "/event-types/{id}", operation_id = "deleteEventType", tag = "Event types",
-    params(("id" = String, Path, description = "The event type's id.")),
+    params(("id" = String, Path, description = "The event type's id or name.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
 pub(crate) async fn delete(
@@ -259,15 +264,26 @@ pub(crate) async fn delete(
     acting: Acting,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
-    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id(&given, "Event type")?).await?;
+    let id = find(&api, caller, &given).await?.id;
+    let was_there = event_types::delete(&*api.store, &acting.act(&api), caller.tenant, id).await?;
     api.engine.routes().forget_schemas(caller.tenant.environment);
     if was_there { Ok(Json(Success::new())) } else { Err(not_found()) }
 }
 
+/// The event type that a path names by its id or its name. A name that reads like an id is found where no id is.
+async fn find(api: &Api, caller: Caller, given: &str) -> Result<Model, ApiError> {
+    if let Ok(id) = given.parse()
+        && let Some(found) = event_types::find(&*api.store, caller.tenant, id).await?
+    {
+        return Ok(found);
+    }
+    event_types::find_by_name(&*api.store, caller.tenant, given).await?.ok_or_else(not_found)
+}
+
 /// The text of a schema that was checked.
-fn schema(raw: &RawValue) -> Result<String, ApiError> {
+async fn schema(api: &Api, tenant: Tenant, raw: &RawValue) -> Result<String, ApiError> {
     let text = json_text("json_schema", raw)?;
-    PayloadSchema::compile(&text)?;
+    api.engine.compile_schema(tenant, text.clone()).await??;
     Ok(text)
 }
 

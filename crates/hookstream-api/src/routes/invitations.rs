@@ -9,7 +9,7 @@ use axum::{
 };
 use hookstream_model::{
     audit_log::Actor,
-    ids::InvitationId,
+    ids::{InvitationId, UserId},
     member::Role,
     person::{Email, User, check_name},
     session::{Method, SessionText},
@@ -108,6 +108,7 @@ pub(crate) struct CreateInvitation {
 
 /// An invitation's link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct LookAtInvitation {
     /// What follows `#token=` in the link.
     token: String,
@@ -120,12 +121,14 @@ pub(crate) struct InvitationView {
     /// The name of the organization.
     #[schema(example = "Example Ltd")]
     organization: String,
-    /// 1 where there is an account with this address, which signs in to accept; 0 where one is made.
-    account_exists: u8,
+    /// 1 if there is an account with this address, which signs in to accept; 0 if one is created. `null` if the link was not
+    /// sent by mail: then its holder has not proved that the address is theirs.
+    account_exists: Option<u8>,
 }
 
 /// Somebody who accepts.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AcceptInvitation {
     /// What follows `#token=` in the link.
     token: String,
@@ -190,7 +193,7 @@ pub(crate) async fn create(
     let now = act.at;
     let invited_by = match caller.who {
         Who::Person(user, _) => users::find(&*api.store, user).await?.map_or_else(String::new, |account| account.user.email.to_string()),
-        Who::Key(_) => "an API key".to_owned(),
+        Who::Key(..) => "an API key".to_owned(),
     };
     let token = SessionText::generate(&api.engine.random_bytes());
     let id = api.engine.new_id().into();
@@ -199,7 +202,11 @@ pub(crate) async fn create(
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
     // The mail goes first: where it fails, nothing was done, and an earlier invitation stands.
     if let Some(desk) = &api.desk {
-        send(&api, desk, &invitation, &url).await?;
+        let by = match caller.who {
+            Who::Person(user, _) => Some(user),
+            Who::Key(..) => None,
+        };
+        send(&api, desk, &invitation, by, &url).await?;
         invitation.sent_at = Some(now);
     }
     members::invite(&*api.store, &act, &invitation, token.hash()).await?;
@@ -209,8 +216,8 @@ pub(crate) async fn create(
 }
 
 /// Sends an invitation's link, as often as that is allowed.
-async fn send(api: &Api, desk: &Desk, invitation: &Model, url: &str) -> Result<(), ApiError> {
-    sign_in::admit_mail(api, &counters_of_inviting(&invitation.email, invitation.organization)).await?;
+async fn send(api: &Api, desk: &Desk, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
+    sign_in::admit_mail(api, &counters_of_inviting(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;
     let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
     let letter = mail::invitation(invitation, &name, &api.options.public_url, url);
@@ -250,8 +257,11 @@ pub(crate) async fn delete(
 pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<InvitationView>, ApiError> {
     let LookAtInvitation { token } = body.parse()?;
     let (invitation, organization) = find(&api, &token).await?;
-    let account = users::find_by_email(&*api.store, &invitation.email).await?;
-    Ok(Json(InvitationView { organization, account_exists: u8::from(account.is_some()), invitation: invitation.into() }))
+    let account_exists = match invitation.sent_at {
+        Some(_) => Some(u8::from(users::find_by_email(&*api.store, &invitation.email).await?.is_some())),
+        None => None,
+    };
+    Ok(Json(InvitationView { organization, account_exists, invitation: invitation.into() }))
 }
 
 /// Accept an invitation

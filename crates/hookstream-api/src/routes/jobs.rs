@@ -7,7 +7,7 @@ use axum::{
 };
 use hookstream_engine::Forecast;
 use hookstream_model::{
-    ids::{EndpointId, JobId},
+    ids::JobId,
     job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
     tenancy::Tenant,
     time::Timestamp,
@@ -22,7 +22,7 @@ use super::ListQuery;
 use crate::{
     acting::Acting,
     auth::Caller,
-    body::{OrText, RawBody, json_value},
+    body::{OrText, RawBody, Whole, json_value},
     error::ApiError,
     idempotency, page,
     params::{OfId, PathParams, QueryParams, id},
@@ -219,8 +219,8 @@ pub(crate) struct Recover<'a> {
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["exhausted", "skipped"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(minimum = 1, maximum = 1000, default = 100)]
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<Whole<u32>>,
 }
 
 /// A set of an endpoint's deliveries. Other fields are refused: one that is mistyped would make it more than was meant.
@@ -243,11 +243,11 @@ pub(crate) struct Replay<'a> {
     #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["delivered"]))]
     statuses: Option<&'a RawValue>,
     /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(minimum = 1, maximum = 1000, default = 100)]
-    rate_limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    rate_limit: Option<Whole<u32>>,
     /// The most deliveries, oldest first; the default is all.
-    #[schema(minimum = 1)]
-    max_messages: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    max_messages: Option<Whole<u32>>,
 }
 
 /// Whether to do it or to tell what it would do.
@@ -273,7 +273,7 @@ pub(crate) struct JobQuery {
 /// job with 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Jobs",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Recover,
     responses(
         (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
@@ -297,7 +297,7 @@ pub(crate) async fn recover(
         until: until.map(|text| time("until", &text)).transpose()?,
         statuses: words("statuses", statuses)?,
         event_types: None,
-        rate_limit,
+        rate_limit: rate_limit.map(Whole::number),
         max_messages: None,
     };
     start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
@@ -310,7 +310,7 @@ pub(crate) async fn recover(
 /// again answers that job with 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/replay", operation_id = "replayEndpoint", tag = "Jobs",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Replay,
     responses(
         (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
@@ -334,8 +334,8 @@ pub(crate) async fn replay(
         until: until.map(|text| time("until", &text)).transpose()?,
         statuses: words("statuses", statuses)?,
         event_types: words("event_types", event_types)?,
-        rate_limit,
-        max_messages,
+        rate_limit: rate_limit.map(Whole::number),
+        max_messages: max_messages.map(Whole::number),
     };
     start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
 }
@@ -421,13 +421,14 @@ async fn start(
     request: &JobRequest,
 ) -> Result<Response, ApiError> {
     let is_dry = read_dry_run(query)?;
-    let operation = format!("POST /v1/applications/{}/endpoints/{endpoint}/{}", place.application, request.kind.as_str());
-    let key = place.idempotency_key(headers, &operation, &body.0)?.filter(|_| !is_dry);
+    let (routes, endpoint) = place.endpoint(api, endpoint).await?;
+    let application = routes.application.id;
+    let operation = format!("POST /v1/applications/{application}/endpoints/{endpoint}/{}", request.kind.as_str());
+    let key = idempotency::key(headers, &operation, &body.0)?.filter(|_| !is_dry);
     if let Some(answer) = idempotency::repeated(api, place.tenant, key.as_ref()).await? {
         return Ok(answer);
     }
-    let endpoint: EndpointId = id(endpoint, "Endpoint")?;
-    let (job, forecast) = api.engine.plan(place.tenant, &place.application, endpoint, request).await?;
+    let (job, forecast) = api.engine.plan(place.tenant, &application.to_string(), endpoint, request).await?;
     if is_dry {
         return Ok(Json(NoNewJob::Dry { dry_run: forecast.into() }).into_response());
     }

@@ -66,6 +66,7 @@ pub(crate) struct MemberList {
 
 /// What a member is to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateMember {
     /// `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "admin")]
@@ -150,14 +151,25 @@ pub(crate) async fn remove(
     Ok(Json(Success::new()))
 }
 
-/// Whether a caller may make of somebody who is `now` what is `to`. A key is like an admin: no owner's business is its.
+/// Whether a caller may change a member's role from `now` to `to`. A key counts as an admin, so owners are none of its
+/// business; and it deals only with roles that may do no more than itself, so that no key makes a person of more authority.
 pub(super) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> Result<(), ApiError> {
     use hookstream_model::scopes::{Resource, Scope};
     let role = match caller.who {
         Who::Person(_, role) => role,
-        Who::Key(_) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
-        Who::Key(_) => Role::Viewer,
+        Who::Key(..) if caller.scopes.allow(Scope::write(Resource::Members)) => Role::Admin,
+        Who::Key(..) => Role::Viewer,
     };
+    if let Who::Key(..) = caller.who
+        && let Some((role, lacking)) =
+            now.into_iter().chain(to).find_map(|role| caller.scopes.lack(role.scopes()).map(|lacking| (role, lacking)))
+    {
+        let message = format!(
+            "The role {} may do more than this API key, which lacks the scope {lacking}. Use a key that has it, or sign in.",
+            role.as_str()
+        );
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })));
+    }
     if role.may_change(now, to) {
         return Ok(());
     }

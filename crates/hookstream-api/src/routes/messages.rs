@@ -1,42 +1,45 @@
 //! Messages and what became of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use hookstream_engine::{Accepted, ApplicationRoutes, Draft};
+use hookstream_engine::{Accepted, Again, ApplicationRoutes, Draft};
 use hookstream_model::{
     attempt::Attempt as AttemptModel,
     audit_log::{Action, Change, fields::Fields},
     delivery::DeliveryState,
     hops::{self, Hops},
-    ids::{EndpointId, MessageId, ResourceId},
-    message::{Payload, check_event_type},
+    ids::{EndpointId, MessageId, ResourceId, TargetId},
+    message::{MessageStatus, Payload, check_event_type},
     scopes::{Resource, Scope},
     tenancy::Tenant,
+    time::{InvalidTime, Timestamp},
     waterfall::{Timings, Waterfall as WaterfallModel},
 };
 use hookstream_store::{
     audit_log,
-    messages::{Delivery as StoredDelivery, Message as Stored},
+    deliveries::IdempotencyKey,
+    finding::{Direction, IdBytes, MessageFilter, MessageSearch, Range},
+    messages::{Delivery as StoredDelivery, Message as Stored, MessageDetail as StoredDetail},
 };
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::ListQuery;
 use crate::{
     acting::Acting,
     auth::Caller,
-    body::RawBody,
+    body::{OrText, RawBody, json_value},
     error::ApiError,
     idempotency, page,
     params::{OfMessage, PathParams, QueryParams, id},
     place::Place,
+    several::{self, SeveralParams},
     state::Api,
 };
 
@@ -61,6 +64,8 @@ pub(crate) struct Message {
     status: &'static str,
     /// The sender's own id for it.
     event_id: Option<String>,
+    /// JSON text of its channels; `null` where it has none.
+    channels: Option<String>,
     created_at: String,
     updated_at: String,
 }
@@ -77,13 +82,14 @@ impl Message {
             status: message.counts.status().as_str(),
             event_type: message.event_type,
             event_id: message.event_id,
+            channels: channels_text(&message.channels),
             created_at: message.id.timestamp().to_string(),
             updated_at: message.updated_at.to_string(),
         }
     }
 
     pub(super) fn from_accepted(tenant: Tenant, accepted: Accepted) -> Self {
-        let Accepted { id, application_id, event_type, payload, event_id, status } = accepted;
+        let Accepted { id, application_id, event_type, payload, event_id, channels, status, is_repeated: _ } = accepted;
         let created_at = id.timestamp().to_string();
         Self {
             id: id.to_string(),
@@ -95,15 +101,19 @@ impl Message {
             status: status.as_str(),
             event_type,
             event_id,
+            channels: channels_text(&channels),
             updated_at: created_at.clone(),
             created_at,
         }
     }
 }
 
-/// How long each part of a try took, in milliseconds with microseconds behind the point; `null` for a
-/// part that did not happen (a connection that was used again has no `dns_ms`, `connect_ms`, `tls_ms`),
-/// and for the one in which the try broke off.
+fn channels_text(channels: &[String]) -> Option<String> {
+    (!channels.is_empty()).then(|| serde_json::to_string(channels).expect("texts are JSON"))
+}
+
+/// How long each phase of an attempt took, in milliseconds with three decimals; `null` for a phase that did not happen (a
+/// reused connection has no `dns_ms`, `connect_ms`, `tls_ms`), and for the phase that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Waterfall {
     /// From when it was due until it began.
@@ -218,8 +228,11 @@ pub(crate) struct MessageDetail {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageList {
     messages: Vec<Message>,
-    /// For the next page; `null` on the last.
+    /// Where the next page begins in the same direction; `null` on the last.
     cursor: Option<String>,
+    /// Where the page of newer messages begins, with `direction=prev`.
+    prev_cursor: Option<String>,
+    /// Whether there may be more. A page may be short, or empty, and more follow.
     has_more: bool,
 }
 
@@ -232,16 +245,22 @@ pub(crate) struct Retried {
 
 /// A new message.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SendMessage<'a> {
     /// Words of letters, digits, `_` and `-`, joined by dots.
     #[schema(example = "invoice.paid")]
     event_type: String,
     /// What receivers get, byte for byte as it stands here; a string is sent as its text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Value>, example = json!({ "invoice_id": 42 }))]
-    payload: Option<&'a RawValue>,
+    #[schema(value_type = Value, example = json!({ "invoice_id": 42 }))]
+    payload: &'a RawValue,
     /// Your own id for it: a second message with the same one is refused with 409.
     event_id: Option<String>,
+    /// Its channels, at most 20: endpoints with channels get it only where they share one. Without channels it goes only
+    /// to endpoints without channels.
+    #[serde(borrow)]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["project_42"]))]
+    channels: Option<&'a RawValue>,
     /// The caller's own organization; defaults to it.
     org_id: Option<String>,
     /// The caller's own environment; defaults to it.
@@ -252,9 +271,38 @@ pub(crate) struct SendMessage<'a> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MessageQuery {
-    /// Only messages of this type.
+    /// How many rows at the most: 1 to 100.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    limit: Option<String>,
+    /// The `cursor` or `prev_cursor` of another page.
+    cursor: Option<String>,
+    /// `next` (the default): to older messages; `prev`: to newer ones. A page is newest first either way.
+    direction: Option<String>,
+    /// Only messages that stand so: `pending`, `delivered`, `failed`, `skipped`; several are separated by commas, or the parameter is
+    /// repeated.
+    status: Option<String>,
+    /// Only messages of these types; several are separated by commas, or the parameter is repeated.
     event_type: Option<String>,
+    /// Only messages with a delivery to this endpoint.
+    endpoint_id: Option<String>,
+    /// Only messages with this `event_id`.
+    event_id: Option<String>,
+    /// Only messages with this channel.
+    channel: Option<String>,
+    /// Only messages accepted then or later: ISO 8601 with an offset.
+    since: Option<String>,
+    /// Only messages accepted before then.
+    until: Option<String>,
+    /// Only messages whose id or `event_id` contains this, upper and lower case alike.
+    search: Option<String>,
+    /// The caller's own organization; another's is not found.
+    pub(super) org_id: Option<String>,
+    /// The caller's own environment; another's is not found.
+    pub(super) env_id: Option<String>,
 }
+
+/// The longest `search`, in characters.
+const SEARCH_MAX: usize = 256;
 
 /// Send a message
 ///
@@ -282,14 +330,39 @@ pub(crate) async fn send(
     let input: SendMessage<'_> = body.parse()?;
     let caller = caller.within(&api, input.org_id.as_deref(), input.env_id.as_deref(), Scope::write(Resource::Messages)).await?;
     let draft = Draft {
-        payload: Payload::from_json(input.payload)?,
+        payload: Payload::from_json(Some(input.payload))?,
         event_type: input.event_type,
         event_id: input.event_id,
-        idempotency: idempotency::key(&headers, &app, &body.0)?,
+        channels: input.channels.map(|raw| json_value("channels", raw, "an array of channels")).transpose()?.unwrap_or_default(),
+        idempotency: key_of_message(&api, &caller, &app, &headers, &body).await?,
         hops: hops(&headers)?,
+        is_event: true,
     };
     let accepted = api.engine.send(caller.tenant, &app, draft).await?;
-    Ok((StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(caller.tenant, accepted) })).into_response())
+    Ok(accepted_answer(caller.tenant, accepted))
+}
+
+/// The answer to a message that was accepted, now or by an earlier request.
+pub(super) fn accepted_answer(tenant: Tenant, accepted: Accepted) -> Response {
+    let is_repeated = accepted.is_repeated;
+    let answer = (StatusCode::CREATED, Json(MessageAnswer { message: Message::from_accepted(tenant, accepted) })).into_response();
+    if is_repeated { idempotency::replayed(answer) } else { answer }
+}
+
+/// The key of a request to send, which is the same whether the application is named by its id or its `uid`.
+async fn key_of_message(
+    api: &Api,
+    caller: &Caller,
+    app: &str,
+    headers: &HeaderMap,
+    body: &RawBody,
+) -> Result<Option<IdempotencyKey>, ApiError> {
+    if !headers.contains_key("idempotency-key") {
+        return Ok(None);
+    }
+    let routes = api.engine.routes().resolve(caller.tenant, app).await?;
+    let application = routes.map_or_else(|| app.to_owned(), |routes| routes.application.id.to_string());
+    idempotency::key(headers, &application, &body.0)
 }
 
 /// How many deliveries led to a request; none to one that is no delivery.
@@ -298,36 +371,112 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
     Ok(Hops::parse(value.to_str().unwrap_or_default())?)
 }
 
-/// List messages
+/// List messages of an application
+///
+/// Each page looks at a bounded number of messages: with a filter it may be short, or empty, while `has_more` is true.
 #[utoipa::path(
     get, path = "/applications/{appId}/messages", operation_id = "listMessages", tag = "Messages",
-    params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery, MessageQuery),
+    params(("appId" = String, Path, description = "The application's id or `uid`."), MessageQuery),
     responses((status = 200, description = "A page, newest first.", body = MessageList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
     place: Place,
-    QueryParams(query): QueryParams<ListQuery>,
-    QueryParams(MessageQuery { event_type }): QueryParams<MessageQuery>,
+    SeveralParams(query): SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
     place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
-    let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), MessageId::from_bytes)?;
-    if let Some(event_type) = &event_type {
-        check_event_type(event_type)?;
+    let routes = place.routes(&api).await?;
+    find(&api, place.tenant, Some(&routes), &query).await
+}
+
+/// List messages of an environment
+///
+/// As for an application, over all applications.
+#[utoipa::path(
+    get, path = "/messages", operation_id = "listAllMessages", tag = "Messages",
+    params(MessageQuery),
+    responses((status = 200, description = "A page, newest first.", body = MessageList))
+)]
+pub(crate) async fn list_all(
+    State(api): State<Api>,
+    caller: Caller,
+    SeveralParams(query): SeveralParams<MessageQuery>,
+) -> Result<Json<MessageList>, ApiError> {
+    caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
+    find(&api, caller.tenant, None, &query).await
+}
+
+async fn find(api: &Api, tenant: Tenant, routes: Option<&ApplicationRoutes>, query: &MessageQuery) -> Result<Json<MessageList>, ApiError> {
+    let limit = page::limit(query.limit.as_deref())?;
+    let direction = page::direction(query.direction.as_deref())?;
+    let place = page::place::<1>(query.cursor.as_deref())?.map(|[place]| place);
+    let filter = MessageFilter {
+        statuses: several::list(query.status.as_deref()).map(MessageStatus::parse).collect::<Result<_, _>>()?,
+        event_types: event_types(query.event_type.as_deref())?,
+        target: query.endpoint_id.as_deref().map(|reference| endpoint_of(routes, reference)).transpose()?.map(TargetId::from),
+        event_id: query.event_id.clone(),
+        channel: query.channel.clone(),
+        search: query.search.as_ref().filter(|search| !search.is_empty()).map(|search| search.to_lowercase()),
+    };
+    if filter.search.as_ref().is_some_and(|search| search.chars().count() > SEARCH_MAX) {
+        return Err(ApiError::invalid("search", &format!("must have at most {SEARCH_MAX} characters")));
     }
-    let application = place.resolve(&api).await?;
-    let page = api.store.messages(place.tenant, application, event_type, request).await?;
-    let cursor = page::cursor(&page, |message| *message.id.as_bytes());
-    let has_more = page.has_more;
-    let messages = page.items.into_iter().map(|message| Message::from_stored(place.tenant, message)).collect();
-    Ok(Json(MessageList { messages, cursor, has_more }))
+    let range = Range {
+        tenant,
+        application: routes.map(|routes| routes.application.id),
+        lowest: bound("since", query.since.as_deref())?.unwrap_or([0; 16]),
+        below: bound("until", query.until.as_deref())?.unwrap_or([0xff; 16]),
+        direction,
+    };
+    let found = api.store.find_messages(MessageSearch { range: continued(range, place), filter, limit }).await?;
+    let prev_cursor = found.items.first().map(|message| page::cursor_at([page::above(*message.id.as_bytes())]));
+    Ok(Json(MessageList {
+        has_more: found.next.is_some(),
+        cursor: found.next.map(|place| page::cursor_at([place])),
+        prev_cursor: prev_cursor.or_else(|| query.cursor.clone()),
+        messages: found.items.into_iter().map(|message| Message::from_stored(tenant, message)).collect(),
+    }))
+}
+
+/// The part of a range behind a cursor: what is older than its place, or newer.
+pub(super) fn continued(range: Range, place: Option<IdBytes>) -> Range {
+    match (place, range.direction) {
+        (None, _) => range,
+        (Some(place), Direction::Older) => Range { below: place.min(range.below), ..range },
+        (Some(place), Direction::Newer) => Range { lowest: place.max(range.lowest), ..range },
+    }
+}
+
+/// The lowest id of what was accepted at a time or later.
+pub(super) fn bound(field: &'static str, text: Option<&str>) -> Result<Option<IdBytes>, ApiError> {
+    let at = text.map(|text| time(field, text)).transpose()?;
+    Ok(at.map(|at| *MessageId::before_all_at(at).as_bytes()))
+}
+
+pub(super) fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    text.parse().map_err(|error: InvalidTime| ApiError::invalid(field, &error.to_string()))
+}
+
+pub(super) fn event_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
+    several::list(text)
+        .map(|name| {
+            check_event_type(name)?;
+            Ok(name.to_owned())
+        })
+        .collect()
+}
+
+/// The endpoint that a filter means. One that was deleted may be meant by its id.
+pub(super) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -> Result<EndpointId, ApiError> {
+    let known = routes.and_then(|routes| routes.endpoint_by_reference(reference)).map(|route| route.endpoint.id);
+    known.map_or_else(|| id(reference, "Endpoint"), Ok)
 }
 
 /// Get a message with its attempts
 #[utoipa::path(
     get, path = "/applications/{appId}/messages/{msgId}", operation_id = "getMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "It, its attempts and its deliveries.", body = MessageDetail))
+    responses((status = 200, description = "The message, its attempts and its deliveries.", body = MessageDetail))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -337,30 +486,76 @@ pub(crate) async fn get(
     let routes = place.routes(&api).await?;
     let message = id(&message, "Message")?;
     let found = api.store.message(place.tenant, routes.application.id, message).await?.ok_or_else(|| ApiError::not_found("Message"))?;
-    Ok(Json(MessageDetail {
-        attempts: found.attempts.into_iter().map(|attempt| show_attempt(place.tenant, &routes, attempt)).collect(),
-        deliveries: found.deliveries.into_iter().map(|delivery| show_delivery(&routes, &delivery)).collect(),
-        message: Message::from_stored(place.tenant, found.message),
-    }))
+    Ok(Json(show_detail(place.tenant, &routes, found)))
+}
+
+/// Get a message by its id alone
+///
+/// The same as for a message of an application, for whoever knows only the message.
+#[utoipa::path(
+    get, path = "/messages/{msgId}", operation_id = "getMessageById", tag = "Messages",
+    params(("msgId" = String, Path, description = "The message's id.")),
+    responses((status = 200, description = "The message, its attempts and its deliveries.", body = MessageDetail))
+)]
+pub(crate) async fn get_by_id(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(OfMessage { message }): PathParams<OfMessage>,
+) -> Result<Json<MessageDetail>, ApiError> {
+    let (routes, found) = find_anywhere(&api, caller.tenant, &message).await?;
+    Ok(Json(show_detail(caller.tenant, &routes, found)))
+}
+
+/// A message of any application of a tenant.
+pub(super) async fn find_anywhere(api: &Api, tenant: Tenant, message: &str) -> Result<(Arc<ApplicationRoutes>, StoredDetail), ApiError> {
+    let not_found = || ApiError::not_found("Message");
+    let message = id(message, "Message")?;
+    let application = api.store.application_of(tenant, message).await?.ok_or_else(not_found)?;
+    let routes = api.engine.routes().resolve_now(tenant, &application.to_string()).await?.ok_or_else(not_found)?;
+    let found = api.store.message(tenant, application, message).await?.ok_or_else(not_found)?;
+    Ok((routes, found))
+}
+
+fn show_detail(tenant: Tenant, routes: &ApplicationRoutes, found: StoredDetail) -> MessageDetail {
+    MessageDetail {
+        attempts: found.attempts.into_iter().map(|attempt| show_attempt(tenant, routes, attempt)).collect(),
+        deliveries: found.deliveries.into_iter().map(|delivery| show_delivery(routes, &delivery)).collect(),
+        message: Message::from_stored(tenant, found.message),
+    }
 }
 
 /// To which endpoints a message is sent again.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RetryQuery {
-    /// Only to this endpoint of the application; the default is every one.
+    /// As in the body.
     endpoint_id: Option<String>,
+    /// As in the body.
+    only: Option<String>,
+}
+
+/// To which endpoints a message is sent again; all of it may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryMessage {
+    /// Only to this endpoint of the application, by its id or `uid`; the default is every one.
+    endpoint_id: Option<String>,
+    /// `failed`: only to endpoints where the delivery failed, was skipped or cancelled, or waits for its next attempt
+    /// after a failure.
+    #[schema(example = "failed")]
+    only: Option<String>,
 }
 
 /// Send a message again
 ///
-/// At once, to every endpoint of the application that is active and wants its type, or to one of them, whether or not
-/// it arrived there before. The `webhook-id` stays the same.
+/// At once, to every endpoint of the application that is active and wants it, whether or not it arrived there before, or to those that
+/// `endpoint_id` and `only` leave. The `webhook-id` stays the same.
 #[utoipa::path(
     post, path = "/applications/{appId}/messages/{msgId}/retry", operation_id = "retryMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id."), RetryQuery),
+    request_body = Option<RetryMessage>,
     responses(
-        (status = 200, description = "Whether there was somebody to send it to.", body = Retried),
+        (status = 200, description = "Whether there was an endpoint to send it to.", body = Retried),
         (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
     )
 )]
@@ -369,22 +564,47 @@ pub(crate) async fn retry(
     place: Place,
     acting: Acting,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
-    QueryParams(RetryQuery { endpoint_id }): QueryParams<RetryQuery>,
+    QueryParams(query): QueryParams<RetryQuery>,
+    body: RawBody,
 ) -> Result<Json<Retried>, ApiError> {
+    let input: RetryMessage = body.parse_optional()?;
     let message: MessageId = id(&message, "Message")?;
-    let only: Option<EndpointId> = endpoint_id.as_deref().map(|text| id(text, "Endpoint")).transpose()?;
-    let retried = api.engine.retry(place.tenant, &place.application, message, only).await?;
+    let endpoint_id = given_once("endpoint_id", query.endpoint_id, input.endpoint_id)?;
+    let failed_only = match given_once("only", query.only, input.only)?.as_deref() {
+        None => false,
+        Some("failed") => true,
+        Some(_) => return Err(ApiError::invalid("only", "must be `failed`, or left out")),
+    };
+    let routes = place.routes(&api).await?;
+    let application = routes.application.id;
+    let endpoint = match &endpoint_id {
+        None => None,
+        Some(reference) => {
+            let route = routes.endpoint_by_reference(reference).ok_or_else(|| ApiError::not_found("Endpoint"))?;
+            Some(route.endpoint.id)
+        }
+    };
+    let retried = api.engine.retry(place.tenant, &application.to_string(), message, Again { endpoint, failed_only }).await?;
     if retried > 0 {
-        let application = place.resolve(&api).await.ok();
         let told = Fields::default()
-            .with("application_id", application.map(|id| id.to_string()))
-            .with("endpoint_id", only.map(|id| id.to_string()))
+            .with("application_id", application.to_string())
+            .with("endpoint_id", endpoint.map(|id| id.to_string()))
             .with("endpoints", retried);
         let resource = ResourceId::from_bytes(*message.as_bytes());
         let change = Change::done(&told);
         audit_log::record(&*api.store, &acting.act(&api), place.tenant, Action::MessageRetry, resource, &change).await?;
     }
     Ok(Json(Retried { retried: retried > 0 }))
+}
+
+/// A value that may be given in the query or in the body.
+fn given_once(field: &'static str, in_query: Option<String>, in_body: Option<String>) -> Result<Option<String>, ApiError> {
+    match (in_query, in_body) {
+        (Some(in_query), Some(in_body)) if in_query != in_body => {
+            Err(ApiError::invalid(field, "is given in the query and in the body, and differs; give it once"))
+        }
+        (in_query, in_body) => Ok(in_query.or(in_body)),
+    }
 }
 
 fn endpoint_url(routes: &ApplicationRoutes, endpoint: EndpointId) -> Option<String> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod applications;
+pub(crate) mod attempts;
 pub(crate) mod audit_log;
 pub(crate) mod billing;
 pub(crate) mod device;

@@ -28,7 +28,7 @@ use crate::{
     error::ApiError,
     params::{PathParams, id},
     signed_in::Person,
-    state::Api,
+    state::{AllowOrganizations, Api},
 };
 
 /// What has members and environments.
@@ -76,6 +76,7 @@ pub(crate) struct OrganizationList {
 
 /// An organization to make or to rename.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NameOrganization {
     /// 1 to 255 characters.
     #[schema(example = "Example Ltd")]
@@ -84,6 +85,7 @@ pub(crate) struct NameOrganization {
 
 /// Whom an organization is to belong to.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TransferOwnership {
     /// A member.
     user_id: String,
@@ -113,10 +115,39 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn create(State(api): State<Api>, Person(person): Person, acting: Acting, body: RawBody) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
+    check_may_create(&api, person.user.id).await?;
     let tenant = Tenant { organization: api.engine.new_id().into(), environment: EnvironmentId::from(api.engine.new_id()) };
     let made = organizations::create_owned(&*api.store, &acting.act(&api), tenant, &name, person.user.id).await?;
     let answer = OrganizationAnswer { organization: Organization::new(made, Some(Role::Owner)) };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// The most organizations that one person may own.
+const OWNED_MAX: usize = 100;
+
+/// Organizations have quotas of their own, so who may create them is the operator's to say.
+async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
+    let refuse = |message: String| Err(ApiError::new(StatusCode::FORBIDDEN, "organizations_not_allowed", message));
+    let of_person = organizations::of_user(&*api.store, person).await?;
+    let first = organizations::first(&*api.store).await?;
+    let is_operator = of_person.iter().any(|(organization, role)| {
+        *role == Role::Owner && organization.deleted_at.is_none() && first.is_some_and(|first| first.organization == organization.id)
+    });
+    match api.options.allow_organizations {
+        AllowOrganizations::Anyone => {}
+        AllowOrganizations::Operator if is_operator => {}
+        AllowOrganizations::Operator => {
+            return refuse("Only owners of the first organization create organizations here (setting allow_organizations).".to_owned());
+        }
+        AllowOrganizations::Nobody => {
+            return refuse("Creating organizations is switched off on this installation (setting allow_organizations).".to_owned());
+        }
+    }
+    let owned = of_person.iter().filter(|(_, role)| *role == Role::Owner).count();
+    if owned >= OWNED_MAX {
+        return refuse(format!("You own {owned} organizations; at most {OWNED_MAX} are allowed. Delete one, or hand one over."));
+    }
+    Ok(())
 }
 
 /// Get an organization
@@ -247,7 +278,7 @@ async fn answer(api: &Api, caller: Caller, id: OrganizationId) -> Result<Json<Or
     let found = organizations::find(&*api.store, id).await?.ok_or_else(not_found)?;
     let role = match caller.who {
         Who::Person(_, role) => Some(role),
-        Who::Key(_) => None,
+        Who::Key(..) => None,
     };
     Ok(Json(OrganizationAnswer { organization: Organization::new(found, role) }))
 }
@@ -262,7 +293,7 @@ pub(super) fn own(caller: Caller, organization: &str) -> Result<OrganizationId, 
 fn owner(caller: Caller) -> Result<UserId, ApiError> {
     match caller.who {
         Who::Person(user, Role::Owner) => Ok(user),
-        Who::Person(..) | Who::Key(_) => {
+        Who::Person(..) | Who::Key(..) => {
             let message = "Only an owner who is signed in may do this.";
             Err(ApiError::new(StatusCode::FORBIDDEN, "owner_needed", message))
         }

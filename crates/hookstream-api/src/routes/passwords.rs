@@ -1,13 +1,7 @@
 //! Changing one's password, asking for a link that sets one, and setting one with it.
 
 use axum::{Json, extract::State, response::Response};
-use hookstream_model::{
-    audit_log::Actor,
-    person::Email,
-    session::Method,
-    sign_in::{counters, counters_of_forgetting},
-    tenancy::KeyHash,
-};
+use hookstream_model::{audit_log::Actor, person::Email, session::Method, sign_in::counters_of_forgetting, tenancy::KeyHash};
 use hookstream_store::{links, users};
 use http::StatusCode;
 use serde::Deserialize;
@@ -18,6 +12,7 @@ use crate::{acting::Origin, body::RawBody, error::ApiError, same_origin::SameOri
 
 /// A password in place of another.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
     current_password: String,
     /// 12 characters or more, and none that stands in lists of passwords that leaked.
@@ -26,6 +21,7 @@ pub(crate) struct ChangePassword {
 
 /// Somebody who forgot their password.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ForgotPassword {
     #[schema(example = "ada@example.com")]
     email: String,
@@ -33,6 +29,7 @@ pub(crate) struct ForgotPassword {
 
 /// A password to set with a link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ResetPassword {
     /// What follows `#token=` in the link.
     token: String,
@@ -73,7 +70,7 @@ pub(super) async fn verify(
     field: &'static str,
     password: String,
 ) -> Result<users::Account, ApiError> {
-    let counters = counters(&person.user.email, origin.address);
+    let counters = sign_in::counters_of(api, &person.user.email, origin).await?;
     sign_in::admit(api, &counters).await?;
     let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     if account.password.is_some() && !api.passwords.verify(account.password.clone(), password).await? {

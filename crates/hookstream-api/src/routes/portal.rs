@@ -8,10 +8,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ListQuery, Success,
-    endpoints::{self, CreateEndpoint, EndpointAnswer, EndpointList, RotateQuery, RotatedSecret, TestEndpoint, UpdateEndpoint},
+    attempts::{self, AttemptList, AttemptQuery},
+    endpoints::{
+        self, CreateEndpoint, EndpointAnswer, EndpointList, RevealedSecrets, RotateQuery, RotateSecret, RotatedSecret, TestEndpoint,
+        UpdateEndpoint,
+    },
     event_types::{self, EventTypeList},
     jobs::{self, DryRunQuery, JobAnswer, NoNewJob, Recover},
-    messages::{self, MessageAnswer, MessageDetail, MessageList, MessageQuery, Retried, RetryQuery},
+    messages::{self, MessageAnswer, MessageDetail, MessageList, MessageQuery, Retried, RetryMessage, RetryQuery},
 };
 use crate::{
     acting::Acting,
@@ -19,6 +23,7 @@ use crate::{
     error::ApiError,
     params::{OfId, OfMessage, PathParams, QueryParams},
     place::PortalPlace,
+    several::SeveralParams,
     state::Api,
 };
 
@@ -109,7 +114,7 @@ pub(crate) async fn create_endpoint(
 /// Get an endpoint in the portal
 #[utoipa::path(
     get, path = "/portal/endpoints/{id}", operation_id = "getPortalEndpoint", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id.")),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
 )]
 pub(crate) async fn get_endpoint(
@@ -125,7 +130,7 @@ pub(crate) async fn get_endpoint(
 /// A customer says `url`, `description`, `filter_types`, `headers` (all of them anew) and `status`.
 #[utoipa::path(
     patch, path = "/portal/endpoints/{id}", operation_id = "updatePortalEndpoint", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id.")),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = UpdateEndpoint,
     responses((status = 200, description = "What it has become.", body = EndpointAnswer))
 )]
@@ -144,7 +149,7 @@ pub(crate) async fn update_endpoint(
 /// What is still owed to it is cancelled.
 #[utoipa::path(
     delete, path = "/portal/endpoints/{id}", operation_id = "deletePortalEndpoint", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id.")),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses((status = 200, description = "It is gone.", body = Success))
 )]
 pub(crate) async fn delete_endpoint(
@@ -158,11 +163,15 @@ pub(crate) async fn delete_endpoint(
 
 /// Rotate an endpoint's signing secret in the portal
 ///
-/// Deliveries are signed with both the new and the old secret until the grace period ends.
+/// Each rotated secret signs beside the new one until its own grace period ends, at most ten of them at once.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/rotate-secret", operation_id = "rotatePortalSecret", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id."), RotateQuery),
-    responses((status = 200, description = "The new secret, once.", body = RotatedSecret))
+    params(("id" = String, Path, description = "The endpoint's id or `uid`."), RotateQuery),
+    request_body = Option<RotateSecret>,
+    responses(
+        (status = 200, description = "The new secret.", body = RotatedSecret),
+        (status = 409, description = "As many rotated secrets sign as may at once (`too_many_secrets`).", body = crate::error::ErrorBody)
+    )
 )]
 pub(crate) async fn rotate_secret(
     api: State<Api>,
@@ -170,8 +179,30 @@ pub(crate) async fn rotate_secret(
     acting: Acting,
     path: PathParams<OfId>,
     query: QueryParams<RotateQuery>,
-) -> Result<Json<RotatedSecret>, ApiError> {
-    endpoints::rotate_secret(api, place, acting, path, query).await
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    endpoints::rotate_secret(api, place, acting, path, query, headers, body).await
+}
+
+/// Reveal an endpoint's signing secret in the portal
+///
+/// Each call is recorded in the audit log.
+#[utoipa::path(
+    get, path = "/portal/endpoints/{id}/secret", operation_id = "revealPortalSecret", tag = "Portal", security(("portal" = [])),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
+    responses(
+        (status = 200, description = "The current secret, and rotated ones that still sign.", body = RevealedSecrets),
+        (status = 403, description = "Secrets are not shown in this portal (`reveal_disabled`).", body = crate::error::ErrorBody)
+    )
+)]
+pub(crate) async fn reveal_secret(
+    api: State<Api>,
+    PortalPlace(place): PortalPlace,
+    acting: Acting,
+    path: PathParams<OfId>,
+) -> Result<Response, ApiError> {
+    endpoints::reveal_secret(api, place, acting, path).await
 }
 
 /// Send a test message from the portal
@@ -179,7 +210,7 @@ pub(crate) async fn rotate_secret(
 /// Only to this endpoint, whatever its filter, and with one try.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/test", operation_id = "testPortalEndpoint", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id.")),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = Option<TestEndpoint>,
     responses(
         (status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer),
@@ -202,7 +233,7 @@ pub(crate) async fn test_endpoint(
 /// Starts a job that makes deliveries owed which were given up or skipped, in the order of their messages.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/recover", operation_id = "recoverPortalEndpoint", tag = "Portal", security(("portal" = [])),
-    params(("id" = String, Path, description = "The endpoint's id."), DryRunQuery),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Recover,
     responses(
         (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
@@ -255,16 +286,30 @@ pub(crate) async fn list_event_types(
 /// List messages in the portal
 #[utoipa::path(
     get, path = "/portal/messages", operation_id = "listPortalMessages", tag = "Portal", security(("portal" = [])),
-    params(PortalListQuery, MessageQuery),
+    params(MessageQuery),
     responses((status = 200, description = "A page, newest first.", body = MessageList))
 )]
 pub(crate) async fn list_messages(
     api: State<Api>,
     PortalPlace(place): PortalPlace,
-    QueryParams(query): QueryParams<PortalListQuery>,
-    of_type: QueryParams<MessageQuery>,
+    query: SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
-    messages::list(api, place, QueryParams(query.into()), of_type).await
+    messages::list(api, place, query).await
+}
+
+/// List attempts of an endpoint in the portal
+#[utoipa::path(
+    get, path = "/portal/endpoints/{id}/attempts", operation_id = "listPortalAttempts", tag = "Portal", security(("portal" = [])),
+    params(("id" = String, Path, description = "The endpoint's id or `uid`."), AttemptQuery),
+    responses((status = 200, description = "A page, newest first.", body = AttemptList))
+)]
+pub(crate) async fn list_attempts(
+    api: State<Api>,
+    PortalPlace(place): PortalPlace,
+    path: PathParams<OfId>,
+    query: SeveralParams<AttemptQuery>,
+) -> Result<Json<AttemptList>, ApiError> {
+    attempts::list(api, place, path, query).await
 }
 
 /// Get a message with its attempts in the portal
@@ -287,8 +332,9 @@ pub(crate) async fn get_message(
 #[utoipa::path(
     post, path = "/portal/messages/{msgId}/retry", operation_id = "retryPortalMessage", tag = "Portal", security(("portal" = [])),
     params(("msgId" = String, Path, description = "The message's id."), RetryQuery),
+    request_body = Option<RetryMessage>,
     responses(
-        (status = 200, description = "Whether there was somebody to send it to.", body = Retried),
+        (status = 200, description = "Whether there was an endpoint to send it to.", body = Retried),
         (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
     )
 )]
@@ -298,6 +344,7 @@ pub(crate) async fn retry_message(
     acting: Acting,
     path: PathParams<OfMessage>,
     query: QueryParams<RetryQuery>,
+    body: RawBody,
 ) -> Result<Json<Retried>, ApiError> {
-    messages::retry(api, place, acting, path, query).await
+    messages::retry(api, place, acting, path, query, body).await
 }

@@ -19,9 +19,9 @@ use crate::{acting::Acting, auth::Caller, error::ApiError, params::PathParams, p
 pub(crate) struct PortalAccess {
     /// A JWT, valid for an hour and this application only.
     token: String,
-    /// Where the portal's pages are going to be, with the token behind the `#`. This version serves none there yet: give
-    /// the token to a page of your own, which asks `/v1/portal/…` with it.
-    url: String,
+    /// URL of the portal with the token, once this installation serves portal pages. It is `null` in this version: give the
+    /// token to a page of your own, which calls `/v1/portal/…` with it.
+    url: Option<String>,
     /// Seconds until the token ends.
     #[schema(example = 3600)]
     expires_in: i64,
@@ -36,7 +36,7 @@ pub(crate) struct PortalAccess {
 #[utoipa::path(
     post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
-    responses((status = 200, description = "The token and the URL.", body = PortalAccess))
+    responses((status = 200, description = "The token.", body = PortalAccess))
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
@@ -58,8 +58,6 @@ pub(crate) async fn create(
     // Before the token is made: none is given that nobody knows of.
     audit_log::record(&*api.store, &act, caller.tenant, Action::ApplicationGivePortalAccess, resource, &told).await?;
     let token = portal::token(&key, caller.tenant, application.id, act.at);
-    // After the `#`, where no server and no log on the way sees it.
-    let url = format!("{}/portal#token={token}", api.options.public_url);
     let shown = PortalApplication { id: application.id.to_string(), name: application.name.clone() };
-    Ok(Json(PortalAccess { token, url, expires_in: portal::VALID_S, application: shown }))
+    Ok(Json(PortalAccess { token, url: None, expires_in: portal::VALID_S, application: shown }))
 }

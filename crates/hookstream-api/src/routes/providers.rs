@@ -11,6 +11,7 @@ use hookstream_model::{
     oidc::{self, Account, Arrival, Claims, Known, Refusal},
     person::User,
     session::Method,
+    sign_in::counters_of_provider,
 };
 use hookstream_store::{
     members,
@@ -20,7 +21,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Success, sessions::SessionAnswer};
+use super::{Success, sessions::SessionAnswer, sign_in};
 use crate::{
     acting::Origin,
     auth::{Presented, Recognised},
@@ -57,6 +58,7 @@ pub(crate) struct ProviderList {
 
 /// What somebody wants of a provider.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BeginWithProvider {
     /// `true` for somebody who is signed in and wants to sign in with it from now on.
     #[serde(default)]
@@ -72,6 +74,7 @@ pub(crate) struct ProviderAddress {
 
 /// What somebody comes back with, from the address of the page that the provider sent them to.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EndWithProvider {
     /// The parameter `code`.
     code: String,
@@ -173,6 +176,12 @@ pub(crate) async fn end(
     if iss.is_some_and(|iss| iss != provider.client.issuer()) {
         return Err(flow_is_over());
     }
+    // One code for each flow, and few failures from one network: each asks the provider.
+    let counters = counters_of_provider(origin.address);
+    sign_in::admit(&api, &counters).await?;
+    if !api.flows.use_once(&flow.state, api.now()) {
+        return Err(flow_is_over());
+    }
     let connecting = match (&flow.connecting, presented.recognised()) {
         (None, _) => None,
         // Whoever is signed in by now is who began it.
@@ -185,6 +194,7 @@ pub(crate) async fn end(
         let _turn = api.asking.acquire().await.expect("it is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
     };
+    users::forgive(&*api.store, &counters).await?;
     oidc::is_of_domains(&claims, &provider.email_domains).map_err(|refusal| refused(provider, refusal))?;
     let is_over = cookies::set_flow("", std::time::Duration::ZERO, api.is_reached_by_https());
     let user = let_in(&api, provider, &claims, connecting.map(|signed_in| signed_in.user.id), &origin).await?;

@@ -5,24 +5,44 @@ use hookstream_model::{
     audit_log::Actor,
     second_factor::{SharedSecret, recovery_codes, recovery_hash},
 };
-use hookstream_store::users;
+use hookstream_store::users::{self, Account};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Success, passwords, sign_in};
-use crate::{acting::Origin, body::RawBody, error::ApiError, signed_in::Person, state::Api};
+use crate::{
+    acting::Origin,
+    body::RawBody,
+    error::ApiError,
+    signed_in::{Person, SignedIn},
+    state::Api,
+};
 
 /// One's password once more.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct WithPassword {
     /// The password, where one has one.
     #[serde(default)]
     password: String,
 }
 
+/// One's password, and a code of the second factor.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WithPasswordAndCode {
+    /// The password, where one has one.
+    #[serde(default)]
+    password: String,
+    /// The code that the authenticator shows, or a recovery code; needed once the second factor is confirmed.
+    #[schema(example = "123456")]
+    code: Option<String>,
+}
+
 /// A code that the authenticator shows.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct WithCode {
     /// Six digits.
     #[schema(example = "123456")]
@@ -91,7 +111,7 @@ pub(crate) async fn confirm(
     body: RawBody,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
     let WithCode { code } = body.parse()?;
-    let counters = hookstream_model::sign_in::counters(&person.user.email, origin.address);
+    let counters = sign_in::counters_of(&api, &person.user.email, &origin).await?;
     sign_in::admit(&api, &counters).await?;
     let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     let Some(secret) = account.secret.as_ref().filter(|_| !account.is_confirmed) else { return Err(none_to_confirm()) };
@@ -114,7 +134,7 @@ pub(crate) async fn confirm(
 /// Disable the second factor
 #[utoipa::path(
     post, path = "/auth/second-factor/disable", operation_id = "disableSecondFactor", tag = "Sign-in", security(("session" = [])),
-    request_body = WithPassword,
+    request_body = WithPasswordAndCode,
     responses((status = 200, description = "Signing in takes no code any more.", body = Success))
 )]
 pub(crate) async fn disable(
@@ -123,8 +143,7 @@ pub(crate) async fn disable(
     origin: Origin,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
-    let WithPassword { password } = body.parse()?;
-    let account = passwords::verify(&api, &person, &origin, "password", password).await?;
+    let account = prove(&api, &person, &origin, body.parse()?).await?;
     users::remove_second_factor(&*api.store, &origin.act(&api, Actor::of_person(&account.user)), &account).await?;
     tracing::info!(user.id = %person.user.id, "has no second factor any more");
     Ok(Json(Success::new()))
@@ -135,7 +154,7 @@ pub(crate) async fn disable(
 /// Those before are not good any more.
 #[utoipa::path(
     post, path = "/auth/recovery-codes", operation_id = "replaceRecoveryCodes", tag = "Sign-in", security(("session" = [])),
-    request_body = WithPassword,
+    request_body = WithPasswordAndCode,
     responses(
         (status = 200, description = "They, once.", body = RecoveryCodes),
         (status = 409, description = "There is no second factor.", body = crate::error::ErrorBody)
@@ -147,8 +166,7 @@ pub(crate) async fn replace_codes(
     origin: Origin,
     body: RawBody,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
-    let WithPassword { password } = body.parse()?;
-    let account = passwords::verify(&api, &person, &origin, "password", password).await?;
+    let account = prove(&api, &person, &origin, body.parse()?).await?;
     let (codes, hashes) = new_codes(&api);
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !account.is_confirmed || !users::replace_recovery(&*api.store, &act, &account, &hashes).await? {
@@ -156,6 +174,27 @@ pub(crate) async fn replace_codes(
         return Err(ApiError::new(StatusCode::CONFLICT, "no_second_factor", message));
     }
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
+}
+
+/// Has a person prove once more who they are: a session and a password alone take no second factor away.
+async fn prove(api: &Api, person: &SignedIn, origin: &Origin, with: WithPasswordAndCode) -> Result<Account, ApiError> {
+    let WithPasswordAndCode { password, code } = with;
+    let account = passwords::verify(api, person, origin, "password", password).await?;
+    if !account.is_confirmed {
+        return Ok(account);
+    }
+    let Some(code) = code else {
+        let message = "Send the `code` that the authenticator shows as well, or a recovery code.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "second_factor_required", message));
+    };
+    let counters = sign_in::counters_of(api, &account.user.email, origin).await?;
+    sign_in::admit(api, &counters).await?;
+    if !sign_in::takes_code(api, &account, &code).await? {
+        let message = "The code is wrong, expired or was used before. Send the one that the authenticator shows now.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_code", message));
+    }
+    users::uncount(&*api.store, &counters).await?;
+    users::find(&*api.store, account.user.id).await?.ok_or_else(|| ApiError::not_found("User"))
 }
 
 fn new_codes(api: &Api) -> (Vec<String>, Vec<String>) {

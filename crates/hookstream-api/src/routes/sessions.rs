@@ -140,6 +140,7 @@ pub(crate) struct SessionList {
 
 /// Where a session's requests are to go.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TurnSession {
     /// One of the caller's organizations.
     org_id: Option<String>,
@@ -149,6 +150,7 @@ pub(crate) struct TurnSession {
 
 /// What is to change about somebody; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateProfile {
     /// 1 to 255 characters.
     #[schema(example = "Ada Lovelace")]

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use hookstream_model::{
     audit_log::Actor,
@@ -11,7 +11,7 @@ use hookstream_model::{
     person::{Email, User, check_name},
     second_factor::recovery_hash,
     session::Method,
-    sign_in::{Counter, counters},
+    sign_in::{Counter, Familiar, counters, network},
     tenancy::KeyHash,
 };
 use hookstream_store::{
@@ -27,6 +27,7 @@ use crate::{
     acting::{Acting, Origin},
     body::RawBody,
     cookies,
+    devices::{DEVICE_FOR, Device},
     error::ApiError,
     same_origin::SameOrigin,
     signed_in::{self, Person},
@@ -35,6 +36,7 @@ use crate::{
 
 /// Who signs in, and with what.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     #[schema(example = "ada@example.com")]
     email: String,
@@ -47,6 +49,7 @@ pub(crate) struct SignIn {
 
 /// The first owner of the installation.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SetUp {
     /// What follows `#token=` in the link that the first start printed.
     token: String,
@@ -72,7 +75,7 @@ pub(crate) struct SetUp {
 pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
     let SignIn { email, password, code } = body.parse()?;
     let email = Email::parse(&email)?;
-    let counters = counters(&email, origin.address);
+    let counters = counters_of(&api, &email, &origin).await?;
     admit(&api, &counters).await?;
     let account = users::find_by_email(&*api.store, &email).await?;
     let hash = account.as_ref().and_then(|account| account.password.clone());
@@ -91,8 +94,8 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
             Method::SecondFactor
         }
         (true, None) => {
-            // It was no failure, and whoever knows the password may as well know that a code is needed.
-            users::forgive(&*api.store, &counters).await?;
+            // No failure, but no success either: earlier failures go on to count, those with wrong codes among them.
+            users::uncount(&*api.store, &counters).await?;
             let message = "The account has a second factor. Send its `code` as well, or a recovery code.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "second_factor_required", message));
         }
@@ -101,14 +104,28 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
     begin(&api, &account.user, method, &origin).await
 }
 
-/// Refuses a try that has to wait, and counts it as failed until it succeeds.
+/// The counts that an attempt to sign in is under.
+pub(super) async fn counters_of(api: &Api, email: &Email, origin: &Origin) -> Result<Vec<Counter>, ApiError> {
+    let device = origin.device.as_deref().and_then(|cookie| Device::open(cookie, email, &api.sign_in_key, api.now()));
+    let familiar = match &device {
+        Some(device) => Familiar::Device(&device.id),
+        None => {
+            let known = sessions::addresses(&*api.store, email).await?;
+            let is_known = origin.address.is_some_and(|address| known.iter().any(|one| network(*one) == network(address)));
+            if is_known { Familiar::Network } else { Familiar::No }
+        }
+    };
+    Ok(counters(email, origin.address, familiar))
+}
+
+/// Refuses an attempt that has to wait, and counts it as failed until it succeeds.
 pub(super) async fn admit(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
-    count(api, counters, "Too many tries have failed. Wait for as long as Retry-After says.").await
+    count(api, counters, "Too many failed attempts. Retry after the time in Retry-After.").await
 }
 
 /// The same of a mail that is asked for, which always counts.
 pub(super) async fn admit_mail(api: &Api, counters: &[Counter]) -> Result<(), ApiError> {
-    count(api, counters, "Too many mails were asked for. Wait for as long as Retry-After says.").await
+    count(api, counters, "Too many emails were requested. Retry after the time in Retry-After.").await
 }
 
 async fn count(api: &Api, counters: &[Counter], refusal: &'static str) -> Result<(), ApiError> {
@@ -140,8 +157,10 @@ pub(super) async fn takes_code(api: &Api, account: &Account, code: &str) -> Resu
 /// Begins a session and answers with it.
 pub(super) async fn begin(api: &Api, user: &User, method: Method, origin: &Origin) -> Result<Response, ApiError> {
     let (session, cookie) = signed_in::begin(api, user, None, method, origin).await?;
+    let device = Device::remember(api.engine.random_bytes(), api.now()).seal(&user.email, &api.sign_in_key);
+    let device = cookies::set_device(&device, DEVICE_FOR, api.is_reached_by_https());
     let answer = SessionAnswer::of(api, &session, user).await?;
-    Ok(([(header::SET_COOKIE, cookie)], Json(answer)).into_response())
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie), (header::SET_COOKIE, device)]), Json(answer)).into_response())
 }
 
 /// Sign out
@@ -188,6 +207,6 @@ pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin
 
 /// The refusal of a link that is not good, or not any more.
 pub(super) fn link_is_over() -> ApiError {
-    let message = "The link is not good, or not any more: it is good once, and for some time. Ask for another.";
+    let message = "This link is invalid or has expired. Request a new one.";
     ApiError::new(StatusCode::GONE, "link_over", message)
 }

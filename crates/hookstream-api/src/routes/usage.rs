@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use hookstream_model::{
     environment::{Limits, Outlook, outlook},
+    scopes::Scope,
     time::Day,
 };
 use hookstream_store::{
@@ -121,7 +122,8 @@ pub(crate) struct Usage {
     /// The days that are kept, newest first.
     days: Vec<DayFigures>,
     storage: Storage,
-    disk: Disk,
+    /// `null` for callers without the scope `operator:nodes`.
+    disk: Option<Disk>,
 }
 
 /// An environment's usage.
@@ -162,7 +164,6 @@ pub(crate) async fn get(
 ) -> Result<Json<UsageAnswer>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let counted = api.store.delivery_counts(caller.tenant).await?;
-    let sizes = api.store.day_sizes().await?;
     let mut total = Counts::default();
     counted.iter().for_each(|of_day| total += of_day.counts);
     let bytes = |of_day: &DayCounts| (of_day.day, u64::try_from(of_day.counts.payload_bytes).unwrap_or(0));
@@ -172,7 +173,11 @@ pub(crate) async fn get(
     let environment = environments::find(&*api.store, caller.tenant.organization, caller.tenant.environment).await?;
     let environment = environment.ok_or_else(|| ApiError::not_found("Environment"))?;
     let storage = storage(&payloads, api.now().day(), environment.limits(super::environments::installation(&api)));
-    let disk = forecast(&sizes, api.now().day(), api.engine.options().retention_days);
+    let disk = if caller.scopes.allow(Scope::OPERATOR_NODES) {
+        Some(forecast(&api.store.day_sizes().await?, api.now().day(), api.engine.options().retention_days))
+    } else {
+        None
+    };
     Ok(Json(UsageAnswer { usage: Usage { figures: total.into(), days, storage, disk } }))
 }
 

@@ -91,7 +91,7 @@ impl Shared {
         if resolve::literal(host).is_none() {
             steps::done(Step::Dns);
         }
-        self.policy.judge_all(&addresses)?;
+        self.policy.judge_all(host, &addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
         steps::done(Step::Connect);
         if !is_https {

@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use hookstream_model::attempt::{Failure, FailureKind};
 use rustls::CertificateError;
 
-use super::connect::ConnectError;
+use super::{HEAD_MAX, connect::ConnectError};
 
 /// What a failed request means, found among the causes of the error.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
@@ -16,9 +16,9 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
             return classify_connect(connect);
         }
         if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && (http.is_parse() || http.is_parse_too_large() || http.is_parse_status())
+            && let Some(detail) = what_is_invalid(http)
         {
-            return Failure::new(FailureKind::ResponseInvalid, "the answer is not HTTP, or its head is larger than allowed");
+            return Failure::new(FailureKind::ResponseInvalid, detail);
         }
         if let Some(io) = cause.downcast_ref::<io::Error>() {
             return classify_io(io);
@@ -27,16 +27,17 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
     Failure::new(FailureKind::ConnectionReset, "the connection broke before there was an answer")
 }
 
-/// What it means that an answer's body could not be read to its end.
-pub(crate) fn classify_body(error: &hyper::Error) -> Failure {
-    let io = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    // Chunks that are none, and trailers or extensions without end. What TLS finds wrong has the same kind.
-    let is_malformed =
-        io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) && tls_cause(io).is_none());
-    if is_malformed {
-        return Failure::new(FailureKind::ResponseInvalid, "the answer's body is not HTTP, or beyond its limits");
+/// What is wrong with a response's head, if that is why the request failed.
+fn what_is_invalid(error: &hyper::Error) -> Option<String> {
+    if error.is_parse_too_large() {
+        Some(format!("the response's head is larger than {HEAD_MAX} bytes, the most that is read"))
+    } else if error.is_parse_status() {
+        Some("the response's status is not a number from 100 to 999".to_owned())
+    } else if error.is_parse() {
+        Some("the response is not valid HTTP".to_owned())
+    } else {
+        None
     }
-    Failure::new(FailureKind::ConnectionReset, "the connection broke before the answer's body was complete")
 }
 
 fn classify_connect(error: &ConnectError) -> Failure {
@@ -59,7 +60,7 @@ fn classify_io(error: &io::Error) -> Failure {
         return classify_tls(tls);
     }
     match error.kind() {
-        ErrorKind::ConnectionRefused => Failure::new(FailureKind::ConnectionRefused, "nobody listens at the host and port"),
+        ErrorKind::ConnectionRefused => Failure::new(FailureKind::ConnectionRefused, "nothing is listening on the port"),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
             Failure::new(FailureKind::ConnectionReset, "the receiver broke the connection before its answer was complete")
         }

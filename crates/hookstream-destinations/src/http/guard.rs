@@ -30,11 +30,13 @@ impl fmt::Display for Rule {
 }
 
 /// IPv4 ranges that are not globally reachable: address, prefix length, kind.
-const REFUSED_V4: [(Ipv4Addr, u8, &str); 15] = [
+const REFUSED_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared address space"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
+    // Public by IANA's registry, and the host's own agent on every machine of Azure.
+    (Ipv4Addr::new(168, 63, 129, 16), 32, "cloud metadata"),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local"),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "private"),
     (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments"),
@@ -95,16 +97,23 @@ impl AddressPolicy {
                 None => refusal(&REFUSED_V6, |network, bits| in_range(v6.to_bits(), network.to_bits(), 128, bits)),
             },
         };
-        refused.map_or(Ok(()), |rule| Err(AddressRefused { address, rule }))
+        refused.map_or(Ok(()), |rule| Err(AddressRefused { address, rule, is_of_name: false }))
     }
 
-    /// The same for all addresses of a name: one that is refused refuses all, since which of them is
-    /// connected to is up to chance, or to whoever answers for the name.
+    /// The same for all addresses of a host. One refused address refuses all: chance, or the owner of the name, decides
+    /// which of them a connection goes to. The refusal of a name's address is logged for the operator.
     ///
     /// # Errors
     /// Names the first that is refused.
-    pub fn judge_all(&self, addresses: &[IpAddr]) -> Result<(), AddressRefused> {
-        addresses.iter().try_for_each(|address| self.judge(*address))
+    pub fn judge_all(&self, host: &str, addresses: &[IpAddr]) -> Result<(), AddressRefused> {
+        let judged = addresses.iter().try_for_each(|address| self.judge(*address));
+        judged.map_err(|refused| {
+            let is_of_name = !super::resolve::is_fixed(host);
+            if is_of_name {
+                tracing::info!(host, address = %refused.address, rule = %refused.rule, "refused the address of an endpoint's host");
+            }
+            AddressRefused { is_of_name, ..refused }
+        })
     }
 }
 
@@ -157,6 +166,7 @@ mod tests {
             ("127.0.0.1", "loopback"),
             ("127.255.255.255", "loopback"),
             ("169.254.169.254", "link-local"),
+            ("168.63.129.16", "cloud metadata"),
             ("192.0.0.8", "protocol assignments"),
             ("192.0.2.1", "documentation"),
             ("198.18.0.1", "benchmarking"),
@@ -210,11 +220,16 @@ mod tests {
     #[test]
     fn one_forbidden_address_refuses_the_whole_answer() {
         let addresses = ["1.1.1.1", "10.0.0.1", "::1"].map(|address| address.parse().expect("an address"));
-        let refused = AddressPolicy::public_only().judge_all(&addresses).expect_err("refused");
+        let refused = AddressPolicy::public_only().judge_all("10.0.0.1", &addresses).expect_err("refused");
         assert_eq!(
             refused.to_string(),
-            "leads to 10.0.0.1 (private), which this installation does not allow; its operator can allow it with the setting allow_targets \
-                (--allow-targets 10.0.0.1/32)"
+            "leads to 10.0.0.1 (private), which this installation does not allow. Its operator can allow it with the setting allow_targets \
+             (--allow-targets 10.0.0.1/32)"
         );
+        let refused = AddressPolicy::public_only().judge_all("vault.internal", &addresses).expect_err("refused");
+        assert!(refused.to_string().contains("(private)") && !refused.to_string().contains("10.0.0.1"), "{refused}");
+        let refused =
+            AddressPolicy::public_only().judge_all("localhost", &["127.0.0.1".parse().expect("an address")]).expect_err("refused");
+        assert!(refused.to_string().contains("--allow-targets 127.0.0.1/32"), "{refused}");
     }
 }

@@ -31,8 +31,8 @@ use self::{
     connect::{Connector, Shared},
     guard::AddressPolicy,
     resolve::{Resolve, SystemResolver},
-    send::HttpClient,
-    steps::{Step, Steps},
+    send::{HttpClient, Received},
+    steps::Steps,
 };
 use crate::{AddressRefused, Request, Sent, Target, Transport};
 
@@ -94,10 +94,11 @@ pub enum Error {
     Key,
 }
 
-/// The largest head of an answer, in bytes.
+/// The largest head of a response, in bytes. One that comes with the read which passes this bound is still accepted.
 const HEAD_MAX: u32 = 64 * 1024;
-/// The most headers of an answer.
-const HEADERS_MAX: usize = 100;
+/// As many header lines as fit into [`HEAD_MAX`]: the shortest has three bytes, `a:` and a line feed. The number is no
+/// bound of its own, so a head is refused for its bytes only.
+const HEADERS_MAX: usize = HEAD_MAX as usize / 3 + 1;
 
 /// The transport.
 pub struct HttpTransport {
@@ -126,6 +127,11 @@ impl HttpTransport {
             .pool_max_idle_per_host(options.max_idle_per_host)
             .http1_max_buf_size(HEAD_MAX as usize)
             .http1_max_headers(HEADERS_MAX)
+            // Flaws of a response's header lines that say nothing about the delivery: RFC 9112 sections 5.1 and 5.2
+            // have a user agent accept the first two, and browsers pass over the third.
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .http2_keep_alive_interval(options.ping_interval)
             .http2_keep_alive_timeout(options.ping_interval)
             .http2_max_header_list_size(HEAD_MAX)
@@ -150,7 +156,7 @@ impl Transport for HttpTransport {
         let Some(host) = target.uri.as_ref().and_then(|uri| uri.host()) else { return Ok(()) };
         let resolving = resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
-            Ok(Ok(addresses)) => self.shared.policy.judge_all(&addresses),
+            Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
             // It does not resolve, or not now: every connection checks again.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
@@ -158,12 +164,16 @@ impl Transport for HttpTransport {
 
     async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent {
         let steps = Steps::begin();
-        let exchange = send::exchange(&self.client, target, request, &steps);
-        let outcome = match tokio::time::timeout(timeout, exchange).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let what = if steps.is_done(Step::FirstByte) { "the answer's body did not end" } else { "there was no answer" };
-                Outcome::Failed(Failure::new(FailureKind::Timeout, format!("{what} within {} ms", timeout.as_millis())))
+        let mut received = Received::default();
+        let exchange = send::exchange(&self.client, target, request, &steps, &mut received);
+        let ended = tokio::time::timeout(timeout, exchange).await;
+        // A complete response head decides, whatever happened to the body after it.
+        let outcome = match (received.into_answer(), ended) {
+            (Some(answer), _) => Outcome::from_answer(answer),
+            (None, Ok(Some(failure))) => Outcome::Failed(failure),
+            (None, Ok(None) | Err(_)) => {
+                let detail = format!("there was no answer within {} ms", timeout.as_millis());
+                Outcome::Failed(Failure::new(FailureKind::Timeout, detail))
             }
         };
         Sent { outcome, timings: steps.timings() }

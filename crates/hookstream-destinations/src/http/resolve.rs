@@ -81,12 +81,21 @@ pub(crate) async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<
         return Ok(vec![literal]);
     }
     let name = host.trim_end_matches('.');
-    if name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost") {
+    if is_localhost(name) {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
     // With the final dot no search domain is tried: the name is the one that was typed.
     let addresses = resolver.resolve(&format!("{name}.")).await?;
     if addresses.is_empty() { Err(DnsError::NoSuchName) } else { Ok(addresses) }
+}
+
+/// Whether everybody knows where a host leads: an address, or `localhost`.
+pub(crate) fn is_fixed(host: &str) -> bool {
+    literal(host).is_some() || is_localhost(host.trim_end_matches('.'))
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
 /// The address that a host is, where it is one.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderName, Method, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header, response};
 use bytes::{Bytes, BytesMut};
 use hookstream_model::{
-    attempt::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind, Outcome},
+    attempt::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind},
     retry::RetryAfter,
 };
 use http_body_util::{BodyExt, Full};
@@ -25,43 +25,69 @@ const WEBHOOK_DELIVERY: HeaderName = HeaderName::from_static("webhook-delivery")
 
 pub(crate) type HttpClient = Client<Connector, Full<Outgoing>>;
 
-/// Sends a request and reads its answer; `steps` says how far it has come.
-pub(crate) async fn exchange(client: &HttpClient, target: &Target, request: Request, steps: &Arc<Steps>) -> Outcome {
+/// The part of a response that has arrived so far. It outlives an exchange that is broken off.
+#[derive(Default)]
+pub(crate) struct Received {
+    head: Option<response::Parts>,
+    body: BytesMut,
+}
+
+impl Received {
+    /// The answer, if the response's head arrived: with as much of the body as did.
+    pub(crate) fn into_answer(self) -> Option<Answer> {
+        let Self { head, body } = self;
+        head.map(|head| answer(head.status.as_u16(), &head.headers, body.freeze()))
+    }
+
+    /// Reads the first 16 KiB of the body. After 64 KiB no more is read, and the connection is given up.
+    async fn read(&mut self, mut body: Incoming) -> Result<(), hyper::Error> {
+        let mut read = 0;
+        while read < BODY_READ
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(data) = frame?.into_data() else { continue };
+            read += data.len();
+            let room = BODY_KEPT - self.body.len();
+            self.body.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a request and reads its response into `received`; `steps` says how far it has come. Returns why no response
+/// head arrived, if none did. A body that cannot be read to its end is no failure: the head decides.
+pub(crate) async fn exchange(
+    client: &HttpClient,
+    target: &Target,
+    request: Request,
+    steps: &Arc<Steps>,
+    received: &mut Received,
+) -> Option<Failure> {
     let Some(uri) = target.uri.clone() else {
-        return Outcome::Failed(Failure::new(FailureKind::ConnectionFailed, "the URL cannot be requested"));
+        return Some(Failure::new(FailureKind::ConnectionFailed, "the URL cannot be requested"));
     };
+    let is_empty = request.body.is_empty();
     let mut outgoing = ::http::Request::new(Full::new(Outgoing::new(request.body, steps)));
     *outgoing.method_mut() = Method::POST;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = request.headers;
+    if is_empty {
+        // RFC 9110 section 8.6: a POST says that it has no content. hyper leaves that out of HTTP/1.1, and some
+        // receivers answer 411 then.
+        outgoing.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     let response = match steps::within(steps, client.request(outgoing)).await {
         Ok(response) => response,
-        Err(error) => return Outcome::Failed(failure::classify(&error)),
+        Err(error) => return Some(failure::classify(&error)),
     };
     steps.done(Step::FirstByte);
     let (head, body) = response.into_parts();
-    match read(body).await {
-        Ok(body) => {
-            steps.done(Step::Read);
-            Outcome::from_answer(answer(head.status.as_u16(), &head.headers, body))
-        }
-        Err(error) => Outcome::Failed(failure::classify_body(&error)),
+    received.head = Some(head);
+    match received.read(body).await {
+        Ok(()) => steps.done(Step::Read),
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the body of a response could not be read to its end"),
     }
-}
-
-/// The first 16 KiB. After 64 KiB no more is read, and the connection is given up: the answer counts.
-async fn read(mut body: Incoming) -> Result<Bytes, hyper::Error> {
-    let mut kept = BytesMut::new();
-    let mut read = 0;
-    while read < BODY_READ
-        && let Some(frame) = body.frame().await
-    {
-        let Ok(data) = frame?.into_data() else { continue };
-        read += data.len();
-        let room = BODY_KEPT - kept.len();
-        kept.extend_from_slice(&data[..data.len().min(room)]);
-    }
-    Ok(kept.freeze())
+    None
 }
 
 /// Reads what matters of the head. Nothing in it can make this fail.

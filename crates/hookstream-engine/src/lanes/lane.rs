@@ -179,9 +179,9 @@ impl<D> Lane<D> {
         self.hold.map(|(_, until)| until)
     }
 
-    /// The hold, and whether nothing at all goes because of it.
-    pub(super) fn hold(&self, now: Instant) -> Option<(Hold, bool)> {
-        self.hold.map(|(hold, until)| (hold, until > now))
+    /// Whether nothing at all goes for now.
+    pub(super) fn is_shut(&self, now: Instant) -> bool {
+        self.policy.is_paused || self.hold.is_some_and(|(_, until)| until > now)
     }
 
     pub(super) fn push(&mut self, delivery: D, spot: Spot) {
@@ -238,6 +238,7 @@ impl<D> Lane<D> {
     /// Whether nothing keeps the next one back but the rate.
     pub(super) fn may_send(&self, permits: usize, unrecorded: usize, now: Instant) -> bool {
         let most = match self.hold {
+            _ if self.policy.is_paused => 0,
             Some((_, until)) if until > now => 0,
             Some((Hold { reason: HoldReason::Failing, .. }, _)) => 1,
             Some(_) | None => permits.min(self.concurrency.allowed()),
@@ -400,6 +401,7 @@ impl<D> Lane<D> {
             return 0;
         }
         match self.hold {
+            _ if self.policy.is_paused => 0,
             Some((_, until)) if until > now => 0,
             Some((Hold { reason: HoldReason::Failing, .. }, _)) => usize::from(self.queued == 0 && self.in_flight == 0),
             Some(_) | None if self.policy.is_ordered => self.room(most).min(OF_A_LINE.max(self.policy.together())),

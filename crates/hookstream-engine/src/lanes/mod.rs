@@ -1,6 +1,7 @@
 //! Lanes: what is due for each target waits in a lane of its own, and the lanes take turns.
 //!
-//! Nothing here waits or sends. Environments take turns, each as many in a row as it weighs, and within each its lanes. A lane has its turn
+//! Nothing here waits or sends. Environments take turns, each as many in a row as it weighs, within each its applications, and within
+//! each of those its lanes. A lane has its turn
 //! while it has something to send and neither its order, its rate, a hold nor its number of tries keeps it
 //! back; what is kept back by a rate has its turn again when that allows it ([`Lanes::next_timer`]).
 //!
@@ -56,6 +57,11 @@ pub(crate) struct Lanes<D> {
     broken_off: Option<(EnvironmentId, u32)>,
     /// Lanes that have their part of what is free, and wait for more to be.
     had_their_part: VecDeque<TargetId>,
+    /// Applications that have theirs, and their lanes.
+    full_applications: VecDeque<ApplicationId>,
+    full_lanes: HashMap<ApplicationId, VecDeque<TargetId>>,
+    /// Attempts under way for each application.
+    open_of: Map<ApplicationId, usize>,
     /// What went for each application that has a rate.
     applications: HashMap<ApplicationId, Window>,
     /// Lanes that a rate keeps back, and until when.
@@ -74,12 +80,53 @@ pub(crate) struct Lanes<D> {
     breaker: BreakerPolicy,
 }
 
-/// The lanes of an environment that have a turn.
+/// The lanes of an environment that have a turn. Its applications take turns, and within each its lanes: an application
+/// with very many endpoints has no more of them than one with a single endpoint.
 #[derive(Debug, Default)]
 struct Share {
-    lanes: VecDeque<TargetId>,
+    applications: VecDeque<ApplicationId>,
+    lanes: HashMap<ApplicationId, VecDeque<TargetId>>,
     /// So many more turns before it is another environment's.
     left: u32,
+}
+
+impl Share {
+    fn is_empty(&self) -> bool {
+        self.applications.is_empty()
+    }
+
+    fn push(&mut self, application: ApplicationId, target: TargetId) {
+        push_turn(&mut self.applications, &mut self.lanes, application, target);
+    }
+
+    fn pop(&mut self) -> Option<TargetId> {
+        pop_turn(&mut self.applications, &mut self.lanes)
+    }
+}
+
+fn push_turn(
+    applications: &mut VecDeque<ApplicationId>,
+    lanes: &mut HashMap<ApplicationId, VecDeque<TargetId>>,
+    application: ApplicationId,
+    target: TargetId,
+) {
+    let of_application = lanes.entry(application).or_default();
+    if of_application.is_empty() {
+        applications.push_back(application);
+    }
+    of_application.push_back(target);
+}
+
+fn pop_turn(applications: &mut VecDeque<ApplicationId>, lanes: &mut HashMap<ApplicationId, VecDeque<TargetId>>) -> Option<TargetId> {
+    let application = applications.pop_front()?;
+    let of_application = lanes.get_mut(&application)?;
+    let target = of_application.pop_front();
+    if of_application.is_empty() {
+        lanes.remove(&application);
+    } else {
+        applications.push_back(application);
+    }
+    target
 }
 
 #[derive(Debug)]
@@ -93,6 +140,9 @@ struct Limits {
 
 /// A lane may have this part of the tries that are free.
 const PART_OF_OPEN: usize = 4;
+/// An application may have so many times the attempts that are free: seven eighths of all where it is alone. What is left
+/// is for others, however many endpoints it has that do not answer.
+const APPLICATION_TIMES_FREE: usize = 7;
 /// First tries, and further ones, may have all tries but this part: neither can keep out the other.
 const RESERVED: usize = 8;
 /// Outcomes on their way to be recorded, for each try that may be under way: recording groups them,
@@ -121,6 +171,9 @@ impl<D> Lanes<D> {
             weights: HashMap::new(),
             broken_off: None,
             had_their_part: VecDeque::new(),
+            full_applications: VecDeque::new(),
+            full_lanes: HashMap::new(),
+            open_of: Map::default(),
             applications: HashMap::new(),
             timers: BTreeSet::new(),
             timer_moved: false,
@@ -218,16 +271,19 @@ impl<D> Lanes<D> {
     /// Holds back nothing of an application's targets that are not there any more: what waits for them is
     /// cancelled when its turn comes.
     pub(crate) fn let_loose(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
-        let mut gone = Vec::new();
-        for (target, lane) in &mut self.lanes {
-            if lane.policy.application == application && !is_there(*target) {
-                lane.let_loose();
-                gone.push(*target);
-            }
-        }
+        let of_application = self.lanes.iter().filter(|(_, lane)| lane.policy.application == application);
+        let gone: Vec<_> = of_application.map(|(target, _)| *target).filter(|target| !is_there(*target)).collect();
+        self.let_loose_each(gone, now);
+    }
+
+    /// The same of these targets, which are not there any more.
+    pub(crate) fn let_loose_each(&mut self, gone: impl IntoIterator<Item = TargetId>, now: Instant) {
         for target in gone {
-            self.give_turn(target, now);
-            self.forget_if_idle(target, now);
+            if let Some(lane) = self.lanes.get_mut(&target) {
+                lane.let_loose();
+                self.give_turn(target, now);
+                self.forget_if_idle(target, now);
+            }
         }
     }
 
@@ -278,13 +334,22 @@ impl<D> Lanes<D> {
             return None;
         }
         let lane = self.lanes.get_mut(&target).expect("it was there just now");
-        let kinds = free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN));
+        let application = lane.policy.application;
+        let of_application = self.open_of.get(&application).copied().unwrap_or(0);
+        if free.iter().all(|free| of_application >= free.saturating_mul(APPLICATION_TIMES_FREE)) {
+            lane.has_turn = true;
+            push_turn(&mut self.full_applications, &mut self.full_lanes, application, target);
+            return None;
+        }
+        let kinds =
+            free.map(|free| lane.open < free.div_ceil(PART_OF_OPEN) && of_application < free.saturating_mul(APPLICATION_TIMES_FREE));
         let Some((turn, bytes)) = lane.pop(kinds) else {
             lane.has_turn = true;
             self.had_their_part.push_back(target);
             return None;
         };
         self.open[usize::from(turn.is_retry)] += 1;
+        *self.open_of.entry(application).or_default() += 1;
         self.in_flight += turn.len();
         self.queued -= turn.len();
         self.queued_bytes -= bytes;
@@ -294,11 +359,14 @@ impl<D> Lanes<D> {
         Some(turn)
     }
 
-    /// Gives a lane that had its part of what was free another turn. Returns whether there was one.
+    /// Gives a lane that had its part of what was free another turn, and one of an application that had its part. Returns
+    /// whether there was any.
     fn readmit(&mut self) -> bool {
-        let Some(target) = self.had_their_part.pop_front() else { return false };
-        self.append_turn(target);
-        true
+        let of_lanes = self.had_their_part.pop_front();
+        let of_applications = pop_turn(&mut self.full_applications, &mut self.full_lanes);
+        let is_any = of_lanes.is_some() || of_applications.is_some();
+        of_lanes.into_iter().chain(of_applications).for_each(|target| self.append_turn(target));
+        is_any
     }
 
     /// A try that [`next`](Self::next) began is over; what went is yet to be recorded. `outcome` is what came of it,
@@ -316,6 +384,13 @@ impl<D> Lanes<D> {
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
         lane.open = lane.open.saturating_sub(1);
+        let application = lane.policy.application;
+        if let Some(open) = self.open_of.get_mut(&application) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.open_of.remove(&application);
+            }
+        }
         let hold = outcome.and_then(|outcome| lane.tried(outcome, begun, breaker, now));
         let let_go = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
         if hold == Some(None) {
@@ -420,7 +495,7 @@ impl<D> Lanes<D> {
 
     fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
-        if !lane.hold(now).is_some_and(|(_, is_whole)| is_whole) {
+        if !lane.is_shut(now) {
             return Vec::new();
         }
         let before = (lane.queued, lane.queued_bytes);
@@ -433,6 +508,9 @@ impl<D> Lanes<D> {
     fn give_turn(&mut self, target: TargetId, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.end_hold(now);
+        if lane.policy.is_paused {
+            return;
+        }
         if let Some(until) = lane.held_until().filter(|until| *until > now) {
             self.set_timer(target, until);
             return;
@@ -450,9 +528,9 @@ impl<D> Lanes<D> {
     fn append_turn(&mut self, target: TargetId) {
         let Some(lane) = self.lanes.get_mut(&target) else { return };
         lane.has_turn = true;
-        let environment = lane.policy.environment;
+        let (environment, application) = (lane.policy.environment, lane.policy.application);
         let share = self.turns_within.entry(environment).or_default();
-        if share.lanes.is_empty() {
+        if share.is_empty() {
             match self.broken_off.take_if(|(of, _)| *of == environment) {
                 Some((_, left)) => {
                     share.left = left;
@@ -464,17 +542,17 @@ impl<D> Lanes<D> {
                 }
             }
         }
-        share.lanes.push_back(target);
+        share.push(application, target);
     }
 
     fn take_turn(&mut self) -> Option<TargetId> {
         loop {
             let environment = self.turns.pop_front()?;
             let Some(share) = self.turns_within.get_mut(&environment) else { continue };
-            let target = share.lanes.pop_front();
+            let target = share.pop();
             share.left = share.left.saturating_sub(1);
             self.broken_off = None;
-            if share.lanes.is_empty() {
+            if share.is_empty() {
                 self.broken_off = (share.left > 0).then_some((environment, share.left));
                 self.turns_within.remove(&environment);
             } else if share.left > 0 {

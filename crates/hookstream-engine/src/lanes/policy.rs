@@ -24,6 +24,8 @@ pub(crate) struct LanePolicy {
     pub(crate) gather: Option<Gather>,
     /// As the store has it.
     pub(crate) hold: Option<Hold>,
+    /// Whether nothing goes until somebody says so.
+    pub(crate) is_paused: bool,
 }
 
 impl LanePolicy {
@@ -33,7 +35,7 @@ impl LanePolicy {
     }
 
     pub(crate) fn is_held(&self, now: Timestamp) -> bool {
-        self.hold.is_some_and(|hold| hold.holds(now))
+        self.is_paused || self.hold.is_some_and(|hold| hold.holds(now))
     }
 
     pub(crate) fn has_rate(&self) -> bool {

@@ -93,6 +93,7 @@ fn policy() -> LanePolicy {
         application_rate: None,
         is_ordered: false,
         gather: None,
+        is_paused: false,
         hold: None,
     }
 }
@@ -128,6 +129,54 @@ fn environments_take_turns_whatever_the_number_of_their_lanes() {
     let begun = world.begin();
     let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane == 100).map(|(place, _)| place).collect();
     assert_eq!(places, [1, 3, 5]);
+}
+
+#[test]
+fn applications_take_turns_whatever_the_number_of_their_lanes() {
+    let mut world = World::new(&Options::default());
+    let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
+    (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
+    (100..103).for_each(|lane| world.offer(lane, 0, &other));
+    let begun = world.begin();
+    let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane >= 100).map(|(place, _)| place).collect();
+    assert_eq!(places, [1, 3, 5]);
+}
+
+#[test]
+fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
+    let mut world = World::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
+    (0..200).for_each(|lane| world.fill(lane, 1));
+    let hanging = world.begin();
+    assert!((45..57).contains(&hanging.len()), "{}", hanging.len());
+    let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
+    world.offer(250, 0, &other);
+    assert_eq!(world.begin(), [(250, 0)], "another application's goes at once");
+    // What ends makes room for those that had to wait, each once.
+    let mut seen: Vec<_> = hanging.iter().map(|(lane, _)| *lane).collect();
+    let mut open = seen.clone();
+    while let Some(lane) = open.pop() {
+        world.end(lane);
+        let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane).collect();
+        seen.extend(&begun);
+        open.extend(begun);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
+    let mut world = World::small();
+    let paused = Arc::new(LanePolicy { is_paused: true, version: 2, ..policy() });
+    world.fill(1, 3);
+    let now = world.now();
+    assert_eq!(world.lanes.set_policy(target(1), &paused, now).len(), 3, "it waits in the store");
+    world.offer(1, 7, &paused);
+    world.fill(2, 1);
+    assert_eq!(world.begin(), [(2, 0)]);
+    let resumed = Arc::new(LanePolicy { version: 3, ..policy() });
+    assert_eq!(world.lanes.set_policy(target(1), &resumed, now), []);
+    assert_eq!(world.begin(), [(1, 7)]);
 }
 
 #[test]

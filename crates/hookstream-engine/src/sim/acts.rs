@@ -228,7 +228,8 @@ impl World {
         if let Some(node) = self.any_node() {
             self.history.note(format_args!("{message} is to be sent again"));
             let handle = self.nodes[node].handle.clone();
-            let _ = tokio::time::timeout(PATIENCE, handle.retry(self.tenant, &application.to_string(), message, None)).await;
+            let _ =
+                tokio::time::timeout(PATIENCE, handle.retry(self.tenant, &application.to_string(), message, crate::Again::default())).await;
         }
     }
 
@@ -294,6 +295,8 @@ pub(super) async fn send(history: Arc<History>, handle: Handle, tenant: Tenant, 
     let mut fingerprint = [0; 32];
     fingerprint[..4].copy_from_slice(&message.number.to_be_bytes());
     let draft = Draft {
+        is_event: true,
+        channels: vec![],
         event_type: "a.b".to_owned(),
         payload: Payload { body: body.into(), content_type: ContentType::Json },
         event_id: None,

@@ -17,13 +17,14 @@ use hookstream_model::{
     time::{Clock, Day, Timestamp},
 };
 use hookstream_store::{
-    Database, Error, Page, PageRequest, Store,
+    Database, Error, Store,
     audit::Audit,
     counts::DayCounts,
     deliveries::{
         Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
         Redelivery, Settled,
     },
+    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
     jobs::{JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
@@ -383,14 +384,16 @@ impl Store for NodeStore {
         self.call("read message", false, self.inner.message(tenant, application, id)).await
     }
 
-    async fn messages(
-        &self,
-        tenant: Tenant,
-        application: ApplicationId,
-        event_type: Option<String>,
-        page: PageRequest<MessageId>,
-    ) -> Result<Page<Message>, Error> {
-        self.call("list messages", false, self.inner.messages(tenant, application, event_type, page)).await
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+        self.call("find an application", false, self.inner.application_of(tenant, id)).await
+    }
+
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+        self.call("find messages", false, self.inner.find_messages(search)).await
+    }
+
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+        self.call("find attempts", false, self.inner.find_attempts(search)).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {

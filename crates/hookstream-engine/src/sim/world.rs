@@ -146,7 +146,7 @@ impl World {
             id: self.ids.next(now).into(),
             tenant: self.tenant,
             name: "World".to_owned(),
-            uid: format!("world-{number}"),
+            uid: Some(format!("world-{number}")),
             description: None,
             metadata: None,
             status: ApplicationStatus::Active,
@@ -186,6 +186,9 @@ impl World {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
             filter_types: None,
             rate_limit_per_second: rate,
             expires_at: None,
@@ -202,7 +205,7 @@ impl World {
         };
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
         let act = Act::of_system(EntryId::from_bytes(*id.as_bytes()), now);
-        endpoints::create(&*self.inner, &act, &endpoint, &secret, None).await.expect("an endpoint");
+        endpoints::create(&*self.inner, &act, &endpoint, &secret, None, None).await.expect("an endpoint");
         self.endpoints.push(EndpointKey::from(&endpoint));
         self.history.note(format_args!("endpoint {id}: {} {} rate {rate:?} batch {batch:?}", ordering.as_str(), on_failure.as_str()));
         let is_ordered = ordering != Ordering::None;

@@ -91,7 +91,7 @@ impl Recorded for Application {
     fn fields(&self) -> Fields {
         Fields::default()
             .with("name", self.name.as_str())
-            .with("uid", self.uid.as_str())
+            .with("uid", self.uid.as_deref())
             .with("description", self.description.as_deref())
             .with("metadata", json_of(self.metadata.as_deref()))
             .with("status", self.status.as_str())
@@ -104,6 +104,9 @@ impl Recorded for Endpoint {
         let batch = self.batch.map(|batch| json!({ "max_size": batch.max_size(), "max_wait_ms": batch.max_wait_ms() }));
         Fields::default()
             .with("application_id", self.application_id.to_string())
+            .with("uid", self.uid.as_deref())
+            .with("metadata", json_of(self.metadata.as_deref()))
+            .with("channels", self.channels.clone())
             .with("url", self.url.as_str())
             .with("description", self.description.as_deref())
             .with("signing_algorithm", self.signing_algorithm.as_str())
@@ -154,6 +157,7 @@ impl Recorded for Environment {
             .with("payload_retention_days", self.payload_retention_days)
             .with("max_payload_bytes", self.max_payload_bytes)
             .with("weight", self.weight)
+            .with("portal_reveal_secrets", self.portal_reveal_secrets)
     }
 }
 
@@ -162,6 +166,7 @@ impl Recorded for ApiKey {
         let networks: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
         Fields::default()
             .with("name", self.name.as_str())
+            .with("level", self.level.as_str())
             .with("scopes", self.scopes.to_string())
             .with("networks", (!networks.is_empty()).then_some(networks))
             .with("expires_at", time(self.expires_at))
@@ -204,7 +209,7 @@ mod tests {
             id: ApplicationId::from_bytes([3; 16]),
             tenant: TENANT,
             name: "Acme".to_owned(),
-            uid: "acme".to_owned(),
+            uid: Some("acme".to_owned()),
             description: None,
             metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
             status: ApplicationStatus::Active,
@@ -225,6 +230,9 @@ mod tests {
             signing_algorithm: SigningAlgorithm::HmacSha256,
             status: EndpointStatus::Active,
             disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
             filter_types: None,
             rate_limit_per_second: None,
             expires_at: None,

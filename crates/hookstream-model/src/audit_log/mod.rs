@@ -121,6 +121,8 @@ actions! {
     EndpointDelete = "endpoint.delete"
     /// An endpoint gets a new signing secret.
     EndpointRotateSecret = "endpoint.rotate_secret"
+    /// An endpoint's signing secrets are shown to somebody who asked for them.
+    EndpointRevealSecret = "endpoint.reveal_secret"
     /// What keeps an endpoint's deliveries back is ended by hand.
     EndpointResetCircuit = "endpoint.reset_circuit"
     /// A test message is sent to an endpoint.

@@ -23,6 +23,7 @@ use crate::{
     deliveries::Owner,
     error::Error,
     jobs::{JobSlice, Survey},
+    messages::read_channels,
     page::sql_limit,
 };
 
@@ -41,17 +42,17 @@ macro_rules! candidate {
             (select true from attempts a
                 where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null,
             (select true from payloads b
-                where b.message_id = m.id and b.message_id >= $4 and b.message_id <= $5) is not null"
+                where b.message_id = m.id and b.message_id >= $4 and b.message_id <= $5) is not null, m.channels"
     };
 }
 
 const SURVEY: &str = concat!(
     candidate!(),
-    " from (select id, event_type from messages
+    " from (select id, event_type, channels from messages
         where application_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
 );
 const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false,
-        (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null
+        (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null, m.channels
     from (select message_id, state, ended_at from undelivered
         where target_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
     join messages m on m.application_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
@@ -193,6 +194,7 @@ fn read(row: &Row) -> Candidate {
     Candidate {
         message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
         event_type: row.get(1),
+        channels: read_channels(row.get(8)),
         standing,
         has_payload: row.get(7),
     }

@@ -18,18 +18,15 @@ use uuid::Uuid;
 use super::connection::{Connection, Pool, connect};
 use crate::{
     error::Error,
-    messages::{Delivery, Message, MessageDetail, Owed},
-    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    messages::{Delivery, Message, MessageDetail, Owed, read_channels},
     payloads::StoredPayload,
 };
 
-const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
+const FIND: &str =
+    "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
     from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
-const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries from messages m
-    where m.application_id = $1 and m.id < $2 and m.environment_id = $3 and ($4 is null or m.event_type = $4)
-    order by m.id desc limit $5";
-/// The rest of a page. The bounds tell the planner which days there are to look at.
-const STANDING: &str = "select g.id, b.is_text, b.encoding, b.size, b.body,
+/// The bounds tell the planner which days there are to look at.
+const STANDING: &str = "select g.id,
         (select count(*) from pending p where p.message_id = g.id),
         (select count(*) from undelivered u
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state = 'exhausted'),
@@ -37,7 +34,9 @@ const STANDING: &str = "select g.id, b.is_text, b.encoding, b.size, b.body,
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state <> 'exhausted'),
         (select a.created_at from attempts a
             where a.message_id = g.id and a.message_id >= $2 and a.message_id <= $3 order by a.id desc limit 1)
-    from unnest($1::uuid[]) as g (id) left join payloads b on b.message_id = g.id and b.message_id >= $2 and b.message_id <= $3";
+    from unnest($1::uuid[]) as g (id)";
+const PAYLOADS: &str = "select b.message_id, b.is_text, b.encoding, b.size, b.body from payloads b
+    where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const ATTEMPTS: &str =
     "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
@@ -59,7 +58,7 @@ pub(super) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
         let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let message = Message { payload: read_payload_if_there(row, 5)?, ..read_message(row)? };
+        let message = Message { payload: read_payload_if_there(row, 6)?, ..read_message(row)? };
         let of = [(&id as _, Type::UUID)];
         let attempts: Vec<_> = connection.query(ATTEMPTS, &of).await?.iter().map(read_attempt).collect();
         let mut deliveries: Vec<_> = connection.query(PENDING, &of).await?.iter().map(read_pending).collect();
@@ -69,44 +68,8 @@ pub(super) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
     connection.transaction(read, |_| true).await
 }
 
-pub(super) async fn list(
-    pool: &Pool,
-    tenant: Tenant,
-    application: ApplicationId,
-    event_type: Option<&str>,
-    page: PageRequest<MessageId>,
-) -> Result<Page<Message>, Error> {
-    let connection = connect(pool, "list messages").await?;
-    let read = async |connection: &Connection| {
-        connection.batch(ONE_MOMENT).await?;
-        let found = read_page(connection, tenant, application, event_type, page).await?;
-        add_standing(connection, found).await
-    };
-    let messages = connection.transaction(read, |_| true).await?;
-    Ok(Page::from_overlong(messages, page.limit))
-}
-
-/// The messages of a page and one more, of which only the first part is known.
-async fn read_page(
-    connection: &Connection,
-    tenant: Tenant,
-    application: ApplicationId,
-    event_type: Option<&str>,
-    page: PageRequest<MessageId>,
-) -> Result<Vec<Message>, Error> {
-    let after = page.after.map_or(Uuid::from_bytes(ABOVE_ALL), |id| uuid(id.as_bytes()));
-    let values = [
-        (&uuid(application.as_bytes()) as _, Type::UUID),
-        (&after as _, Type::UUID),
-        (&uuid(tenant.environment.as_bytes()) as _, Type::UUID),
-        (&event_type as _, Type::TEXT),
-        (&sql_limit(page.limit + 1) as _, Type::INT8),
-    ];
-    connection.query(LIST, &values).await?.iter().map(read_message).collect()
-}
-
-/// Adds the payloads, and how the messages stand.
-async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Result<Vec<Message>, Error> {
+/// Adds how the messages stand.
+pub(super) async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Result<Vec<Message>, Error> {
     let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(messages) };
     let values = [(&ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
@@ -114,14 +77,27 @@ async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Re
     for row in &connection.query(STANDING, &values).await? {
         let id = MessageId::from_bytes(id_at(row, 0));
         let Some(message) = messages.iter_mut().find(|message| message.id == id) else { continue };
-        message.payload = read_payload_if_there(row, 1)?;
-        message.counts.pending = count(row.get(5))?;
-        message.counts.exhausted = count(row.get(6))?;
-        message.counts.skipped_or_cancelled = count(row.get(7))?;
-        let last_try: Option<i64> = row.get(8);
+        message.counts.pending = count(row.get(1))?;
+        message.counts.exhausted = count(row.get(2))?;
+        message.counts.skipped_or_cancelled = count(row.get(3))?;
+        let last_try: Option<i64> = row.get(4);
         message.updated_at = last_try.map_or(message.updated_at, Timestamp::from_millis);
     }
     Ok(messages)
+}
+
+/// Adds the payloads that are there.
+pub(super) async fn add_payloads(connection: &Connection, messages: &mut [Message]) -> Result<(), Error> {
+    let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(()) };
+    let values = [(&ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
+    for row in &connection.query(PAYLOADS, &values).await? {
+        let id = MessageId::from_bytes(id_at(row, 0));
+        if let Some(message) = messages.iter_mut().find(|message| message.id == id) {
+            message.payload = Some(read_payload(row, 1).decode()?);
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn counts(pool: &Pool, applications: &[ApplicationId]) -> Result<Vec<u64>, Error> {
@@ -132,7 +108,7 @@ pub(super) async fn counts(pool: &Pool, applications: &[ApplicationId]) -> Resul
     Ok(ids.iter().map(|id| u64::try_from(count_of(id)).unwrap_or(0)).collect())
 }
 
-fn uuid(id: &[u8; 16]) -> Uuid {
+pub(super) fn uuid(id: &[u8; 16]) -> Uuid {
     Uuid::from_bytes(*id)
 }
 
@@ -141,13 +117,14 @@ fn id_at(row: &Row, column: usize) -> [u8; 16] {
 }
 
 /// A message of which nothing is known yet but how many deliveries it has.
-fn read_message(row: &Row) -> Result<Message, Error> {
+pub(super) fn read_message(row: &Row) -> Result<Message, Error> {
     let id = MessageId::from_bytes(id_at(row, 0));
     Ok(Message {
         id,
         application_id: ApplicationId::from_bytes(id_at(row, 1)),
         event_type: row.get(2),
         event_id: row.get(3),
+        channels: read_channels(row.get(5)),
         payload: None,
         counts: DeliveryCounts {
             total: u32::try_from(row.get::<_, i32>(4)).map_err(|_| Error::Unreadable { what: "count" })?,
@@ -173,7 +150,7 @@ pub(super) fn read_payload(row: &Row, column: usize) -> StoredPayload {
     }
 }
 
-fn read_attempt(row: &Row) -> Attempt {
+pub(super) fn read_attempt(row: &Row) -> Attempt {
     Attempt {
         message_id: MessageId::from_bytes(id_at(row, 0)),
         id: AttemptId::from_bytes(id_at(row, 1)),

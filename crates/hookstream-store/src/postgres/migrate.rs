@@ -13,6 +13,8 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/postgres/0003_audit_log.sql"),
     include_str!("../migrations/postgres/0004_mail.sql"),
     include_str!("../migrations/postgres/0005_quotas.sql"),
+    include_str!("../migrations/postgres/0006_outbound.sql"),
+    include_str!("../migrations/postgres/0007_key_levels.sql"),
 ];
 
 const MAKE_TABLE: &str = "create table if not exists schema_steps (number bigint primary key, applied_at timestamptz not null)";
@@ -21,6 +23,9 @@ const FOUND: &str = "select coalesce(max(number), 0) from schema_steps";
 const NOTE: &str = "insert into schema_steps (number, applied_at) values ($1, now())";
 /// Held until the end of the transaction; the number is Hookstream's own.
 const LOCK: &str = "select pg_advisory_xact_lock(4853715027)";
+
+const ENCODING: &str =
+    "select current_database()::text, pg_encoding_to_char(encoding)::text from pg_database where datname = current_database()";
 
 /// How far a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +36,11 @@ pub struct SchemaState {
     pub known: i64,
 }
 
-/// How far the database is.
+/// How far the database is. A database with an encoding other than UTF8 is refused: it could not hold each text that a
+/// receiver answers or a sender sends.
 pub(super) async fn check(pool: &Pool) -> Result<SchemaState, Error> {
     let connection = connect(pool, "read the schema's state").await?;
+    check_encoding(&connection).await?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let rows = connection.query(IS_THERE, &[]).await?;
     let is_there: bool = rows.first().ok_or(Error::Unreadable { what: "schema" })?.get(0);
@@ -63,6 +70,13 @@ pub(super) async fn apply(pool: &Pool) -> Result<SchemaState, Error> {
     };
     connection.transaction(applied, |()| true).await?;
     Ok(SchemaState { found: state.known, known: state.known })
+}
+
+async fn check_encoding(connection: &Connection) -> Result<(), Error> {
+    let rows = connection.query(ENCODING, &[]).await?;
+    let row = rows.first().ok_or(Error::Unreadable { what: "encoding" })?;
+    let (database, found): (String, String) = (row.get(0), row.get(1));
+    if found == "UTF8" { Ok(()) } else { Err(Error::Encoding { database, found }) }
 }
 
 async fn found(connection: &Connection) -> Result<i64, Error> {

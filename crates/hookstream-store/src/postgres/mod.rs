@@ -14,6 +14,7 @@ mod connection;
 mod counts;
 mod days;
 mod expiry;
+mod finding;
 mod jobs;
 mod messages;
 mod migrate;
@@ -56,10 +57,10 @@ use crate::{
         Settled,
     },
     error::Error,
+    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed},
     quotas::{DayEvents, InstallationQuotas},
     statement::{Database, Row, Statement, Written},
@@ -300,14 +301,16 @@ impl Store for PostgresStore {
         messages::find(&self.plain, tenant, application, id).await
     }
 
-    async fn messages(
-        &self,
-        tenant: Tenant,
-        application: ApplicationId,
-        event_type: Option<String>,
-        page: PageRequest<MessageId>,
-    ) -> Result<Page<Message>, Error> {
-        messages::list(&self.plain, tenant, application, event_type.as_deref(), page).await
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+        finding::application_of(&self.plain, tenant, id).await
+    }
+
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+        finding::messages(&self.plain, &search).await
+    }
+
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+        finding::attempts(&self.plain, &search).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {

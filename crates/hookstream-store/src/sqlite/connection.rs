@@ -13,10 +13,15 @@ pub(super) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/core/0003_audit_log.sql"),
     include_str!("../migrations/sqlite/core/0004_mail.sql"),
     include_str!("../migrations/sqlite/core/0005_quotas.sql"),
+    include_str!("../migrations/sqlite/core/0006_outbound.sql"),
+    include_str!("../migrations/sqlite/core/0007_key_levels.sql"),
 ];
 /// The schema of a day's file.
-pub(super) const DAY_MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/sqlite/day/0001_messages.sql"), include_str!("../migrations/sqlite/day/0002_events.sql")];
+pub(super) const DAY_MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/day/0001_messages.sql"),
+    include_str!("../migrations/sqlite/day/0002_events.sql"),
+    include_str!("../migrations/sqlite/day/0003_channels.sql"),
+];
 
 /// At this many pages (64 MiB) the writer itself moves the log into the file, which bounds the log
 /// where the background checkpoints cannot keep up.

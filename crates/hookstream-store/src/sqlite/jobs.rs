@@ -17,6 +17,7 @@ use crate::{
     deliveries::Owner,
     error::Error,
     jobs::{JobSlice, Survey},
+    messages::read_channels,
     page::sql_limit,
 };
 
@@ -29,7 +30,7 @@ macro_rules! candidate {
             (select u.ended_at from undelivered u where u.message_id = m.id and u.target_id = ?1),
             (select max(a.created_at) from attempts a where a.message_id = m.id and a.target_id = ?1),
             exists (select 1 from attempts a where a.message_id = m.id and a.trigger_type = 'test'),
-            exists (select 1 from payloads b where b.message_id = m.id)"
+            exists (select 1 from payloads b where b.message_id = m.id), m.channels"
     };
 }
 
@@ -38,7 +39,7 @@ const SURVEY: &str = concat!(
     " from messages m where m.application_id = ?2 and m.id > ?4 and m.id < ?5 and m.environment_id = ?3 order by m.id limit ?6"
 );
 const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, 0, u.state, u.ended_at, null, 0,
-        exists (select 1 from payloads b where b.message_id = u.message_id)
+        exists (select 1 from payloads b where b.message_id = u.message_id), m.channels
     from undelivered u cross join messages m on m.id = u.message_id and m.application_id = ?2
     where u.target_id = ?1 and u.message_id > ?4 and u.message_id < ?5 and m.environment_id = ?3 order by u.message_id limit ?6";
 const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.application_id = ?2 and m.id = ?4 and m.environment_id = ?3");
@@ -183,7 +184,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let last_try: Option<i64> = row.get(5)?;
     let undelivered: Option<String> = row.get(3)?;
     let standing = Standing::read(row.get(2)?, undelivered.as_deref(), ended_at, last_try, row.get(6)?);
-    Ok(Candidate { message_id: MessageId::from_bytes(row.get(0)?), event_type: row.get(1)?, standing, has_payload: row.get(7)? })
+    let channels = read_channels(row.get::<_, Option<String>>(8)?.as_deref());
+    let message_id = MessageId::from_bytes(row.get(0)?);
+    Ok(Candidate { message_id, event_type: row.get(1)?, channels, standing, has_payload: row.get(7)? })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use hookstream_model::{
     attempt::Attempt,
     delivery::{DeliveryState, Trigger},
     ids::{ApplicationId, AttemptId, MessageId, TargetId},
-    message::DeliveryCounts,
+    message::{DeliveryCounts, Payload},
     tenancy::Tenant,
     time::Timestamp,
     waterfall::Waterfall,
@@ -17,21 +17,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{connection::failed, readers::Days};
 use crate::{
     error::Error,
-    messages::{Delivery, Message, MessageDetail, Owed},
-    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    messages::{Delivery, Message, MessageDetail, Owed, read_channels},
     payloads::StoredPayload,
 };
 
-const FIND: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body
+const FIND: &str =
+    "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
     from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
-const LIST: &str = "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, b.is_text, b.encoding, b.size, b.body,
-        (select count(*) from pending p where p.message_id = m.id),
-        (select count(*) from undelivered u where u.message_id = m.id and u.state = 'exhausted'),
-        (select count(*) from undelivered u where u.message_id = m.id and u.state <> 'exhausted'),
-        (select a.created_at from attempts a where a.message_id = m.id order by a.id desc limit 1)
-    from messages m left join payloads b on b.message_id = m.id
-    where m.application_id = ?1 and m.id < ?2 and m.environment_id = ?3 and (?4 is null or m.event_type = ?4)
-    order by m.id desc limit ?5";
+const STANDING: &str = "select (select count(*) from pending p where p.message_id = ?1),
+        (select count(*) from undelivered u where u.message_id = ?1 and u.state = 'exhausted'),
+        (select count(*) from undelivered u where u.message_id = ?1 and u.state <> 'exhausted'),
+        (select a.created_at from attempts a where a.message_id = ?1 order by a.id desc limit 1)";
+const PAYLOAD: &str = "select is_text, encoding, size, body from payloads where message_id = ?1";
 const ATTEMPTS: &str =
     "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
         waterfall
@@ -49,38 +46,12 @@ pub(super) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, 
             .prepare_cached(FIND)
             .and_then(|mut find| {
                 let key = params![application.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
-                find.query_row(key, |row| Ok((read_message(row)?, read_payload_if_there(row, 5)?))).optional()
+                find.query_row(key, |row| Ok((read_message(row)?, read_payload_if_there(row, 6)?))).optional()
             })
             .map_err(failed("read a message"))?;
         message.map(|message| read_detail(&moment, with_payload(message)?)).transpose()
     })?;
     Ok(found.flatten())
-}
-
-pub(super) fn list(
-    days: &Days<'_>,
-    tenant: Tenant,
-    application: ApplicationId,
-    event_type: Option<&str>,
-    page: PageRequest<MessageId>,
-) -> Result<Page<Message>, Error> {
-    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
-    let newest = page.after.map(|id| id.timestamp().day());
-    let mut messages = Vec::new();
-    for day in days.newest_first().into_iter().filter(|day| newest.is_none_or(|newest| *day <= newest)) {
-        let wanted = page.limit + 1 - messages.len();
-        let values = params![application.as_bytes(), after, tenant.environment.as_bytes(), event_type, sql_limit(wanted)];
-        let more = days.read(day, |connection| {
-            let mut list = connection.prepare_cached(LIST).map_err(failed("list messages"))?;
-            let rows = list.query_map(values, read_listed).map_err(failed("list messages"))?;
-            rows.map(|row| with_payload(row.map_err(failed("list messages"))?)).collect::<Result<Vec<_>, _>>()
-        })?;
-        messages.extend(more.into_iter().flatten());
-        if messages.len() > page.limit {
-            break;
-        }
-    }
-    Ok(Page::from_overlong(messages, page.limit))
 }
 
 pub(super) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<Vec<u64>, Error> {
@@ -99,29 +70,36 @@ pub(super) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<
 }
 
 /// A message of which nothing is known yet but how many deliveries it has; its payload is still to come.
-fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
     Ok(Message {
         id,
         application_id: ApplicationId::from_bytes(row.get(1)?),
         event_type: row.get(2)?,
         event_id: row.get(3)?,
+        channels: read_channels(row.get::<_, Option<String>>(5)?.as_deref()),
         payload: None,
         counts: DeliveryCounts { total: row.get(4)?, ..DeliveryCounts::default() },
         updated_at: id.timestamp(),
     })
 }
 
-/// A message with how it stands.
-fn read_listed(row: &Row<'_>) -> rusqlite::Result<(Message, Option<StoredPayload>)> {
-    let message = read_message(row)?;
-    let last_try: Option<i64> = row.get(12)?;
-    let message = Message {
-        counts: DeliveryCounts { pending: row.get(9)?, exhausted: row.get(10)?, skipped_or_cancelled: row.get(11)?, ..message.counts },
-        updated_at: last_try.map_or(message.updated_at, Timestamp::from_millis),
-        ..message
-    };
-    Ok((message, read_payload_if_there(row, 5)?))
+/// Adds how a message stands.
+pub(super) fn add_standing(connection: &Connection, message: &mut Message) -> Result<(), Error> {
+    let standing = connection.prepare_cached(STANDING).and_then(|mut standing| {
+        standing.query_row([message.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?)))
+    });
+    let (pending, exhausted, skipped_or_cancelled, last_attempt) = standing.map_err(failed("read a message"))?;
+    message.counts = DeliveryCounts { pending, exhausted, skipped_or_cancelled, ..message.counts };
+    message.updated_at = last_attempt.map_or(message.updated_at, Timestamp::from_millis);
+    Ok(())
+}
+
+/// The payload of a message, where it has not expired.
+pub(super) fn read_payload_of(connection: &Connection, id: MessageId) -> Result<Option<Payload>, Error> {
+    let found =
+        connection.prepare_cached(PAYLOAD).and_then(|mut find| find.query_row([id.as_bytes()], |row| read_payload(row, 0)).optional());
+    found.map_err(failed("read a payload"))?.map(StoredPayload::decode).transpose()
 }
 
 /// What stands in four columns, the first of them this one.
@@ -159,7 +137,7 @@ fn read_detail(connection: &Connection, message: Message) -> Result<MessageDetai
     Ok(MessageDetail::assemble(message, attempts, deliveries))
 }
 
-fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+pub(super) fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     let trigger: String = row.get(4)?;
     Ok(Attempt {
         message_id: MessageId::from_bytes(row.get(0)?),

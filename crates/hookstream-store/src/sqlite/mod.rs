@@ -14,6 +14,7 @@ mod connection;
 mod counts;
 mod expiry;
 mod files;
+mod finding;
 #[cfg(feature = "in-memory")]
 mod in_memory;
 mod jobs;
@@ -63,15 +64,17 @@ use crate::{
         Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
     },
     error::{Cause, Error},
+    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
     jobs::{self as job_rows, JobSlice, Survey},
     messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
     nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    page::{Page, PageRequest},
     payloads::{Expired, Removal, Removed, Sealed, opened},
     quotas::{self, DayEvents, InstallationQuotas},
     statement::{Database, Row, Statement, Written},
     vault::Vault,
 };
+
+const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 
 /// The one node there is.
 #[derive(Debug, Default)]
@@ -129,6 +132,16 @@ impl SqliteStore {
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
         })
+    }
+
+    /// The applications of an environment, where a search is about all of them.
+    async fn applications_looked_into(&self, range: &Range) -> Result<HashSet<ApplicationId>, Error> {
+        if range.application.is_some() {
+            return Ok(HashSet::new());
+        }
+        let of_environment = Statement::new(OF_ENVIRONMENT, vec![range.tenant.environment.as_bytes().into()]);
+        let rows = self.read(of_environment).await?;
+        rows.into_iter().map(|row| row.columns().id("application id", ApplicationId::from_bytes)).collect()
     }
 
     fn alone(&self) -> MutexGuard<'_, Alone> {
@@ -517,14 +530,18 @@ impl Store for SqliteStore {
         self.readers.days(move |days| messages::find(days, tenant, application, id)).await
     }
 
-    async fn messages(
-        &self,
-        tenant: Tenant,
-        application: ApplicationId,
-        event_type: Option<String>,
-        page: PageRequest<MessageId>,
-    ) -> Result<Page<Message>, Error> {
-        self.readers.days(move |days| messages::list(days, tenant, application, event_type.as_deref(), page)).await
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+        self.readers.days(move |days| finding::application_of(days, tenant, id)).await
+    }
+
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+        let of_environment = self.applications_looked_into(&search.range).await?;
+        self.readers.days(move |days| finding::messages(days, &of_environment, &search)).await
+    }
+
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+        let of_environment = self.applications_looked_into(&search.range).await?;
+        self.readers.days(move |days| finding::attempts(days, &of_environment, &search)).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {

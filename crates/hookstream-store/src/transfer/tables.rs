@@ -209,6 +209,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("payload_retention_days"),
             integer("max_payload_bytes"),
             integer("weight"),
+            integer("portal_reveal_secrets"),
             integer("created_at"),
             integer("version"),
             integer("deleted_at"),
@@ -231,6 +232,7 @@ pub(crate) static TABLES: &[Table] = &[
             integer("revoked_at"),
             integer("last_used_at"),
             integer("request_count"),
+            text("level"),
         ],
     ),
     configured(
@@ -249,6 +251,8 @@ pub(crate) static TABLES: &[Table] = &[
             integer("created_at"),
             integer("updated_at"),
             integer("version"),
+            text("search"),
+            integer("endpoints_deleted_at_version"),
         ],
     ),
     configured(
@@ -284,6 +288,10 @@ pub(crate) static TABLES: &[Table] = &[
             integer("created_at"),
             integer("updated_at"),
             integer("version"),
+            text("uid"),
+            text("metadata"),
+            text("channels"),
+            integer("changed_at_version"),
         ],
     ),
     configured(
@@ -452,7 +460,16 @@ pub(crate) static TABLES: &[Table] = &[
         "messages",
         &["application_id", "id"],
         "id",
-        &[id("application_id"), id("id"), id("environment_id"), text("event_type"), text("event_id"), small("deliveries"), small("hops")],
+        &[
+            id("application_id"),
+            id("id"),
+            id("environment_id"),
+            text("event_type"),
+            text("event_id"),
+            small("deliveries"),
+            small("hops"),
+            text("channels"),
+        ],
     ),
     happened(
         "payloads",

@@ -22,7 +22,7 @@ use hookstream_store::{
     Database, Error, PageRequest, Store, api_keys, applications,
     applications::Created,
     audit_log::{self, Entry, Filter, Reach},
-    endpoints::{self, EndpointKey},
+    endpoints::{self, EndpointKey, Rotated, Rotation},
     environments, event_types, jobs, links, members, organizations,
     postgres::{Options, PostgresStore},
     sessions,
@@ -147,7 +147,7 @@ async fn endpoint_changes(world: &World, count: &mut usize) {
         "application_id": world.application.to_string(), "url": "https://example.com/hooks", "signing_algorithm": "hmac-sha256",
         "status": "active", "ordering": "none", "on_failure": "block",
     });
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     check(world, count, "endpoint.create", id, Value::Null, made.clone()).await;
     let limit = |endpoint: &mut Endpoint| -> Result<(), Error> {
         endpoint.timeout_ms = Some(5_000);
@@ -155,7 +155,12 @@ async fn endpoint_changes(world: &World, count: &mut usize) {
     };
     endpoints::update(db, &world.act(), key, limit).await.expect("changed");
     check(world, count, "endpoint.update", id, json!({ "timeout_ms": null }), json!({ "timeout_ms": 5000 })).await;
-    assert!(endpoints::rotate_secret(db, &world.act(), key, &Secret::new("two"), NOON + DAY).await.expect("rotated"));
+    assert_eq!(
+        endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
+            .await
+            .expect("rotated"),
+        Rotated::Done
+    );
     let until = json!({ "previous_secret_expires_at": (NOON + DAY).to_string() });
     check(world, count, "endpoint.rotate_secret", id, Value::Null, until).await;
 
@@ -180,7 +185,7 @@ async fn endpoint_changes(world: &World, count: &mut usize) {
     endpoints::update(db, &world.act(), key, enable).await.expect("changed");
     let before = json!({ "status": "disabled", "disabled_reason": "gone" });
     check(world, count, "endpoint.update", id, before, json!({ "status": "active", "disabled_reason": null })).await;
-    endpoints::record_health(db, key, Some(NOON)).await.expect("recorded");
+    endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("recorded");
     assert!(endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("disabled"));
     let before = json!({ "status": "active", "disabled_reason": null });
     check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "kept_failing" })).await;
@@ -196,7 +201,7 @@ async fn key_changes(world: &World, count: &mut usize) {
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
     assert!(api_keys::create(db, &world.act(), &key, &text(1)).await.expect("kept"));
-    let made = json!({ "name": "ci", "scopes": "*" });
+    let made = json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:metrics,operator:nodes" });
     check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, made.clone()).await;
     let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
     let replaced = api_keys::replace(db, &world.act(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
@@ -345,7 +350,7 @@ pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their
 pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     let running = job(world, JobKind::Recover);
@@ -356,11 +361,16 @@ pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
 
     assert_eq!(applications::create(db, &world.act(), &world.application(NOON, "world"), None).await.expect("done"), Created::NameTaken);
     let update = applications::update(db, &world.act(), world.tenant, world.application, no_change).await.expect("done");
-    assert!(update.is_some());
+    assert!(update.done().is_some());
     assert!(matches!(applications::update(db, &world.act(), world.tenant, world.application, refusal).await, Err(Error::Closed)));
     assert!(!applications::delete(db, &world.act(), world.stranger, world.application).await.expect("done"));
     assert!(!endpoints::delete(db, &world.act(), strangers).await.expect("done"));
-    assert!(!endpoints::rotate_secret(db, &world.act(), strangers, &Secret::new("two"), NOON).await.expect("done"));
+    assert_eq!(
+        endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("two"), old_until: NOON }, None)
+            .await
+            .expect("done"),
+        Rotated::NotThere
+    );
     assert!(!endpoints::reset_hold(db, &world.act(), strangers).await.expect("done"));
     assert!(!endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("done"), "it does not fail");
     let twin = hookstream_model::job::Job { id: world.new_id(NOON).into(), ..running.clone() };
@@ -485,7 +495,7 @@ pub(crate) async fn no_secret_is_in_any_entry(world: &World) {
     let mut endpoint = world.endpoint("https://example.com/");
     endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-one".to_owned())]));
     let key = EndpointKey::from(&endpoint);
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_sesame-two"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_sesame-two"), None, None).await.expect("stored");
     let change = |endpoint: &mut Endpoint| -> Result<(), Error> {
         endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-three".to_owned())]));
         Ok(())
@@ -494,7 +504,9 @@ pub(crate) async fn no_secret_is_in_any_entry(world: &World) {
     let (_, _, before, after) = newest(world).await;
     let masked = json!({ "headers": { "authorization": "***" } });
     assert_eq!((before, after), (masked.clone(), masked));
-    endpoints::rotate_secret(db, &world.act(), key, &Secret::new("whsec_sesame-four"), NOON).await.expect("rotated");
+    endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("whsec_sesame-four"), old_until: NOON }, None)
+        .await
+        .expect("rotated");
     endpoints::delete(db, &world.act(), key).await.expect("deleted");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xab; 32]);
     let api_key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());

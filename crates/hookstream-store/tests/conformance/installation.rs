@@ -18,7 +18,7 @@ use hookstream_store::{
     PageRequest, Store, api_keys, applications,
     audit_log::{self, Filter, Reach},
     deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
-    endpoints::{self, EndpointKey},
+    endpoints::{self, EndpointKey, Rotation},
     event_types,
     idempotency::{self, KeptAnswer},
     jobs,
@@ -83,7 +83,7 @@ impl Installation {
             format!("{:?}", quotas::events(store, Month::of(NOON), Some(self.tenant.organization)).await.expect("read")),
         ];
         for endpoint in endpoints::all_with_secrets(store, self.tenant, self.application).await.expect("read") {
-            let previous = endpoint.previous.as_ref().map(|(secret, until)| (secret.expose().to_owned(), *until));
+            let previous: Vec<_> = endpoint.rotated.iter().map(|(secret, until)| (secret.expose().to_owned(), *until)).collect();
             read.push(format!("{:?} {} {previous:?}", endpoint.endpoint, endpoint.secret.expose()));
         }
         let listed = store.messages(self.tenant, self.application, None, all()).await.expect("read");
@@ -134,17 +134,26 @@ async fn configure(world: &World) -> ApiKeyText {
     let mut full = world.endpoint("https://example.com/größe?a=b");
     full.description = Some("all of it".to_owned());
     full.filter_types = Some(vec!["invoice.paid".to_owned(), "ü".to_owned()]);
+    full.uid = Some("main".to_owned());
+    full.metadata = Some("{}".to_owned());
+    full.channels = Some(vec!["a".to_owned()]);
     full.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer x".to_owned())]));
     full.retry_schedule = RetrySchedule::from_seconds(vec![1, 2, 3]).ok();
     full.rate_limit_per_second = Some(7);
     full.timeout_ms = Some(5_000);
     full.expires_at = Some(NOON + DAY * 9);
     for endpoint in [full, world.endpoint("https://example.com/plain")] {
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_one"), None).await.expect("written");
-        endpoints::rotate_secret(db, &world.act(), EndpointKey::from(&endpoint), &Secret::new("whsec_two"), NOON + DAY)
-            .await
-            .expect("written");
-        endpoints::record_health(db, EndpointKey::from(&endpoint), Some(NOON)).await.expect("written");
+        endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_one"), None, None).await.expect("written");
+        endpoints::rotate_secret(
+            db,
+            &world.act(),
+            EndpointKey::from(&endpoint),
+            Rotation { secret: &Secret::new("whsec_two"), old_until: NOON + DAY },
+            None,
+        )
+        .await
+        .expect("written");
+        endpoints::record_health(db, &[(EndpointKey::from(&endpoint), Some(NOON))]).await.expect("written");
     }
     for kind in [JobKind::Recover, JobKind::Replay] {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
@@ -153,7 +162,7 @@ async fn configure(world: &World) -> ApiKeyText {
         jobs::create(db, &world.act(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
-    endpoints::create(db, &world.act(), &gone, &Secret::new("whsec_three"), None).await.expect("written");
+    endpoints::create(db, &world.act(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");
     endpoints::disable(db, &world.act(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
     text
 }
@@ -163,7 +172,7 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
 }
 
 async fn publish(world: &World, publication: Publication) {
-    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").1;
+    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").version;
     let environment = hookstream_store::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
     let seen = hookstream_store::deliveries::Versions { application: current, environment };
     assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("an answer"), Published::Stored);

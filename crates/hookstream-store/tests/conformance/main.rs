@@ -137,6 +137,8 @@ suite! {
         two_changes_at_once_both_count
         an_endpoint_is_kept_with_all_its_fields
         an_endpoint_rotates_its_secret
+        an_endpoints_uid_is_unique_in_its_application
+        what_changed_since_a_version_is_found
         an_endpoint_is_disabled_once
         an_endpoint_is_held_and_let_go
         deleting_an_application_deletes_its_endpoints

@@ -240,7 +240,7 @@ pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &Worl
 pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &World) {
     let endpoint = world.endpoint("https://example.com/");
     let secret = hookstream_model::secret::Secret::new("one");
-    endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None).await.expect("stored");
+    endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None, None).await.expect("stored");
     let stale = world.publication(world.message(NOON, "{}"), vec![]);
     let id = stale.message.id;
     assert_eq!(world.store.publish(stale).await.expect("an answer"), Published::Stale);

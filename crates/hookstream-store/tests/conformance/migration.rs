@@ -62,7 +62,7 @@ async fn check(store: &dyn Store) {
     let key = api_keys::find(store, KeyHash::of("a key")).await.expect("read").expect("it is there");
     assert_eq!((key.name.as_str(), key.scopes.to_string()), ("ci", "messages:write".to_owned()));
     let application = applications::find(store, TENANT, APPLICATION).await.expect("read").expect("it is there");
-    assert_eq!((application.uid.as_str(), application.metadata.as_deref()), ("customer", Some(r#"{"plan":"pro"}"#)));
+    assert_eq!((application.uid.as_deref().unwrap_or_default(), application.metadata.as_deref()), ("customer", Some(r#"{"plan":"pro"}"#)));
     let found = endpoints::all_with_secrets(store, TENANT, APPLICATION).await.expect("read");
     assert_eq!(found.iter().map(|found| found.secret.expose()).collect::<Vec<_>>(), ["whsec_plain"]);
     let event_type = event_types::find(store, TENANT, EventTypeId::from_bytes([6; 16])).await.expect("read").expect("it is there");
@@ -79,7 +79,7 @@ async fn check(store: &dyn Store) {
         (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
         Ok(())
     };
-    applications::update(store, &act, TENANT, APPLICATION, rename).await.expect("written").expect("it is there");
+    applications::update(store, &act, TENANT, APPLICATION, rename).await.expect("written").done().expect("it is there");
     let entries: Vec<_> = entries().await.into_iter().map(|entry| (entry.action, entry.before, entry.after)).collect();
     let told = |name: &str| Some(format!(r#"{{"name":"{name}"}}"#));
     assert_eq!(entries, [("application.update".to_owned(), told("Customer"), told("Renamed"))]);

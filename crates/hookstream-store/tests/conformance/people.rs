@@ -12,7 +12,7 @@ use hookstream_model::{
     quota::Quotas,
     second_factor::SharedSecret,
     session::{Method, OVERLAP, Policy, Session, SessionText},
-    sign_in::{FORGOTTEN_AFTER, counters},
+    sign_in::{FORGOTTEN_AFTER, Familiar, counters},
     tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     time::Timestamp,
 };
@@ -179,7 +179,7 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
 pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
     let db = &*world.store;
     let email = Email::parse("ada@example.com").expect("an address");
-    let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")));
+    let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiar::No);
     let counts = async || users::failures(db, &counters).await.expect("read").iter().map(|(count, _)| *count).collect::<Vec<_>>();
     assert_eq!(counts().await, [0, 0, 0]);
     for _ in 0..3 {
@@ -380,6 +380,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        portal_reveal_secrets: true,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,
@@ -444,7 +445,7 @@ pub(crate) async fn fill(world: &World) {
     let ada = kept(world, "ädä@example.com").await;
     users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");
     assert!(users::identify(db, &world.act(), identity("https://google.example", "größe"), ada.id).await.expect("written"));
-    users::count_failure(db, &counters(&ada.email, None), NOON).await.expect("written");
+    users::count_failure(db, &counters(&ada.email, None, Familiar::No), NOON).await.expect("written");
     members::add(db, world.tenant.organization, ada.id, Role::Owner, NOON).await.expect("written");
     let mut session = session(world, &ada);
     sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");

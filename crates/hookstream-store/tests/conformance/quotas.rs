@@ -47,6 +47,7 @@ fn staging(world: &World) -> Environment {
         payload_retention_days: None,
         max_payload_bytes: None,
         weight: None,
+        portal_reveal_secrets: true,
         quotas: Quotas::default(),
         created_at: NOON,
         deleted_at: None,
@@ -92,7 +93,7 @@ pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &World
     let mut made = JoinSet::new();
     for _ in 0..8 {
         let (store, act, endpoint) = (Arc::clone(&world.store), world.act(), world.endpoint("https://example.com/"));
-        made.spawn(async move { endpoints::create(&*store, &act, &endpoint, &Secret::new("one"), None).await.expect("answered") });
+        made.spawn(async move { endpoints::create(&*store, &act, &endpoint, &Secret::new("one"), None, None).await.expect("answered") });
     }
     assert_eq!(stored(made, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
 

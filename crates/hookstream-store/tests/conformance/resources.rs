@@ -17,7 +17,7 @@ use hookstream_store::{
     applications::Created,
     deliveries::IdempotencyKey,
     endpoints,
-    endpoints::EndpointKey,
+    endpoints::{EndpointKey, Rotated, Rotation},
     environments::{self, Changed},
     event_types,
     idempotency::{self, KeptAnswer},
@@ -42,7 +42,7 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Wor
             application.metadata = None;
             Ok(())
         };
-        applications::update(db, &world.act(), tenant, application.id, change).await.expect("written")
+        applications::update(db, &world.act(), tenant, application.id, change).await.expect("written").done()
     };
     assert_eq!(rename(world.stranger).await, None);
     let changed = rename(world.tenant).await.expect("it is there");
@@ -64,6 +64,18 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
     assert_eq!(create(world.stranger).await, Created::Stored);
+    let (db, nameless) = (&*world.store, |at| hookstream_model::application::Application { uid: None, ..world.application(at, "") });
+    for _ in 0..2 {
+        assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("an answer"), Created::Stored);
+    }
+    let other = nameless(NOON);
+    applications::create(db, &world.act(), &other, None).await.expect("stored");
+    let take = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+        application.uid = Some("acme".to_owned());
+        Ok(())
+    };
+    let changed = applications::update(db, &world.act(), world.tenant, other.id, take).await.expect("an answer");
+    assert_eq!(changed, applications::Changed::UidTaken);
 }
 
 pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
@@ -73,7 +85,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
     let check = async |search: &str, expected: &[&str]| {
         let request = PageRequest { after: None, limit: 10 };
         let page = applications::list(&*world.store, world.tenant, Some(search), request).await.expect("read");
-        let found: Vec<_> = page.items.iter().map(|application| application.uid.as_str()).collect();
+        let found: Vec<_> = page.items.iter().map(|application| application.uid.as_deref().unwrap_or_default()).collect();
         assert_eq!(found, expected, "{search}");
     };
     check("ALPHA", &["alpha"]).await;
@@ -81,6 +93,25 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
     check("_", &["Beta_1"]).await;
     check("%", &["gamma%"]).await;
     check("\\", &["delta\\x"]).await;
+    // Letters beyond ASCII, on each database and whatever its locale is.
+    for (name, uid) in [("ÄRGER GmbH", "e1"), ("Łódź Ñandú ΟΔΟΣ", "e2")] {
+        let application = hookstream_model::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
+        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+    }
+    for needle in ["ÄRGER", "ärger", "Ärger gmbH"] {
+        check(needle, &["e1"]).await;
+    }
+    for needle in ["łódź", "ŁÓDŹ", "ñANDÚ", "οδο", "ΟΔΟΣ"] {
+        check(needle, &["e2"]).await;
+    }
+    let renamed = applications::list(&*world.store, world.tenant, Some("e1"), PageRequest { after: None, limit: 1 }).await.expect("read");
+    let rename = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+        application.name = "ÖLWECHSEL".to_owned();
+        Ok(())
+    };
+    applications::update(&*world.store, &world.act(), world.tenant, renamed.items[0].id, rename).await.expect("changed");
+    check("ölw", &["e1"]).await;
+    check("ärger", &[]).await;
     check("company", &["delta\\x", "gamma%", "Beta_1", "alpha"]).await;
     check("nobody", &[]).await;
 }
@@ -113,7 +144,7 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     let db = &*world.store;
     let add = async |at, number: usize| {
         let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+        endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
         let event_type = EventType { id: world.new_id(at).into(), name: format!("type.{number}"), ..event_type(world) };
         assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("stored"), Created::Stored);
         (endpoint.id, event_type.id)
@@ -183,7 +214,7 @@ pub(crate) async fn two_changes_at_once_both_count(world: &World) {
                 application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
                 Ok(())
             };
-            applications::update(&*store, &act, tenant, id, add).await.expect("written")
+            applications::update(&*store, &act, tenant, id, add).await.expect("written").done()
         });
     }
     running.join_all().await;
@@ -196,6 +227,9 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     let mut endpoint = world.endpoint("https://example.com/hooks");
     endpoint.description = Some("for invoices".to_owned());
     endpoint.filter_types = Some(vec!["invoice.paid".to_owned()]);
+    endpoint.uid = Some("main".to_owned());
+    endpoint.metadata = Some(r#"{"team":"billing"}"#.to_owned());
+    endpoint.channels = Some(vec!["a".to_owned()]);
     endpoint.rate_limit_per_second = Some(0);
     endpoint.expires_at = Some(NOON + DAY);
     endpoint.headers = Some(BTreeMap::from([("Authorization".to_owned(), "Bearer x".to_owned())]));
@@ -205,7 +239,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     endpoint.on_failure = OnFailure::Park;
     endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
-    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None, None).await.expect("an answer"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
     assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
 
@@ -219,36 +253,124 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     assert_eq!(page.items.len(), 1);
     let clear = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
         endpoint.filter_types = None;
+        (endpoint.uid, endpoint.metadata, endpoint.channels) = (None, None, None);
         endpoint.expires_at = None;
         endpoint.ordering = Ordering::Strict;
         endpoint.on_failure = OnFailure::Skip;
         endpoint.hold = None;
         Ok(())
     };
-    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").expect("it is there");
+    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").done().expect("it is there");
     assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
     assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
+}
+
+pub(crate) async fn what_changed_since_a_version_is_found(world: &World) {
+    let db = &*world.store;
+    let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("it is there");
+    let since = async |version| {
+        let found = endpoints::with_secrets_since(db, world.tenant, world.application, version).await.expect("read");
+        found.into_iter().map(|found| found.endpoint.id).collect::<Vec<_>>()
+    };
+    let [one, two] = ["https://example.com/1", "https://example.com/2"].map(|url| world.endpoint(url));
+    for endpoint in [&one, &two] {
+        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("stored");
+    }
+    let before = version().await.version;
+    assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
+    let hold = Hold { until: NOON + DAY, reason: HoldReason::Failing };
+    endpoints::record_holds(db, world.tenant, world.application, &[(two.id, Some(hold))]).await.expect("written");
+    assert_eq!(since(Some(before)).await, [two.id]);
+    let held = version().await.version;
+    let rotation = Rotation { secret: &Secret::new("y"), old_until: NOON };
+    endpoints::rotate_secret(db, &world.act(), (&one).into(), rotation, None).await.expect("rotated");
+    endpoints::record_health(db, &[((&two).into(), Some(NOON))]).await.expect("written");
+    assert_eq!(since(Some(held)).await, [one.id], "health alone is no change of how an endpoint is configured");
+    let rotated = version().await;
+    assert!(rotated.endpoints_deleted_at <= before);
+    endpoints::disable(db, &world.act(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
+    assert_eq!(since(Some(rotated.version)).await, [two.id]);
+    endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted");
+    let deleted = version().await;
+    assert_eq!((deleted.endpoints_deleted_at, deleted.version), (rotated.version + 2, rotated.version + 2));
+    assert_eq!(endpoints::ids(db, world.tenant, world.application).await.expect("read"), [two.id]);
+}
+
+pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &World) {
+    let db = &*world.store;
+    let with_uid = |url: &str, uid: &str| hookstream_model::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
+    let [one, two] = [with_uid("https://example.com/1", "a"), with_uid("https://example.com/2", "b")];
+    let create = async |endpoint: &hookstream_model::endpoint::Endpoint| {
+        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("an answer")
+    };
+    assert_eq!((create(&one).await, create(&two).await), (Created::Stored, Created::Stored));
+    assert_eq!(create(&with_uid("https://example.com/3", "a")).await, Created::NameTaken);
+    let take = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
+        endpoint.uid = Some("a".to_owned());
+        Ok(())
+    };
+    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    assert!(matches!(changed, endpoints::Changed::UidTaken));
+    assert!(endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted"));
+    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    assert!(matches!(changed, endpoints::Changed::Done(_)));
+    // Any number of them may have none.
+    for url in ["https://example.com/4", "https://example.com/5"] {
+        assert_eq!(create(&world.endpoint(url)).await, Created::Stored);
+    }
 }
 
 pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    assert!(endpoints::rotate_secret(db, &world.act(), key, &Secret::new("two"), NOON + DAY).await.expect("written"));
+    assert_eq!(
+        endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
+            .await
+            .expect("written"),
+        Rotated::Done
+    );
     let all = endpoints::all_with_secrets(db, world.tenant, world.application).await.expect("read");
     assert_eq!(all[0].secret, Secret::new("two"));
-    assert_eq!(all[0].previous, Some((Secret::new("one"), NOON + DAY)));
+    assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
+    // The next rotation leaves the first its own end, and one that is the endpoint's secret already is none.
+    let rotate = async |act: &hookstream_model::audit_log::Act, secret: &str, old_until| {
+        endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("an answer")
+    };
+    let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("it is there").rotated;
+    assert_eq!(rotate(&world.act(), "two", NOON + DAY).await, Rotated::Same);
+    let hour = DAY / 24;
+    assert_eq!(rotate(&world.act(), "three", NOON + hour).await, Rotated::Done);
+    assert_eq!(rotated().await, [(Secret::new("one"), NOON + DAY), (Secret::new("two"), NOON + hour)]);
+    // One without grace is not kept; one that is rotated in again is no former one any more.
+    assert_eq!(rotate(&world.act(), "one", NOON).await, Rotated::Done);
+    assert_eq!(rotated().await, [(Secret::new("two"), NOON + hour)]);
+    for number in 1..10 {
+        assert_eq!(rotate(&world.act(), &format!("new {number}"), NOON + DAY).await, Rotated::Done, "{number}");
+    }
+    assert_eq!(rotate(&world.act(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
+    assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
+    assert_eq!(rotated().await.len(), 10);
+    // What has ended makes room.
+    let later = hookstream_model::audit_log::Act { at: NOON + hour, ..world.act() };
+    assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
+    assert_eq!(rotated().await.len(), 10);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
-    assert!(!endpoints::rotate_secret(db, &world.act(), strangers, &Secret::new("three"), NOON).await.expect("written"));
+    assert_eq!(
+        endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
+            .await
+            .expect("written"),
+        Rotated::NotThere
+    );
 }
 
 pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
-    endpoints::record_health(db, key, Some(NOON)).await.expect("written");
+    endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("written");
     assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("written"));
     assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::KeptFailing).await.expect("written"));
     let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
@@ -259,17 +381,17 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
 pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
     let other = world.endpoint("https://example.com/other");
-    endpoints::create(db, &world.act(), &other, &Secret::new("two"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {
         let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
         [one.await, two.await].map(|found| found.expect("read").expect("it is there").0.hold)
     };
     let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds).await.expect("written");
-    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("it is there").1;
+    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("it is there").version;
     let before = version().await;
     // What is gone meanwhile keeps nobody else from it, and the application changes once.
     let gone = world.endpoint("https://example.com/gone").id;
@@ -288,7 +410,7 @@ pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World)
     let db = &*world.store;
     let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None).await.expect("stored");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
     assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
@@ -373,6 +495,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         payload_retention_days: Some(10),
         max_payload_bytes: Some(1 << 50),
         weight: Some(7),
+        portal_reveal_secrets: true,
         ..found
     };
     let change = |it: &mut Environment| -> Result<(), Error> {

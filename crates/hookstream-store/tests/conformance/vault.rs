@@ -10,7 +10,7 @@ use hookstream_model::{
 use hookstream_store::{
     Error, Store, applications,
     deliveries::IdempotencyKey,
-    endpoints::{self, EndpointKey},
+    endpoints::{self, EndpointKey, Rotation},
     idempotency::{self, KeptAnswer},
     portal_keys::{self, PortalKey},
     transfer::Side,
@@ -78,9 +78,20 @@ async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
     let world = World::in_store(store).await;
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None).await.expect("written");
+    endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
     let until = NOON + DAY;
-    assert!(endpoints::rotate_secret(db, &world.act(), (&endpoint).into(), &Secret::new(SECRETS[1]), until).await.expect("written"));
+    assert_eq!(
+        endpoints::rotate_secret(
+            db,
+            &world.act(),
+            (&endpoint).into(),
+            Rotation { secret: &Secret::new(SECRETS[1]), old_until: until },
+            None
+        )
+        .await
+        .expect("written"),
+        endpoints::Rotated::Done
+    );
     applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
     let key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new(SECRETS[3]) };
     assert!(portal_keys::make_unless_since(db, &key, NOON).await.expect("written"));
@@ -92,7 +103,7 @@ async fn read(store: &dyn Store, world: &World) -> Vec<String> {
     let all = endpoints::all_with_secrets(store, world.tenant, world.application).await.expect("read");
     let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("it is kept");
     let portal = portal_keys::current(store).await.expect("read").expect("it is there").secret;
-    let (previous, _) = all[0].previous.as_ref().expect("it was rotated");
+    let (previous, _) = all[0].rotated.first().expect("it was rotated");
     vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned()]
 }
 
@@ -124,8 +135,12 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
         let key = EndpointKey::from(&endpoint);
         locked(endpoints::find(&*store, key).await.expect_err("locked"));
-        locked(endpoints::create(&*store, &act, &endpoint, &Secret::new("x"), None).await.expect_err("locked"));
-        locked(endpoints::rotate_secret(&*store, &act, key, &Secret::new("x"), NOON).await.expect_err("locked"));
+        locked(endpoints::create(&*store, &act, &endpoint, &Secret::new("x"), None, None).await.expect_err("locked"));
+        locked(
+            endpoints::rotate_secret(&*store, &act, key, Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
+                .await
+                .expect_err("locked"),
+        );
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
         locked(portal_keys::make_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
@@ -174,7 +189,7 @@ async fn a_secret_that_was_moved_does_not_open() {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         let other = world.endpoint("https://example.com/other");
-        endpoints::create(&*store, &world.act(), &other, &Secret::new("theirs"), None).await.expect("written");
+        endpoints::create(&*store, &world.act(), &other, &Secret::new("theirs"), None, None).await.expect("written");
         let theirs = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
         let moved = format!("update endpoints set secret = '{theirs}' where url = 'https://example.com/' returning url");
         assert_eq!(place.texts(&moved).await.len(), 1);
@@ -228,7 +243,7 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for number in 0..MANY {
-            endpoints::create(&*store, &world.act(), &world.endpoint("https://example.com/"), &Secret::new("x"), None)
+            endpoints::create(&*store, &world.act(), &world.endpoint("https://example.com/"), &Secret::new("x"), None, None)
                 .await
                 .expect("written");
             idempotency::keep_alone(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
@@ -278,7 +293,9 @@ async fn who_still_seals_under_a_retired_key_is_stopped() {
     let new = place.open_with(&[2, 1]).await;
     assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
     assert_eq!(read(&*old, &world).await, SECRETS, "it has the new key too");
-    let rotated = endpoints::rotate_secret(&*old, &world.act(), (&endpoint).into(), &Secret::new("x"), NOON).await;
+    let rotated =
+        endpoints::rotate_secret(&*old, &world.act(), (&endpoint).into(), Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
+            .await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
     let refused = idempotency::keep_alone(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");

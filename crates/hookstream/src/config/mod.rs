@@ -11,7 +11,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory};
-use hookstream_api::RateLimits;
+use hookstream_api::{AllowOrganizations, RateLimits};
 use hookstream_engine::{Options as EngineOptions, Role};
 use hookstream_model::{
     hold::BreakerPolicy,
@@ -21,7 +21,7 @@ use hookstream_model::{
 };
 use hookstream_store::postgres::Options as DatabaseOptions;
 
-pub(crate) use self::values::{KeyText, KeysText, Networks, RoleName, Schedule, listen_address, truth, whole};
+pub(crate) use self::values::{KeyText, KeysText, Networks, OrganizationCreators, RoleName, Schedule, listen_address, truth, whole};
 pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 use self::{providers::ProviderSettings, values::SecretText};
 use crate::{
@@ -106,6 +106,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS", value_parser = whole(1_usize, 1_000_000))]
     pub(crate) max_connections: Option<usize>,
 
+    /// Connections at once from one address, or one /64 network of IPv6 [default: a tenth of max_connections, at least 100]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_MAX_CONNECTIONS_PER_ADDRESS", value_parser = whole(1_usize, 1_000_000))]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// Who may create organizations: operator (owners of the first organization), anyone or nobody [default: operator]
+    #[arg(long, value_name = "WHO", env = "HOOKSTREAM_ALLOW_ORGANIZATIONS")]
+    pub(crate) allow_organizations: Option<OrganizationCreators>,
+
     /// Requests per second of each API key; also the burst [default: 100000]
     #[arg(long, value_name = "N", env = "HOOKSTREAM_API_RATE_LIMIT", value_parser = whole(1_u32, 1_000_000))]
     pub(crate) api_rate_limit: Option<u32>,
@@ -189,6 +197,14 @@ pub(crate) struct Settings {
     /// How long a rotated signing secret continues to sign, in hours: 0 to 168 [default: 24]
     #[arg(long, value_name = "HOURS", env = "HOOKSTREAM_SECRET_GRACE_HOURS", value_parser = whole(0_u32, 168))]
     pub(crate) secret_grace_hours: Option<u32>,
+
+    /// Whether signing secrets can be revealed to holders of the scope endpoints:secret: true or false [default: true]
+    #[arg(long, value_name = "BOOL", env = "HOOKSTREAM_REVEAL_SECRETS", value_parser = truth)]
+    pub(crate) reveal_secrets: Option<bool>,
+
+    /// Endpoints of its application that a customer may create in the portal; 0 means no limit [default: 50]
+    #[arg(long, value_name = "N", env = "HOOKSTREAM_PORTAL_ENDPOINTS", value_parser = whole(0_u64, 1_000_000))]
+    pub(crate) portal_endpoints: Option<u64>,
 
     /// Days that messages are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "HOOKSTREAM_RETENTION_DAYS", value_parser = whole(1_u32, 3_650))]
@@ -295,6 +311,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: usize,
+    pub(crate) allow_organizations: AllowOrganizations,
     pub(crate) rate_limits: RateLimits,
     pub(crate) audit_retention_days: u32,
     /// What organizations may have that have no quotas of their own.
@@ -305,6 +323,9 @@ pub(crate) struct Config {
     pub(crate) bootstrap_api_key: Option<KeyText>,
     pub(crate) encryption: KeySource,
     pub(crate) secret_grace: Duration,
+    pub(crate) reveal_secrets: bool,
+    /// `None` for no limit of its own.
+    pub(crate) portal_endpoints: Option<u64>,
     pub(crate) sessions: SessionPolicy,
     /// How mail goes out, where it does.
     pub(crate) mail: Option<MailConfig>,
@@ -378,6 +399,8 @@ impl Settings {
             tls_cert_file: self.tls_cert_file.or(other.tls_cert_file),
             tls_key_file: self.tls_key_file.or(other.tls_key_file),
             max_connections: self.max_connections.or(other.max_connections),
+            max_connections_per_address: self.max_connections_per_address.or(other.max_connections_per_address),
+            allow_organizations: self.allow_organizations.or(other.allow_organizations),
             api_rate_limit: self.api_rate_limit.or(other.api_rate_limit),
             api_rate_limit_per_address: self.api_rate_limit_per_address.or(other.api_rate_limit_per_address),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
@@ -399,6 +422,8 @@ impl Settings {
             circuit_breaker_cooldown_s: self.circuit_breaker_cooldown_s.or(other.circuit_breaker_cooldown_s),
             idempotency_hours: self.idempotency_hours.or(other.idempotency_hours),
             secret_grace_hours: self.secret_grace_hours.or(other.secret_grace_hours),
+            reveal_secrets: self.reveal_secrets.or(other.reveal_secrets),
+            portal_endpoints: self.portal_endpoints.or(other.portal_endpoints),
             retention_days: self.retention_days.or(other.retention_days),
             payload_retention_days: self.payload_retention_days.or(other.payload_retention_days),
             deletion_grace_days: self.deletion_grace_days.or(other.deletion_grace_days),
@@ -452,6 +477,7 @@ impl Settings {
     fn complete(self) -> anyhow::Result<Config> {
         let defaults = EngineOptions::default();
         let timeout_ms = self.timeout_ms.unwrap_or(20_000);
+        let portal_endpoints = self.portal_endpoints.unwrap_or(50);
         let secret_grace_hours = self.secret_grace_hours.unwrap_or(24);
         let max_in_flight = self.max_in_flight.unwrap_or(defaults.max_in_flight);
         let role = self.role.map_or(defaults.role, |role| role.0);
@@ -461,6 +487,7 @@ impl Settings {
             bail!("role is {}, which needs a database shared with other nodes: set database_url", role.as_str());
         }
         let quotas = self.quotas()?;
+        let max_connections = self.max_connections.unwrap_or(10_000);
         let per_target = check_per_target(self.max_in_flight_per_target, defaults.max_in_flight_per_target, max_in_flight)?;
         Ok(Config {
             listen: {
@@ -481,7 +508,9 @@ impl Settings {
                 (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
                 (Some(_), None) | (None, Some(_)) => bail!("tls_cert_file and tls_key_file belong together: set both or neither"),
             },
-            max_connections: self.max_connections.unwrap_or(10_000),
+            max_connections,
+            max_connections_per_address: self.max_connections_per_address.unwrap_or((max_connections / 10).max(100)),
+            allow_organizations: self.allow_organizations.map_or(AllowOrganizations::Operator, |who| who.0),
             rate_limits: RateLimits {
                 per_key: self.api_rate_limit.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::new(100_000).expect("it is not 0")),
                 per_address: self
@@ -502,6 +531,8 @@ impl Settings {
             bootstrap_api_key: self.bootstrap_api_key,
             encryption: check_encryption(self.encryption_key, self.encryption_key_file)?,
             secret_grace: HOUR * secret_grace_hours,
+            reveal_secrets: self.reveal_secrets.unwrap_or(true),
+            portal_endpoints: Some(portal_endpoints).filter(|most| *most > 0),
             sessions: SessionPolicy {
                 idle: HOUR * self.session_idle_hours.unwrap_or(168),
                 absolute: HOUR * self.session_max_hours.unwrap_or(720),

@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use hookstream_api::AllowOrganizations;
 use hookstream_engine::Role;
 use hookstream_model::{retry::RetrySchedule, secret::Secret, tenancy::ApiKeyText};
 use ipnet::IpNet;
@@ -110,6 +111,23 @@ impl FromStr for RoleName {
     fn from_str(text: &str) -> Result<Self, String> {
         let role = [Role::All, Role::Api, Role::Worker].into_iter().find(|role| role.as_str() == text);
         role.map(Self).ok_or_else(|| "must be all, api or worker".to_owned())
+    }
+}
+
+/// Who may create organizations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OrganizationCreators(pub(crate) AllowOrganizations);
+
+impl FromStr for OrganizationCreators {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "operator" => Ok(Self(AllowOrganizations::Operator)),
+            "anyone" => Ok(Self(AllowOrganizations::Anyone)),
+            "nobody" => Ok(Self(AllowOrganizations::Nobody)),
+            _ => Err("must be operator, anyone or nobody".to_owned()),
+        }
     }
 }
 

@@ -106,7 +106,7 @@ async fn send_says_what_is_wrong() {
     let data = ["--data", "1"];
     check(&[], Some(KEY), &server.url, "--data <DATA>");
     check(&data, None, &server.url, "HOOKSTREAM_API_KEY");
-    check(&data, Some("hs_live_wrong"), &server.url, "Invalid API key");
+    check(&data, Some("hs_live_wrong"), &server.url, "Malformed API key");
     check(&data, Some(KEY), &server.url, "Application not found");
     check(&["--data", "{"], Some(KEY), &server.url, "--data is not JSON");
     check(&["--data", "@/nowhere"], Some(KEY), &server.url, "/nowhere");

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{Answer, RawReceiver, Receiver, read_request};
 use http::HeaderMap;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{Server, scratch};
 
@@ -34,6 +35,57 @@ async fn a_delivery_verifies_with_the_official_library() {
     let seen = server.client.until(&id, "delivered").await;
     assert_eq!(seen["attempts"][0]["response_status"], 204);
     assert_eq!(seen["attempts"][0]["trigger_type"], "initial");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_the_endpoint_replace_those_of_hookstream() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    let own = json!({ "User-Agent": "Acme-Webhooks/1", "ACCEPT": "text/plain", "Date": "x", "X-Own": "1" });
+    server.client.acme(json!({ "headers": own }), &receiver.url()).await;
+    server.client.message(json!({})).await;
+    let delivery = &receiver.wait_for(1).await[0];
+    for (name, value) in own.as_object().expect("an object") {
+        let lines: Vec<_> = delivery.headers.get_all(name.to_lowercase()).iter().map(|line| line.to_str().expect("text")).collect();
+        assert_eq!(lines, [value.as_str().expect("text")], "{name}");
+    }
+    for name in delivery.headers.keys() {
+        assert_eq!(delivery.headers.get_all(name).iter().count(), 1, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_payload_is_sent_with_its_length() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = Receiver::start().await;
+    server.client.acme(json!({}), &receiver.url()).await;
+    server.client.message(json!("")).await;
+    let delivery = &receiver.wait_for(1).await[0];
+    assert_eq!((delivery.header("content-length"), &delivery.body[..]), ("0", &b""[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_410_whose_body_breaks_disables_the_endpoint() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let receiver = RawReceiver::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 410 Gone\r\nContent-Length: 40\r\n\r\ngone").await;
+    })
+    .await;
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let id = server.client.message(json!({})).await;
+    let seen = server.client.until(&id, "failed").await;
+    assert_eq!((&seen["attempts"][0]["response_status"], &seen["attempts"][0]["response_body"]), (&json!(410), &json!("gone")));
+    assert_eq!(seen["deliveries"][0]["reason"], "gone");
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    hookstream_testkit::eventually("the endpoint is disabled", async || {
+        let (_, answer) = server.client.get(&path).await;
+        (answer["endpoint"]["disabled_reason"] == "gone").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +308,7 @@ async fn only_who_wants_a_type_gets_it_and_a_test_goes_to_one() {
     assert_eq!(other.wait_for(1).await[0].header("x-hookstream-event-type"), "hookstream.test");
     assert_eq!(wanting.received().len(), 1);
 
-    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares" })).await;
+    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares", "payload": null })).await;
     assert_eq!(answer["message"]["status"], "skipped");
 }
 
@@ -288,8 +340,15 @@ async fn an_expired_endpoint_receives_nothing_and_says_so() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
-    let endpoint = server.client.acme(json!({ "expires_at": "2020-01-01T00:00:00Z" }), &receiver.url()).await;
-    assert_eq!(endpoint["status"], "expired");
+    let endpoint = server.client.acme(json!({}), &receiver.url()).await;
+    let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
+    let past = json!({ "url": receiver.url(), "expires_at": "2020-01-01T00:00:00Z" });
+    for (status, answer) in
+        [server.client.post("/v1/applications/acme/endpoints", past.clone()).await, server.client.patch(&path, past).await]
+    {
+        assert_eq!((status, &answer["details"]["field"]), (400, &json!("expires_at")), "{answer}");
+    }
+    server.client.expire(&path).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "skipped").await;
     assert_eq!(seen["deliveries"][0]["reason"], "endpoint_expired");

@@ -50,12 +50,12 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
     let client = &server.client;
     let (good, failing) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
     let first = client.acme(json!({}), &good.url()).await;
-    let add = async |url: &str, status: &str| {
-        let (status, answer) = client.post("/v1/applications/acme/endpoints", json!({ "url": url, "status": status })).await;
+    let add = async |url: &str| {
+        let (status, answer) = client.post("/v1/applications/acme/endpoints", json!({ "url": url })).await;
         assert_eq!(status, 201, "{answer}");
         format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"))
     };
-    let off = add(&good.url(), "active").await;
+    let off = add(&good.url()).await;
     client.patch(&off, json!({ "status": "disabled" })).await;
     let mut ids = Vec::new();
     for number in 0..10 {
@@ -79,7 +79,7 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
         let job = format!("/v1/jobs/{}", answer["job"]["id"].as_str().expect("an id"));
         eventually("the job is done", async || (client.get(&job).await.1["job"]["status"] == "completed").then_some(())).await;
     }
-    let gone = add(&failing.url(), "active").await;
+    let gone = add(&failing.url()).await;
     let owed = client.message(json!({ "owed": true })).await;
     eventually("it failed once", async || {
         let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{owed}")).await;
@@ -87,7 +87,7 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
     })
     .await;
     client.send(Method::DELETE, &gone, &[], "").await;
-    let kept = add(&failing.url(), "active").await;
+    let kept = add(&failing.url()).await;
     let lost = client.message(json!({ "lost": true })).await;
     eventually("it failed once", async || {
         let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{lost}")).await;

@@ -38,10 +38,12 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
     let publication = Publication {
         tenant,
         window_start: at - DAY,
+        is_event: true,
         deliveries: vec![NewDelivery { target_id: text("id").parse().expect("an id"), state }],
         trigger: Trigger::Initial,
         // Its first, and one more for the endpoint.
         seen: Versions { application: 2, environment },
+        channels: vec![],
         event_id: None,
         idempotency: None,
         message: Arc::new(message),

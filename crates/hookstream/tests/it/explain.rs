@@ -44,14 +44,15 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     let server = Server::start(&directory, &["--retry-schedule", "3600,7200"]);
     let client = &server.client;
     let well = Receiver::start().await;
-    let busy = Receiver::answering(|_| Answer::status(503)).await;
+    let busy = Receiver::answering(|_| Answer::status(503).body("too\n busy")).await;
     let arrived = client.acme(json!({}), &well.url()).await;
     let arrived = format!("/v1/applications/acme/endpoints/{}", arrived["id"].as_str().expect("an id"));
     let failing = endpoint(client, json!({ "url": busy.url() })).await;
     let other = endpoint(client, json!({ "url": well.url(), "filter_types": ["user.created"] })).await;
     let off = endpoint(client, json!({ "url": well.url() })).await;
     client.patch(&off, json!({ "status": "disabled" })).await;
-    let expired = endpoint(client, json!({ "url": well.url(), "expires_at": "2020-01-01T00:00:00Z" })).await;
+    let expired = endpoint(client, json!({ "url": well.url() })).await;
+    client.expire(&expired).await;
 
     let body = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42 }, "event_id": "order-1" });
     let (_, answer) = client.post("/v1/applications/acme/messages", body).await;
@@ -63,6 +64,8 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     .await;
     let later = endpoint(client, json!({ "url": well.url() })).await;
     let found = explanation(client, id).await;
+    let (status, by_id) = client.get(&format!("/v1/messages/{id}/explain")).await;
+    assert_eq!((status, &by_id["explanation"]["message"]), (200, &found["message"]), "the application need not be named");
 
     let message = &found["message"];
     assert_eq!(
@@ -70,7 +73,7 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
         (&json!(id), &json!("invoice.paid"), &json!("order-1"), &json!(17), &json!("pending"))
     );
     assert_eq!((&message["content_type"], &message["accepted_at"]), (&json!("application/json"), &answer["message"]["created_at"]));
-    says(&found["summary"], "It is for 4 endpoints: 1 succeeded, 1 pending, 2 skipped. The next try is due at ");
+    says(&found["summary"], "Matched 4 endpoints: 1 succeeded, 1 pending, 2 skipped. The next attempt is due at ");
     assert_eq!((found["endpoints"].as_array().map(Vec::len), &found["unmatched_left_out"]), (Some(6), &json!(0)));
 
     let check = |path: &str, matched: bool, status: &str, reason: Option<&str>, why: &str| {
@@ -79,31 +82,50 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
         says(&about["why"], why);
         about
     };
-    let about = check(&arrived, true, "succeeded", None, "It arrived with try 1, at ");
+    let about = check(&arrived, true, "succeeded", None, "Delivered by attempt 1 at ");
     assert_eq!((&about["next_step"], &about["next_attempt"]), (&Value::Null, &Value::Null));
     assert!(about["attempts"][0]["waterfall"]["first_byte_ms"].is_number(), "{about}");
 
-    let about =
-        check(&failing, true, "pending", None, "The last try failed (http_status: the receiver answered 503). Try 2 of 3 is due at ");
+    let about = check(
+        &failing,
+        true,
+        "pending",
+        None,
+        "The last attempt failed (http_status: the receiver answered 503). Response: too busy Attempt 2 of 3 is due at ",
+    );
     let next = &about["next_attempt"];
     assert_eq!(
         (&next["attempt_number"], &next["step"], &next["steps"], &next["is_taken"]),
         (&json!(2), &json!(2), &json!(3), &json!(false))
     );
     says(&about["next_step"], next["due_at"].as_str().expect("a time"));
-    says(&about["next_step"], &format!("/messages/{id}/retry"));
+    let failing_id = failing.rsplit('/').next().expect("an id");
+    says(&about["next_step"], &format!("/messages/{id}/retry?endpoint_id={failing_id} "));
+    for statement in about["statements"].as_array().expect("statements") {
+        assert!(statement["code"].is_string() && statement["params"].is_object(), "{statement}");
+        let is_said = |said: &Value| said.as_str().is_some_and(|said| said.contains(statement["sentence"].as_str().expect("a sentence")));
+        assert!(is_said(&about["why"]) || is_said(&about["next_step"]), "{statement}");
+    }
+    assert_eq!(about["statements"][0]["code"], "last_attempt_failed");
+    says(&about["why"], "Response: too busy");
     assert_eq!(about["attempts"][0]["response_status"], 503);
 
-    let about = check(&off, true, "skipped", Some("endpoint_disabled"), "The endpoint was disabled when it was to be sent, at ");
+    let about = check(&off, true, "skipped", Some("endpoint_disabled"), ": the endpoint was disabled.");
     assert_eq!(about["endpoint_status"], "disabled");
     says(&about["next_step"], "Enable the endpoint (PATCH /v1/applications/");
     says(&about["next_step"], "/recover with {\"since\":");
-    let about = check(&expired, true, "skipped", Some("endpoint_expired"), "The endpoint had expired");
+    let about = check(&expired, true, "skipped", Some("endpoint_expired"), ": the endpoint had expired.");
     says(&about["next_step"], "Move or remove its expires_at");
-    let about = check(&other, false, "unmatched", Some("type_not_wanted"), "The endpoint wants user.created, and not invoice.paid.");
+    let about = check(
+        &other,
+        false,
+        "unmatched",
+        Some("type_not_wanted"),
+        "Not subscribed to invoice.paid: the endpoint's filter_types are [user.created].",
+    );
     says(&about["next_step"], "Add invoice.paid to its filter_types");
     let about = check(&later, false, "unmatched", Some("endpoint_made_later"), ", after the message was accepted.");
-    says(&about["next_step"], "sends it to every endpoint that is active and wants it");
+    says(&about["next_step"], "sends the message to this endpoint.");
     assert_eq!(about["attempts"], json!([]));
 
     // What it says would make it go does.
@@ -114,7 +136,7 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     assert_eq!(client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await.0, 200);
     client.until(id, "delivered").await;
     let found = explanation(client, id).await;
-    says(&found["summary"], "It is for 6 endpoints: 6 succeeded.");
+    says(&found["summary"], "Matched 6 endpoints: 6 succeeded.");
     client.delete(&off).await;
     let found = explanation(client, id).await;
     let about = self::about(&found, &off);
@@ -133,7 +155,7 @@ async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
     let (status, _) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
     assert_eq!(status, 201);
     let alone = client.message(json!({})).await;
-    assert_eq!(explanation(client, &alone).await["summary"], "It is for nobody: the application has no endpoint.");
+    assert_eq!(explanation(client, &alone).await["summary"], "No endpoints matched: the application has none.");
 
     let path = endpoint(client, json!({ "url": receiver.url() })).await;
     let id = client.message(json!({})).await;
@@ -218,7 +240,7 @@ async fn the_command_shows_what_the_api_tells() {
     let id = server.client.message(json!({})).await;
     server.client.until(&id, "delivered").await;
     let shown = explain(&server, &[&id, "--app", "acme"]).expect("it is there");
-    for part in [&id, "invoice.paid, 2 bytes of application/json", "succeeded: It arrived with try 1", "first byte", "█", &receiver.url()]
+    for part in [&id, "invoice.paid, 2 bytes of application/json", "succeeded: Delivered by attempt 1", "first byte", "█", &receiver.url()]
     {
         assert!(shown.contains(part), "{part:?} is not in\n{shown}");
     }

@@ -132,7 +132,7 @@ async fn a_dry_run_tells_and_a_replay_does() {
     let receiver = Receiver::start().await;
     let path = path_of(&client.acme(json!({}), &receiver.url()).await);
     let ids = send(client, 15, "delivered").await;
-    let (_, other) = client.post("/v1/applications/acme/messages", json!({ "event_type": "other.type" })).await;
+    let (_, other) = client.post("/v1/applications/acme/messages", json!({ "event_type": "other.type", "payload": null })).await;
     let other = other["message"]["id"].as_str().expect("an id").to_owned();
     client.until(&other, "delivered").await;
     let replay = json!({ "since": EVER, "event_types": ["invoice.paid"], "statuses": ["delivered"], "rate_limit": 5 });
@@ -337,8 +337,10 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
     }
     check(client.post(&format!("{path}/recover"), json!({})).await, "since");
     // Ignored, it would send more than was meant.
-    check(client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await, "dry_run");
-    check(client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await, "untill");
+    let (status, refused) = client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await;
+    assert_eq!((status, &refused["code"], &refused["details"]["field"]), (400, &json!("unknown_field"), &json!("dry_run")), "{refused}");
+    let (_, refused) = client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await;
+    assert_eq!(refused["details"], json!({ "field": "untill", "nearest": "until" }), "{refused}");
     check(
         client.post(&format!("{path}/recover"), json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" })).await,
         "since",

@@ -134,7 +134,12 @@ impl Secrets {
     fn add_shown(&self, operation: &str, answer: &Value) {
         let shown = match operation {
             "createEndpoint" => &answer["endpoint"]["signing_secret"],
-            "rotateSigningSecret" => &answer["signing_secret"],
+            "rotateSigningSecret" | "rotatePortalSecret" | "revealSigningSecret" | "revealPortalSecret" => {
+                for previous in answer["previous_secrets"].as_array().into_iter().flatten() {
+                    self.add(previous["signing_secret"].as_str().expect("a secret"));
+                }
+                &answer["signing_secret"]
+            }
             "createApiKey" | "rotateApiKey" => &answer["key"],
             "createPortalAccess" => &answer["token"],
             "createInvitation" => &answer["url"],
@@ -299,10 +304,14 @@ async fn call_rightly(client: &TestClient, victim: &Victim, operation: &Operatio
         mut one if id != "exportAuditLog" => one.pop().unwrap_or_else(|| panic!("{id}: nothing")),
         several => Value::Array(several),
     };
+    if id.starts_with("reveal") {
+        return;
+    }
     // Only here what was made before is looked for: an operation that makes a secret shows it.
     let told = answer.to_string();
     let found = secrets.found_in(&told, &[INVALID_KEY]);
-    assert!(found.is_empty(), "{id}: {answer} has {found:?}");
+    let reveals = ["revealSigningSecret", "revealPortalSecret"].contains(&id.as_str());
+    assert!(found.is_empty() || reveals, "{id}: {answer} has {found:?}");
     let telling = ["explainMessage", "listLanes", "getUsage", "listNodes", "listJobs", "getJob", "listAuditLog", "exportAuditLog"];
     if telling.contains(&id.as_str()) {
         assert!(!told.contains(HEADER) && !told.contains(PAYLOAD), "{id}: {answer}");

@@ -73,7 +73,9 @@ async fn an_invitation_goes_by_mail_and_proves_whose_the_address_is() {
     let owner = Visitor::owner(&server).await;
     let organization = format!("/v1/organizations/{}", owner.organization().await);
     // What users call things stands in the text, on one line, and in no header.
-    let name = "Ex\u{e4}mple \u{202e}Ltd";
+    let (status, refused) = owner.patch(&organization, json!({ "name": "Ex\u{e4}mple \u{202e}Ltd" })).await;
+    assert_eq!((status, &refused["details"]["field"]), (400, &json!("name")), "{refused}");
+    let name = "Ex\u{e4}mple Ltd";
     assert_eq!(owner.patch(&organization, json!({ "name": name })).await.0, 200);
     let (status, made) = owner.post(&format!("{organization}/invitations"), json!({ "email": "ada@example.com", "role": "admin" })).await;
     assert_eq!(status, 201, "{made}");

@@ -166,6 +166,9 @@ async fn what_was_not_begun_in_this_browser_ends_nowhere() {
     let (status, refusal) = end(&victim, &json!({ "code": back["code"], "state": own["state"] })).await;
     assert_eq!((status, &refusal["code"]), (502, &json!("provider_failed")), "{refusal}");
     assert_eq!(victim.get("/v1/auth/session").await.0, 401);
+    // What was begun ends once, however it ended.
+    check(&victim, &json!({ "code": own["code"], "state": own["state"] })).await;
+    let own = there(&begin(&victim, false).await, "ada").await;
     let right = json!({ "code": own["code"], "state": own["state"], "iss": provider.issuer() });
     assert_eq!(end(&victim, &right).await.0, 200);
     check(&victim, &right).await;

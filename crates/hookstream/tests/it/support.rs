@@ -299,6 +299,21 @@ impl TestClient {
         answer["endpoint"].clone()
     }
 
+    /// Lets the endpoint with this path expire, and waits until it has.
+    pub(crate) async fn expire(&self, path: &str) {
+        let (status, answer) = self.patch(path, json!({ "description": "expires" })).await;
+        assert_eq!(status, 200, "{answer}");
+        let now: Timestamp = answer["endpoint"]["updated_at"].as_str().and_then(|text| text.parse().ok()).expect("a time");
+        let soon = now + Duration::from_millis(1_500);
+        let (status, answer) = self.patch(path, json!({ "expires_at": soon.to_string() })).await;
+        assert_eq!(status, 200, "{answer}");
+        hookstream_testkit::eventually("the endpoint has expired", async || {
+            let (_, answer) = self.get(path).await;
+            (answer["endpoint"]["status"] == "expired").then_some(())
+        })
+        .await;
+    }
+
     /// Sends a message to `acme` and returns its id.
     pub(crate) async fn message(&self, payload: Value) -> String {
         let (status, answer) =

@@ -21,6 +21,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         "createEndpoint" | "createPortalEndpoint" => json!({ "url": "http://127.0.0.1:9/theirs" }),
         "updateEndpoint" | "updatePortalEndpoint" => json!({ "url": "http://127.0.0.1:9/taken-over" }),
         "testEndpoint" | "testPortalEndpoint" | "rotateApiKey" => json!({}),
+        "rotateSigningSecret" | "rotatePortalSecret" | "retryMessage" | "retryPortalMessage" => json!({}),
         "recoverEndpoint" | "recoverPortalEndpoint" | "replayEndpoint" => json!({ "since": since }),
         "sendMessage" => json!({ "event_type": "taken.over", "payload": 1 }),
         "createEventType" => json!({ "name": "theirs.made" }),
@@ -45,11 +46,7 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "deletePortalEndpoint"
         | "deleteEventType"
         | "revokeApiKey"
-        | "rotateSigningSecret"
-        | "rotatePortalSecret"
         | "resetCircuit"
-        | "retryMessage"
-        | "retryPortalMessage"
         | "createCheckout"
         | "createBillingPortal"
         | "cancelJob"
@@ -66,7 +63,8 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
         | "disconnectProvider"
         | "denyDevice" => Value::Null,
         operation if operation.starts_with("list") || operation.starts_with("get") => Value::Null,
-        "explainMessage" | "exportAuditLog" => Value::Null,
+        "explainMessage" | "explainMessageById" | "exportAuditLog" => Value::Null,
+        "revealSigningSecret" | "revealPortalSecret" => Value::Null,
         _ => return None,
     })
 }
@@ -368,8 +366,18 @@ async fn a_person_reaches_nothing_of_others() {
     let victim = Victim::make(&server).await;
     // Somebody with an organization of their own, and of no other.
     let stranger = victim.owner.invite(&server, "stranger@example.com", "viewer").await;
-    let (status, made) = stranger.post("/v1/organizations", json!({ "name": "Stranger" })).await;
+    let (status, refused) = stranger.post("/v1/organizations", json!({ "name": "Stranger" })).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("organizations_not_allowed")), "{refused}");
+    let (status, made) = victim.owner.post("/v1/organizations", json!({ "name": "Stranger" })).await;
     assert_eq!(status, 201, "{made}");
+    let theirs = made["organization"]["id"].as_str().expect("an id");
+    let members = format!("/v1/organizations/{theirs}/invitations");
+    let (_, invited) = victim.owner.post(&members, json!({ "email": "stranger@example.com", "role": "owner" })).await;
+    let token = invited["url"].as_str().and_then(|url| url.split_once("#token=")).expect("a link").1;
+    assert_eq!(stranger.post("/v1/auth/invitations/accept", json!({ "token": token })).await.0, 200);
+    let (_, owner) = victim.owner.get("/v1/auth/session").await;
+    let owner = owner["user"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(victim.owner.delete(&format!("/v1/organizations/{theirs}/members/{owner}")).await.0, 200, "it is the stranger's alone");
     let member = format!("/v1/organizations/{}/members/{}", victim.organization, stranger.id().await);
     assert_eq!(victim.owner.delete(&member).await.0, 200);
     let before = victim.state(&server.client).await;
@@ -430,8 +438,10 @@ async fn a_viewer_changes_nothing_and_a_key_is_no_person() {
                 assert_eq!(server.client.send(method, &path, &[], text).await.0, 401, "{id}");
             }
             Asks::Caller if method == Method::GET => {
-                // API keys and what was done are for those who administer.
-                let expected = if path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") { 403 } else { 200 };
+                // API keys, what was done and secrets are for those who administer.
+                let is_for_admins = path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") || path.ends_with("/secret");
+                let is_for_operators = path == "/v1/nodes";
+                let expected = if is_for_admins || is_for_operators { 403 } else { 200 };
                 let status = viewer.try_send(method, &path, &[], text).await.status();
                 assert_eq!(status, expected, "{id}");
             }

@@ -109,7 +109,11 @@ async fn endpoint_of(app: &str, client: &TestClient, receiver: &Receiver, key: &
 }
 
 async fn rotate(client: &TestClient, id: &str) -> String {
-    let (status, answer) = client.post(&format!("/v1/applications/acme/endpoints/{id}/rotate-secret"), json!({})).await;
+    let path = format!("/v1/applications/acme/endpoints/{id}/rotate-secret");
+    let (mut status, mut answer) = client.post(&path, json!({})).await;
+    if answer["code"] == "too_many_secrets" {
+        (status, answer) = client.post(&path, json!({ "grace_seconds": 0 })).await;
+    }
     assert_eq!(status, 200, "{answer}");
     answer["signing_secret"].as_str().expect("a secret").to_owned()
 }

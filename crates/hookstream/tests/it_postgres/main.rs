@@ -41,6 +41,8 @@ mod nodes;
 mod operator;
 #[path = "../it/order.rs"]
 mod order;
+#[path = "../it/outbound.rs"]
+mod outbound;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
@@ -51,6 +53,7 @@ mod providers;
 mod quota_nodes;
 #[path = "../it/quotas.rs"]
 mod quotas;
+mod refusals;
 mod rolling;
 #[path = "../it/support.rs"]
 mod support;

@@ -18,12 +18,12 @@ use hookstream_store::messages::{Delivery, Message, MessageDetail, Owed};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use self::sentences::Subject;
-use super::messages::{Attempt, show_attempt};
+use self::sentences::{Statement, Subject};
+use super::messages::{Attempt, find_anywhere, show_attempt};
 use crate::{
     auth::Caller,
     error::ApiError,
-    params::{PathParams, id},
+    params::{OfMessage, PathParams, id},
     state::Api,
 };
 
@@ -41,8 +41,10 @@ pub(crate) struct ExplanationAnswer {
 pub(crate) struct Explanation {
     message: ExplainedMessage,
     /// How it stands, in a sentence or two.
-    #[schema(example = "It is for 2 endpoints: 1 succeeded, 1 pending. The next try is due at 2026-11-24T08:05:00.000Z.")]
+    #[schema(example = "Matched 2 endpoints: 1 succeeded, 1 pending. The next attempt is due at 2026-11-24T08:05:00.000Z.")]
     summary: String,
+    /// The sentences of `summary`, each with its code and parameters.
+    statements: Vec<Statement>,
     /// When all this was so.
     as_of: String,
     /// The endpoints it is for, and after them those it is not for; either oldest first.
@@ -82,7 +84,7 @@ pub(crate) struct ExplainedEndpoint {
     endpoint_id: String,
     /// As it is now; `null` where the endpoint was deleted.
     endpoint_url: Option<String>,
-    /// As it is now: `active`, `disabled`, `expired` or `deleted`.
+    /// As it is now: `active`, `paused`, `disabled`, `expired` or `deleted`.
     #[schema(example = "active")]
     endpoint_status: &'static str,
     /// Whether the message is for it.
@@ -92,14 +94,18 @@ pub(crate) struct ExplainedEndpoint {
     #[schema(example = "pending")]
     status: &'static str,
     /// Why, in a word: that of the delivery (`schedule_ended`, `endpoint_disabled`, …), or of an unmatched
-    /// endpoint `type_not_wanted`, `endpoint_made_later`, `endpoint_changed_later` or
+    /// endpoint `type_not_wanted`, `other_channels`, `endpoint_made_later`, `endpoint_changed_later` or
     /// `test_of_another_endpoint`.
     reason: Option<&'static str>,
     /// Why, in a sentence.
-    #[schema(example = "The last try failed (http_status: the receiver answered 503). Try 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
+    #[schema(
+        example = "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z."
+    )]
     why: String,
     /// What would make it go; `null` where it arrived.
     next_step: Option<String>,
+    /// The sentences of `why`, and after them that of `next_step`, each with its code and parameters.
+    statements: Vec<Statement>,
     /// The next try, where one is owed.
     next_attempt: Option<NextAttempt>,
     /// When the delivery ended without arriving.
@@ -146,6 +152,23 @@ pub(crate) async fn explain(
     Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
 }
 
+/// Explain a message by its id alone
+///
+/// The same as for a message of an application, for whoever knows only the message.
+#[utoipa::path(
+    get, path = "/messages/{msgId}/explain", operation_id = "explainMessageById", tag = "Messages",
+    params(("msgId" = String, Path, description = "The message's id.")),
+    responses((status = 200, description = "What happened to it, and why.", body = ExplanationAnswer))
+)]
+pub(crate) async fn explain_by_id(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(OfMessage { message }): PathParams<OfMessage>,
+) -> Result<Json<ExplanationAnswer>, ApiError> {
+    let (routes, found) = find_anywhere(&api, caller.tenant, &message).await?;
+    Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
+}
+
 fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp) -> Explanation {
     let MessageDetail { message, attempts, deliveries } = found;
     let matched = deliveries.iter().map(|delivery| explain_delivery(routes, &message, delivery, &attempts, now));
@@ -153,8 +176,10 @@ fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp)
     let is_test = attempts.iter().map(|attempt| attempt.trigger).chain(deliveries.iter().filter_map(trigger)).any(|t| t == Trigger::Test);
     let unmatched: Vec<_> = routes.endpoints.iter().filter(|route| !has_delivery(route)).collect();
     let shown = unmatched.iter().take(UNMATCHED_SHOWN).map(|route| explain_unmatched(route, &message, is_test, now));
+    let statements = sentences::summary(&message, &deliveries, routes.endpoints.is_empty(), now);
     Explanation {
-        summary: sentences::summary(&message, &deliveries, routes.endpoints.is_empty(), now),
+        summary: sentences::text(&statements),
+        statements,
         as_of: now.to_string(),
         endpoints: matched.chain(shown).collect(),
         unmatched_left_out: unmatched.len().saturating_sub(UNMATCHED_SHOWN),
@@ -195,6 +220,8 @@ fn explain_delivery(
     let kept_back = endpoint.and_then(|endpoint| kept_back(endpoint, has_rate, now));
     let subject = Subject { message, endpoint: id, now };
     let remedy = remedy(Some(delivery.state), endpoint, message.as_sent(), now);
+    let why = sentences::why(subject, delivery, step, kept_back, attempts.last().copied());
+    let next_step = sentences::remedy(subject, &remedy);
     ExplainedEndpoint {
         endpoint_id: id.to_string(),
         endpoint_url: endpoint.map(|endpoint| endpoint.url.as_str().to_owned()),
@@ -202,8 +229,9 @@ fn explain_delivery(
         matched: true,
         status: delivery.state.as_str(),
         reason: delivery.state.reason(),
-        why: sentences::why(subject, delivery, step, kept_back, attempts.last().copied()),
-        next_step: sentences::remedy(subject, &remedy),
+        why: sentences::text(&why),
+        next_step: next_step.as_ref().map(|statement| statement.sentence.clone()),
+        statements: why.into_iter().chain(next_step).collect(),
         next_attempt: match (delivery.state, delivery.owed, step) {
             (DeliveryState::Pending { due_at }, Some(owed), Some(step)) => Some(NextAttempt {
                 due_at: due_at.to_string(),
@@ -221,8 +249,10 @@ fn explain_delivery(
 
 fn explain_unmatched(route: &Route, message: &Message, is_test: bool, now: Timestamp) -> ExplainedEndpoint {
     let endpoint = &route.endpoint;
-    let reason = why_unmatched(endpoint, &message.event_type, message.id.timestamp(), is_test);
+    let reason = why_unmatched(endpoint, message.as_sent(), message.id.timestamp(), is_test);
     let subject = Subject { message, endpoint: endpoint.id, now };
+    let why = sentences::why_unmatched(subject, endpoint, reason);
+    let next_step = sentences::remedy(subject, &remedy(None, Some(endpoint), message.as_sent(), now));
     ExplainedEndpoint {
         endpoint_id: endpoint.id.to_string(),
         endpoint_url: Some(endpoint.url.as_str().to_owned()),
@@ -230,8 +260,9 @@ fn explain_unmatched(route: &Route, message: &Message, is_test: bool, now: Times
         matched: false,
         status: "unmatched",
         reason: Some(reason.as_str()),
-        why: sentences::why_unmatched(subject, endpoint, reason),
-        next_step: sentences::remedy(subject, &remedy(None, Some(endpoint), message.as_sent(), now)),
+        why: why.sentence.clone(),
+        next_step: next_step.as_ref().map(|statement| statement.sentence.clone()),
+        statements: [why].into_iter().chain(next_step).collect(),
         next_attempt: None,
         ended_at: None,
         attempts: vec![],

@@ -1,5 +1,5 @@
-//! What an explanation says, in sentences. They name operations of the API, as whoever reads them may
-//! call it.
+//! What an explanation says: each statement as a sentence for people, and as a code with its parameters for programs.
+//! Sentences name operations of the API, as whoever reads them may call them.
 
 use hookstream_model::{
     attempt::Attempt,
@@ -10,11 +10,40 @@ use hookstream_model::{
     time::Timestamp,
 };
 use hookstream_store::messages::{Delivery, Message};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// The most event types of a filter that are named.
 const TYPES_NAMED: usize = 5;
-/// The longest error that is repeated in a sentence, in characters; it stands whole with its attempt.
-const ERROR_REPEATED: usize = 200;
+/// The longest error, and the longest start of a response, that is repeated in a sentence, in characters; both stand
+/// whole with their attempt.
+const REPEATED: usize = 200;
+
+/// One statement of an explanation.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Statement {
+    /// A stable word for programs.
+    #[schema(example = "next_attempt_due")]
+    pub(super) code: &'static str,
+    /// The statement for people.
+    #[schema(example = "Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
+    pub(super) sentence: String,
+    /// What the sentence tells, depending on `code`.
+    #[schema(value_type = Object, example = json!({ "due_at": "2026-11-24T08:05:00.000Z", "step": 2, "steps": 10 }))]
+    pub(super) params: Value,
+}
+
+impl Statement {
+    fn new(code: &'static str, sentence: impl Into<String>, params: Value) -> Self {
+        Self { code, sentence: sentence.into(), params }
+    }
+}
+
+/// Statements one after another, as text.
+pub(super) fn text(statements: &[Statement]) -> String {
+    statements.iter().map(|statement| statement.sentence.as_str()).collect::<Vec<_>>().join(" ")
+}
 
 /// What is spoken of.
 #[derive(Clone, Copy)]
@@ -25,26 +54,41 @@ pub(super) struct Subject<'a> {
 }
 
 /// How a message stands.
-pub(super) fn summary(message: &Message, deliveries: &[Delivery], has_no_endpoint: bool, now: Timestamp) -> String {
+pub(super) fn summary(message: &Message, deliveries: &[Delivery], has_no_endpoint: bool, now: Timestamp) -> Vec<Statement> {
+    let event_type = &message.event_type;
     if deliveries.is_empty() && has_no_endpoint {
-        return "It is for nobody: the application has no endpoint.".to_owned();
+        return vec![Statement::new("no_endpoints", "No endpoints matched: the application has none.", json!({}))];
     }
     if deliveries.is_empty() {
-        return format!("It is for nobody: no endpoint of the application wanted {} when it was accepted.", message.event_type);
+        let channels =
+            if message.channels.is_empty() { String::new() } else { format!(" on the channels {}", message.channels.join(", ")) };
+        let sentence = format!("No endpoints matched: none was subscribed to {event_type}{channels} when the message was accepted.");
+        return vec![Statement::new("no_match", sentence, json!({ "event_type": event_type, "channels": message.channels }))];
     }
     let count = |word: &str| deliveries.iter().filter(|delivery| delivery.state.as_str() == word).count();
     let words = ["succeeded", "pending", "exhausted", "skipped", "cancelled"].map(|word| (word, count(word)));
     let counts: Vec<_> = words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
     let endpoints = if deliveries.len() == 1 { "endpoint" } else { "endpoints" };
-    let counted = format!("It is for {} {endpoints}: {}.", deliveries.len(), counts.join(", "));
+    let sentence = format!("Matched {} {endpoints}: {}.", deliveries.len(), counts.join(", "));
+    let mut params = serde_json::Map::from_iter(words.map(|(word, count)| (word.to_owned(), json!(count))));
+    params.insert("matched".to_owned(), json!(deliveries.len()));
+    let mut statements = vec![Statement::new("matched", sentence, Value::Object(params))];
     if message.payload.is_none() {
-        return format!("{counted} Its payload has expired and was removed: it cannot be sent again.");
+        let sentence = "The payload has expired and was removed; the message cannot be sent again.";
+        statements.push(Statement::new("payload_expired", sentence, json!({})));
+        return statements;
     }
     match deliveries.iter().filter_map(due_at).min() {
-        Some(due_at) if due_at > now => format!("{counted} The next try is due at {due_at}."),
-        Some(_) => format!("{counted} A try is due now."),
-        None => counted,
+        Some(due_at) if due_at > now => {
+            let params = json!({ "due_at": due_at.to_string() });
+            statements.push(Statement::new("next_attempt_due", format!("The next attempt is due at {due_at}."), params));
+        }
+        Some(due_at) => {
+            statements.push(Statement::new("attempt_due_now", "An attempt is due now.", json!({ "due_at": due_at.to_string() })));
+        }
+        None => {}
     }
+    statements
 }
 
 fn due_at(delivery: &Delivery) -> Option<Timestamp> {
@@ -56,41 +100,64 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
     }
 }
 
-/// Why a delivery stands as it does. `step` is that of its next try; none is told where the endpoint was
-/// deleted. `kept_back` is what keeps back whatever is due for the endpoint.
+/// Why a delivery stands as it does. `step` is that of its next attempt; none is told where the endpoint was deleted.
+/// `kept_back` is what keeps back whatever is due for the endpoint.
 pub(super) fn why(
     subject: Subject<'_>,
     delivery: &Delivery,
     step: Option<Step>,
     kept_back: Option<KeptBack>,
     last: Option<&Attempt>,
-) -> String {
+) -> Vec<Statement> {
     let ended_at = delivery.ended_at.unwrap_or(subject.now);
+    let at = json!({ "at": ended_at.to_string() });
     match delivery.state {
         DeliveryState::Pending { due_at } => why_pending(subject, delivery, due_at, step, kept_back, last),
-        DeliveryState::Succeeded => match last {
-            Some(last) => format!("It arrived with try {}, at {}.", last.number, last.created_at + last.duration),
-            None => "It arrived.".to_owned(),
-        },
+        DeliveryState::Succeeded => vec![match last {
+            Some(last) => {
+                let arrived_at = last.created_at + last.duration;
+                let params = json!({ "attempt_number": last.number, "at": arrived_at.to_string() });
+                Statement::new("delivered", format!("Delivered by attempt {} at {arrived_at}.", last.number), params)
+            }
+            None => Statement::new("delivered", "Delivered.", json!({})),
+        }],
         DeliveryState::Exhausted { reason } => {
-            let after = format!("after {}", tries(delivery.attempts));
+            let after = format!("Failed after {} at {ended_at}", attempts(delivery.attempts));
+            let params = json!({ "at": ended_at.to_string(), "attempts": delivery.attempts });
             match reason {
-                ExhaustedReason::ScheduleEnded => format!("It was given up {after}, at {ended_at}.{}", last_failure(last)),
-                ExhaustedReason::Gone => format!("It was given up {after}, at {ended_at}: the receiver answered 410, it is gone."),
+                ExhaustedReason::ScheduleEnded => {
+                    let ended = Statement::new("schedule_ended", format!("{after}: the retry schedule has ended."), params);
+                    [ended].into_iter().chain(last_failure(last)).collect()
+                }
+                ExhaustedReason::Gone => {
+                    vec![Statement::new("gone", format!("{after}: the receiver answered 410 (Gone), which ends retries."), params)]
+                }
                 ExhaustedReason::ReceiverAsked => {
-                    format!("It was given up {after}, at {ended_at}: the receiver asked for it, with the header webhook-delivery.")
+                    let sentence = format!("{after}: the receiver ended retries with the header webhook-delivery.");
+                    vec![Statement::new("receiver_asked", sentence, params)]
                 }
             }
         }
-        DeliveryState::Skipped { reason } => match reason {
-            SkipReason::EndpointDisabled => format!("The endpoint was disabled when it was to be sent, at {ended_at}."),
-            SkipReason::EndpointExpired => format!("The endpoint had expired when it was to be sent, at {ended_at}."),
-            SkipReason::Restored => "It was owed when the backup was made that the server was restored from.".to_owned(),
-        },
-        DeliveryState::Cancelled { reason } => match reason {
-            CancelReason::EndpointDeleted => format!("The endpoint was gone when it was to be sent, at {ended_at}."),
-            CancelReason::ApplicationDeleted => format!("The application was gone when it was to be sent, at {ended_at}."),
-        },
+        DeliveryState::Skipped { reason } => vec![match reason {
+            SkipReason::EndpointDisabled => {
+                Statement::new("endpoint_disabled", format!("Skipped at {ended_at}: the endpoint was disabled."), at)
+            }
+            SkipReason::EndpointExpired => {
+                Statement::new("endpoint_expired", format!("Skipped at {ended_at}: the endpoint had expired."), at)
+            }
+            SkipReason::Restored => {
+                let sentence = "Skipped: the delivery was pending in the backup that the server was restored from.";
+                Statement::new("restored", sentence, at)
+            }
+        }],
+        DeliveryState::Cancelled { reason } => vec![match reason {
+            CancelReason::EndpointDeleted => {
+                Statement::new("endpoint_deleted", format!("Cancelled at {ended_at}: the endpoint was deleted."), at)
+            }
+            CancelReason::ApplicationDeleted => {
+                Statement::new("application_deleted", format!("Cancelled at {ended_at}: the application was deleted."), at)
+            }
+        }],
     }
 }
 
@@ -101,118 +168,197 @@ fn why_pending(
     step: Option<Step>,
     kept_back: Option<KeptBack>,
     last: Option<&Attempt>,
-) -> String {
+) -> Vec<Statement> {
     let Some(Step { number, of }) = step else {
-        return format!("The endpoint was deleted: it is called off when its next try is due, at {due_at}.");
+        let sentence = format!("The endpoint was deleted: the delivery is cancelled when its next attempt is due, at {due_at}.");
+        return vec![Statement::new("endpoint_deleted", sentence, json!({ "due_at": due_at.to_string() }))];
     };
-    let failure = last_failure(last);
-    let next = format!("Try {number} of {of} is due");
+    let mut statements: Vec<_> = last_failure(last).into_iter().collect();
+    let next = format!("Attempt {number} of {of}");
+    let params = json!({ "due_at": due_at.to_string(), "step": number, "steps": of });
     let is_taken = delivery.owed.is_some_and(|owed| owed.is_taken);
-    if let Some(kept_back) = kept_back.filter(|_| due_at <= subject.now) {
-        let why = why_kept_back(subject, kept_back);
-        return format!("{failure} {next} since {due_at}. {why}").trim_start().to_owned();
+    if let Some(kept_back) = kept_back.filter(|kept_back| due_at <= subject.now || *kept_back == KeptBack::Paused) {
+        let verb = if due_at <= subject.now { "has been due since" } else { "is due at" };
+        statements.push(Statement::new("next_attempt_due", format!("{next} {verb} {due_at}."), params));
+        statements.push(why_kept_back(subject, kept_back));
+        return statements;
     }
-    let next = match (is_taken, due_at > subject.now) {
-        (true, _) => format!("{next} since {due_at}: a node has it, and it waits for its endpoint's turn or is being tried."),
-        (false, true) => format!("{next} at {due_at}."),
-        (false, false) => format!("{next} since {due_at}, and no node has taken it yet."),
-    };
-    format!("{failure} {next}").trim_start().to_owned()
+    statements.push(match (is_taken, due_at > subject.now) {
+        (true, _) => {
+            let sentence = format!("{next} has been due since {due_at}; a node has it queued for its endpoint or in progress.");
+            Statement::new("next_attempt_taken", sentence, params)
+        }
+        (false, true) => Statement::new("next_attempt_due", format!("{next} is due at {due_at}."), params),
+        (false, false) => {
+            let sentence = format!("{next} has been due since {due_at}; no node has claimed it yet.");
+            Statement::new("next_attempt_unclaimed", sentence, params)
+        }
+    });
+    statements
 }
 
-fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: KeptBack) -> String {
+fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: KeptBack) -> Statement {
     match kept_back {
+        KeptBack::Paused => {
+            Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
+        }
         KeptBack::Failing { until } if until > now => {
             let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.application_id);
-            format!(
-                "The endpoint failed so often in a row that its circuit breaker is open: nothing is sent before {until}, unless you {reset}."
-            )
+            let sentence = format!(
+                "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you {reset}."
+            );
+            Statement::new("circuit_open", sentence, json!({ "until": until.to_string(), "operation": reset }))
         }
         KeptBack::Failing { .. } => {
-            "The endpoint's circuit breaker is half open: one delivery goes at a time until one arrives.".to_owned()
+            let sentence = "The endpoint's circuit breaker is half open: one delivery is sent at a time until one succeeds.";
+            Statement::new("circuit_half_open", sentence, json!({}))
         }
-        KeptBack::AskedForTime { until } => format!("The receiver asked for time with Retry-After: nothing is sent before {until}."),
-        KeptBack::Order => "The endpoint receives in order: what was accepted before it goes first.".to_owned(),
-        KeptBack::Rate => "It waits for its turn by the rate limit of the endpoint or of the application.".to_owned(),
+        KeptBack::AskedForTime { until } => {
+            let sentence = format!("The receiver answered Retry-After: nothing is sent before {until}.");
+            Statement::new("retry_after", sentence, json!({ "until": until.to_string() }))
+        }
+        KeptBack::Order => Statement::new("ordered", "The endpoint receives messages in order: earlier ones are sent first.", json!({})),
+        KeptBack::Rate => {
+            Statement::new("rate_limited", "The delivery waits for the rate limit of the endpoint or of the application.", json!({}))
+        }
         KeptBack::Batch => {
-            "The endpoint takes batches: it waits for others to go with it in one request, at most for its `max_wait_ms`.".to_owned()
+            let sentence = "The endpoint takes batches: the delivery waits at most `max_wait_ms` for others to go with it in one request.";
+            Statement::new("batched", sentence, json!({}))
         }
     }
 }
 
-fn tries(count: u32) -> String {
-    if count == 1 { "1 try".to_owned() } else { format!("{count} tries") }
+fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
 }
 
-/// A sentence after another, or nothing.
-fn last_failure(last: Option<&Attempt>) -> String {
-    let Some(error) = last.and_then(|last| last.error.as_deref()) else { return String::new() };
+/// What came of the last attempt, if it failed, with the start of the response.
+fn last_failure(last: Option<&Attempt>) -> Option<Statement> {
+    let last = last?;
+    let error = last.error.as_deref()?;
     let word = error.split(':').next().unwrap_or(error);
-    let told = if error.chars().count() > ERROR_REPEATED { word } else { error };
-    format!(" The last try failed ({told}).")
+    let told = if error.chars().count() > REPEATED { word } else { error };
+    let response = last.response_body.as_deref().map(start_of).filter(|start| !start.is_empty());
+    let answered = response.as_ref().map_or_else(String::new, |start| format!(" Response: {start}"));
+    let params = json!({
+        "attempt_number": last.number,
+        "error": error,
+        "response_status": last.response_status,
+        "response_start": response,
+    });
+    Some(Statement::new("last_attempt_failed", format!("The last attempt failed ({told}).{answered}"), params))
+}
+
+/// The start of what a receiver answered, as one line.
+fn start_of(body: &str) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let words: String = body.chars().take(4 * REPEATED).map(line).collect();
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut start: String = words.chars().take(REPEATED).collect();
+    if start.len() < words.len() {
+        start.push('…');
+    }
+    start
 }
 
 /// Why an endpoint has no delivery.
-pub(super) fn why_unmatched(subject: Subject<'_>, endpoint: &Endpoint, reason: Unmatched) -> String {
+pub(super) fn why_unmatched(subject: Subject<'_>, endpoint: &Endpoint, reason: Unmatched) -> Statement {
     let event_type = &subject.message.event_type;
-    match reason {
-        Unmatched::TestOfAnother => "The message was a test of another endpoint.".to_owned(),
-        Unmatched::MadeLater => format!("The endpoint was made at {}, after the message was accepted.", endpoint.created_at),
+    let (sentence, params) = match reason {
+        Unmatched::TestOfAnother => ("The message was a test of another endpoint.".to_owned(), json!({})),
+        Unmatched::MadeLater => {
+            let created_at = endpoint.created_at.to_string();
+            (format!("The endpoint was created at {created_at}, after the message was accepted."), json!({ "created_at": created_at }))
+        }
         Unmatched::TypeNotWanted => {
-            format!("The endpoint wants {}, and not {event_type}.", named(endpoint.filter_types.as_deref().unwrap_or_default()))
+            let types = endpoint.filter_types.as_deref().unwrap_or_default();
+            let sentence = format!("Not subscribed to {event_type}: the endpoint's filter_types are [{}].", named(types));
+            (sentence, json!({ "event_type": event_type, "filter_types": types }))
+        }
+        Unmatched::OtherChannels => {
+            let (own, channels) = (endpoint.channels.as_deref().unwrap_or_default(), &subject.message.channels);
+            let of_message = if channels.is_empty() { "none".to_owned() } else { format!("[{}]", named(channels)) };
+            let sentence = format!("No channel in common: the endpoint's are [{}], the message's are {of_message}.", named(own));
+            (sentence, json!({ "endpoint_channels": own, "message_channels": channels }))
         }
         Unmatched::ChangedLater => {
-            format!("As it is now the endpoint wants {event_type}; when the message was accepted it did not.")
+            let sentence = format!("The endpoint matches {event_type} now; it did not when the message was accepted.");
+            (sentence, json!({ "event_type": event_type }))
         }
-    }
+    };
+    Statement::new(reason.as_str(), sentence, params)
 }
 
-fn named(types: &[String]) -> String {
-    let (first, rest) = types.split_at(types.len().min(TYPES_NAMED));
+fn named(words: &[String]) -> String {
+    let (first, rest) = words.split_at(words.len().min(TYPES_NAMED));
     let first = first.join(", ");
     if rest.is_empty() { first } else { format!("{first} and {} more", rest.len()) }
 }
 
 /// What would make it go; `None` where it arrived.
-pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<String> {
-    let Subject { message, endpoint, now } = subject;
+pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement> {
+    let Subject { message, endpoint: id, now } = subject;
     let application = format!("/v1/applications/{}", message.application_id);
-    let endpoint = format!("{application}/endpoints/{endpoint}");
-    let retry = format!("POST {application}/messages/{}/retry", message.id);
+    let endpoint = format!("{application}/endpoints/{id}");
+    let retry = format!("POST {application}/messages/{}/retry?endpoint_id={id}", message.id);
     let recover = format!("POST {endpoint}/recover with {{\"since\":\"{}\"}}", message.id.timestamp());
-    let changes: Vec<_> = remedy.changes.iter().map(|change| told(*change, &endpoint, &message.event_type)).collect();
+    let changes: Vec<_> = remedy.changes.iter().map(|change| told(*change, &endpoint, message)).collect();
     let changes = changes.join(" and ");
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
-    let sentence = match remedy.act {
+    let (code, sentence) = match remedy.act {
         Act::Nothing => return None,
-        Act::Wait { until } if until <= now && changes.is_empty() => {
-            "It is tried when its turn comes. Where that lasts, GET /v1/nodes shows whether a node delivers and how far behind it is."
-                .to_owned()
-        }
+        Act::Wait { until } if until <= now && changes.is_empty() => (
+            "wait_for_turn",
+            "The attempt is made when its turn comes. If that takes long, GET /v1/nodes shows whether a node delivers and its lag."
+                .to_owned(),
+        ),
         Act::Wait { until } if changes.is_empty() => {
-            format!("It is tried again at {until} by itself; {retry} sends it at once, to every endpoint that wants it.")
+            ("wait", format!("The next attempt is automatic, at {until}; {retry} sends the message to this endpoint now."))
         }
-        Act::Wait { until } => format!("{changes} before {until}: as it is, the endpoint is passed over then."),
-        Act::Retry => format!("{first}{retry} sends it to every endpoint that is active and wants it, also where it arrived."),
-        Act::Recover => format!("{first}{recover} sends what the endpoint missed since."),
-        Act::RetryOrRecover => {
+        Act::Wait { .. } if remedy.changes == [Change::Resume] => ("resume", format!("{changes}: the delivery is sent then.")),
+        Act::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
+        Act::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
+        Act::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
+        Act::RetryOrRecover => (
+            "retry_or_recover",
             format!(
-                "{first}{retry} sends this message again, to every endpoint that wants it; {recover} sends this one all that it missed since."
-            )
-        }
+                "{first}{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."
+            ),
+        ),
         Act::SendAnew => {
-            format!("its payload has expired and was removed: POST {application}/messages sends it as a new message, with a new id.")
+            ("send_anew", format!("the payload has expired and was removed: send it as a new message with POST {application}/messages."))
         }
-        Act::MakeEndpoint => format!("The endpoint was deleted: make another, then {retry} sends it there."),
+        Act::MakeEndpoint => (
+            "create_endpoint",
+            format!(
+                "The endpoint was deleted: create another, then POST {application}/messages/{}/retry with its endpoint_id sends the message there.",
+                message.id
+            ),
+        ),
     };
-    Some(capitalized(&sentence))
+    let changes: Vec<_> = remedy.changes.iter().map(|change| code_of(*change)).collect();
+    let params = json!({ "changes": changes, "endpoint_id": id.to_string(), "message_id": message.id.to_string() });
+    Some(Statement::new(code, capitalized(&sentence), params))
 }
 
-fn told(change: Change, endpoint: &str, event_type: &str) -> String {
+const fn code_of(change: Change) -> &'static str {
+    match change {
+        Change::Enable => "enable",
+        Change::Resume => "resume",
+        Change::Extend => "extend",
+        Change::WidenFilter => "widen_filter",
+        Change::AddChannel => "add_channel",
+    }
+}
+
+fn told(change: Change, endpoint: &str, message: &Message) -> String {
     match change {
         Change::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
+        Change::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
         Change::Extend => format!("move or remove its expires_at (PATCH {endpoint} with {{\"expires_at\":null}})"),
-        Change::WidenFilter => format!("add {event_type} to its filter_types (PATCH {endpoint})"),
+        Change::WidenFilter => format!("add {} to its filter_types (PATCH {endpoint})", message.event_type),
+        Change::AddChannel if message.channels.is_empty() => format!("remove its channels (PATCH {endpoint} with {{\"channels\":null}})"),
+        Change::AddChannel => format!("add one of {} to its channels (PATCH {endpoint})", named(&message.channels)),
     }
 }
 
@@ -244,6 +390,7 @@ mod tests {
             event_type: "invoice.paid".to_owned(),
             payload: Some(Payload::from_json(None).expect("null")),
             event_id: None,
+            channels: vec![],
             counts: DeliveryCounts::default(),
             updated_at: NOW,
         }
@@ -279,17 +426,17 @@ mod tests {
     fn a_summary_counts_and_says_what_is_next() {
         let message = message();
         let check = |deliveries: &[Delivery], has_no_endpoint, expected: &str| {
-            assert_eq!(summary(&message, deliveries, has_no_endpoint, NOW), expected);
+            assert_eq!(text(&summary(&message, deliveries, has_no_endpoint, NOW)), expected);
         };
-        check(&[], true, "It is for nobody: the application has no endpoint.");
-        check(&[], false, "It is for nobody: no endpoint of the application wanted invoice.paid when it was accepted.");
-        check(&[delivery(DeliveryState::Succeeded)], false, "It is for 1 endpoint: 1 succeeded.");
+        check(&[], true, "No endpoints matched: the application has none.");
+        check(&[], false, "No endpoints matched: none was subscribed to invoice.paid when the message was accepted.");
+        check(&[delivery(DeliveryState::Succeeded)], false, "Matched 1 endpoint: 1 succeeded.");
         check(
             &[delivery(DeliveryState::Succeeded), pending(NOW + MINUTE, false), pending(NOW + MINUTE * 2, false)],
             false,
-            "It is for 3 endpoints: 1 succeeded, 2 pending. The next try is due at 2026-05-28T20:27:40.000Z.",
+            "Matched 3 endpoints: 1 succeeded, 2 pending. The next attempt is due at 2026-05-28T20:27:40.000Z.",
         );
-        check(&[pending(NOW, true)], false, "It is for 1 endpoint: 1 pending. A try is due now.");
+        check(&[pending(NOW, true)], false, "Matched 1 endpoint: 1 pending. An attempt is due now.");
     }
 
     #[test]
@@ -299,39 +446,39 @@ mod tests {
         let step = Some(Step { number: 2, of: 10 });
         let check = |delivery: &Delivery, step, error: Option<&str>, expected: &str| {
             let last = error.map(failed);
-            assert_eq!(why(subject, delivery, step, None, last.as_ref()), expected);
+            assert_eq!(text(&why(subject, delivery, step, None, last.as_ref())), expected);
         };
         let refused = Some("http_status: the receiver answered 503");
         check(
             &pending(NOW + MINUTE, false),
             step,
             refused,
-            "The last try failed (http_status: the receiver answered 503). Try 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
+            "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
         );
-        check(&pending(NOW, false), step, None, "Try 2 of 10 is due since 2026-05-28T20:26:40.000Z, and no node has taken it yet.");
+        check(&pending(NOW, false), step, None, "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z; no node has claimed it yet.");
         check(
             &pending(NOW, true),
             step,
             None,
-            "Try 2 of 10 is due since 2026-05-28T20:26:40.000Z: a node has it, and it waits for its endpoint's turn or is being tried.",
+            "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z; a node has it queued for its endpoint or in progress.",
         );
         check(
             &pending(NOW, false),
             None,
             refused,
-            "The endpoint was deleted: it is called off when its next try is due, at 2026-05-28T20:26:40.000Z.",
+            "The endpoint was deleted: the delivery is cancelled when its next attempt is due, at 2026-05-28T20:26:40.000Z.",
         );
         check(
             &delivery(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }),
             None,
             Some(&format!("redirect_refused: {}", "x".repeat(300))),
-            "It was given up after 1 try, at 2026-05-28T20:26:40.000Z. The last try failed (redirect_refused).",
+            "Failed after 1 attempt at 2026-05-28T20:26:40.000Z: the retry schedule has ended. The last attempt failed (redirect_refused).",
         );
         check(
             &delivery(DeliveryState::Skipped { reason: SkipReason::EndpointDisabled }),
             None,
             None,
-            "The endpoint was disabled when it was to be sent, at 2026-05-28T20:26:40.000Z.",
+            "Skipped at 2026-05-28T20:26:40.000Z: the endpoint was disabled.",
         );
     }
 
@@ -341,15 +488,16 @@ mod tests {
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let step = Some(Step { number: 1, of: 10 });
         let check = |due_at, kept_back, expected: &str| {
-            let told = why(subject, &pending(due_at, false), step, Some(kept_back), None);
+            let told = text(&why(subject, &pending(due_at, false), step, Some(kept_back), None));
             assert!(told.contains(expected), "{told}");
         };
-        check(NOW + MINUTE, KeptBack::Order, "Try 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
-        check(NOW, KeptBack::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives in order");
+        check(NOW + MINUTE, KeptBack::Order, "Attempt 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
+        check(NOW, KeptBack::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
         check(NOW, KeptBack::Rate, "rate limit");
         check(NOW, KeptBack::AskedForTime { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z.");
         check(NOW, KeptBack::Failing { until: NOW + MINUTE }, "0202/reset-circuit.");
         check(NOW, KeptBack::Failing { until: NOW }, "half open");
+        check(NOW + MINUTE, KeptBack::Paused, "is due at 2026-05-28T20:27:40.000Z. The endpoint is paused");
     }
 
     #[test]
@@ -357,48 +505,82 @@ mod tests {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
         let application = format!("/v1/applications/{}", "01".repeat(16));
-        let retry = format!("POST {application}/messages/{}/retry", "00".repeat(16));
+        let retry = format!("POST {application}/messages/{}/retry?endpoint_id={}", "00".repeat(16), "02".repeat(16));
         let endpoint = format!("{application}/endpoints/{}", "02".repeat(16));
         let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
         let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
-        let check = |changes: &[Change], act, expected: &str| {
-            let found = remedy(subject, &Remedy { changes: changes.to_vec(), act });
-            assert_eq!(found.as_deref(), Some(expected), "{changes:?} {act:?}");
+        let check = |changes: &[Change], act, code: &str, expected: &str| {
+            let found = remedy(subject, &Remedy { changes: changes.to_vec(), act }).expect("a remedy");
+            assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {act:?}");
+            assert_eq!(found.params["endpoint_id"], "02".repeat(16));
         };
         assert_eq!(remedy(subject, &Remedy { changes: vec![], act: Act::Nothing }), None);
         let until = NOW + MINUTE;
         check(
             &[],
             Act::Wait { until },
-            &format!("It is tried again at 2026-05-28T20:27:40.000Z by itself; {retry} sends it at once, to every endpoint that wants it."),
+            "wait",
+            &format!("The next attempt is automatic, at 2026-05-28T20:27:40.000Z; {retry} sends the message to this endpoint now."),
         );
         check(
             &[Change::Enable],
             Act::Wait { until },
-            &format!("E{enable} before 2026-05-28T20:27:40.000Z: as it is, the endpoint is passed over then."),
+            "change_before",
+            &format!("E{enable} before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then."),
+        );
+        check(
+            &[Change::Resume],
+            Act::Wait { until },
+            "resume",
+            &format!("Resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}): the delivery is sent then."),
         );
         check(
             &[Change::Enable, Change::WidenFilter],
             Act::Retry,
+            "retry",
             &format!(
-                "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends it to every endpoint that is \
-                    active and wants it, also where it arrived."
+                "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends the message to this endpoint."
             ),
         );
         check(
             &[],
             Act::RetryOrRecover,
-            &format!(
-                "{retry} sends this message again, to every endpoint that wants it; {recover} sends this one all that it missed since."
-            ),
+            "retry_or_recover",
+            &format!("{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."),
         );
-        check(&[], Act::Recover, &format!("{recover} sends what the endpoint missed since."));
+        check(&[], Act::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
         check(
             &[],
             Act::SendAnew,
-            &format!("Its payload has expired and was removed: POST {application}/messages sends it as a new message, with a new id."),
+            "send_anew",
+            &format!("The payload has expired and was removed: send it as a new message with POST {application}/messages."),
         );
-        check(&[], Act::MakeEndpoint, &format!("The endpoint was deleted: make another, then {retry} sends it there."));
+        let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message there.", "00".repeat(16));
+        check(&[], Act::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another, then {again}"));
+    }
+
+    #[test]
+    fn a_failure_shows_the_start_of_the_response() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let check = |body: &str, expected: &str| {
+            let last = Attempt {
+                response_body: Some(body.to_owned()),
+                response_status: Some(500),
+                ..failed("http_status: the receiver answered 500")
+            };
+            let told = why(subject, &pending(NOW + MINUTE, false), Some(Step { number: 2, of: 10 }), None, Some(&last));
+            let told = told.iter().find(|statement| statement.code == "last_attempt_failed").expect("it is told");
+            assert_eq!(told.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
+            assert_eq!(told.params["response_status"], 500);
+        };
+        check("", "");
+        check(" \n\0 ", "");
+        check(
+            "{\"error\":\n  \"relation \\\"orders\\\" does not exist\"}",
+            " Response: {\"error\": \"relation \\\"orders\\\" does not exist\"}",
+        );
+        check(&"\u{e4}".repeat(300), &format!(" Response: {}…", "\u{e4}".repeat(200)));
     }
 
     #[test]

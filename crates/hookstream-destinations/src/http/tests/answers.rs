@@ -39,6 +39,16 @@ async fn what_is_sent_is_a_post_of_the_given_headers_and_bytes() {
 }
 
 #[tokio::test]
+async fn an_empty_body_is_sent_with_its_length() {
+    let receiver = Receiver::start().await;
+    assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, "").await, answered(204));
+    let received = receiver.received().remove(0);
+    let lengths: Vec<_> = received.headers.get_all("content-length").iter().collect();
+    assert_eq!(lengths, ["0"]);
+    assert!(!received.headers.contains_key("transfer-encoding"));
+}
+
+#[tokio::test]
 async fn only_2xx_is_accepted() {
     for status in [200, 201, 202, 204, 299, 300, 304, 400, 401, 404, 410, 429, 500, 502, 503, 504, 599, 999] {
         check(format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n"), answered(status)).await;

@@ -6,9 +6,18 @@ use super::*;
 
 fn refused(address: &str, rule: &str) -> Outcome {
     let detail = format!(
-        "the URL leads to {address} ({rule}), which this installation does not allow; its operator can allow it with the setting \
-            allow_targets (--allow-targets {address}/{})",
+        "the URL leads to {address} ({rule}), which this installation does not allow. Its operator can allow it with the setting \
+         allow_targets (--allow-targets {address}/{})",
         if address.contains(':') { 128 } else { 32 },
+    );
+    failed(FailureKind::AddressNotAllowed, &detail)
+}
+
+/// The refusal of a name: the tenant learns the rule, and not the address.
+fn refused_name(rule: &str) -> Outcome {
+    let detail = format!(
+        "the URL leads to an address that this installation does not allow ({rule}). Its operator can allow networks with the setting \
+         allow_targets; the server's log names the address"
     );
     failed(FailureKind::AddressNotAllowed, &detail)
 }
@@ -66,11 +75,11 @@ async fn a_name_that_stalls_ends_at_the_limit_or_when_a_connection_should_have_c
 
 #[tokio::test]
 async fn one_forbidden_address_refuses_the_whole_answer() {
-    assert_eq!(outcome_of(vec![Says::addresses(&["127.0.0.1", "10.0.0.1"])]).await, refused("10.0.0.1", "private"));
-    assert_eq!(outcome_of(vec![Says::addresses(&["127.0.0.1", "fd00:ec2::254"])]).await, refused("fd00:ec2::254", "unique local"));
+    assert_eq!(outcome_of(vec![Says::addresses(&["127.0.0.1", "10.0.0.1"])]).await, refused_name("private"));
+    assert_eq!(outcome_of(vec![Says::addresses(&["127.0.0.1", "fd00:ec2::254"])]).await, refused_name("unique local"));
     let mut addresses = vec!["127.0.0.1".parse().expect("an address"); 999];
     addresses.push("169.254.169.254".parse().expect("an address"));
-    assert_eq!(outcome_of(vec![Says::Addresses(addresses)]).await, refused("169.254.169.254", "link-local"));
+    assert_eq!(outcome_of(vec![Says::Addresses(addresses)]).await, refused_name("link-local"));
 }
 
 #[tokio::test]
@@ -94,7 +103,7 @@ async fn a_name_that_changes_after_the_check_is_refused_when_connecting() {
     let transport = with_names(options(), Names::default().saying("name.test.", says));
     let url = receiver.url_at("name.test");
     assert_eq!(transport.check(&target(&url)).await, Ok(()));
-    assert_eq!(send(&transport, &url, AMPLE).await, refused("10.0.0.1", "private"));
+    assert_eq!(send(&transport, &url, AMPLE).await, refused_name("private"));
     assert_eq!(receiver.connections(), 0);
 }
 
@@ -116,13 +125,13 @@ async fn check_refuses_a_forbidden_address_and_names_it_and_the_setting() {
     let refused = transport.check(&target("http://name.test/")).await.expect_err("refused");
     assert_eq!(
         refused.to_string(),
-        "leads to 10.0.0.1 (private), which this installation does not allow; its operator can allow it with the setting allow_targets \
-            (--allow-targets 10.0.0.1/32)"
+        "leads to an address that this installation does not allow (private). Its operator can allow networks with the setting \
+         allow_targets; the server's log names the address"
     );
     let address = "::1".parse().expect("an address");
     let rule = AddressPolicy::public_only().judge(address).expect_err("refused").rule;
     let transport = with_names(Options::new(AddressPolicy::public_only()), Names::default());
-    assert_eq!(transport.check(&target("https://[::1]:8443/")).await, Err(AddressRefused { address, rule }));
+    assert_eq!(transport.check(&target("https://[::1]:8443/")).await, Err(AddressRefused { address, rule, is_of_name: false }));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Receivers that answer too much, too little, or what is not HTTP: an outcome all the same, at once.
 
+use hookstream_model::{attempt::Directive, retry::RetryAfter};
 use hookstream_testkit::receiver::read_head;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -57,19 +58,51 @@ async fn a_body_of_ten_gigabytes_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn headers_beyond_the_limits_are_invalid() {
+async fn a_head_beyond_its_bytes_is_refused_and_the_bound_is_named() {
     let line = ["HTTP/1.1 200 OK\r\nx: ".as_bytes(), &[b'a'; 1_000_000], b"\r\ncontent-length: 0\r\n\r\n"].concat();
-    assert_eq!(outcome_of_saying(line).await, not_http());
+    assert_eq!(outcome_of_saying(line).await, head_too_large());
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(100_000));
-    assert_eq!(outcome_of_saying(many).await, not_http());
+    assert_eq!(outcome_of_saying(many).await, head_too_large());
+    let shortest = format!("HTTP/1.1 200 OK\n{}\n", "a:\n".repeat(100_000));
+    assert_eq!(outcome_of_saying(shortest).await, head_too_large());
     let endless = vec![b'a'; 1_000_000];
     assert_eq!(outcome_of_saying(endless).await, not_http());
 }
 
 #[tokio::test]
-async fn headers_within_the_limits_are_no_failure() {
-    let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", format!("a: {}\r\n", "b".repeat(600)).repeat(99));
-    assert_eq!(outcome_of_saying(many).await, answered(200));
+async fn a_head_within_its_bytes_counts_however_many_lines_it_has() {
+    for lines in [99, 100, 101, 1_000, 10_000] {
+        let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "a: b\r\n".repeat(lines));
+        assert_eq!(outcome_of_saying(many).await, answered(200), "{lines} lines");
+        let names: String = (0..lines).map(|number| format!("{number:x}:\n")).collect();
+        assert_eq!(outcome_of_saying(format!("HTTP/1.1 200 OK\n{names}content-length: 0\n\n")).await, answered(200), "{lines} names");
+    }
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "b".repeat(60_000));
+    assert_eq!(outcome_of_saying(long).await, answered(200));
+}
+
+#[tokio::test]
+async fn header_lines_that_break_a_rule_of_form_are_no_failure() {
+    for line in [
+        "X-Note: one\r\n two",
+        "X-Note: one\r\n\ttwo\r\n three",
+        "X-Note: \r\n two",
+        "X-Note : one",
+        "X-Note\t: one",
+        "X Note: one",
+        ": one",
+        "no colon",
+        "X-\u{e4}: one",
+        "X-Note: \x01\x7f",
+        "X-Note:one",
+        "X-Note:",
+    ] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{line}\r\nretry-after: 3\r\nContent-Length: 2\r\n\r\nok");
+        let outcome = outcome_of_saying(bytes).await;
+        let Some(answer) = outcome.answer() else { panic!("no answer with {line:?}: {outcome:?}") };
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]), "{line:?}");
+        assert!(answer.retry_after.is_some(), "the line after {line:?} is read");
+    }
 }
 
 #[tokio::test]
@@ -86,10 +119,7 @@ async fn what_is_not_http_is_invalid() {
         b"<html>hello</html>\r\n\r\n",
         b"\x15\x03\x01\x00\x02\x02\x46",
         b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
-        b"HTTP/1.1 20\r\n\r\n",
-        b"HTTP/1.1 abc OK\r\n\r\n",
         b"HTTP/9.9 200 OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\na\x00b: c\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
@@ -99,18 +129,29 @@ async fn what_is_not_http_is_invalid() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_none_or_carry_too_much_are_invalid() {
-    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    for chunks in [
-        "xyz\r\n".to_owned(),
-        "-1\r\n".to_owned(),
-        "3\r\nabcdef\r\n".to_owned(),
-        "fffffffffffffffff\r\n".to_owned(),
-        format!("1;{}", "x".repeat(1_000_000)),
-        format!("0\r\n{}", "a: b\r\n".repeat(100_000)),
-    ] {
-        let outcome = outcome_of_saying(format!("{head}{chunks}")).await;
-        assert_eq!(outcome, body_is_not_http(), "{}", &chunks[..chunks.len().min(30)]);
+async fn a_status_that_is_no_number_is_invalid_and_named() {
+    for bytes in [&b"HTTP/1.1 20\r\n\r\n"[..], b"HTTP/1.1 abc OK\r\n\r\n"] {
+        let expected = failed(FailureKind::ResponseInvalid, "the response's status is not a number from 100 to 999");
+        assert_eq!(outcome_of_saying(bytes).await, expected, "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_http_leaves_its_head_to_decide() {
+    for status in [200, 410, 500] {
+        let head = format!("HTTP/1.1 {status} Whatever\r\ntransfer-encoding: chunked\r\n\r\n");
+        for (chunks, arrived) in [
+            ("xyz\r\n".to_owned(), ""),
+            ("-1\r\n".to_owned(), ""),
+            ("3\r\nabcdef\r\n".to_owned(), "abc"),
+            ("3\r\nabc\r\nxyz\r\n".to_owned(), "abc"),
+            ("fffffffffffffffff\r\n".to_owned(), ""),
+            (format!("1;{}", "x".repeat(1_000_000)), ""),
+            (format!("0\r\n{}", "a: b\r\n".repeat(100_000)), ""),
+        ] {
+            let outcome = outcome_of_saying(format!("{head}{chunks}")).await;
+            assert_eq!(outcome, answered_with(status, arrived), "{}", &chunks[..chunks.len().min(30)]);
+        }
     }
 }
 
@@ -169,10 +210,27 @@ async fn a_connection_closed_before_the_request_is_a_reset() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_before_its_announced_length_is_a_reset() {
-    assert_eq!(outcome_of_closing_after(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await, broken_in_body());
+async fn an_answer_that_ends_before_its_announced_length_counts_with_what_arrived() {
+    assert_eq!(outcome_of_closing_after(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await, answered_with(200, "abc"));
+    assert_eq!(outcome_of_closing_after(b"HTTP/1.1 410 Gone\r\ncontent-length: 40\r\n\r\ngone").await, answered_with(410, "gone"));
     let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nabc";
-    assert_eq!(outcome_of_closing_after(chunked).await, broken_in_body());
+    assert_eq!(outcome_of_closing_after(chunked).await, answered_with(200, "abc"));
+    assert_eq!(outcome_of_closing_after(b"HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\n").await, answered(500));
+}
+
+#[tokio::test]
+async fn each_header_that_says_something_counts_though_the_body_breaks() {
+    let outcome = outcome_of_closing_after(
+        b"HTTP/1.1 503 Busy\r\nretry-after: 9\r\nwebhook-delivery: abort-message\r\nlocation: /x\r\ncontent-length: 10\r\n\r\nabc",
+    );
+    let expected = Answer {
+        status: 503,
+        body: "abc".into(),
+        retry_after: Some(RetryAfter::Seconds(9)),
+        directive: Some(Directive::AbortMessage),
+        location: Some("/x".to_owned()),
+    };
+    assert_eq!(outcome.await, Outcome::Refused(expected));
 }
 
 #[tokio::test]

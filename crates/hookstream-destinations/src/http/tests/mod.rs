@@ -115,20 +115,21 @@ fn broken_before_answer() -> Outcome {
     failed(FailureKind::ConnectionReset, "the connection broke before there was an answer")
 }
 
-fn broken_in_body() -> Outcome {
-    failed(FailureKind::ConnectionReset, "the connection broke before the answer's body was complete")
-}
-
 fn refused_connection() -> Outcome {
-    failed(FailureKind::ConnectionRefused, "nobody listens at the host and port")
+    failed(FailureKind::ConnectionRefused, "nothing is listening on the port")
 }
 
 fn not_http() -> Outcome {
-    failed(FailureKind::ResponseInvalid, "the answer is not HTTP, or its head is larger than allowed")
+    failed(FailureKind::ResponseInvalid, "the response is not valid HTTP")
 }
 
-fn body_is_not_http() -> Outcome {
-    failed(FailureKind::ResponseInvalid, "the answer's body is not HTTP, or beyond its limits")
+fn head_too_large() -> Outcome {
+    failed(FailureKind::ResponseInvalid, "the response's head is larger than 65536 bytes, the most that is read")
+}
+
+/// What a response means whose head has this status, of whose body these bytes arrived.
+fn answered_with(status: u16, body: impl Into<Bytes>) -> Outcome {
+    Outcome::from_answer(Answer { status, body: body.into(), ..Answer::default() })
 }
 
 /// A receiver that reads each request, answers with these bytes and waits for the other side to close.

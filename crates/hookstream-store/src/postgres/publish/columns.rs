@@ -22,12 +22,12 @@ const STORE: &str = "with seen as (
         join environments e on e.id = a.environment_id and e.version = s.event_types
     ), given as (
         select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
-                $38::int4[], $39::int4[], $41::int4[])
-            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops)
+                $38::int4[], $39::int4[], $41::int4[], $42::text[])
+            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels)
         where g.seen in (select number from seen)
     ), stored as (
-        insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops)
-        select application_id, id, environment_id, event_type, event_id, deliveries, hops from given
+        insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
+        select application_id, id, environment_id, event_type, event_id, deliveries, hops, channels from given
     ), kept as (
         insert into payloads (message_id, environment_id, is_text, encoding, size, body)
         select id, environment_id, is_text, encoding, size, body from given
@@ -108,6 +108,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&messages.sizes as _, Type::INT4_ARRAY),
         (&standings.payload_bytes as _, Type::INT8_ARRAY),
         (&messages.hops as _, Type::INT4_ARRAY),
+        (&messages.channels as _, Type::TEXT_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -149,6 +150,7 @@ struct Messages<'a> {
     sizes: Vec<i32>,
     bodies: Vec<&'a [u8]>,
     hops: Vec<i32>,
+    channels: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -249,6 +251,7 @@ impl<'a> Columns<'a> {
         self.messages.encodings.push(payload.encoding);
         self.messages.sizes.push(payload.size);
         self.messages.bodies.push(&payload.body);
+        self.messages.channels.push(publication.channels_text());
         self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());

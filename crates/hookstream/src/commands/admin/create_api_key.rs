@@ -9,7 +9,7 @@ use hookstream_model::{
     environment::Environment,
     ids::{EnvironmentId, IdSource},
     scopes::Scopes,
-    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant, check_key_name, parse_networks},
+    tenancy::{ApiKey, ApiKeyText, KeyLevel, KeyMode, Tenant, check_key_name, parse_networks},
     time::Clock,
 };
 use hookstream_store::{Store, api_keys, environments, organizations};
@@ -43,7 +43,12 @@ pub(crate) struct NewKey {
     #[arg(long, value_name = "ENV")]
     environment: Option<String>,
 
-    /// What it may do, comma-separated, such as messages:write,endpoints:* [default: *]
+    /// How far it reaches: environment, or organization (members, invitations, environments and settings too)
+    #[arg(long, value_name = "LEVEL", default_value = "environment")]
+    level: String,
+
+    /// What it may do, comma-separated, such as messages:write,endpoints:* [default: *]. endpoints:secret, operator:metrics and
+    /// operator:nodes are in no *
     #[arg(long, value_name = "SCOPE[,SCOPE…]")]
     scopes: Option<String>,
 
@@ -85,7 +90,8 @@ pub(crate) async fn run(arguments: CreateApiKeyArgs) -> anyhow::Result<()> {
 
 /// Creates the key.
 pub(super) async fn perform(on: &Installation<'_>, new: NewKey) -> anyhow::Result<String> {
-    let NewKey { name, environment, scopes, expires_in, networks, test } = new;
+    let NewKey { name, environment, level, scopes, expires_in, networks, test } = new;
+    let level = KeyLevel::parse(&level).map_err(|error| anyhow::anyhow!("--level {}", error.problem))?;
     check_key_name(&name).map_err(|error| anyhow::anyhow!("--name {}", error.problem))?;
     let scopes = match scopes.as_deref() {
         None => Scopes::ALL,
@@ -101,14 +107,15 @@ pub(super) async fn perform(on: &Installation<'_>, new: NewKey) -> anyhow::Resul
     let now = SystemClock.now();
     let mut ids = IdSource::new(rng);
     let expires_at = expires_in.map(|seconds| now + Duration::from_secs(seconds));
-    let key = ApiKey { scopes, networks, expires_at, ..ApiKey::unlimited(ids.next(now).into(), tenant, name) };
+    let key = ApiKey { level, scopes, networks, expires_at, ..ApiKey::unlimited(ids.next(now).into(), tenant, name) };
     api_keys::create(on.store, &Act::of_operator(ids.next(now), now), &key, &text).await?;
     let end = key.expires_at.map_or_else(|| "no expiry".to_owned(), |at| format!("expires {at}"));
     Ok(format!(
-        "Created the API key {} ({}) for the environment {}: scopes {}, {end}.\n\n    {}\n\nSave it now; it won't be shown again.",
+        "Created the API key {} ({}) for the environment {}: level {}, scopes {}, {end}.\n\n    {}\n\nSave it now; it won't be shown again.",
         key.id,
         key.name,
         tenant.environment,
+        key.level.as_str(),
         key.scopes,
         text.expose()
     ))

@@ -118,8 +118,8 @@ fn show_attempt(text: &mut String, attempt: &Attempt) {
     }
 }
 
-/// A waterfall as lines: the name, how long, and a bar where it stands in the try. The time that a failed
-/// attempt spent in the phase that failed is a bar of its own. The wait in the queue was before
+/// A waterfall as lines: the name, how long, and a bar where it stands in the attempt. The time of the phase that did not
+/// come to its end is a bar of its own. The wait in the queue was before
 /// the try, and has none.
 fn bars(waterfall: Waterfall, duration_ms: u64) -> Vec<String> {
     let Waterfall { queue_ms, dns_ms, connect_ms, tls_ms, write_ms, first_byte_ms, read_ms } = waterfall;

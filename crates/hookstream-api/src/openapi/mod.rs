@@ -1,11 +1,12 @@
-//! The OpenAPI 3.1 document, made from the operations themselves, and the page that shows it.
+//! The OpenAPI 3.1 document, made from the operations themselves.
+
+mod enrich;
+mod words;
 
 use std::sync::OnceLock;
 
-use axum::response::{Html, IntoResponse, Response};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use sha2::{Digest, Sha256};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -18,10 +19,7 @@ use utoipa::{
 
 use crate::error::ErrorBody;
 
-/// The reference page: it reads the document and needs nothing else from anywhere.
-const REFERENCE: &str = include_str!("../assets/reference.html");
-
-/// Both are the same for everybody; a browser asks anew each time, since the next version has others.
+/// A client asks anew each time, since the next version has another.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(OpenApi)]
@@ -30,8 +28,9 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
         title = "Hookstream",
         description = "Send webhooks to your customers: applications have endpoints, messages go to every endpoint that wants them, \
             signed by Standard Webhooks, retried for days, with every attempt on record.\n\n\
-            Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields are ignored. \
-            Every POST that creates something takes an `Idempotency-Key`. Every answer has an `X-Request-Id`."
+            Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields and query \
+            parameters are errors that name the nearest known one. Every POST takes an `Idempotency-Key`, except those of signing in. Every \
+            answer has an `X-Request-Id`."
     ),
     tags(
         (name = "Applications", description = "One for each of your customers."),
@@ -87,6 +86,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The same as JSON, with what clients expect besides: this is what is served, and `docs/openapi.json`.
+pub fn document_json() -> serde_json::Value {
+    let mut document = serde_json::to_value(document()).expect("the document is JSON");
+    enrich::enrich(&mut document);
+    document
+}
+
 /// The errors that an operation can answer besides its own.
 fn add_errors(path: &str, operation: &mut Operation) {
     let mut errors = vec![
@@ -118,36 +124,11 @@ fn add_errors(path: &str, operation: &mut Operation) {
 /// `GET /v1/openapi.json`
 pub(crate) async fn serve() -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document().to_json().expect("the document is JSON"));
+    let text = TEXT.get_or_init(|| document_json().to_string());
     let mut response = text.as_str().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, NOT_UNASKED);
     response
-}
-
-/// `GET /docs`
-pub(crate) async fn reference() -> Response {
-    static POLICY: OnceLock<HeaderValue> = OnceLock::new();
-    let policy = POLICY.get_or_init(|| HeaderValue::try_from(policy_of(REFERENCE)).expect("hashes are visible ASCII"));
-    let mut response = Html(REFERENCE).into_response();
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.clone());
-    response.headers_mut().insert(header::CACHE_CONTROL, NOT_UNASKED);
-    response
-}
-
-/// What a page may do that has its script and its style in itself: run these two, known by their hashes, and read from
-/// this server (CSP level 3, section 2.3.1).
-fn policy_of(page: &str) -> String {
-    let hash = |tag: &str| {
-        let (_, rest) = page.split_once(&format!("<{tag}>")).expect("the page has it");
-        let (text, _) = rest.split_once(&format!("</{tag}>")).expect("it ends");
-        format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
-    };
-    format!(
-        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash("script"),
-        hash("style")
-    )
 }
 
 #[cfg(test)]
@@ -169,20 +150,5 @@ mod tests {
             }
         }
         assert!(ids.len() > 20, "only {} operations", ids.len());
-    }
-
-    #[test]
-    fn a_page_may_run_what_stands_in_it_and_nothing_else() {
-        // The hash of nothing is that of RFC 6234's first vector.
-        let empty = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='";
-        let policy = policy_of("<style></style><script></script>");
-        assert!(policy.contains(&format!("script-src {empty}; style-src {empty};")), "{policy}");
-        let policy = policy_of(REFERENCE);
-        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe") && !policy.contains("47DEQ"), "{policy}");
-        // Neither is asked for by an attribute, which no hash of these covers.
-        for attribute in ["style=", "onclick=", "onload=", "onerror=", "src=", "<link", "javascript:"] {
-            assert!(!REFERENCE.contains(attribute), "{attribute}");
-        }
-        assert_eq!((REFERENCE.matches("<script").count(), REFERENCE.matches("<style").count()), (1, 1));
     }
 }

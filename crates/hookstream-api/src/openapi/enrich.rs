@@ -1,0 +1,131 @@
+//! What the derived document does not say by itself: closed sets of words, times, the JSON inside text fields, headers of
+//! requests and answers, and examples that can be pasted.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::words;
+use crate::idempotency;
+
+/// Completes the derived document.
+pub(super) fn enrich(document: &mut Value) {
+    document["servers"] = json!([{ "url": "/", "description": "This installation" }]);
+    document["components"]["headers"] = headers();
+    document["components"]["parameters"] = json!({ "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "1 to 255 visible ASCII characters of your choice. The first successful answer is stored for a day (setting \
+            idempotency_hours) and given again to the same request of the same caller, with `Idempotency-Replayed: true`. The same key with \
+            another request is 422 `idempotency_key_reused`.",
+        "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        "example": "order-1042-created",
+    } });
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (name, schema) in schemas.iter_mut() {
+            if let Some(properties) = schema["properties"].as_object_mut() {
+                properties.iter_mut().for_each(|(field, property)| complete(name, field, property));
+            }
+        }
+    }
+    let schemas = document["components"]["schemas"].clone();
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            let Ok(method) = method.to_ascii_uppercase().parse::<Method>() else { continue };
+            complete_operation(&method, path, operation, &schemas);
+        }
+    }
+}
+
+/// Headers of answers.
+fn headers() -> Value {
+    let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
+    json!({
+        "X-Request-Id": header("The request's id, which the log has as well.", "string", json!("req_3f9a0c5d7e21")),
+        "RateLimit-Limit": header("Requests that the caller may make in a second.", "integer", json!(1000)),
+        "RateLimit-Remaining": header("Requests that are left of these.", "integer", json!(998)),
+        "RateLimit-Reset": header("Seconds until all of these may be made again.", "integer", json!(1)),
+        "Retry-After": header("Seconds to wait before the request is made again.", "integer", json!(1)),
+        "Idempotency-Replayed": header("`true` if this repeats the answer to an earlier request with the same key.", "string", json!("true")),
+    })
+}
+
+/// Completes a field of a schema.
+fn complete(schema: &str, field: &str, property: &mut Value) {
+    if !is_text(property) {
+        return;
+    }
+    if let Some(set) = words::of_field(schema, field) {
+        set.write(property);
+    } else if is_time(field) && property["format"].is_null() {
+        property["format"] = "date-time".into();
+    }
+    if let Some(inside) = words::inside(schema, field) {
+        property["contentMediaType"] = "application/json".into();
+        property["x-json-schema"] = inside;
+    }
+}
+
+fn is_text(property: &Value) -> bool {
+    let kind = &property["type"];
+    kind == "string" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"))
+}
+
+/// Whether a field is a time, by its name.
+fn is_time(field: &str) -> bool {
+    field.ends_with("_at") || matches!(field, "since" | "until" | "held_until" | "as_of")
+}
+
+fn complete_operation(method: &Method, path: &str, operation: &mut Value, schemas: &Value) {
+    let is_honoured = idempotency::is_honoured(method, path);
+    if is_honoured {
+        let parameter = json!({ "$ref": "#/components/parameters/IdempotencyKey" });
+        match operation["parameters"].as_array_mut() {
+            Some(parameters) => parameters.push(parameter),
+            None => operation["parameters"] = json!([parameter]),
+        }
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+        let schema = &mut parameter["schema"];
+        if !is_text(schema) {
+            continue;
+        }
+        if let Some(set) = words::of_parameter(path, &name) {
+            set.write(schema);
+        } else if is_time(&name) {
+            schema["format"] = "date-time".into();
+        }
+    }
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        let mut names = vec!["X-Request-Id"];
+        if !path.starts_with("/v1/health") {
+            names.extend(["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]);
+        }
+        if matches!(status.as_str(), "429" | "503") {
+            names.push("Retry-After");
+        }
+        if is_honoured && status.starts_with('2') {
+            names.push("Idempotency-Replayed");
+        }
+        let refer = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+        response["headers"] = Value::Object(names.into_iter().map(refer).collect());
+    }
+    let content = &mut operation["requestBody"]["content"]["application/json"];
+    if content.is_object() {
+        let schema = content["schema"].clone();
+        content["example"] = example(&schema, schemas);
+    }
+}
+
+/// An example of a body: its fields that have an example, and no others, since a field that is left out does no harm.
+fn example(schema: &Value, schemas: &Value) -> Value {
+    let named = |schema: &Value| schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()).map(|name| schemas[name].clone());
+    let choices = schema["oneOf"].as_array().into_iter().flatten();
+    let found = named(schema).or_else(|| choices.into_iter().find_map(named));
+    let properties = found.as_ref().and_then(|schema| schema["properties"].as_object()).cloned().unwrap_or_default();
+    let given: Map<String, Value> =
+        properties.into_iter().filter_map(|(field, property)| property.get("example").cloned().map(|example| (field, example))).collect();
+    Value::Object(given)
+}

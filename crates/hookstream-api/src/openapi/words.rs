@@ -1,0 +1,165 @@
+//! The closed sets of words in the API, and the JSON inside its text fields, for the OpenAPI document.
+
+use serde_json::{Value, json};
+
+/// A set of words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Set {
+    words: &'static [&'static str],
+    /// Whether later versions may add words: a client has to cope with others.
+    is_open: bool,
+}
+
+impl Set {
+    const fn closed(words: &'static [&'static str]) -> Self {
+        Self { words, is_open: false }
+    }
+
+    const fn open(words: &'static [&'static str]) -> Self {
+        Self { words, is_open: true }
+    }
+
+    /// Puts the words into a schema: as `enum`, or, where words may be added, as `x-extensible-enum`, which generators that
+    /// know it read, and others take for any text.
+    pub(super) fn write(self, schema: &mut Value) {
+        if self.is_open {
+            schema["x-extensible-enum"] = json!(self.words);
+            return;
+        }
+        let mut words: Vec<Value> = self.words.iter().map(|word| (*word).into()).collect();
+        if schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "null")) {
+            words.push(Value::Null);
+        }
+        schema["enum"] = Value::Array(words);
+    }
+}
+
+const ROLES: Set = Set::closed(&["owner", "admin", "developer", "viewer"]);
+const CIRCUIT: Set = Set::closed(&["closed", "open", "half_open"]);
+const HOLD: Set = Set::open(&["failing", "retry_after"]);
+const ORDERING: Set = Set::closed(&["none", "strict", "key"]);
+const ON_FAILURE: Set = Set::closed(&["block", "skip", "park"]);
+const ALGORITHM: Set = Set::closed(&["hmac-sha256", "ed25519"]);
+const SWITCH: Set = Set::closed(&["active", "disabled"]);
+const CATALOGUE: Set = Set::closed(&["active", "archived"]);
+const LEVEL: Set = Set::closed(&["environment", "organization"]);
+const MESSAGE: Set = Set::closed(&["pending", "delivered", "failed", "skipped"]);
+const ATTEMPT: Set = Set::closed(&["success", "failed"]);
+const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "replay", "test"]);
+const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
+
+/// Fields and their words: schema, field, words. The schema `*` stands for all.
+const FIELDS: [(&str, &str, Set); 38] = [
+    ("*", "signing_algorithm", ALGORITHM),
+    ("*", "ordering", ORDERING),
+    ("*", "on_failure", ON_FAILURE),
+    ("*", "circuit_state", CIRCUIT),
+    ("*", "hold_reason", HOLD),
+    ("*", "trigger_type", TRIGGER),
+    ("*", "trigger", TRIGGER),
+    ("*", "level", LEVEL),
+    ("Application", "status", SWITCH),
+    ("UpdateApplication", "status", SWITCH),
+    ("Endpoint", "status", Set::open(&["active", "paused", "disabled", "expired"])),
+    ("UpdateEndpoint", "status", Set::closed(&["active", "paused", "disabled"])),
+    ("Endpoint", "disabled_reason", Set::open(&["gone", "asked_to_stop", "kept_failing"])),
+    ("EventType", "status", CATALOGUE),
+    ("UpdateEventType", "status", CATALOGUE),
+    ("Message", "status", MESSAGE),
+    ("ExplainedMessage", "status", MESSAGE),
+    ("Attempt", "status", ATTEMPT),
+    ("ExplainedAttempt", "status", ATTEMPT),
+    ("Delivery", "status", DELIVERY),
+    ("ExplainedEndpoint", "status", Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled", "unmatched"])),
+    ("ExplainedEndpoint", "endpoint_status", Set::open(&["active", "paused", "disabled", "expired", "deleted"])),
+    ("RetryMessage", "only", Set::closed(&["failed"])),
+    ("Sample", "status", Set::closed(&["delivered", "exhausted", "skipped", "missing"])),
+    ("Job", "kind", Set::open(&["recover", "replay"])),
+    ("Job", "status", Set::closed(&["running", "completed", "cancelled", "failed"])),
+    ("CreateApiKey", "mode", Set::closed(&["live", "test"])),
+    ("AuditActor", "kind", Set::open(&["api_key", "person", "portal", "operator", "system"])),
+    ("BillingUsage", "plan", Set::closed(&["self_hosted"])),
+    ("Storage", "forecast", Set::closed(&["levels_out", "budget_reached", "unknown"])),
+    ("Node", "role", Set::closed(&["all", "api", "worker"])),
+    ("Session", "method", Set::open(&["password", "second_factor", "link", "oidc:google"])),
+    ("Member", "role", ROLES),
+    ("UpdateMember", "role", ROLES),
+    ("Membership", "role", ROLES),
+    ("Organization", "role", ROLES),
+    ("Invitation", "role", ROLES),
+    ("CreateInvitation", "role", ROLES),
+];
+
+/// The words of a field.
+pub(super) fn of_field(schema: &str, field: &str) -> Option<Set> {
+    FIELDS.into_iter().find(|(of, name, _)| *name == field && (*of == schema || *of == "*")).map(|(_, _, set)| set)
+}
+
+/// The words of a query parameter.
+pub(super) fn of_parameter(path: &str, name: &str) -> Option<Set> {
+    match name {
+        "direction" => Some(Set::closed(&["next", "prev"])),
+        "status_code_class" => Some(Set::closed(&["1xx", "2xx", "3xx", "4xx", "5xx", "none"])),
+        "only" => Some(Set::closed(&["failed"])),
+        "status" if path.ends_with("/attempts") => Some(ATTEMPT),
+        "status" if path.ends_with("/messages") => Some(MESSAGE),
+        _ => None,
+    }
+}
+
+/// The schema of the JSON inside a text field.
+pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
+    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    Some(match (schema, field) {
+        ("Application" | "Endpoint", "metadata") => json!({ "type": "object" }),
+        ("Endpoint", "filter_types" | "channels")
+        | ("Message", "channels")
+        | ("Job", "statuses" | "event_types")
+        | ("ApiKey" | "NewApiKey", "networks") => texts(),
+        ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        ("Endpoint", "retry_schedule") => json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }),
+        ("EventType", "json_schema") => json!({ "type": ["object", "boolean"], "description": "A JSON Schema." }),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_with_words_is_in_the_document() {
+        let document = crate::document_json();
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        for (schema, field, set) in FIELDS {
+            let found = schemas
+                .iter()
+                .filter(|(name, _)| schema == "*" || *name == schema)
+                .any(|(_, schema)| !schema["properties"][field].is_null());
+            assert!(found, "there is no {schema}.{field}");
+            assert!(!set.words.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_description_that_lists_words_has_them_as_an_enum() {
+        let document = crate::document_json();
+        let mut missing = Vec::new();
+        for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+            for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+                let description = property["description"].as_str().unwrap_or_default();
+                let lists_words = description.starts_with('`') && description.contains("` or `");
+                let is_text = property["type"] == "string" || property["type"][0] == "string";
+                if lists_words
+                    && is_text
+                    && property["enum"].is_null()
+                    && property["x-extensible-enum"].is_null()
+                    && property["format"].is_null()
+                {
+                    missing.push(format!("{name}.{field}: {description}"));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Rules for text that people read on one line: names of organizations, applications, keys, devices.
+
+use crate::InvalidField;
+
+/// Checks a line: 1 to `most` characters, not only white space, and none that ends the line, controls a terminal or turns
+/// the direction of what follows.
+///
+/// # Errors
+/// Says which of these it breaks.
+pub fn check_line(field: &'static str, text: &str, most: usize) -> Result<(), InvalidField> {
+    if text.trim().is_empty() || text.chars().count() > most {
+        return Err(InvalidField::new(field, format!("must have 1 to {most} characters")));
+    }
+    match text.chars().find(|c| c.is_control() || is_format(*c)) {
+        Some(odd) => {
+            let code = u32::from(odd);
+            Err(InvalidField::new(
+                field,
+                format!("contains the invisible character U+{code:04X}; control and formatting characters are not allowed"),
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a character separates lines or changes the direction of text (Unicode Standard Annex 9).
+pub const fn is_format(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a text has something that mail programs make a link of: a scheme, or words joined by a dot.
+pub fn has_link(text: &str) -> bool {
+    let is_domain = |word: &str| {
+        let mut parts = word.trim_matches(|c: char| !c.is_alphanumeric()).split('.').rev();
+        let top = parts.next().unwrap_or_default();
+        top.chars().count() >= 2 && top.chars().all(char::is_alphabetic) && parts.next().is_some_and(|name| !name.is_empty())
+    };
+    text.contains("://") || text.split(|c: char| c.is_whitespace() || "/:@,;()".contains(c)).any(is_domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_invisible_characters() {
+        for text in ["Acme", "ÄRGER GmbH", "株式会社", "a\u{200d}b", "👩‍💻"] {
+            assert_eq!(check_line("name", text, 20), Ok(()), "{text}");
+        }
+        for text in ["", "  ", "a\nb", "a\u{1b}[31m", "a\u{9b}31m", "a\u{202e}b", "a\u{2028}b", "a\u{2066}b", &"x".repeat(21)] {
+            assert!(check_line("name", text, 20).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_what_mail_programs_make_one_of() {
+        for text in
+            ["see http://evil.example", "evil.example/verify", "Acme (evil.example)", "www.evil.example", "a@evil.example", "Booking.com"]
+        {
+            assert!(has_link(text), "{text}");
+        }
+        for text in ["Acme Inc.", "Version 1.2", "St. Gallen", "A.B.", "Acme...", "e.g. this"] {
+            assert!(!has_link(text), "{text}");
+        }
+    }
+}

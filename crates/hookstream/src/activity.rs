@@ -1,0 +1,219 @@
+//! Watching one connection: when it has to make progress next, and a stream that gives up on a peer that reads nothing.
+//!
+//! A connection must send its first whole request head in time, may be idle between requests for a while, and must make
+//! progress while requests are open. HTTP/1.1 and HTTP/2 are held to the same limits.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Frame, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+/// Time from accepting a connection to its first whole request head, TLS included.
+const FIRST_HEAD: Duration = Duration::from_secs(30);
+/// Time between two requests. Load balancers keep idle connections for 60 s, and it is better that they close first.
+pub(crate) const IDLE: Duration = Duration::from_secs(75);
+/// Time without progress while a request is open: nothing of its body came, and nothing of an answer went. Longer than any
+/// operation takes.
+const STALLED: Duration = Duration::from_secs(150);
+/// Time for which a peer may take nothing of what is written to it.
+const UNREAD: Duration = Duration::from_secs(60);
+
+/// What happens on a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    has_request: bool,
+    open: usize,
+    last: Instant,
+}
+
+impl Activity {
+    /// Of a connection that was accepted now.
+    pub(crate) fn begin() -> Self {
+        Self(Arc::new(Mutex::new(State { has_request: false, open: 0, last: Instant::now() })))
+    }
+
+    /// When the connection has to have made progress.
+    pub(crate) fn deadline(&self) -> Instant {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last
+            + match (state.has_request, state.open) {
+                (false, _) => FIRST_HEAD,
+                (true, 0) => IDLE,
+                (true, _) => STALLED,
+            }
+    }
+
+    /// Whether no request is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open == 0
+    }
+
+    /// A request whose head has come; it is open until the answer's body is dropped.
+    pub(crate) fn request(&self) -> OpenRequest {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.has_request = true;
+        state.open += 1;
+        state.last = Instant::now();
+        OpenRequest(self.clone())
+    }
+
+    fn note_progress(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last = Instant::now();
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct OpenRequest(Activity);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open -= 1;
+        state.last = Instant::now();
+    }
+}
+
+/// A body whose parts are progress. That of an answer keeps its request open.
+pub(crate) struct WatchedBody {
+    body: Body,
+    activity: Activity,
+    _open: Option<OpenRequest>,
+}
+
+impl WatchedBody {
+    pub(crate) fn of_request(body: Body, activity: &Activity) -> Self {
+        Self { body, activity: activity.clone(), _open: None }
+    }
+
+    pub(crate) fn of_answer(body: Body, open: OpenRequest) -> Self {
+        Self { body, activity: open.0.clone(), _open: Some(open) }
+    }
+}
+
+impl hyper::body::Body for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.activity.note_progress();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that fails once its peer has taken nothing of what is written for a while.
+#[derive(Debug)]
+pub(crate) struct WatchedStream<S> {
+    stream: S,
+    /// Set while a write waits for the peer.
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> WatchedStream<S> {
+    pub(crate) const fn new(stream: S) -> Self {
+        Self { stream, unread: None }
+    }
+
+    /// Passes on what a write came to, and waits no longer than it may.
+    fn limit<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.unread = None;
+            return polled;
+        }
+        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD)));
+        match unread.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads nothing"))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.limit(polled, cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.limit(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.limit(polled, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.limit(polled, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_has_to_make_progress_in_each_of_its_states() {
+        let activity = Activity::begin();
+        assert_eq!(activity.deadline(), Instant::now() + FIRST_HEAD);
+        let request = activity.request();
+        assert_eq!((activity.deadline(), activity.is_idle()), (Instant::now() + STALLED, false));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(activity.deadline(), Instant::now() + STALLED - Duration::from_secs(10));
+        activity.note_progress();
+        assert_eq!(activity.deadline(), Instant::now() + STALLED);
+        drop(request);
+        assert_eq!((activity.deadline(), activity.is_idle()), (Instant::now() + IDLE, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_nobody_reads_fails_and_one_that_is_read_does_not() {
+        let (ours, mut peer) = tokio::io::duplex(4);
+        let mut stream = WatchedStream::new(ours);
+        stream.write_all(b"1234").await.expect("there is room");
+        let begun = Instant::now();
+        let refused = stream.write_all(b"5").await.expect_err("nobody reads");
+        assert_eq!((refused.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, UNREAD));
+        let mut read = [0; 4];
+        peer.read_exact(&mut read).await.expect("four bytes");
+        stream.write_all(b"5").await.expect("there is room again");
+    }
+}

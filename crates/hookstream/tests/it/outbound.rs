@@ -1,0 +1,534 @@
+//! Endpoints as clients expect them: secrets that end by themselves, uids, channels, pausing; and finding what happened.
+
+use hookstream_testkit::{
+    eventually,
+    receiver::{Answer, Received, Receiver},
+};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    support::{Server, TestClient, scratch},
+    visitor::Visitor,
+};
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}"))
+}
+
+fn verifies(secret: &str, delivery: &Received) -> bool {
+    standardwebhooks::Webhook::new(secret).expect("a secret").verify(&delivery.body, &delivery.headers).is_ok()
+}
+
+async fn endpoint(client: &TestClient, body: Value) -> Value {
+    let (status, answer) = client.post("/v1/applications/acme/endpoints", body).await;
+    assert_eq!(status, 201, "{answer}");
+    answer["endpoint"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_rotated_secret_signs_until_its_own_end() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let endpoint = client.acme(json!({ "uid": "main" }), &receiver.url()).await;
+    let path = "/v1/applications/acme/endpoints/main";
+    let first = text(&endpoint, "signing_secret").to_owned();
+    let rotate = async |body: Value| client.post(&format!("{path}/rotate-secret"), body).await;
+
+    // A double click: the customer's secret goes on to sign.
+    let (_, second) = rotate(json!({})).await;
+    let (status, third) = rotate(json!({ "grace_seconds": 600 })).await;
+    assert_eq!(status, 200, "{third}");
+    client.message(json!({})).await;
+    let delivery = receiver.wait_for(1).await.remove(0);
+    let (second, third) = (text(&second, "signing_secret"), text(&third, "signing_secret"));
+    for secret in [&first, second, third] {
+        assert!(verifies(secret, &delivery), "{secret}");
+    }
+    let (status, revealed) = client.get(&format!("{path}/secret")).await;
+    assert_eq!((status, text(&revealed, "signing_secret")), (200, third));
+    let previous: Vec<_> = revealed["previous_secrets"].as_array().expect("a list").iter().map(|one| text(one, "signing_secret")).collect();
+    assert_eq!(previous, [second, &first], "the one that ends first comes first");
+
+    // The same request again is the same rotation, under the id and the uid.
+    let by_id = format!("/v1/applications/{}/endpoints/{}/rotate-secret", text(&endpoint, "application_id"), text(&endpoint, "id"));
+    let key = [("idempotency-key", "rot-1")];
+    let once = client.send(Method::POST, &format!("{path}/rotate-secret"), &key, "{}").await;
+    assert_eq!(client.send(Method::POST, &by_id, &key, "{}").await, once);
+    assert_eq!(client.send(Method::POST, &by_id, &key, "{\"grace_seconds\":0}").await.0, 422);
+
+    // A secret of one's own, in another system's form; without grace the one before it ends at once.
+    let own = "raw:correct horse battery";
+    let (status, answer) = rotate(json!({ "signing_secret": format!(" {own}\n"), "grace_seconds": 0 })).await;
+    assert_eq!((status, text(&answer, "signing_secret")), (200, own), "{answer}");
+    let (status, answer) = rotate(json!({ "signing_secret": own })).await;
+    assert_eq!((status, &answer["details"]["field"]), (400, &json!("signing_secret")), "{answer}");
+    client.message(json!({})).await;
+    let delivery = receiver.wait_for(2).await.remove(1);
+    assert!(!verifies(text(&once.1, "signing_secret"), &delivery));
+    assert!(verifies("whsec_Y29ycmVjdCBob3JzZSBiYXR0ZXJ5", &delivery) && verifies(&first, &delivery));
+
+    for body in [json!({ "grace_seconds": 604_801 }), json!({ "signing_secret": "whsec_AAAA" }), json!({ "signing_secret": "whsk_AAAA" })] {
+        assert_eq!(rotate(body.clone()).await.0, 400, "{body}");
+    }
+    let differs = client.post(&format!("{path}/rotate-secret?grace_seconds=5"), json!({ "grace_seconds": 6 })).await;
+    assert_eq!((differs.0, &differs.1["details"]["field"]), (400, &json!("grace_seconds")), "{}", differs.1);
+    // Ten at once, and no more.
+    for _ in 3..10 {
+        assert_eq!(rotate(json!({})).await.0, 200);
+    }
+    let (status, answer) = rotate(json!({})).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("too_many_secrets")), "{answer}");
+    assert!(text(&answer, "error").contains(text(&answer["details"], "oldest_ends_at")), "{answer}");
+    assert_eq!(rotate(json!({ "grace_seconds": 0 })).await.0, 200);
+
+    // Each reveal is an entry of the audit log.
+    let (_, log) = client.get("/v1/audit-log?action=endpoint.reveal_secret").await;
+    let entries = log["entries"].as_array().or_else(|| log["audit_log"].as_array()).expect("entries");
+    assert_eq!(entries.len(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_revealed_to_those_who_may_see_them() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    client.acme(json!({ "uid": "main" }), "http://127.0.0.1:9/").await;
+    let path = "/v1/applications/acme/endpoints/main/secret";
+    for (scopes, expected) in [("*", 403), ("endpoints:*", 403), ("endpoints:secret", 200), ("*,endpoints:secret", 200)] {
+        let (status, made) = client.post("/v1/auth/api-keys", json!({ "name": scopes, "scopes": scopes })).await;
+        assert_eq!(status, 201, "{made}");
+        let key = client.with_key(text(&made, "key"));
+        let (status, answer) = key.get(path).await;
+        assert_eq!(status, expected, "{scopes}: {answer}");
+        if scopes == "*" {
+            let wanted = json!({ "name": "more", "scopes": "endpoints:secret" });
+            assert_eq!(key.post("/v1/auth/api-keys", wanted).await.0, 403, "a key passes on no scope that it has not");
+        }
+    }
+    let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+    let token = format!("Bearer {}", text(&access, "token"));
+    let portal = client.with_key("");
+    let reveal = async || portal.send(Method::GET, "/v1/portal/endpoints/main/secret", &[("authorization", &token)], "").await;
+    assert_eq!(reveal().await.0, 200);
+    let (_, environments) = client.get("/v1/environments").await;
+    let environment = &environments["environments"][0];
+    assert_eq!(environment["portal_reveal_secrets"], 1);
+    let path_of = format!("/v1/environments/{}", text(environment, "id"));
+    let (status, changed) = client.patch(&path_of, json!({ "portal_reveal_secrets": false })).await;
+    assert_eq!((status, &changed["environment"]["portal_reveal_secrets"]), (200, &json!(0)), "{changed}");
+    let (status, answer) = reveal().await;
+    assert_eq!((status, &answer["code"]), (403, &json!("reveal_disabled")), "{answer}");
+    assert_eq!(client.get(path).await.0, 200);
+    server.kill();
+    let server = Server::start(&directory, &["--reveal-secrets", "false"]);
+    let (status, answer) = server.client.get(path).await;
+    assert_eq!((status, &answer["code"]), (403, &json!("reveal_disabled")), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uids_and_names_stand_for_ids_in_every_path() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    let (status, nameless) = client.post("/v1/applications", json!({ "name": "Nameless" })).await;
+    assert_eq!((status, &nameless["application"]["uid"]), (201, &Value::Null), "{nameless}");
+    let nameless = text(&nameless["application"], "id").to_owned();
+    let made = client.acme(json!({ "uid": "main", "metadata": { "team": "billing" } }), &receiver.url()).await;
+    assert_eq!((text(&made, "uid"), text(&made, "metadata")), ("main", "{\"team\":\"billing\"}"));
+    let acme = text(&made, "application_id").to_owned();
+
+    for uid in ["acme", &acme, &format!("app_{acme}")] {
+        let (status, answer) = client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": uid })).await;
+        assert_eq!((status, &answer["code"]), (409, &json!("uid_taken")), "{uid}: {answer}");
+        let (status, _) = client.post("/v1/applications", json!({ "name": "x", "uid": uid })).await;
+        assert_eq!(status, 409, "{uid}");
+    }
+    let (status, answer) = client.patch("/v1/applications/acme", json!({ "uid": "acme-2" })).await;
+    assert_eq!((status, text(&answer["application"], "uid")), (200, "acme-2"));
+    assert_eq!(client.get("/v1/applications/acme").await.0, 404);
+    assert_eq!(client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": "acme" })).await.0, 200);
+    assert_eq!(client.get("/v1/applications/acme").await.1["application"]["id"], nameless.as_str(), "it is another's now");
+    assert_eq!(client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": null })).await.0, 200);
+    assert_eq!(client.patch("/v1/applications/acme-2", json!({ "uid": "acme" })).await.0, 200);
+
+    let (status, answer) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": "main" })).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("uid_taken")), "{answer}");
+    let (status, _) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": text(&made, "id") })).await;
+    assert_eq!(status, 409);
+    let path = "/v1/applications/acme/endpoints/main";
+    assert_eq!(client.get(path).await.1["endpoint"]["id"], made["id"]);
+    assert_eq!(client.patch(path, json!({ "metadata": null })).await.1["endpoint"]["metadata"], Value::Null);
+    for operation in ["test", "reset-circuit", "rotate-secret"] {
+        let (status, answer) = client.post(&format!("{path}/{operation}"), json!({})).await;
+        assert!(status == 200 || status == 201, "{operation}: {answer}");
+    }
+    assert_eq!(client.post(&format!("{path}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await.0, 201);
+    assert_eq!(client.get(&format!("{path}/attempts")).await.0, 200);
+    assert_eq!(client.patch(path, json!({ "uid": "other" })).await.0, 200);
+    assert_eq!((client.get(path).await.0, client.delete("/v1/applications/acme/endpoints/other").await.0), (404, 200));
+
+    // A message under the id is the same request as under the uid.
+    let (key, body) = ([("idempotency-key", "m-1")], json!({ "event_type": "a.b", "payload": 1 }).to_string());
+    let by_uid = client.send(Method::POST, "/v1/applications/acme/messages", &key, body.clone()).await;
+    assert_eq!(client.send(Method::POST, &format!("/v1/applications/{acme}/messages"), &key, body).await, by_uid);
+
+    let (_, made) = client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
+    let (status, found) = client.get("/v1/event-types/invoice.paid").await;
+    assert_eq!((status, &found["event_type"]["id"]), (200, &made["event_type"]["id"]));
+    assert_eq!(client.patch("/v1/event-types/invoice.paid", json!({ "description": "x" })).await.0, 200);
+    assert_eq!(client.delete("/v1/event-types/invoice.paid").await.0, 200);
+    assert_eq!(client.get("/v1/event-types/invoice.paid").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_have_prefixes_and_warn_of_what_no_type_has() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    client.acme(json!({ "filter_types": ["invoice.*"] }), &receiver.url()).await;
+    client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
+    let filter = json!({ "url": receiver.url(), "filter_types": ["invoice.piad", "invoice.*", "user.*", "*"], "uid": "second" });
+    let (status, answer) = client.post("/v1/applications/acme/endpoints", filter).await;
+    let warnings = json!([
+        "filter_types contains invoice.piad, and no event type has that name.",
+        "filter_types contains user.*, and no event type has a name that begins with user."
+    ]);
+    assert_eq!((status, &answer["warnings"]), (201, &warnings), "{answer}");
+    let (_, answer) = client.patch("/v1/applications/acme/endpoints/second", json!({ "filter_types": ["invoice.paid"] })).await;
+    assert_eq!(answer["warnings"], Value::Null, "{answer}");
+    client.delete("/v1/applications/acme/endpoints/second").await;
+    let send = async |event_type: &str| {
+        let (_, sent) = client.post("/v1/applications/acme/messages", json!({ "event_type": event_type, "payload": 1 })).await;
+        text(&sent["message"], "id").to_owned()
+    };
+    client.until(&send("invoice.paid.late").await, "delivered").await;
+    client.until(&send("invoices.paid").await, "skipped").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_decide_who_gets_a_message() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
+    let all = client.acme(json!({}), &receivers[0].url()).await;
+    let one = endpoint(client, json!({ "url": receivers[1].url(), "channels": ["p1"] })).await;
+    let both = endpoint(client, json!({ "url": receivers[2].url(), "channels": "[\"p1\",\"p2\"]" })).await;
+    assert_eq!(text(&both, "channels"), "[\"p1\",\"p2\"]");
+    let matched = async |channels: Value| {
+        let body = json!({ "event_type": "a.b", "payload": 1, "channels": channels });
+        let (status, sent) = client.post("/v1/applications/acme/messages", body).await;
+        assert_eq!(status, 201, "{sent}");
+        let seen = client.until(text(&sent["message"], "id"), "delivered").await;
+        let mut ids: Vec<_> =
+            seen["deliveries"].as_array().expect("a list").iter().map(|one| text(one, "endpoint_id").to_owned()).collect();
+        ids.sort_unstable();
+        (text(&sent["message"], "id").to_owned(), ids)
+    };
+    let ids = |of: &[&Value]| {
+        let mut ids: Vec<_> = of.iter().map(|endpoint| text(endpoint, "id").to_owned()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let (without, got) = matched(json!(null)).await;
+    assert_eq!(got, ids(&[&all]));
+    assert_eq!(matched(json!(["p1"])).await.1, ids(&[&all, &one, &both]));
+    assert_eq!(matched(json!(["p2", "p3"])).await.1, ids(&[&all, &both]));
+    let (_, explained) = client.get(&format!("/v1/messages/{without}/explain")).await;
+    let of_one = explained["explanation"]["endpoints"].as_array().expect("a list").iter().find(|about| about["endpoint_id"] == one["id"]);
+    let of_one = of_one.expect("it is explained");
+    assert_eq!((&of_one["reason"], &of_one["statements"][0]["code"]), (&json!("other_channels"), &json!("other_channels")), "{of_one}");
+    let (_, listed) = client.get("/v1/messages?channel=p2").await;
+    assert_eq!(listed["messages"].as_array().map(Vec::len), Some(1), "{listed}");
+    for channels in [json!([""]), json!(["a", "a"]), json!("x"), json!([1])] {
+        let body = json!({ "event_type": "a.b", "payload": 1, "channels": channels });
+        let (status, answer) = client.post("/v1/applications/acme/messages", body).await;
+        assert_eq!((status, &answer["details"]["field"]), (400, &json!("channels")), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_endpoint_keeps_what_comes_and_gets_it_when_it_is_active_again() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    for ordering in ["none", "strict"] {
+        let endpoint = endpoint_of(client, ordering, &receiver).await;
+        let path = format!("/v1/applications/{ordering}/endpoints/{endpoint}");
+        let (status, answer) = client.patch(&path, json!({ "status": "paused" })).await;
+        assert_eq!((status, text(&answer["endpoint"], "status")), (200, "paused"), "{answer}");
+        let before = receiver.received().len();
+        let mut ids = Vec::new();
+        for number in 0..20 {
+            let body = json!({ "event_type": "a.b", "payload": number });
+            let (_, sent) = client.post(&format!("/v1/applications/{ordering}/messages"), body).await;
+            assert_eq!(sent["message"]["status"], "pending", "{sent}");
+            ids.push(text(&sent["message"], "id").to_owned());
+        }
+        let (_, explained) = client.get(&format!("/v1/messages/{}/explain", ids[0])).await;
+        let about = &explained["explanation"]["endpoints"][0];
+        assert_eq!((&about["status"], &about["endpoint_status"]), (&json!("pending"), &json!("paused")), "{about}");
+        assert!(text(about, "why").contains("The endpoint is paused"), "{about}");
+        assert_eq!(client.post(&format!("{path}/test"), json!({})).await.1["code"], "endpoint_paused");
+        assert_eq!(receiver.received().len(), before, "nothing was sent");
+        let (status, answer) = client.patch(&path, json!({ "status": "active" })).await;
+        assert_eq!(status, 200, "{answer}");
+        let received = receiver.wait_for(before + 20).await;
+        let got: Vec<_> = received[before..].iter().map(Received::id).collect();
+        if ordering == "strict" {
+            assert_eq!(got, ids);
+        }
+        assert!(ids.iter().all(|id| got.contains(id)));
+    }
+}
+
+async fn endpoint_of(client: &TestClient, application: &str, receiver: &Receiver) -> String {
+    client.post("/v1/applications", json!({ "name": application, "uid": application })).await;
+    let body = json!({ "url": receiver.url(), "ordering": application });
+    let (status, answer) = client.post(&format!("/v1/applications/{application}/endpoints"), body).await;
+    assert_eq!(status, 201, "{answer}");
+    text(&answer["endpoint"], "id").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_and_attempts_are_found_by_what_happened_to_them() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    let client = &server.client;
+    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    let good = client.acme(json!({ "uid": "good" }), &well.url()).await;
+    let bad = endpoint(client, json!({ "url": broken.url(), "uid": "bad", "filter_types": ["invoice.failed"] })).await;
+    client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
+    let send = async |application: &str, event_type: &str, event_id: &str| {
+        let body = json!({ "event_type": event_type, "payload": 1, "event_id": event_id });
+        let (status, sent) = client.post(&format!("/v1/applications/{application}/messages"), body).await;
+        assert_eq!(status, 201, "{sent}");
+        sent["message"].clone()
+    };
+    let paid = send("acme", "invoice.paid", "Order-1").await;
+    let failed = send("acme", "invoice.failed", "Order-2").await;
+    let nobodys = send("other", "user.created", "User-1").await;
+    client.until(text(&paid, "id"), "delivered").await;
+    client.until(text(&failed, "id"), "failed").await;
+
+    let found = async |query: &str| {
+        let (status, answer) = client.get(&format!("/v1/{query}")).await;
+        assert_eq!(status, 200, "{query}: {answer}");
+        let ids: Vec<_> = answer["messages"].as_array().expect("messages").iter().map(|message| text(message, "id").to_owned()).collect();
+        ids
+    };
+    let ids = |messages: &[&Value]| messages.iter().map(|message| text(message, "id").to_owned()).collect::<Vec<_>>();
+    let (good_id, bad_id) = (text(&good, "id"), text(&bad, "id"));
+    let since = text(&failed, "created_at");
+    for (query, expected) in [
+        ("messages".to_owned(), ids(&[&nobodys, &failed, &paid])),
+        ("applications/acme/messages".to_owned(), ids(&[&failed, &paid])),
+        ("messages?status=failed".to_owned(), ids(&[&failed])),
+        ("messages?status=failed,skipped".to_owned(), ids(&[&nobodys, &failed])),
+        ("messages?status=delivered&status=skipped".to_owned(), ids(&[&nobodys, &paid])),
+        ("messages?event_type=invoice.paid&event_type=user.created".to_owned(), ids(&[&nobodys, &paid])),
+        ("applications/acme/messages?event_type=invoice.paid,invoice.failed".to_owned(), ids(&[&failed, &paid])),
+        (format!("messages?endpoint_id={bad_id}"), ids(&[&failed])),
+        ("applications/acme/messages?endpoint_id=good".to_owned(), ids(&[&failed, &paid])),
+        ("messages?event_id=Order-2".to_owned(), ids(&[&failed])),
+        ("messages?search=order-".to_owned(), ids(&[&failed, &paid])),
+        (format!("messages?search={}", &text(&paid, "id")[20..]), ids(&[&paid])),
+        (format!("messages?since={since}"), ids(&[&nobodys, &failed])),
+        (format!("messages?until={since}"), ids(&[&paid])),
+        ("messages?since=2999-01-01T00:00:00Z".to_owned(), ids(&[])),
+    ] {
+        // The millisecond of one may be that of its neighbour.
+        let mut found = found(&query).await;
+        if query.contains("since=2") || query.contains("until=2") {
+            found.retain(|id| expected.contains(id));
+        }
+        assert_eq!(found, expected, "{query}");
+    }
+    for query in [
+        "messages?status=lost",
+        "messages?direction=up",
+        "messages?since=x",
+        "messages?cursor=x",
+        "messages?event_type=a%20b",
+        "attempts?status_code_class=6xx",
+        "attempts?status=lost",
+    ] {
+        assert_eq!(client.get(&format!("/v1/{query}")).await.0, 400, "{query}");
+    }
+    let (status, by_id) = client.get(&format!("/v1/messages/{}", text(&failed, "id"))).await;
+    assert_eq!((status, by_id["attempts"].as_array().map(Vec::len)), (200, Some(2)), "{by_id}");
+
+    let attempts = async |query: &str| {
+        let (status, answer) = client.get(&format!("/v1/{query}")).await;
+        assert_eq!(status, 200, "{query}: {answer}");
+        let of = |one: &Value| (text(one, "message_id").to_owned(), text(one, "endpoint_id").to_owned());
+        let mut found: Vec<_> = answer["attempts"].as_array().expect("attempts").iter().map(of).collect();
+        found.sort_unstable();
+        found
+    };
+    let expected = |of: &[(&Value, &str)]| {
+        let mut expected: Vec<_> = of.iter().map(|(message, endpoint)| (text(message, "id").to_owned(), (*endpoint).to_owned())).collect();
+        expected.sort_unstable();
+        expected
+    };
+    let all = expected(&[(&paid, good_id), (&failed, good_id), (&failed, bad_id)]);
+    for (query, expected) in [
+        ("attempts".to_owned(), all.clone()),
+        ("attempts?status=failed".to_owned(), expected(&[(&failed, bad_id)])),
+        ("attempts?status_code_class=5xx".to_owned(), expected(&[(&failed, bad_id)])),
+        ("attempts?status_code_class=none".to_owned(), vec![]),
+        ("attempts?event_type=invoice.paid".to_owned(), expected(&[(&paid, good_id)])),
+        (format!("attempts?endpoint_id={bad_id}"), expected(&[(&failed, bad_id)])),
+        ("attempts?application_id=acme&endpoint_id=bad".to_owned(), expected(&[(&failed, bad_id)])),
+        ("attempts?application_id=other".to_owned(), vec![]),
+        ("attempts?until=2020-01-01T00:00:00Z".to_owned(), vec![]),
+        ("attempts?since=2020-01-01T00:00:00Z".to_owned(), all),
+        ("applications/acme/endpoints/bad/attempts".to_owned(), expected(&[(&failed, bad_id)])),
+        ("applications/acme/endpoints/good/attempts?status=success".to_owned(), expected(&[(&paid, good_id), (&failed, good_id)])),
+    ] {
+        assert_eq!(attempts(&query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added() {
+    let directory = scratch();
+    let server = Server::start(&directory, &[]);
+    let client = &server.client;
+    let receiver = Receiver::start().await;
+    client.acme(json!({}), &receiver.url()).await;
+    endpoint(client, json!({ "url": receiver.url() })).await;
+    client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
+    let mut sent = Vec::new();
+    for number in 0..30 {
+        let application = if number % 3 == 0 { "other" } else { "acme" };
+        let body = json!({ "event_type": "a.b", "payload": number });
+        let (_, answer) = client.post(&format!("/v1/applications/{application}/messages"), body).await;
+        sent.push(text(&answer["message"], "id").to_owned());
+    }
+    receiver.wait_for(40).await;
+    eventually("all attempts are recorded", async || {
+        let (_, answer) = client.get("/v1/attempts?limit=100").await;
+        (answer["attempts"].as_array().map(Vec::len) == Some(40)).then_some(())
+    })
+    .await;
+    for list in ["attempts", "messages"] {
+        let (of, expected) = ("id", if list == "attempts" { 40 } else { sent.len() });
+        let before = sent.clone();
+        let (mut older, mut cursor) = (Vec::new(), String::new());
+        let last = loop {
+            let (status, page) = client.get(&format!("/v1/{list}?limit=7&cursor={cursor}")).await;
+            assert_eq!(status, 200, "{page}");
+            older.extend(page[list].as_array().expect("rows").iter().map(|row| text(row, of).to_owned()));
+            sent.push(client.message(json!("added")).await);
+            if page["has_more"] == false {
+                break page["prev_cursor"].clone();
+            }
+            cursor = text(&page, "cursor").to_owned();
+        };
+        let distinct: std::collections::BTreeSet<_> = older.iter().collect();
+        assert_eq!((older.len(), distinct.len()), (expected, expected), "{list}");
+        if list == "messages" {
+            assert_eq!(older.iter().rev().cloned().collect::<Vec<_>>(), before);
+        }
+        // And back: all that is newer than the last page, in pages that are newest first.
+        let mut cursor = last.as_str().expect("a cursor").to_owned();
+        let mut newer = Vec::new();
+        loop {
+            let (status, page) = client.get(&format!("/v1/{list}?limit=7&direction=prev&cursor={cursor}")).await;
+            assert_eq!(status, 200, "{page}");
+            let mut rows: Vec<_> = page[list].as_array().expect("rows").iter().map(|row| text(row, of).to_owned()).collect();
+            rows.reverse();
+            newer.extend(rows);
+            if page["has_more"] == false {
+                break;
+            }
+            cursor = text(&page, "cursor").to_owned();
+        }
+        let on_last_page = if expected % 7 == 0 { 7 } else { expected % 7 };
+        let back: std::collections::BTreeSet<_> = newer.iter().cloned().collect();
+        assert_eq!(back.len(), newer.len(), "{list}: nothing is repeated");
+        assert!(older[..expected - on_last_page].iter().all(|row| back.contains(row)), "{list}: nothing is skipped");
+        assert!(older[expected - on_last_page..].iter().all(|row| !back.contains(row)), "{list}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--retry-schedule", ""]);
+    let client = &server.client;
+    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    client.acme(json!({ "uid": "good" }), &well.url()).await;
+    endpoint(client, json!({ "url": broken.url(), "uid": "bad" })).await;
+    let id = client.message(json!({})).await;
+    client.until(&id, "failed").await;
+    let retry = format!("/v1/applications/acme/messages/{id}/retry");
+    assert_eq!(client.post(&retry, json!({ "only": "failed" })).await.1["retried"], true);
+    eventually("the retry is recorded", async || {
+        let (_, seen) = client.get(&format!("/v1/messages/{id}")).await;
+        (seen["attempts"].as_array().map(Vec::len) == Some(3)).then_some(())
+    })
+    .await;
+    assert_eq!(client.post(&format!("{retry}?endpoint_id=bad"), json!({})).await.1["retried"], true);
+    broken.wait_for(3).await;
+    assert_eq!(well.received().len(), 1, "where it arrived it is not sent again");
+    assert_eq!(client.post(&format!("{retry}?endpoint_id=good&only=failed"), json!({})).await.1["retried"], false);
+    for (query, body, expected) in [
+        ("?endpoint_id=nobody", json!({}), 404),
+        ("?only=all", json!({}), 400),
+        ("?endpoint_id=good", json!({ "endpoint_id": "bad" }), 400),
+    ] {
+        assert_eq!(client.post(&format!("{retry}{query}"), body).await.0, expected, "{query}");
+    }
+    assert_eq!(client.post(&retry, json!({})).await.1["retried"], true);
+    well.wait_for(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_of_a_new_organization_counts_from_its_first_message_on() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--quota-events-per-month", "5"]);
+    let owner = Visitor::owner(&server).await;
+    for name in ["Second", "Third"] {
+        let (status, made) = owner.post("/v1/organizations", json!({ "name": name })).await;
+        assert_eq!(status, 201, "{made}");
+        let organization = text(&made["organization"], "id").to_owned();
+        let application = json!({ "name": "A", "uid": "a", "org_id": organization });
+        assert_eq!(owner.post("/v1/applications", application).await.0, 201);
+        let mut accepted = 0;
+        for number in 0..12 {
+            let body = json!({ "event_type": "a.b", "payload": number, "org_id": organization });
+            let (status, answer) = owner.post("/v1/applications/a/messages", body).await;
+            match status {
+                201 => accepted += 1,
+                429 => assert_eq!(answer["code"], "quota_reached", "{answer}"),
+                _ => panic!("{status}: {answer}"),
+            }
+        }
+        assert_eq!(accepted, 5, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_may_have_so_many_endpoints_and_the_sender_more() {
+    let directory = scratch();
+    let server = Server::start(&directory, &["--portal-endpoints", "2"]);
+    let client = &server.client;
+    client.acme(json!({}), "http://127.0.0.1:9/").await;
+    let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+    let token = format!("Bearer {}", text(&access, "token"));
+    let portal = client.with_key("");
+    let body = json!({ "url": "http://127.0.0.1:9/mine" }).to_string();
+    let create = async || portal.send(Method::POST, "/v1/portal/endpoints", &[("authorization", &token)], body.clone()).await;
+    assert_eq!(create().await.0, 201);
+    let (status, answer) = create().await;
+    assert_eq!((status, &answer["code"], &answer["details"]["limit"]), (403, &json!("quota_reached"), &json!(2)), "{answer}");
+    endpoint(client, json!({ "url": "http://127.0.0.1:9/" })).await;
+}
