@@ -145,9 +145,10 @@ fn read(root: &Path, below: &str) -> anyhow::Result<Tree> {
         if entry.file_type()?.is_dir() {
             tree.extend(read(root, &path)?);
             tree.insert(path, Node::Directory);
-        } else {
+        } else if entry.file_type()?.is_file() {
             tree.insert(path, Node::File(fs::read(entry.path())?));
         }
+        // The control socket has no content that a power cut could take.
     }
     Ok(tree)
 }
