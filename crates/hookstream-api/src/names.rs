@@ -79,8 +79,8 @@ fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str
     let nearest = nearest(name.rsplit('.').next().unwrap_or(&name), known);
     let advice = match (nearest, known) {
         (Some(nearest), _) => format!("Did you mean `{nearest}`?"),
-        (None, []) => format!("This operation takes no {what}s."),
-        (None, known) => format!("Allowed are {}.", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        (None, []) => format!("This operation accepts no {what}s."),
+        (None, known) => format!("Allowed: {}.", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     };
     let mut details = json!({ detail: name });
     if let Some(nearest) = nearest {

@@ -49,14 +49,13 @@ const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "r
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` stands for all.
-const FIELDS: [(&str, &str, Set); 38] = [
+const FIELDS: [(&str, &str, Set); 37] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
     ("*", "circuit_state", CIRCUIT),
     ("*", "hold_reason", HOLD),
     ("*", "trigger_type", TRIGGER),
-    ("*", "trigger", TRIGGER),
     ("*", "level", LEVEL),
     ("Application", "status", SWITCH),
     ("UpdateApplication", "status", SWITCH),

@@ -696,9 +696,10 @@ pub(crate) async fn rotate_secret(
             Rotated::Done => Ok(true),
             Rotated::KeyTaken => Ok(false),
             Rotated::NotThere => Err(not_found()),
-            Rotated::Same => {
-                Err(ApiError::invalid("signing_secret", "is already the endpoint's current secret. Send another secret, or leave the field out to generate one"))
-            }
+            Rotated::Same => Err(ApiError::invalid(
+                "signing_secret",
+                "is already the endpoint's current secret. Send another secret, or leave the field out to generate one",
+            )),
             Rotated::TooMany { until } => Err(too_many_secrets(until)),
         }
     })
@@ -1005,7 +1006,11 @@ fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<
     };
     let own = SigningKey::parse(&given)?.algorithm();
     if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != own) {
-        let problem = format!("is for {}, but the endpoint signs with {}. Send a secret for the endpoint's algorithm", own.as_str(), algorithm.as_str());
+        let problem = format!(
+            "is for {}, but the endpoint signs with {}. Send a secret for the endpoint's algorithm",
+            own.as_str(),
+            algorithm.as_str()
+        );
         return Err(ApiError::invalid("signing_secret", &problem));
     }
     Ok(given)
@@ -1027,7 +1032,10 @@ fn own_headers(place: &Place, raw: &RawValue) -> Result<BTreeMap<String, String>
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
     if place.asks == Asks::Customer && headers.values().any(|value| value == HIDDEN) {
-        return Err(ApiError::invalid("headers", "contains the value `***`, which stands for a hidden value. Send all headers with their values"));
+        return Err(ApiError::invalid(
+            "headers",
+            "contains the value `***`, which stands for a hidden value. Send all headers with their values",
+        ));
     }
     Ok(headers)
 }
@@ -1059,7 +1067,9 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     let refuse = |problem: &str| ApiError::invalid("expires_at", problem);
     let at: Timestamp = text.parse().map_err(|error: hookstream_model::time::InvalidTime| refuse(&error.to_string()))?;
     if at <= now {
-        return Err(refuse(&format!("must be in the future; got {at}, and the current time is {now}. To stop an endpoint at once, disable it")));
+        return Err(refuse(&format!(
+            "must be in the future; got {at}, and the current time is {now}. To stop an endpoint at once, disable it"
+        )));
     }
     Ok(at)
 }

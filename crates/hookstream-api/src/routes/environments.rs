@@ -306,7 +306,8 @@ pub(crate) async fn delete(
         Deleted::Done => {}
         Deleted::NotThere => return Err(not_found()),
         Deleted::Last => {
-            let message = "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
+            let message =
+                "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
             return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
         }
     }

@@ -255,7 +255,7 @@ pub(crate) struct SendMessage<'a> {
     #[serde(borrow)]
     #[schema(value_type = Value, example = json!({ "invoice_id": 42 }))]
     payload: &'a RawValue,
-    /// Your own id of the message, unique in the application: 1 to 255 characters. A second message with the same id is refused with 409.
+    /// Your own id of the message, unique in the application: 1 to 256 characters. A second message with the same id is refused with 409.
     #[schema(example = "invoice-42-paid")]
     event_id: Option<String>,
     /// Channels, at most 20. An endpoint that has channels receives the message only if it shares one of them. A message without channels
@@ -474,7 +474,7 @@ pub(super) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -
     known.map_or_else(|| id(reference, "Endpoint"), Ok)
 }
 
-/// Get a message with its attempts
+/// Get a message
 #[utoipa::path(
     get, path = "/applications/{appId}/messages/{msgId}", operation_id = "getMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
