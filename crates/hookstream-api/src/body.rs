@@ -504,11 +504,11 @@ mod tests {
         check(r#"{"number": 1, "part": {}}"#, "`part.inner` is missing.");
         check(r#"{"number": 1, "part": {"iner": true}}"#, "Unknown field `part.iner`. Did you mean `inner`?");
         check(r#"{"number": 1, "numbr": 1}"#, "Unknown field `numbr`. Did you mean `number`?");
-        check(r#"{"number": 1, "number": 1}"#, "`number` is given twice; give it once.");
+        check(r#"{"number": 1, "number": 1}"#, "`number` occurs twice. Send it once.");
         check("{}", "`number` is missing.");
         check(" [1, null]", "The request's body must be a JSON object.");
         let surrogate = refusal(br#"{"number": 1, "word": "\ud800"}"#);
-        assert!(surrogate.starts_with("`word` contains an escape that is not a character"), "{surrogate}");
+        assert!(surrogate.starts_with("`word` contains an escape sequence that is not a character"), "{surrogate}");
         assert!(!refusal(br#"{"number": "hunter2"#).contains("hunter2"));
     }
 

@@ -86,11 +86,11 @@ mod tests {
             assert!(refusal.unwrap_or_default().contains(reason.unwrap_or_default()), "{password}");
         };
         check("correct", Some("too short"));
-        check("passwordpassword", Some("repeats itself"));
+        check("passwordpassword", Some("too repetitive"));
         check("password1234", Some("leaked"));
         check("123456789012", Some(""));
-        check("aaaaaaaaaaaaaaaa", Some("repeats itself"));
-        check("ada.lovelace1", Some("guessed"));
+        check("aaaaaaaaaaaaaaaa", Some("too repetitive"));
+        check("ada.lovelace1", Some("too easy to guess"));
         check("qwertyuiopasdf", Some(""));
         check("plum teapot gravel seven", None);
         check("xK3#mPq9vLw2", None);

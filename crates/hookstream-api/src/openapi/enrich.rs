@@ -29,6 +29,7 @@ pub(super) fn enrich(document: &mut Value) {
         }
         add_portal_schemas(schemas);
     }
+    join_lines(document);
     let schemas = document["components"]["schemas"].clone();
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (path, operations) in paths {
@@ -96,6 +97,20 @@ fn refer_to_portal(schema: &mut Value) {
     }
 }
 
+/// Makes one line of each paragraph of a description.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        Value::Object(fields) => {
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+            }
+            fields.values_mut().for_each(join_lines);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The description of a field that means the same in every schema.
 fn usual_description(field: &str) -> Option<&'static str> {
     Some(match field {
@@ -123,6 +138,9 @@ fn complete(schema: &str, field: &str, property: &mut Value) {
         && let Some(description) = usual_description(field)
     {
         property["description"] = description.into();
+    }
+    if let Some(example) = words::example(schema, field) {
+        property["example"] = example;
     }
     if !is_text(property) {
         return;
@@ -202,4 +220,54 @@ fn example(schema: &Value, schemas: &Value) -> Value {
     let given: Map<String, Value> =
         properties.into_iter().filter_map(|(field, property)| property.get("example").cloned().map(|example| (field, example))).collect();
     Value::Object(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schemas() -> Value {
+        crate::document_json()["components"]["schemas"].clone()
+    }
+
+    #[test]
+    fn required_fields_of_a_body_have_an_example() {
+        let document = crate::document_json();
+        let bodies = document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations"));
+        let mut missing = Vec::new();
+        for (_, operation) in bodies {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let Some(name) = content["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next()) else { continue };
+            let required = document["components"]["schemas"][name]["required"].as_array();
+            let fields = required.into_iter().flatten().filter_map(Value::as_str);
+            missing.extend(fields.filter(|field| content["example"].get(field).is_none()).map(|field| format!("{name}.{field}")));
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn bodies_in_the_portal_have_no_fields_of_the_sender() {
+        let document = crate::document_json();
+        let operation = &document["paths"]["/v1/portal/endpoints"]["post"];
+        let content = &operation["requestBody"]["content"]["application/json"];
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/CreatePortalEndpoint");
+        let fields: Vec<_> = schemas()["CreatePortalEndpoint"]["properties"].as_object().expect("fields").keys().cloned().collect();
+        assert_eq!(fields, ["description", "filter_types", "headers", "signing_algorithm", "signing_secret", "url"]);
+        assert!(content["example"].get("uid").is_none() && content["example"].get("url").is_some(), "{}", content["example"]);
+    }
+
+    #[test]
+    fn schemas_and_their_fields_have_descriptions_of_one_line() {
+        let mut odd = Vec::new();
+        for (name, schema) in schemas().as_object().expect("schemas") {
+            for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+                let is_said = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
+                let is_list = property["items"]["$ref"].is_string();
+                if !(is_said || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
+                    odd.push(format!("{name}.{field}"));
+                }
+            }
+        }
+        assert!(odd.is_empty(), "{odd:#?}");
+    }
 }

@@ -168,14 +168,14 @@ pub(crate) struct CreateApiKey<'a> {
     /// Scopes, at most those of the caller: text with commas, or an array of words. The default is the caller's scopes, except those that `*`
     /// does not include.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = "messages:write")]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     scopes: Option<&'a RawValue>,
     /// Time at which the key expires: ISO 8601 with an offset, in the future. The default is never.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
     /// Networks from which the key is accepted, such as `10.0.0.0/8`; at most 100. The default is any.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["10.0.0.0/8"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     networks: Option<&'a RawValue>,
     /// Prefix of the key: `live` (`hs_live_`, the default) or `test` (`hs_test_`).
     mode: Option<String>,

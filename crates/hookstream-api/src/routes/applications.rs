@@ -107,7 +107,7 @@ pub(crate) struct CreateApplication<'a> {
     description: Option<String>,
     /// Your own data: an object of at most 16 KiB, or its JSON text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>, example = json!({ "plan": "pro" }))]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     #[schema(value_type = Option<u32>, example = 0)]
@@ -136,7 +136,7 @@ pub(crate) struct UpdateApplication<'a> {
     description: Field<String>,
     /// Your own data: an object of at most 16 KiB, or its JSON text; `null` removes it.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Object>, example = json!({ "plan": "pro" }))]
+    #[schema(value_type = Option<Object>)]
     metadata: Field<&'a RawValue>,
     /// `active` or `disabled`. A disabled application accepts no messages.
     #[serde(default)]

@@ -57,10 +57,10 @@ pub(crate) struct AuditEntry {
     /// Id of the resource.
     resource_id: Option<String>,
     /// State before: the changed fields of an update, all fields of a deleted resource. Secrets are left out.
-    #[schema(value_type = Option<Object>, example = json!({ "rate_limit_per_second": null }))]
+    #[schema(value_type = Option<Object>)]
     before: Option<Box<RawValue>>,
     /// State after: the changed fields of an update, all fields of a created resource. Secrets are left out.
-    #[schema(value_type = Option<Object>, example = json!({ "rate_limit_per_second": 10 }))]
+    #[schema(value_type = Option<Object>)]
     after: Option<Box<RawValue>>,
 }
 

@@ -54,6 +54,7 @@ pub(crate) struct StartDevice {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeviceStarted {
     /// Secret with which the device polls for its token.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     device_code: String,
     /// Code that the device shows and the user types. It has no O, 0, I, 1 or L.
     #[schema(example = "ABCD-EFGH")]
@@ -75,6 +76,7 @@ pub(crate) struct DeviceStarted {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskDevice {
     /// Secret from the answer that started the flow.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     device_code: String,
 }
 
@@ -98,6 +100,7 @@ pub(crate) struct DeviceAnswer {
 /// Device that requests access.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Device {
+    /// Code that the device shows.
     #[schema(example = "ABCD-EFGH")]
     user_code: String,
     /// Name that the device gave.

@@ -246,11 +246,11 @@ pub(crate) struct CreateEndpoint<'a> {
     description: Option<String>,
     /// Your own data: an object of at most 16 KiB, or its JSON text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>, example = json!({ "team": "billing" }))]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     filter_types: Option<&'a RawValue>,
     /// Channels, at most 20. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives messages
     /// of any channel.
@@ -271,11 +271,11 @@ pub(crate) struct CreateEndpoint<'a> {
     signing_secret: Option<String>,
     /// Custom headers that each delivery carries: an object of at most 32 names and text values, or its JSON text.
     #[serde(borrow)]
-    #[schema(value_type = Option<Object>, example = json!({ "x-tenant": "acme" }))]
+    #[schema(value_type = Option<Object>)]
     headers: Option<&'a RawValue>,
     /// Delays between attempts, in seconds, in place of the installation's schedule: at most 50 of at most 604800 (7 days).
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<u32>>>, inline, example = json!([5, 300, 1800, 7200]))]
+    #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Option<&'a RawValue>,
     /// Timeout of one attempt, in milliseconds: 1000 to 60000. The default is the installation's timeout.
     #[schema(value_type = Option<u32>, minimum = 1000, maximum = 60000, example = 15000)]
@@ -345,7 +345,7 @@ pub(crate) struct UpdateEndpoint<'a> {
     status: Field<String>,
     /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     filter_types: Field<&'a RawValue>,
     /// Deliveries per second; `null` and 0 mean no limit.
     #[serde(default)]
@@ -444,6 +444,7 @@ pub(crate) struct RevealedSecrets {
 /// Rotated secret that still signs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PreviousSecret {
+    /// Rotated secret.
     signing_secret: String,
     /// End of the grace period.
     expires_at: String,
@@ -470,7 +471,7 @@ pub(crate) struct TestEndpoint {
     #[schema(example = "invoice.paid")]
     event_type: Option<String>,
     /// Payload. The default is a short object that marks a test.
-    #[schema(value_type = Option<Value>, example = json!({ "invoice_id": 42 }))]
+    #[schema(value_type = Option<Value>)]
     payload: Option<Box<RawValue>>,
 }
 

@@ -90,7 +90,7 @@ pub(crate) struct CreateEventType<'a> {
     description: Option<String>,
     /// JSON Schema that payloads must match: the schema, or its text, at most 64 KiB.
     #[serde(borrow)]
-    #[schema(value_type = Option<Value>, example = json!({ "type": "object", "required": ["invoice_id"] }))]
+    #[schema(value_type = Option<Value>)]
     json_schema: Option<&'a RawValue>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
@@ -108,7 +108,7 @@ pub(crate) struct UpdateEventType<'a> {
     description: Field<String>,
     /// JSON Schema that payloads must match: the schema, or its text, at most 64 KiB; `null` removes it.
     #[serde(default, borrow)]
-    #[schema(value_type = Option<Value>, example = json!({ "type": "object", "required": ["invoice_id"] }))]
+    #[schema(value_type = Option<Value>)]
     json_schema: Field<&'a RawValue>,
     /// `active` or `archived`. Payloads of an archived event type are not checked.
     #[serde(default)]

@@ -114,6 +114,7 @@ pub(crate) struct CreateInvitation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LookAtInvitation {
     /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
 }
 
@@ -134,10 +135,12 @@ pub(crate) struct InvitationView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AcceptInvitation {
     /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
     /// Name of the new account: 1 to 255 characters. The default is the address.
     name: Option<String>,
     /// Password of the new account: at least 12 characters, and not a common or leaked password. Required if an account is created.
+    #[schema(example = "plum teapot gravel seven")]
     password: Option<String>,
 }
 

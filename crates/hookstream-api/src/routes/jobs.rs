@@ -217,7 +217,7 @@ pub(crate) struct Recover<'a> {
     until: Option<String>,
     /// Statuses of the deliveries: `exhausted` (or `failed`) and `skipped`. The default is both.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["exhausted", "skipped"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     statuses: Option<&'a RawValue>,
     /// Deliveries requeued per second, at most: 1 to 1000. The default is 100.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100, example = 100)]
@@ -236,12 +236,12 @@ pub(crate) struct Replay<'a> {
     until: Option<String>,
     /// Only messages of these event types. The default is all.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     event_types: Option<&'a RawValue>,
     /// Statuses of the deliveries: `delivered`, `exhausted` (or `failed`), `skipped`, and `missing` for messages that had no delivery although
     /// they match the endpoint now. The default is the first three.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["delivered"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     statuses: Option<&'a RawValue>,
     /// Deliveries requeued per second, at most: 1 to 1000. The default is 100.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100, example = 100)]

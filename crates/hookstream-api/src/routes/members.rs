@@ -23,6 +23,7 @@ use crate::{
 pub(crate) struct Member {
     /// Id of the user.
     user_id: String,
+    /// Email address.
     #[schema(example = "ada@example.com")]
     email: String,
     #[schema(example = "Ada Lovelace")]

@@ -253,7 +253,7 @@ pub(crate) struct SendMessage<'a> {
     event_type: String,
     /// Payload: any JSON value. Receivers get it byte for byte; a string is sent as its text.
     #[serde(borrow)]
-    #[schema(value_type = Value, example = json!({ "invoice_id": 42 }))]
+    #[schema(value_type = Value)]
     payload: &'a RawValue,
     /// Your own id of the message, unique in the application: 1 to 256 characters. A second message with the same id is refused with 409.
     #[schema(example = "invoice-42-paid")]
@@ -261,7 +261,7 @@ pub(crate) struct SendMessage<'a> {
     /// Channels, at most 20. An endpoint that has channels receives the message only if it shares one of them. A message without channels
     /// goes only to endpoints without channels.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["project_42"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     channels: Option<&'a RawValue>,
     /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,

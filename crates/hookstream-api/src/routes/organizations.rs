@@ -89,6 +89,7 @@ pub(crate) struct NameOrganization {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TransferOwnership {
     /// User id of a member.
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     user_id: String,
 }
 

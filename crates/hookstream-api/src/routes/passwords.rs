@@ -15,8 +15,10 @@ use crate::{acting::Origin, body::RawBody, error::ApiError, same_origin::SameOri
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
     /// Current password.
+    #[schema(example = "violet anchor maple nine")]
     current_password: String,
     /// New password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     new_password: String,
 }
 
@@ -34,8 +36,10 @@ pub(crate) struct ForgotPassword {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResetPassword {
     /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
     /// New password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 

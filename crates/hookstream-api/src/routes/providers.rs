@@ -77,8 +77,10 @@ pub(crate) struct ProviderAddress {
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndWithProvider {
     /// Parameter `code` of the callback.
+    #[schema(example = "4/0AX4XfWh")]
     code: String,
     /// Parameter `state` of the callback.
+    #[schema(example = "9c1a6f7e2b40")]
     state: String,
     /// Parameter `iss` of the callback, if present (RFC 9207).
     iss: Option<String>,

@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct WithPassword {
     /// Current password. Leave it out if the account has none.
     #[serde(default)]
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 
@@ -34,6 +35,7 @@ pub(crate) struct WithPassword {
 pub(crate) struct WithPasswordAndCode {
     /// Current password. Leave it out if the account has none.
     #[serde(default)]
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
     /// Code from the authenticator app, or a recovery code. Required after the second factor is confirmed.
     #[schema(example = "123456")]

@@ -42,6 +42,7 @@ pub(crate) struct SignIn {
     #[schema(example = "ada@example.com")]
     email: String,
     /// Password of the account.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
     /// Code from the authenticator app, or a recovery code. Required if the account has a second factor.
     #[schema(example = "123456")]
@@ -53,6 +54,7 @@ pub(crate) struct SignIn {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetUp {
     /// Token: the part after `#token=` of the link that the server printed at its start.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
     /// Email address of the account.
     #[schema(example = "ada@example.com")]
@@ -61,6 +63,7 @@ pub(crate) struct SetUp {
     #[schema(example = "Ada Lovelace")]
     name: Option<String>,
     /// Password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 

@@ -324,7 +324,7 @@ mod tests {
         let problem = parse_resource_type("thing").expect_err("there is none").problem;
         assert_eq!(
             problem,
-            "must be one of: application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
+            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
         );
     }
 

@@ -288,7 +288,7 @@ async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
     receiver.wait_for(21).await;
     client.patch(&path, json!({ "status": "disabled" })).await;
     let failed = until(client, &job, "failed").await;
-    assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it and ask again");
+    assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it, then start the job again");
     assert!(failed["requeued"].as_u64().is_some_and(|made_owed| (1..20).contains(&made_owed)), "{failed}");
 
     client.patch(&path, json!({ "status": "active" })).await;

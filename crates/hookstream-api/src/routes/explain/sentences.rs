@@ -30,7 +30,7 @@ pub(crate) struct Statement {
     #[schema(example = "Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
     pub(super) sentence: String,
     /// Values in the sentence, depending on `code`.
-    #[schema(value_type = Object, example = json!({ "due_at": "2026-11-24T08:05:00.000Z", "step": 2, "steps": 10 }))]
+    #[schema(value_type = Object)]
     pub(super) params: Value,
 }
 
