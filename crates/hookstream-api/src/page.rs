@@ -1,6 +1,7 @@
 //! Pages: `limit` and an opaque `cursor` in, the next `cursor` and `has_more` out.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hookstream_model::text::got;
 use hookstream_store::{
     Page, PageRequest,
     finding::{Direction, IdBytes},
@@ -21,7 +22,7 @@ pub(crate) fn request<Id>(limit: Option<&str>, cursor: Option<&str>, id: impl Fn
         None => DEFAULT,
         Some(text) => match text.parse() {
             Ok(limit @ 1..=MOST) => limit,
-            _ => return Err(ApiError::invalid("limit", "must be a whole number from 1 to 100")),
+            _ => return Err(ApiError::invalid("limit", &format!("must be a whole number from 1 to 100{}", got(text)))),
         },
     };
     let after = match cursor {
@@ -42,7 +43,9 @@ pub(crate) fn direction(direction: Option<&str>) -> Result<Direction, ApiError> 
     match direction {
         None | Some("next") => Ok(Direction::Older),
         Some("prev") => Ok(Direction::Newer),
-        Some(_) => Err(ApiError::invalid("direction", "must be `next` (to older rows) or `prev` (to newer rows)")),
+        Some(word) => {
+            Err(ApiError::invalid("direction", &format!("must be `next` (to older rows) or `prev` (to newer rows){}", got(word))))
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 //! Applications: one for each customer of the product that sends.
 
-use crate::text::check_line;
-use crate::{InvalidField, ids::ApplicationId, tenancy::Tenant, time::Timestamp};
+use crate::{
+    InvalidField,
+    ids::ApplicationId,
+    tenancy::Tenant,
+    text::{check_line, got},
+    time::Timestamp,
+};
 
 /// The longest `name`, in characters.
 pub const NAME_MAX: usize = 255;
@@ -63,7 +68,7 @@ impl ApplicationStatus {
         match word {
             "active" => Ok(Self::Active),
             "disabled" => Ok(Self::Disabled),
-            _ => Err(InvalidField::new("status", "must be `active` or `disabled`")),
+            _ => Err(InvalidField::new("status", format!("must be `active` or `disabled`{}", got(word)))),
         }
     }
 }

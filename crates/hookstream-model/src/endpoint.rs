@@ -15,6 +15,7 @@ use crate::{
     retry::RetrySchedule,
     signature::SigningAlgorithm,
     tenancy::Tenant,
+    text::got,
     time::Timestamp,
 };
 
@@ -168,7 +169,7 @@ impl EndpointStatus {
             "active" => Ok(Self::Active),
             "paused" => Ok(Self::Paused),
             "disabled" => Ok(Self::Disabled),
-            _ => Err(InvalidField::new("status", "must be `active`, `paused` or `disabled`")),
+            _ => Err(InvalidField::new("status", format!("must be `active`, `paused` or `disabled`{}", got(word)))),
         }
     }
 }

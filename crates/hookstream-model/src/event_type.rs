@@ -1,6 +1,6 @@
 //! Event types: the catalogue of what messages can be about, with an optional JSON Schema each.
 
-use crate::{InvalidField, ids::EventTypeId, tenancy::Tenant, time::Timestamp};
+use crate::{InvalidField, ids::EventTypeId, tenancy::Tenant, text::got, time::Timestamp};
 
 /// The longest `name`, in characters.
 pub const NAME_MAX: usize = 128;
@@ -52,7 +52,7 @@ impl EventTypeStatus {
         match word {
             "active" => Ok(Self::Active),
             "archived" => Ok(Self::Archived),
-            _ => Err(InvalidField::new("status", "must be `active` or `archived`")),
+            _ => Err(InvalidField::new("status", format!("must be `active` or `archived`{}", got(word)))),
         }
     }
 }

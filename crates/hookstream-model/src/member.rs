@@ -6,6 +6,7 @@ use crate::{
         Resource::{self, ApiKeys, Audit, Environments, Members, Organization},
         Scope, Scopes, Verb,
     },
+    text::got,
 };
 
 /// What a member is. The words stand in rows and answers, so none is ever renamed.
@@ -45,7 +46,8 @@ impl Role {
     /// # Errors
     /// Names the words there are.
     pub fn read(word: &str) -> Result<Self, InvalidField> {
-        Self::parse(word).ok_or_else(|| InvalidField::new("role", "must be `owner`, `admin`, `developer` or `viewer`"))
+        Self::parse(word)
+            .ok_or_else(|| InvalidField::new("role", format!("must be `owner`, `admin`, `developer` or `viewer`{}", got(word))))
     }
 
     /// What it may do.

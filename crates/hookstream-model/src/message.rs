@@ -8,6 +8,7 @@ use crate::{
     hops::Hops,
     ids::{ApplicationId, MessageId},
     json,
+    text::got,
 };
 
 /// The longest `event_id`, in characters.
@@ -164,7 +165,7 @@ impl MessageStatus {
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         let all = [Self::Pending, Self::Delivered, Self::Failed, Self::Skipped];
         let found = all.into_iter().find(|status| status.as_str() == word);
-        found.ok_or_else(|| InvalidField::new("status", "must be `pending`, `delivered`, `failed` or `skipped`"))
+        found.ok_or_else(|| InvalidField::new("status", format!("must be `pending`, `delivered`, `failed` or `skipped`{}", got(word))))
     }
 }
 

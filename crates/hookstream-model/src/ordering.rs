@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde_json::value::RawValue;
 
-use crate::InvalidField;
+use crate::{InvalidField, text::got};
 
 /// The longest path to a key, in bytes.
 pub const KEY_PATH_MAX: usize = 256;
@@ -53,7 +53,7 @@ impl Ordering {
                 Err(InvalidField::new("ordering_key", "is required if `ordering` is `key`. Send a path such as $.customer.id"))
             }
             ("none" | "strict", Some(_)) => Err(InvalidField::new("ordering_key", "is allowed only if `ordering` is `key`. Leave it out")),
-            _ => Err(InvalidField::new("ordering", "must be `none`, `strict` or `key`")),
+            _ => Err(InvalidField::new("ordering", format!("must be `none`, `strict` or `key`{}", got(word)))),
         }
     }
 }
@@ -89,7 +89,7 @@ impl OnFailure {
             "block" => Ok(Self::Block),
             "skip" => Ok(Self::Skip),
             "park" => Ok(Self::Park),
-            _ => Err(InvalidField::new("on_failure", "must be `block`, `skip` or `park`")),
+            _ => Err(InvalidField::new("on_failure", format!("must be `block`, `skip` or `park`{}", got(word)))),
         }
     }
 }

@@ -12,7 +12,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey as Ed25519Key, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{InvalidField, secret::Secret, time::Timestamp};
+use crate::{InvalidField, secret::Secret, text::got, time::Timestamp};
 
 /// How the deliveries of an endpoint are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl SigningAlgorithm {
         match word {
             "hmac-sha256" | "hmac_sha256" => Ok(Self::HmacSha256),
             "ed25519" => Ok(Self::Ed25519),
-            _ => Err(InvalidField::new("signing_algorithm", "must be `hmac-sha256` or `ed25519`")),
+            _ => Err(InvalidField::new("signing_algorithm", format!("must be `hmac-sha256` or `ed25519`{}", got(word)))),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     ids::{ApiKeyId, EnvironmentId, OrganizationId},
     scopes::Scopes,
     text::check_line,
+    text::got,
     time::Timestamp,
 };
 
@@ -135,7 +136,7 @@ impl KeyLevel {
         match word {
             "environment" => Ok(Self::Environment),
             "organization" => Ok(Self::Organization),
-            _ => Err(InvalidField::new("level", format!("must be `environment` or `organization`; got {word:?}"))),
+            _ => Err(InvalidField::new("level", format!("must be `environment` or `organization`{}", got(word)))),
         }
     }
 }

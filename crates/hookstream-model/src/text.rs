@@ -23,6 +23,13 @@ pub fn check_line(field: &'static str, text: &str, most: usize) -> Result<(), In
     }
 }
 
+/// The end of an error that repeats a value which is refused, such as `; got "monthly"`. Empty if the value is long or may be a
+/// secret in the wrong field.
+pub fn got(value: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:+TZ".contains(&byte);
+    if value.len() <= 32 && value.bytes().all(is_plain) { format!("; got {value:?}") } else { String::new() }
+}
+
 /// Whether a character separates lines or changes the direction of text (Unicode Standard Annex 9).
 pub const fn is_format(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -41,6 +48,16 @@ pub fn has_link(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_value_is_repeated_unless_it_may_be_a_secret() {
+        assert_eq!(got("monthly"), "; got \"monthly\"");
+        assert_eq!(got(""), "; got \"\"");
+        assert_eq!(got("2027-01-31T12:00:00"), "; got \"2027-01-31T12:00:00\"");
+        for hidden in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", &"a".repeat(33), "plum teapot", "zw\u{f6}lf"] {
+            assert_eq!(got(hidden), "", "{hidden}");
+        }
+    }
 
     #[test]
     fn a_line_has_no_invisible_characters() {

@@ -1,5 +1,6 @@
 //! Points in time, to the millisecond, and the one door through which the present comes in.
 
+use crate::text::got;
 use std::{
     fmt,
     ops::{Add, Sub},
@@ -27,9 +28,9 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// Why a text is not a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an ISO 8601 date and time with an offset, such as 2027-01-31T12:00:00Z")]
-pub struct InvalidTime;
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 8601 date and time with an offset, such as 2027-01-31T12:00:00Z{0}")]
+pub struct InvalidTime(String);
 
 /// Milliseconds in a day of UTC.
 const DAY_MS: i64 = 86_400_000;
@@ -94,7 +95,7 @@ impl FromStr for Timestamp {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime)?;
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime(got(text)))?;
         Ok(Self(time.as_millisecond()))
     }
 }
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_no_point_in_time_is_refused() {
         for text in ["string", "", "2026-11-24", "2026-11-24T10:30:00", "24.11.2026", "1764000000"] {
-            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime), "{text}");
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime(got(text))), "{text}");
         }
     }
 

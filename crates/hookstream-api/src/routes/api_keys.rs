@@ -8,6 +8,7 @@ use hookstream_model::{
     member::Role,
     scopes::{Resource, Scope, Scopes},
     tenancy::{self, ApiKey as Model, ApiKeyText, KeyLevel, KeyMode, Tenant},
+    text::got,
     time::Timestamp,
 };
 use hookstream_store::{
@@ -259,7 +260,7 @@ pub(crate) async fn create(
     let mode = match input.mode.as_deref() {
         None | Some("live") => KeyMode::Live,
         Some("test") => KeyMode::Test,
-        Some(_) => return Err(ApiError::invalid("mode", "must be `live` or `test`")),
+        Some(word) => return Err(ApiError::invalid("mode", &format!("must be `live` or `test`{}", got(word)))),
     };
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let answer = NewApiKey::new(&key, &text, now, None);

@@ -7,6 +7,7 @@ use hookstream_engine::ApplicationRoutes;
 use hookstream_model::{
     ids::{ApplicationId, TargetId},
     tenancy::Tenant,
+    text::got,
 };
 use hookstream_store::finding::{AttemptFilter, AttemptPlace, AttemptSearch, Direction, FoundAttempt, Range, StatusClass};
 use serde::{Deserialize, Serialize};
@@ -219,11 +220,11 @@ async fn shown(api: &Api, tenant: Tenant, found: Vec<FoundAttempt>) -> Result<Ve
 
 fn succeeded(text: Option<&str>) -> Result<Option<bool>, ApiError> {
     let words: Vec<_> = several::list(text).collect();
-    let refuse = || ApiError::invalid("status", "must be `success` or `failed`");
+    let refuse = |word| ApiError::invalid("status", &format!("must be `success` or `failed`{}", got(word)));
     let mut outcomes = words.iter().map(|word| match *word {
         "success" => Ok(true),
         "failed" => Ok(false),
-        _ => Err(refuse()),
+        word => Err(refuse(word)),
     });
     let first = outcomes.next().transpose()?;
     // Both are all.
@@ -239,6 +240,9 @@ fn class(text: &str) -> Result<StatusClass, ApiError> {
         "3xx" => Ok(StatusClass::Hundred(3)),
         "4xx" => Ok(StatusClass::Hundred(4)),
         "5xx" => Ok(StatusClass::Hundred(5)),
-        _ => Err(ApiError::invalid("status_code_class", "must be `1xx`, `2xx`, `3xx`, `4xx`, `5xx` or `none`")),
+        _ => {
+            let problem = format!("must be `1xx`, `2xx`, `3xx`, `4xx`, `5xx` or `none`{}", got(text));
+            Err(ApiError::invalid("status_code_class", &problem))
+        }
     }
 }

@@ -10,6 +10,7 @@ use hookstream_model::{
     ids::JobId,
     job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
     tenancy::Tenant,
+    text::got,
     time::Timestamp,
 };
 use hookstream_store::{applications::Created, jobs};
@@ -353,8 +354,9 @@ pub(crate) async fn list(
 ) -> Result<Json<JobList>, ApiError> {
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), JobId::from_bytes)?;
-    if status.as_deref().is_some_and(|status| !JobState::WORDS.contains(&status)) {
-        return Err(ApiError::invalid("status", "must be `running`, `completed`, `cancelled` or `failed`"));
+    if let Some(word) = status.as_deref().filter(|word| !JobState::WORDS.contains(word)) {
+        let problem = format!("must be `running`, `completed`, `cancelled` or `failed`{}", got(word));
+        return Err(ApiError::invalid("status", &problem));
     }
     let page = jobs::list(&*api.store, caller.tenant, status.as_deref(), request).await?;
     let cursor = page::cursor(&page, |job| *job.id.as_bytes());
@@ -456,7 +458,7 @@ fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
     match query.dry_run.as_deref() {
         None | Some("0" | "false") => Ok(false),
         Some("1" | "true") => Ok(true),
-        Some(_) => Err(ApiError::invalid("dry_run", "must be 1 or 0")),
+        Some(text) => Err(ApiError::invalid("dry_run", &format!("must be 1 or 0{}", got(text)))),
     }
 }
 

@@ -93,7 +93,7 @@ async fn an_invitation_goes_by_mail_and_proves_whose_the_address_is() {
     let id = mail.header("message-id").expect("a Message-ID");
     assert!(id.len() == 46 && id.starts_with('<') && id.ends_with("@example.com>"), "{id}");
     assert!(mail.header("date").is_some_and(|date| date.ends_with("+0000") && date.contains(" 20")), "{:?}", mail.head);
-    assert!(mail.text.contains("owner@example.com invites you") && mail.text.contains("You become:   an admin"), "{}", mail.text);
+    assert!(mail.text.contains("owner@example.com invited you") && mail.text.contains("Your role:    admin"), "{}", mail.text);
     assert!(mail.text.contains("mple Ltd") && !mail.text.contains('\u{202e}'), "{}", mail.text);
     let link = mail.link().expect("a link").to_owned();
     assert!(link.starts_with("http://hooks.example.com/invitation#token="), "{link}");

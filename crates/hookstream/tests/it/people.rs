@@ -18,7 +18,7 @@ async fn the_first_owner_sets_themselves_up_once() {
     let link = server.setup_link.clone().expect("there is nobody yet");
     let visitor = Visitor::new(&server);
     let body = |password: &str| json!({ "token": token(&link), "email": "Ada@Example.com", "password": password });
-    for (password, reason) in [("short", "too short"), ("password1234", "leaked"), ("ada@example.com", "guessed")] {
+    for (password, reason) in [("short", "too short"), ("password1234", "leaked"), ("ada@example.com", "too easy to guess")] {
         let (status, refusal) = visitor.post("/v1/auth/setup", body(password)).await;
         assert_eq!((status, &refusal["details"]["field"]), (400, &json!("password")), "{refusal}");
         assert!(refusal["error"].as_str().is_some_and(|error| error.contains(reason)), "{refusal}");
@@ -435,7 +435,7 @@ async fn an_owner_is_made_by_a_command() {
     assert!(is_done, "{said}");
     let link = said.split_whitespace().find(|word| word.contains("#token=")).expect("a link").to_owned();
     let (is_done, said) = create(&["--email", "nonsense"], "");
-    assert!(!is_done && said.contains("`email` must be an address"), "{said}");
+    assert!(!is_done && said.contains("`email` must be an email address"), "{said}");
 
     let server = Server::start(&scratch, &[]);
     assert_eq!(server.setup_link, None, "the set-up is over");
