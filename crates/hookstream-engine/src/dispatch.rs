@@ -27,7 +27,7 @@ use crate::{
     attempt,
     core::Core,
     holds,
-    lanes::{Gather, LanePolicy, Now, Spot, Turn},
+    lanes::{Gather, LanePolicy, Lanes, Now, Spot, Turn},
     lease::InUse,
     routes::Route,
 };
@@ -86,10 +86,10 @@ pub(crate) struct Offered {
 
 /// Puts deliveries that this process owns into their lanes, and begins what may be begun.
 pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>) {
-    let now = core.both_clocks();
     {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
+        let now = core.both_clocks();
         for Offered { delivery, policy, line } in offered {
             // Under a number that has lapsed it is somebody else's by now.
             if !lease.has(delivery.owner) {
@@ -115,10 +115,10 @@ pub(crate) struct Finished {
 
 /// Tries that are recorded make room for others.
 pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIterator<Item = Finished>) {
-    let now = Instant::now();
     let let_go = {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
+        let now = Instant::now();
         let mut let_go = Vec::new();
         for Finished { target, line, moves_on } in finished {
             let_go.extend(lanes.finish(target, line, moves_on, now));
@@ -133,14 +133,14 @@ pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIt
 
 /// A try is over: what is next in turn, if anything may be begun.
 pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&Outcome, &Route)>, begun: Instant) -> Option<Turn<Claimed>> {
-    let now = core.both_clocks();
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
+    let now = core.both_clocks();
     let answered = lanes.answered(turn.delivery.target_id, turn.is_retry, tried.map(|(outcome, _)| outcome), begun, now);
     if let (Some(hold), Some((_, route))) = (answered.hold, tried) {
         holds::note(core, EndpointKey::from(&route.endpoint), hold);
     }
-    let next = if may_begin { lanes.next(now.monotonic) } else { None };
+    let next = if may_begin { next(core, &mut lanes) } else { None };
     let (timer_moved, is_hungry) = (lanes.take_timer_moved(), lanes.take_hungry());
     drop(lanes);
     wake(core, timer_moved, is_hungry, now.wall);
@@ -153,9 +153,8 @@ pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&O
 
 /// Begins what may be begun.
 pub(crate) fn begin(core: &Arc<Core>) {
-    let now = Instant::now();
     while core.may_begin() {
-        let Some(turn) = core.lanes().next(now) else { break };
+        let Some(turn) = next(core, &mut core.lanes()) else { break };
         core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), turn));
     }
     let (timer_moved, is_hungry) = {
@@ -163,6 +162,19 @@ pub(crate) fn begin(core: &Arc<Core>) {
         (lanes.take_timer_moved(), lanes.take_hungry())
     };
     wake(core, timer_moved, is_hungry, core.now());
+}
+
+/// The next delivery to attempt.
+///
+/// The clock is read while the lanes are locked. A thread that reads it first and then waits for the lock, or for a turn on
+/// the CPU, would have its delivery count against a rate as if it had gone earlier than it does.
+fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Turn<Claimed>> {
+    let permitted_at = tracing::enabled!(tracing::Level::TRACE).then(|| core.clock.wall().as_millis());
+    let turn = lanes.next(Instant::now())?;
+    if let Some(permitted_at) = permitted_at {
+        tracing::trace!(target.id = %turn.delivery.target_id, permitted_at, "attempt may begin");
+    }
+    Some(turn)
 }
 
 fn wake(core: &Core, timer_moved: bool, is_hungry: bool, now: Timestamp) {
