@@ -23,7 +23,7 @@ impl Api {
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "could not remove old entries of the audit log; trying again"
+                        "could not delete old audit log entries; retrying"
                     );
                     PERIOD
                 }

@@ -244,7 +244,7 @@ async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
     source.fill().await;
     transfer(&source, &target).await.expect("moved");
     let told = refused(&source, &target).await;
-    assert!(told.contains("not empty: it holds organizations, environments, api_keys"), "{told}");
+    assert!(told.contains("not empty: it contains organizations, environments, api_keys"), "{told}");
     let told = refused(&target, &source).await;
     assert!(told.contains("not empty"), "{told}");
 

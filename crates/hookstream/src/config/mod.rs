@@ -919,7 +919,7 @@ mod tests {
         check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is missing");
         check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is missing");
         check(&["--mail-from", "a@example.com"], None, &[("HOOKSTREAM_SMTP_URL", "mail.example.com")], "smtp_url is no URL");
-        check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key holds no key");
+        check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key contains no key");
         let both = [("HOOKSTREAM_ENCRYPTION_KEY", "0")];
         check(&["--encryption-key-file", "f"], None, &both, "encryption_key and encryption_key_file are both set");
     }
