@@ -25,7 +25,7 @@ use std::{
 
 use hookstream_model::{
     attempt::Outcome,
-    hold::{BreakerPolicy, Hold},
+    hold::{BreakerPolicy, Hold, HoldReason},
     ids::{ApplicationId, EnvironmentId, TargetId},
     line::Line,
     time::Timestamp,
