@@ -268,7 +268,7 @@ async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
     let begin = async |name| Transfer::begin(&*from, name, &*to, SMALL).await;
     begin("here").await.expect("begun").copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
     let told = begin("there").await.err().expect("refused").to_string();
-    assert!(told.contains("an unfinished transfer from here, which is another source"), "{told}");
+    assert!(told.contains("an unfinished transfer from another source, here"), "{told}");
     let next = third.open().await;
     let told = Transfer::begin(&*to, "half", &*next, SMALL).await.err().expect("refused").to_string();
     assert!(told.contains("the source is an unfinished transfer from here"), "{told}");
