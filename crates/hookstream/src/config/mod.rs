@@ -930,7 +930,7 @@ mod tests {
         let in_file = load(&[], Some(&format!("encryption_key = \"{key}\"")), &[]);
         for refused in [load(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", &key)]), in_file] {
             let error = format!("{:?}", refused.expect_err("it is no key"));
-            assert!(error.contains("encryption_key is refused: key 1 is not 32 bytes") && !error.contains("0101"), "{error}");
+            assert!(error.contains("encryption_key is invalid: key 1 is not 32 bytes") && !error.contains("0101"), "{error}");
         }
         let config = load(&[], Some("encryption_key = [\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"), &[]).expect("a key");
         assert!(!format!("{config:?}").contains("AQEB"));
