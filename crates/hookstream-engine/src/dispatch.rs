@@ -138,7 +138,7 @@ pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&O
     let now = core.both_clocks();
     let answered = lanes.answered(turn.delivery.target_id, turn.is_retry, tried.map(|(outcome, _)| outcome), begun, now);
     if let (Some(hold), Some((_, route))) = (answered.hold, tried) {
-        holds::note(core, EndpointKey::from(&route.endpoint), hold);
+        holds::note(core, EndpointKey::from(&route.endpoint), answered.held_before, hold);
     }
     let next = if may_begin { next(core, &mut lanes) } else { None };
     let (timer_moved, is_hungry) = (lanes.take_timer_moved(), lanes.take_hungry());
@@ -238,7 +238,7 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     match claimed {
         Ok(wait) => wait.min(core.options.poll_period),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim due deliveries; retrying");
             if matches!(error, Error::Unavailable { .. }) {
                 // It may have been claimed all the same, by a number that then owns what nobody knows of.
                 core.doubt_number();
@@ -254,7 +254,7 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
     let in_use = InUse::current(core);
     let claim = core.store.claim_due(in_use.owner, now, limits).await?;
     let claimed = claim.deliveries.len();
-    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
+    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed due deliveries");
     place(core, claim.deliveries).await;
     Ok(match claim.next_due {
         None => core.options.poll_period,
@@ -299,7 +299,7 @@ async fn from_lines(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<D
     let begun = Instant::now();
     let lines = wants.len();
     let claimed = core.store.claim_lines(in_use.owner, now.wall, wants, bytes).await?;
-    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed from lines");
+    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed deliveries from lines");
     place(core, claimed).await;
     Ok(wait)
 }
@@ -445,7 +445,7 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
             // They stand under a number that is in no memory for them; it runs dry and is then given up.
             core.doubt_number();
-            tracing::error!(error = &error as &dyn std::error::Error, "could not put deliveries back into their lines");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their lines");
         }
         let mut lease = core.lease();
         (0..count).for_each(|_| lease.release(owner));

@@ -48,7 +48,7 @@ pub(super) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired
     }
     let removed = remove(connection).map_err(failed(OPERATION))?;
     if removed.is_empty() {
-        let is_done = move_pages(connection).map_err(failed("give back disk"))?;
+        let is_done = move_pages(connection).map_err(failed("release disk space"))?;
         return Ok(Some(Expired { day, bytes: 0, is_done }));
     }
     let mut bytes = 0;
@@ -122,7 +122,7 @@ pub(super) fn remove_found(files: &mut Files, environment: EnvironmentId, found:
         bytes += size.map_err(failed(OPERATION))?.unwrap_or(0);
     }
     file.count_deliveries(environment, Counts::without_payload(bytes));
-    move_pages(file.connection()).map_err(failed("give back disk"))?;
+    move_pages(file.connection()).map_err(failed("release disk space"))?;
     Ok(bytes_of(bytes))
 }
 
@@ -156,7 +156,7 @@ pub(super) fn shrink(path: &Path) {
         match checkpoint() {
             Ok(true) => return,
             Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "could not truncate the log of a day's file"),
+            Err(error) => tracing::debug!(%error, "could not shrink the file of a day yet"),
         }
         #[expect(clippy::disallowed_methods, reason = "this is a thread for blocking work")]
         std::thread::sleep(SHRINK_PAUSE);
