@@ -35,7 +35,7 @@ async fn what_one_node_changed_every_node_honours_at_once() {
         let path = format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"));
         let (status, _) = changes.client.patch(&path, json!({ "status": "disabled" })).await;
         assert_eq!(status, 200);
-        let (_, answer) = sends.client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid" })).await;
+        let (_, answer) = sends.client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": {} })).await;
         assert_eq!(answer["message"]["status"], "skipped", "round {round}");
         assert_eq!(changes.client.delete(&path).await.0, 200);
         let (status, _) = sends.client.get(&path).await;
@@ -264,7 +264,12 @@ async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
     let mut logs = Vec::new();
     let mut start = || {
         let log = scratch.files.path().join(format!("node-{}.log", logs.len()));
-        let server = Server::start_with(&scratch, &["--log", "info,hookstream_engine::dispatch=trace"], &[("NO_COLOR", "1")], Some(&log));
+        let server = Server::start_with(
+            &scratch,
+            &["--allow-targets", "127.0.0.1/32", "--log", "info,hookstream_engine::dispatch=trace"],
+            &[("NO_COLOR", "1")],
+            Some(&log),
+        );
         logs.push(log);
         server
     };
