@@ -14,9 +14,23 @@ async function call(method, path, body) {
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  const answer = await response.json().catch(() => ({ error: "The server gave no answer that can be read." }));
-  if (!response.ok) throw Object.assign(new Error(answer.error), { code: answer.code, status: response.status });
+  const answer = await response.json().catch(() => ({ error: "The server sent an invalid answer. Retry in a few seconds." }));
+  if (!response.ok) throw Object.assign(new Error(plain(answer.error)), { code: answer.code, status: response.status });
   return answer;
+}
+
+// The API names fields in backticks, which mean nothing to whoever reads a page.
+const FIELDS = { email: "This email address", name: "This name", password: "This password", code: "This code" };
+
+function plain(text) {
+  return text.replace(/^`(\w+)`/, (quoted, name) => (Object.hasOwn(FIELDS, name) ? FIELDS[name] : quoted)).replaceAll("`", "");
+}
+
+// Whether a link is still valid. An empty password is refused only after the link was accepted, and nothing is changed.
+async function checkLink(path, body) {
+  await call("POST", path, { ...body, token, password: "" }).catch((problem) => {
+    if (problem.code === "link_over") throw problem;
+  });
 }
 
 // Only a path of this installation: nobody is sent elsewhere after signing in.
@@ -85,33 +99,41 @@ function ready() {
   if (first) first.focus();
 }
 
-function setUp() {
-  show("Set up Hookstream", "You become the first owner of this installation.");
-  const email = field("email", "E-mail", "email", "username");
+async function setUp() {
+  await checkLink("auth/setup", { email: "owner@example.com" });
+  show("Set up Hookstream", "Create the account of the first owner.");
+  const email = field("email", "Email", "email", "username");
   const name = field("name", "Name", "text", "name");
-  const password = field("password", "Password (12 characters or more)", "password", "new-password");
-  button("Set up", async () => {
+  const password = field("password", "Password (at least 12 characters)", "password", "new-password");
+  button("Create account", async () => {
     await call("POST", "auth/setup", { token, email: email.value, name: name.value, password: password.value });
     location.replace("/sign-in");
   });
   ready();
 }
 
-function forgotPassword() {
-  show("Forgot your password?", "Where there is an account with your address, we send you a link to set a new password.");
-  const email = field("email", "E-mail", "email", "username");
-  button("Send the link", async () => {
+async function forgotPassword() {
+  const { mail } = await call("GET", "auth/providers");
+  if (!mail) {
+    show("Forgot your password?", "This installation does not send email. Ask its operator for a link to set a new password.");
+    button("Back", async () => location.assign("/sign-in"), true);
+    return ready();
+  }
+  show("Forgot your password?", "Enter your email address to get a link to set a new password.");
+  const email = field("email", "Email", "email", "username");
+  button("Send link", async () => {
     await call("POST", "auth/password/forgot", { email: email.value });
-    show("Look into your mailbox", "Where there is an account with this address, a link is on its way. It is good for an hour.");
+    show("Check your email", "If an account with this address exists, we have sent a link to it. The link is valid for an hour.");
   });
   button("Back", async () => location.assign("/sign-in"), true);
   ready();
 }
 
-function resetPassword() {
-  show("Set your password", "With this link, once.");
-  const password = field("password", "New password (12 characters or more)", "password", "new-password");
-  button("Set it", async () => {
+async function resetPassword() {
+  await checkLink("auth/password/reset", {});
+  show("Set a new password", "This signs you out everywhere else.");
+  const password = field("password", "New password (at least 12 characters)", "password", "new-password");
+  button("Set password", async () => {
     await call("POST", "auth/password/reset", { token, password: password.value });
     location.replace("/sign-in");
   });
@@ -120,21 +142,22 @@ function resetPassword() {
 
 async function invitation() {
   const seen = await call("POST", "auth/invitations/look", { token });
-  show("Join " + seen.organization, seen.invitation.invited_by + " invites " + seen.invitation.email + " as " + seen.invitation.role + ".");
+  const { email, role, invited_by: inviter } = seen.invitation;
+  show("Join " + seen.organization, "Invitation for " + email + " with the role " + role + ", from " + inviter + ".");
   const session = await call("GET", "auth/session").catch(() => null);
-  const isSelf = session && session.user.email === seen.invitation.email;
+  const isSelf = session && session.user.email === email;
   if (seen.account_exists === 1 && !isSelf) {
-    lead.textContent += " This address has an account. Sign in, then open the link again.";
+    lead.textContent += " An account with this address exists. Sign in, then open this link again.";
     button("Sign in", async () => location.assign("/sign-in"));
     return ready();
   }
   if (seen.account_exists === null && !isSelf) {
-    lead.textContent += " If you have an account with this address, sign in first, then open the link again.";
+    lead.textContent += " If you have an account with this address, sign in first, then open this link again.";
     button("Sign in", async () => location.assign("/sign-in"), true);
   }
   if (!isSelf) await providers("Join with ");
   const name = isSelf ? null : field("name", "Name", "text", "name");
-  const password = isSelf ? null : field("password", "Password (12 characters or more)", "password", "new-password");
+  const password = isSelf ? null : field("password", "Password (at least 12 characters)", "password", "new-password");
   button("Join", async () => {
     const account = isSelf ? {} : { name: name.value, password: password.value };
     await call("POST", "auth/invitations/accept", { token, ...account });
@@ -161,10 +184,10 @@ async function providers(words) {
 // What a provider may say instead of a code (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0 section 3.1.2.6), in our words:
 // whatever else stands in the address may be anybody's.
 const REFUSALS = {
-  access_denied: "The provider did not let you in, or you said no.",
-  login_required: "The provider wants you to sign in there first.",
-  temporarily_unavailable: "The provider cannot do that at the moment.",
-  server_error: "The provider has an error.",
+  access_denied: "The provider refused access, or you cancelled.",
+  login_required: "The provider requires you to sign in there first.",
+  temporarily_unavailable: "The provider is not available at the moment. Retry in a few minutes.",
+  server_error: "The provider reported an error. Retry in a few minutes.",
 };
 
 async function callback() {
@@ -174,14 +197,14 @@ async function callback() {
   history.replaceState(null, "", location.pathname);
   try {
     if (refusal !== null || code === null) {
-      throw new Error(Object.hasOwn(REFUSALS, refusal) ? REFUSALS[refusal] : "The provider did not say who you are.");
+      throw new Error(Object.hasOwn(REFUSALS, refusal) ? REFUSALS[refusal] : "The provider did not identify you. Sign in again.");
     }
     await call("POST", "auth/providers/" + provider + "/end", { code, state: state || "", iss: iss === null ? undefined : iss });
     const path = sessionStorage.getItem(NEXT) || "";
     sessionStorage.removeItem(NEXT);
     location.replace("/sign-in" + (path ? "?next=" + encodeURIComponent(path) : ""));
   } catch (problem) {
-    show("You are not signed in", problem.message);
+    show("Sign-in failed", problem.message);
     button("Back", async () => location.replace("/sign-in"));
     ready();
   }
@@ -192,7 +215,7 @@ async function signIn() {
   if (session) return query.has("next") ? location.replace(next()) : await signedIn(session);
   show("Sign in", "");
   const { mail } = await providers("Sign in with ");
-  const email = field("email", "E-mail", "email", "username");
+  const email = field("email", "Email", "email", "username");
   const password = field("password", "Password", "password", "current-password");
   let code = null;
   button("Sign in", async () => {
@@ -200,7 +223,7 @@ async function signIn() {
       await call("POST", "auth/sign-in", { email: email.value, password: password.value, code: code ? code.value : undefined });
     } catch (problem) {
       if (problem.code !== "second_factor_required") throw problem;
-      lead.textContent = "Type the code that your authenticator shows, or a recovery code.";
+      lead.textContent = "Enter the code from your authenticator app, or a recovery code.";
       const submit = form.querySelector("button");
       code = code || field("code", "Code", "text", "one-time-code");
       form.append(submit);
@@ -214,7 +237,7 @@ async function signIn() {
 
 async function signedIn(session) {
   show("You are signed in", "");
-  facts([["E-mail", session.user.email], ...session.memberships.map((one) => [one.name, one.role])]);
+  facts([["Email", session.user.email], ...session.memberships.map((one) => [one.name, one.role])]);
   const { providers: offered } = await call("GET", "auth/providers");
   for (const one of offered) {
     const path = "auth/providers/" + encodeURIComponent(one.name) + "/disconnect";
@@ -236,17 +259,17 @@ async function device() {
   if (!session) return location.replace("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
   const given = query.get("code");
   if (!given) {
-    show("Allow a device", "Type the code that the device shows.");
+    show("Allow a device", "Enter the code that the device shows.");
     const code = field("code", "Code", "text", "off");
     button("Continue", async () => location.assign("/dashboard/cli-auth?code=" + encodeURIComponent(code.value)));
     return ready();
   }
   const { device: asking } = await call("GET", "auth/device/" + encodeURIComponent(given));
   const { environments } = await call("GET", "environments");
-  show("Allow a device?", "It gets an API key that may do what you may. Allow it only if you began this yourself and it shows this code.");
+  show("Allow a device?", "The device gets an API key with your scopes. Allow it only if you started this yourself and the device shows this code.");
   facts([["Code", asking.user_code], ["Device", asking.name], ["Address", asking.address || "unknown"]]);
   const label = document.createElement("label");
-  label.textContent = "For the environment";
+  label.textContent = "Environment";
   label.htmlFor = "environment";
   const choice = document.createElement("select");
   choice.id = "environment";
@@ -257,11 +280,11 @@ async function device() {
   const path = "auth/device/" + encodeURIComponent(asking.user_code);
   button("Allow", async () => {
     await call("POST", path + "/allow", { env_id: choice.value });
-    show("Allowed", "Go back to the device.");
+    show("Device allowed", "Return to the device.");
   });
   button("Refuse", async () => {
     await call("POST", path + "/deny", {});
-    show("Refused", "The device gets nothing.");
+    show("Device refused", "The device gets no access.");
   }, true);
   ready();
 }
@@ -269,4 +292,8 @@ async function device() {
 const pages = { "/setup": setUp, "/forgot-password": forgotPassword, "/reset-password": resetPassword, "/invitation": invitation, "/sign-in": signIn, "/dashboard/cli-auth": device };
 Promise.resolve()
   .then(location.pathname.startsWith("/sign-in/callback/") ? callback : pages[location.pathname] || signIn)
-  .catch((problem) => { show("This does not work", problem.message); });
+  .catch((problem) => {
+    show(problem.code === "link_over" ? "Invalid link" : "Something went wrong", problem.message);
+    button("Go to sign-in", async () => location.assign("/sign-in"), true);
+    ready();
+  });

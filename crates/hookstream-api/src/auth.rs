@@ -191,18 +191,18 @@ impl Caller {
     /// A caller with this key, where it is good for what is asked and from where.
     fn with_key(key: &ApiKey, parts: &Parts, api: &Api) -> Result<Self, ApiError> {
         if key.is_expired(api.now()) {
-            let message = "The API key has expired. Make a new one, or rotate a key before its end.";
+            let message = "The API key has expired. Create a new API key, and rotate keys before they expire.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
         let trusted = &api.options.trusted_proxies;
         if !key.networks.is_empty() && !client_address(parts, trusted).is_some_and(|address| key.may_be_used_from(address)) {
-            let message = "The API key may not be used from this address: it has `networks` of its own. Behind a proxy, the setting \
-                trusted_proxies has to name that.";
+            let message = "The API key is not accepted from this address, which is outside of its `networks`. If a proxy is in front of the \
+                server, list the proxy in the setting trusted_proxies.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "address_not_allowed", message));
         }
         let (needed, level) = needed(parts)?;
         if !key.scopes.allow(needed) {
-            let message = format!("The API key lacks the scope {needed}. Use a key that has it, or create one with it.");
+            let message = format!("The API key lacks the scope {needed}. Use an API key that has it.");
             return Err(forbidden(needed, message));
         }
         if key.level < level {
@@ -217,7 +217,7 @@ impl Caller {
         let (tenant, role) = seats::find(api, signed_in, wanted).await?;
         let scopes = role.scopes();
         if !scopes.allow(needed) {
-            let message = format!("Your role here is {}, which may not do this ({needed}). Ask an owner or admin.", role.as_str());
+            let message = format!("Your role is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
         Ok(Self { tenant, scopes, who: Who::Person(signed_in.user.id, role) })
@@ -240,7 +240,8 @@ impl Caller {
         let (tenant, role) = seats::of_user(api, user, Some(self.tenant), Wanted::named(org_id, env_id)?).await?;
         let scopes = role.scopes();
         if !scopes.allow(needed) {
-            let message = format!("Your role there is {}, which may not do this ({needed}). Ask an owner or admin.", role.as_str());
+            let message =
+                format!("Your role in that environment is {}, which lacks the scope {needed}. Ask an owner or admin.", role.as_str());
             return Err(forbidden(needed, message));
         }
         Ok(Self { tenant, scopes, who: Who::Person(user, role) })
@@ -291,7 +292,7 @@ fn forbidden(needed: Scope, message: String) -> ApiError {
 
 /// The refusal of a key that is of one environment, where the organization is concerned.
 pub(crate) fn organization_key_needed() -> ApiError {
-    let message = "This operation reaches beyond one environment, and the API key has the level `environment`. Use a key with the level \
+    let message = "This operation concerns the organization, and the API key has the level `environment`. Use an API key with the level \
         `organization`, or sign in.";
     ApiError::new(StatusCode::FORBIDDEN, "organization_key_needed", message)
 }
@@ -300,21 +301,24 @@ pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
     let (code, message) = match refusal {
         Refusal::Invalid => (
             "unauthorized",
-            "Invalid API key or session. Check that a key is complete, of this installation, and not revoked; or sign in again.",
+            "Invalid API key or session. Check that the API key is complete, belongs to this installation and is not revoked, or sign in again.",
         ),
         Refusal::MalformedKey => (
             "unauthorized",
-            "Malformed API key: a key is `hs_live_` or `hs_test_` and 64 hexadecimal characters. Check that it was copied whole.",
+            "Malformed API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters are expected. Check that the key was copied completely.",
         ),
         Refusal::Nothing => {
-            ("unauthorized", "No API key was given. Send one in the X-API-Key header or as Authorization: Bearer, or sign in.")
+            ("unauthorized", "The request has no API key. Send one in the header X-API-Key or as Authorization: Bearer, or sign in.")
         }
-        Refusal::NoToken => {
-            ("unauthorized", "No portal token was given. Send it as Authorization: Bearer; keys and sessions are not for here.")
+        Refusal::NoToken => (
+            "unauthorized",
+            "The request has no portal token. Send one as Authorization: Bearer; API keys and sessions are not accepted here.",
+        ),
+        Refusal::InvalidToken => ("unauthorized", "Invalid portal token. Request a new one from the sender."),
+        Refusal::ExpiredToken => {
+            ("token_expired", "The portal token has expired; it is valid for an hour. Request a new one from the sender.")
         }
-        Refusal::InvalidToken => ("unauthorized", "The portal token is not valid. Have another one made."),
-        Refusal::ExpiredToken => ("token_expired", "The portal token has expired: it is good for an hour. Have another one made."),
-        Refusal::PortalClosed => ("portal_closed", "The application that this portal token is for is disabled, or not there any more."),
+        Refusal::PortalClosed => ("portal_closed", "The portal is closed: its application is disabled or was deleted. Contact the sender."),
     };
     ApiError::new(StatusCode::UNAUTHORIZED, code, message)
 }

@@ -74,7 +74,7 @@ impl FromRequest<Api> for RawBody {
             tokio::time::timeout_at(end.min(Instant::now() + PART_WITHIN), body.frame()).await.map_err(|_| too_slow())?
         {
             let Ok(frame) = frame else {
-                let message = "The request's body ended before its Content-Length. Send it again, with the right Content-Length.";
+                let message = "The request's body ended before its Content-Length. Retry the request with the correct Content-Length.";
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
             };
             let Ok(data) = frame.into_data() else { continue };
@@ -118,19 +118,19 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn too_large(limit: usize) -> ApiError {
-    let setting = if limit > CONFIGURED_MAX { " (by the setting payload_limit_bytes)" } else { "" };
-    let message = format!("The request's body is too large: this operation takes at most {limit} bytes{setting}.");
+    let setting = if limit > CONFIGURED_MAX { " (setting payload_limit_bytes)" } else { "" };
+    let message = format!("The request's body is too large: this operation accepts at most {limit} bytes{setting}.");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).with_details(json!({ "limit": limit }))
 }
 
 fn busy(too_much: TooMuch) -> ApiError {
     match too_much {
         TooMuch::OfOne => {
-            let message = "Too many large requests from this caller are being received at once. Send fewer at a time.";
+            let message = "Too many large requests of this caller are in progress. Send fewer at the same time.";
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_bytes", message).with_retry_after(RETRY_BUSY)
         }
         TooMuch::OfAll => {
-            let message = "This server is receiving too many large requests at once. Retry in a moment.";
+            let message = "Too many large requests are in progress. Retry after the time in Retry-After.";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).with_retry_after(RETRY_BUSY)
         }
     }
@@ -144,7 +144,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(300);
 
 fn too_slow() -> ApiError {
     let message = format!(
-        "The request's body came too slowly: each part may take {} s, the whole body {} s. Send it again.",
+        "Request body timed out: each part must arrive within {} s, the whole body within {} s. Retry the request.",
         PART_WITHIN.as_secs(),
         BODY_WITHIN.as_secs()
     );
@@ -244,10 +244,10 @@ fn refused(path: &str, problem: &str) -> ApiError {
         return ApiError::invalid(&named(field.trim_end_matches('`')), "is missing");
     }
     if let Some(field) = problem.strip_prefix("duplicate field `") {
-        return ApiError::invalid(&named(field.trim_end_matches('`')), "is given twice; give it once");
+        return ApiError::invalid(&named(field.trim_end_matches('`')), "occurs twice. Send it once");
     }
     if problem.contains("hex escape") || problem.contains("surrogate") || problem.contains("unicode code point") {
-        return ApiError::invalid(path, "contains an escape that is not a character, such as the lone surrogate \\ud800");
+        return ApiError::invalid(path, "contains an escape sequence that is not a character, such as the lone surrogate \\ud800");
     }
     match problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: ")) {
         // What is expected is our own word, so the last one of these is the one before it.
@@ -255,7 +255,7 @@ fn refused(path: &str, problem: &str) -> ApiError {
             let (given, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another value"));
             ApiError::invalid(path, &format!("must be {}; got {}", expected_in_words(expected), given_in_words(given)))
         }
-        None => ApiError::invalid(path, &format!("is refused: {problem}")),
+        None => ApiError::invalid(path, &format!("is invalid: {problem}")),
     }
 }
 
@@ -433,17 +433,17 @@ impl<T> Field<Whole<T>> {
 pub(crate) fn json_text(field: &'static str, raw: &RawValue) -> Result<String, ApiError> {
     hookstream_model::json::text_of(raw)
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| ApiError::invalid(field, "contains an escape that is no character"))
+        .map_err(|_| ApiError::invalid(field, "contains an escape sequence that is not a character, such as a lone surrogate"))
 }
 
-/// A JSON value, or the same as JSON text.
+/// JSON value, or its JSON text.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only the OpenAPI document has it: `json_value` reads what is given")]
 pub(crate) enum OrText<T> {
-    /// The value itself.
+    /// JSON value.
     Native(T),
-    /// Its JSON text.
+    /// JSON text of the value.
     Text(String),
 }
 
@@ -504,11 +504,11 @@ mod tests {
         check(r#"{"number": 1, "part": {}}"#, "`part.inner` is missing.");
         check(r#"{"number": 1, "part": {"iner": true}}"#, "Unknown field `part.iner`. Did you mean `inner`?");
         check(r#"{"number": 1, "numbr": 1}"#, "Unknown field `numbr`. Did you mean `number`?");
-        check(r#"{"number": 1, "number": 1}"#, "`number` is given twice; give it once.");
+        check(r#"{"number": 1, "number": 1}"#, "`number` occurs twice. Send it once.");
         check("{}", "`number` is missing.");
         check(" [1, null]", "The request's body must be a JSON object.");
         let surrogate = refusal(br#"{"number": 1, "word": "\ud800"}"#);
-        assert!(surrogate.starts_with("`word` contains an escape that is not a character"), "{surrogate}");
+        assert!(surrogate.starts_with("`word` contains an escape sequence that is not a character"), "{surrogate}");
         assert!(!refusal(br#"{"number": "hunter2"#).contains("hunter2"));
     }
 

@@ -28,22 +28,22 @@ pub(crate) struct ApiError {
     cause: Option<String>,
 }
 
-/// The body of every error.
+/// Body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
-    /// What was wrong and what to do, in a sentence.
+    /// Sentences: what was wrong, what is allowed, what to do.
     #[schema(example = "`url` must start with https:// or http://.")]
     error: String,
-    /// The HTTP status.
+    /// HTTP status code.
     #[schema(example = 400)]
     status: u16,
-    /// The request's id; it is in the `X-Request-Id` header and in the log as well.
+    /// Id of the request, as in the header `X-Request-Id` and in the log.
     #[schema(example = "req_3f9a0c5d7e21")]
     request_id: String,
-    /// A stable word for programs.
+    /// Stable word for programs.
     #[schema(example = "invalid_field")]
     code: &'static str,
-    /// What a program may want to know besides, depending on `code`.
+    /// Further values for programs, depending on `code`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     details: Option<Value>,
@@ -70,11 +70,11 @@ impl ApiError {
     }
 
     pub(crate) fn unknown_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown_route", "There is no such route. See /docs for those there are.")
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", "Not found. See /docs for the available endpoints.")
     }
 
     pub(crate) fn method_not_allowed() -> Self {
-        let message = "This route does not have that method. The Allow header names those it has, /docs tells more.";
+        let message = "Method not allowed. The Allow header lists the methods of this path; see /docs.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
@@ -82,20 +82,20 @@ impl ApiError {
         Self::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            format!("{what} not found. Check the id, and that it belongs to the API key's environment."),
+            format!("{what} not found. Check the id, and that it belongs to the environment of the API key."),
         )
     }
 
     pub(crate) fn no_fields() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "no_fields", "There are no fields to update. Send at least one that can be changed.")
+        Self::new(StatusCode::BAD_REQUEST, "no_fields", "The request contains no field to update. Send at least one.")
     }
 
     pub(crate) fn rate_limited(has_key: bool) -> Self {
         let message = if has_key {
-            "The API key makes too many requests. Wait for as long as Retry-After says; the RateLimit headers of each answer say how many are \
-             left."
+            "The API key exceeds its request rate. Retry after the time in Retry-After. The RateLimit headers of each answer show the \
+             remaining requests."
         } else {
-            "Too many requests without a valid API key come from this address. Wait for as long as Retry-After says."
+            "Too many requests without a valid API key from this address. Retry after the time in Retry-After."
         };
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
     }
@@ -113,7 +113,7 @@ impl ApiError {
 
     /// The disk is full.
     pub(crate) fn storage_full() -> Self {
-        let message = "The disk is full: new messages are refused until there is room. Accepted messages continue to be delivered.";
+        let message = "The server's disk is full, so new messages are refused. Accepted messages are still delivered. Retry later, or ask the operator to free space.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", message)
     }
 
@@ -122,7 +122,8 @@ impl ApiError {
     }
 
     fn internal() -> Self {
-        let message = "Something went wrong on our side. Try again; if it stays, give the request_id to whoever runs this installation.";
+        let message =
+            "Internal server error. Retry the request. If the error persists, give the request_id to the operator of this installation.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
@@ -197,10 +198,13 @@ impl From<hookstream_store::Error> for ApiError {
             // The store logs it once for all; a line for each refusal would fill what is left of the disk.
             Error::Full { .. } => return Self::storage_full(),
             Error::Unavailable { .. } => {
-                let message = "The database is not available at the moment. Try again; an Idempotency-Key makes that harmless.";
+                let message =
+                    "The database is not available at the moment. Retry the request, with an Idempotency-Key if it creates something.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", message)
             }
-            Error::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "This server is stopping. Try again in a moment."),
+            Error::Closed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The server is shutting down. Retry the request in a few seconds.")
+            }
             Error::Open { .. }
             | Error::InUse { .. }
             | Error::TooNew { .. }
@@ -223,35 +227,38 @@ impl From<SendError> for ApiError {
             SendError::ApplicationNotFound => Self::not_found("Application"),
             SendError::EndpointNotFound => Self::not_found("Endpoint"),
             SendError::ApplicationDisabled => {
-                let message = "The application is disabled and takes no messages. Set its `status` to `active` first.";
+                let message = "The application is disabled and accepts no messages. Set its `status` to `active` first.";
                 Self::new(StatusCode::BAD_REQUEST, "application_disabled", message)
             }
             SendError::EndpointSkips(reason) => endpoint_skips(reason),
             SendError::Invalid(error) => error.into(),
             SendError::PayloadTooLarge { size, limit } => {
-                let message = format!("The payload has {size} bytes; the limit is {limit} bytes (setting payload_limit_bytes).");
+                let message = format!(
+                    "The payload has {size} bytes; at most {limit} bytes are allowed (setting payload_limit_bytes). Send a smaller payload."
+                );
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({ "limit": limit, "size": size }))
             }
             SendError::Loop(hops) => {
                 let message = format!(
-                    "{} deliveries led to this message, one after the other: an endpoint leads back here. Find it by its URL and remove it.",
+                    "Delivery loop: this message is the result of {} successive deliveries. Delete the endpoint whose URL leads back to this \
+                     installation.",
                     hops.count()
                 );
                 Self::new(StatusCode::LOOP_DETECTED, "loop_detected", message)
             }
             SendError::StorageBudgetReached { budget, bytes } => {
                 let message = format!(
-                    "The environment's payloads that are still owed take {bytes} bytes, more than its budget of {budget}. Send it again \
-                     later: what is delivered makes room. Or raise the budget: `max_payload_bytes` of PATCH /v1/environments/{{id}}, or the \
-                     setting max_payload_bytes."
+                    "Payloads of pending deliveries use {bytes} bytes, more than the environment's storage budget of {budget} bytes. Retry when \
+                     deliveries have succeeded, or raise the budget: `max_payload_bytes` of PATCH /v1/environments/{{id}}, or the setting \
+                     max_payload_bytes."
                 );
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "storage_budget_reached", message)
                     .with_details(json!({ "max_payload_bytes": budget, "payload_bytes": bytes }))
             }
             SendError::QuotaReached { most, until, wait } => {
                 let message = format!(
-                    "The organization has had {most} events in this month, which is its quota (events_per_month). The next month begins at \
-                     {until}; whoever runs this installation can raise the quota."
+                    "The organization has sent {most} messages this month, which is its quota (events_per_month). Retry after {until}, when the \
+                     next month begins, or ask the operator of this installation to raise the quota."
                 );
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_reached", message)
                     .with_details(json!({ "quota": Quota::EventsPerMonth.as_str(), "limit": most, "resets_at": until.to_string() }))
@@ -260,28 +267,31 @@ impl From<SendError> for ApiError {
             SendError::SchemaViolated(violations) => {
                 let first = violations.first().map_or_else(String::new, |v| format!(" at {:?} ({}): {}", v.path, v.rule, v.message));
                 let all: Vec<_> = violations.iter().map(|v| json!({ "path": v.path, "rule": v.rule, "message": v.message })).collect();
-                let message = format!("`payload` breaks the JSON Schema of its event type{first}.");
+                let message = format!("`payload` does not match the JSON Schema of its event type{first}.");
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_violated", message).with_details(json!({ "violations": all }))
             }
             SendError::SchemaTooExpensive => {
-                let message = "Checking `payload` against the JSON Schema of its event type takes more work than one message may. Simplify the \
-                    schema: fewer alternatives, references and patterns; or send a smaller payload.";
+                let message = "Checking `payload` against the JSON Schema of its event type takes too much work. Simplify the schema (fewer \
+                    alternatives, references and patterns), or send a smaller payload.";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_too_expensive", message)
             }
             SendError::PayloadUnreadable(problem) => {
                 let message = format!(
-                    "`payload` can't be checked against the JSON Schema of its event type: {problem}. Send JSON that is nested at most 128 levels \
-                     deep, or remove the schema."
+                    "`payload` can't be checked against the JSON Schema of its event type: {problem}. Send JSON with at most 128 levels of \
+                     nesting, or remove the schema."
                 );
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "payload_not_checkable", message)
             }
             SendError::DuplicateEventId(message_id) => {
-                let message = format!("The application has a message with this `event_id` already: {message_id}.");
+                let message = format!(
+                    "Another message of the application has this `event_id`: {message_id}. Use that message, or send another `event_id`."
+                );
                 Self::new(StatusCode::CONFLICT, "duplicate_event_id", message).with_details(json!({ "message_id": message_id.to_string() }))
             }
             SendError::KeyReused => Self::key_reused(),
             SendError::KeepsChanging => {
-                let message = "The application or its event types keep changing while the message is accepted. Try again.";
+                let message =
+                    "The application or its event types changed repeatedly while the message was being accepted. Retry the request.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "keeps_changing", message)
             }
             SendError::Store(error) => error.into(),
@@ -292,27 +302,29 @@ impl From<SendError> for ApiError {
 impl From<Reached> for ApiError {
     fn from(Reached { quota, most }: Reached) -> Self {
         let what = match quota {
-            Quota::Applications => format!("The organization may have {most} applications and has as many. Delete one"),
-            Quota::EndpointsPerApplication => format!("An application may have {most} endpoints and this one has as many. Delete one"),
-            Quota::EventTypes => format!("The organization may have {most} event types and has as many. Delete one"),
-            Quota::Environments => format!("The organization may have {most} environments and has as many. Delete one"),
-            Quota::RetentionDays => format!("The organization's environments may keep messages for {most} days. Choose fewer"),
-            Quota::EventsPerMonth => format!("The organization may have {most} events in a month. Wait for the next"),
+            Quota::Applications => format!("The organization has reached its quota of {most} applications. Delete one"),
+            Quota::EndpointsPerApplication => format!("The application has reached its quota of {most} endpoints. Delete one"),
+            Quota::EventTypes => format!("The organization has reached its quota of {most} event types. Delete one"),
+            Quota::Environments => format!("The organization has reached its quota of {most} environments. Delete one"),
+            Quota::RetentionDays => format!("The organization's quota is {most} days of retention. Set `retention_days` to at most {most}"),
+            Quota::EventsPerMonth => format!("The organization has reached its quota of {most} messages a month. Wait for the next month"),
         };
-        let message = format!("{what}, or ask whoever runs this installation to raise the quota {}.", quota.as_str());
+        let message = format!("{what}, or ask the operator of this installation to raise the quota {}.", quota.as_str());
         Self::new(StatusCode::FORBIDDEN, "quota_reached", message).with_details(json!({ "quota": quota.as_str(), "limit": most }))
     }
 }
 
 impl ApiError {
     pub(crate) fn key_reused() -> Self {
-        let message = "This Idempotency-Key was used for another request. Use a new key for each request that is not a repetition.";
+        let message = "This Idempotency-Key was already used for another request. Use a new key for each new request.";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", message)
     }
 }
 
 fn endpoint_skips(reason: &'static str) -> ApiError {
-    let message = format!("The endpoint receives nothing as it stands ({reason}). Enable it, or change its `expires_at`, first.");
+    let message = format!(
+        "The endpoint does not receive messages at the moment ({reason}). Set its `status` to `active`, or change its `expires_at`, first."
+    );
     ApiError::new(StatusCode::BAD_REQUEST, reason, message)
 }
 
@@ -322,8 +334,8 @@ impl From<RetryError> for ApiError {
             RetryError::NotFound => Self::not_found("Message"),
             RetryError::EndpointNotFound => Self::not_found("Endpoint"),
             RetryError::PayloadExpired => {
-                let message = "The message's payload has expired and was removed, so there is nothing to send again. Send it as a new \
-                    message; payload_retention_days and the environment's budget say how long payloads are kept.";
+                let message = "The message's payload has expired and was removed, so the message can't be retried. Send a new message. The \
+                    setting payload_retention_days and the environment's storage budget limit how long payloads are kept.";
                 Self::new(StatusCode::GONE, "payload_expired", message)
             }
             RetryError::Store(error) => error.into(),
@@ -338,7 +350,9 @@ impl From<JobError> for ApiError {
             JobError::Skips(reason) => endpoint_skips(reason),
             JobError::Invalid(error) => error.into(),
             JobError::TooMany(running) => {
-                let message = format!("{running} jobs of this environment run already. Wait for some to end, or cancel them.");
+                let message = format!(
+                    "{running} jobs of this environment are already running, which is the limit. Wait until one ends, or cancel one."
+                );
                 Self::new(StatusCode::CONFLICT, "too_many_jobs", message).with_details(json!({ "running": running }))
             }
             JobError::Store(error) => error.into(),

@@ -97,7 +97,7 @@ fn read(value: &HeaderValue) -> Result<&str, ApiError> {
 /// `operation` and `body` say what the key stands for: the same key with others is an error.
 pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    let key = value.to_str().map_err(|_| ApiError::invalid("Idempotency-Key", "must have visible ASCII characters"))?;
+    let key = value.to_str().map_err(|_| ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters"))?;
     let mut hash = Sha256::new();
     for part in [operation.as_bytes(), b"\n", body] {
         hash.update(part);
@@ -199,7 +199,7 @@ async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
 }
 
 fn conflict() -> ApiError {
-    let message = "A request with this Idempotency-Key is still being answered. Retry when it is done.";
+    let message = "A request with this Idempotency-Key is in progress. Retry when it has ended.";
     ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
 }
 
@@ -268,9 +268,11 @@ pub(crate) async fn change_once<B: Serialize>(
     }
     match repeated(api, tenant, key.as_ref()).await? {
         Some(repeated) => Ok(repeated),
-        None => {
-            Err(ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", "A request with this Idempotency-Key is under way. Try again."))
-        }
+        None => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "idempotency_conflict",
+            "A request with this Idempotency-Key is in progress. Retry when it has ended.",
+        )),
     }
 }
 

@@ -51,7 +51,7 @@ impl Desk {
     /// Takes note that somebody forgot their password, whether there is such an account or not.
     pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
         self.forgetful.try_send(email).map_err(|_| {
-            let message = "Too many mails are waiting at the moment. Try again in some minutes.";
+            let message = "Too many emails are queued at the moment. Retry in a few minutes.";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
         })
     }
@@ -74,9 +74,12 @@ impl Letter {
 /// Hands a mail over, in the request: whoever has it sent learns what became of it.
 pub(crate) async fn send(api: &Api, desk: &Desk, to: Email, letter: Letter) -> Result<(), ApiError> {
     desk.mailer.send(&letter.to(to, api)).await.map_err(|error| {
-        let message = format!("The mail could not be sent: {error}. Nothing was done; try again, or ask whoever runs this installation.");
+        let message =
+            format!("The email could not be sent: {error}. Nothing was changed. Retry, or ask the operator of this installation.");
         match error {
-            MailError::Address => ApiError::invalid("email", "is an address that the mail server cannot be told"),
+            MailError::Address => {
+                ApiError::invalid("email", "is not an address that the mail server supports. Use an address of ASCII characters")
+            }
             MailError::Unreachable(_)
             | MailError::TimedOut
             | MailError::NoStartTls
@@ -156,31 +159,30 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
 pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> Letter {
     // The mail goes out in the operator's name, so nobody puts a link of their own into it.
     let (who, organization) = (words(&invitation.invited_by), words(organization));
-    let organization = if has_link(&organization) { "(the name contains a link and is left out)".to_owned() } else { organization };
+    let organization = if has_link(&organization) { "(name hidden because it contains a link)".to_owned() } else { organization };
     let (role, until) = (invitation.role.as_str(), day(invitation.expires_at));
-    let article = if matches!(role, "admin" | "owner") { "an" } else { "a" };
     let text = format!(
         "Hello,\n\n\
-        {who} invites you to an organization on Hookstream, at\n{public_url}\n\n\
+        {who} invited you to an organization on Hookstream, at\n{public_url}\n\n\
         Organization: {organization}\n\
-        You become:   {article} {role}\n\n\
-        To accept, open this link by {until}:\n\n\
+        Your role:    {role}\n\n\
+        To accept the invitation, open this link by {until}:\n\n\
         {link}\n\n\
-        It is good once and meant for you alone: please do not pass it on. If you\n\
-        do not know what this is about, ignore this mail, and nothing will happen.\n"
+        The link can be used once. Do not share it. If you did not expect this\n\
+        invitation, you can ignore this email.\n"
     );
-    Letter { subject: "You are invited to an organization on Hookstream", text }
+    Letter { subject: "Invitation to an organization on Hookstream", text }
 }
 
 /// What somebody gets who forgot their password.
 fn forgotten(public_url: &str, link: &str) -> Letter {
     let text = format!(
         "Hello,\n\n\
-        somebody asked for a new password for your account on Hookstream, at\n{public_url}\n\n\
-        If that was you, set it with this link within an hour:\n\n\
+        A new password was requested for your Hookstream account, at\n{public_url}\n\n\
+        To set it, open this link within an hour:\n\n\
         {link}\n\n\
-        The link is good once, and setting a password signs you out everywhere\n\
-        else. If it was not you, ignore this mail: your password stays as it is.\n"
+        The link can be used once. Setting a new password ends your other sessions.\n\
+        If you did not request this, ignore this email: your password stays the same.\n"
     );
     Letter { subject: "Set a new password for Hookstream", text }
 }
@@ -189,13 +191,13 @@ fn forgotten(public_url: &str, link: &str) -> Letter {
 fn without_password(public_url: &str) -> Letter {
     let text = format!(
         "Hello,\n\n\
-        somebody asked for a new password for your account on Hookstream, at\n{public_url}\n\n\
-        Your account has no password: you sign in with your identity provider.\n\
-        Open this page and choose it there:\n\n\
+        A new password was requested for your Hookstream account, at\n{public_url}\n\n\
+        Your account has no password: you sign in with an identity provider.\n\
+        Open this page and select the provider:\n\n\
         {public_url}/sign-in\n\n\
-        If it was not you who asked, ignore this mail.\n"
+        If you did not request this, ignore this email.\n"
     );
-    Letter { subject: "Your account on Hookstream has no password", text }
+    Letter { subject: "Your Hookstream account has no password", text }
 }
 
 /// Words of a user's in a mail: one line of some length, with nothing in it that turns the direction of what follows.
@@ -234,10 +236,10 @@ mod tests {
         let url = "https://hooks.example.com";
         let letter = invitation(&invited, "Example\r\nBcc: all\u{202e}", url, "https://hooks.example.com/invitation#token=1");
         let expected = "Hello,\n\n\
-            grace@example.com invites you to an organization on Hookstream, at\nhttps://hooks.example.com\n\n\
+            grace@example.com invited you to an organization on Hookstream, at\nhttps://hooks.example.com\n\n\
             Organization: ExampleBcc: all\n\
-            You become:   an admin\n\n\
-            To accept, open this link by 1970-01-02 00:00 UTC:\n\n\
+            Your role:    admin\n\n\
+            To accept the invitation, open this link by 1970-01-02 00:00 UTC:\n\n\
             https://hooks.example.com/invitation#token=1\n\n";
         assert!(letter.text.starts_with(expected), "{}", letter.text);
         assert!(letter.text.lines().all(|line| line.len() <= 78), "{}", letter.text);

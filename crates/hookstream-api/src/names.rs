@@ -79,8 +79,8 @@ fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str
     let nearest = nearest(name.rsplit('.').next().unwrap_or(&name), known);
     let advice = match (nearest, known) {
         (Some(nearest), _) => format!("Did you mean `{nearest}`?"),
-        (None, []) => format!("This operation takes no {what}s."),
-        (None, known) => format!("Allowed are {}.", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        (None, []) => format!("This operation accepts no {what}s."),
+        (None, known) => format!("Allowed: {}.", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     };
     let mut details = json!({ detail: name });
     if let Some(nearest) = nearest {
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_field_and_what_is_allowed() {
-        assert_eq!(said(unknown_field("", "dat", &["payload", "event_type"])), "Unknown field `dat`. Allowed are `payload`, `event_type`.");
+        assert_eq!(said(unknown_field("", "dat", &["payload", "event_type"])), "Unknown field `dat`. Allowed: `payload`, `event_type`.");
         assert_eq!(said(unknown_field("batch", "max_sise", &["max_size"])), "Unknown field `batch.max_sise`. Did you mean `max_size`?");
-        assert_eq!(said(unknown_field("", "x", &[])), "Unknown field `x`. This operation takes no fields.");
+        assert_eq!(said(unknown_field("", "x", &[])), "Unknown field `x`. This operation accepts no fields.");
         assert!(said(unknown_field("", "a\u{202e}\u{1b}[0m", &[])).is_ascii());
     }
 
@@ -150,7 +150,7 @@ mod tests {
         );
         assert_eq!(
             check(Method::POST, "/v1/applications", "/v1/applications?%6cimit=1"),
-            Err("Unknown query parameter `limit`. Allowed are `org_id`, `env_id`.".to_owned())
+            Err("Unknown query parameter `limit`. Allowed: `org_id`, `env_id`.".to_owned())
         );
     }
 

@@ -21,14 +21,13 @@ pub(crate) fn request<Id>(limit: Option<&str>, cursor: Option<&str>, id: impl Fn
         None => DEFAULT,
         Some(text) => match text.parse() {
             Ok(limit @ 1..=MOST) => limit,
-            _ => return Err(ApiError::invalid("limit", "must be a whole number between 1 and 100")),
+            _ => return Err(ApiError::invalid("limit", "must be a whole number from 1 to 100")),
         },
     };
     let after = match cursor {
         None | Some("") => None,
-        Some(text) => {
-            Some(id(decode(text).ok_or_else(|| ApiError::invalid("cursor", "must be the `cursor` of an earlier page, or left out"))?))
-        }
+        Some(text) => Some(id(decode(text)
+            .ok_or_else(|| ApiError::invalid("cursor", "must be the `cursor` of an earlier page. Leave it out for the first page"))?)),
     };
     Ok(PageRequest { after, limit })
 }
@@ -49,7 +48,8 @@ pub(crate) fn direction(direction: Option<&str>) -> Result<Direction, ApiError> 
 
 /// Reads a cursor of so many ids.
 pub(crate) fn place<const N: usize>(cursor: Option<&str>) -> Result<Option<[IdBytes; N]>, ApiError> {
-    let refuse = || ApiError::invalid("cursor", "must be the `cursor` or `prev_cursor` of an earlier page, or left out");
+    let refuse =
+        || ApiError::invalid("cursor", "must be the `cursor` or `prev_cursor` of an earlier page. Leave it out for the first page");
     let Some(text) = cursor.filter(|text| !text.is_empty()) else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
     let ids = bytes.strip_prefix(&[VERSION]).filter(|ids| ids.len() == 16 * N).ok_or_else(refuse)?;

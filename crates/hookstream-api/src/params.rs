@@ -26,7 +26,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         Query::from_request_parts(parts, api).await.map(|Query(params)| Self(params)).map_err(|error| {
-            let message = format!("The query cannot be read: {}. Give each parameter once, percent-encoded.", error.body_text());
+            let message = format!("The query is invalid: {}. Send each parameter once, percent-encoded.", error.body_text());
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message)
         })
     }

@@ -63,7 +63,7 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
         let Ok(_waits) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            let message = "Too many passwords are being checked at the moment. Try again in some seconds.";
+            let message = "Too many sign-ins are in progress. Retry in a few seconds.";
             return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
         };
         let permit = Arc::clone(&self.working).acquire_owned().await.expect("it is never closed");

@@ -100,7 +100,7 @@ impl Place {
     /// Refuses what a customer may not say: those of these fields that are given.
     pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
         match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
-            (Asks::Customer, Some((field, _))) => Err(ApiError::invalid(field, "cannot be set in the portal; the sender decides about it")),
+            (Asks::Customer, Some((field, _))) => Err(ApiError::invalid(field, "can't be set in the portal. Ask the sender to set it")),
             (Asks::Customer, None) | (Asks::Sender, _) => Ok(()),
         }
     }

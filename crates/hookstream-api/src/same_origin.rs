@@ -15,8 +15,8 @@ pub(crate) fn check(parts: &Parts, api: &Api) -> Result<(), ApiError> {
     if is_safe || is_own(&parts.headers, &parts.uri, &api.options.public_url) {
         return Ok(());
     }
-    let message = "The request comes from a page of another site. Where the session's cookie counts, only pages of this installation may \
-        change something; behind a proxy, the setting public_url has to be the address that browsers show. A program uses an API key.";
+    let message = "The request comes from a page of another site. Requests with the session cookie must come from a page of this \
+        installation. Behind a proxy, set public_url to the address that browsers show. Programs must use an API key.";
     Err(ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message))
 }
 

@@ -139,7 +139,7 @@ pub(crate) async fn of_user(api: &Api, user: UserId, turned_to: Option<Tenant>, 
             return Ok((Tenant { organization: organization.id, environment: environment.id }, *role));
         }
     }
-    let message = "You are a member of no organization. Have somebody invite you, or make one: POST /v1/organizations.";
+    let message = "You are not a member of any organization. Ask for an invitation, or create an organization: POST /v1/organizations.";
     Err(ApiError::new(StatusCode::FORBIDDEN, "no_organization", message))
 }
 

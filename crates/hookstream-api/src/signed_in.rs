@@ -63,7 +63,7 @@ impl FromRequestParts<Api> for Person {
                 Ok(Self(Arc::clone(signed_in)))
             }
             Recognised::Key(_) => {
-                let message = "This is for people who are signed in. An API key speaks for an environment, not for a person.";
+                let message = "This operation requires a signed-in user. API keys can't call it.";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
             }
             Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),

@@ -82,10 +82,10 @@ pub fn check_name(name: &str) -> Result<(), InvalidField> {
 /// Says which of these it breaks.
 pub fn check_uid(uid: &str) -> Result<(), InvalidField> {
     if uid.is_empty() || uid.len() > UID_MAX {
-        return Err(InvalidField::new("uid", format!("must have 1 to {UID_MAX} characters")));
+        return Err(InvalidField::new("uid", format!("must have 1 to {UID_MAX} characters; got {}", uid.chars().count())));
     }
     match uid.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-~:@+".contains(*c)) {
-        Some(odd) => Err(InvalidField::new("uid", format!("contains {odd:?}; letters, digits and . _ - ~ : @ + are allowed"))),
+        Some(odd) => Err(InvalidField::new("uid", format!("contains {odd:?}; only letters, digits and . _ - ~ : @ + are allowed"))),
         None => Ok(()),
     }
 }
@@ -100,7 +100,7 @@ pub fn check_description(description: &str) -> Result<(), InvalidField> {
     }
     // Not every database can keep a NUL in a text.
     if description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(InvalidField::new("description", "must not contain control characters besides line breaks and tabs"));
+        return Err(InvalidField::new("description", "must not contain control characters other than line breaks and tabs"));
     }
     Ok(())
 }

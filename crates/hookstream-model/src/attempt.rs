@@ -170,9 +170,12 @@ impl Outcome {
 fn redirect_detail(answer: &Answer) -> String {
     match &answer.location {
         Some(location) => {
-            format!("the receiver answered {} to {location}; redirects are not followed, use that URL if it is right", answer.status)
+            format!(
+                "the receiver answered {} with a redirect to {location}; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
+                answer.status
+            )
         }
-        None => format!("the receiver answered {}; redirects are not followed", answer.status),
+        None => format!("the receiver answered {} with a redirect; redirects are not followed", answer.status),
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
         check(Outcome::from_answer(Answer { status: 500, ..Answer::default() }), "http_status: the receiver answered 500");
         check(
             Outcome::from_answer(Answer { status: 302, location: Some("http://a.example/".into()), ..Answer::default() }),
-            "redirect_refused: the receiver answered 302 to http://a.example/; redirects are not followed, use that URL if it is right",
+            "redirect_refused: the receiver answered 302 with a redirect to http://a.example/; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
         );
         check(Outcome::Failed(Failure::new(FailureKind::Timeout, "no answer within 20 s")), "timeout: no answer within 20 s");
     }

@@ -30,10 +30,10 @@ impl BatchPolicy {
     /// Names the limit that is out of its range.
     pub fn new(max_size: u32, max_wait_ms: u32) -> Result<Self, InvalidField> {
         if !SIZE.contains(&max_size) {
-            return Err(InvalidField::new("batch", format!("must have a `max_size` between {} and {}", SIZE.start(), SIZE.end())));
+            return Err(InvalidField::new("batch", format!("must have a `max_size` from {} to {}", SIZE.start(), SIZE.end())));
         }
         if max_wait_ms > WAIT_MS_MAX {
-            return Err(InvalidField::new("batch", format!("must have a `max_wait_ms` between 0 and {WAIT_MS_MAX}")));
+            return Err(InvalidField::new("batch", format!("must have a `max_wait_ms` from 0 to {WAIT_MS_MAX}")));
         }
         Ok(Self { max_size, max_wait_ms })
     }

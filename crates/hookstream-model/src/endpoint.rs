@@ -227,16 +227,16 @@ impl EndpointUrl {
             return refuse("must start with https:// or http://");
         }
         if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
-            return refuse("must not contain credentials; use `headers` for an Authorization header");
+            return refuse("must not contain credentials. Send them as an Authorization header in `headers`");
         }
         if url.fragment().is_some() {
-            return refuse("must not contain a fragment (#…)");
+            return refuse("must not contain a fragment (#…). Remove it");
         }
         if url.host_str().is_none_or(|host| host.is_empty() || host == ".") {
-            return refuse("must name a host");
+            return refuse("must contain a host name or address");
         }
         if url.port() == Some(0) {
-            return refuse("must not use port 0");
+            return refuse("must not use port 0. Use a port from 1 to 65535");
         }
         Ok(Self(text.to_owned()))
     }
@@ -290,7 +290,7 @@ pub fn check_channels(channels: &[String]) -> Result<(), InvalidField> {
             return refuse(format!("contains {shown:?}; a channel has 1 to {CHANNEL_MAX} letters, digits and . _ - : / @ +"));
         }
         if channels[..index].contains(channel) {
-            return refuse(format!("names {channel:?} twice"));
+            return refuse(format!("contains {channel:?} twice. Send it once"));
         }
     }
     Ok(())
@@ -320,27 +320,29 @@ const RESERVED_HEADERS: [&str; 12] = [
 pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidField> {
     let refuse = |problem: String| Err(InvalidField::new("headers", problem));
     if headers.len() > HEADERS_MAX {
-        return refuse(format!("must have at most {HEADERS_MAX} entries"));
+        return refuse(format!("has {} entries; at most {HEADERS_MAX} are allowed", headers.len()));
     }
     for (name, value) in headers {
         let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
-            return refuse(format!("contains {name:?}, which is not a header name"));
+            return refuse(format!("contains {name:?}, which is not a valid header name"));
         }
         // Servers that hand headers on as variables take `_` for `-` (RFC 3875 section 4.1.18).
         let lower = name.to_ascii_lowercase().replace('_', "-");
         if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") || lower.starts_with("x-hookstream-") {
-            return refuse(format!("contains {name:?}, which Hookstream sets itself"));
+            return refuse(format!("contains {name:?}, which Hookstream sets. Remove it"));
         }
         let is_visible = |b: u8| matches!(b, b'\t' | b' '..=b'~');
         if value.len() > HEADER_VALUE_MAX || !value.bytes().all(is_visible) {
-            return refuse(format!("has a value for {name:?} that is longer than {HEADER_VALUE_MAX} bytes or not visible ASCII"));
+            return refuse(format!(
+                "has an invalid value for {name:?}: at most {HEADER_VALUE_MAX} bytes of visible ASCII, spaces and tabs are allowed"
+            ));
         }
     }
     let mut names: Vec<_> = headers.keys().map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => refuse(format!("names {:?} twice", pair[0])),
+        Some(pair) => refuse(format!("contains {:?} twice. Send it once", pair[0])),
         None => Ok(()),
     }
 }
@@ -350,7 +352,11 @@ pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidFi
 /// # Errors
 /// Where it is outside.
 pub fn check_timeout_ms(timeout_ms: u32) -> Result<(), InvalidField> {
-    if TIMEOUT_MS.contains(&timeout_ms) { Ok(()) } else { Err(InvalidField::new("timeout_ms", "must be between 1000 and 60000")) }
+    if TIMEOUT_MS.contains(&timeout_ms) {
+        Ok(())
+    } else {
+        Err(InvalidField::new("timeout_ms", format!("must be from 1000 to 60000 milliseconds; got {timeout_ms}")))
+    }
 }
 
 #[cfg(test)]

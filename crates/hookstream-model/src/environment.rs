@@ -108,10 +108,13 @@ impl Environment {
         let most = self.retention_days.unwrap_or(installation.retention_days).min(installation.payload_retention_days);
         check_days("payload_retention_days", self.payload_retention_days, most)?;
         if self.max_payload_bytes.is_some_and(|bytes| !(1..=BUDGET_MAX).contains(&bytes)) {
-            return Err(InvalidField::new("max_payload_bytes", format!("must be 1 to {BUDGET_MAX}, or null for the installation's")));
+            return Err(InvalidField::new(
+                "max_payload_bytes",
+                format!("must be from 1 to {BUDGET_MAX} bytes, or null for the installation's limit"),
+            ));
         }
         if self.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
-            return Err(InvalidField::new("weight", format!("must be 1 to {WEIGHT_MAX}, or null for 1")));
+            return Err(InvalidField::new("weight", format!("must be from 1 to {WEIGHT_MAX}, or null for 1")));
         }
         Ok(())
     }
@@ -156,7 +159,7 @@ fn check_days(field: &'static str, given: Option<u32>, most: u32) -> Result<(), 
     match given {
         Some(days) if !(1..=most).contains(&days) => Err(InvalidField::new(
             field,
-            format!("must be 1 to {most}, which is what goes otherwise, or null for that; the settings of the server are the most"),
+            format!("must be from 1 to {most} days, or null for {most}. The settings of the installation limit it"),
         )),
         Some(_) | None => Ok(()),
     }

@@ -25,11 +25,9 @@ impl Hops {
     /// # Errors
     /// Where it is no number.
     pub fn parse(value: &str) -> Result<Self, InvalidField> {
-        value
-            .trim()
-            .parse()
-            .map(Self)
-            .map_err(|_| InvalidField::new(HEADER, "must be a number, as a delivery has it; leave it out otherwise"))
+        value.trim().parse().map(Self).map_err(|_| {
+            InvalidField::new(HEADER, "must be a number, as Hookstream sends it with a delivery. Leave it out of other requests")
+        })
     }
 
     /// How many.

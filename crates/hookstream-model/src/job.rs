@@ -206,7 +206,7 @@ impl JobRequest {
         }
         let rate_limit = self.rate_limit.unwrap_or(RATE_DEFAULT);
         if !RATES.contains(&rate_limit) {
-            let problem = format!("must be between {} and {} deliveries a second", RATES.start(), RATES.end());
+            let problem = format!("must be from {} to {} deliveries per second", RATES.start(), RATES.end());
             return Err(InvalidField::new("rate_limit", problem));
         }
         if self.max_messages == Some(0) {
@@ -239,12 +239,12 @@ impl JobRequest {
         let read = |word: &String| {
             Status::parse(word).filter(|status| possible.contains(status)).ok_or_else(|| {
                 let words = possible.iter().map(|status| format!("`{}`", status.as_str())).collect::<Vec<_>>().join(", ");
-                InvalidField::new("statuses", format!("contains {word:?}; {words} are allowed"))
+                InvalidField::new("statuses", format!("contains {word:?}; allowed: {words}"))
             })
         };
         let mut statuses = words.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if statuses.is_empty() {
-            return Err(InvalidField::new("statuses", "must not be empty; leave it out for those that are usual"));
+            return Err(InvalidField::new("statuses", "must not be empty. Leave it out for the default"));
         }
         statuses.sort_unstable();
         statuses.dedup();
@@ -426,9 +426,11 @@ impl JobFailure {
         match self {
             Self::ApplicationDeleted => "the application was deleted",
             Self::EndpointDeleted => "the endpoint was deleted",
-            Self::EndpointDisabled => "the endpoint was disabled; enable it and ask again",
-            Self::EndpointExpired => "the endpoint's expires_at has come; change it and ask again",
-            Self::Restored => "the store was restored from a backup made while the job ran; ask again for what is still missing",
+            Self::EndpointDisabled => "the endpoint was disabled; enable it, then start the job again",
+            Self::EndpointExpired => "the endpoint has expired; change its expires_at, then start the job again",
+            Self::Restored => {
+                "the store was restored from a backup that was created while the job ran; start the job again for the remaining deliveries"
+            }
         }
     }
 

@@ -69,7 +69,7 @@ impl Payload {
             return Ok(Self { body: Bytes::from_static(b"null"), content_type: ContentType::Json });
         };
         let text = json::text_of(raw)
-            .map_err(|_| InvalidField::new("payload", "contains an escape that is no character, such as a lone surrogate"))?;
+            .map_err(|_| InvalidField::new("payload", "contains an escape sequence that is not a character, such as a lone surrogate"))?;
         let is_string = raw.get().starts_with('"');
         let content_type = if is_string && !json::is_json(&text) { ContentType::Text } else { ContentType::Json };
         Ok(Self { body: Bytes::copy_from_slice(text.as_bytes()), content_type })
@@ -95,7 +95,7 @@ pub fn check_event_type(name: &str) -> Result<(), InvalidField> {
 /// Says which of these it breaks.
 pub fn check_event_id(event_id: &str) -> Result<(), InvalidField> {
     if event_id.is_empty() || event_id.chars().count() > EVENT_ID_MAX || event_id.chars().any(char::is_control) {
-        return Err(InvalidField::new("event_id", format!("must have 1 to {EVENT_ID_MAX} characters, none of them control characters")));
+        return Err(InvalidField::new("event_id", format!("must have 1 to {EVENT_ID_MAX} characters, without control characters")));
     }
     Ok(())
 }

@@ -49,8 +49,10 @@ impl Ordering {
             ("none", None) => Ok(Self::None),
             ("strict", None) => Ok(Self::Strict),
             ("key", Some(path)) => KeyPath::parse(path).map(Self::ByKey),
-            ("key", None) => Err(InvalidField::new("ordering_key", "must be given where `ordering` is `key`, such as $.customer.id")),
-            ("none" | "strict", Some(_)) => Err(InvalidField::new("ordering_key", "can only be given where `ordering` is `key`")),
+            ("key", None) => {
+                Err(InvalidField::new("ordering_key", "is required if `ordering` is `key`. Send a path such as $.customer.id"))
+            }
+            ("none" | "strict", Some(_)) => Err(InvalidField::new("ordering_key", "is allowed only if `ordering` is `key`. Leave it out")),
             _ => Err(InvalidField::new("ordering", "must be `none`, `strict` or `key`")),
         }
     }

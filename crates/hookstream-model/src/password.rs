@@ -32,13 +32,13 @@ pub fn check(field: &'static str, password: &str, email: &Email, name: &str) -> 
     }
     let why = match entropy.feedback().and_then(zxcvbn::feedback::Feedback::warning) {
         Some(Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword) => {
-            "stands in lists of passwords that leaked"
+            "is in lists of leaked passwords"
         }
-        Some(Warning::ThisIsSimilarToACommonlyUsedPassword) => "is close to a password that leaked",
-        Some(Warning::RepeatsLikeAaaAreEasyToGuess | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess) => "repeats itself",
-        Some(_) | None => "is among what is guessed first",
+        Some(Warning::ThisIsSimilarToACommonlyUsedPassword) => "is similar to a leaked password",
+        Some(Warning::RepeatsLikeAaaAreEasyToGuess | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess) => "is too repetitive",
+        Some(_) | None => "is too easy to guess",
     };
-    Err(InvalidField::new(field, format!("{why}; choose another, such as four words that have nothing to do with each other")))
+    Err(InvalidField::new(field, format!("{why}. Try four unrelated words")))
 }
 
 /// A password's hash, in the form of the PHC.
@@ -86,11 +86,11 @@ mod tests {
             assert!(refusal.unwrap_or_default().contains(reason.unwrap_or_default()), "{password}");
         };
         check("correct", Some("too short"));
-        check("passwordpassword", Some("repeats itself"));
+        check("passwordpassword", Some("too repetitive"));
         check("password1234", Some("leaked"));
         check("123456789012", Some(""));
-        check("aaaaaaaaaaaaaaaa", Some("repeats itself"));
-        check("ada.lovelace1", Some("guessed"));
+        check("aaaaaaaaaaaaaaaa", Some("too repetitive"));
+        check("ada.lovelace1", Some("too easy to guess"));
         check("qwertyuiopasdf", Some(""));
         check("plum teapot gravel seven", None);
         check("xK3#mPq9vLw2", None);

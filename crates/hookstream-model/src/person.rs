@@ -31,7 +31,7 @@ impl Email {
         let is_plain = text.len() <= EMAIL_MAX && !text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>(),;:\\\"[]".contains(c));
         match text.split_once('@') {
             Some((local, host)) if is_plain && is_local(local) && is_host(host) => Ok(Self(text.to_lowercase())),
-            Some(_) | None => Err(InvalidField::new("email", "must be an address for e-mail, such as ada@example.com")),
+            Some(_) | None => Err(InvalidField::new("email", "must be an email address such as ada@example.com")),
         }
     }
 
@@ -76,11 +76,11 @@ pub fn check_password_length(field: &'static str, password: &str) -> Result<(), 
     if password.chars().count() < PASSWORD_MIN {
         return Err(InvalidField::new(
             field,
-            format!("is too short: it must have {PASSWORD_MIN} characters or more; a sentence is easy to keep"),
+            format!("is too short: at least {PASSWORD_MIN} characters are required. Try a short sentence"),
         ));
     }
     if password.len() > PASSWORD_MAX {
-        return Err(InvalidField::new(field, format!("is too long: it may have {PASSWORD_MAX} bytes")));
+        return Err(InvalidField::new(field, format!("is too long: at most {PASSWORD_MAX} bytes are allowed")));
     }
     Ok(())
 }

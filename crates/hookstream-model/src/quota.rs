@@ -63,7 +63,7 @@ impl Quota {
         Self::ALL
             .into_iter()
             .find(|quota| quota.as_str() == word)
-            .ok_or_else(|| InvalidField::new("quota", format!("must be one of: {words}")))
+            .ok_or_else(|| InvalidField::new("quota", format!("must be one of {words}")))
     }
 
     /// The least and the most that it may be set to. An organization has an environment, and keeps messages for a day.
@@ -138,9 +138,10 @@ impl FromStr for Allowance {
         match text {
             "none" => Ok(Self::Unlimited),
             "default" => Ok(Self::Default),
-            number => {
-                number.parse().map(Self::Most).map_err(|_| "must be a whole number, none (no limit) or default (what the settings say)")
-            }
+            number => number
+                .parse()
+                .map(Self::Most)
+                .map_err(|_| "must be a whole number, none (no limit) or default (the installation's setting)"),
         }
     }
 }
@@ -164,7 +165,7 @@ impl Allowances {
         if let Allowance::Most(given) = allowance
             && !(least..=most).contains(&given)
         {
-            return Err(InvalidField::new(quota.as_str(), format!("must be {least} to {most}, none or default")));
+            return Err(InvalidField::new(quota.as_str(), format!("must be from {least} to {most}, none or default")));
         }
         self.0[quota.index()] = allowance;
         Ok(())

@@ -38,7 +38,7 @@ impl RetrySchedule {
             return Err(InvalidField::new("retry_schedule", format!("must have at most {SCHEDULE_MAX} entries")));
         }
         if seconds.iter().any(|delay| *delay > DELAY_MAX_S) {
-            return Err(InvalidField::new("retry_schedule", format!("must have waits of at most {DELAY_MAX_S} seconds (7 days)")));
+            return Err(InvalidField::new("retry_schedule", format!("must have delays of at most {DELAY_MAX_S} seconds (7 days)")));
         }
         Ok(Self { waits: seconds, is_endless: false })
     }

@@ -232,7 +232,7 @@ impl Scopes {
             set |= parse_word(word).ok_or_else(|| {
                 let words: Vec<_> = Resource::ALL.into_iter().map(Resource::as_str).collect();
                 let problem = format!(
-                    "contains {word:?}; allowed are `*`, {}, and `read`, `write` or `*` of a resource, such as messages:write. The resources: {}",
+                    "contains {word:?}; allowed: `*`, {}, and `read`, `write` or `*` of a resource, such as messages:write. Resources: {}",
                     Scope::NAMED.map(|scope| scope.to_string()).join(", "),
                     words.join(", ")
                 );
@@ -240,7 +240,7 @@ impl Scopes {
             })?;
         }
         if set == 0 {
-            Err(InvalidField::new("scopes", "must name at least one scope, such as messages:write, or * for all"))
+            Err(InvalidField::new("scopes", "must contain at least one scope, such as messages:write, or * for all"))
         } else {
             Ok(Self(set))
         }

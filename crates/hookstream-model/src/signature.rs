@@ -104,13 +104,13 @@ impl SigningKey {
         let text = secret.expose().trim();
         if let Some(encoded) = text.strip_prefix("whsec_") {
             let bytes = decode_base64(encoded).ok_or_else(|| {
-                refuse("is not base64 after `whsec_`; for a secret that is used as text, write `raw:` before it".to_owned())
+                refuse("is not base64 after `whsec_`. If the secret is used as text, send `raw:` followed by the text".to_owned())
             })?;
             return Self::hmac(&bytes).ok_or_else(|| refuse(of_length("has", bytes.len(), "after decoding")));
         }
         if let Some(raw) = text.strip_prefix("raw:") {
             if raw.chars().any(char::is_control) {
-                return Err(refuse("contains a control character after `raw:`; for binary secrets use `whsec_` and base64".to_owned()));
+                return Err(refuse("contains a control character after `raw:`. Send a binary secret as `whsec_` and base64".to_owned()));
             }
             return Self::hmac(raw.as_bytes()).ok_or_else(|| refuse(of_length("has", raw.len(), "after `raw:`")));
         }
@@ -119,7 +119,7 @@ impl SigningKey {
             let key = match bytes.len() {
                 32 => Ed25519Key::from_bytes(bytes[..].try_into().expect("32 bytes")),
                 64 => Ed25519Key::from_keypair_bytes(bytes[..].try_into().expect("64 bytes"))
-                    .map_err(|_| refuse("has a public half that does not belong to its private half".to_owned()))?,
+                    .map_err(|_| refuse("contains a public key that does not match its private key".to_owned()))?,
                 length => {
                     return Err(refuse(format!(
                         "has {length} bytes after decoding; an ed25519 key has 32 (the seed) or 64 (the seed and the public key)"

@@ -171,17 +171,23 @@ impl ApiKey {
     /// Names the field that reaches further.
     pub fn check_child(&self, child: &Self) -> Result<(), InvalidField> {
         if child.level > self.level {
-            return Err(InvalidField::new("level", "can't be `organization`: the key that creates it has the level `environment`"));
+            return Err(InvalidField::new(
+                "level",
+                "can't be `organization`, because the API key that creates it has the level `environment`",
+            ));
         }
         if let Some(end) = self.expires_at
             && child.expires_at.is_none_or(|at| at > end)
         {
-            return Err(InvalidField::new("expires_at", format!("must not be later than {end}, when the key that creates it expires")));
+            return Err(InvalidField::new("expires_at", format!("must not be later than {end}, when the API key that creates it expires")));
         }
         let is_within = |network: &IpNet| self.networks.iter().any(|own| own.contains(network));
         if !self.networks.is_empty() && (child.networks.is_empty() || !child.networks.iter().all(is_within)) {
             let own: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
-            return Err(InvalidField::new("networks", format!("must lie within those of the key that creates it: {}", own.join(", "))));
+            return Err(InvalidField::new(
+                "networks",
+                format!("must be within the networks of the API key that creates it: {}", own.join(", ")),
+            ));
         }
         Ok(())
     }
@@ -221,7 +227,8 @@ pub fn parse_networks(field: &'static str, texts: &[String]) -> Result<Vec<IpNet
     }
     let parse = |text: &String| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     let read = |text: &String| {
-        parse(text).ok_or_else(|| InvalidField::new(field, format!("contains {text:?}, which is no network such as 10.0.0.0/8 or address")))
+        parse(text)
+            .ok_or_else(|| InvalidField::new(field, format!("contains {text:?}, which is not an address or a network such as 10.0.0.0/8")))
     };
     texts.iter().map(read).collect()
 }

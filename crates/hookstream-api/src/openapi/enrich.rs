@@ -15,9 +15,9 @@ pub(super) fn enrich(document: &mut Value) {
         "name": "Idempotency-Key",
         "in": "header",
         "required": false,
-        "description": "1 to 255 visible ASCII characters of your choice. The first successful answer is stored for a day (setting \
-            idempotency_hours) and given again to the same request of the same caller, with `Idempotency-Replayed: true`. The same key with \
-            another request is 422 `idempotency_key_reused`.",
+        "description": "Idempotency key: 1 to 255 visible ASCII characters. The first successful answer is stored for a day (setting \
+            `idempotency_hours`). A repetition of the request by the same caller gets the stored answer, with `Idempotency-Replayed: true`. \
+            Another request with the same key is refused with 422 `idempotency_key_reused`.",
         "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
         "example": "order-1042-created",
     } });
@@ -27,7 +27,9 @@ pub(super) fn enrich(document: &mut Value) {
                 properties.iter_mut().for_each(|(field, property)| complete(name, field, property));
             }
         }
+        add_portal_schemas(schemas);
     }
+    join_lines(document);
     let schemas = document["components"]["schemas"].clone();
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (path, operations) in paths {
@@ -42,17 +44,104 @@ pub(super) fn enrich(document: &mut Value) {
 fn headers() -> Value {
     let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
     json!({
-        "X-Request-Id": header("The request's id, which the log has as well.", "string", json!("req_3f9a0c5d7e21")),
-        "RateLimit-Limit": header("Requests that the caller may make in a second.", "integer", json!(1000)),
-        "RateLimit-Remaining": header("Requests that are left of these.", "integer", json!(998)),
-        "RateLimit-Reset": header("Seconds until all of these may be made again.", "integer", json!(1)),
-        "Retry-After": header("Seconds to wait before the request is made again.", "integer", json!(1)),
-        "Idempotency-Replayed": header("`true` if this repeats the answer to an earlier request with the same key.", "string", json!("true")),
+        "X-Request-Id": header("Id of the request, as in the log.", "string", json!("req_3f9a0c5d7e21")),
+        "RateLimit-Limit": header("Requests allowed per second.", "integer", json!(1000)),
+        "RateLimit-Remaining": header("Requests remaining in the current second.", "integer", json!(998)),
+        "RateLimit-Reset": header("Seconds until all requests are available again.", "integer", json!(1)),
+        "Retry-After": header("Seconds to wait before the request is sent again.", "integer", json!(1)),
+        "Idempotency-Replayed": header("`true` if the answer repeats that to an earlier request with the same key.", "string", json!("true")),
+    })
+}
+
+/// Fields of an endpoint that only the sender sets: the portal refuses them.
+const OF_SENDER: [&str; 11] = [
+    "uid",
+    "metadata",
+    "channels",
+    "rate_limit_per_second",
+    "expires_at",
+    "retry_schedule",
+    "timeout_ms",
+    "ordering",
+    "ordering_key",
+    "on_failure",
+    "batch",
+];
+
+/// Bodies that the portal takes with fewer fields: schema, schema in the portal, fields that are left out there.
+const IN_PORTAL: [(&str, &str, &[&str]); 3] = [
+    ("CreateEndpoint", "CreatePortalEndpoint", &OF_SENDER),
+    ("UpdateEndpoint", "UpdatePortalEndpoint", &OF_SENDER),
+    ("TestEndpoint", "TestPortalEndpoint", &["event_type", "payload"]),
+];
+
+/// Adds the schemas of bodies in the portal.
+fn add_portal_schemas(schemas: &mut Map<String, Value>) {
+    for (name, in_portal, left_out) in IN_PORTAL {
+        let Some(mut schema) = schemas.get(name).cloned() else { continue };
+        if let Some(properties) = schema["properties"].as_object_mut() {
+            properties.retain(|field, _| !left_out.contains(&field.as_str()));
+        }
+        schemas.insert(in_portal.to_owned(), schema);
+    }
+}
+
+/// Makes a body's schema refer to that of the portal.
+fn refer_to_portal(schema: &mut Value) {
+    for choice in schema["oneOf"].as_array_mut().into_iter().flatten() {
+        refer_to_portal(choice);
+    }
+    let name = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+    if let Some((_, in_portal, _)) = IN_PORTAL.into_iter().find(|(of, _, _)| Some(*of) == name) {
+        schema["$ref"] = format!("#/components/schemas/{in_portal}").into();
+    }
+}
+
+/// Makes one line of each paragraph of a description.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        Value::Object(fields) => {
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+            }
+            fields.values_mut().for_each(join_lines);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The description of a field that means the same in every schema.
+fn usual_description(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "id" => "Id.",
+        "org_id" => "Id of the organization.",
+        "env_id" => "Id of the environment.",
+        "application_id" => "Id of the application.",
+        "endpoint_id" => "Id of the endpoint.",
+        "message_id" => "Id of the message.",
+        "event_type" => "Event type of the message.",
+        "name" => "Name.",
+        "description" => "Description; `null` if none is set.",
+        "created_at" => "Time of creation.",
+        "updated_at" => "Time of the last update.",
+        "has_more" => "Whether another page follows.",
+        "expires_at" => "Time of expiry.",
+        _ => return None,
     })
 }
 
 /// Completes a field of a schema.
 fn complete(schema: &str, field: &str, property: &mut Value) {
+    if property["description"].is_null()
+        && property["$ref"].is_null()
+        && let Some(description) = usual_description(field)
+    {
+        property["description"] = description.into();
+    }
+    if let Some(example) = words::example(schema, field) {
+        property["example"] = example;
+    }
     if !is_text(property) {
         return;
     }
@@ -114,6 +203,9 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Value, schema
     }
     let content = &mut operation["requestBody"]["content"]["application/json"];
     if content.is_object() {
+        if path.starts_with("/v1/portal/") {
+            refer_to_portal(&mut content["schema"]);
+        }
         let schema = content["schema"].clone();
         content["example"] = example(&schema, schemas);
     }
@@ -128,4 +220,54 @@ fn example(schema: &Value, schemas: &Value) -> Value {
     let given: Map<String, Value> =
         properties.into_iter().filter_map(|(field, property)| property.get("example").cloned().map(|example| (field, example))).collect();
     Value::Object(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schemas() -> Value {
+        crate::document_json()["components"]["schemas"].clone()
+    }
+
+    #[test]
+    fn required_fields_of_a_body_have_an_example() {
+        let document = crate::document_json();
+        let bodies = document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations"));
+        let mut missing = Vec::new();
+        for (_, operation) in bodies {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let Some(name) = content["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next()) else { continue };
+            let required = document["components"]["schemas"][name]["required"].as_array();
+            let fields = required.into_iter().flatten().filter_map(Value::as_str);
+            missing.extend(fields.filter(|field| content["example"].get(field).is_none()).map(|field| format!("{name}.{field}")));
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn bodies_in_the_portal_have_no_fields_of_the_sender() {
+        let document = crate::document_json();
+        let operation = &document["paths"]["/v1/portal/endpoints"]["post"];
+        let content = &operation["requestBody"]["content"]["application/json"];
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/CreatePortalEndpoint");
+        let fields: Vec<_> = schemas()["CreatePortalEndpoint"]["properties"].as_object().expect("fields").keys().cloned().collect();
+        assert_eq!(fields, ["description", "filter_types", "headers", "signing_algorithm", "signing_secret", "url"]);
+        assert!(content["example"].get("uid").is_none() && content["example"].get("url").is_some(), "{}", content["example"]);
+    }
+
+    #[test]
+    fn schemas_and_their_fields_have_descriptions_of_one_line() {
+        let mut odd = Vec::new();
+        for (name, schema) in schemas().as_object().expect("schemas") {
+            for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+                let is_said = property["description"].is_string() || !property["$ref"].is_null() || !property["oneOf"].is_null();
+                let is_list = property["items"]["$ref"].is_string();
+                if !(is_said || is_list) || property["description"].as_str().is_some_and(|text| text.contains('\n')) {
+                    odd.push(format!("{name}.{field}"));
+                }
+            }
+        }
+        assert!(odd.is_empty(), "{odd:#?}");
+    }
 }

@@ -26,27 +26,28 @@ const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");
 #[openapi(
     info(
         title = "Hookstream",
-        description = "Send webhooks to your customers: applications have endpoints, messages go to every endpoint that wants them, \
-            signed by Standard Webhooks, retried for days, with every attempt on record.\n\n\
+        description = "Send webhooks to your customers. Each customer is an application with endpoints. A message is delivered to every \
+            matching endpoint, signed according to Standard Webhooks and retried for days. Every attempt is recorded.\n\n\
             Ids are 32 hexadecimal characters and sort by time. Times are ISO 8601 in UTC with milliseconds. Unknown fields and query \
-            parameters are errors that name the nearest known one. Every POST takes an `Idempotency-Key`, except those of signing in. Every \
-            answer has an `X-Request-Id`."
+            parameters are refused with 400, and the error names the nearest known name. Every POST accepts an `Idempotency-Key`, \
+            except those of signing in. Every answer has an `X-Request-Id`."
     ),
     tags(
-        (name = "Applications", description = "One for each of your customers."),
-        (name = "Endpoints", description = "Where an application's messages go."),
-        (name = "Messages", description = "What you tell your customers, and what became of it."),
-        (name = "Jobs", description = "Sending sets of messages again, in the background."),
-        (name = "Event types", description = "The catalogue of what messages can be about."),
-        (name = "API keys", description = "Who may speak for an environment, and what they may do."),
-        (name = "Environments", description = "What isolates applications, messages and keys, and what each may keep."),
-        (name = "Organizations", description = "Who belongs together, and what each may do."),
-        (name = "Sign-in", description = "How people prove who they are. A request that changes something with the cookie must come from a page of this installation."),
-        (name = "Portal", description = "Where your customers help themselves."),
-        (name = "Usage", description = "How much is sent, where it stands, and what it takes on disk."),
-        (name = "Audit log", description = "Who did what, from where, and how it was before and after."),
-        (name = "Nodes", description = "The processes of this installation."),
-        (name = "Health", description = "For load balancers and probes.")
+        (name = "Applications", description = "Applications: one for each of your customers."),
+        (name = "Endpoints", description = "Endpoints: URLs that receive an application's messages."),
+        (name = "Messages", description = "Messages: events sent to your customers, with their deliveries."),
+        (name = "Attempts", description = "Attempts: requests to endpoints, with their outcome."),
+        (name = "Jobs", description = "Jobs: sending messages again in the background."),
+        (name = "Event types", description = "Event types: the catalog of events, with their JSON Schemas."),
+        (name = "API keys", description = "API keys: credentials of programs, with scopes."),
+        (name = "Environments", description = "Environments: isolated applications, messages and API keys, with their limits."),
+        (name = "Organizations", description = "Organizations: members, roles and invitations."),
+        (name = "Sign-in", description = "Sign-in: sessions, passwords, second factors and identity providers of users. A request with the session cookie that changes something must come from a page of this installation."),
+        (name = "Portal", description = "Portal: operations for your customers, with a portal token."),
+        (name = "Usage", description = "Usage: counts of messages and deliveries, storage and quotas."),
+        (name = "Audit log", description = "Audit log: changes with their actor, address, and state before and after."),
+        (name = "Nodes", description = "Nodes: processes of this installation, and their delivery queues."),
+        (name = "Health", description = "Health: checks for load balancers and probes.")
     ),
     components(schemas(ErrorBody)),
     security(("api_key" = []), ("bearer" = []), ("session" = [])),
@@ -59,13 +60,13 @@ struct Secured;
 impl Modify for Secured {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Components::new);
-        let key = ApiKeyValue::with_description("X-API-Key", "An API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters.");
+        let key = ApiKeyValue::with_description("X-API-Key", "API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters.");
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
         components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
-        let cookie = ApiKeyValue::with_description("better-auth.session_token", "The session of somebody who signed in.");
+        let cookie = ApiKeyValue::with_description("better-auth.session_token", "Session of a signed-in user.");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
-            "A portal token (`POST /v1/applications/{appId}/portal-access`): one application, for an hour, for `/v1/portal/…` only.",
+            "Portal token from `POST /v1/applications/{appId}/portal-access`: valid for one application, for an hour, and for `/v1/portal/…` only.",
         ));
         components.add_security_scheme("portal", SecurityScheme::Http(token.build()));
     }
@@ -96,20 +97,20 @@ pub fn document_json() -> serde_json::Value {
 /// The errors that an operation can answer besides its own.
 fn add_errors(path: &str, operation: &mut Operation) {
     let mut errors = vec![
-        ("500", "Something went wrong on our side."),
-        ("503", "The server is stopping, its disk is full, or its database is not available."),
+        ("500", "Internal server error."),
+        ("503", "The server is shutting down, its disk is full, or its database is not available."),
     ];
     if !path.starts_with("/v1/health") {
-        errors.push(("400", "A parameter or a field is refused; `details.field` names it."));
-        errors.push(("401", "No API key was given, or an invalid one."));
-        errors.push(("429", "The key makes too many requests; `Retry-After` says how long to wait."));
-        errors.push(("403", "The API key lacks the scope that this needs; `details.scope` names it."));
-        errors.push(("404", "It is not there, or belongs to somebody else."));
+        errors.push(("400", "Invalid parameter or field; `details.field` names it."));
+        errors.push(("401", "The API key, session or portal token is missing or invalid."));
+        errors.push(("429", "Too many requests; `Retry-After` is the time to wait."));
+        errors.push(("403", "The caller lacks the required scope; `details.scope` names it."));
+        errors.push(("404", "Not found."));
     }
     if operation.request_body.is_some() {
-        errors.push(("408", "The body comes too slowly."));
-        errors.push(("413", "The body or the payload is too large; `details.limit` says how large it may be."));
-        errors.push(("422", "The `Idempotency-Key` was used for another request."));
+        errors.push(("408", "Request body timed out."));
+        errors.push(("413", "The body or the payload is too large; `details.limit` is the limit in bytes."));
+        errors.push(("422", "The `Idempotency-Key` was already used for another request."));
     }
     for (status, description) in errors {
         let responses = &mut operation.responses.responses;

@@ -49,14 +49,13 @@ const TRIGGER: Set = Set::open(&["initial", "automatic", "manual", "recover", "r
 const DELIVERY: Set = Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled"]);
 
 /// Fields and their words: schema, field, words. The schema `*` stands for all.
-const FIELDS: [(&str, &str, Set); 38] = [
+const FIELDS: [(&str, &str, Set); 36] = [
     ("*", "signing_algorithm", ALGORITHM),
     ("*", "ordering", ORDERING),
     ("*", "on_failure", ON_FAILURE),
     ("*", "circuit_state", CIRCUIT),
     ("*", "hold_reason", HOLD),
     ("*", "trigger_type", TRIGGER),
-    ("*", "trigger", TRIGGER),
     ("*", "level", LEVEL),
     ("Application", "status", SWITCH),
     ("UpdateApplication", "status", SWITCH),
@@ -68,7 +67,6 @@ const FIELDS: [(&str, &str, Set); 38] = [
     ("Message", "status", MESSAGE),
     ("ExplainedMessage", "status", MESSAGE),
     ("Attempt", "status", ATTEMPT),
-    ("ExplainedAttempt", "status", ATTEMPT),
     ("Delivery", "status", DELIVERY),
     ("ExplainedEndpoint", "status", Set::closed(&["pending", "succeeded", "exhausted", "skipped", "cancelled", "unmatched"])),
     ("ExplainedEndpoint", "endpoint_status", Set::open(&["active", "paused", "disabled", "expired", "deleted"])),
@@ -119,6 +117,28 @@ pub(super) fn inside(schema: &str, field: &str) -> Option<Value> {
         ("Endpoint", "headers") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         ("Endpoint", "retry_schedule") => json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }),
         ("EventType", "json_schema") => json!({ "type": ["object", "boolean"], "description": "A JSON Schema." }),
+        _ => return None,
+    })
+}
+
+/// The example of a field that holds any JSON, which the derived document leaves out.
+pub(super) fn example(schema: &str, field: &str) -> Option<Value> {
+    Some(match (schema, field) {
+        ("CreateApplication" | "UpdateApplication", "metadata") => json!({ "plan": "pro" }),
+        ("CreateEndpoint", "metadata") => json!({ "team": "billing" }),
+        ("CreateEndpoint" | "UpdateEndpoint", "filter_types") | ("Replay", "event_types") => json!(["invoice.paid"]),
+        ("CreateEndpoint", "headers") => json!({ "x-tenant": "acme" }),
+        ("CreateEndpoint", "retry_schedule") => json!([5, 300, 1800, 7200]),
+        ("CreateEventType" | "UpdateEventType", "json_schema") => json!({ "type": "object", "required": ["invoice_id"] }),
+        ("SendMessage" | "TestEndpoint", "payload") => json!({ "invoice_id": 42 }),
+        ("SendMessage", "channels") => json!(["project_42"]),
+        ("CreateApiKey", "scopes") => json!("messages:write"),
+        ("CreateApiKey", "networks") => json!(["10.0.0.0/8"]),
+        ("Recover", "statuses") => json!(["exhausted", "skipped"]),
+        ("Replay", "statuses") => json!(["delivered"]),
+        ("AuditEntry", "before") => json!({ "rate_limit_per_second": null }),
+        ("AuditEntry", "after") => json!({ "rate_limit_per_second": 10 }),
+        ("Statement", "params") => json!({ "due_at": "2026-11-24T08:05:00.000Z", "step": 2, "steps": 10 }),
         _ => return None,
     })
 }

@@ -35,7 +35,7 @@ const OVERLAP_S: u32 = 24 * 3600;
 /// The longest of it: 30 days.
 const OVERLAP_MAX_S: u32 = 30 * 24 * 3600;
 
-/// A key, without its text.
+/// API key, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApiKey {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
@@ -44,26 +44,27 @@ pub(crate) struct ApiKey {
     env_id: String,
     #[schema(example = "billing service")]
     name: String,
-    /// The first characters of its text.
+    /// First characters of the key.
     #[schema(example = "hs_live_a1b2")]
     key_prefix: String,
-    /// `*`, or words such as `messages:write` and `endpoints:*`, apart by commas.
+    /// Scopes, separated by commas: `*`, or words such as `messages:write` and `endpoints:*`.
     #[schema(example = "messages:write")]
     scopes: String,
-    /// `environment`, or `organization`: then it reaches the organization's members, invitations, environments and settings.
+    /// `environment`, or `organization`. A key of the level `organization` also reaches the organization's members, invitations,
+    /// environments and settings.
     #[schema(example = "environment")]
     level: &'static str,
-    /// JSON text of the networks it may be used from; `null` means any.
+    /// JSON text of the networks from which the key is accepted; `null` means any.
     networks: Option<String>,
-    /// When it ends by itself.
+    /// Time at which the key expires; `null` means never.
     expires_at: Option<String>,
-    /// How often it was used, but for the last seconds.
+    /// Number of requests. The last few seconds may be missing.
     #[schema(example = 1200)]
     request_count: u64,
-    /// 1 where it was revoked.
+    /// 1 if the key is revoked, 0 otherwise.
     revoked: u8,
     created_at: String,
-    /// When it was last used, to some seconds.
+    /// Time of the last request, accurate to a few seconds; `null` if the key was never used.
     last_used_at: Option<String>,
 }
 
@@ -88,43 +89,46 @@ impl From<Listed> for ApiKey {
     }
 }
 
-/// A key, wrapped.
+/// Answer with an API key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApiKeyAnswer {
     api_key: ApiKey,
 }
 
-/// A page of keys.
+/// Page of API keys.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApiKeyList {
     api_keys: Vec<ApiKey>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// A new key, with its text.
+/// New API key, with its text.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NewApiKey {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     #[schema(example = "billing service")]
     name: String,
-    /// The key itself, here once.
+    /// API key. It is returned only once.
     #[schema(example = "hs_live_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")]
     key: String,
+    /// First characters of the key.
     #[schema(example = "hs_live_0011")]
     key_prefix: String,
+    /// Scopes, separated by commas.
     #[schema(example = "messages:write")]
     scopes: String,
     /// `environment` or `organization`.
     #[schema(example = "environment")]
     level: &'static str,
-    /// JSON text of the networks it may be used from; `null` means any.
+    /// JSON text of the networks from which the key is accepted; `null` means any.
     networks: Option<String>,
+    /// Time at which the key expires; `null` means never.
     expires_at: Option<String>,
     created_at: String,
-    /// Of a rotation: until when the old key stands beside it.
+    /// Time until which the previous key is accepted too. Present only in the answer to a rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_key_expires_at: Option<String>,
 }
@@ -146,57 +150,57 @@ impl NewApiKey {
     }
 }
 
-/// A key to make. Other fields are refused: one that is mistyped would make it more than was meant.
+/// New API key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateApiKey<'a> {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[schema(example = "billing service")]
     name: String,
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     env_id: Option<String>,
-    /// `environment` (the default): everything in its environment, and reading its organization. `organization`: members,
-    /// invitations, environments and the organization's settings too; owners, admins and keys of that level create such keys.
+    /// `environment` (the default): the key reaches its environment, and reads its organization. `organization`: the key also reaches members,
+    /// invitations, environments and the organization's settings; only owners, admins and keys of this level create such keys.
     #[schema(example = "environment")]
     level: Option<String>,
-    /// What it may do, at most what the caller may: text, or an array of words. The default is what the caller may, but for
-    /// scopes that `*` does not include.
+    /// Scopes, at most those of the caller: text with commas, or an array of words. The default is the caller's scopes, except those that `*`
+    /// does not include.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = "messages:write")]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     scopes: Option<&'a RawValue>,
-    /// When it ends by itself: ISO 8601 with an offset.
+    /// Time at which the key expires: ISO 8601 with an offset, in the future. The default is never.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
-    /// The networks it may be used from, such as `10.0.0.0/8`; at most 100. The default is any.
+    /// Networks from which the key is accepted, such as `10.0.0.0/8`; at most 100. The default is any.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["10.0.0.0/8"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     networks: Option<&'a RawValue>,
-    /// `live` (the default) or `test`: how its text begins.
+    /// Prefix of the key: `live` (`hs_live_`, the default) or `test` (`hs_test_`).
     mode: Option<String>,
 }
 
-/// How to rotate a key; all of it may be left out.
+/// Options of a rotation. All fields are optional, and so is the body.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateApiKey {
-    /// For how long the old key stands beside the new one, in seconds: 0 to 2592000 (30 days).
-    #[schema(value_type = Option<u32>, minimum = 0, maximum = 2592000, default = 86400)]
+    /// Seconds for which the previous key is accepted too: 0 to 2592000 (30 days).
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 2592000, default = 86400, example = 3600)]
     overlap_seconds: Option<Whole<u32>>,
-    /// When the new key ends by itself. The default is never, or, where the old one has an end, as long after now as
-    /// that was after its beginning.
-    #[schema(format = DateTime)]
+    /// Time at which the new key expires: ISO 8601 with an offset, in the future. The default is never. If the previous key expires, the
+    /// default is its lifetime, counted from now.
+    #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
 }
 
 /// List API keys
 ///
-/// Those of the caller's environment, revoked ones included, without their texts.
+/// API keys of the caller's environment are listed, including revoked ones, without their texts.
 #[utoipa::path(
     get, path = "/auth/api-keys", operation_id = "listApiKeys", tag = "API keys",
     params(ListQuery),
-    responses((status = 200, description = "A page, newest first.", body = ApiKeyList))
+    responses((status = 200, description = "Page of API keys, newest first.", body = ApiKeyList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -213,11 +217,12 @@ pub(crate) async fn list(
 
 /// Create an API key
 ///
-/// The answer carries the key, once. It may do no more than the key that makes it.
+/// The answer contains the key, which is returned only once. A key's scopes, networks and expiry are at most those of the key that creates
+/// it.
 #[utoipa::path(
     post, path = "/auth/api-keys", operation_id = "createApiKey", tag = "API keys",
     request_body = CreateApiKey,
-    responses((status = 201, description = "It is made.", body = NewApiKey))
+    responses((status = 201, description = "Created.", body = NewApiKey))
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
@@ -267,8 +272,8 @@ pub(crate) async fn create(
 /// Get an API key
 #[utoipa::path(
     get, path = "/auth/api-keys/{id}", operation_id = "getApiKey", tag = "API keys",
-    params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "It, without its text.", body = ApiKeyAnswer))
+    params(("id" = String, Path, description = "Id of the API key.")),
+    responses((status = 200, description = "API key, without its text.", body = ApiKeyAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -281,13 +286,13 @@ pub(crate) async fn get(
 
 /// Rotate an API key
 ///
-/// Makes a key with the same name, scopes and networks; the old one stands beside it until the overlap ends. With an
-/// overlap of 0 it stands nowhere any more when this answers.
+/// A new key with the same name, scopes and networks is created. The previous key is accepted until the overlap ends. With an overlap of 0
+/// every node refuses it when the answer arrives.
 #[utoipa::path(
     post, path = "/auth/api-keys/{id}/rotate", operation_id = "rotateApiKey", tag = "API keys",
-    params(("id" = String, Path, description = "The key's id.")),
+    params(("id" = String, Path, description = "Id of the API key.")),
     request_body = Option<RotateApiKey>,
-    responses((status = 201, description = "The new key, once.", body = NewApiKey))
+    responses((status = 201, description = "New API key, with its text.", body = NewApiKey))
 )]
 pub(crate) async fn rotate(
     State(api): State<Api>,
@@ -301,7 +306,7 @@ pub(crate) async fn rotate(
     let input: RotateApiKey = body.parse_optional()?;
     let overlap = input.overlap_seconds.map_or(OVERLAP_S, Whole::number);
     if overlap > OVERLAP_MAX_S {
-        return Err(ApiError::invalid("overlap_seconds", "must be a whole number between 0 and 2592000 (30 days)"));
+        return Err(ApiError::invalid("overlap_seconds", "must be a whole number of seconds from 0 to 2592000 (30 days)"));
     }
     let idempotency_key = idempotency::key(&headers, &format!("POST /v1/auth/api-keys/{old}/rotate"), &body.0)?;
     // The key belongs to the caller, so a repetition shows nobody another's key.
@@ -344,11 +349,11 @@ pub(crate) async fn rotate(
 
 /// Revoke an API key
 ///
-/// When this answers, no node takes it any more. It cannot be taken back.
+/// When the answer arrives, every node refuses the key. A revoked key cannot be restored.
 #[utoipa::path(
     delete, path = "/auth/api-keys/{id}", operation_id = "revokeApiKey", tag = "API keys",
-    params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "It is revoked.", body = Success))
+    params(("id" = String, Path, description = "Id of the API key.")),
+    responses((status = 200, description = "Revoked.", body = Success))
 )]
 pub(crate) async fn revoke(
     State(api): State<Api>,
@@ -396,7 +401,7 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
         None => Ok(()),
         Some(lacking) => {
             let message = format!(
-                "The key would have the scope {lacking}, which the caller has not. Nobody deals with a key that may do more than they may."
+                "The API key has the scope {lacking}, which the caller lacks. Leave the scope out, or use a key or role that has it."
             );
             Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })))
         }
@@ -406,9 +411,10 @@ fn check_grants(caller: Caller, scopes: Scopes) -> Result<(), ApiError> {
 /// Scopes as text, or as an array of words.
 fn scopes(raw: &RawValue) -> Result<Scopes, ApiError> {
     let text = if raw.get().starts_with('[') {
-        json_value::<Vec<String>>("scopes", raw, "text or an array of words")?.join(",")
+        json_value::<Vec<String>>("scopes", raw, "scopes as text, or an array of scopes")?.join(",")
     } else {
-        serde_json::from_str::<String>(raw.get()).map_err(|_| ApiError::invalid("scopes", "must be text or an array of words"))?
+        serde_json::from_str::<String>(raw.get())
+            .map_err(|_| ApiError::invalid("scopes", "must be scopes as text, such as \"messages:write\", or an array of scopes"))?
     };
     Ok(Scopes::parse(&text)?)
 }
@@ -426,11 +432,16 @@ fn networks_text(key: &Model) -> Option<String> {
 fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     let at: Timestamp =
         text.parse().map_err(|error: hookstream_model::time::InvalidTime| ApiError::invalid("expires_at", &error.to_string()))?;
-    if at <= now { Err(ApiError::invalid("expires_at", "must be in the future")) } else { Ok(at) }
+    let problem = || format!("must be in the future; got {at}, and the current time is {now}");
+    if at <= now { Err(ApiError::invalid("expires_at", &problem())) } else { Ok(at) }
 }
 
 fn try_again() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "conflict", "The key could not be stored. Try again.")
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "conflict",
+        "The API key could not be stored because another request changed the keys. Retry the request.",
+    )
 }
 
 fn not_found() -> ApiError {

@@ -23,16 +23,17 @@ use crate::{
     state::Api,
 };
 
-/// One customer of the product that sends.
+/// Application: one of your customers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Application {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
     env_id: String,
+    /// Name.
     #[schema(example = "Acme Inc.")]
     name: String,
-    /// The product's own id of the customer, unique in the environment; `null` where it has none.
+    /// Your own id of the customer, unique in the environment; `null` if none is set.
     #[schema(example = "my-saas-app")]
     uid: Option<String>,
     description: Option<String>,
@@ -47,10 +48,10 @@ pub(crate) struct Application {
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     updated_at: String,
-    /// How many endpoints it has; on list and get.
+    /// Number of endpoints. Present only on list and get.
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint_count: Option<u64>,
-    /// How many of its messages are kept; on list and get.
+    /// Number of stored messages. Present only on list and get.
     #[serde(skip_serializing_if = "Option::is_none")]
     message_count: Option<u64>,
 }
@@ -75,88 +76,93 @@ impl From<Model> for Application {
     }
 }
 
-/// An application, wrapped.
+/// Answer with an application.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApplicationAnswer {
     application: Application,
 }
 
-/// A page of applications.
+/// Page of applications.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApplicationList {
     applications: Vec<Application>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// A new application.
+/// New application.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateApplication<'a> {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[schema(example = "Acme Inc.")]
     name: String,
-    /// The product's own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`. It can be used in place of the
-    /// id in every path.
+    /// Your own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the environment. Every path accepts it in place
+    /// of the id.
     #[schema(example = "my-saas-app")]
     uid: Option<String>,
-    /// At most 4,096 characters.
+    /// Description: at most 4,096 characters.
+    #[schema(example = "Customer since 2026")]
     description: Option<String>,
-    /// An object of at most 16 KiB, or its JSON text.
+    /// Your own data: an object of at most 16 KiB, or its JSON text.
     #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Option<Whole<u32>>,
-    /// The caller's own organization; defaults to it.
+    /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
-    /// The caller's own environment; defaults to it.
+    /// Id of the environment. The default is the caller's environment.
     env_id: Option<String>,
 }
 
-/// What is to change; what is left out stays.
+/// Changes of an application. Fields that are left out keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateApplication<'a> {
+    /// Name: 1 to 255 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "Acme Inc.")]
     name: Field<String>,
-    /// Another one; `null` removes it.
+    /// Your own id of the customer: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the environment; `null` removes it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     uid: Field<String>,
+    /// Description: at most 4,096 characters; `null` removes it.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "Customer since 2026")]
     description: Field<String>,
+    /// Your own data: an object of at most 16 KiB, or its JSON text; `null` removes it.
     #[serde(default, borrow)]
     #[schema(value_type = Option<Object>)]
     metadata: Field<&'a RawValue>,
-    /// `active` or `disabled`; a disabled application takes no messages.
+    /// `active` or `disabled`. A disabled application accepts no messages.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "active")]
     status: Field<String>,
+    /// Deliveries per second over all endpoints; `null` and 0 mean no limit.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, example = 0)]
     rate_limit: Field<Whole<u32>>,
 }
 
-/// Which applications to list.
+/// Filter of applications.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchQuery {
-    /// Part of a name or uid, upper and lower case alike.
+    /// Only applications whose name or `uid` contains this text, ignoring case.
     search: Option<String>,
 }
 
 /// List applications
 ///
-/// Newest first, with how many endpoints and messages each has.
+/// Applications are listed newest first, each with its number of endpoints and of stored messages.
 #[utoipa::path(
     get, path = "/applications", operation_id = "listApplications", tag = "Applications",
     params(ListQuery, SearchQuery),
-    responses((status = 200, description = "A page.", body = ApplicationList))
+    responses((status = 200, description = "Page of applications.", body = ApplicationList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -175,13 +181,13 @@ pub(crate) async fn list(
 
 /// Create an application
 ///
-/// One for each of your customers. It owns endpoints and receives messages.
+/// Create one application for each of your customers. An application has endpoints, and messages are sent to it.
 #[utoipa::path(
     post, path = "/applications", operation_id = "createApplication", tag = "Applications",
     request_body = CreateApplication,
     responses(
-        (status = 201, description = "It is made.", body = ApplicationAnswer),
-        (status = 409, description = "Another application has this `uid`.", body = crate::error::ErrorBody)
+        (status = 201, description = "Created.", body = ApplicationAnswer),
+        (status = 409, description = "Another application has this `uid` (`uid_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -227,7 +233,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/applications/{appId}", operation_id = "getApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
-    responses((status = 200, description = "It, with its counts.", body = ApplicationAnswer))
+    responses((status = 200, description = "Application, with its counts.", body = ApplicationAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -241,14 +247,14 @@ pub(crate) async fn get(
     Ok(Json(ApplicationAnswer { application }))
 }
 
-/// Change an application
+/// Update an application
 #[utoipa::path(
     patch, path = "/applications/{appId}", operation_id = "updateApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = UpdateApplication,
     responses(
-        (status = 200, description = "What it has become.", body = ApplicationAnswer),
-        (status = 409, description = "Another application has this `uid`.", body = crate::error::ErrorBody)
+        (status = 200, description = "Updated application.", body = ApplicationAnswer),
+        (status = 409, description = "Another application has this `uid` (`uid_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn update(
@@ -311,12 +317,12 @@ pub(crate) async fn update(
 
 /// Delete an application
 ///
-/// Its endpoints go with it; what was still owed to them is cancelled. Its messages stay until their
-/// retention ends but can no longer be reached.
+/// Its endpoints are deleted too, and their pending deliveries are cancelled. Its messages are kept until their retention ends, but can no
+/// longer be read. A deleted application cannot be restored.
 #[utoipa::path(
     delete, path = "/applications/{appId}", operation_id = "deleteApplication", tag = "Applications",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
-    responses((status = 200, description = "It is gone.", body = Success))
+    responses((status = 200, description = "Deleted.", body = Success))
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -373,6 +379,6 @@ fn uid_taken(uid: &str) -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "uid_taken",
-        format!("Another application of this environment has the uid or id {uid:?}. Choose another uid, or use that application."),
+        format!("Another application of this environment has the uid or id {uid:?}. Choose another uid, or update that application."),
     )
 }

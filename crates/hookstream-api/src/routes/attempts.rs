@@ -23,65 +23,65 @@ use crate::{
     state::Api,
 };
 
-/// Which attempts to list.
+/// Filter of attempts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AttemptQuery {
-    /// How many rows at the most: 1 to 100.
+    /// Rows per page, at most: 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     limit: Option<String>,
-    /// The `cursor` or `prev_cursor` of another page.
+    /// Cursor: the `cursor` or `prev_cursor` of another page.
     cursor: Option<String>,
-    /// `next` (the default): to older attempts; `prev`: to newer ones. A page is newest first either way.
+    /// Direction: `next` (the default) continues with older attempts, `prev` with newer ones. Either page is ordered newest first.
     direction: Option<String>,
-    /// Only attempts that ended so: `success` or `failed`.
+    /// Only attempts with this outcome: `success` or `failed`.
     status: Option<String>,
-    /// Only attempts that were answered so: `1xx`, `2xx`, `3xx`, `4xx`, `5xx`, or `none` for those without a response.
+    /// Only attempts with a response of this class: `1xx`, `2xx`, `3xx`, `4xx`, `5xx`, or `none` for attempts without a response.
     status_code_class: Option<String>,
-    /// Only attempts of messages of these types; several are separated by commas, or the parameter is repeated.
+    /// Only attempts of messages of this event type. Separate several values with commas, or repeat the parameter.
     event_type: Option<String>,
-    /// Only attempts that began then or later: ISO 8601 with an offset.
+    /// Only attempts that began at this time or later: ISO 8601 with an offset.
     since: Option<String>,
-    /// Only attempts that began before then.
+    /// Only attempts that began before this time: ISO 8601 with an offset.
     until: Option<String>,
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     env_id: Option<String>,
 }
 
-/// Which attempts of an environment to list.
+/// Filter of attempts of an environment.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AllAttemptsQuery {
-    /// How many rows at the most: 1 to 100.
+    /// Rows per page, at most: 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     limit: Option<String>,
-    /// The `cursor` or `prev_cursor` of another page.
+    /// Cursor: the `cursor` or `prev_cursor` of another page.
     cursor: Option<String>,
-    /// `next` (the default): to older attempts; `prev`: to newer ones. A page is newest first either way.
+    /// Direction: `next` (the default) continues with older attempts, `prev` with newer ones. Either page is ordered newest first.
     direction: Option<String>,
-    /// Only attempts that ended so: `success` or `failed`.
+    /// Only attempts with this outcome: `success` or `failed`.
     status: Option<String>,
-    /// Only attempts that were answered so: `1xx`, `2xx`, `3xx`, `4xx`, `5xx`, or `none` for those without a response.
+    /// Only attempts with a response of this class: `1xx`, `2xx`, `3xx`, `4xx`, `5xx`, or `none` for attempts without a response.
     status_code_class: Option<String>,
-    /// Only attempts of messages of these types; several are separated by commas, or the parameter is repeated.
+    /// Only attempts of messages of this event type. Separate several values with commas, or repeat the parameter.
     event_type: Option<String>,
     /// Only attempts of this application, by its id or `uid`.
     application_id: Option<String>,
-    /// Only attempts to this endpoint, by its id, or with `application_id` by its `uid`.
+    /// Only attempts to this endpoint, by its id, or together with `application_id` by its `uid`.
     endpoint_id: Option<String>,
-    /// Only attempts that began then or later: ISO 8601 with an offset.
+    /// Only attempts that began at this time or later: ISO 8601 with an offset.
     since: Option<String>,
-    /// Only attempts that began before then.
+    /// Only attempts that began before this time: ISO 8601 with an offset.
     until: Option<String>,
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     env_id: Option<String>,
 }
 
-/// An attempt, and what its message is.
+/// Attempt, with the application and event type of its message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListedAttempt {
     #[serde(flatten)]
@@ -91,26 +91,26 @@ pub(crate) struct ListedAttempt {
     event_type: String,
 }
 
-/// A page of attempts.
+/// Page of attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AttemptList {
     attempts: Vec<ListedAttempt>,
-    /// Where the next page begins in the same direction; `null` on the last.
+    /// Cursor of the next page in the same direction; `null` on the last page.
     cursor: Option<String>,
-    /// Where the page of newer attempts begins, with `direction=prev`.
+    /// Cursor of newer attempts, to be used with `direction=prev`.
     prev_cursor: Option<String>,
-    /// Whether there may be more. A page may be short, or empty, and more follow.
+    /// Whether another page may follow. A page may be short or empty although another follows.
     has_more: bool,
 }
 
 /// List attempts of an endpoint
 ///
-/// Pages follow the messages, newest first; within a page attempts are newest first. Each page looks at a bounded number of messages: it may be short, or
-/// empty, while `has_more` is true.
+/// Pages go by message, newest first. Within a page, attempts are ordered newest first. Each page reads a bounded number of messages: it
+/// may be short or empty while `has_more` is true.
 #[utoipa::path(
     get, path = "/applications/{appId}/endpoints/{id}/attempts", operation_id = "listEndpointAttempts", tag = "Attempts",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), AttemptQuery),
-    responses((status = 200, description = "A page, newest first.", body = AttemptList))
+    responses((status = 200, description = "Page of attempts, newest first.", body = AttemptList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -139,11 +139,11 @@ pub(crate) async fn list(
 
 /// List attempts of an environment
 ///
-/// As for an endpoint, over all endpoints.
+/// Attempts of all endpoints are listed. Pages go by message, newest first. A page may be short or empty while `has_more` is true.
 #[utoipa::path(
     get, path = "/attempts", operation_id = "listAttempts", tag = "Attempts",
     params(AllAttemptsQuery),
-    responses((status = 200, description = "A page, newest first.", body = AttemptList))
+    responses((status = 200, description = "Page of attempts, newest first.", body = AttemptList))
 )]
 pub(crate) async fn list_all(
     State(api): State<Api>,

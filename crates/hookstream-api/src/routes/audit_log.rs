@@ -30,49 +30,49 @@ use crate::{
 /// So many entries of an export are in memory at once; the next are read when the client has taken them.
 const SLICE: usize = 100;
 
-/// Something that was done.
+/// Entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditEntry {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
-    /// `null` where it is about the organization as a whole.
+    /// Id of the environment; `null` if the entry concerns the whole organization.
     env_id: Option<String>,
-    /// When it was done.
+    /// Time of the action.
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
     actor: AuditActor,
-    /// Where the request came from; `null` where there was none.
+    /// Client address of the request; `null` if there was no request.
     #[schema(example = "203.0.113.7")]
     address: Option<String>,
-    /// The request's id, as its answer and the log have it.
+    /// Id of the request, as in its answer and in the log.
     #[schema(example = "req_3f9a0c5d7e21")]
     request_id: Option<String>,
-    /// What was done.
+    /// Action.
     #[schema(example = "endpoint.update")]
     action: String,
-    /// To what kind of resource.
+    /// Type of the resource.
     #[schema(example = "endpoint")]
     resource_type: String,
-    /// To which.
+    /// Id of the resource.
     resource_id: Option<String>,
-    /// How it was: of a change the fields that differ, of a deletion what there was. Secrets are not among them.
-    #[schema(value_type = Option<Object>, example = json!({ "rate_limit_per_second": null }))]
+    /// State before: the changed fields of an update, all fields of a deleted resource. Secrets are left out.
+    #[schema(value_type = Option<Object>)]
     before: Option<Box<RawValue>>,
-    /// How it is since: of a change the fields that differ, of a creation what was made.
-    #[schema(value_type = Option<Object>, example = json!({ "rate_limit_per_second": 10 }))]
+    /// State after: the changed fields of an update, all fields of a created resource. Secrets are left out.
+    #[schema(value_type = Option<Object>)]
     after: Option<Box<RawValue>>,
 }
 
-/// Who did it.
+/// Actor of an entry.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditActor {
     /// `api_key`, `person`, `portal` (a customer), `operator` (a command on the server) or `system` (Hookstream itself).
     #[schema(example = "api_key")]
     kind: String,
-    /// The id of the key, the person or the portal's application.
+    /// Id of the API key, the user or the portal's application.
     id: Option<String>,
-    /// What they were called then.
+    /// Name of the actor at the time of the action.
     #[schema(example = "billing service")]
     name: Option<String>,
 }
@@ -97,54 +97,54 @@ impl From<Entry> for AuditEntry {
     }
 }
 
-/// A page of entries.
+/// Page of entries.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditLog {
     audit_log: Vec<AuditEntry>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// Which entries.
+/// Filter of entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Only what was done so, such as `endpoint.update`.
+    /// Only entries with this action, such as `endpoint.update`.
     action: Option<String>,
-    /// Only what was done by this key, person or application's portal.
+    /// Only entries of this actor: the id of an API key, a user or a portal's application.
     actor_id: Option<String>,
-    /// Only what was done to this kind of resource, such as `endpoint`.
+    /// Only entries about this type of resource, such as `endpoint`.
     resource_type: Option<String>,
-    /// Only what was done to this resource.
+    /// Only entries about the resource with this id.
     resource_id: Option<String>,
-    /// Only what was done then or later: ISO 8601 with an offset.
+    /// Only entries of this time or later: ISO 8601 with an offset.
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Only what was done before then.
+    /// Only entries before this time: ISO 8601 with an offset.
     #[param(format = DateTime)]
     until: Option<String>,
 }
 
-/// Whose entries to export.
+/// Tenant of an export.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportQuery {
-    /// One of the caller's organizations; another's is not found.
+    /// Id of one of the caller's organizations. Another one is answered 404.
     org_id: Option<String>,
-    /// One of the caller's environments, for what was done there only; another's is not found.
+    /// Id of one of the caller's environments: only entries about it. Another one is answered 404.
     env_id: Option<String>,
 }
 
 /// List the audit log
 ///
-/// What was done, newest first: every change of what is configured, of members, keys and secrets, jobs, retries, tests
-/// and access given to portals. Sending messages is not in it, nor is what was refused. A key sees what was done in its
-/// environment; an owner or admin who is signed in all of the organization, or with `env_id` one of its environments.
+/// Entries are listed newest first. The audit log records changes of configuration, members, API keys and secrets, and jobs, retries, tests
+/// and portal access. It does not record sent messages and refused requests. An API key reads the entries of its environment. A signed-in
+/// owner or admin reads those of the organization, or with `env_id` those of one environment.
 #[utoipa::path(
     get, path = "/audit-log", operation_id = "listAuditLog", tag = "Audit log",
     params(ListQuery, AuditQuery),
-    responses((status = 200, description = "A page.", body = AuditLog))
+    responses((status = 200, description = "Page of entries, newest first.", body = AuditLog))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -163,12 +163,12 @@ pub(crate) async fn list(
 
 /// Export the audit log
 ///
-/// The same entries oldest first, an entry a line (NDJSON), up to when it was asked for. Any number of them: they are
-/// read as the client takes them. An answer that breaks off is not complete; ask again with `since`.
+/// Entries up to the time of the request are exported oldest first, one per line (NDJSON). Their number is not limited. If the answer ends
+/// early, it is incomplete: export the rest with `since`.
 #[utoipa::path(
     get, path = "/audit-log/export", operation_id = "exportAuditLog", tag = "Audit log",
     params(ExportQuery, AuditQuery),
-    responses((status = 200, description = "An entry a line.", body = AuditEntry, content_type = "application/x-ndjson"))
+    responses((status = 200, description = "Entries, one per line.", body = AuditEntry, content_type = "application/x-ndjson"))
 )]
 pub(crate) async fn export(
     State(api): State<Api>,

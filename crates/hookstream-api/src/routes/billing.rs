@@ -10,74 +10,75 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{auth::Caller, error::ApiError, params::QueryParams, state::Api};
 
-/// How much there is of something, and how much there may be.
+/// Usage and limit of a resource.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Amount {
+    /// Number in use.
     #[schema(example = 12)]
     used: u64,
-    /// `null` means no limit.
+    /// Limit; `null` means no limit.
     #[schema(example = 100)]
     limit: Option<u64>,
 }
 
-/// The messages of a month.
+/// Usage and limit of messages in a month.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Events {
-    /// Messages accepted since the month (UTC) began, tests included; whether they are still kept does not matter.
+    /// Messages accepted in the current month (UTC), including test messages and messages that were removed since.
     #[schema(example = 41_200)]
     used: u64,
-    /// `null` means no limit.
+    /// Limit; `null` means no limit.
     #[schema(example = 100_000)]
     limit: Option<u64>,
-    /// Of the limit; 0 where there is none.
+    /// Percentage of the limit in use; 0 if there is no limit.
     #[schema(example = 41.2)]
     percentage: f64,
-    /// When the month began.
+    /// Start of the month.
     since: String,
-    /// When the next one begins, and counting with it.
+    /// Start of the next month, when counting starts again.
     resets_at: String,
 }
 
-/// What an organization has of what it may have.
+/// Usage and quotas of an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BillingUsage {
-    /// Always `self_hosted`: the limits are those that whoever runs this installation has set.
+    /// Always `self_hosted`: the operator of the installation sets the limits.
     #[schema(example = "self_hosted")]
     plan: &'static str,
     events: Events,
     sources: Amount,
     destinations: Amount,
-    /// Over all environments that are not deleted.
+    /// Applications of all environments that are not deleted.
     applications: Amount,
-    /// Over all environments that are not deleted.
+    /// Event types of all environments that are not deleted.
     event_types: Amount,
     environments: Amount,
-    /// How many endpoints each application may have; `null` means no limit.
+    /// Limit of endpoints per application; `null` means no limit.
     #[schema(example = 10)]
     endpoints_per_application: Option<u64>,
-    /// For how many days messages are kept at the most; an environment may say fewer.
+    /// Days for which messages are kept, at most. An environment may set fewer.
     #[schema(example = 30)]
     retention_days: u32,
 }
 
-/// Whose usage.
+/// Tenant of a usage report.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BillingQuery {
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     env_id: Option<String>,
 }
 
-/// Read what an organization may have
+/// Get quotas
 ///
-/// How many events it has had in this month, and how many applications, event types and environments it has, each with
-/// the limit that whoever runs this installation has set, if any.
+/// The answer reports the organization's messages in the current month, and its applications, event types and environments, each with the
+/// limit that the operator has set.
 #[utoipa::path(
     get, path = "/billing/usage", operation_id = "getBillingUsage", tag = "Usage",
     params(BillingQuery),
-    responses((status = 200, description = "The usage and the limits.", body = BillingUsage))
+    responses((status = 200, description = "Usage and limits.", body = BillingUsage))
 )]
 pub(crate) async fn usage(
     State(api): State<Api>,
@@ -96,7 +97,7 @@ pub(crate) async fn usage(
 
 /// Answers what would charge somebody: a self-hosted installation has no billing. Clients retry a 5xx, so it is a 404.
 pub(crate) async fn no_billing() -> ApiError {
-    let message = "This installation has no billing. GET /v1/billing/usage reports usage and limits.";
+    let message = "Billing is not available on this installation. GET /v1/billing/usage reports usage and limits.";
     ApiError::new(StatusCode::NOT_FOUND, "no_billing", message)
 }
 

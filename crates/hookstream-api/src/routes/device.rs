@@ -41,88 +41,94 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How often another code is drawn where one is taken.
 const DRAWS: usize = 5;
 
-/// A program that asks for access.
+/// Request of a device for access.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartDevice {
-    /// What it calls itself, which the key is named.
+    /// Name of the device, which becomes the name of the API key: 1 to 255 characters.
     #[schema(example = "hookstream on laptop")]
     name: Option<String>,
 }
 
-/// What the program shows, and what it asks with.
+/// Codes of a device.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeviceStarted {
-    /// A secret of the program, to ask with.
+    /// Secret with which the device polls for its token.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     device_code: String,
-    /// To be shown and typed; it has no O, 0, I, 1 or L.
+    /// Code that the device shows and the user types. It has no O, 0, I, 1 or L.
     #[schema(example = "ABCD-EFGH")]
     user_code: String,
-    /// Where it is typed.
+    /// URL of the page where the user types the code.
     verification_uri: String,
-    /// The same with the code.
+    /// URL of that page with the code filled in.
     verification_uri_complete: String,
-    /// Seconds until it is over.
+    /// Seconds until the codes expire.
     #[schema(example = 900)]
     expires_in: u64,
-    /// Seconds between two questions.
+    /// Seconds to wait between two polls.
     #[schema(example = 5)]
     interval: u64,
 }
 
-/// What a program asks with.
+/// Poll of a device.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskDevice {
+    /// Secret from the answer that started the flow.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     device_code: String,
 }
 
-/// What was allowed.
+/// Access that was granted to a device.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DeviceAllowed {
-    /// The key, once.
+    /// API key. It is returned only once.
     api_key: NewApiKey,
-    /// The organization it belongs to.
+    /// Id of the key's organization.
     org_id: String,
-    /// The environment it belongs to.
+    /// Id of the key's environment.
     env_id: String,
 }
 
-/// A program that asks for access, for whoever decides.
+/// Answer with a device that requests access.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeviceAnswer {
     device: Device,
 }
 
-/// A program that asks for access.
+/// Device that requests access.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Device {
+    /// Code that the device shows.
     #[schema(example = "ABCD-EFGH")]
     user_code: String,
-    /// What it calls itself.
+    /// Name that the device gave.
     name: String,
-    /// From which address it asks.
+    /// Address from which the device requests access.
     address: Option<String>,
     created_at: String,
     expires_at: String,
 }
 
-/// For where a program is allowed; where nothing is said, for where the session is turned to.
+/// Environment of the granted access. All fields are optional, and so is the body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AllowDevice {
+    /// Id of the organization. The default is the session's organization.
     org_id: Option<String>,
+    /// Id of the environment. The default is the session's environment.
     env_id: Option<String>,
 }
 
-/// Ask for access
+/// Start the device flow
 ///
-/// For a program without a browser: it shows the `user_code`, somebody who is signed in allows it, and the program
-/// asks with the `device_code` until then.
+/// The device flow (RFC 8628) gives a program without a browser an API key. The program shows the `user_code`, a signed-in user allows it,
+/// and the program polls with the `device_code` meanwhile.
 #[utoipa::path(
     post, path = "/auth/device", operation_id = "startDevice", tag = "Sign-in", security(()),
     request_body = Option<StartDevice>,
-    responses((status = 200, description = "The codes.", body = DeviceStarted))
+    responses((status = 200, description = "Codes of the device.", body = DeviceStarted))
 )]
 pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody) -> Result<Json<DeviceStarted>, ApiError> {
     let StartDevice { name } = body.parse_optional()?;
@@ -131,7 +137,9 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
     if let Some(address) = origin.address.map(network) {
         let standing = api.limiter.count_in(Subject::Devices(address), CODES, MINUTE, Instant::now());
         if let Some(wait) = standing.wait {
-            let message = format!("This address has asked for {CODES} device codes within a minute. Retry later.");
+            let message = format!(
+                "Too many device codes were requested from this address: at most {CODES} a minute are allowed. Retry after the time in Retry-After."
+            );
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).with_retry_after(wait));
         }
     }
@@ -162,34 +170,36 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
             interval: INTERVAL.as_secs(),
         }));
     }
-    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "No code is free at the moment. Try again."))
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "No device code is available at the moment. Retry in a few seconds."))
 }
 
-/// Ask whether access is allowed
+/// Poll for the device token
 ///
-/// Until then 400 with the code `authorization_pending`, or `slow_down` where the program asks more often than every
-/// five seconds; afterwards `access_denied` or `expired_token` (RFC 8628, section 3.5). The key may do what whoever
-/// allowed it may.
+/// While the user has not decided, the answer is 400 `authorization_pending`, or 400 `slow_down` if the program polls more often than every
+/// five seconds. After a refusal it is 400 `access_denied`, after the codes have expired 400 `expired_token` (RFC 8628, section 3.5). The API
+/// key has the scopes of the user who allowed it.
 #[utoipa::path(
     post, path = "/auth/device/token", operation_id = "askDevice", tag = "Sign-in", security(()),
     request_body = AskDevice,
-    responses((status = 200, description = "A key, once.", body = DeviceAllowed))
+    responses((status = 200, description = "API key, with its text.", body = DeviceAllowed))
 )]
 pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
     let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
     let Some(code) = device_codes::ask(&*api.store, hash, now).await? else {
-        return refuse("expired_token", "There is no such device code, or not any more. Begin anew.");
+        return refuse("expired_token", "The device code is unknown or has expired. Start the device flow again.");
     };
     match standing(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {
-        Standing::Pending => return refuse("authorization_pending", "Nobody has allowed it yet. Ask again in five seconds."),
-        Standing::TooSoon => return refuse("slow_down", "Asked too soon. Wait five seconds between two questions."),
-        Standing::Expired => return refuse("expired_token", "The code is over. Begin anew."),
-        Standing::Denied => return refuse("access_denied", "Somebody refused."),
+        Standing::Pending => return refuse("authorization_pending", "The device has not been allowed yet. Poll again in 5 seconds."),
+        Standing::TooSoon => return refuse("slow_down", "The device polls too often. Wait 5 seconds between two polls."),
+        Standing::Expired => return refuse("expired_token", "The device code has expired. Start the device flow again."),
+        Standing::Denied => return refuse("access_denied", "The user refused access. Start the device flow again if that was a mistake."),
         Standing::Allowed => {}
     }
-    let Some((user, tenant)) = code.allowed else { return refuse("expired_token", "The code is over. Begin anew.") };
+    let Some((user, tenant)) = code.allowed else {
+        return refuse("expired_token", "The device code has expired. Start the device flow again.");
+    };
     // What they may do there now, not what they could when they allowed it.
     let wanted = Wanted::named(Some(&tenant.organization.to_string()), Some(&tenant.environment.to_string()))?;
     let (tenant, role) = seats::of_user(&api, user, None, wanted).await?;
@@ -200,11 +210,13 @@ pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -
         ..ApiKey::unlimited(api.engine.new_id().into(), tenant, code.name)
     };
     let text = ApiKeyText::generate(KeyMode::Live, &api.engine.random_bytes());
-    let Some(account) = users::find(&*api.store, user).await? else { return refuse("expired_token", "The code is over. Begin anew.") };
+    let Some(account) = users::find(&*api.store, user).await? else {
+        return refuse("expired_token", "The device code has expired. Start the device flow again.");
+    };
     // Whoever allowed it made the key, from where the device is.
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
-        return refuse("expired_token", "The code was used. Begin anew.");
+        return refuse("expired_token", "The device code was already used. Start the device flow again.");
     }
     tracing::info!(user.id = %user, key.id = %key.id, "created an API key for a device");
     Ok(Json(DeviceAllowed {
@@ -214,11 +226,11 @@ pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -
     }))
 }
 
-/// Look at a program that asks for access
+/// Get a device that requests access
 #[utoipa::path(
     get, path = "/auth/device/{userCode}", operation_id = "getDevice", tag = "Sign-in", security(("session" = [])),
-    params(("userCode" = String, Path, description = "What the program shows.")),
-    responses((status = 200, description = "What it says of itself.", body = DeviceAnswer))
+    params(("userCode" = String, Path, description = "Code that the device shows.")),
+    responses((status = 200, description = "Device.", body = DeviceAnswer))
 )]
 pub(crate) async fn get(State(api): State<Api>, _: Person, PathParams(code): PathParams<String>) -> Result<Json<DeviceAnswer>, ApiError> {
     let code = read(&code)?;
@@ -234,14 +246,14 @@ pub(crate) async fn get(State(api): State<Api>, _: Person, PathParams(code): Pat
     }))
 }
 
-/// Allow a program access
+/// Allow a device
 ///
-/// It gets an API key of the environment, which may do what the caller may there.
+/// The device gets an API key of the environment, with the scopes that the caller has there.
 #[utoipa::path(
     post, path = "/auth/device/{userCode}/allow", operation_id = "allowDevice", tag = "Sign-in", security(("session" = [])),
-    params(("userCode" = String, Path, description = "What the program shows.")),
+    params(("userCode" = String, Path, description = "Code that the device shows.")),
     request_body = Option<AllowDevice>,
-    responses((status = 200, description = "It gets its key when it asks next.", body = Success))
+    responses((status = 200, description = "Allowed. The device gets its API key with its next poll.", body = Success))
 )]
 pub(crate) async fn allow(
     State(api): State<Api>,
@@ -255,7 +267,7 @@ pub(crate) async fn allow(
     let wanted = Wanted::named(org_id.as_deref(), env_id.as_deref())?;
     let (tenant, role) = seats::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
     if !role.scopes().allow(Scope::write(Resource::ApiKeys)) {
-        let message = format!("Your role there is {}, which may not make API keys. Ask an owner or admin.", role.as_str());
+        let message = format!("Your role in this environment is {}, which cannot create API keys. Ask an owner or admin.", role.as_str());
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
     }
     if !device_codes::allow(&*api.store, &code, person.user.id, tenant, api.now()).await? {
@@ -264,11 +276,11 @@ pub(crate) async fn allow(
     Ok(Json(Success::new()))
 }
 
-/// Refuse a program access
+/// Refuse a device
 #[utoipa::path(
     post, path = "/auth/device/{userCode}/deny", operation_id = "denyDevice", tag = "Sign-in", security(("session" = [])),
-    params(("userCode" = String, Path, description = "What the program shows.")),
-    responses((status = 200, description = "It is told.", body = Success))
+    params(("userCode" = String, Path, description = "Code that the device shows.")),
+    responses((status = 200, description = "Refused.", body = Success))
 )]
 pub(crate) async fn deny(State(api): State<Api>, _: Person, PathParams(code): PathParams<String>) -> Result<Json<Success>, ApiError> {
     if !device_codes::deny(&*api.store, &read(&code)?, api.now()).await? {
@@ -282,5 +294,5 @@ fn read(code: &str) -> Result<UserCode, ApiError> {
 }
 
 fn not_found() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such code, or not any more. Begin anew on the device.")
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "This code is unknown or has expired. Start again on the device.")
 }

@@ -64,16 +64,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The event type of a test message, where the request names none.
 const TEST_TYPE: &str = "hookstream.test";
 
-/// How messages gather into one request, a JSON array of them. It is sent once `max_size` of them wait, or as
-/// many as fit into the largest payload that is accepted, or the first has waited for `max_wait_ms`.
+/// Several messages in one request, as a JSON array. The request is sent when `max_size` messages wait, when the array would exceed
+/// the payload limit, or when the first message has waited `max_wait_ms`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Batch {
-    /// 1 to 500.
+    /// Messages per request, at most: 1 to 500.
     #[schema(example = 100)]
     #[serde(deserialize_with = "whole")]
     max_size: u32,
-    /// 0 to 60000.
+    /// Wait for further messages, in milliseconds: 0 to 60000.
     #[serde(default = "default_wait", deserialize_with = "whole")]
     #[schema(example = 1000, default = 1000)]
     max_wait_ms: u32,
@@ -83,7 +83,7 @@ const fn default_wait() -> u32 {
     batch::WAIT_MS_DEFAULT
 }
 
-/// Where an application's messages go.
+/// Endpoint: a URL that receives an application's messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Endpoint {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
@@ -91,64 +91,66 @@ pub(crate) struct Endpoint {
     org_id: String,
     env_id: String,
     application_id: String,
-    /// Your own id of it, unique in the application; `null` where it has none.
+    /// Your own id of the endpoint, unique in the application; `null` if none is set.
     #[schema(example = "main")]
     uid: Option<String>,
+    /// URL that receives the deliveries.
     #[schema(example = "https://example.com/webhooks")]
     url: String,
     description: Option<String>,
     /// JSON text of an object.
     #[schema(example = "{\"team\":\"billing\"}")]
     metadata: Option<String>,
-    /// `hmac-sha256` or `ed25519`.
+    /// Signing algorithm: `hmac-sha256` or `ed25519`.
     #[schema(example = "hmac-sha256")]
     signing_algorithm: &'static str,
-    /// `active`, `paused`, `disabled` or, once `expires_at` has come, `expired`.
+    /// `active`, `paused`, `disabled` or, after `expires_at`, `expired`.
     #[schema(example = "active")]
     status: &'static str,
-    /// Why Hookstream disabled it: `gone`, `asked_to_stop` or `kept_failing`.
+    /// Reason why Hookstream disabled the endpoint: `gone` (it answered 410), `asked_to_stop` (it sent `webhook-delivery: disable`) or
+    /// `kept_failing`.
     disabled_reason: Option<&'static str>,
-    /// JSON text of the event types it wants: names, prefixes such as `invoice.*`, and `*`; `null` and `[]` mean all.
+    /// JSON text of the subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[schema(example = "[\"invoice.paid\"]")]
     filter_types: Option<String>,
-    /// JSON text of its channels: it gets only messages that share one of them. With `null` and `[]` channels do not
-    /// matter.
+    /// JSON text of the channels. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives
+    /// messages of any channel.
     channels: Option<String>,
     /// Deliveries per second; `null` and 0 mean no limit.
     rate_limit_per_second: Option<u32>,
-    /// When it stops to receive.
+    /// Time after which the endpoint receives no more deliveries; `null` means never.
     expires_at: Option<String>,
-    /// JSON text of the headers of its own that go with each delivery.
+    /// JSON text of the custom headers that each delivery carries.
     headers: Option<String>,
-    /// JSON text of the waits between tries, in seconds; `null` means the installation's.
+    /// JSON text of the delays between attempts, in seconds; `null` means the installation's schedule.
     retry_schedule: Option<String>,
-    /// How long one try may take; `null` means the installation's.
+    /// Timeout of one attempt, in milliseconds; `null` means the installation's timeout.
     timeout_ms: Option<u32>,
-    /// `none`; `strict`: one message at a time, in the order of acceptance; `key`: the same among messages with
-    /// the same key.
+    /// Delivery order: `none`; `strict` (one message at a time, in the order of acceptance); `key` (the same among messages with the
+    /// same key).
     #[schema(example = "none")]
     ordering: &'static str,
-    /// Where the key stands in a payload; `null` unless `ordering` is `key`.
+    /// Path of the ordering key in a payload; `null` unless `ordering` is `key`.
     ordering_key: Option<String>,
-    /// What a message that fails does to those behind it, where an order is kept: `block`, `skip` or `park`.
+    /// Effect of a failed message on the messages behind it, if `ordering` is not `none`: `block`, `skip` or `park`.
     #[schema(example = "block")]
     on_failure: &'static str,
-    /// `null` where each message is a request of its own.
+    /// Batching; `null` if each message is sent as a request of its own.
     batch: Option<Batch>,
-    /// The circuit breaker: `closed`; `open` after failures in a row, nothing is sent; `half_open`, one
-    /// delivery is sent to see.
+    /// State of the circuit breaker: `closed`; `open` (nothing is sent after repeated failures); `half_open` (one delivery is sent to
+    /// test the endpoint).
     #[schema(example = "closed")]
     circuit_state: &'static str,
-    /// Until when nothing is sent, where it is held.
+    /// Time until which nothing is sent; `null` if deliveries are not held.
     held_until: Option<String>,
-    /// Why: `failing` (the circuit breaker) or `retry_after` (the receiver asked for it).
+    /// Reason for the hold: `failing` (circuit breaker) or `retry_after` (the receiver answered `Retry-After`).
     hold_reason: Option<&'static str>,
-    /// The public half of an ed25519 key, for the receiver to verify with.
+    /// Public key with which the receiver verifies ed25519 signatures.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     created_at: String,
     updated_at: String,
-    /// The secret to verify deliveries with. Here once, when the endpoint is made.
+    /// Secret with which the receiver verifies signatures. It is returned only in the answer that creates the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secret: Option<String>,
 }
@@ -203,13 +205,13 @@ impl Endpoint {
     }
 }
 
-/// An endpoint, wrapped.
+/// Answer with an endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EndpointAnswer {
     endpoint: Endpoint,
-    /// What may not be meant as it was given, in sentences; only where something was created or changed.
+    /// Warnings about values that were accepted but may be mistakes. Present only on create and update.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(example = json!(["filter_types contains invoice.piad, and no event type has that name."]))]
+    #[schema(example = json!(["filter_types contains invoice.piad, but no event type has that name."]))]
     warnings: Vec<String>,
 }
 
@@ -219,73 +221,75 @@ impl EndpointAnswer {
     }
 }
 
-/// A page of endpoints.
+/// Page of endpoints.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EndpointList {
     endpoints: Vec<Endpoint>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// A new endpoint.
+/// New endpoint.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEndpoint<'a> {
-    /// `https` or `http`, at most 2,048 characters, without credentials or fragment.
+    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment.
     #[schema(example = "https://example.com/webhooks", format = "uri")]
     url: String,
-    /// Your own id of it: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. It can be used in
-    /// place of the id in every path.
+    /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application. Every path accepts it in
+    /// place of the id.
     #[schema(example = "main")]
     uid: Option<String>,
-    /// At most 4,096 characters.
+    /// Description: at most 4,096 characters.
+    #[schema(example = "Billing events")]
     description: Option<String>,
-    /// An object of at most 16 KiB, or its JSON text.
+    /// Your own data: an object of at most 16 KiB, or its JSON text.
     #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
-    /// The event types it wants: names, prefixes such as `invoice.*`, and `*`; `null` and `[]` mean all.
+    /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     filter_types: Option<&'a RawValue>,
-    /// Its channels, at most 20: it gets only messages that share one of them. With `null` and `[]` channels do not
-    /// matter.
+    /// Channels, at most 20. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives messages
+    /// of any channel.
     #[serde(borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     channels: Option<&'a RawValue>,
     /// Deliveries per second; `null` and 0 mean no limit.
     #[schema(value_type = Option<u32>, example = 0)]
     rate_limit_per_second: Option<Whole<u32>>,
-    /// When it stops to receive: ISO 8601 with an offset, in the future.
+    /// Time after which the endpoint receives no more deliveries: ISO 8601 with an offset, in the future.
     #[schema(example = "2027-12-31T23:59:59Z", format = DateTime)]
     expires_at: Option<String>,
-    /// `hmac-sha256` (the default) or `ed25519`.
+    /// Signing algorithm: `hmac-sha256` (the default) or `ed25519`.
+    #[schema(example = "hmac-sha256")]
     signing_algorithm: Option<String>,
-    /// A secret of your own, to move an endpoint here without a change of its receiver: `whsec_` and base64 of 16 to 128
-    /// bytes, `raw:` and a text of 16 to 128 bytes, or `whsk_` and base64 of an ed25519 key.
+    /// Existing secret, for moving an endpoint here without a change at the receiver: `whsec_` and base64 of 16 to 128 bytes, `raw:` and a
+    /// text of 16 to 128 bytes, or `whsk_` and base64 of an ed25519 key. The default is a new secret.
     signing_secret: Option<String>,
-    /// Headers of its own that go with each delivery.
+    /// Custom headers that each delivery carries: an object of at most 32 names and text values, or its JSON text.
     #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     headers: Option<&'a RawValue>,
-    /// The waits between tries, in seconds.
+    /// Delays between attempts, in seconds, in place of the installation's schedule: at most 50 of at most 604800 (7 days).
     #[serde(borrow)]
     #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Option<&'a RawValue>,
-    /// How long one try may take: 1000 to 60000.
-    #[schema(value_type = Option<u32>)]
+    /// Timeout of one attempt, in milliseconds: 1000 to 60000. The default is the installation's timeout.
+    #[schema(value_type = Option<u32>, minimum = 1000, maximum = 60000, example = 15000)]
     timeout_ms: Option<Whole<u32>>,
-    /// `none` (the default); `strict`: one message at a time, in the order of acceptance; `key`: the same among
-    /// messages with the same key.
+    /// Delivery order: `none` (the default); `strict` (one message at a time, in the order of acceptance); `key` (the same among messages
+    /// with the same key).
     #[schema(example = "none")]
     ordering: Option<String>,
-    /// Where the key stands in a payload, for `key`: such as `$.customer.id`.
+    /// Path of the ordering key in a payload, such as `$.customer.id`. Required if `ordering` is `key`, refused otherwise.
     ordering_key: Option<String>,
-    /// What a message that fails does to those behind it: `block` (the default), they wait until it arrives;
-    /// `skip`, they wait through its schedule; `park`, it steps aside after its first failure.
+    /// Effect of a failed message on the messages behind it: `block` (the default; they wait until it is delivered); `skip` (they wait until
+    /// its retry schedule ends); `park` (they continue after its first failed attempt).
     on_failure: Option<String>,
-    /// Several messages in one request; `null` (the default) sends each by itself.
+    /// Batching: several messages in one request. `null` (the default) sends each message as a request of its own.
     #[serde(borrow)]
     #[schema(value_type = Option<OrText<Batch>>, inline)]
     batch: Option<&'a RawValue>,
@@ -310,59 +314,75 @@ impl CreateEndpoint<'_> {
     }
 }
 
-/// What is to change; what is left out stays.
+/// Changes of an endpoint. Fields that are left out keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEndpoint<'a> {
+    /// URL that receives the deliveries: `https` or `http`, at most 2,048 characters, without credentials or fragment.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "https://example.com/webhooks", format = "uri")]
     url: Field<String>,
-    /// Another one; `null` removes it.
+    /// Your own id of the endpoint: 1 to 255 letters, digits and `. _ - ~ : @ +`, unique in the application; `null` removes it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     uid: Field<String>,
+    /// Description: at most 4,096 characters; `null` removes it.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "Billing events")]
     description: Field<String>,
+    /// Your own data: an object of at most 16 KiB, or its JSON text; `null` removes it.
     #[serde(default, borrow)]
     #[schema(value_type = Option<Object>)]
     metadata: Field<&'a RawValue>,
+    /// Channels, at most 20. The endpoint receives only messages that share a channel with it. With `null` or `[]` it receives messages
+    /// of any channel.
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     channels: Field<&'a RawValue>,
-    /// `active`; `paused`: deliveries stay pending until it is active again; or `disabled`: they are skipped.
+    /// `active`; `paused` (deliveries stay pending until the endpoint is active again); `disabled` (deliveries are skipped).
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "active")]
     status: Field<String>,
+    /// Subscribed event types: names, prefixes such as `invoice.*`, and `*`. `null` and `[]` mean all.
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     filter_types: Field<&'a RawValue>,
+    /// Deliveries per second; `null` and 0 mean no limit.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
     rate_limit_per_second: Field<Whole<u32>>,
+    /// Time after which the endpoint receives no more deliveries: ISO 8601 with an offset, in the future; `null` means never.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     expires_at: Field<String>,
+    /// Custom headers that each delivery carries, in place of all current ones: an object of at most 32 names and text values, or its
+    /// JSON text; `null` removes them.
     #[serde(default, borrow)]
     #[schema(value_type = Option<Object>)]
     headers: Field<&'a RawValue>,
+    /// Delays between attempts, in seconds: at most 50 of at most 604800 (7 days); `null` means the installation's schedule.
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Vec<u32>>>, inline)]
     retry_schedule: Field<&'a RawValue>,
+    /// Timeout of one attempt, in milliseconds: 1000 to 60000; `null` means the installation's timeout.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1000, maximum = 60000)]
     timeout_ms: Field<Whole<u32>>,
+    /// Delivery order: `none`; `strict` (one message at a time, in the order of acceptance); `key` (the same among messages with the same
+    /// key).
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ordering: Field<String>,
-    /// To be given together with `ordering`: `key`.
+    /// Path of the ordering key in a payload, such as `$.customer.id`. Send it together with `ordering` set to `key`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ordering_key: Field<String>,
+    /// Effect of a failed message on the messages behind it: `block` (they wait until it is delivered); `skip` (they wait until its retry
+    /// schedule ends); `park` (they continue after its first failed attempt).
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     on_failure: Field<String>,
-    /// `null` sends each message by itself.
+    /// Batching: several messages in one request; `null` sends each message as a request of its own.
     #[serde(default, borrow)]
     #[schema(value_type = Option<OrText<Batch>>, inline)]
     batch: Field<&'a RawValue>,
@@ -387,67 +407,70 @@ impl UpdateEndpoint<'_> {
     }
 }
 
-/// How to rotate a secret.
+/// Query of a rotation.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RotateQuery {
-    /// As in the body.
+    /// Seconds for which the previous secret signs too: 0 to 604800. The body takes the same field.
     #[param(value_type = Option<u32>)]
     grace_seconds: Option<String>,
 }
 
-/// How to rotate a secret; all of it may be left out.
+/// Options of a rotation. All fields are optional, and so is the body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateSecret {
-    /// A secret of your own in place of a new one, in the forms that an endpoint is created with.
+    /// Existing secret in place of a new one, in the forms that creating an endpoint accepts.
     signing_secret: Option<String>,
-    /// How long the secret before it signs too, in seconds: 0 (it ends at once) to 604800. The default is a day.
-    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800)]
+    /// Seconds for which the previous secret signs too: 0 (it ends at once) to 604800. The default is the setting
+    /// `secret_grace_hours`, 24 hours unless it is changed.
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800, example = 86400)]
     grace_seconds: Option<Whole<u64>>,
 }
 
-/// The secrets of an endpoint.
+/// Signing secrets of an endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RevealedSecrets {
-    /// The current secret.
+    /// Current secret.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw…")]
     signing_secret: String,
-    /// The public half of an ed25519 key.
+    /// Public key of an ed25519 endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
-    /// Rotated secrets that sign too, the one that ends first before the others.
+    /// Rotated secrets that still sign, ordered by the end of their grace period.
     previous_secrets: Vec<PreviousSecret>,
 }
 
-/// A rotated secret that still signs.
+/// Rotated secret that still signs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PreviousSecret {
+    /// Rotated secret.
     signing_secret: String,
-    /// Until when.
+    /// End of the grace period.
     expires_at: String,
 }
 
-/// A new secret.
+/// Result of a rotation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RotatedSecret {
-    /// The new secret, here once.
+    /// New secret. It is returned only once.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw…")]
     signing_secret: String,
-    /// The public half of an ed25519 key.
+    /// Public key of an ed25519 endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
-    /// Until when the old secret signs as well.
+    /// Time until which the previous secret signs too.
     previous_secret_expires_at: String,
 }
 
-/// A test message; all of it may be left out.
+/// Test message. All fields are optional, and so is the body.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestEndpoint {
-    /// The default is `hookstream.test`.
+    /// Event type. The default is `hookstream.test`.
+    #[schema(example = "invoice.paid")]
     event_type: Option<String>,
-    /// The default is a short object that says it is a test.
+    /// Payload. The default is a short object that marks a test.
     #[schema(value_type = Option<Value>)]
     payload: Option<Box<RawValue>>,
 }
@@ -456,7 +479,7 @@ pub(crate) struct TestEndpoint {
 #[utoipa::path(
     get, path = "/applications/{appId}/endpoints", operation_id = "listEndpoints", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ListQuery),
-    responses((status = 200, description = "A page, newest first.", body = EndpointList))
+    responses((status = 200, description = "Page of endpoints, newest first.", body = EndpointList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -475,15 +498,15 @@ pub(crate) async fn list(
 
 /// Create an endpoint
 ///
-/// The answer carries the secret to verify deliveries with, once. A host name that does not resolve yet
-/// is accepted; an address that this installation does not allow is refused.
+/// The answer contains the signing secret. No other answer returns it, except that of an operation that reveals or rotates it. A host
+/// name that does not resolve is accepted. An address that the installation does not allow is refused.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints", operation_id = "createEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = CreateEndpoint,
     responses(
         (status = 201, description = "Created.", body = EndpointAnswer),
-        (status = 409, description = "Another endpoint of the application has this `uid`.", body = crate::error::ErrorBody)
+        (status = 409, description = "Another endpoint of the application has this `uid` (`uid_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -551,7 +574,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/applications/{appId}/endpoints/{id}", operation_id = "getEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
-    responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
+    responses((status = 200, description = "Endpoint, without its secret.", body = EndpointAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -563,16 +586,16 @@ pub(crate) async fn get(
     Ok(Json(EndpointAnswer::new(Endpoint::shown(&place, found, &secret, api.now()))))
 }
 
-/// Change an endpoint
+/// Update an endpoint
 ///
-/// Deliveries that are owed already go to the endpoint as it is when they are tried.
+/// Pending deliveries use the endpoint's configuration at the time of each attempt.
 #[utoipa::path(
     patch, path = "/applications/{appId}/endpoints/{id}", operation_id = "updateEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = UpdateEndpoint,
     responses(
-        (status = 200, description = "The endpoint as changed.", body = EndpointAnswer),
-        (status = 409, description = "Another endpoint of the application has this `uid`.", body = crate::error::ErrorBody)
+        (status = 200, description = "Updated endpoint.", body = EndpointAnswer),
+        (status = 409, description = "Another endpoint of the application has this `uid` (`uid_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn update(
@@ -611,11 +634,11 @@ pub(crate) async fn update(
 
 /// Delete an endpoint
 ///
-/// What is still owed to it is cancelled.
+/// Its pending deliveries are cancelled.
 #[utoipa::path(
     delete, path = "/applications/{appId}/endpoints/{id}", operation_id = "deleteEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
-    responses((status = 200, description = "It is gone.", body = Success))
+    responses((status = 200, description = "Deleted.", body = Success))
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -631,14 +654,15 @@ pub(crate) async fn delete(
 
 /// Rotate an endpoint's signing secret
 ///
-/// Each rotated secret signs beside the new one until its own grace period ends, at most ten of them at once.
+/// Each rotated secret continues to sign, besides the new one, until its own grace period ends. At most ten rotated secrets sign at
+/// once.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/rotate-secret", operation_id = "rotateSigningSecret", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), RotateQuery),
     request_body = Option<RotateSecret>,
     responses(
-        (status = 200, description = "The new secret.", body = RotatedSecret),
-        (status = 409, description = "As many rotated secrets sign as may at once (`too_many_secrets`).", body = crate::error::ErrorBody)
+        (status = 200, description = "New secret.", body = RotatedSecret),
+        (status = 409, description = "Ten rotated secrets still sign (`too_many_secrets`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn rotate_secret(
@@ -673,9 +697,10 @@ pub(crate) async fn rotate_secret(
             Rotated::Done => Ok(true),
             Rotated::KeyTaken => Ok(false),
             Rotated::NotThere => Err(not_found()),
-            Rotated::Same => {
-                Err(ApiError::invalid("signing_secret", "is the endpoint's current secret already; leave it out for a new one"))
-            }
+            Rotated::Same => Err(ApiError::invalid(
+                "signing_secret",
+                "is already the endpoint's current secret. Send another secret, or leave the field out to generate one",
+            )),
             Rotated::TooMany { until } => Err(too_many_secrets(until)),
         }
     })
@@ -685,11 +710,11 @@ pub(crate) async fn rotate_secret(
 }
 
 fn grace_seconds(query: RotateQuery, in_body: Option<u64>) -> Result<Option<u64>, ApiError> {
-    let refuse = || ApiError::invalid("grace_seconds", "must be a whole number from 0 to 604800 (7 days)");
+    let refuse = || ApiError::invalid("grace_seconds", "must be a whole number of seconds from 0 to 604800 (7 days)");
     let in_query = query.grace_seconds.map(|text| text.parse::<u64>().map_err(|_| refuse())).transpose()?;
     let seconds = match (in_query, in_body) {
         (Some(in_query), Some(in_body)) if in_query != in_body => {
-            let problem = format!("is {in_query} in the query and {in_body} in the body; give it once");
+            let problem = format!("is {in_query} in the query and {in_body} in the body. Send it once");
             return Err(ApiError::invalid("grace_seconds", &problem));
         }
         (in_query, in_body) => in_query.or(in_body),
@@ -699,8 +724,8 @@ fn grace_seconds(query: RotateQuery, in_body: Option<u64>) -> Result<Option<u64>
 
 fn too_many_secrets(until: Timestamp) -> ApiError {
     let message = format!(
-        "{SECRETS_IN_GRACE_MAX} rotated secrets of this endpoint still sign, which is the most. The first of them ends at {until}: rotate again \
-            then, or with `grace_seconds` 0, which ends the current secret at once."
+        "{SECRETS_IN_GRACE_MAX} rotated secrets of this endpoint still sign; at most {SECRETS_IN_GRACE_MAX} are allowed. The grace period of the \
+            oldest ends at {until}. Rotate after that time, or send `grace_seconds` 0 to end the current secret at once."
     );
     let details = serde_json::json!({ "limit": SECRETS_IN_GRACE_MAX, "oldest_ends_at": until.to_string() });
     ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message).with_details(details)
@@ -708,13 +733,13 @@ fn too_many_secrets(until: Timestamp) -> ApiError {
 
 /// Reveal an endpoint's signing secret
 ///
-/// Needs the scope `endpoints:secret`, which `*` does not include. Each call is recorded in the audit log.
+/// Requires the scope `endpoints:secret`, which `*` does not include. The audit log records each call.
 #[utoipa::path(
     get, path = "/applications/{appId}/endpoints/{id}/secret", operation_id = "revealSigningSecret", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses(
-        (status = 200, description = "The current secret, and rotated ones that still sign.", body = RevealedSecrets),
-        (status = 403, description = "This installation reveals no secrets (`reveal_disabled`).", body = crate::error::ErrorBody)
+        (status = 200, description = "Current secret, and rotated secrets that still sign.", body = RevealedSecrets),
+        (status = 403, description = "The installation does not reveal secrets (`reveal_disabled`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn reveal_secret(
@@ -730,7 +755,7 @@ pub(crate) async fn reveal_secret(
     if place.asks == Asks::Customer {
         let environment = environments::find_any(&*api.store, place.tenant.environment).await?;
         if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
-            let message = "Signing secrets are not shown in this portal. Rotate the secret to get a new one.";
+            let message = "This portal does not reveal signing secrets. Rotate the secret to get a new one.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
         }
     }
@@ -750,13 +775,14 @@ pub(crate) async fn reveal_secret(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-/// Close an endpoint's circuit breaker
+/// Reset an endpoint's circuit breaker
 ///
-/// Also ends what the receiver asked for with `Retry-After`. What waits is sent from now on, slowly at first.
+/// The circuit breaker closes, and a wait that the receiver requested with `Retry-After` ends. Pending deliveries are sent from now on, at
+/// a rate that starts low.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/reset-circuit", operation_id = "resetCircuit", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
-    responses((status = 200, description = "The endpoint, which nothing holds.", body = EndpointAnswer))
+    responses((status = 200, description = "Endpoint, with its deliveries no longer held.", body = EndpointAnswer))
 )]
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
@@ -776,12 +802,12 @@ pub(crate) async fn reset_circuit(
 
 /// Send a test message to an endpoint
 ///
-/// Only to this endpoint, whatever its filter, and with one try.
+/// The message goes to this endpoint only, whatever its `filter_types` and `channels`. It is attempted once.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/test", operation_id = "testEndpoint", tag = "Endpoints",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = Option<TestEndpoint>,
-    responses((status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer))
+    responses((status = 201, description = "Test message. Get it to see its attempt.", body = MessageAnswer))
 )]
 pub(crate) async fn test(
     State(api): State<Api>,
@@ -878,8 +904,8 @@ impl Change {
         match place.asks {
             Asks::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
                 "url",
-                "can't move to another origin while the endpoint has headers whose values you can't see. Set `headers` in the same request: \
-                 your own ones, or null for none",
+                "can't move to another origin while the endpoint has headers whose values are hidden from you. Send `headers` in the same \
+                 request: your own headers, or null to remove them",
             )),
             Asks::Customer | Asks::Sender => Ok(()),
         }
@@ -953,7 +979,7 @@ async fn check_uid(place: &Place, api: &Api, uid: &str, own: Option<EndpointId>)
 }
 
 fn uid_taken(uid: &str) -> ApiError {
-    let message = format!("Another endpoint of this application has the uid or id {uid:?}. Choose another uid, or use that endpoint.");
+    let message = format!("Another endpoint of this application has the uid or id {uid:?}. Choose another uid, or update that endpoint.");
     ApiError::new(StatusCode::CONFLICT, "uid_taken", message)
 }
 
@@ -968,8 +994,8 @@ async fn warnings(api: &Api, place: &Place, filter: Option<&[String]>) -> Result
     let names = event_types::names(&*api.store, place.tenant, CATALOGUE_MAX).await?;
     let is_unknown = |pattern: &&String| *pattern != "*" && !names.iter().any(|name| matches(pattern, name));
     let warn = |pattern: &String| match pattern.strip_suffix(".*") {
-        Some(prefix) => format!("filter_types contains {pattern}, and no event type has a name that begins with {prefix}."),
-        None => format!("filter_types contains {pattern}, and no event type has that name."),
+        Some(prefix) => format!("filter_types contains {pattern}, but no event type has a name that begins with {prefix}."),
+        None => format!("filter_types contains {pattern}, but no event type has that name."),
     };
     Ok(filter.iter().filter(is_unknown).take(WARNINGS_MAX).map(warn).collect())
 }
@@ -981,7 +1007,11 @@ fn signing_secret(api: &Api, algorithm: Option<SigningAlgorithm>, given: Option<
     };
     let own = SigningKey::parse(&given)?.algorithm();
     if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != own) {
-        let problem = format!("is for {}, and the endpoint signs with {}", own.as_str(), algorithm.as_str());
+        let problem = format!(
+            "is for {}, but the endpoint signs with {}. Send a secret for the endpoint's algorithm",
+            own.as_str(),
+            algorithm.as_str()
+        );
         return Err(ApiError::invalid("signing_secret", &problem));
     }
     Ok(given)
@@ -1003,7 +1033,10 @@ fn own_headers(place: &Place, raw: &RawValue) -> Result<BTreeMap<String, String>
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
     if place.asks == Asks::Customer && headers.values().any(|value| value == HIDDEN) {
-        return Err(ApiError::invalid("headers", "has `***` for a value, which stands for one that is not shown: give all of them anew"));
+        return Err(ApiError::invalid(
+            "headers",
+            "contains the value `***`, which stands for a hidden value. Send all headers with their values",
+        ));
     }
     Ok(headers)
 }
@@ -1026,7 +1059,7 @@ fn timeout_ms(given: u32) -> Result<u32, ApiError> {
 fn ordering(word: Option<String>, key: Option<String>) -> Result<Option<Ordering>, ApiError> {
     match (word, key) {
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(ApiError::invalid("ordering_key", "can only be changed together with `ordering`: `key`")),
+        (None, Some(_)) => Err(ApiError::invalid("ordering_key", "requires `ordering` set to `key` in the same request")),
         (Some(word), key) => Ok(Some(Ordering::from_parts(&word, key.as_deref())?)),
     }
 }
@@ -1035,7 +1068,9 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     let refuse = |problem: &str| ApiError::invalid("expires_at", problem);
     let at: Timestamp = text.parse().map_err(|error: hookstream_model::time::InvalidTime| refuse(&error.to_string()))?;
     if at <= now {
-        return Err(refuse(&format!("must be in the future; got {at}, and now is {now}. To end an endpoint at once, disable it")));
+        return Err(refuse(&format!(
+            "must be in the future; got {at}, and the current time is {now}. To stop an endpoint at once, disable it"
+        )));
     }
     Ok(at)
 }

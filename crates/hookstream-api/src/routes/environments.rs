@@ -27,35 +27,36 @@ use crate::{
     state::Api,
 };
 
-/// What isolates applications, messages and keys within an organization.
+/// Environment: applications, messages and API keys isolated from those of other environments.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Environment {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
+    /// Name.
     #[schema(example = "Production")]
     name: String,
-    /// Its name in addresses, unique in the organization.
+    /// Short name for URLs, unique in the organization.
     #[schema(example = "production")]
     slug: String,
-    /// For how many days its messages are kept; `null` as long as the server keeps any.
+    /// Days for which messages are kept; `null` means the installation's retention.
     #[schema(example = 14)]
     retention_days: Option<u32>,
-    /// The same of their payloads.
+    /// Days for which payloads are kept; `null` means the installation's payload retention.
     #[schema(example = 3)]
     payload_retention_days: Option<u32>,
-    /// How many bytes its payloads may take in the store; `null` as many as the server allows.
+    /// Storage budget: bytes that payloads may use in the store; `null` means the installation's limit.
     #[schema(example = 10_737_418_240_u64)]
     max_payload_bytes: Option<u64>,
-    /// Its share of deliveries beside other environments', 1 to 100; `null` is 1.
+    /// Share of delivery capacity relative to other environments: 1 to 100; `null` means 1.
     #[schema(example = 1)]
     weight: Option<u32>,
-    /// 1 where customers may see their endpoints' signing secrets in the portal, else 0.
+    /// 1 if the portal reveals signing secrets to customers, 0 otherwise.
     #[schema(example = 1)]
     portal_reveal_secrets: u8,
     #[schema(example = "2026-11-24T08:30:00.000Z")]
     created_at: String,
-    /// When it was deleted; until it is removed it can be restored.
+    /// Time of deletion; `null` if it is not deleted. A deleted environment can be restored until it is removed.
     deleted_at: Option<String>,
 }
 
@@ -77,88 +78,88 @@ impl From<Model> for Environment {
     }
 }
 
-/// An environment, wrapped.
+/// Answer with an environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EnvironmentAnswer {
     environment: Environment,
 }
 
-/// An organization's environments.
+/// Environments of an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EnvironmentList {
-    /// Oldest first.
+    /// Environments, oldest first.
     environments: Vec<Environment>,
 }
 
-/// An environment to make.
+/// New environment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEnvironment {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[schema(example = "Staging")]
     name: String,
-    /// 1 to 64 lower-case letters, digits and `-`, unique in the organization.
+    /// Short name for URLs: 1 to 64 lower-case letters, digits and `-`, unique in the organization.
     #[schema(example = "staging")]
     slug: String,
-    /// The caller's own organization; another's is not found.
+    /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
 }
 
-/// What is to change; what is left out stays.
+/// Changes of an environment. Fields that are left out keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEnvironment {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "Staging")]
     name: Field<String>,
-    /// 1 to 64 lower-case letters, digits and `-`.
+    /// Short name for URLs: 1 to 64 lower-case letters, digits and `-`, unique in the organization.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     slug: Field<String>,
-    /// 1 to what the server keeps; `null` for that.
+    /// Days for which messages are kept: 1 to the installation's retention; `null` means the installation's retention.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 14)]
     retention_days: Field<Whole<u32>>,
-    /// 1 to `retention_days`; `null` for as long as the server keeps payloads.
+    /// Days for which payloads are kept: 1 to `retention_days`; `null` means the installation's payload retention.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 3)]
     payload_retention_days: Field<Whole<u32>>,
-    /// At least 1; `null` for what the server allows.
+    /// Storage budget: bytes that payloads may use in the store, at least 1; `null` means the installation's limit.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<u64>, minimum = 1, example = 10_737_418_240_u64)]
     max_payload_bytes: Field<Whole<u64>>,
-    /// 1 to 100; `null` for 1.
+    /// Share of delivery capacity relative to other environments: 1 to 100; `null` means 1.
     #[serde(default)]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100, example = 1)]
     weight: Field<Whole<u32>>,
-    /// Whether customers may see their endpoints' signing secrets in the portal: 1 (the default) or 0, `true` or `false`.
+    /// Whether the portal reveals signing secrets to customers: 1 (the default) or 0, `true` or `false`.
     #[serde(default)]
-    #[schema(value_type = Option<u8>)]
+    #[schema(value_type = Option<u8>, example = 1)]
     portal_reveal_secrets: Field<Flag>,
 }
 
 /// List environments
 ///
-/// Those of the caller's organization, deleted ones included until they are removed.
+/// Environments of the caller's organization are listed, including deleted ones until they are removed.
 #[utoipa::path(
     get, path = "/environments", operation_id = "listEnvironments", tag = "Environments",
-    responses((status = 200, description = "All of them.", body = EnvironmentList))
+    responses((status = 200, description = "All environments of the organization.", body = EnvironmentList))
 )]
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<EnvironmentList>, ApiError> {
     let found = environments::list(&*api.store, caller.tenant.organization).await?;
     Ok(Json(EnvironmentList { environments: found.into_iter().map(Environment::from).collect() }))
 }
 
-/// Make an environment
+/// Create an environment
 ///
-/// It is strictly apart from the others and keeps what the server keeps, until it is changed.
+/// It is isolated from the other environments. Retention and limits are the installation's until they are changed.
 #[utoipa::path(
     post, path = "/environments", operation_id = "createEnvironment", tag = "Environments",
     request_body = CreateEnvironment,
     responses(
-        (status = 201, description = "It is made.", body = EnvironmentAnswer),
-        (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
+        (status = 201, description = "Created.", body = EnvironmentAnswer),
+        (status = 409, description = "Another environment of the organization has this `slug` (`slug_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -198,7 +199,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/environments/{envId}", operation_id = "getEnvironment", tag = "Environments",
     params(("envId" = String, Path, description = "The environment's id.")),
-    responses((status = 200, description = "It.", body = EnvironmentAnswer))
+    responses((status = 200, description = "Environment.", body = EnvironmentAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -209,19 +210,19 @@ pub(crate) async fn get(
     Ok(Json(EnvironmentAnswer { environment: found.into() }))
 }
 
-/// Change an environment
+/// Update an environment
 ///
-/// Its names, how long it keeps messages and payloads, how many bytes payloads may take, and its weight. What passes
-/// the bytes is removed within seconds, its oldest payloads first; what is older than its ages, within minutes, a day
-/// (UTC) at a time; and never what is still owed. A key changes its own environment only.
+/// Payloads over the storage budget are removed within seconds, oldest first. Messages and payloads older than their retention are removed
+/// within minutes, one day (UTC) at a time. Payloads of pending deliveries are never removed. A key of the level `environment` can update
+/// only its own environment.
 #[utoipa::path(
     patch, path = "/environments/{envId}", operation_id = "updateEnvironment", tag = "Environments",
     params(("envId" = String, Path, description = "The environment's id.")),
     request_body = UpdateEnvironment,
     responses(
-        (status = 200, description = "What it has become.", body = EnvironmentAnswer),
-        (status = 403, description = "It is not the key's own environment, or `retention_days` is more than the organization's quota (`quota_reached`).", body = crate::error::ErrorBody),
-        (status = 409, description = "Another environment of the organization has this `slug`.", body = crate::error::ErrorBody)
+        (status = 200, description = "Updated environment.", body = EnvironmentAnswer),
+        (status = 403, description = "The environment is not the key's own (`other_environment`), or `retention_days` exceeds the organization's quota (`quota_reached`).", body = crate::error::ErrorBody),
+        (status = 409, description = "Another environment of the organization has this `slug` (`slug_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn update(
@@ -245,7 +246,7 @@ pub(crate) async fn update(
     let found = find(&api, caller, &environment).await?;
     let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
     if found.id != caller.tenant.environment && !is_of_organization {
-        let message = "This is not the API key's own environment. Change it with a key of that environment.";
+        let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
     }
     let limits = installation(&api);
@@ -282,15 +283,15 @@ pub(crate) async fn update(
 
 /// Delete an environment
 ///
-/// From then on nobody gets into it: its API keys are refused on every node when this answers. What was accepted goes on
-/// being delivered. For some days (setting `deletion_grace_days`) it can be restored; then it is removed with all that
-/// it has. The last one of an organization cannot be deleted.
+/// When the answer arrives, every node refuses the environment's API keys. Accepted messages are still delivered. The environment can be
+/// restored for some days (setting `deletion_grace_days`), then it is removed with all its data. The last environment of an organization
+/// cannot be deleted.
 #[utoipa::path(
     delete, path = "/environments/{envId}", operation_id = "deleteEnvironment", tag = "Environments",
     params(("envId" = String, Path, description = "The environment's id.")),
     responses(
-        (status = 200, description = "It is deleted.", body = Success),
-        (status = 409, description = "It is the organization's last one.", body = crate::error::ErrorBody)
+        (status = 200, description = "Deleted.", body = Success),
+        (status = 409, description = "The environment is the organization's last one (`last_environment`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn delete(
@@ -305,7 +306,8 @@ pub(crate) async fn delete(
         Deleted::Done => {}
         Deleted::NotThere => return Err(not_found()),
         Deleted::Last => {
-            let message = "It is the organization's last environment. Make another first, or delete the organization.";
+            let message =
+                "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
             return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
         }
     }
@@ -316,13 +318,13 @@ pub(crate) async fn delete(
 
 /// Restore an environment
 ///
-/// Its API keys are good again.
+/// Its API keys are accepted again.
 #[utoipa::path(
     post, path = "/environments/{envId}/restore", operation_id = "restoreEnvironment", tag = "Environments",
     params(("envId" = String, Path, description = "The environment's id.")),
     responses(
-        (status = 200, description = "It is as it was.", body = EnvironmentAnswer),
-        (status = 409, description = "It is not deleted.", body = crate::error::ErrorBody)
+        (status = 200, description = "Restored environment.", body = EnvironmentAnswer),
+        (status = 409, description = "The environment is not deleted (`not_deleted`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn restore(
@@ -336,7 +338,7 @@ pub(crate) async fn restore(
     match environments::restore(&*api.store, &acting.act(&api), tenant).await? {
         Restored::Done => {}
         Restored::NotThere => {
-            return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or removed by now."));
+            return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or has already been removed."));
         }
         Restored::QuotaReached(reached) => return Err(reached.into()),
     }

@@ -25,20 +25,22 @@ use crate::{
     state::Api,
 };
 
-/// An entry of the catalogue.
+/// Event type of the catalog.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventType {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
     env_id: String,
+    /// Name, unique in the environment.
     #[schema(example = "invoice.paid")]
     name: String,
+    /// Description; `null` if none is set.
     description: Option<String>,
-    /// The text of a JSON Schema.
+    /// Text of the JSON Schema of payloads; `null` if payloads are not checked.
     #[schema(example = "{\"type\":\"object\",\"required\":[\"invoice_id\"]}")]
     json_schema: Option<String>,
-    /// `active` or `archived`.
+    /// `active` or `archived`. Payloads of an archived event type are not checked.
     #[schema(example = "active")]
     status: &'static str,
     created_at: String,
@@ -61,54 +63,56 @@ impl From<Model> for EventType {
     }
 }
 
-/// An event type, wrapped.
+/// Answer with an event type.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventTypeAnswer {
     event_type: EventType,
 }
 
-/// A page of event types.
+/// Page of event types.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventTypeList {
     event_types: Vec<EventType>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// A new event type.
+/// New event type.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEventType<'a> {
-    /// Words of letters, digits, `_` and `-`, joined by dots.
+    /// Name: words of letters, digits, `_` and `-`, joined by dots; at most 128 characters. Unique in the environment.
     #[schema(example = "invoice.paid")]
     name: String,
-    /// At most 4,096 characters.
+    /// Description: at most 4,096 characters.
+    #[schema(example = "An invoice was paid")]
     description: Option<String>,
-    /// A JSON Schema that payloads must keep: its text, or the schema itself.
+    /// JSON Schema that payloads must match: the schema, or its text, at most 64 KiB.
     #[serde(borrow)]
     #[schema(value_type = Option<Value>)]
     json_schema: Option<&'a RawValue>,
-    /// The caller's own organization; defaults to it.
+    /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
-    /// The caller's own environment; defaults to it.
+    /// Id of the environment. The default is the caller's environment.
     env_id: Option<String>,
 }
 
-/// What is to change; what is left out stays.
+/// Changes of an event type. Fields that are left out keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateEventType<'a> {
+    /// Description: at most 4,096 characters; `null` removes it.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "An invoice was paid")]
     description: Field<String>,
-    /// `null` removes it.
+    /// JSON Schema that payloads must match: the schema, or its text, at most 64 KiB; `null` removes it.
     #[serde(default, borrow)]
     #[schema(value_type = Option<Value>)]
     json_schema: Field<&'a RawValue>,
-    /// `active` or `archived`; the schema of an archived one is not enforced.
+    /// `active` or `archived`. Payloads of an archived event type are not checked.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "active")]
     status: Field<String>,
 }
 
@@ -116,7 +120,7 @@ pub(crate) struct UpdateEventType<'a> {
 #[utoipa::path(
     get, path = "/event-types", operation_id = "listEventTypes", tag = "Event types",
     params(ListQuery),
-    responses((status = 200, description = "A page, newest first.", body = EventTypeList))
+    responses((status = 200, description = "Page of event types, newest first.", body = EventTypeList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -138,13 +142,13 @@ pub(super) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Res
 
 /// Create an event type
 ///
-/// With a JSON Schema, messages of this type whose payload breaks it are refused with 422.
+/// If it has a JSON Schema, a message of this type whose payload does not match is refused with 422.
 #[utoipa::path(
     post, path = "/event-types", operation_id = "createEventType", tag = "Event types",
     request_body = CreateEventType,
     responses(
-        (status = 201, description = "It is made.", body = EventTypeAnswer),
-        (status = 409, description = "Another event type has this name.", body = crate::error::ErrorBody)
+        (status = 201, description = "Created.", body = EventTypeAnswer),
+        (status = 409, description = "Another event type has this name (`name_taken`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -191,7 +195,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/event-types/{id}", operation_id = "getEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id or name.")),
-    responses((status = 200, description = "It.", body = EventTypeAnswer))
+    responses((status = 200, description = "Event type.", body = EventTypeAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -202,12 +206,12 @@ pub(crate) async fn get(
     Ok(Json(EventTypeAnswer { event_type: found.into() }))
 }
 
-/// Change an event type
+/// Update an event type
 #[utoipa::path(
     patch, path = "/event-types/{id}", operation_id = "updateEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id or name.")),
     request_body = UpdateEventType,
-    responses((status = 200, description = "What it has become.", body = EventTypeAnswer))
+    responses((status = 200, description = "Updated event type.", body = EventTypeAnswer))
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
@@ -252,11 +256,11 @@ pub(crate) async fn update(
 
 /// Delete an event type
 ///
-/// Messages of this type can still be sent; they are no longer checked.
+/// Messages of this type are still accepted. Their payloads are no longer checked.
 #[utoipa::path(
     delete, path = "/event-types/{id}", operation_id = "deleteEventType", tag = "Event types",
     params(("id" = String, Path, description = "The event type's id or name.")),
-    responses((status = 200, description = "It is gone.", body = Success))
+    responses((status = 200, description = "Deleted.", body = Success))
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -295,6 +299,6 @@ fn name_taken(name: &str) -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "name_taken",
-        format!("Another event type of this environment has the name {name:?}. Change that one instead."),
+        format!("Another event type of this environment has the name {name:?}. Update that event type, or choose another name."),
     )
 }

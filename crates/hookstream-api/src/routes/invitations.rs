@@ -40,23 +40,25 @@ use crate::{
 /// For how long an invitation is good.
 const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Somebody who is invited.
+/// Invitation to an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Invitation {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
+    /// Address of the invited person.
     #[schema(example = "ada@example.com")]
     email: String,
+    /// `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "developer")]
     role: &'static str,
-    /// By whom.
+    /// Address of the user who invited, or `an API key`.
     #[schema(example = "grace@example.com")]
     invited_by: String,
     created_at: String,
-    /// Until when its link is good.
+    /// Time at which the link expires.
     expires_at: String,
-    /// When its link was sent by mail; `null` where it was shown to whoever invited.
+    /// Time at which the link was sent by email; `null` if it was returned to the caller instead.
     sent_at: Option<String>,
 }
 
@@ -75,76 +77,80 @@ impl From<Model> for Invitation {
     }
 }
 
-/// A new invitation.
+/// New invitation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NewInvitation {
     invitation: Invitation,
-    /// 1 where it was sent by mail.
+    /// 1 if the link was sent by email, 0 otherwise.
     sent: u8,
-    /// Where it was not, its link, here once: give it to whom it is for. A link that is sent is shown to nobody else, so
-    /// that whoever has it has proved that the address is theirs.
+    /// Link of the invitation, returned only once: pass it on to the invited person. `null` if it was sent by email, so that using the link
+    /// proves the ownership of the address.
     url: Option<String>,
 }
 
-/// A page of invitations.
+/// Page of invitations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InvitationList {
     invitations: Vec<Invitation>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// Whom to invite. Other fields are refused: one that is mistyped would make them more than was meant.
+/// Person to invite.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateInvitation {
+    /// Address of the person.
     #[schema(example = "ada@example.com")]
     email: String,
-    /// `owner`, `admin`, `developer` or `viewer`.
+    /// Role in the organization: `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "developer")]
     role: String,
 }
 
-/// An invitation's link.
+/// Token of an invitation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LookAtInvitation {
-    /// What follows `#token=` in the link.
+    /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
 }
 
-/// What an invitation is for.
+/// Invitation, as its recipient sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InvitationView {
     invitation: Invitation,
-    /// The name of the organization.
+    /// Name of the organization.
     #[schema(example = "Example Ltd")]
     organization: String,
-    /// 1 if there is an account with this address, which signs in to accept; 0 if one is created. `null` if the link was not
-    /// sent by mail: then its holder has not proved that the address is theirs.
+    /// 1 if an account with this address exists, which must sign in to accept; 0 if accepting creates one. `null` if the link was not sent by
+    /// email, because its holder has not proved the ownership of the address.
     account_exists: Option<u8>,
 }
 
-/// Somebody who accepts.
+/// Acceptance of an invitation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AcceptInvitation {
-    /// What follows `#token=` in the link.
+    /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
-    /// Of a new account: what they are called; the address where it is left out.
+    /// Name of the new account: 1 to 255 characters. The default is the address.
     name: Option<String>,
-    /// Of a new account: 12 characters or more, and none that stands in lists of passwords that leaked.
+    /// Password of the new account: at least 12 characters, and not a common or leaked password. Required if an account is created.
+    #[schema(example = "plum teapot gravel seven")]
     password: Option<String>,
 }
 
 /// List invitations
 ///
-/// Those that were not accepted, with those whose time is over.
+/// Invitations that were not accepted are listed, including expired ones.
 #[utoipa::path(
     get, path = "/organizations/{orgId}/invitations", operation_id = "listInvitations", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id."), ListQuery),
-    responses((status = 200, description = "A page, newest first.", body = InvitationList))
+    params(("orgId" = String, Path, description = "Id of the organization."), ListQuery),
+    responses((status = 200, description = "Page of invitations, newest first.", body = InvitationList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -161,18 +167,18 @@ pub(crate) async fn list(
     Ok(Json(InvitationList { invitations: page.items.into_iter().map(Invitation::from).collect(), cursor, has_more }))
 }
 
-/// Invite somebody
+/// Invite a member
 ///
-/// The link is good for seven days and once; an earlier one of the same address is not good any more. Where this
-/// installation sends mail, it is sent, and there is an invitation only once the mail server has taken it.
+/// The link is valid for seven days and can be used once. An earlier link for the same address becomes invalid. If the installation sends
+/// email, the link is sent by email, and the invitation is created only after the mail server has accepted it.
 #[utoipa::path(
     post, path = "/organizations/{orgId}/invitations", operation_id = "createInvitation", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
+    params(("orgId" = String, Path, description = "Id of the organization.")),
     request_body = CreateInvitation,
     responses(
-        (status = 201, description = "They are invited.", body = NewInvitation),
-        (status = 409, description = "They are a member.", body = crate::error::ErrorBody),
-        (status = 502, description = "The mail could not be sent, and nobody is invited.", body = crate::error::ErrorBody)
+        (status = 201, description = "Invited.", body = NewInvitation),
+        (status = 409, description = "The person is already a member (`is_member`).", body = crate::error::ErrorBody),
+        (status = 502, description = "The email could not be sent, and no invitation was created (`mail_failed`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create(
@@ -187,7 +193,11 @@ pub(crate) async fn create(
     let organization = organizations::own(caller, &organization)?;
     super::members::check_may(caller, None, Some(role))?;
     if members::is_member(&*api.store, organization, &email).await? {
-        return Err(ApiError::new(StatusCode::CONFLICT, "is_member", "Somebody with this address is a member. Change their role instead."));
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "is_member",
+            "A member with this address exists. Change the member's role instead.",
+        ));
     }
     let act = acting.act(&api);
     let now = act.at;
@@ -224,11 +234,11 @@ async fn send(api: &Api, desk: &Desk, invitation: &Model, by: Option<UserId>, ur
     mail::send(api, desk, invitation.email.clone(), letter).await
 }
 
-/// Take an invitation back
+/// Delete an invitation
 #[utoipa::path(
     delete, path = "/organizations/{orgId}/invitations/{id}", operation_id = "deleteInvitation", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id."), ("id" = String, Path, description = "The invitation's id.")),
-    responses((status = 200, description = "Its link is not good any more.", body = Success))
+    params(("orgId" = String, Path, description = "Id of the organization."), ("id" = String, Path, description = "Id of the invitation.")),
+    responses((status = 200, description = "Deleted. Its link is invalid.", body = Success))
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -243,15 +253,15 @@ pub(crate) async fn delete(
     Ok(Json(Success::new()))
 }
 
-/// Look at an invitation
+/// Get an invitation by its token
 ///
-/// For whoever has its link.
+/// The token from the link is the only credential.
 #[utoipa::path(
     post, path = "/auth/invitations/look", operation_id = "lookAtInvitation", tag = "Sign-in", security(()),
     request_body = LookAtInvitation,
     responses(
-        (status = 200, description = "What it is for.", body = InvitationView),
-        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+        (status = 200, description = "Invitation.", body = InvitationView),
+        (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<InvitationView>, ApiError> {
@@ -266,15 +276,14 @@ pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<I
 
 /// Accept an invitation
 ///
-/// Whoever has an account with its address signs in first; for others one is made with `password`, and they are
-/// signed in.
+/// If an account with the invitation's address exists, it must be signed in. Otherwise an account is created with `password` and signed in.
 #[utoipa::path(
     post, path = "/auth/invitations/accept", operation_id = "acceptInvitation", tag = "Sign-in", security(()),
     request_body = AcceptInvitation,
     responses(
-        (status = 200, description = "They are a member and signed in.", body = SessionAnswer),
-        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody),
-        (status = 409, description = "There is an account with this address, which has to sign in first.", body = crate::error::ErrorBody)
+        (status = 200, description = "Accepted and signed in. The cookie of the session is set.", body = SessionAnswer),
+        (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::error::ErrorBody),
+        (status = 409, description = "An account with this address exists and must sign in first (`sign_in_first`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn accept(
@@ -299,7 +308,7 @@ pub(crate) async fn accept(
     if users::find_by_email(&*api.store, &invitation.email).await?.is_some() {
         return Err(sign_in_first());
     }
-    let Some(password) = password else { return Err(ApiError::invalid("password", "is missing: it is the new account's")) };
+    let Some(password) = password else { return Err(ApiError::invalid("password", "is missing. Send a password for the new account")) };
     let name = name.unwrap_or_else(|| invitation.email.to_string());
     check_name(&name)?;
     let email = invitation.email.clone();
@@ -317,6 +326,6 @@ async fn find(api: &Api, token: &str) -> Result<(Model, String), ApiError> {
 }
 
 fn sign_in_first() -> ApiError {
-    let message = "There is an account with the invitation's address. Sign in with it, then accept.";
+    let message = "An account with the invitation's address exists. Sign in to it, then accept the invitation.";
     ApiError::new(StatusCode::CONFLICT, "sign_in_first", message)
 }

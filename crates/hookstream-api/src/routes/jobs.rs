@@ -34,7 +34,7 @@ use crate::{
 /// already. While it runs, it is one in any case.
 const DOUBLE_CLICK_S: u64 = 10;
 
-/// Sending a set of an endpoint's deliveries again.
+/// Job that sends deliveries of an endpoint again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Job {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
@@ -43,43 +43,43 @@ pub(crate) struct Job {
     env_id: String,
     application_id: String,
     endpoint_id: String,
-    /// `recover` or `replay`; the `trigger_type` of its attempts.
+    /// `recover` or `replay`. Its attempts have this `trigger_type`.
     #[schema(example = "recover")]
     kind: &'static str,
-    /// `running` (or waiting for its turn), `completed`, `cancelled` or `failed`.
+    /// `running` (or waiting to run), `completed`, `cancelled` or `failed`.
     #[schema(example = "running")]
     status: &'static str,
-    /// Why it failed: a word, a colon and a sentence.
+    /// Reason of the failure: a word, a colon and a sentence; `null` otherwise.
     error: Option<String>,
-    /// Messages accepted then or later.
+    /// Only messages accepted at this time or later.
     since: String,
-    /// Messages accepted before then.
+    /// Only messages accepted before this time.
     until: String,
-    /// JSON text of how deliveries have to stand.
+    /// JSON text of the statuses of the deliveries to send again.
     #[schema(example = "[\"exhausted\",\"skipped\"]")]
     statuses: String,
-    /// JSON text of the types that messages have to have; `null` means all.
+    /// JSON text of the event types of the messages to send again; `null` means all.
     event_types: Option<String>,
-    /// The most deliveries it may make owed; `null` means no limit.
+    /// Deliveries to requeue, at most; `null` means no limit.
     max_messages: Option<u32>,
-    /// Deliveries made owed a second, at the most.
+    /// Deliveries requeued per second, at most.
     #[schema(example = 100)]
     rate_limit: u32,
-    /// How many deliveries were meant when it was asked for; `null` while that is not known.
+    /// Number of selected deliveries when the job was created; `null` while it is not known.
     #[schema(example = 1200)]
     total: Option<u64>,
-    /// `made_owed` and `skipped` together.
+    /// Sum of `requeued` and `skipped`.
     processed: u64,
-    /// How many deliveries are owed again by it. They stay so, however the job ends.
-    made_owed: u64,
-    /// How many were owed already, had been tried otherwise or had no payload any more when their turn came. Those without
-    /// a payload are counted at the end.
+    /// Deliveries that the job made pending again. They stay pending, however the job ends.
+    requeued: u64,
+    /// Deliveries that the job passed over: already pending, attempted meanwhile, or without a payload. Deliveries without a payload are
+    /// counted when the job ends.
     skipped: u64,
     created_at: String,
-    /// When it was first worked on.
+    /// Time at which the job began to run.
     started_at: Option<String>,
     updated_at: String,
-    /// When it ended, however.
+    /// Time at which the job ended, with any result.
     completed_at: Option<String>,
 }
 
@@ -107,7 +107,7 @@ impl From<Model> for Job {
             rate_limit: job.rate_limit,
             total: job.progress.total,
             processed: job.progress.made_owed + job.progress.skipped,
-            made_owed: job.progress.made_owed,
+            requeued: job.progress.made_owed,
             skipped: job.progress.skipped,
             created_at: job.selection.asked_at.to_string(),
             started_at: job.started_at.map(|at| at.to_string()),
@@ -117,7 +117,7 @@ impl From<Model> for Job {
     }
 }
 
-/// A job, wrapped.
+/// Answer with a job.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobAnswer {
     job: Job,
@@ -129,41 +129,42 @@ impl JobAnswer {
     }
 }
 
-/// A page of jobs.
+/// Page of jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobList {
     jobs: Vec<Job>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// What a job would do.
+/// Forecast of a job.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DryRun {
-    /// How many deliveries it would make owed.
+    /// Deliveries that the job would requeue.
     #[schema(example = 1200)]
     count: u64,
-    /// How many more are meant, and are passed over because their payload has expired.
+    /// Further selected deliveries that would be passed over, because their payload has expired.
     #[schema(example = 0)]
     payload_expired: u64,
-    /// False where counting took too long: then there are more.
+    /// Whether `count` is exact. `false` if counting took too long: then there are more deliveries.
     is_complete: bool,
-    /// The first of them, oldest first.
+    /// First of these deliveries, oldest first.
     sample: Vec<Sample>,
+    /// Deliveries requeued per second, at most.
     rate_limit: u32,
-    /// How long it takes to make them owed at this rate, in seconds.
+    /// Seconds that requeuing takes at this rate.
     #[schema(example = 12)]
     duration_s: u64,
 }
 
-/// A message that would be sent again.
+/// Message that a job would send again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sample {
     id: String,
     #[schema(example = "invoice.paid")]
     event_type: String,
-    /// How its delivery to the endpoint stands: `delivered`, `exhausted`, `skipped` or `missing`.
+    /// Status of the delivery to the endpoint: `delivered`, `exhausted`, `skipped` or `missing` (there is no delivery).
     status: Option<&'static str>,
     created_at: String,
 }
@@ -194,91 +195,90 @@ impl From<Forecast> for DryRun {
     }
 }
 
-/// What is answered where no job is made.
+/// Answer of a request that creates no job.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum NoNewJob {
-    /// The same request has made one before.
+    /// Job that an earlier identical request has created.
     Earlier { job: Box<Job> },
-    /// It was only asked what a job would do.
+    /// Forecast of a job, for `dry_run`.
     Dry { dry_run: DryRun },
 }
 
-/// What an endpoint missed. Other fields are refused: one that is mistyped would make it more than was meant.
+/// Deliveries to recover.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recover<'a> {
-    /// Messages accepted then or later: ISO 8601 with an offset.
+    /// Only messages accepted at this time or later: ISO 8601 with an offset.
     #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
     since: String,
-    /// Messages accepted before then; the default is now.
+    /// Only messages accepted before this time: ISO 8601 with an offset. The default is now.
     #[schema(format = DateTime)]
     until: Option<String>,
-    /// Which deliveries: `exhausted` (or `failed`), `skipped`; the default is both.
+    /// Statuses of the deliveries: `exhausted` (or `failed`) and `skipped`. The default is both.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["exhausted", "skipped"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     statuses: Option<&'a RawValue>,
-    /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    /// Deliveries requeued per second, at most: 1 to 1000. The default is 100.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100, example = 100)]
     rate_limit: Option<Whole<u32>>,
 }
 
-/// A set of an endpoint's deliveries. Other fields are refused: one that is mistyped would make it more than was meant.
+/// Deliveries to replay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replay<'a> {
-    /// Messages accepted then or later: ISO 8601 with an offset.
+    /// Only messages accepted at this time or later: ISO 8601 with an offset.
     #[schema(example = "2026-11-24T00:00:00Z", format = DateTime)]
     since: String,
-    /// Messages accepted before then; the default is now.
+    /// Only messages accepted before this time: ISO 8601 with an offset. The default is now.
     #[schema(format = DateTime)]
     until: Option<String>,
-    /// Only messages of these types; the default is all.
+    /// Only messages of these event types. The default is all.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["invoice.paid"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     event_types: Option<&'a RawValue>,
-    /// Which deliveries: `delivered`, `exhausted` (or `failed`), `skipped`, and `missing` for messages that were never
-    /// for the endpoint though it wants their type now. The default is the first three.
+    /// Statuses of the deliveries: `delivered`, `exhausted` (or `failed`), `skipped`, and `missing` for messages that had no delivery although
+    /// they match the endpoint now. The default is the first three.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["delivered"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     statuses: Option<&'a RawValue>,
-    /// Deliveries made owed a second, at the most: 1 to 1000. The default is 100.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    /// Deliveries requeued per second, at most: 1 to 1000. The default is 100.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100, example = 100)]
     rate_limit: Option<Whole<u32>>,
-    /// The most deliveries, oldest first; the default is all.
-    #[schema(value_type = Option<u32>, minimum = 1)]
+    /// Deliveries to requeue, at most, oldest first. The default is all.
+    #[schema(value_type = Option<u32>, minimum = 1, example = 1000)]
     max_messages: Option<Whole<u32>>,
 }
 
-/// Whether to do it or to tell what it would do.
+/// Query of a job.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DryRunQuery {
-    /// `1`: nothing is done; the answer tells how many deliveries there are, some of them, and how long it takes.
+    /// `1`: no job is created, and the answer forecasts the number of deliveries, a sample and the duration. The default is `0`.
     dry_run: Option<String>,
 }
 
-/// Which jobs to list.
+/// Filter of jobs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobQuery {
-    /// Only jobs that stand so: `running`, `completed`, `cancelled` or `failed`.
+    /// Only jobs with this status: `running`, `completed`, `cancelled` or `failed`.
     status: Option<String>,
 }
 
-/// Send again what an endpoint missed
+/// Recover an endpoint
 ///
-/// Starts a job that makes deliveries owed which were given up or skipped, in the order of their messages.
-/// While the same request's job runs, and for ten seconds after it was made, asking again answers that
-/// job with 200.
+/// A job requeues deliveries that failed or were skipped, in the order of their messages. While the job runs, and for ten seconds after it
+/// was created, an identical request is answered with this job and 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/recover", operation_id = "recoverEndpoint", tag = "Jobs",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Recover,
     responses(
-        (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
-        (status = 200, description = "The job that the same request has made before, or with `dry_run` what a job would do.", body = NoNewJob),
-        (status = 409, description = "Too many jobs run.", body = crate::error::ErrorBody)
+        (status = 201, description = "Job. Get it to see its progress.", body = JobAnswer),
+        (status = 200, description = "Job that an earlier identical request has created, or with `dry_run` the forecast of a job.", body = NoNewJob),
+        (status = 409, description = "Too many jobs are running (`too_many_jobs`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn recover(
@@ -303,19 +303,18 @@ pub(crate) async fn recover(
     start(&api, &place, acting, &endpoint, &query, (&headers, &body), &request).await
 }
 
-/// Send a set of an endpoint's messages again
+/// Replay messages to an endpoint
 ///
-/// Starts a job that makes deliveries owed whether they arrived or not, in the order of their messages. The
-/// `webhook-id` stays the same. While the same request's job runs, and for ten seconds after it was made, asking
-/// again answers that job with 200.
+/// A job requeues deliveries, successful ones included, in the order of their messages. The `webhook-id` stays the same. While the job runs,
+/// and for ten seconds after it was created, an identical request is answered with this job and 200.
 #[utoipa::path(
     post, path = "/applications/{appId}/endpoints/{id}/replay", operation_id = "replayEndpoint", tag = "Jobs",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Replay,
     responses(
-        (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
-        (status = 200, description = "The job that the same request has made before, or with `dry_run` what a job would do.", body = NoNewJob),
-        (status = 409, description = "Too many jobs run.", body = crate::error::ErrorBody)
+        (status = 201, description = "Job. Get it to see its progress.", body = JobAnswer),
+        (status = 200, description = "Job that an earlier identical request has created, or with `dry_run` the forecast of a job.", body = NoNewJob),
+        (status = 409, description = "Too many jobs are running (`too_many_jobs`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn replay(
@@ -344,7 +343,7 @@ pub(crate) async fn replay(
 #[utoipa::path(
     get, path = "/jobs", operation_id = "listJobs", tag = "Jobs",
     params(ListQuery, JobQuery),
-    responses((status = 200, description = "A page, newest first.", body = JobList))
+    responses((status = 200, description = "Page of jobs, newest first.", body = JobList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -366,8 +365,8 @@ pub(crate) async fn list(
 /// Get a job
 #[utoipa::path(
     get, path = "/jobs/{id}", operation_id = "getJob", tag = "Jobs",
-    params(("id" = String, Path, description = "The job's id.")),
-    responses((status = 200, description = "It, and how far it is.", body = JobAnswer))
+    params(("id" = String, Path, description = "Id of the job.")),
+    responses((status = 200, description = "Job, with its progress.", body = JobAnswer))
 )]
 pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job): PathParams<String>) -> Result<Json<JobAnswer>, ApiError> {
     find(&api, caller.tenant, &job).await.map(|job| Json(JobAnswer::new(job)))
@@ -385,13 +384,13 @@ async fn find(api: &Api, tenant: Tenant, job: &str) -> Result<Model, ApiError> {
 
 /// Cancel a job
 ///
-/// When this answers, it makes nothing owed any more. What it has made owed (`made_owed`) stays so.
+/// When the answer arrives, the job requeues no further deliveries. Those that it has requeued (`requeued`) stay pending.
 #[utoipa::path(
     post, path = "/jobs/{id}/cancel", operation_id = "cancelJob", tag = "Jobs",
-    params(("id" = String, Path, description = "The job's id.")),
+    params(("id" = String, Path, description = "Id of the job.")),
     responses(
-        (status = 200, description = "It is cancelled.", body = JobAnswer),
-        (status = 409, description = "It has ended already; `details.status` says how.", body = crate::error::ErrorBody)
+        (status = 200, description = "Cancelled.", body = JobAnswer),
+        (status = 409, description = "The job has already ended (`job_ended`); `details.status` is its status.", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn cancel(
@@ -404,7 +403,7 @@ pub(crate) async fn cancel(
     match job.state {
         JobState::Running | JobState::Cancelled { .. } => Ok(Json(JobAnswer::new(job))),
         JobState::Completed { .. } | JobState::Failed { .. } => {
-            let message = format!("The job has ended already ({}); there is nothing to cancel.", job.state.as_str());
+            let message = format!("The job has already ended with the status {} and cannot be cancelled.", job.state.as_str());
             Err(ApiError::new(StatusCode::CONFLICT, "job_ended", message).with_details(json!({ "status": job.state.as_str() })))
         }
     }
@@ -437,7 +436,7 @@ async fn start(
     let mut is_there = false;
     let taken = || {
         is_there = true;
-        ApiError::new(StatusCode::CONFLICT, "conflict", "The same job has just been started and ended. Try again.")
+        ApiError::new(StatusCode::CONFLICT, "conflict", "An identical job has just started and ended. Retry the request.")
     };
     let answer = idempotency::create_once(api, place.tenant, key.clone(), &JobAnswer::new(job.clone()), taken, async |kept| {
         if jobs::find_same(&*api.store, &job, double_click).await?.is_some() {
@@ -462,7 +461,7 @@ fn read_dry_run(query: &DryRunQuery) -> Result<bool, ApiError> {
 }
 
 fn words(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Vec<String>>, ApiError> {
-    raw.map(|raw| json_value(field, raw, "an array of words")).transpose()
+    raw.map(|raw| json_value(field, raw, "an array of strings")).transpose()
 }
 
 fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {

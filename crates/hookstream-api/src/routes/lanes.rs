@@ -22,39 +22,40 @@ const LINES: usize = 10_000;
 /// How far what waits in a line is counted.
 const COUNTED: usize = 10_000;
 
-/// What one endpoint has of the engine, and what waits for it.
+/// Delivery queue of one endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Lane {
     endpoint_id: String,
     application_id: String,
-    /// Deliveries in this node's memory that wait for their turn.
+    /// Deliveries queued in this node's memory.
     queued: usize,
-    /// Deliveries in the store that wait for room or may not go for now; counted up to 10,000.
+    /// Deliveries queued in the store, because the memory's share is used up or the endpoint receives nothing at the moment. Counted up to
+    /// 10,000.
     in_store: usize,
-    /// Tries of this node under way or not yet recorded.
+    /// Attempts of this node that are in progress or not yet recorded.
     in_flight: usize,
-    /// How many tries it is given at once, for as well as it answers.
+    /// Limit of concurrent attempts, which follows how well the endpoint responds; `null` if this node has none queued.
     at_once: Option<usize>,
-    /// When what waits longest in memory fell due.
+    /// Due time of the oldest delivery in memory; `null` if there is none.
     oldest_due_at: Option<String>,
-    /// Tries that it answered in a second lately; `null` where too little was answered to tell.
+    /// Attempts per second that the endpoint answered recently; `null` if there were too few.
     per_second: Option<f64>,
-    /// `closed`, `open` or `half_open`.
+    /// State of the circuit breaker: `closed`, `open` or `half_open`.
     #[schema(example = "closed")]
     circuit_state: &'static str,
-    /// Until when nothing is sent, where it is held.
+    /// Time until which nothing is sent; `null` if deliveries are not held.
     held_until: Option<String>,
-    /// `failing` or `retry_after`.
+    /// Reason for the hold: `failing` (circuit breaker) or `retry_after` (the receiver sent `Retry-After`).
     hold_reason: Option<&'static str>,
-    /// In how many seconds all this is done at that pace; `null` where that cannot be told.
+    /// Estimated seconds until the queue is empty at that rate; `null` if it cannot be estimated.
     drained_in_s: Option<f64>,
 }
 
-/// The lanes with the most in them.
+/// Longest delivery queues.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LaneList {
     lanes: Vec<Lane>,
-    /// Lanes that are not shown.
+    /// Number of queues that are not listed.
     left_out: usize,
 }
 
@@ -67,13 +68,13 @@ struct Known {
     in_store: usize,
 }
 
-/// Show the lanes
+/// List delivery queues
 ///
-/// Of your environment, those with the most in them first: what waits in the memory of the node that
-/// answers, and in the store for all nodes.
+/// The queues of the environment's endpoints are listed, longest first. Counts in memory are those of the node that answers. Counts in the
+/// store are those of all nodes.
 #[utoipa::path(
     get, path = "/engine/lanes", operation_id = "listLanes", tag = "Nodes",
-    responses((status = 200, description = "Up to 100 of them.", body = LaneList))
+    responses((status = 200, description = "At most 100 queues.", body = LaneList))
 )]
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<LaneList>, ApiError> {
     let mut lanes: BTreeMap<TargetId, Known> = BTreeMap::new();

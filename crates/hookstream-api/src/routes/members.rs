@@ -18,11 +18,12 @@ use crate::{
     state::Api,
 };
 
-/// A member.
+/// Member of an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Member {
-    /// Who.
+    /// Id of the user.
     user_id: String,
+    /// Email address.
     #[schema(example = "ada@example.com")]
     email: String,
     #[schema(example = "Ada Lovelace")]
@@ -30,9 +31,9 @@ pub(crate) struct Member {
     /// `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "developer")]
     role: &'static str,
-    /// 1 where they sign in with a second factor.
+    /// 1 if the user has a second factor, 0 otherwise.
     second_factor: u8,
-    /// Since when they are a member.
+    /// Time at which the user became a member.
     created_at: String,
 }
 
@@ -49,26 +50,26 @@ impl From<Model> for Member {
     }
 }
 
-/// A member, wrapped.
+/// Answer with a member.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberAnswer {
     member: Member,
 }
 
-/// A page of members.
+/// Page of members.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberList {
     members: Vec<Member>,
-    /// For the next page; `null` on the last.
+    /// Cursor of the next page; `null` on the last page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// What a member is to be.
+/// Change of a member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateMember {
-    /// `owner`, `admin`, `developer` or `viewer`.
+    /// New role: `owner`, `admin`, `developer` or `viewer`.
     #[schema(example = "admin")]
     role: String,
 }
@@ -76,8 +77,8 @@ pub(crate) struct UpdateMember {
 /// List members
 #[utoipa::path(
     get, path = "/organizations/{orgId}/members", operation_id = "listMembers", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id."), ListQuery),
-    responses((status = 200, description = "A page, newest people first.", body = MemberList))
+    params(("orgId" = String, Path, description = "Id of the organization."), ListQuery),
+    responses((status = 200, description = "Page of members, newest accounts first.", body = MemberList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -94,16 +95,16 @@ pub(crate) async fn list(
     Ok(Json(MemberList { members: page.items.into_iter().map(Member::from).collect(), cursor, has_more }))
 }
 
-/// Change a member's role
+/// Update a member's role
 ///
-/// It counts with their next request. Only an owner who is signed in makes an owner or takes one's role.
+/// The new role applies from the member's next request. Only a signed-in owner can grant or revoke the role `owner`.
 #[utoipa::path(
     patch, path = "/organizations/{orgId}/members/{userId}", operation_id = "updateMember", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id."), ("userId" = String, Path, description = "The member's user id.")),
+    params(("orgId" = String, Path, description = "Id of the organization."), ("userId" = String, Path, description = "User id of the member.")),
     request_body = UpdateMember,
     responses(
-        (status = 200, description = "What they are now.", body = MemberAnswer),
-        (status = 409, description = "The organization would have no owner, or somebody changed them meanwhile.", body = crate::error::ErrorBody)
+        (status = 200, description = "Updated member.", body = MemberAnswer),
+        (status = 409, description = "The member is the last owner (`last_owner`), or another request changed the member meanwhile (`conflict`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn update(
@@ -124,15 +125,16 @@ pub(crate) async fn update(
     Ok(Json(MemberAnswer { member: Model { role, ..member }.into() }))
 }
 
-/// Remove a member, or leave
+/// Remove a member
 ///
-/// Their API keys stay: those are the organization's. The last owner cannot leave.
+/// Members can remove themselves. API keys that the member created remain, because they belong to the organization. The last owner cannot
+/// be removed.
 #[utoipa::path(
     delete, path = "/organizations/{orgId}/members/{userId}", operation_id = "removeMember", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id."), ("userId" = String, Path, description = "The member's user id.")),
+    params(("orgId" = String, Path, description = "Id of the organization."), ("userId" = String, Path, description = "User id of the member.")),
     responses(
-        (status = 200, description = "They are no member any more.", body = Success),
-        (status = 409, description = "They are the last owner, or somebody changed them meanwhile.", body = crate::error::ErrorBody)
+        (status = 200, description = "Removed.", body = Success),
+        (status = 409, description = "The member is the last owner (`last_owner`), or another request changed the member meanwhile (`conflict`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn remove(
@@ -165,7 +167,7 @@ pub(super) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> 
             now.into_iter().chain(to).find_map(|role| caller.scopes.lack(role.scopes()).map(|lacking| (role, lacking)))
     {
         let message = format!(
-            "The role {} may do more than this API key, which lacks the scope {lacking}. Use a key that has it, or sign in.",
+            "The role {} includes the scope {lacking}, which this API key lacks. Use a key that has it, or sign in.",
             role.as_str()
         );
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": lacking })));
@@ -174,9 +176,9 @@ pub(super) fn check_may(caller: Caller, now: Option<Role>, to: Option<Role>) -> 
         return Ok(());
     }
     let message = if role == Role::Admin {
-        "Only an owner who is signed in makes an owner, or changes or removes one."
+        "Only a signed-in owner can grant the role owner, or change or remove an owner. Ask an owner."
     } else {
-        "Only owners and admins change who is a member (members:write)."
+        "Only owners and admins can change members (members:write). Ask one of them."
     };
     Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": "members:write" })))
 }
@@ -186,14 +188,14 @@ fn done(changed: Changed) -> Result<(), ApiError> {
         Changed::Done => Ok(()),
         Changed::Moved => Err(moved()),
         Changed::LastOwner => {
-            let message = "They are the organization's last owner. Make another member an owner first.";
+            let message = "The member is the organization's last owner. Make another member an owner first.";
             Err(ApiError::new(StatusCode::CONFLICT, "last_owner", message))
         }
     }
 }
 
 pub(super) fn moved() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "conflict", "Somebody changed the members at the same moment. Look, and try again.")
+    ApiError::new(StatusCode::CONFLICT, "conflict", "Another request changed the members at the same time. List the members, then retry.")
 }
 
 fn not_found() -> ApiError {

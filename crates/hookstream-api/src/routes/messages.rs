@@ -43,10 +43,10 @@ use crate::{
     state::Api,
 };
 
-/// Something that was accepted and is owed to every endpoint that wants it.
+/// Message: an event that is delivered to every matching endpoint of an application.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Message {
-    /// Also the `webhook-id` that receivers see.
+    /// Id of the message. Receivers see it as `webhook-id`.
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     org_id: String,
@@ -54,17 +54,17 @@ pub(crate) struct Message {
     application_id: String,
     #[schema(example = "invoice.paid")]
     event_type: String,
-    /// The body that receivers get, byte for byte; `null` once it has expired.
+    /// Body that receivers get, byte for byte; `null` if the payload has expired.
     #[schema(example = "{\"invoice_id\":42}")]
     payload: Option<String>,
-    /// Whether the payload's time is over and it was removed: then it is `null`, and the message cannot be sent again.
+    /// Whether the payload has expired and was removed. Then `payload` is `null`, and the message cannot be sent again.
     payload_expired: bool,
-    /// `pending`, `delivered`, `failed` or `skipped`.
+    /// `pending`, `delivered` (to every matched endpoint), `failed` (to at least one, and none is pending) or `skipped`.
     #[schema(example = "pending")]
     status: &'static str,
-    /// The sender's own id for it.
+    /// Your own id of the message; `null` if none is set.
     event_id: Option<String>,
-    /// JSON text of its channels; `null` where it has none.
+    /// JSON text of the channels; `null` if there are none.
     channels: Option<String>,
     created_at: String,
     updated_at: String,
@@ -112,17 +112,17 @@ fn channels_text(channels: &[String]) -> Option<String> {
     (!channels.is_empty()).then(|| serde_json::to_string(channels).expect("texts are JSON"))
 }
 
-/// How long each phase of an attempt took, in milliseconds with three decimals; `null` for a phase that did not happen (a
-/// reused connection has no `dns_ms`, `connect_ms`, `tls_ms`), and for the phase that did not come to its end.
+/// Duration of each phase of an attempt, in milliseconds with three decimals. A phase that did not take place or did not complete is
+/// `null`. A reused connection has no `dns_ms`, `connect_ms` and `tls_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Waterfall {
-    /// From when it was due until it began.
+    /// Time from when the attempt was due until it began.
     #[schema(example = 1.0)]
     queue_ms: f64,
-    /// Resolving the host's name.
+    /// Resolving the host name.
     #[schema(example = 2.518)]
     dns_ms: Option<f64>,
-    /// Connecting.
+    /// Establishing the connection.
     #[schema(example = 11.204)]
     connect_ms: Option<f64>,
     /// The TLS handshake.
@@ -131,10 +131,10 @@ pub(crate) struct Waterfall {
     /// Sending the request.
     #[schema(example = 0.085)]
     write_ms: Option<f64>,
-    /// Waiting for the answer's head.
+    /// Waiting for the head of the response.
     #[schema(example = 132.409)]
     first_byte_ms: Option<f64>,
-    /// Reading the answer's body.
+    /// Reading the body of the response.
     #[schema(example = 0.031)]
     read_ms: Option<f64>,
 }
@@ -157,7 +157,7 @@ impl From<WaterfallModel> for Waterfall {
     }
 }
 
-/// One try of a delivery.
+/// Attempt of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Attempt {
     id: String,
@@ -165,139 +165,141 @@ pub(crate) struct Attempt {
     env_id: String,
     message_id: String,
     endpoint_id: String,
-    /// What was answered; `null` where nothing was.
+    /// Status code of the response; `null` if there was no response.
     #[schema(example = 200)]
     response_status: Option<u16>,
-    /// The first 16 KiB of what was answered.
+    /// First 16 KiB of the response's body; `null` if there was no response.
     response_body: Option<String>,
-    /// How long the whole exchange took.
+    /// Duration of the attempt, in milliseconds.
     duration_ms: u64,
-    /// How long each part of it took; `null` where that is not known.
+    /// Duration of each phase; `null` if it is not known.
     waterfall: Option<Waterfall>,
-    /// `success` or `failed`.
+    /// Outcome: `success` or `failed`.
     #[schema(example = "success")]
     status: &'static str,
-    /// Why it failed: a word of a fixed vocabulary, a colon and a sentence.
+    /// Reason of the failure: a word of a fixed vocabulary, a colon and a sentence; `null` on success.
     #[schema(example = "timeout: no answer within 20 s")]
     error: Option<String>,
-    /// 1 for the first try.
+    /// Number of the attempt, counted from 1.
     attempt_number: u32,
-    /// `initial`, `automatic`, `manual`, `recover`, `replay` or `test`.
+    /// Cause of the attempt: `initial`, `automatic` (a retry by the schedule), `manual`, `recover`, `replay` or `test`.
     #[schema(example = "initial")]
     trigger_type: &'static str,
     created_at: String,
-    /// The endpoint's URL as it is now; `null` where the endpoint was deleted.
+    /// Current URL of the endpoint; `null` if the endpoint was deleted.
     endpoint_url: Option<String>,
 }
 
-/// Where one of a message's deliveries stands.
+/// Delivery of a message to one endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Delivery {
     endpoint_id: String,
+    /// Current URL of the endpoint; `null` if the endpoint was deleted.
     endpoint_url: Option<String>,
-    /// `pending`, `succeeded`, `exhausted`, `skipped` or `cancelled`.
+    /// `pending`, `succeeded`, `exhausted` (all attempts failed), `skipped` or `cancelled`.
     #[schema(example = "pending")]
     status: &'static str,
-    /// Why it ended without arriving, such as `endpoint_disabled`.
+    /// Reason why the delivery ended without success, such as `endpoint_disabled`; `null` otherwise.
     reason: Option<&'static str>,
-    /// How often it was tried.
+    /// Number of attempts.
     attempt_count: u32,
-    /// When it is tried next, where it is pending.
+    /// Time of the next attempt; `null` unless the delivery is pending.
     next_attempt_at: Option<String>,
-    /// When it ended without arriving.
+    /// Time at which the delivery ended without success; `null` otherwise.
     ended_at: Option<String>,
 }
 
-/// A message that was accepted, wrapped.
+/// Answer with an accepted message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageAnswer {
     pub(super) message: Message,
 }
 
-/// A message with all that happened to it.
+/// Message with its attempts and deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageDetail {
     message: Message,
-    /// In the order they were made.
+    /// Attempts, oldest first.
     attempts: Vec<Attempt>,
-    /// One for each endpoint it was for.
+    /// Deliveries, one for each matched endpoint.
     deliveries: Vec<Delivery>,
 }
 
-/// A page of messages.
+/// Page of messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageList {
     messages: Vec<Message>,
-    /// Where the next page begins in the same direction; `null` on the last.
+    /// Cursor of the next page in the same direction; `null` on the last page.
     cursor: Option<String>,
-    /// Where the page of newer messages begins, with `direction=prev`.
+    /// Cursor of newer messages, to be used with `direction=prev`.
     prev_cursor: Option<String>,
-    /// Whether there may be more. A page may be short, or empty, and more follow.
+    /// Whether another page may follow. A page may be short or empty although another follows.
     has_more: bool,
 }
 
-/// Whether a message is sent again.
+/// Result of a retry.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Retried {
-    /// False where no endpoint is on and wants it.
+    /// Whether the message is sent again. `false` if no active endpoint matches it.
     retried: bool,
 }
 
-/// A new message.
+/// New message.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendMessage<'a> {
-    /// Words of letters, digits, `_` and `-`, joined by dots.
+    /// Event type: words of letters, digits, `_` and `-`, joined by dots; at most 128 characters.
     #[schema(example = "invoice.paid")]
     event_type: String,
-    /// What receivers get, byte for byte as it stands here; a string is sent as its text.
+    /// Payload: any JSON value. Receivers get it byte for byte; a string is sent as its text.
     #[serde(borrow)]
-    #[schema(value_type = Value, example = json!({ "invoice_id": 42 }))]
+    #[schema(value_type = Value)]
     payload: &'a RawValue,
-    /// Your own id for it: a second message with the same one is refused with 409.
+    /// Your own id of the message, unique in the application: 1 to 256 characters. A second message with the same id is refused with 409.
+    #[schema(example = "invoice-42-paid")]
     event_id: Option<String>,
-    /// Its channels, at most 20: endpoints with channels get it only where they share one. Without channels it goes only
-    /// to endpoints without channels.
+    /// Channels, at most 20. An endpoint that has channels receives the message only if it shares one of them. A message without channels
+    /// goes only to endpoints without channels.
     #[serde(borrow)]
-    #[schema(value_type = Option<OrText<Vec<String>>>, inline, example = json!(["project_42"]))]
+    #[schema(value_type = Option<OrText<Vec<String>>>, inline)]
     channels: Option<&'a RawValue>,
-    /// The caller's own organization; defaults to it.
+    /// Id of the organization. The default is the caller's organization.
     org_id: Option<String>,
-    /// The caller's own environment; defaults to it.
+    /// Id of the environment. The default is the caller's environment.
     env_id: Option<String>,
 }
 
-/// Which messages to list.
+/// Filter of messages.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MessageQuery {
-    /// How many rows at the most: 1 to 100.
+    /// Rows per page, at most: 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     limit: Option<String>,
-    /// The `cursor` or `prev_cursor` of another page.
+    /// Cursor: the `cursor` or `prev_cursor` of another page.
     cursor: Option<String>,
-    /// `next` (the default): to older messages; `prev`: to newer ones. A page is newest first either way.
+    /// Direction: `next` (the default) continues with older messages, `prev` with newer ones. Either page is ordered newest first.
     direction: Option<String>,
-    /// Only messages that stand so: `pending`, `delivered`, `failed`, `skipped`; several are separated by commas, or the parameter is
-    /// repeated.
+    /// Only messages with this status: `pending`, `delivered`, `failed` or `skipped`. Separate several values with commas, or repeat the
+    /// parameter.
     status: Option<String>,
-    /// Only messages of these types; several are separated by commas, or the parameter is repeated.
+    /// Only messages of this event type. Separate several values with commas, or repeat the parameter.
     event_type: Option<String>,
-    /// Only messages with a delivery to this endpoint.
+    /// Only messages with a delivery to this endpoint, by its id, or in an application by its id or `uid`.
     endpoint_id: Option<String>,
     /// Only messages with this `event_id`.
     event_id: Option<String>,
     /// Only messages with this channel.
     channel: Option<String>,
-    /// Only messages accepted then or later: ISO 8601 with an offset.
+    /// Only messages accepted at this time or later: ISO 8601 with an offset.
     since: Option<String>,
-    /// Only messages accepted before then.
+    /// Only messages accepted before this time: ISO 8601 with an offset.
     until: Option<String>,
-    /// Only messages whose id or `event_id` contains this, upper and lower case alike.
+    /// Only messages whose id or `event_id` contains this text, ignoring case; at most 256 characters.
     search: Option<String>,
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     pub(super) org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     pub(super) env_id: Option<String>,
 }
 
@@ -306,18 +308,17 @@ const SEARCH_MAX: usize = 256;
 
 /// Send a message
 ///
-/// When this answers 201, the message is stored durably and its deliveries to every active endpoint
-/// that wants its type are scheduled.
+/// After the answer 201 the message is stored durably, and its delivery to every matching active endpoint is scheduled.
 #[utoipa::path(
     post, path = "/applications/{appId}/messages", operation_id = "sendMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
     request_body = SendMessage,
     responses(
-        (status = 201, description = "It is accepted.", body = MessageAnswer),
-        (status = 409, description = "There is a message with this `event_id`.", body = crate::error::ErrorBody),
-        (status = 508, description = "So many deliveries led to it, one after the other, that an endpoint must lead back here.", body = crate::error::ErrorBody),
-        (status = 429, description = "The environment's payloads that are still owed take more than its budget (`storage_budget_reached`).", body = crate::error::ErrorBody),
-        (status = 422, description = "The payload breaks the JSON Schema of its event type; `details.violations` names path and rule.", body = crate::error::ErrorBody)
+        (status = 201, description = "Accepted.", body = MessageAnswer),
+        (status = 409, description = "Another message has this `event_id` (`duplicate_event_id`).", body = crate::error::ErrorBody),
+        (status = 508, description = "Delivery loop: an endpoint sends its deliveries back to this installation (`loop_detected`).", body = crate::error::ErrorBody),
+        (status = 429, description = "Payloads of pending deliveries exceed the environment's storage budget (`storage_budget_reached`), the organization's monthly quota is used up (`quota_reached`), or requests are too frequent (`rate_limited`).", body = crate::error::ErrorBody),
+        (status = 422, description = "The payload does not match the JSON Schema of its event type (`details.violations` names path and rule), or the `Idempotency-Key` was used for another request.", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn send(
@@ -373,11 +374,12 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
 
 /// List messages of an application
 ///
-/// Each page looks at a bounded number of messages: with a filter it may be short, or empty, while `has_more` is true.
+/// Messages are listed newest first. Each page reads a bounded number of messages: with a filter, a page may be short or empty while
+/// `has_more` is true.
 #[utoipa::path(
     get, path = "/applications/{appId}/messages", operation_id = "listMessages", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), MessageQuery),
-    responses((status = 200, description = "A page, newest first.", body = MessageList))
+    responses((status = 200, description = "Page of messages, newest first.", body = MessageList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -391,11 +393,11 @@ pub(crate) async fn list(
 
 /// List messages of an environment
 ///
-/// As for an application, over all applications.
+/// Messages of all applications are listed newest first. With a filter, a page may be short or empty while `has_more` is true.
 #[utoipa::path(
     get, path = "/messages", operation_id = "listAllMessages", tag = "Messages",
     params(MessageQuery),
-    responses((status = 200, description = "A page, newest first.", body = MessageList))
+    responses((status = 200, description = "Page of messages, newest first.", body = MessageList))
 )]
 pub(crate) async fn list_all(
     State(api): State<Api>,
@@ -472,11 +474,11 @@ pub(super) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -
     known.map_or_else(|| id(reference, "Endpoint"), Ok)
 }
 
-/// Get a message with its attempts
+/// Get a message
 #[utoipa::path(
     get, path = "/applications/{appId}/messages/{msgId}", operation_id = "getMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "The message, its attempts and its deliveries.", body = MessageDetail))
+    responses((status = 200, description = "Message, its attempts and its deliveries.", body = MessageDetail))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -489,13 +491,13 @@ pub(crate) async fn get(
     Ok(Json(show_detail(place.tenant, &routes, found)))
 }
 
-/// Get a message by its id alone
+/// Get a message by its id
 ///
-/// The same as for a message of an application, for whoever knows only the message.
+/// The application need not be known. The answer is that of getting a message of an application.
 #[utoipa::path(
     get, path = "/messages/{msgId}", operation_id = "getMessageById", tag = "Messages",
     params(("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "The message, its attempts and its deliveries.", body = MessageDetail))
+    responses((status = 200, description = "Message, its attempts and its deliveries.", body = MessageDetail))
 )]
 pub(crate) async fn get_by_id(
     State(api): State<Api>,
@@ -524,39 +526,38 @@ fn show_detail(tenant: Tenant, routes: &ApplicationRoutes, found: StoredDetail) 
     }
 }
 
-/// To which endpoints a message is sent again.
+/// Query of a retry.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RetryQuery {
-    /// As in the body.
+    /// Only this endpoint of the application, by its id or `uid`. The body takes the same field.
     endpoint_id: Option<String>,
-    /// As in the body.
+    /// `failed`: only endpoints that the message has not reached. The body takes the same field.
     only: Option<String>,
 }
 
-/// To which endpoints a message is sent again; all of it may be left out.
+/// Options of a retry. All fields are optional, and so is the body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryMessage {
-    /// Only to this endpoint of the application, by its id or `uid`; the default is every one.
+    /// Only this endpoint of the application, by its id or `uid`. The default is all matching endpoints.
     endpoint_id: Option<String>,
-    /// `failed`: only to endpoints where the delivery failed, was skipped or cancelled, or waits for its next attempt
-    /// after a failure.
+    /// `failed`: only endpoints where the delivery failed, was skipped or cancelled, or waits for its next attempt after a failure.
     #[schema(example = "failed")]
     only: Option<String>,
 }
 
-/// Send a message again
+/// Retry a message
 ///
-/// At once, to every endpoint of the application that is active and wants it, whether or not it arrived there before, or to those that
-/// `endpoint_id` and `only` leave. The `webhook-id` stays the same.
+/// The message is sent again at once to every matching active endpoint of the application, including those that it has reached.
+/// `endpoint_id` and `only` restrict the endpoints. The `webhook-id` stays the same.
 #[utoipa::path(
     post, path = "/applications/{appId}/messages/{msgId}/retry", operation_id = "retryMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id."), RetryQuery),
     request_body = Option<RetryMessage>,
     responses(
-        (status = 200, description = "Whether there was an endpoint to send it to.", body = Retried),
-        (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
+        (status = 200, description = "Result: whether the message is sent again.", body = Retried),
+        (status = 410, description = "The payload has expired and was removed (`payload_expired`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn retry(
@@ -573,7 +574,7 @@ pub(crate) async fn retry(
     let failed_only = match given_once("only", query.only, input.only)?.as_deref() {
         None => false,
         Some("failed") => true,
-        Some(_) => return Err(ApiError::invalid("only", "must be `failed`, or left out")),
+        Some(_) => return Err(ApiError::invalid("only", "must be `failed`. Leave it out to retry all matching endpoints")),
     };
     let routes = place.routes(&api).await?;
     let application = routes.application.id;
@@ -601,7 +602,7 @@ pub(crate) async fn retry(
 fn given_once(field: &'static str, in_query: Option<String>, in_body: Option<String>) -> Result<Option<String>, ApiError> {
     match (in_query, in_body) {
         (Some(in_query), Some(in_body)) if in_query != in_body => {
-            Err(ApiError::invalid(field, "is given in the query and in the body, and differs; give it once"))
+            Err(ApiError::invalid(field, "has different values in the query and in the body. Send it once"))
         }
         (in_query, in_body) => Ok(in_query.or(in_body)),
     }

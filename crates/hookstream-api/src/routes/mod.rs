@@ -30,25 +30,25 @@ pub(crate) mod usage;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// The query of a list.
+/// Query of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// How many rows at the most: 1 to 100.
+    /// Rows per page, at most: 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     pub(crate) limit: Option<String>,
-    /// The `cursor` of the page before.
+    /// Cursor: the `cursor` of the previous page.
     pub(crate) cursor: Option<String>,
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     pub(crate) org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     pub(crate) env_id: Option<String>,
 }
 
-/// The answer to something that was done and leaves nothing to show.
+/// Answer without a resource.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Success {
-    /// Always true.
+    /// Always `true`.
     #[schema(example = true)]
     success: bool,
 }

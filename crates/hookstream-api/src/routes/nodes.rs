@@ -7,30 +7,32 @@ use utoipa::ToSchema;
 
 use crate::{auth::Caller, error::ApiError, state::Api};
 
-/// A process of this installation.
+/// Node: a process of this installation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Node {
-    /// Grows with each start; what a node has claimed stands under its number.
+    /// Number of the node, greater with each start.
     #[schema(example = 7)]
     number: i64,
+    /// Name, from the setting `node_name`.
     #[schema(example = "hooks-1")]
     name: String,
-    /// `all`, `api` (accepts, delivers nothing) or `worker` (delivers).
+    /// `all`, `api` (accepts requests, delivers nothing) or `worker` (delivers).
     #[schema(example = "all")]
     role: String,
-    /// The program's version.
+    /// Version of the program.
     #[schema(example = "0.1.0")]
     version: String,
+    /// Time of the start.
     started_at: String,
-    /// When it last said that it lives.
+    /// Time of the last heartbeat.
     renewed_at: String,
-    /// When others take over what it has, unless it says so again; `null` for the embedded store.
+    /// Time at which the node's lease expires and others take over its deliveries; `null` for SQLite.
     lapses_at: Option<String>,
-    /// Deliveries in its memory that wait for their turn.
+    /// Deliveries queued in its memory.
     queued: usize,
-    /// Its tries under way or not yet recorded.
+    /// Attempts that are in progress or not yet recorded.
     in_flight: usize,
-    /// For how long the oldest delivery waits that it knows to be due and nobody's, in milliseconds.
+    /// Delay of the oldest due delivery that no node has claimed, in milliseconds.
     lag_ms: u64,
 }
 
@@ -51,17 +53,17 @@ impl From<Stored> for Node {
     }
 }
 
-/// The nodes there are.
+/// Nodes of this installation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NodeList {
     nodes: Vec<Node>,
 }
 
-/// List the nodes
+/// List nodes
 ///
-/// The processes that share this installation's database, oldest first. One that was ended hard is
-/// listed until its lease has lapsed.
-#[utoipa::path(get, path = "/nodes", operation_id = "listNodes", tag = "Nodes", responses((status = 200, description = "All of them.", body = NodeList)))]
+/// The processes that share the installation's database are listed, oldest first. A node that was killed is listed until its lease
+/// expires.
+#[utoipa::path(get, path = "/nodes", operation_id = "listNodes", tag = "Nodes", responses((status = 200, description = "All nodes.", body = NodeList)))]
 pub(crate) async fn list(State(api): State<Api>, _: Caller) -> Result<Json<NodeList>, ApiError> {
     Ok(Json(NodeList { nodes: api.store.nodes().await?.into_iter().map(Node::from).collect() }))
 }

@@ -31,17 +31,18 @@ use crate::{
     state::{AllowOrganizations, Api},
 };
 
-/// What has members and environments.
+/// Organization: members and environments that belong together.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Organization {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
+    /// Name.
     #[schema(example = "Example Ltd")]
     name: String,
     created_at: String,
-    /// When it was deleted; until it is removed it can be restored.
+    /// Time of deletion; `null` if it is not deleted. A deleted organization can be restored until it is removed.
     deleted_at: Option<String>,
-    /// What the caller is in it; `null` for an API key.
+    /// Role of the caller: `owner`, `admin`, `developer` or `viewer`; `null` for an API key.
     #[schema(example = "owner")]
     role: Option<&'static str>,
 }
@@ -58,45 +59,46 @@ impl Organization {
     }
 }
 
-/// An organization, wrapped.
+/// Answer with an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrganizationAnswer {
     organization: Organization,
 }
 
-/// Somebody's organizations.
+/// Organizations of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrganizationList {
-    /// Oldest first; at most 1,000.
+    /// Organizations, oldest first; at most 1,000.
     organizations: Vec<Organization>,
-    /// Always `null`: there are no further pages.
+    /// Always `null`: the list has one page.
     cursor: Option<String>,
     has_more: bool,
 }
 
-/// An organization to make or to rename.
+/// Name of an organization.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NameOrganization {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[schema(example = "Example Ltd")]
     name: String,
 }
 
-/// Whom an organization is to belong to.
+/// New owner of an organization.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TransferOwnership {
-    /// A member.
+    /// User id of a member.
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     user_id: String,
 }
 
-/// List one's organizations
+/// List your organizations
 ///
-/// Those that somebody is a member of, deleted ones included until they are removed.
+/// The organizations of which the signed-in user is a member are listed, including deleted ones until they are removed.
 #[utoipa::path(
     get, path = "/organizations", operation_id = "listOrganizations", tag = "Organizations", security(("session" = [])),
-    responses((status = 200, description = "All of them.", body = OrganizationList))
+    responses((status = 200, description = "All organizations of the user.", body = OrganizationList))
 )]
 pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Result<Json<OrganizationList>, ApiError> {
     let of_user = organizations::of_user(&*api.store, person.user.id).await?;
@@ -104,13 +106,14 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
     Ok(Json(OrganizationList { organizations, cursor: None, has_more: false }))
 }
 
-/// Make an organization
+/// Create an organization
 ///
-/// With an environment `production`. Whoever makes it is its owner.
+/// It is created with an environment `production`. The signed-in user becomes its owner. The setting `allow_organizations` says who can
+/// create organizations.
 #[utoipa::path(
     post, path = "/organizations", operation_id = "createOrganization", tag = "Organizations", security(("session" = [])),
     request_body = NameOrganization,
-    responses((status = 201, description = "It is made.", body = OrganizationAnswer))
+    responses((status = 201, description = "Created.", body = OrganizationAnswer))
 )]
 pub(crate) async fn create(State(api): State<Api>, Person(person): Person, acting: Acting, body: RawBody) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
@@ -137,15 +140,17 @@ async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
         AllowOrganizations::Anyone => {}
         AllowOrganizations::Operator if is_operator => {}
         AllowOrganizations::Operator => {
-            return refuse("Only owners of the first organization create organizations here (setting allow_organizations).".to_owned());
+            return refuse("Only owners of the first organization can create organizations (setting allow_organizations). Ask the operator of this installation.".to_owned());
         }
         AllowOrganizations::Nobody => {
-            return refuse("Creating organizations is switched off on this installation (setting allow_organizations).".to_owned());
+            return refuse("Creating organizations is disabled on this installation (setting allow_organizations).".to_owned());
         }
     }
     let owned = of_person.iter().filter(|(_, role)| *role == Role::Owner).count();
     if owned >= OWNED_MAX {
-        return refuse(format!("You own {owned} organizations; at most {OWNED_MAX} are allowed. Delete one, or hand one over."));
+        return refuse(format!(
+            "You own {owned} organizations; at most {OWNED_MAX} are allowed. Delete one, or transfer the ownership of one."
+        ));
     }
     Ok(())
 }
@@ -153,8 +158,8 @@ async fn check_may_create(api: &Api, person: UserId) -> Result<(), ApiError> {
 /// Get an organization
 #[utoipa::path(
     get, path = "/organizations/{orgId}", operation_id = "getOrganization", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
-    responses((status = 200, description = "It.", body = OrganizationAnswer))
+    params(("orgId" = String, Path, description = "Id of the organization.")),
+    responses((status = 200, description = "Organization.", body = OrganizationAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -168,9 +173,9 @@ pub(crate) async fn get(
 /// Rename an organization
 #[utoipa::path(
     patch, path = "/organizations/{orgId}", operation_id = "updateOrganization", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
+    params(("orgId" = String, Path, description = "Id of the organization.")),
     request_body = NameOrganization,
-    responses((status = 200, description = "What it has become.", body = OrganizationAnswer))
+    responses((status = 200, description = "Updated organization.", body = OrganizationAnswer))
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
@@ -190,13 +195,12 @@ pub(crate) async fn update(
 
 /// Delete an organization
 ///
-/// For an owner who is signed in. From then on nobody gets into it: its API keys are refused on every node when this
-/// answers. What was accepted goes on being delivered. For some days (setting `deletion_grace_days`) an owner can restore
-/// it; then it is removed with all that it has.
+/// Only a signed-in owner can delete an organization. When the answer arrives, every node refuses its API keys. Accepted messages are still
+/// delivered. An owner can restore the organization for some days (setting `deletion_grace_days`), then it is removed with all its data.
 #[utoipa::path(
     delete, path = "/organizations/{orgId}", operation_id = "deleteOrganization", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
-    responses((status = 200, description = "It is deleted.", body = Success))
+    params(("orgId" = String, Path, description = "Id of the organization.")),
+    responses((status = 200, description = "Deleted.", body = Success))
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -217,13 +221,13 @@ pub(crate) async fn delete(
 
 /// Restore an organization
 ///
-/// For an owner who is signed in. Its API keys are good again.
+/// Only a signed-in owner can restore an organization. Its API keys are accepted again.
 #[utoipa::path(
     post, path = "/organizations/{orgId}/restore", operation_id = "restoreOrganization", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
+    params(("orgId" = String, Path, description = "Id of the organization.")),
     responses(
-        (status = 200, description = "It is as it was.", body = OrganizationAnswer),
-        (status = 409, description = "It is not deleted.", body = crate::error::ErrorBody)
+        (status = 200, description = "Restored organization.", body = OrganizationAnswer),
+        (status = 409, description = "The organization is not deleted (`not_deleted`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn restore(
@@ -235,22 +239,22 @@ pub(crate) async fn restore(
     let id = own(caller, &organization)?;
     owner(caller)?;
     if !organizations::restore(&*api.store, &acting.act(&api), id).await? {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or removed by now."));
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The organization is not deleted, or has already been removed."));
     }
     api.engine.environment_changed(caller.tenant.environment);
     answer(&api, caller, id).await
 }
 
-/// Transfer an organization
+/// Transfer the ownership of an organization
 ///
-/// For an owner who is signed in: a member becomes an owner in their place, and they stay as an admin.
+/// Only a signed-in owner can transfer the ownership. The member becomes an owner, and the previous owner becomes an admin.
 #[utoipa::path(
     post, path = "/organizations/{orgId}/transfer-ownership", operation_id = "transferOwnership", tag = "Organizations",
-    params(("orgId" = String, Path, description = "The organization's id.")),
+    params(("orgId" = String, Path, description = "Id of the organization.")),
     request_body = TransferOwnership,
     responses(
-        (status = 200, description = "It is theirs.", body = Success),
-        (status = 409, description = "Somebody changed the members meanwhile.", body = crate::error::ErrorBody)
+        (status = 200, description = "Transferred.", body = Success),
+        (status = 409, description = "Another request changed the members meanwhile (`conflict`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn transfer(
@@ -266,7 +270,7 @@ pub(crate) async fn transfer(
     let to: UserId = user_id.parse().map_err(|_| ApiError::not_found("Member"))?;
     let member = members::find(&*api.store, id, to).await?.ok_or_else(|| ApiError::not_found("Member"))?;
     if to == owner {
-        return Err(ApiError::invalid("user_id", "is the caller, who is an owner already"));
+        return Err(ApiError::invalid("user_id", "is your own id, and you are already an owner. Send the id of another member"));
     }
     match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, to, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
@@ -294,7 +298,7 @@ fn owner(caller: Caller) -> Result<UserId, ApiError> {
     match caller.who {
         Who::Person(user, Role::Owner) => Ok(user),
         Who::Person(..) | Who::Key(..) => {
-            let message = "Only an owner who is signed in may do this.";
+            let message = "Only a signed-in owner can do this. API keys cannot.";
             Err(ApiError::new(StatusCode::FORBIDDEN, "owner_needed", message))
         }
     }

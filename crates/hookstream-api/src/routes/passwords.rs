@@ -10,40 +10,46 @@ use utoipa::ToSchema;
 use super::{Success, sign_in};
 use crate::{acting::Origin, body::RawBody, error::ApiError, same_origin::SameOrigin, signed_in::Person, state::Api};
 
-/// A password in place of another.
+/// Change of a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
+    /// Current password.
+    #[schema(example = "violet anchor maple nine")]
     current_password: String,
-    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    /// New password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     new_password: String,
 }
 
-/// Somebody who forgot their password.
+/// Request for a link that sets a new password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForgotPassword {
+    /// Address of the account.
     #[schema(example = "ada@example.com")]
     email: String,
 }
 
-/// A password to set with a link.
+/// New password, with the token of a link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResetPassword {
-    /// What follows `#token=` in the link.
+    /// Token: the part of the link after `#token=`.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
-    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    /// New password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 
-/// Change one's password
+/// Change your password
 ///
-/// Ends all other sessions.
+/// All other sessions of the user end.
 #[utoipa::path(
     post, path = "/auth/password", operation_id = "changePassword", tag = "Sign-in", security(("session" = [])),
     request_body = ChangePassword,
-    responses((status = 200, description = "It is changed.", body = Success))
+    responses((status = 200, description = "Changed.", body = Success))
 )]
 pub(crate) async fn change(
     State(api): State<Api>,
@@ -74,23 +80,23 @@ pub(super) async fn verify(
     sign_in::admit(api, &counters).await?;
     let account = users::find(&*api.store, person.user.id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     if account.password.is_some() && !api.passwords.verify(account.password.clone(), password).await? {
-        let message = format!("`{field}` is wrong.");
+        let message = format!("`{field}` is not your current password.");
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", message));
     }
     users::forgive(&*api.store, &counters).await?;
     Ok(account)
 }
 
-/// Ask for a link that sets a password
+/// Request a password link
 ///
-/// It is sent by mail to whoever has an account with this address, is good for an hour and once. The answer is the same
-/// where there is none. After four mails to an address the next have to wait (429).
+/// If an account with this address exists, a link that sets a new password is sent to it by email. The link is valid for an hour and can be
+/// used once. The answer is the same if there is no such account. After four emails to an address, further requests must wait (429).
 #[utoipa::path(
     post, path = "/auth/password/forgot", operation_id = "forgotPassword", tag = "Sign-in", security(()),
     request_body = ForgotPassword,
     responses(
-        (status = 200, description = "Where there is such an account, a mail is on its way.", body = Success),
-        (status = 409, description = "This installation sends no mail; the answer says whom to ask.", body = crate::error::ErrorBody)
+        (status = 200, description = "Accepted. If the account exists, an email is sent.", body = Success),
+        (status = 409, description = "The installation does not send email (`no_mail`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Json<Success>, ApiError> {
@@ -104,20 +110,20 @@ pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Origin
 }
 
 fn no_mail() -> ApiError {
-    let message = "This installation sends no mail. Ask whoever runs it for a link that sets your password (hookstream admin password-link), or to set up mail (setting smtp_url).";
+    let message = "This installation does not send email. Ask its operator for a password link (hookstream admin password-link), or to set up email (setting smtp_url).";
     ApiError::new(StatusCode::CONFLICT, "no_mail", message)
 }
 
 /// Set a password with a link
 ///
-/// With a link of `hookstream admin create-owner` or `password-link`, or one that was sent to whoever forgot theirs. It ends all sessions
-/// and begins one, unless the account has a second factor.
+/// The link comes from an email, `hookstream admin create-owner` or `hookstream admin password-link`. All sessions of the user end. A new
+/// session begins, unless the account has a second factor.
 #[utoipa::path(
     post, path = "/auth/password/reset", operation_id = "resetPassword", tag = "Sign-in", security(()),
     request_body = ResetPassword,
     responses(
-        (status = 200, description = "It is set.", body = Success),
-        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+        (status = 200, description = "Password set.", body = Success),
+        (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {

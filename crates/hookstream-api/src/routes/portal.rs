@@ -27,7 +27,7 @@ use crate::{
     state::Api,
 };
 
-/// The application of a portal.
+/// Application of a portal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PortalApplication {
     pub(super) id: String,
@@ -35,20 +35,20 @@ pub(crate) struct PortalApplication {
     pub(super) name: String,
 }
 
-/// The application of a portal, wrapped.
+/// Answer with the application of a portal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PortalApplicationAnswer {
     application: PortalApplication,
 }
 
-/// The query of a customer's list.
+/// Query of a list in the portal.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PortalListQuery {
-    /// How many rows at the most: 1 to 100.
+    /// Rows per page, at most: 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     limit: Option<String>,
-    /// The `cursor` of the page before.
+    /// Cursor: the `cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -58,10 +58,10 @@ impl From<PortalListQuery> for ListQuery {
     }
 }
 
-/// See whose portal it is
+/// Get the application in the portal
 #[utoipa::path(
     get, path = "/portal/application", operation_id = "getPortalApplication", tag = "Portal", security(("portal" = [])),
-    responses((status = 200, description = "The application that the token is for.", body = PortalApplicationAnswer))
+    responses((status = 200, description = "Application of the portal token.", body = PortalApplicationAnswer))
 )]
 pub(crate) async fn application(
     State(api): State<Api>,
@@ -74,7 +74,7 @@ pub(crate) async fn application(
 
 /// List endpoints in the portal
 ///
-/// Of an endpoint's own `headers` the names are shown; the values are `***`.
+/// The values of custom `headers` are shown as `***`.
 #[utoipa::path(
     get, path = "/portal/endpoints", operation_id = "listPortalEndpoints", tag = "Portal", security(("portal" = [])),
     params(PortalListQuery),
@@ -90,15 +90,14 @@ pub(crate) async fn list_endpoints(
 
 /// Create an endpoint in the portal
 ///
-/// The answer carries the secret to verify deliveries with, once. A customer says `url`, `description`, `filter_types`,
-/// `headers`, `signing_algorithm` and `signing_secret`; how fast, for how long, in which order and how bundled is sent is
-/// the sender's to say, and refused with 400 here.
+/// The answer contains the signing secret. A customer can set `url`, `description`, `filter_types`, `headers`, `signing_algorithm` and
+/// `signing_secret`. The sender sets all other fields.
 #[utoipa::path(
     post, path = "/portal/endpoints", operation_id = "createPortalEndpoint", tag = "Portal", security(("portal" = [])),
     request_body = CreateEndpoint,
     responses(
-        (status = 201, description = "It is made.", body = EndpointAnswer),
-        (status = 403, description = "The application has as many endpoints as it may (`quota_reached`).", body = crate::error::ErrorBody)
+        (status = 201, description = "Created.", body = EndpointAnswer),
+        (status = 403, description = "The application's quota of endpoints is used up (`quota_reached`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn create_endpoint(
@@ -115,7 +114,7 @@ pub(crate) async fn create_endpoint(
 #[utoipa::path(
     get, path = "/portal/endpoints/{id}", operation_id = "getPortalEndpoint", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
-    responses((status = 200, description = "It, without its secret.", body = EndpointAnswer))
+    responses((status = 200, description = "Endpoint, without its secret.", body = EndpointAnswer))
 )]
 pub(crate) async fn get_endpoint(
     api: State<Api>,
@@ -125,14 +124,15 @@ pub(crate) async fn get_endpoint(
     endpoints::get(api, place, path).await
 }
 
-/// Change an endpoint in the portal
+/// Update an endpoint in the portal
 ///
-/// A customer says `url`, `description`, `filter_types`, `headers` (all of them anew) and `status`.
+/// A customer can set `url`, `description`, `filter_types`, `headers` (which replace all current headers) and `status`. The sender sets all
+/// other fields.
 #[utoipa::path(
     patch, path = "/portal/endpoints/{id}", operation_id = "updatePortalEndpoint", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = UpdateEndpoint,
-    responses((status = 200, description = "What it has become.", body = EndpointAnswer))
+    responses((status = 200, description = "Updated endpoint.", body = EndpointAnswer))
 )]
 pub(crate) async fn update_endpoint(
     api: State<Api>,
@@ -146,11 +146,11 @@ pub(crate) async fn update_endpoint(
 
 /// Delete an endpoint in the portal
 ///
-/// What is still owed to it is cancelled.
+/// Its pending deliveries are cancelled.
 #[utoipa::path(
     delete, path = "/portal/endpoints/{id}", operation_id = "deletePortalEndpoint", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
-    responses((status = 200, description = "It is gone.", body = Success))
+    responses((status = 200, description = "Deleted.", body = Success))
 )]
 pub(crate) async fn delete_endpoint(
     api: State<Api>,
@@ -163,14 +163,15 @@ pub(crate) async fn delete_endpoint(
 
 /// Rotate an endpoint's signing secret in the portal
 ///
-/// Each rotated secret signs beside the new one until its own grace period ends, at most ten of them at once.
+/// Each rotated secret continues to sign, besides the new one, until its own grace period ends. At most ten rotated secrets sign at
+/// once.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/rotate-secret", operation_id = "rotatePortalSecret", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`."), RotateQuery),
     request_body = Option<RotateSecret>,
     responses(
-        (status = 200, description = "The new secret.", body = RotatedSecret),
-        (status = 409, description = "As many rotated secrets sign as may at once (`too_many_secrets`).", body = crate::error::ErrorBody)
+        (status = 200, description = "New secret.", body = RotatedSecret),
+        (status = 409, description = "Ten rotated secrets still sign (`too_many_secrets`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn rotate_secret(
@@ -187,13 +188,13 @@ pub(crate) async fn rotate_secret(
 
 /// Reveal an endpoint's signing secret in the portal
 ///
-/// Each call is recorded in the audit log.
+/// The audit log records each call.
 #[utoipa::path(
     get, path = "/portal/endpoints/{id}/secret", operation_id = "revealPortalSecret", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     responses(
-        (status = 200, description = "The current secret, and rotated ones that still sign.", body = RevealedSecrets),
-        (status = 403, description = "Secrets are not shown in this portal (`reveal_disabled`).", body = crate::error::ErrorBody)
+        (status = 200, description = "Current secret, and rotated secrets that still sign.", body = RevealedSecrets),
+        (status = 403, description = "The portal does not reveal secrets (`reveal_disabled`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn reveal_secret(
@@ -205,16 +206,16 @@ pub(crate) async fn reveal_secret(
     endpoints::reveal_secret(api, place, acting, path).await
 }
 
-/// Send a test message from the portal
+/// Send a test message in the portal
 ///
-/// Only to this endpoint, whatever its filter, and with one try.
+/// The message goes to this endpoint only, whatever its `filter_types` and `channels`. It is attempted once. Type and payload are fixed.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/test", operation_id = "testPortalEndpoint", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`.")),
     request_body = Option<TestEndpoint>,
     responses(
-        (status = 201, description = "The message; get it to see its attempt.", body = MessageAnswer),
-        (status = 429, description = "Too many requests, or the sender's organization may send no more in this month (`quota_reached`).", body = crate::error::ErrorBody)
+        (status = 201, description = "Test message. Get it to see its attempt.", body = MessageAnswer),
+        (status = 429, description = "Too many requests (`rate_limited`), or the sender's monthly quota is used up (`quota_reached`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn test_endpoint(
@@ -228,17 +229,17 @@ pub(crate) async fn test_endpoint(
     endpoints::test(api, place, acting, path, headers, body).await
 }
 
-/// Send again what an endpoint missed, from the portal
+/// Recover an endpoint in the portal
 ///
-/// Starts a job that makes deliveries owed which were given up or skipped, in the order of their messages.
+/// A job requeues deliveries that failed or were skipped, in the order of their messages.
 #[utoipa::path(
     post, path = "/portal/endpoints/{id}/recover", operation_id = "recoverPortalEndpoint", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The endpoint's id or `uid`."), DryRunQuery),
     request_body = Recover,
     responses(
-        (status = 201, description = "The job; get it to see how far it is.", body = JobAnswer),
-        (status = 200, description = "The job that the same request has made before, or with `dry_run` what a job would do.", body = NoNewJob),
-        (status = 409, description = "Too many jobs run.", body = crate::error::ErrorBody)
+        (status = 201, description = "Job. Get it to see its progress.", body = JobAnswer),
+        (status = 200, description = "Job that an earlier identical request has created, or with `dry_run` the forecast of a job.", body = NoNewJob),
+        (status = 409, description = "Too many jobs are running (`too_many_jobs`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn recover(
@@ -257,7 +258,7 @@ pub(crate) async fn recover(
 #[utoipa::path(
     get, path = "/portal/jobs/{id}", operation_id = "getPortalJob", tag = "Portal", security(("portal" = [])),
     params(("id" = String, Path, description = "The job's id.")),
-    responses((status = 200, description = "It, and how far it is.", body = JobAnswer))
+    responses((status = 200, description = "Job, with its progress.", body = JobAnswer))
 )]
 pub(crate) async fn get_job(
     State(api): State<Api>,
@@ -269,7 +270,7 @@ pub(crate) async fn get_job(
 
 /// List event types in the portal
 ///
-/// What messages can be about, to choose `filter_types` from.
+/// The catalog lists the event types that `filter_types` can name.
 #[utoipa::path(
     get, path = "/portal/event-types", operation_id = "listPortalEventTypes", tag = "Portal", security(("portal" = [])),
     params(PortalListQuery),
@@ -312,11 +313,11 @@ pub(crate) async fn list_attempts(
     attempts::list(api, place, path, query).await
 }
 
-/// Get a message with its attempts in the portal
+/// Get a message in the portal
 #[utoipa::path(
     get, path = "/portal/messages/{msgId}", operation_id = "getPortalMessage", tag = "Portal", security(("portal" = [])),
     params(("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "It, its attempts and its deliveries.", body = MessageDetail))
+    responses((status = 200, description = "Message, its attempts and its deliveries.", body = MessageDetail))
 )]
 pub(crate) async fn get_message(
     api: State<Api>,
@@ -326,16 +327,16 @@ pub(crate) async fn get_message(
     messages::get(api, place, path).await
 }
 
-/// Send a message again from the portal
+/// Retry a message in the portal
 ///
-/// At once, to every endpoint of the application that is active and wants its type, or to one of them.
+/// The message is sent again at once to every matching active endpoint of the application. `endpoint_id` and `only` restrict the endpoints.
 #[utoipa::path(
     post, path = "/portal/messages/{msgId}/retry", operation_id = "retryPortalMessage", tag = "Portal", security(("portal" = [])),
     params(("msgId" = String, Path, description = "The message's id."), RetryQuery),
     request_body = Option<RetryMessage>,
     responses(
-        (status = 200, description = "Whether there was an endpoint to send it to.", body = Retried),
-        (status = 410, description = "Its payload has expired (`payload_expired`): there is nothing to send again.", body = crate::error::ErrorBody)
+        (status = 200, description = "Result: whether the message is sent again.", body = Retried),
+        (status = 410, description = "The payload has expired and was removed (`payload_expired`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn retry_message(

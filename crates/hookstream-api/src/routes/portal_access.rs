@@ -14,29 +14,29 @@ use utoipa::ToSchema;
 use super::portal::PortalApplication;
 use crate::{acting::Acting, auth::Caller, error::ApiError, params::PathParams, portal, state::Api};
 
-/// What lets a customer into the portal of one application.
+/// Portal access of one application.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PortalAccess {
-    /// A JWT, valid for an hour and this application only.
+    /// Portal token: a JWT, valid for an hour and for this application only.
     token: String,
-    /// URL of the portal with the token, once this installation serves portal pages. It is `null` in this version: give the
-    /// token to a page of your own, which calls `/v1/portal/…` with it.
+    /// URL of the portal page with the token. It is `null` in this version, which has no portal page: pass the token to a page of your own,
+    /// which calls `/v1/portal/…` with it.
     url: Option<String>,
-    /// Seconds until the token ends.
+    /// Seconds until the token expires.
     #[schema(example = 3600)]
     expires_in: i64,
-    /// Whose portal it is.
+    /// Application of the portal.
     application: PortalApplication,
 }
 
-/// Let a customer into the portal
+/// Create portal access
 ///
-/// Makes a token for the portal of one application, with which its customer calls `/v1/portal/…` for an hour. It ends
-/// at once where the application is disabled or deleted.
+/// The answer contains a portal token, with which the customer calls `/v1/portal/…` for an hour. The token becomes invalid at once if the
+/// application is disabled or deleted.
 #[utoipa::path(
     post, path = "/applications/{appId}/portal-access", operation_id = "createPortalAccess", tag = "Portal",
     params(("appId" = String, Path, description = "The application's id or `uid`.")),
-    responses((status = 200, description = "The token.", body = PortalAccess))
+    responses((status = 200, description = "Portal token.", body = PortalAccess))
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
@@ -47,7 +47,7 @@ pub(crate) async fn create(
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;
     let application = &routes.application;
     if application.status == ApplicationStatus::Disabled {
-        let message = "The application is disabled, and nobody gets into its portal. Set its `status` to `active` first.";
+        let message = "The application is disabled, so its portal is closed. Set its `status` to `active` first.";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "application_disabled", message));
     }
     let key = api.portal_key().await?;

@@ -35,61 +35,61 @@ use crate::{
     state::Api,
 };
 
-/// A provider that people may sign in with.
+/// Identity provider.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Provider {
-    /// Its name in addresses.
+    /// Name of the provider in URLs.
     #[schema(example = "google")]
     name: String,
-    /// What people read.
+    /// Name of the provider for users.
     #[schema(example = "Google")]
     title: String,
-    /// 1 where whoever asks is signed in and signs in with it, else 0.
+    /// 1 if the signed-in user has connected the provider, 0 otherwise.
     connected: u8,
 }
 
-/// How people may sign in.
+/// Ways to sign in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProviderList {
     providers: Vec<Provider>,
-    /// 1 where this installation sends mail: then a link for a forgotten password may be asked for.
+    /// 1 if the installation sends email, so that users can request a link for a forgotten password; 0 otherwise.
     mail: u8,
 }
 
-/// What somebody wants of a provider.
+/// Start of signing in with a provider.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeginWithProvider {
-    /// `true` for somebody who is signed in and wants to sign in with it from now on.
+    /// `true` to connect the provider to the account of the signed-in user. The default is `false`: sign in.
     #[serde(default)]
     connect: bool,
 }
 
-/// Where somebody goes.
+/// Page of a provider.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProviderAddress {
-    /// The provider's page, for the browser to go to.
+    /// URL of the provider's page, to which the browser goes.
     url: String,
 }
 
-/// What somebody comes back with, from the address of the page that the provider sent them to.
+/// Parameters with which the provider sent the browser back.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndWithProvider {
-    /// The parameter `code`.
+    /// Parameter `code` of the callback.
+    #[schema(example = "4/0AX4XfWh")]
     code: String,
-    /// The parameter `state`.
+    /// Parameter `state` of the callback.
+    #[schema(example = "9c1a6f7e2b40")]
     state: String,
-    /// The parameter `iss`, where it is there (RFC 9207).
+    /// Parameter `iss` of the callback, if present (RFC 9207).
     iss: Option<String>,
 }
 
-/// List providers
-///
-/// Those that people may sign in with.
+/// List identity providers
 #[utoipa::path(
     get, path = "/auth/providers", operation_id = "listProviders", tag = "Sign-in", security(()),
-    responses((status = 200, description = "All of them.", body = ProviderList))
+    responses((status = 200, description = "All identity providers.", body = ProviderList))
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -107,17 +107,17 @@ pub(crate) async fn list(
     Ok(Json(ProviderList { providers: api.providers.iter().map(shown).collect(), mail: u8::from(api.desk.is_some()) }))
 }
 
-/// Begin to sign in with a provider
+/// Start signing in with a provider
 ///
-/// Sets a cookie that is good for ten minutes, and says where to go. The provider sends the browser back to the page
-/// `/sign-in/callback/{provider}` of this installation, which ends it.
+/// The answer contains the provider's page and sets a cookie that is valid for ten minutes. The provider sends the browser back to
+/// `/sign-in/callback/{provider}` on this installation, which completes signing in.
 #[utoipa::path(
     post, path = "/auth/providers/{provider}/begin", operation_id = "beginWithProvider", tag = "Sign-in", security(()),
-    params(("provider" = String, Path, description = "The provider's name.")),
+    params(("provider" = String, Path, description = "Name of the provider.")),
     request_body = BeginWithProvider,
     responses(
-        (status = 200, description = "Where to go; the cookie is set.", body = ProviderAddress),
-        (status = 502, description = "The provider cannot be asked.", body = crate::error::ErrorBody)
+        (status = 200, description = "Page of the provider. The cookie is set.", body = ProviderAddress),
+        (status = 502, description = "The provider cannot be reached (`provider_failed`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn begin(
@@ -143,20 +143,20 @@ pub(crate) async fn begin(
     Ok(([(header::SET_COOKIE, cookie)], Json(ProviderAddress { url: url.into() })).into_response())
 }
 
-/// End signing in with a provider
+/// Complete signing in with a provider
 ///
-/// For the browser that began it. Whoever is known signs in. Whoever is not joins where their address is invited; an
-/// account that has the address already is theirs only where the address was proved here too, by a link sent to it: else
-/// they sign in to it first, and connect the provider then.
+/// Only the browser that started it can complete it. A user who has connected the provider is signed in. A new user joins the organizations
+/// that invited their address. If an account with the address exists, the provider is connected to it only if the address was verified by a
+/// link sent to it. Otherwise the user must sign in to the account first, then connect the provider.
 #[utoipa::path(
     post, path = "/auth/providers/{provider}/end", operation_id = "endWithProvider", tag = "Sign-in", security(()),
-    params(("provider" = String, Path, description = "The provider's name.")),
+    params(("provider" = String, Path, description = "Name of the provider.")),
     request_body = EndWithProvider,
     responses(
-        (status = 200, description = "The session; its cookie is set.", body = SessionAnswer),
-        (status = 409, description = "They have to sign in first and connect the provider, or it is somebody else's.", body = crate::error::ErrorBody),
-        (status = 410, description = "It was not begun in this browser, or too long ago.", body = crate::error::ErrorBody),
-        (status = 502, description = "The provider cannot be asked, or is not to be believed.", body = crate::error::ErrorBody)
+        (status = 200, description = "Session. Its cookie is set.", body = SessionAnswer),
+        (status = 409, description = "The user must sign in first and connect the provider (`connect_first`), or another user has connected it (`identity_taken`).", body = crate::error::ErrorBody),
+        (status = 410, description = "Signing in was not started in this browser, or more than ten minutes ago (`sign_in_over`).", body = crate::error::ErrorBody),
+        (status = 502, description = "The provider cannot be reached, or its answer is invalid (`provider_failed`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn end(
@@ -210,15 +210,15 @@ pub(crate) async fn end(
     Ok((AppendHeaders(lines), Json(answer)).into_response())
 }
 
-/// Sign in with a provider no more
+/// Disconnect a provider
 ///
-/// Refused where there is no password and no other provider: nobody locks themselves out.
+/// The request is refused if the account has no password and no other provider, because the user could not sign in again.
 #[utoipa::path(
     post, path = "/auth/providers/{provider}/disconnect", operation_id = "disconnectProvider", tag = "Sign-in", security(("session" = [])),
-    params(("provider" = String, Path, description = "The provider's name.")),
+    params(("provider" = String, Path, description = "Name of the provider.")),
     responses(
-        (status = 200, description = "It is not connected any more.", body = Success),
-        (status = 409, description = "It is not connected, or there is no other way to sign in.", body = crate::error::ErrorBody)
+        (status = 200, description = "Disconnected.", body = Success),
+        (status = 409, description = "The provider is not connected, or it is the only way to sign in (`not_connected`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn disconnect(
@@ -230,8 +230,7 @@ pub(crate) async fn disconnect(
     let provider = find(&api, &name)?;
     let act = origin.act(&api, Actor::of_person(&person.user));
     if !users::forget_identity(&*api.store, &act, person.user.id, provider.client.issuer()).await? {
-        let message =
-            "It is not connected, or you would have no other way to sign in. Set a password first: ask for a link for a forgotten one.";
+        let message = "The provider is not connected, or it is your only way to sign in. Set a password first: request a link for a forgotten password.";
         return Err(ApiError::new(StatusCode::CONFLICT, "not_connected", message));
     }
     tracing::info!(user.id = %person.user.id, provider = provider.name, "identity provider disconnected");
@@ -297,7 +296,11 @@ async fn person(api: &Api, id: hookstream_model::ids::UserId) -> Result<User, Ap
 fn find<'a>(api: &'a Api, name: &str) -> Result<&'a IdentityProvider, ApiError> {
     let found = api.providers.iter().find(|provider| provider.name == name);
     found.ok_or_else(|| {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such provider. GET /v1/auth/providers lists those there are.")
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Provider not found. GET /v1/auth/providers lists the providers of this installation.",
+        )
     })
 }
 
@@ -307,7 +310,7 @@ fn redirect_uri(api: &Api, provider: &IdentityProvider) -> String {
 }
 
 fn flow_is_over() -> ApiError {
-    let message = "Signing in was not begun in this browser, or took longer than ten minutes. Begin again.";
+    let message = "Signing in was not started in this browser, or took longer than ten minutes. Sign in again.";
     ApiError::new(StatusCode::GONE, "sign_in_over", message)
 }
 
@@ -316,11 +319,13 @@ fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
     let title = &provider.title;
     let message = match error {
         ProviderError::Unreachable(_) | ProviderError::TimedOut => {
-            format!("{title} cannot be reached at the moment. Try again in a minute, or sign in in another way.")
+            format!("{title} cannot be reached at the moment. Retry in a minute, or sign in another way.")
         }
-        ProviderError::Refused(word) => format!("{title} refuses to say who you are ({word}). Begin again."),
+        ProviderError::Refused(word) => format!("{title} refused to identify you ({word}). Sign in again."),
         ProviderError::Unusable { .. } | ProviderError::Token(_) => {
-            format!("What {title} answers cannot be used. Begin again; if it stays, tell whoever runs this installation: its log says why.")
+            format!(
+                "The answer of {title} is invalid. Sign in again. If the problem persists, contact the operator of this installation: the log has the cause."
+            )
         }
     };
     ApiError::new(StatusCode::BAD_GATEWAY, "provider_failed", message).caused_by(error)
@@ -331,24 +336,23 @@ fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
     tracing::info!(provider = provider.name, ?refusal, "refused a sign-in with an identity provider");
     match refusal {
         Refusal::AddressNotVerified => {
-            let message =
-                format!("{title} does not say that your address for e-mail is yours. Sign in in another way, then connect {title}.");
+            let message = format!("{title} has not verified your email address. Sign in another way, then connect {title}.");
             ApiError::new(StatusCode::FORBIDDEN, "address_not_verified", message)
         }
         Refusal::OtherDomain => {
-            let message = format!("Your address is in none of the domains for which {title} may be used here.");
+            let message = format!("Your email address is not in a domain that can sign in with {title} on this installation.");
             ApiError::new(StatusCode::FORBIDDEN, "other_domain", message)
         }
         Refusal::NotInvited => {
-            let message = "Nobody has invited your address to this installation. Ask an owner or admin for an invitation.";
+            let message = "Your email address has no invitation to this installation. Ask an owner or admin for one.";
             ApiError::new(StatusCode::FORBIDDEN, "not_invited", message)
         }
         Refusal::ConnectFirst => {
-            let message = format!("There is an account with your address. Sign in to it as you did so far, then connect {title} there.");
+            let message = format!("An account with your email address exists. Sign in to it another way, then connect {title}.");
             ApiError::new(StatusCode::CONFLICT, "connect_first", message)
         }
         Refusal::Taken => {
-            let message = format!("This account of {title} is connected to somebody else here.");
+            let message = format!("This {title} account is connected to another user. Sign in with another {title} account.");
             ApiError::new(StatusCode::CONFLICT, "identity_taken", message)
         }
     }

@@ -19,62 +19,64 @@ use crate::{
     state::Api,
 };
 
-/// One's password once more.
+/// Confirmation with the password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WithPassword {
-    /// The password, where one has one.
+    /// Current password. Leave it out if the account has none.
     #[serde(default)]
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 
-/// One's password, and a code of the second factor.
+/// Confirmation with the password and a code.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WithPasswordAndCode {
-    /// The password, where one has one.
+    /// Current password. Leave it out if the account has none.
     #[serde(default)]
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
-    /// The code that the authenticator shows, or a recovery code; needed once the second factor is confirmed.
+    /// Code from the authenticator app, or a recovery code. Required after the second factor is confirmed.
     #[schema(example = "123456")]
     code: Option<String>,
 }
 
-/// A code that the authenticator shows.
+/// Code from the authenticator app.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WithCode {
-    /// Six digits.
+    /// Code from the authenticator app: six digits.
     #[schema(example = "123456")]
     code: String,
 }
 
-/// A second factor that is to be confirmed.
+/// Second factor to confirm.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NewSecondFactor {
-    /// For whoever types it, in base32.
+    /// Secret in base32, to type into an authenticator app.
     secret: String,
-    /// For an authenticator to scan.
+    /// URI of the secret, to show as a QR code.
     #[schema(example = "otpauth://totp/Hookstream:ada%40example.com?secret=…")]
     uri: String,
 }
 
-/// Codes for whoever lost the authenticator.
+/// Recovery codes, for a lost authenticator.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RecoveryCodes {
-    /// Each is good once. They are shown here once.
+    /// Recovery codes. Each can be used once. They are returned only once.
     recovery_codes: Vec<String>,
 }
 
-/// Begin a second factor
+/// Create a second factor
 ///
-/// Makes the secret that an authenticator shares with the server (TOTP, RFC 6238). It counts once it is confirmed.
+/// The answer contains the secret for an authenticator app (TOTP, RFC 6238). The second factor is required only after it is confirmed.
 #[utoipa::path(
     post, path = "/auth/second-factor", operation_id = "beginSecondFactor", tag = "Sign-in", security(("session" = [])),
     request_body = WithPassword,
     responses(
-        (status = 200, description = "The secret, once.", body = NewSecondFactor),
-        (status = 409, description = "There is one already.", body = crate::error::ErrorBody)
+        (status = 200, description = "Secret of the second factor. It is returned only once.", body = NewSecondFactor),
+        (status = 409, description = "The account already has a second factor (`second_factor_exists`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn begin(
@@ -87,7 +89,7 @@ pub(crate) async fn begin(
     passwords::verify(&api, &person, &origin, "password", password).await?;
     let secret = SharedSecret::generate(&api.engine.random_bytes());
     if !users::begin_second_factor(&*api.store, person.user.id, &secret, api.now()).await? {
-        let message = "The account has a second factor. Disable it first: POST /v1/auth/second-factor/disable.";
+        let message = "The account already has a second factor. Disable it first: POST /v1/auth/second-factor/disable.";
         return Err(ApiError::new(StatusCode::CONFLICT, "second_factor_exists", message));
     }
     Ok(Json(NewSecondFactor { uri: secret.uri("Hookstream", &person.user.email), secret: secret.expose().to_owned() }))
@@ -95,13 +97,13 @@ pub(crate) async fn begin(
 
 /// Confirm a second factor
 ///
-/// From then on signing in takes a code. Ends all other sessions.
+/// Signing in requires a code from now on. All other sessions of the user end.
 #[utoipa::path(
     post, path = "/auth/second-factor/confirm", operation_id = "confirmSecondFactor", tag = "Sign-in", security(("session" = [])),
     request_body = WithCode,
     responses(
-        (status = 200, description = "It counts. The recovery codes, once.", body = RecoveryCodes),
-        (status = 409, description = "There is none to confirm.", body = crate::error::ErrorBody)
+        (status = 200, description = "Confirmed. The recovery codes are returned only once.", body = RecoveryCodes),
+        (status = 409, description = "There is no second factor to confirm (`none_to_confirm`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn confirm(
@@ -118,7 +120,7 @@ pub(crate) async fn confirm(
     let Some(step) = secret.check(&code, None, api.wall()) else {
         return Err(ApiError::invalid(
             "code",
-            "is not the one that the authenticator should show now; check the clocks, and take the next",
+            "is not the current code. Check the clock of the authenticator's device and of the server, then send the next code",
         ));
     };
     users::forgive(&*api.store, &counters).await?;
@@ -135,7 +137,7 @@ pub(crate) async fn confirm(
 #[utoipa::path(
     post, path = "/auth/second-factor/disable", operation_id = "disableSecondFactor", tag = "Sign-in", security(("session" = [])),
     request_body = WithPasswordAndCode,
-    responses((status = 200, description = "Signing in takes no code any more.", body = Success))
+    responses((status = 200, description = "Disabled. Signing in no longer requires a code.", body = Success))
 )]
 pub(crate) async fn disable(
     State(api): State<Api>,
@@ -149,15 +151,15 @@ pub(crate) async fn disable(
     Ok(Json(Success::new()))
 }
 
-/// Make other recovery codes
+/// Replace the recovery codes
 ///
-/// Those before are not good any more.
+/// The previous recovery codes become invalid.
 #[utoipa::path(
     post, path = "/auth/recovery-codes", operation_id = "replaceRecoveryCodes", tag = "Sign-in", security(("session" = [])),
     request_body = WithPasswordAndCode,
     responses(
-        (status = 200, description = "They, once.", body = RecoveryCodes),
-        (status = 409, description = "There is no second factor.", body = crate::error::ErrorBody)
+        (status = 200, description = "Recovery codes. They are returned only once.", body = RecoveryCodes),
+        (status = 409, description = "The account has no second factor (`no_second_factor`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn replace_codes(
@@ -170,7 +172,7 @@ pub(crate) async fn replace_codes(
     let (codes, hashes) = new_codes(&api);
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !account.is_confirmed || !users::replace_recovery(&*api.store, &act, &account, &hashes).await? {
-        let message = "The account has no second factor, or its codes were just replaced.";
+        let message = "The account has no confirmed second factor, or another request has just replaced its recovery codes.";
         return Err(ApiError::new(StatusCode::CONFLICT, "no_second_factor", message));
     }
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
@@ -184,13 +186,14 @@ async fn prove(api: &Api, person: &SignedIn, origin: &Origin, with: WithPassword
         return Ok(account);
     }
     let Some(code) = code else {
-        let message = "Send the `code` that the authenticator shows as well, or a recovery code.";
+        let message =
+            "The account has a second factor. Send `code` as well: the current code of the authenticator app, or a recovery code.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "second_factor_required", message));
     };
     let counters = sign_in::counters_of(api, &account.user.email, origin).await?;
     sign_in::admit(api, &counters).await?;
     if !sign_in::takes_code(api, &account, &code).await? {
-        let message = "The code is wrong, expired or was used before. Send the one that the authenticator shows now.";
+        let message = "The code is wrong, expired or already used. Send the current code of the authenticator app.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_code", message));
     }
     users::uncount(&*api.store, &counters).await?;
@@ -204,6 +207,6 @@ fn new_codes(api: &Api) -> (Vec<String>, Vec<String>) {
 }
 
 fn none_to_confirm() -> ApiError {
-    let message = "There is no second factor to confirm. Begin one: POST /v1/auth/second-factor.";
+    let message = "There is no second factor to confirm. Create one first: POST /v1/auth/second-factor.";
     ApiError::new(StatusCode::CONFLICT, "none_to_confirm", message)
 }

@@ -26,13 +26,15 @@ use crate::{
     state::Api,
 };
 
-/// Somebody who signs in.
+/// User.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
+    /// Email address.
     #[schema(example = "ada@example.com")]
     email: String,
+    /// Name.
     #[schema(example = "Ada Lovelace")]
     name: String,
     created_at: String,
@@ -44,25 +46,25 @@ impl From<&UserModel> for User {
     }
 }
 
-/// A session.
+/// Session of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
-    /// How it began: `password`, `second_factor`, `link`, or `oidc:` and the name of a provider.
+    /// Way of signing in: `password`, `second_factor`, `link`, or `oidc:` and the name of a provider.
     #[schema(example = "password")]
     method: String,
-    /// From which address.
+    /// Client address.
     #[schema(example = "203.0.113.7")]
     address: Option<String>,
-    /// With which program, as it calls itself.
+    /// `User-Agent` of the browser.
     user_agent: Option<String>,
-    /// 1 for the one that asks.
+    /// 1 for the session of this request, 0 otherwise.
     current: u8,
     created_at: String,
-    /// When it was last used, to a minute.
+    /// Time of the last request, accurate to a minute.
     last_seen_at: String,
-    /// When it ends, unless it is used before.
+    /// Time at which the session expires unless it is used before.
     expires_at: String,
 }
 
@@ -81,11 +83,12 @@ impl Session {
     }
 }
 
-/// What somebody is in an organization.
+/// Membership of a user in an organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Membership {
-    /// The organization's id.
+    /// Id of the organization.
     org_id: String,
+    /// Name of the organization.
     #[schema(example = "Example Ltd")]
     name: String,
     /// `owner`, `admin`, `developer` or `viewer`.
@@ -93,19 +96,20 @@ pub(crate) struct Membership {
     role: &'static str,
 }
 
-/// Who is signed in, and where.
+/// Signed-in user, with their session and memberships.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionAnswer {
     session: Session,
     user: User,
-    /// 1 where they sign in with a second factor.
+    /// 1 if the user has a second factor, 0 otherwise.
     second_factor: u8,
-    /// How many recovery codes are left.
+    /// Number of unused recovery codes.
     recovery_codes: usize,
-    /// The organizations they are a member of.
+    /// Organizations of which the user is a member.
     memberships: Vec<Membership>,
-    /// Where requests go that do not say `org_id` or `env_id`; `null` where they are a member of none.
+    /// Id of the organization for requests without `org_id`; `null` if the user is a member of none.
     org_id: Option<String>,
+    /// Id of the environment for requests without `env_id`; `null` if the user is a member of no organization.
     env_id: Option<String>,
 }
 
@@ -131,44 +135,44 @@ impl SessionAnswer {
     }
 }
 
-/// Somebody's sessions.
+/// Sessions of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionList {
-    /// Newest first.
+    /// Sessions, newest first.
     sessions: Vec<Session>,
 }
 
-/// Where a session's requests are to go.
+/// Environment of a session.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TurnSession {
-    /// One of the caller's organizations.
+    /// Id of one of the user's organizations.
     org_id: Option<String>,
-    /// One of its environments; the oldest where only `org_id` is given.
+    /// Id of an environment. The default is the organization's oldest environment.
     env_id: Option<String>,
 }
 
-/// What is to change about somebody; what is left out stays.
+/// Profile of a user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateProfile {
-    /// 1 to 255 characters.
+    /// Name: 1 to 255 characters.
     #[schema(example = "Ada Lovelace")]
     name: String,
 }
 
-/// Somebody, wrapped.
+/// Answer with a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserAnswer {
     user: User,
 }
 
-/// See who is signed in
+/// Get the session
 ///
-/// Once a day this gives the session another token, whose cookie is set.
+/// Once a day the answer sets a cookie with a new token of the session.
 #[utoipa::path(
     get, path = "/auth/session", operation_id = "getSession", tag = "Sign-in", security(("session" = [])),
-    responses((status = 200, description = "Who, and where.", body = SessionAnswer))
+    responses((status = 200, description = "Session, user and memberships.", body = SessionAnswer))
 )]
 pub(crate) async fn get(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
     let cookie = signed_in::renew(&api, &person.session).await?;
@@ -177,13 +181,13 @@ pub(crate) async fn get(State(api): State<Api>, Person(person): Person) -> Resul
     Ok(response)
 }
 
-/// Turn the session to an environment
+/// Switch environment
 ///
-/// There its requests go from then on that do not say `org_id` or `env_id`.
+/// Later requests of the session without `org_id` and `env_id` concern this environment.
 #[utoipa::path(
     patch, path = "/auth/session", operation_id = "turnSession", tag = "Sign-in", security(("session" = [])),
     request_body = TurnSession,
-    responses((status = 200, description = "What it has become.", body = SessionAnswer))
+    responses((status = 200, description = "Updated session.", body = SessionAnswer))
 )]
 pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: RawBody) -> Result<Json<SessionAnswer>, ApiError> {
     let TurnSession { org_id, env_id } = body.parse()?;
@@ -197,10 +201,10 @@ pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: R
     Ok(Json(SessionAnswer::of(&api, &session, &person.user).await?))
 }
 
-/// List one's sessions
+/// List your sessions
 #[utoipa::path(
     get, path = "/auth/sessions", operation_id = "listSessions", tag = "Sign-in", security(("session" = [])),
-    responses((status = 200, description = "All that last.", body = SessionList))
+    responses((status = 200, description = "All sessions that have not ended.", body = SessionList))
 )]
 pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Result<Json<SessionList>, ApiError> {
     let (now, policy) = (api.now(), api.options.sessions);
@@ -212,8 +216,8 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 /// End a session
 #[utoipa::path(
     delete, path = "/auth/sessions/{id}", operation_id = "endSession", tag = "Sign-in", security(("session" = [])),
-    params(("id" = String, Path, description = "The session's id.")),
-    responses((status = 200, description = "It is over.", body = Success))
+    params(("id" = String, Path, description = "Id of the session.")),
+    responses((status = 200, description = "Ended.", body = Success))
 )]
 pub(crate) async fn end(
     State(api): State<Api>,
@@ -229,21 +233,21 @@ pub(crate) async fn end(
 
 /// Sign out everywhere
 ///
-/// Ends all of one's sessions, this one included.
+/// All sessions of the user end, including this one.
 #[utoipa::path(
     delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
-    responses((status = 200, description = "They are over.", body = Success))
+    responses((status = 200, description = "Ended.", body = Success))
 )]
 pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
     sessions::end_all(&*api.store, &acting.act(&api), person.user.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
-/// Change what one is called
+/// Update your name
 #[utoipa::path(
     patch, path = "/auth/profile", operation_id = "updateProfile", tag = "Sign-in", security(("session" = [])),
     request_body = UpdateProfile,
-    responses((status = 200, description = "Who one is now.", body = UserAnswer))
+    responses((status = 200, description = "Updated user.", body = UserAnswer))
 )]
 pub(crate) async fn rename(
     State(api): State<Api>,

@@ -34,43 +34,48 @@ use crate::{
     state::Api,
 };
 
-/// Who signs in, and with what.
+/// Credentials.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
+    /// Email address of the account.
     #[schema(example = "ada@example.com")]
     email: String,
-    /// The password.
+    /// Password of the account.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
-    /// The code of the second factor, or a recovery code, where the account has one.
+    /// Code from the authenticator app, or a recovery code. Required if the account has a second factor.
     #[schema(example = "123456")]
     code: Option<String>,
 }
 
-/// The first owner of the installation.
+/// First owner of the installation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetUp {
-    /// What follows `#token=` in the link that the first start printed.
+    /// Token: the part after `#token=` of the link that the server printed at its start.
+    #[schema(example = "b1946ac92492d2347c6235b4d2611184f8c1e2d0a7b35964e0d1c2b3a4958677")]
     token: String,
+    /// Email address of the account.
     #[schema(example = "ada@example.com")]
     email: String,
-    /// What they are called; the address where it is left out.
+    /// Name: 1 to 255 characters. The default is the address.
     #[schema(example = "Ada Lovelace")]
     name: Option<String>,
-    /// 12 characters or more, and none that stands in lists of passwords that leaked.
+    /// Password: at least 12 characters, and not a common or leaked password.
+    #[schema(example = "plum teapot gravel seven")]
     password: String,
 }
 
 /// Sign in
 ///
-/// Begins a session, whose token stands in the cookie `better-auth.session_token`. Where the account has a second
-/// factor, the answer without a `code` is 401 with the code `second_factor_required`. After five failures in a row
-/// from one network the next tries have to wait (429), twice as long each time, whether there is such an account or not.
+/// The answer sets the cookie `better-auth.session_token`. If the account has a second factor and `code` is missing, the answer is 401
+/// `second_factor_required`. After five failures in a row from one network, further attempts must wait (429), twice as long each time,
+/// whether or not the account exists.
 #[utoipa::path(
     post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", security(()),
     request_body = SignIn,
-    responses((status = 200, description = "The session; its cookie is set.", body = SessionAnswer))
+    responses((status = 200, description = "Session. Its cookie is set.", body = SessionAnswer))
 )]
 pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
     let SignIn { email, password, code } = body.parse()?;
@@ -81,14 +86,14 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
     let hash = account.as_ref().and_then(|account| account.password.clone());
     let is_right = api.passwords.verify(hash, password).await?;
     let Some(account) = account.filter(|_| is_right) else {
-        let message = "The address or the password is wrong.";
+        let message = "The email address or the password is wrong.";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", message));
     };
     let method = match (account.is_confirmed, code) {
         (false, _) => Method::Password,
         (true, Some(code)) => {
             if !takes_code(&api, &account, &code).await? {
-                let message = "The code is wrong, too old, or was used before. Take the one that the authenticator shows now.";
+                let message = "The code is wrong, expired or already used. Send the current code of the authenticator app.";
                 return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_code", message));
             }
             Method::SecondFactor
@@ -96,7 +101,8 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
         (true, None) => {
             // No failure, but no success either: earlier failures go on to count, those with wrong codes among them.
             users::uncount(&*api.store, &counters).await?;
-            let message = "The account has a second factor. Send its `code` as well, or a recovery code.";
+            let message =
+                "The account has a second factor. Send `code` as well: the current code of the authenticator app, or a recovery code.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "second_factor_required", message));
         }
     };
@@ -165,25 +171,25 @@ pub(super) async fn begin(api: &Api, user: &User, method: Method, origin: &Origi
 
 /// Sign out
 ///
-/// Ends the session and removes its cookie.
+/// The session ends, and its cookie is removed.
 #[utoipa::path(
     post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
-    responses((status = 200, description = "The session is over.", body = Success))
+    responses((status = 200, description = "Signed out.", body = Success))
 )]
 pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
     sessions::end(&*api.store, &acting.act(&api), person.user.id, person.session.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
 
-/// Make the first owner
+/// Create the first owner
 ///
-/// With the link that the first start prints. It is good once, and only while there is nobody.
+/// The token comes from the link that the server prints at its start. It can be used once, and only while the installation has no user.
 #[utoipa::path(
     post, path = "/auth/setup", operation_id = "setUp", tag = "Sign-in", security(()),
     request_body = SetUp,
     responses(
-        (status = 200, description = "They are there and signed in; the cookie is set.", body = SessionAnswer),
-        (status = 410, description = "The link is not good, or not any more.", body = crate::error::ErrorBody)
+        (status = 200, description = "Created and signed in. The cookie of the session is set.", body = SessionAnswer),
+        (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::error::ErrorBody)
     )
 )]
 pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {

@@ -18,30 +18,31 @@ use crate::{auth::Caller, error::ApiError, params::QueryParams, state::Api};
 /// Days before today whose sizes the forecast is made from.
 const MEASURED: usize = 7;
 
-/// Where deliveries stand: accepted = succeeded + pending + exhausted + skipped + cancelled.
+/// Counts of deliveries: `accepted` = `succeeded` + `pending` + `exhausted` + `skipped` + `cancelled`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Figures {
     /// Messages accepted.
     #[schema(example = 1200)]
     messages: i64,
-    /// Deliveries accepted: one for each message and endpoint that it is owed to.
+    /// Deliveries accepted: one for each message and matched endpoint.
     #[schema(example = 1500)]
     accepted: i64,
+    /// Deliveries that succeeded.
     #[schema(example = 1480)]
     succeeded: i64,
-    /// Still owed.
+    /// Deliveries that are pending.
     #[schema(example = 12)]
     pending: i64,
-    /// Given up; a recovery sends them again.
+    /// Deliveries whose attempts all failed. Recovering the endpoint sends them again.
     #[schema(example = 5)]
     exhausted: i64,
-    /// Not sent, with a reason; a recovery sends them.
+    /// Deliveries that were not sent, for a stated reason. Recovering the endpoint sends them.
     #[schema(example = 2)]
     skipped: i64,
-    /// Called off: their endpoint or application was deleted.
+    /// Deliveries whose endpoint or application was deleted.
     #[schema(example = 1)]
     cancelled: i64,
-    /// What their payloads take in the store, compressed where that is worth it. What has expired takes nothing.
+    /// Bytes of payloads in the store, after compression. Expired payloads do not count.
     #[schema(example = 2_097_152)]
     payload_bytes: i64,
 }
@@ -54,108 +55,105 @@ impl From<Counts> for Figures {
     }
 }
 
-/// The same of the messages of one day.
+/// Counts of deliveries of one day's messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DayFigures {
-    /// The day of UTC on which they were accepted.
+    /// Day (UTC) on which the messages were accepted.
     #[schema(example = "2027-01-31")]
     day: String,
     #[serde(flatten)]
     figures: Figures,
 }
 
-/// What the days of the whole installation take on disk.
+/// Disk usage of the whole installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Disk {
-    /// All days that are kept, of all environments.
+    /// Bytes of all stored days, of all environments.
     #[schema(example = 52_428_800)]
     bytes: u64,
-    /// What one of the last seven full days takes on average; `null` where there is none yet.
+    /// Average bytes per day over the last seven full days; `null` if there is none yet.
     #[schema(example = 4_194_304)]
     bytes_per_day: Option<u64>,
-    /// For how many days messages are kept.
+    /// Days for which messages are kept.
     #[schema(example = 30)]
     retention_days: u32,
-    /// In how many days the oldest is dropped and the size levels out, at the present rate.
+    /// Days until the oldest day is removed and the size levels out, at the current rate.
     #[schema(example = 18)]
     level_in_days: u32,
-    /// What it takes then.
+    /// Forecast of the size then, in bytes.
     #[schema(example = 130_023_424)]
     level_bytes: Option<u64>,
 }
 
-/// What an environment may keep of its messages, and where the size of its payloads goes.
+/// Storage of an environment, with a forecast.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Storage {
-    /// What its payloads take in the store.
+    /// Bytes of payloads in the store.
     #[schema(example = 2_097_152)]
     payload_bytes: u64,
-    /// What they may take; `null` means no limit.
+    /// Storage budget in bytes; `null` means no limit.
     #[schema(example = 10_737_418_240_u64)]
     max_payload_bytes: Option<u64>,
-    /// For how many days its messages are kept: its own age or the server's, whichever is shorter.
+    /// Days for which messages are kept: the environment's retention or the installation's, whichever is shorter.
     #[schema(example = 30)]
     retention_days: u32,
-    /// The same of their payloads.
+    /// Days for which payloads are kept, likewise.
     #[schema(example = 7)]
     payload_retention_days: u32,
-    /// What came in on one of the last seven full days on average, as far as their payloads are kept; `null` where there
-    /// is none yet.
+    /// Average bytes of stored payloads per day over the last seven full days; `null` if there is none yet.
     #[schema(example = 131_072)]
     bytes_per_day: Option<u64>,
-    /// At the present rate: `levels_out`, `budget_reached` (then the oldest payloads go before their time) or `unknown`.
+    /// Forecast at the current rate: `levels_out`, `budget_reached` (the oldest payloads will be removed early) or `unknown`.
     #[schema(example = "levels_out")]
     forecast: &'static str,
-    /// In how many days that is; 0 is now.
+    /// Days until then; 0 means now. `null` if the forecast is `unknown`.
     #[schema(example = 4)]
     forecast_in_days: Option<u32>,
-    /// What the payloads take then, where the size levels out.
+    /// Forecast of the bytes of payloads, if the size levels out.
     #[schema(example = 1_048_576)]
     level_bytes: Option<u64>,
 }
 
-/// What is kept of an environment.
+/// Usage of an environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Usage {
     #[serde(flatten)]
     figures: Figures,
-    /// The days that are kept, newest first.
+    /// Stored days, newest first.
     days: Vec<DayFigures>,
     storage: Storage,
-    /// `null` for callers without the scope `operator:nodes`.
+    /// Disk usage of the whole installation; `null` for callers without the scope `operator:nodes`.
     disk: Option<Disk>,
 }
 
-/// An environment's usage.
+/// Answer with an environment's usage.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UsageAnswer {
     usage: Usage,
 }
 
-/// Whose usage.
+/// Tenant of a usage report.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
-    /// The caller's own organization; another's is not found.
+    /// Id of the caller's organization. Another one is answered 404.
     org_id: Option<String>,
-    /// The caller's own environment; another's is not found.
+    /// Id of the caller's environment. Another one is answered 404.
     env_id: Option<String>,
 }
 
-/// Read the usage
+/// Get usage
 ///
-/// What is kept of the caller's environment, in all and by the day of the messages, and where its deliveries
-/// stand at this moment. The figures are exact: they are counted in the commits that store them, and
-/// `accepted` is always the sum of the others. What was dropped at the end of its retention is in none of them.
-/// `storage` says what the environment may keep and when its budget is reached or its size levels out. The disk's
-/// figures are of the whole installation.
+/// The answer counts the stored messages of the environment and their deliveries, in total and by day. The counts are exact: `accepted` is
+/// always the sum of the other counts. Messages removed at the end of their retention are not counted. `storage` reports the storage budget
+/// and when it is reached or the size levels out. `disk` concerns the whole installation.
 #[utoipa::path(
     get,
     path = "/usage",
     operation_id = "getUsage",
     tag = "Usage",
     params(UsageQuery),
-    responses((status = 200, description = "The usage.", body = UsageAnswer))
+    responses((status = 200, description = "Usage.", body = UsageAnswer))
 )]
 pub(crate) async fn get(
     State(api): State<Api>,

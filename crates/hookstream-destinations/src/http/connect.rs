@@ -37,7 +37,7 @@ const ADDRESSES_TRIED: usize = 8;
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error("the URL cannot be connected to")]
+    #[error("no connection can be made to the URL")]
     Url,
     #[error(transparent)]
     Dns(#[from] DnsError),

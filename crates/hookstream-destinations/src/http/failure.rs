@@ -24,13 +24,13 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
             return classify_io(io);
         }
     }
-    Failure::new(FailureKind::ConnectionReset, "the connection broke before there was an answer")
+    Failure::new(FailureKind::ConnectionReset, "the connection was closed before the response")
 }
 
 /// What is wrong with a response's head, if that is why the request failed.
 fn what_is_invalid(error: &hyper::Error) -> Option<String> {
     if error.is_parse_too_large() {
-        Some(format!("the response's head is larger than {HEAD_MAX} bytes, the most that is read"))
+        Some(format!("the response's head is larger than {HEAD_MAX} bytes"))
     } else if error.is_parse_status() {
         Some("the response's status is not a number from 100 to 999".to_owned())
     } else if error.is_parse() {
@@ -42,13 +42,13 @@ fn what_is_invalid(error: &hyper::Error) -> Option<String> {
 
 fn classify_connect(error: &ConnectError) -> Failure {
     match error {
-        ConnectError::Url => Failure::new(FailureKind::ConnectionFailed, "the URL cannot be connected to"),
+        ConnectError::Url => Failure::new(FailureKind::ConnectionFailed, "no connection can be made to the URL"),
         ConnectError::Dns(dns) => Failure::new(FailureKind::DnsFailed, dns.to_string()),
         ConnectError::Refused(refused) => Failure::new(FailureKind::AddressNotAllowed, format!("the URL {refused}")),
         ConnectError::Tcp(io) => classify_io(io),
-        ConnectError::TimedOut => Failure::new(FailureKind::Timeout, "no connection came about in time"),
+        ConnectError::TimedOut => Failure::new(FailureKind::Timeout, "the connection timed out"),
         ConnectError::Tls(io) => match classify_io(io) {
-            Failure { kind: FailureKind::ConnectionFailed, .. } => Failure::new(FailureKind::TlsFailed, "TLS failed"),
+            Failure { kind: FailureKind::ConnectionFailed, .. } => Failure::new(FailureKind::TlsFailed, "the TLS handshake failed"),
             told => told,
         },
     }
@@ -60,14 +60,14 @@ fn classify_io(error: &io::Error) -> Failure {
         return classify_tls(tls);
     }
     match error.kind() {
-        ErrorKind::ConnectionRefused => Failure::new(FailureKind::ConnectionRefused, "nothing is listening on the port"),
+        ErrorKind::ConnectionRefused => Failure::new(FailureKind::ConnectionRefused, "the receiver refused the connection"),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            Failure::new(FailureKind::ConnectionReset, "the receiver broke the connection before its answer was complete")
+            Failure::new(FailureKind::ConnectionReset, "the receiver closed the connection before its response was complete")
         }
         // What TLS finds wrong after the handshake, where HTTP/2 has made a mere text of its cause.
-        ErrorKind::InvalidData => Failure::new(FailureKind::TlsFailed, "TLS broke off after the handshake"),
-        ErrorKind::TimedOut => Failure::new(FailureKind::Timeout, "no connection came about in time"),
-        _ => Failure::new(FailureKind::ConnectionFailed, "the host cannot be reached"),
+        ErrorKind::InvalidData => Failure::new(FailureKind::TlsFailed, "the TLS connection failed after the handshake"),
+        ErrorKind::TimedOut => Failure::new(FailureKind::Timeout, "the connection timed out"),
+        _ => Failure::new(FailureKind::ConnectionFailed, "the receiver cannot be reached"),
     }
 }
 
@@ -83,7 +83,7 @@ fn classify_tls(cause: &rustls::Error) -> Failure {
         rustls::Error::AlertReceived(alert) => {
             Failure::new(FailureKind::TlsFailed, format!("the receiver ended the TLS connection ({alert:?})"))
         }
-        _ => Failure::new(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 with the receiver"),
+        _ => Failure::new(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 connection with the receiver"),
     }
 }
 
@@ -93,15 +93,15 @@ fn classify_certificate(problem: &CertificateError) -> Failure {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => {
-            Failure::new(FailureKind::TlsExpired, "the receiver's certificate is not valid at this time")
+            Failure::new(FailureKind::TlsExpired, "the receiver's certificate has expired or is not yet valid")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Failure::new(FailureKind::TlsWrongHost, "the receiver's certificate is for another host")
         }
-        CertificateError::Revoked => Failure::new(FailureKind::TlsRevoked, "the receiver's certificate was revoked by its authority"),
+        CertificateError::Revoked => Failure::new(FailureKind::TlsRevoked, "the receiver's certificate was revoked"),
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is not from an authority that is trusted here")
+            Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is not signed by a trusted authority")
         }
-        _ => Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is not acceptable"),
+        _ => Failure::new(FailureKind::TlsUntrusted, "the receiver's certificate is invalid"),
     }
 }

@@ -172,7 +172,7 @@ impl Transport for HttpTransport {
             (Some(answer), _) => Outcome::from_answer(answer),
             (None, Ok(Some(failure))) => Outcome::Failed(failure),
             (None, Ok(None) | Err(_)) => {
-                let detail = format!("there was no answer within {} ms", timeout.as_millis());
+                let detail = format!("no response within {} ms", timeout.as_millis());
                 Outcome::Failed(Failure::new(FailureKind::Timeout, detail))
             }
         };

@@ -23,13 +23,13 @@ pub(crate) trait Resolve: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DnsError {
     /// There is no such name, or it has no address.
-    #[error("the host's name does not exist or has no address")]
+    #[error("the host name does not exist or has no address")]
     NoSuchName,
     /// The question was not answered in time.
-    #[error("the host's name was not resolved in time")]
+    #[error("resolving the host name timed out")]
     TimedOut,
     /// The question was answered with a failure.
-    #[error("the name servers of the host failed to answer")]
+    #[error("the name servers of the host name failed to answer")]
     Failed,
 }
 

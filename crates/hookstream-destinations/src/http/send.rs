@@ -64,7 +64,7 @@ pub(crate) async fn exchange(
     received: &mut Received,
 ) -> Option<Failure> {
     let Some(uri) = target.uri.clone() else {
-        return Some(Failure::new(FailureKind::ConnectionFailed, "the URL cannot be requested"));
+        return Some(Failure::new(FailureKind::ConnectionFailed, "no request can be sent to the URL"));
     };
     let is_empty = request.body.is_empty();
     let mut outgoing = ::http::Request::new(Full::new(Outgoing::new(request.body, steps)));

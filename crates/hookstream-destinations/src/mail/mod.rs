@@ -62,7 +62,7 @@ pub struct Mail {
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// The address is none that SMTP can carry.
-    #[error("the mail server cannot be told this address")]
+    #[error("the mail server does not support this address")]
     Address,
     /// Nobody answers there.
     #[error("the mail server cannot be reached")]
@@ -71,22 +71,22 @@ pub enum MailError {
     #[error("the mail server did not answer in time")]
     TimedOut,
     /// It does not offer to encrypt the connection.
-    #[error("the mail server does not offer STARTTLS, which smtp:// demands")]
+    #[error("the mail server does not offer STARTTLS, which smtp:// requires")]
     NoStartTls,
     /// TLS does not come about.
-    #[error("no TLS comes about with the mail server")]
+    #[error("the TLS connection to the mail server failed")]
     Tls(#[source] SmtpError),
     /// It takes no such user or password, or no way of signing in that we have.
-    #[error("the mail server refuses the user name or the password of smtp_url{}", code(*.0))]
+    #[error("the mail server refused the user name or the password of smtp_url{}", code(*.0))]
     SignIn(Option<u16>),
     /// It refuses the mail.
-    #[error("the mail server refuses the mail{}", code(*.0))]
+    #[error("the mail server refused the email{}", code(*.0))]
     Refused(Option<u16>),
     /// What it says is no SMTP.
-    #[error("the mail server breaks off or does not speak SMTP")]
+    #[error("the mail server closed the connection or does not speak SMTP")]
     Broken,
     /// The mail cannot be written.
-    #[error("the mail cannot be written")]
+    #[error("the email cannot be composed")]
     Unwritable(#[source] lettre::error::Error),
 }
 

@@ -102,7 +102,7 @@ pub enum ProviderError {
     #[error("the provider did not answer in time")]
     TimedOut,
     /// It answers something else than what the standard says.
-    #[error("the provider's {what} cannot be used: {problem}")]
+    #[error("the provider's {what} is invalid: {problem}")]
     Unusable {
         /// What it was asked for.
         what: &'static str,
@@ -110,7 +110,7 @@ pub enum ProviderError {
         problem: String,
     },
     /// It does not take the code, or does not take us for its client.
-    #[error("the provider refuses the code: {0}")]
+    #[error("the provider refused the code: {0}")]
     Refused(String),
     /// What it says of somebody is not to be believed.
     #[error(transparent)]

@@ -221,7 +221,7 @@ impl Action {
             .iter()
             .copied()
             .find(|action| action.as_str() == word)
-            .ok_or_else(|| InvalidField::new("action", format!("must be one of: {}", words())))
+            .ok_or_else(|| InvalidField::new("action", format!("must be one of {}", words())))
     }
 }
 
@@ -233,7 +233,7 @@ pub fn parse_resource_type(word: &str) -> Result<&'static str, InvalidField> {
     let mut types: Vec<_> = Action::ALL.iter().map(|action| action.resource_type()).collect();
     types.dedup();
     let found = types.iter().copied().find(|resource| *resource == word);
-    found.ok_or_else(|| InvalidField::new("resource_type", format!("must be one of: {}", types.join(", "))))
+    found.ok_or_else(|| InvalidField::new("resource_type", format!("must be one of {}", types.join(", "))))
 }
 
 /// Who does something, from where and when: what an entry says besides the change.
@@ -324,7 +324,7 @@ mod tests {
         let problem = parse_resource_type("thing").expect_err("there is none").problem;
         assert_eq!(
             problem,
-            "must be one of: application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
+            "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
         );
     }
 

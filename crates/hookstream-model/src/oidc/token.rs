@@ -40,25 +40,25 @@ pub enum TokenError {
     #[error("the ID token is signed with a key that the provider does not publish")]
     UnknownKey,
     /// The provider did not sign it.
-    #[error("the ID token's signature is wrong")]
+    #[error("the ID token's signature is invalid")]
     Signature,
     /// Somebody else made it.
-    #[error("the ID token is of another issuer")]
+    #[error("the ID token has another issuer")]
     Issuer,
     /// It is for somebody else.
     #[error("the ID token is for another client")]
     Audience,
     /// Its time is over.
-    #[error("the ID token has expired; is the clock right, here and at the provider?")]
+    #[error("the ID token has expired; check the clocks of this server and of the provider")]
     Expired,
     /// Its time is to come.
-    #[error("the ID token is of the future; is the clock right, here and at the provider?")]
+    #[error("the ID token is dated in the future; check the clocks of this server and of the provider")]
     NotYet,
     /// It is for another attempt to sign in.
-    #[error("the ID token is for another attempt to sign in")]
+    #[error("the ID token belongs to another sign-in")]
     Nonce,
     /// It does not say who it is about.
-    #[error("the ID token does not say who it is about")]
+    #[error("the ID token has no subject")]
     Subject,
 }
 

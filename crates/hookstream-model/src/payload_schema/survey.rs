@@ -56,7 +56,7 @@ fn check_draft(schema: &Value) -> Result<(), String> {
     match schema.get("$schema") {
         None => Ok(()),
         Some(Value::String(draft)) if DRAFTS.contains(&draft.trim_end_matches('#')) => Ok(()),
-        Some(named) => Err(format!("names an unknown draft in `$schema`: {named}. Allowed are {}", DRAFTS.join(", "))),
+        Some(named) => Err(format!("names an unknown draft in `$schema`: {named}. Allowed: {}", DRAFTS.join(", "))),
     }
 }
 
@@ -204,7 +204,7 @@ impl Walk {
         let states = patterns::states(pattern);
         if states > patterns::STATES_MAX {
             return Err(format!(
-                "has a regular expression at `{}` that repeats too much: it stands for some {states} characters, at most {} are allowed",
+                "has a regular expression at `{}` with too many repetitions: it expands to about {states} characters; at most {} are allowed",
                 place.pointer,
                 patterns::STATES_MAX
             ));
@@ -226,7 +226,7 @@ impl Walk {
                 }
                 if fragment.starts_with('/') {
                     return Err(format!(
-                        "refers into another resource by a JSON Pointer at `{place}`: {to}. Give the place an `$anchor` and refer to that"
+                        "refers into another resource by a JSON Pointer at `{place}`: {to}. Add an `$anchor` there and refer to the anchor"
                     ));
                 }
                 continue;
@@ -238,7 +238,7 @@ impl Walk {
             let pointer = format!("{resource}{}", decode(fragment));
             if !self.places.contains(&pointer) {
                 return Err(format!(
-                    "refers to `{to}` at `{place}`, where no schema is. Put it under `$defs` and refer to it as `#/$defs/name`"
+                    "refers to `{to}` at `{place}`, which does not exist. Define the schema under `$defs` and refer to it as `#/$defs/name`"
                 ));
             }
         }

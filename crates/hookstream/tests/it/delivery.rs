@@ -235,7 +235,7 @@ async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
     prompt.wait_for(1).await;
     let seen = server.client.until(&id, "failed").await;
     let errors: Vec<_> = seen["attempts"].as_array().expect("attempts").iter().filter_map(|attempt| attempt["error"].as_str()).collect();
-    assert_eq!(errors, ["timeout: there was no answer within 1000 ms"]);
+    assert_eq!(errors, ["timeout: no response within 1000 ms"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
             (seen["job"]["status"] == "completed").then_some(seen["job"].clone())
         })
         .await;
-        assert_eq!((&done["total"], &done["made_owed"], &done["skipped"]), (&json!(1), &json!(0), &json!(1)), "{done}");
+        assert_eq!((&done["total"], &done["requeued"], &done["skipped"]), (&json!(1), &json!(0), &json!(1)), "{done}");
     }
     assert_eq!(receiver.wait_for(1).await.len(), 1);
     let (_, answer) = client.get("/v1/usage").await;

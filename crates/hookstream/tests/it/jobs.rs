@@ -73,7 +73,7 @@ async fn triggers(client: &TestClient, id: &str) -> Vec<Value> {
 }
 
 fn counts(job: &Value) -> [Option<u64>; 4] {
-    ["total", "processed", "made_owed", "skipped"].map(|field| job[field].as_u64())
+    ["total", "processed", "requeued", "skipped"].map(|field| job[field].as_u64())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn what_a_failing_endpoint_missed_is_recovered_and_stands_by_its_schedule(
         client.until(id, "failed").await;
         assert_eq!(triggers(client, id).await, ["initial", "automatic", "recover", "automatic"]);
     }
-    assert_eq!(get(client, &job).await["made_owed"], 5, "what failed again since is not taken again");
+    assert_eq!(get(client, &job).await["requeued"], 5, "what failed again since is not taken again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +264,7 @@ async fn a_job_keeps_its_rate_and_a_cancelled_one_stops() {
     assert_eq!((status, &answer["job"]["status"], &answer["job"]["total"]), (200, &json!("cancelled"), &json!(60)));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let cancelled = get(client, &job).await;
-    let made_owed = usize::try_from(cancelled["made_owed"].as_u64().expect("a number")).expect("small");
+    let made_owed = usize::try_from(cancelled["requeued"].as_u64().expect("a number")).expect("small");
     assert!((30..60).contains(&made_owed), "{cancelled}");
     assert_eq!(receiver.wait_for(60 + made_owed).await.len(), 60 + made_owed, "what was made owed stays so, and no more comes");
     assert_eq!(client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await.0, 200);
@@ -288,8 +288,8 @@ async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
     receiver.wait_for(21).await;
     client.patch(&path, json!({ "status": "disabled" })).await;
     let failed = until(client, &job, "failed").await;
-    assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it and ask again");
-    assert!(failed["made_owed"].as_u64().is_some_and(|made_owed| (1..20).contains(&made_owed)), "{failed}");
+    assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it, then start the job again");
+    assert!(failed["requeued"].as_u64().is_some_and(|made_owed| (1..20).contains(&made_owed)), "{failed}");
 
     client.patch(&path, json!({ "status": "active" })).await;
     let job = start(client, &format!("{path}/replay"), replay).await;

@@ -88,7 +88,7 @@ async fn an_invitation_goes_by_mail_and_proves_whose_the_address_is() {
     assert_eq!((mail.encrypted, mail.user.as_deref()), (true, Some("hooks@example.com")));
     assert_eq!(mail.header("from"), Some("Hookstream <hooks@example.com>"));
     assert_eq!(mail.header("to"), Some("ada@example.com"));
-    assert_eq!(mail.header("subject"), Some("You are invited to an organization on Hookstream"));
+    assert_eq!(mail.header("subject"), Some("Invitation to an organization on Hookstream"));
     assert_eq!(mail.header("auto-submitted"), Some("auto-generated"));
     let id = mail.header("message-id").expect("a Message-ID");
     assert!(id.len() == 46 && id.starts_with('<') && id.ends_with("@example.com>"), "{id}");
@@ -200,7 +200,7 @@ async fn fails(environment: &[(&str, &str)], within: Duration, expected: (u16, &
 async fn a_mail_server_that_refuses_is_told_of_and_nothing_is_half_done() {
     let soon = Duration::from_secs(8);
     let post = Post::start(&json!({ "refuse": "550 5.1.1 no such mailbox http://leak.example/#token=1" }), false);
-    fails(&post.environment(), soon, (502, "mail_failed", "the mail server refuses the mail (SMTP code 550)")).await;
+    fails(&post.environment(), soon, (502, "mail_failed", "the mail server refused the email (SMTP code 550)")).await;
     let post = Post::start(&json!({ "password": "another" }), false);
     fails(&post.environment(), soon, (502, "mail_failed", "refuses the user name or the password of smtp_url (SMTP code 535)")).await;
     // Its certificate is of an authority that nobody told us of.

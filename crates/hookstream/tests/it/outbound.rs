@@ -195,8 +195,8 @@ async fn filters_have_prefixes_and_warn_of_what_no_type_has() {
     let filter = json!({ "url": receiver.url(), "filter_types": ["invoice.piad", "invoice.*", "user.*", "*"], "uid": "second" });
     let (status, answer) = client.post("/v1/applications/acme/endpoints", filter).await;
     let warnings = json!([
-        "filter_types contains invoice.piad, and no event type has that name.",
-        "filter_types contains user.*, and no event type has a name that begins with user."
+        "filter_types contains invoice.piad, but no event type has that name.",
+        "filter_types contains user.*, but no event type has a name that begins with user."
     ]);
     assert_eq!((status, &answer["warnings"]), (201, &warnings), "{answer}");
     let (_, answer) = client.patch("/v1/applications/acme/endpoints/second", json!({ "filter_types": ["invoice.paid"] })).await;

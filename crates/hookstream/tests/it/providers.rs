@@ -223,7 +223,7 @@ async fn a_provider_that_refuses_or_is_gone_is_told_of_in_our_words() {
     assert_eq!(refused["error"], "access_denied", "the page tells of it");
     let (status, refusal) = sign_in(&visitor, "ada", false).await;
     assert_eq!((status, &refusal["code"]), (502, &json!("provider_failed")));
-    assert!(refusal["error"].as_str().is_some_and(|error| error.contains("refuses to say who you are (invalid_client)")), "{refusal}");
+    assert!(refusal["error"].as_str().is_some_and(|error| error.contains("refused to identify you (invalid_client)")), "{refusal}");
     drop(server);
 
     // Its configuration is kept for a while; what a code is good for is asked each time.

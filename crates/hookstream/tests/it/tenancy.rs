@@ -221,7 +221,7 @@ fn forget_time(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             let moving = ["request_count", "last_used_at", "attempts", "deliveries", "status", "updated_at", "failing_since"];
-            let of_jobs = ["processed", "made_owed", "skipped", "started_at", "completed_at", "total"];
+            let of_jobs = ["processed", "requeued", "skipped", "started_at", "completed_at", "total"];
             fields.retain(|name, _| !moving.contains(&name.as_str()) && !of_jobs.contains(&name.as_str()));
             fields.values_mut().for_each(forget_time);
         }

@@ -128,7 +128,7 @@ async fn a_job_has_one_node_and_another_goes_on_when_it_dies() {
         (answer["job"]["status"] == "completed").then(|| answer["job"].clone())
     })
     .await;
-    assert_eq!((&job["made_owed"], &job["skipped"]), (&json!(100), &json!(0)));
+    assert_eq!((&job["requeued"], &job["skipped"]), (&json!(100), &json!(0)));
     for id in &ids {
         let seen = lives.client.until(id, "delivered").await;
         assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(2), "{seen}");

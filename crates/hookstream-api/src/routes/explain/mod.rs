@@ -30,116 +30,115 @@ use crate::{
 /// The most endpoints without a delivery that are explained one by one.
 const UNMATCHED_SHOWN: usize = 100;
 
-/// Why a message came or did not come, wrapped.
+/// Answer with an explanation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplanationAnswer {
     explanation: Explanation,
 }
 
-/// Why a message came or did not come.
+/// Explanation of why a message was or was not delivered.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
     message: ExplainedMessage,
-    /// How it stands, in a sentence or two.
+    /// Status of the message, in a sentence or two.
     #[schema(example = "Matched 2 endpoints: 1 succeeded, 1 pending. The next attempt is due at 2026-11-24T08:05:00.000Z.")]
     summary: String,
-    /// The sentences of `summary`, each with its code and parameters.
+    /// Sentences of `summary`, each with its code and parameters.
     statements: Vec<Statement>,
-    /// When all this was so.
+    /// Time to which the explanation refers.
     as_of: String,
-    /// The endpoints it is for, and after them those it is not for; either oldest first.
+    /// Matched endpoints, followed by unmatched ones; each group oldest first.
     endpoints: Vec<ExplainedEndpoint>,
-    /// How many more endpoints it is not for: only the first 100 are listed.
+    /// Number of unmatched endpoints that are not listed: at most 100 are listed.
     unmatched_left_out: usize,
 }
 
-/// What was accepted, and when.
+/// Message of an explanation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedMessage {
-    /// Also the `webhook-id` that receivers see.
+    /// Id of the message. Receivers see it as `webhook-id`.
     #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
     id: String,
     application_id: String,
     #[schema(example = "invoice.paid")]
     event_type: String,
-    /// The sender's own id for it.
+    /// Your own id of the message; `null` if none is set.
     event_id: Option<String>,
-    /// The payload's size; `null` once it has expired.
+    /// Size of the payload, in bytes; `null` if the payload has expired.
     #[schema(example = 1234)]
     size_bytes: Option<usize>,
-    /// The `content-type` that receivers see; `null` once the payload has expired.
+    /// `content-type` that receivers see; `null` if the payload has expired.
     #[schema(example = "application/json")]
     content_type: Option<&'static str>,
-    /// Whether the payload's time is over and it was removed: the message cannot be sent again.
+    /// Whether the payload has expired and was removed. Then the message cannot be sent again.
     payload_expired: bool,
     /// `pending`, `delivered`, `failed` or `skipped`.
     #[schema(example = "pending")]
     status: &'static str,
+    /// Time at which the message was accepted.
     accepted_at: String,
 }
 
-/// Why an endpoint has the message, or has it not.
+/// Explanation for one endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedEndpoint {
     endpoint_id: String,
-    /// As it is now; `null` where the endpoint was deleted.
+    /// Current URL of the endpoint; `null` if the endpoint was deleted.
     endpoint_url: Option<String>,
-    /// As it is now: `active`, `paused`, `disabled`, `expired` or `deleted`.
+    /// Current status of the endpoint: `active`, `paused`, `disabled`, `expired` or `deleted`.
     #[schema(example = "active")]
     endpoint_status: &'static str,
-    /// Whether the message is for it.
+    /// Whether the message matched the endpoint.
     matched: bool,
-    /// `pending`, `succeeded`, `exhausted`, `skipped`, `cancelled`; `unmatched` where the message is not
-    /// for it.
+    /// Status of the delivery: `pending`, `succeeded`, `exhausted`, `skipped` or `cancelled`; `unmatched` if there is no delivery.
     #[schema(example = "pending")]
     status: &'static str,
-    /// Why, in a word: that of the delivery (`schedule_ended`, `endpoint_disabled`, …), or of an unmatched
-    /// endpoint `type_not_wanted`, `other_channels`, `endpoint_made_later`, `endpoint_changed_later` or
-    /// `test_of_another_endpoint`.
+    /// Reason, as a word: that of the delivery (`schedule_ended`, `endpoint_disabled`, …), or for an unmatched endpoint
+    /// `type_not_wanted`, `other_channels`, `endpoint_made_later`, `endpoint_changed_later` or `test_of_another_endpoint`.
     reason: Option<&'static str>,
-    /// Why, in a sentence.
+    /// Reason, in sentences.
     #[schema(
         example = "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z."
     )]
     why: String,
-    /// What would make it go; `null` where it arrived.
+    /// Action that gets the message delivered; `null` if it was delivered.
     next_step: Option<String>,
-    /// The sentences of `why`, and after them that of `next_step`, each with its code and parameters.
+    /// Sentences of `why`, followed by that of `next_step`, each with its code and parameters.
     statements: Vec<Statement>,
-    /// The next try, where one is owed.
+    /// Next attempt; `null` if none is pending.
     next_attempt: Option<NextAttempt>,
-    /// When the delivery ended without arriving.
+    /// Time at which the delivery ended without success; `null` otherwise.
     ended_at: Option<String>,
-    /// Its tries, in the order they were made.
+    /// Attempts, oldest first.
     attempts: Vec<Attempt>,
 }
 
-/// The next try of a delivery.
+/// Next attempt of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NextAttempt {
-    /// When it is due.
+    /// Time at which the attempt is due.
     due_at: String,
-    /// Its `attempt_number`.
+    /// `attempt_number` that the attempt will have.
     #[schema(example = 2)]
     attempt_number: u32,
-    /// Its place in the retry schedule, counted anew where a message is asked for again.
+    /// Step of the retry schedule, counted from 1. A manual retry starts the schedule again.
     #[schema(example = 2)]
     step: u32,
-    /// The tries of the schedule.
+    /// Number of steps of the retry schedule.
     #[schema(example = 10)]
     steps: u32,
-    /// Whether a node has it already: then it waits in its endpoint's lane there, or is being tried.
+    /// Whether a node has claimed the delivery: then it is queued for its endpoint there, or the attempt is in progress.
     is_taken: bool,
 }
 
 /// Explain a message
 ///
-/// Why it came or did not come: which endpoints it was for, which not and why, each try with how long its
-/// parts took, what is due when, and what would make it go.
+/// The explanation says why the message was or was not delivered: matched and unmatched endpoints with their reasons, each attempt with the
+/// duration of its phases, the next attempt, and the action that gets the message delivered.
 #[utoipa::path(
     get, path = "/applications/{appId}/messages/{msgId}/explain", operation_id = "explainMessage", tag = "Messages",
     params(("appId" = String, Path, description = "The application's id or `uid`."), ("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "What happened to it, and why.", body = ExplanationAnswer))
+    responses((status = 200, description = "Explanation.", body = ExplanationAnswer))
 )]
 pub(crate) async fn explain(
     State(api): State<Api>,
@@ -152,13 +151,13 @@ pub(crate) async fn explain(
     Ok(Json(ExplanationAnswer { explanation: explanation(&routes, found, api.now()) }))
 }
 
-/// Explain a message by its id alone
+/// Explain a message by its id
 ///
-/// The same as for a message of an application, for whoever knows only the message.
+/// The application need not be known. The answer is that of explaining a message of an application.
 #[utoipa::path(
     get, path = "/messages/{msgId}/explain", operation_id = "explainMessageById", tag = "Messages",
     params(("msgId" = String, Path, description = "The message's id.")),
-    responses((status = 200, description = "What happened to it, and why.", body = ExplanationAnswer))
+    responses((status = 200, description = "Explanation.", body = ExplanationAnswer))
 )]
 pub(crate) async fn explain_by_id(
     State(api): State<Api>,

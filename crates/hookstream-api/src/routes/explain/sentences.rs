@@ -20,17 +20,17 @@ const TYPES_NAMED: usize = 5;
 /// whole with their attempt.
 const REPEATED: usize = 200;
 
-/// One statement of an explanation.
+/// Statement of an explanation.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Statement {
-    /// A stable word for programs.
+    /// Stable word for programs.
     #[schema(example = "next_attempt_due")]
     pub(super) code: &'static str,
-    /// The statement for people.
+    /// Sentence for people.
     #[schema(example = "Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
     pub(super) sentence: String,
-    /// What the sentence tells, depending on `code`.
-    #[schema(value_type = Object, example = json!({ "due_at": "2026-11-24T08:05:00.000Z", "step": 2, "steps": 10 }))]
+    /// Values in the sentence, depending on `code`.
+    #[schema(value_type = Object)]
     pub(super) params: Value,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn why(
                     vec![Statement::new("gone", format!("{after}: the receiver answered 410 (Gone), which ends retries."), params)]
                 }
                 ExhaustedReason::ReceiverAsked => {
-                    let sentence = format!("{after}: the receiver ended retries with the header webhook-delivery.");
+                    let sentence = format!("{after}: the receiver ended retries with the response header webhook-delivery.");
                     vec![Statement::new("receiver_asked", sentence, params)]
                 }
             }
@@ -185,12 +185,12 @@ fn why_pending(
     }
     statements.push(match (is_taken, due_at > subject.now) {
         (true, _) => {
-            let sentence = format!("{next} has been due since {due_at}; a node has it queued for its endpoint or in progress.");
+            let sentence = format!("{next} has been due since {due_at}. A node has queued it for its endpoint or is making it.");
             Statement::new("next_attempt_taken", sentence, params)
         }
         (false, true) => Statement::new("next_attempt_due", format!("{next} is due at {due_at}."), params),
         (false, false) => {
-            let sentence = format!("{next} has been due since {due_at}; no node has claimed it yet.");
+            let sentence = format!("{next} has been due since {due_at}. No node has claimed it yet.");
             Statement::new("next_attempt_unclaimed", sentence, params)
         }
     });
@@ -214,7 +214,7 @@ fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: Kep
             Statement::new("circuit_half_open", sentence, json!({}))
         }
         KeptBack::AskedForTime { until } => {
-            let sentence = format!("The receiver answered Retry-After: nothing is sent before {until}.");
+            let sentence = format!("The receiver sent Retry-After: nothing is sent before {until}.");
             Statement::new("retry_after", sentence, json!({ "until": until.to_string() }))
         }
         KeptBack::Order => Statement::new("ordered", "The endpoint receives messages in order: earlier ones are sent first.", json!({})),
@@ -309,7 +309,7 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
         Act::Nothing => return None,
         Act::Wait { until } if until <= now && changes.is_empty() => (
             "wait_for_turn",
-            "The attempt is made when its turn comes. If that takes long, GET /v1/nodes shows whether a node delivers and its lag."
+            "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
                 .to_owned(),
         ),
         Act::Wait { until } if changes.is_empty() => {
@@ -326,12 +326,12 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
             ),
         ),
         Act::SendAnew => {
-            ("send_anew", format!("the payload has expired and was removed: send it as a new message with POST {application}/messages."))
+            ("send_anew", format!("The payload has expired and was removed: send a new message with POST {application}/messages."))
         }
         Act::MakeEndpoint => (
             "create_endpoint",
             format!(
-                "The endpoint was deleted: create another, then POST {application}/messages/{}/retry with its endpoint_id sends the message there.",
+                "The endpoint was deleted: create another one, then POST {application}/messages/{}/retry with its endpoint_id sends the message to it.",
                 message.id
             ),
         ),
@@ -455,12 +455,12 @@ mod tests {
             refused,
             "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
         );
-        check(&pending(NOW, false), step, None, "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z; no node has claimed it yet.");
+        check(&pending(NOW, false), step, None, "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z. No node has claimed it yet.");
         check(
             &pending(NOW, true),
             step,
             None,
-            "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z; a node has it queued for its endpoint or in progress.",
+            "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z. A node has queued it for its endpoint or is making it.",
         );
         check(
             &pending(NOW, false),
@@ -553,10 +553,10 @@ mod tests {
             &[],
             Act::SendAnew,
             "send_anew",
-            &format!("The payload has expired and was removed: send it as a new message with POST {application}/messages."),
+            &format!("The payload has expired and was removed: send a new message with POST {application}/messages."),
         );
-        let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message there.", "00".repeat(16));
-        check(&[], Act::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another, then {again}"));
+        let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message to it.", "00".repeat(16));
+        check(&[], Act::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
     }
 
     #[test]

@@ -104,19 +104,19 @@ fn failed(kind: FailureKind, detail: &str) -> Outcome {
 }
 
 fn timed_out(limit: Duration) -> Outcome {
-    failed(FailureKind::Timeout, &format!("there was no answer within {} ms", limit.as_millis()))
+    failed(FailureKind::Timeout, &format!("no response within {} ms", limit.as_millis()))
 }
 
 fn broken() -> Outcome {
-    failed(FailureKind::ConnectionReset, "the receiver broke the connection before its answer was complete")
+    failed(FailureKind::ConnectionReset, "the receiver closed the connection before its response was complete")
 }
 
 fn broken_before_answer() -> Outcome {
-    failed(FailureKind::ConnectionReset, "the connection broke before there was an answer")
+    failed(FailureKind::ConnectionReset, "the connection was closed before the response")
 }
 
 fn refused_connection() -> Outcome {
-    failed(FailureKind::ConnectionRefused, "nothing is listening on the port")
+    failed(FailureKind::ConnectionRefused, "the receiver refused the connection")
 }
 
 fn not_http() -> Outcome {
@@ -124,7 +124,7 @@ fn not_http() -> Outcome {
 }
 
 fn head_too_large() -> Outcome {
-    failed(FailureKind::ResponseInvalid, "the response's head is larger than 65536 bytes, the most that is read")
+    failed(FailureKind::ResponseInvalid, "the response's head is larger than 65536 bytes")
 }
 
 /// What a response means whose head has this status, of whose body these bytes arrived.

@@ -106,7 +106,7 @@ async fn a_certificate_for_another_host_is_told() {
 #[tokio::test]
 async fn a_certificate_out_of_its_time_is_told() {
     let authority = Authority::new();
-    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate is not valid at this time");
+    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate has expired or is not yet valid");
     for identity in [authority.issue_expired(&[HOST]), authority.issue_for_later(&[HOST])] {
         assert_eq!(outcome_of(&authority, identity.server(&BOTH)).await, expected);
     }
@@ -115,7 +115,7 @@ async fn a_certificate_out_of_its_time_is_told() {
 #[tokio::test]
 async fn a_certificate_that_nobody_trusted_vouches_for_is_told() {
     let authority = Authority::new();
-    let expected = failed(FailureKind::TlsUntrusted, "the receiver's certificate is not from an authority that is trusted here");
+    let expected = failed(FailureKind::TlsUntrusted, "the receiver's certificate is not signed by a trusted authority");
     for identity in [Identity::self_signed(&[HOST]), Authority::new().issue(&[HOST])] {
         assert_eq!(outcome_of(&authority, identity.server(&BOTH)).await, expected);
     }
@@ -141,16 +141,17 @@ async fn a_certificate_that_is_named_itself_is_trusted_for_its_names_while_it_is
         assert!(!outcome(&make(&[HOST]), &identity, HOST).await.is_accepted());
     }
     let expired = Identity::self_signed_authority_expired(&[HOST]);
-    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate is not valid at this time");
+    let expected = failed(FailureKind::TlsExpired, "the receiver's certificate has expired or is not yet valid");
     assert_eq!(outcome(&expired, &expired, HOST).await, expected);
 }
 
 #[tokio::test]
 async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
     let authority = Authority::new();
-    for (protocol, detail) in
-        [("http/1.1", "the receiver ended the TLS connection (CertificateRequired)"), ("h2", "TLS broke off after the handshake")]
-    {
+    for (protocol, detail) in [
+        ("http/1.1", "the receiver ended the TLS connection (CertificateRequired)"),
+        ("h2", "the TLS connection failed after the handshake"),
+    ] {
         let tls = authority.issue(&[HOST]).server_for_clients_of(&authority, &[protocol]);
         assert_eq!(outcome_of(&authority, tls).await, failed(FailureKind::TlsFailed, detail), "{protocol}");
     }
@@ -188,7 +189,7 @@ async fn a_certificate_that_its_authority_has_revoked_is_told() {
         let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
         send(&with_names(Options { trust: trust(authority), ..options() }, names), &receiver.url_at(HOST), AMPLE).await
     };
-    let expected = failed(FailureKind::TlsRevoked, "the receiver's certificate was revoked by its authority");
+    let expected = failed(FailureKind::TlsRevoked, "the receiver's certificate was revoked");
     assert_eq!(outcome(&authority, &revoked).await, expected);
     assert_eq!(outcome(&authority, &other).await, answered(204));
     // An authority of which there is no list has revoked nothing.
@@ -211,7 +212,7 @@ async fn a_handshake_that_stalls_ends_at_the_limit_or_when_a_connection_should_h
     let url = format!("https://{}/", receiver.address());
     assert_eq!(send(&transport(options()), &url, SHORT).await, timed_out(SHORT));
     let transport = transport(Options { connect_timeout: SHORT, ..options() });
-    assert_eq!(send(&transport, &url, AMPLE).await, failed(FailureKind::Timeout, "no connection came about in time"));
+    assert_eq!(send(&transport, &url, AMPLE).await, failed(FailureKind::Timeout, "the connection timed out"));
 }
 
 #[tokio::test]
@@ -231,7 +232,7 @@ async fn a_receiver_that_aborts_the_handshake_is_told() {
     // The alert of a server that speaks TLS 1.0 only.
     let expected = failed(FailureKind::TlsFailed, "the receiver ended the TLS connection (ProtocolVersion)");
     assert_eq!(aborting(b"\x15\x03\x01\x00\x02\x02\x46").await, expected);
-    let expected = failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 with the receiver");
+    let expected = failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 connection with the receiver");
     assert_eq!(aborting(b"\x16\x03\x01\xff\xff").await, expected);
 }
 
@@ -239,7 +240,7 @@ async fn a_receiver_that_aborts_the_handshake_is_told() {
 async fn tls_to_a_receiver_without_it_fails_and_the_reverse_is_no_http() {
     let plain = Receiver::start().await;
     let outcome = send(&transport(options()), &plain.url().replace("http://", "https://"), AMPLE).await;
-    assert_eq!(outcome, failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 with the receiver"));
+    assert_eq!(outcome, failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 connection with the receiver"));
 
     let authority = Authority::new();
     let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;

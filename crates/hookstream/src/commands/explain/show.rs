@@ -203,7 +203,7 @@ mod tests {
             "reason": null, "why": "Try 3 of 10 is due at 2026-11-24T08:05:00.000Z.", "next_step": "It is tried again by itself.",
             "attempts": [
                 try_of(1, Some(503), "http_status: the receiver answered 503", 160, &waterfall),
-                try_of(2, None, "timeout: there was no answer within 20000 ms", 20_000, &broke_off),
+                try_of(2, None, "timeout: no response within 20000 ms", 20_000, &broke_off),
                 try_of(3, None, "dns_failed: no such name", 4, &Value::Null),
             ],
         });
@@ -230,7 +230,7 @@ https://acme.example/hooks  (019d, active)
     first byte     100.250 ms                 █████████████████████████
     read             0.002 ms                                         █
   attempt 2  2026-11-24T08:00:00.001Z  initial, failed, no answer, 20000 ms
-    timeout: there was no answer within 20000 ms
+    timeout: no response within 20000 ms
     queue            0.000 ms
     write            0.100 ms  █
     failed       19999.900 ms  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░

@@ -42,7 +42,7 @@ pub(super) async fn inflict(world: &mut World, rng: &mut StdRng) -> anyhow::Resu
     let is_killed = rng.random_bool(0.5);
 
     let job = missed.ask(world, node, SLOWLY).await?;
-    until(world, &job, |job| job["status"] != "running" || job["made_owed"].as_u64() >= Some(10)).await?;
+    until(world, &job, |job| job["status"] != "running" || job["requeued"].as_u64() >= Some(10)).await?;
     if is_killed {
         // Where there are several, it is as a rule the one that was asked which works on it.
         world.fleet.kill(node);
