@@ -21,10 +21,7 @@ impl Api {
                 Ok(SLICE..) => PAUSE,
                 Ok(_) => PERIOD,
                 Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "could not remove old entries of the audit log; trying again"
-                    );
+                    tracing::error!(error = &error as &dyn std::error::Error, "could not delete old audit log entries; retrying");
                     PERIOD
                 }
             };

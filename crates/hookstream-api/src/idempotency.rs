@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{FromRequest, MatchedPath, Request},
+    extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -25,7 +25,7 @@ use hookstream_store::{
     deliveries::IdempotencyKey,
     idempotency::{self, Answer, KeptAnswer},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -143,12 +143,12 @@ pub(crate) async fn answer_once(api: &Api, request: Request, next: Next) -> Resp
 }
 
 async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let operation = operation(&mut parts, api).await?;
     let copy = Request::from_parts(parts.clone(), body);
     let RawBody(body, _held) = RawBody::from_request(copy, api).await?;
     // The key names the caller, who has one tenant, or may be of several: its keys are one set all the same.
     let tenant = Tenant { organization: OrganizationId::from_bytes([0; 16]), environment: EnvironmentId::from_bytes([0; 16]) };
-    let operation = format!("{} {}", parts.method, parts.uri);
     let Some(key) = key(&parts.headers, &operation, &body)? else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
@@ -168,6 +168,34 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     let kept = KeptAnswer { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
     idempotency::keep_alone(&*api.store, tenant, kept).await?;
     Ok(Response::from_parts(head, Body::from(body)))
+}
+
+/// What a request asks for: the same whether it names an application and an endpoint by their ids or their uids.
+async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
+    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let tenant = match parts.extensions.get::<Presented>().map(Presented::recognised) {
+        Some(Recognised::Key(key)) => Some(key.tenant),
+        Some(Recognised::Session(signed_in)) => signed_in.session.tenant,
+        Some(Recognised::Portal(_) | Recognised::Nothing) | None => None,
+    };
+    let mut operation = format!("{} {pattern}?{}", parts.method, parts.uri.query().unwrap_or_default());
+    let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
+    let params: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let application = params.iter().find(|(name, _)| name == "appId").map(|(_, value)| value);
+    let routes = match (tenant, application) {
+        (Some(tenant), Some(application)) => api.engine.routes().resolve(tenant, application).await?,
+        _ => None,
+    };
+    for (name, value) in &params {
+        let id = match (&routes, name.as_str()) {
+            (Some(routes), "appId") => Some(routes.application.id.to_string()),
+            (Some(routes), "id") => routes.endpoint_by_reference(value).map(|route| route.endpoint.id.to_string()),
+            _ => None,
+        };
+        operation.push('\n');
+        operation.push_str(id.as_ref().unwrap_or(value));
+    }
+    Ok(operation)
 }
 
 fn conflict() -> ApiError {

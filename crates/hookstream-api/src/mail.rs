@@ -107,8 +107,8 @@ impl Api {
                 }
                 Some(ended) = under_way.join_next(), if !under_way.is_empty() => match ended {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "a link for a password could not be kept"),
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "sending a link for a password failed"),
+                    Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "could not store a password link"),
+                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the task that sends a password link failed"),
                 }
             }
         }
@@ -129,9 +129,9 @@ impl Api {
         };
         let mail = letter.to(account.user.email, self);
         match deliver(&desk.mailer, &mail).await {
-            Ok(()) => tracing::info!(user.id = %id, "sent a mail to somebody who forgot their password"),
+            Ok(()) => tracing::info!(user.id = %id, "sent a password mail"),
             Err(error) => {
-                tracing::warn!(user.id = %id, error = &error as &dyn std::error::Error, "no mail could be sent to somebody who forgot their password");
+                tracing::warn!(user.id = %id, error = &error as &dyn std::error::Error, "could not send a password mail");
                 if let Some(hash) = link {
                     links::take_back(&*self.store, hash).await?;
                 }
@@ -146,7 +146,7 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
     for wait in AGAIN_AFTER {
         match mailer.send(mail).await {
             Err(error) if error.may_pass() => {
-                tracing::info!(error = &error as &dyn std::error::Error, "a mail was not taken and is sent again");
+                tracing::info!(error = &error as &dyn std::error::Error, "the mail server did not accept a mail; retrying");
                 tokio::time::sleep(wait).await;
             }
             result => return result,

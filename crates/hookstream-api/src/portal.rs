@@ -177,7 +177,7 @@ impl Api {
         let since = now - self.options.portal_key_age;
         let is_first = portal_keys::current(&*self.store).await?.is_none();
         if portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
-            tracing::info!("portal tokens are signed with another key from here on");
+            tracing::info!("portal tokens are now signed with a new key");
             let told = Change::done(&Fields::default().with("former", "outlives"));
             let mut act = || Act::of_system(self.engine.new_id(), self.now());
             audit_log::record_everywhere(&*self.store, &mut act, Action::InstallationRotatePortalKey, &told).await?;

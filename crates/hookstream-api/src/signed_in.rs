@@ -95,7 +95,7 @@ pub(crate) async fn begin(
         expires_at: now + api.options.sessions.absolute,
     };
     sessions::create(&*api.store, &act, &session, &text).await?;
-    tracing::info!(user.id = %user.id, session.id = %session.id, method = session.method.word(), "signed in");
+    tracing::info!(user.id = %user.id, session.id = %session.id, method = session.method.word(), "user signed in");
     let cookie = cookies::set(&text, api.options.sessions.absolute, api.is_reached_by_https());
     Ok((session, cookie))
 }

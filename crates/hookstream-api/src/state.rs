@@ -204,12 +204,12 @@ impl Api {
             if rounds.is_multiple_of(FORGET_EVERY)
                 && let Err(error) = sessions::forget_ended(&*self.store, self.options.sessions, self.now()).await
             {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not forget sessions that have ended");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not delete ended sessions");
             }
             if rounds.is_multiple_of(FORGET_EVERY)
                 && let Err(error) = self.keep_portal_keys().await
             {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not look after the keys of the portal");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not rotate the keys of portal tokens");
             }
             rounds = rounds.wrapping_add(1);
             if stopping {
@@ -227,7 +227,7 @@ impl Api {
         }
         if let Err(error) = api_keys::note_uses(&*self.store, &uses).await {
             // They are figures for people, and the next seconds are counted again.
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not write how often API keys were used");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record the use of API keys");
         }
     }
 }

@@ -79,7 +79,7 @@ async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Vec<Recorded> {
     let Turn { delivery, line, others, .. } = turn;
     let routes = core.routes.get(delivery.message.application_id).await;
     if let Err(error) = &routes {
-        tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; trying again");
+        tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
     }
     let now = core.now();
     let all = std::iter::once((delivery, *line)).chain(others.iter().map(|(delivery, line)| (delivery, *line)));

@@ -92,7 +92,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
         if let Err(error) = step(&core).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not keep the budgets of environments; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not enforce the budgets of environments; retrying");
         }
         // Where much is owed, it takes long to see that nothing can be removed.
         let rest = (begun.elapsed() * PART).max(PERIOD_REFUSING / 4);
@@ -158,13 +158,13 @@ pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Resu
         if first_payload > installation.first_payload_day(now) {
             let bytes = remove_oldest(core, environment.id, first_payload.start(), u64::MAX).await?;
             if bytes > 0 {
-                tracing::info!(environment.id = %environment.id, bytes, before = %first_payload, "removed payloads of an environment");
+                tracing::info!(environment.id = %environment.id, bytes, before = %first_payload, "deleted payloads of an environment");
             }
         }
         if first > installation.first_day(now) {
             let messages = remove_messages(core, environment.id, first).await?;
             if messages > 0 {
-                tracing::info!(environment.id = %environment.id, messages, before = %first, "removed messages of an environment");
+                tracing::info!(environment.id = %environment.id, messages, before = %first, "deleted messages of an environment");
             }
         }
     }

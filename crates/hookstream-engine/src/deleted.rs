@@ -23,7 +23,7 @@ pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<
     }
     // With the last of its environments an organization goes as well.
     for id in organizations::remove_deleted(&*core.store, before).await? {
-        tracing::info!(organization.id = %id, "removed an organization that was deleted");
+        tracing::info!(organization.id = %id, "removed a deleted organization and its data");
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ async fn remove_environment(core: &Core, environment: &Environment) -> Result<()
         let since = Month::of(now - Duration::from_secs(24 * 3600)).first();
         let events = core.store.events(since, now.day().next(), vec![id]).await?;
         environments::remove(&*core.store, id, &events).await?;
-        tracing::info!(environment.id = %id, "removed an environment that was deleted");
+        tracing::info!(environment.id = %id, "removed a deleted environment and its data");
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use crate::{
     attempt,
     core::Core,
     holds,
-    lanes::{Gather, LanePolicy, Now, Spot, Turn},
+    lanes::{Gather, LanePolicy, Lanes, Now, Spot, Turn},
     lease::InUse,
     routes::Route,
 };
@@ -86,10 +86,10 @@ pub(crate) struct Offered {
 
 /// Puts deliveries that this process owns into their lanes, and begins what may be begun.
 pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>) {
-    let now = core.both_clocks();
     {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
+        let now = core.both_clocks();
         for Offered { delivery, policy, line } in offered {
             // Under a number that has lapsed it is somebody else's by now.
             if !lease.has(delivery.owner) {
@@ -115,10 +115,10 @@ pub(crate) struct Finished {
 
 /// Tries that are recorded make room for others.
 pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIterator<Item = Finished>) {
-    let now = Instant::now();
     let let_go = {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
+        let now = Instant::now();
         let mut let_go = Vec::new();
         for Finished { target, line, moves_on } in finished {
             let_go.extend(lanes.finish(target, line, moves_on, now));
@@ -133,14 +133,14 @@ pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIt
 
 /// A try is over: what is next in turn, if anything may be begun.
 pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&Outcome, &Route)>, begun: Instant) -> Option<Turn<Claimed>> {
-    let now = core.both_clocks();
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
+    let now = core.both_clocks();
     let answered = lanes.answered(turn.delivery.target_id, turn.is_retry, tried.map(|(outcome, _)| outcome), begun, now);
     if let (Some(hold), Some((_, route))) = (answered.hold, tried) {
-        holds::note(core, EndpointKey::from(&route.endpoint), hold);
+        holds::note(core, EndpointKey::from(&route.endpoint), answered.held_before, hold);
     }
-    let next = if may_begin { lanes.next(now.monotonic) } else { None };
+    let next = if may_begin { next(core, &mut lanes) } else { None };
     let (timer_moved, is_hungry) = (lanes.take_timer_moved(), lanes.take_hungry());
     drop(lanes);
     wake(core, timer_moved, is_hungry, now.wall);
@@ -153,9 +153,8 @@ pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&O
 
 /// Begins what may be begun.
 pub(crate) fn begin(core: &Arc<Core>) {
-    let now = Instant::now();
     while core.may_begin() {
-        let Some(turn) = core.lanes().next(now) else { break };
+        let Some(turn) = next(core, &mut core.lanes()) else { break };
         core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), turn));
     }
     let (timer_moved, is_hungry) = {
@@ -163,6 +162,19 @@ pub(crate) fn begin(core: &Arc<Core>) {
         (lanes.take_timer_moved(), lanes.take_hungry())
     };
     wake(core, timer_moved, is_hungry, core.now());
+}
+
+/// The next delivery to attempt.
+///
+/// The clock is read while the lanes are locked. A thread that reads it first and then waits for the lock, or for a turn on
+/// the CPU, would have its delivery count against a rate as if it had gone earlier than it does.
+fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Turn<Claimed>> {
+    let permitted_at = tracing::enabled!(tracing::Level::TRACE).then(|| core.clock.wall().as_millis());
+    let turn = lanes.next(Instant::now())?;
+    if let Some(permitted_at) = permitted_at {
+        tracing::trace!(target.id = %turn.delivery.target_id, permitted_at, "attempt may begin");
+    }
+    Some(turn)
 }
 
 fn wake(core: &Core, timer_moved: bool, is_hungry: bool, now: Timestamp) {
@@ -226,7 +238,7 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     match claimed {
         Ok(wait) => wait.min(core.options.poll_period),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not claim what is due; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim due deliveries; retrying");
             if matches!(error, Error::Unavailable { .. }) {
                 // It may have been claimed all the same, by a number that then owns what nobody knows of.
                 core.doubt_number();
@@ -242,7 +254,7 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
     let in_use = InUse::current(core);
     let claim = core.store.claim_due(in_use.owner, now, limits).await?;
     let claimed = claim.deliveries.len();
-    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed");
+    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed due deliveries");
     place(core, claim.deliveries).await;
     Ok(match claim.next_due {
         None => core.options.poll_period,
@@ -287,7 +299,7 @@ async fn from_lines(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<D
     let begun = Instant::now();
     let lines = wants.len();
     let claimed = core.store.claim_lines(in_use.owner, now.wall, wants, bytes).await?;
-    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed from lines");
+    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed deliveries from lines");
     place(core, claimed).await;
     Ok(wait)
 }
@@ -433,7 +445,7 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
             // They stand under a number that is in no memory for them; it runs dry and is then given up.
             core.doubt_number();
-            tracing::error!(error = &error as &dyn std::error::Error, "could not put deliveries back into their lines");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their lines");
         }
         let mut lease = core.lease();
         (0..count).for_each(|_| lease.release(owner));

@@ -67,7 +67,7 @@ async fn write(core: &Core) {
     for changes in changed.chunks(AT_ONCE) {
         let health: Vec<_> = changes.iter().map(|change| (change.key, change.failing_since)).collect();
         if let Err(error) = endpoints::record_health(&*core.store, &health).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not record the health of endpoints; trying again");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not record the health of endpoints; retrying");
             return;
         }
         let mut noted = core.health();

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
-    hold::Hold,
+    hold::{Hold, HoldReason},
     ids::{ApplicationId, EndpointId, TargetId},
     tenancy::Tenant,
 };
@@ -32,14 +32,32 @@ pub(crate) struct Holds {
 /// An endpoint and why it is held; `None` where it is not any more.
 type Held = (EndpointId, Option<Hold>);
 
-/// Notes that a hold has changed.
-pub(crate) fn note(core: &Core, key: EndpointKey, hold: Option<Hold>) {
-    match hold {
-        Some(hold) => tracing::info!(endpoint.id = %key.id, reason = hold.reason.as_str(), until = %hold.until, "endpoint held"),
-        None => tracing::info!(endpoint.id = %key.id, "endpoint is sent to again"),
-    }
+/// Notes that a hold has changed; `before` is the reason of the one before.
+pub(crate) fn note(core: &Core, key: EndpointKey, before: Option<HoldReason>, hold: Option<Hold>) {
+    log(&key, before, hold);
     core.holds().changed.insert(key.id, (key, hold));
     core.holds_changed.notify_one();
+}
+
+fn log(key: &EndpointKey, before: Option<HoldReason>, hold: Option<Hold>) {
+    let (endpoint, application) = (key.id, key.application_id);
+    match (before, hold) {
+        (Some(HoldReason::Failing), Some(Hold { reason: reason @ HoldReason::Failing, until })) => {
+            tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "circuit breaker stays open");
+        }
+        (_, Some(Hold { reason: reason @ HoldReason::Failing, until })) => {
+            tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "circuit breaker opened");
+        }
+        (_, Some(Hold { reason: reason @ HoldReason::RetryAfter, until })) => {
+            tracing::info!(endpoint.id = %endpoint, application.id = %application, reason = reason.as_str(), %until, "endpoint held by Retry-After");
+        }
+        (Some(HoldReason::RetryAfter), None) => {
+            tracing::info!(endpoint.id = %endpoint, application.id = %application, "endpoint is no longer held");
+        }
+        (Some(HoldReason::Failing) | None, None) => {
+            tracing::info!(endpoint.id = %endpoint, application.id = %application, "circuit breaker closed");
+        }
+    }
 }
 
 /// Writes holds until the engine has stopped, and what is left then.
@@ -71,7 +89,7 @@ async fn write(core: &Arc<Core>) -> bool {
     for (application, (tenant, holds)) in changed {
         for holds in holds.chunks(AT_ONCE) {
             if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, holds).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not record why endpoints are held; trying again");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;
             }
             core.routes.forget(application);
@@ -99,7 +117,7 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
             return;
         }
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not read an application that was changed");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not read a changed application");
             return;
         }
     };

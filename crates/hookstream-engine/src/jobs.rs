@@ -187,7 +187,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
     let jobs = match core.store.take_jobs(owner, earlier, AT_ONCE, core.now()).await {
         Ok(jobs) => jobs,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not look for jobs; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim jobs; retrying");
             return PERIOD;
         }
     };
@@ -199,7 +199,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
         }
         let id = job.id;
         let pause = advance(core, job, owner).await.unwrap_or_else(|error| {
-            tracing::error!(job.id = %id, error = &error as &dyn std::error::Error, "could not go on with a job; trying again");
+            tracing::error!(job.id = %id, error = &error as &dyn std::error::Error, "could not continue a job; retrying");
             PERIOD
         });
         pace.insert(id, begun + pause);
@@ -261,10 +261,10 @@ async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Pr
     let made_owed = progress.made_owed;
     match state {
         JobState::Failed { reason, .. } => {
-            tracing::warn!(job.id = %job.id, endpoint.id = %job.endpoint_id, made_owed, reason = reason.as_str(), "job could not go on");
+            tracing::warn!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, reason = reason.as_str(), "job failed");
         }
         JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => {
-            tracing::info!(job.id = %job.id, endpoint.id = %job.endpoint_id, made_owed, "job is done");
+            tracing::info!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, "job completed");
         }
     }
     Ok(Duration::ZERO)

@@ -192,7 +192,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         wait = match renew(&core).await {
             Ok(()) => period,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not renew this node's lease; trying again");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not renew this node's lease; retrying");
                 AGAIN.min(period)
             }
         };
@@ -222,7 +222,7 @@ async fn renew(core: &Arc<Core>) -> Result<(), Error> {
         match standing {
             Standing::Held { released, groups, surplus } => {
                 if released > 0 {
-                    tracing::info!(released, "took over from a node that is gone");
+                    tracing::info!(deliveries = released, "took over the deliveries of lost nodes");
                     core.note_due(core.now());
                 }
                 if core.owner() == owner {
@@ -307,7 +307,7 @@ async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
         (0..let_go.len()).for_each(|_| lease.release(owner));
         let_go.len()
     };
-    tracing::warn!(let_go, "this node was not renewed in time; others have taken over what it had");
+    tracing::warn!(deliveries = let_go, "this node's lease expired; other nodes have taken over its deliveries");
     Ok(())
 }
 
@@ -327,7 +327,7 @@ pub(crate) async fn retire(core: &Core) {
         if let Err(error) = core.store.retire(owner, core.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "could not give back what is left; it is taken over when the lease lapses"
+                "could not release the remaining deliveries; other nodes take them over when the lease expires"
             );
         }
     }

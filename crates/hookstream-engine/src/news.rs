@@ -29,7 +29,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         match follow(&core, &mut feed).await {
             Ok(()) => core.heard(asked),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not ask what other nodes have changed; trying again");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not read the changes of other nodes; retrying");
             }
         }
         tokio::select! {

@@ -222,7 +222,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let begun = Instant::now();
         let is_done = step(&core).await.unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; retrying");
             false
         });
         let wait = PERIOD.max(begun.elapsed() * PART);

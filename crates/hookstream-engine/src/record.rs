@@ -146,7 +146,7 @@ async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
         let is_doubtful = is_doubtful || matches!(error, Error::Unavailable { .. });
         let mut part = Part { rows, is_doubtful };
         if !is_about_a_row {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
             refused.push(part);
             // It would refuse the others as well.
             refused.extend(waiting.drain(..));
@@ -163,11 +163,11 @@ async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
             && let Some(row) = part.rows.pop()
         {
             if let Err(row) = settle_reduced(core, owner, row).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; trying again");
+                tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; retrying");
                 refused.push(Part { rows: vec![row], is_doubtful });
             }
         } else {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
             refused.push(part);
         }
     }
@@ -214,7 +214,7 @@ async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Re
     if reduced.response_body.take().is_some() {
         match try_settle_as(core, owner, row, reduced.clone()).await {
             Ok(()) => {
-                tracing::warn!(message.id = %message, target.id = %target, "the store refused the body that a receiver answered; the attempt is recorded without it");
+                tracing::warn!(message.id = %message, target.id = %target, "the store refused the response body of an attempt; recording the attempt without it");
                 return Ok(());
             }
             Err(back) => row = back,
@@ -224,7 +224,7 @@ async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Re
         error.truncate(error.find(':').unwrap_or(error.len()));
         match try_settle_as(core, owner, row, reduced).await {
             Ok(()) => {
-                tracing::warn!(message.id = %message, target.id = %target, "the store refused the error of an attempt; the attempt is recorded without its text");
+                tracing::warn!(message.id = %message, target.id = %target, "the store refused the error text of an attempt; recording the attempt without it");
                 return Ok(());
             }
             Err(back) => row = back,

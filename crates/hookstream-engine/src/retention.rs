@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         if let Err(error) = step(&core).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not keep the days; trying again");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not apply the retention of days; retrying");
         }
         tokio::select! {
             biased;
@@ -38,7 +38,7 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
     hookstream_store::jobs::forget_ended_before(&*core.store, now - kept).await?;
     for day in core.store.drop_days_before((now - kept).day()).await? {
-        tracing::info!(%day, "dropped a day of messages");
+        tracing::info!(%day, "deleted a day of messages");
     }
     expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
     let environments = environments::all(&*core.store).await?;
@@ -53,7 +53,7 @@ async fn expire_payloads(core: &Core, before: Day) -> Result<(), hookstream_stor
     while let Some(expired) = core.store.expire_payloads(before).await? {
         bytes += expired.bytes;
         if expired.is_done && bytes > 0 {
-            tracing::info!(day = %expired.day, bytes, "removed the payloads of a day");
+            tracing::info!(day = %expired.day, bytes, "deleted the payloads of a day");
         }
         if expired.is_done {
             bytes = 0;

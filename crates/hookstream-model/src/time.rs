@@ -1,12 +1,13 @@
 //! Points in time, to the millisecond, and the one door through which the present comes in.
 
-use crate::text::got;
 use std::{
     fmt,
     ops::{Add, Sub},
     str::FromStr,
     time::Duration,
 };
+
+use crate::text::got;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -95,9 +96,18 @@ impl FromStr for Timestamp {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime(got(text)))?;
+        let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        // A plus that was not written as `%2B` in a query is a space by the time it is read (WHATWG URL, section 5.1).
+        let with_plus =
+            || text.rsplit_once(' ').filter(|(_, offset)| is_offset(offset)).and_then(|(time, offset)| read(&format!("{time}+{offset}")));
+        let time = read(text).or_else(with_plus).ok_or_else(|| InvalidTime(got(text)))?;
         Ok(Self(time.as_millisecond()))
     }
+}
+
+/// Whether a text has the form `hh:mm`.
+fn is_offset(text: &str) -> bool {
+    matches!(text.as_bytes(), [a, b, b':', c, d] if [a, b, c, d].into_iter().all(u8::is_ascii_digit))
 }
 
 /// A day of UTC; what is kept by day carries one.
@@ -177,6 +187,15 @@ mod tests {
         let time: Timestamp = "2026-11-24T10:30:00.05+02:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-24T08:30:00.050Z");
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_plus_that_a_query_made_a_space_is_read_as_a_plus() {
+        let time: Timestamp = "2026-11-28T15:00:00 02:00".parse().expect("a time");
+        assert_eq!(time.to_string(), "2026-11-28T13:00:00.000Z");
+        for text in ["2026-11-28 15:00", "2026-11-28T15:00:00 0200", "2026-11-28T15:00:00  02:00", "2026-11-28T15:00:00Z 02:00"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime), "{text}");
+        }
     }
 
     #[test]

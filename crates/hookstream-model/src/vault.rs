@@ -64,13 +64,13 @@ pub struct Keys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
     /// There is none.
-    #[error("holds no key; make one with `openssl rand -hex 32`")]
+    #[error("contains no key; create one with `openssl rand -hex 32`")]
     None,
     /// There are more than can be meant.
-    #[error("holds more than {KEYS_MAX} keys; leave out those that nothing is sealed under any more")]
+    #[error("contains more than {KEYS_MAX} keys; remove those that encrypt nothing any more")]
     TooMany,
     /// One has another form.
-    #[error("is refused: key {0} is not 32 bytes as 64 hexadecimal characters or as base64; make one with `openssl rand -hex 32`")]
+    #[error("is invalid: key {0} is not 32 bytes as 64 hexadecimal characters or as base64; create one with `openssl rand -hex 32`")]
     Form(usize),
 }
 
@@ -78,10 +78,10 @@ pub enum InvalidKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unopened {
     /// Its key is not there.
-    #[error("it is sealed under the key {0}, which was not given")]
+    #[error("it is encrypted with the key {0}, which was not given")]
     NoKey(KeyId),
     /// It was changed, cut, or moved from another place.
-    #[error("it was changed, or belongs elsewhere")]
+    #[error("the value was changed, or copied from another place")]
     Damaged,
 }
 

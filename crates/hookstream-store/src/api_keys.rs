@@ -86,7 +86,7 @@ pub struct Use {
 /// Where the store fails.
 pub async fn create(db: &dyn Database, act: &Act, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
     let statements = vec![insert(key, text, act.at).required(), made(act, key)];
-    Ok(db.write("keep an API key", statements).await?.is_committed())
+    Ok(db.write("store an API key", statements).await?.is_committed())
 }
 
 /// Keeps a key together with the answer that shows it.
@@ -100,7 +100,7 @@ pub async fn create_answered(
     text: &ApiKeyText,
     answer: Option<KeptAnswer>,
 ) -> Result<Created, Error> {
-    create_with_answer(db, "keep an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
+    create_with_answer(db, "store an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
 }
 
 /// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
@@ -184,7 +184,7 @@ pub async fn revoke(db: &dyn Database, act: &Act, tenant: Tenant, id: ApiKeyId) 
 /// Where the store fails.
 pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
     let note = |used: &Use| Statement::new(NOTE_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
-    db.write("note that API keys were used", uses.iter().map(note).collect()).await?;
+    db.write("record the use of API keys", uses.iter().map(note).collect()).await?;
     Ok(())
 }
 

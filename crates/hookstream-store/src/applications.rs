@@ -244,7 +244,7 @@ pub async fn update<E: From<Error>>(
         if let Some(change) = Change::between(&before, &application) {
             statements.push(audit_log::entry(tenant, act, Action::ApplicationUpdate, id.as_bytes(), &change));
         }
-        match db.write("change an application", statements).await {
+        match db.write("update an application", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(application))),
             Ok(_) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),

@@ -255,7 +255,7 @@ pub async fn following(
 /// Where the store fails.
 pub async fn forget_before(db: &dyn Database, before: Timestamp, limit: usize) -> Result<usize, Error> {
     let values = vec![EntryId::before_all_at(before).as_bytes().into(), sql_limit(limit).into()];
-    match db.write("forget old entries of the audit log", vec![Statement::new(FORGET, values)]).await? {
+    match db.write("delete old audit log entries", vec![Statement::new(FORGET, values)]).await? {
         Written::Committed(rows) => Ok(rows.first().map_or(0, Vec::len)),
         Written::Unmet(_) => Ok(0),
     }

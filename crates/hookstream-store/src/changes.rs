@@ -113,7 +113,7 @@ pub async fn forget_old(db: &dyn Database) -> Result<(), Error> {
     let rows = db.read(Statement::new(LATEST, vec![])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "change" })?;
     let before = row.columns().integer("number")? - KEPT;
-    db.write("forget old changes", vec![Statement::new(FORGET, vec![before.into()])]).await?;
+    db.write("delete old changes", vec![Statement::new(FORGET, vec![before.into()])]).await?;
     Ok(())
 }
 

@@ -66,7 +66,7 @@ pub async fn create(db: &dyn Database, code: &DeviceCode, hash: KeyHash) -> Resu
         code.expires_at.into(),
     ];
     let statements = vec![Statement::new(FORGET, vec![code.created_at.into()]), Statement::new(INSERT, values)];
-    match db.write("keep a device code", statements).await {
+    match db.write("store a device code", statements).await {
         Ok(_) => Ok(true),
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -113,7 +113,7 @@ pub async fn deny(db: &dyn Database, code: &UserCode, now: Timestamp) -> Result<
 pub async fn ask(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<DeviceCode>, Error> {
     let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
     let Some(found) = rows.into_iter().next().map(read).transpose()? else { return Ok(None) };
-    db.write("note that a device asked", vec![Statement::new(ASK, vec![hash.as_bytes().into(), now.into()])]).await?;
+    db.write("record a device's request", vec![Statement::new(ASK, vec![hash.as_bytes().into(), now.into()])]).await?;
     Ok(Some(found))
 }
 

@@ -286,7 +286,7 @@ pub async fn find_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Op
 pub async fn reveal_secrets(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
     let Some(found) = find_with_secrets(db, key).await? else { return Ok(None) };
     let change = Change::done(&Fields::default().with("application_id", key.application_id.to_string()));
-    db.write("record that a secret was revealed", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
+    db.write("record the reveal of a secret", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
     Ok(Some(found))
 }
 
@@ -355,7 +355,7 @@ pub async fn update<E: From<Error>>(
             json_text(endpoint.channels.as_ref()).into(),
         ]);
         let entry = Change::between(&before, &endpoint).map(|change| key.entry(act, Action::EndpointUpdate, &change));
-        match key.write(db, "change an endpoint", Statement::new(UPDATE, values), entry).await {
+        match key.write(db, "update an endpoint", Statement::new(UPDATE, values), entry).await {
             Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
             Ok(false) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
@@ -538,7 +538,7 @@ pub async fn reset_hold(db: &dyn Database, act: &Act, key: EndpointKey) -> Resul
         values.push(version.into());
         // It is an act also where nothing is held any more.
         let entry = key.entry(act, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
-        if key.write(db, "end an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
+        if key.write(db, "release an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
             return Ok(true);
         }
         // Somebody changed it in between: start from what it is now.
@@ -565,7 +565,7 @@ pub async fn record_holds(
     let mut statements = vec![changes::touch(tenant, application_id)];
     statements.extend(holds.iter().map(record));
     statements.push(changes::note(tenant, application_id));
-    db.write("record why endpoints are held", statements).await?;
+    db.write("record the holds of endpoints", statements).await?;
     Ok(())
 }
 

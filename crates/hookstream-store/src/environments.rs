@@ -120,7 +120,7 @@ pub async fn create(
     let made = Tenant { organization: environment.organization_id, environment: environment.id };
     let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
     let guard = Guard::of(db, made.organization, Quota::Environments);
-    create_with_answer(db, "make an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
+    create_with_answer(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
 }
 
 /// What came of deleting or restoring one.
@@ -199,7 +199,7 @@ pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Res
 pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
     let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).tells_others()];
     statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
-    db.write("empty an environment", statements).await?;
+    db.write("delete the content of an environment", statements).await?;
     Ok(())
 }
 
@@ -263,7 +263,7 @@ pub async fn update<E: From<Error>>(
         if let Some(change) = Change::between(&before, &environment) {
             statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
         }
-        match db.write("change an environment", statements).await {
+        match db.write("update an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
             // Somebody changed it in between: start from what it is now.
             Ok(_) => {}

@@ -25,7 +25,7 @@ pub enum Error {
     },
     /// A newer version of the program has migrated the store.
     #[error(
-        "{what} was written by a newer version of hookstream (schema {found}, this version knows {known}); start that version or restore a backup"
+        "{what} was written by a newer version of hookstream (schema version {found}, this version supports {known}); use that version or restore a backup"
     )]
     TooNew {
         /// Which file.
@@ -62,19 +62,19 @@ pub enum Error {
         operation: &'static str,
     },
     /// A value that must be unique is there already; nothing was kept.
-    #[error("could not {operation}: it is there already")]
+    #[error("could not {operation}: it already exists")]
     Conflict {
         /// What was being done.
         operation: &'static str,
     },
     /// A row holds what no version of the program writes.
-    #[error("the store holds an unreadable {what}")]
+    #[error("the store contains an invalid value: {what}")]
     Unreadable {
         /// The column or value.
         what: &'static str,
     },
     /// A row is sealed and does not open.
-    #[error("the store holds a sealed {what} that does not open")]
+    #[error("could not decrypt a secret in the store: {what}")]
     Unopened {
         /// The column.
         what: &'static str,
@@ -83,10 +83,10 @@ pub enum Error {
         cause: Unopened,
     },
     /// Something secret was to be read or written before the store had a key.
-    #[error("secrets in the store are sealed, and it was given no key")]
+    #[error("secrets in the store are encrypted, and no encryption key was given")]
     Locked,
     /// Rows may be sealed under a key that was not given.
-    #[error("secrets in the store are sealed under the encryption key {id}, which was not given")]
+    #[error("secrets in the store are encrypted with the key {id}, which was not given")]
     MissingKey {
         /// Which.
         id: KeyId,

@@ -128,7 +128,7 @@ pub async fn update<E: From<Error>>(
         if let Some(change) = Change::between(&before, &event_type) {
             statements.push(audit_log::entry(tenant, act, Action::EventTypeUpdate, id.as_bytes(), &change));
         }
-        if db.write("change an event type", statements).await?.is_committed() {
+        if db.write("update an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
         }
         // Somebody changed it in between: start from what it is now.

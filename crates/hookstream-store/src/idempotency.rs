@@ -77,7 +77,7 @@ pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Res
 /// # Errors
 /// Where the store fails.
 pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<(), Error> {
-    vault::write(db, "keep an answer", keep(db, tenant, answer)?.into()).await.map(|_| ())
+    vault::write(db, "store an answer", keep(db, tenant, answer)?.into()).await.map(|_| ())
 }
 
 fn read(row: Row) -> Result<Answer, Error> {

@@ -234,7 +234,7 @@ pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, pr
 /// # Errors
 /// Where the store fails.
 pub async fn fail_restored(db: &dyn Database, now: Timestamp) -> Result<(), Error> {
-    db.write("end the jobs of a restored past", vec![Statement::new(FAIL_RUNNING, vec![now.into()])]).await?;
+    db.write("end jobs of a restored backup", vec![Statement::new(FAIL_RUNNING, vec![now.into()])]).await?;
     Ok(())
 }
 
@@ -243,7 +243,7 @@ pub async fn fail_restored(db: &dyn Database, now: Timestamp) -> Result<(), Erro
 /// # Errors
 /// Where the store fails.
 pub async fn forget_ended_before(db: &dyn Database, before: Timestamp) -> Result<(), Error> {
-    db.write("forget old jobs", vec![Statement::new(FORGET, vec![before.into()])]).await?;
+    db.write("delete old jobs", vec![Statement::new(FORGET, vec![before.into()])]).await?;
     Ok(())
 }
 

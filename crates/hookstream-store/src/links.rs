@@ -55,7 +55,7 @@ pub async fn create_password(db: &dyn Database, hash: KeyHash, user: UserId, now
 /// Where the store fails.
 pub async fn create_mailed(db: &dyn Database, hash: KeyHash, user: UserId, now: Timestamp, until: Timestamp) -> Result<(), Error> {
     let values = vec![hash.as_bytes().into(), MAILED.into(), user.as_bytes().into(), now.into(), until.into()];
-    db.write("keep a link", vec![end(user), Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)]).await?;
+    db.write("store a link", vec![end(user), Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)]).await?;
     Ok(())
 }
 
@@ -64,7 +64,7 @@ pub async fn create_mailed(db: &dyn Database, hash: KeyHash, user: UserId, now: 
 /// # Errors
 /// Where the store fails.
 pub async fn take_back(db: &dyn Database, hash: KeyHash) -> Result<(), Error> {
-    db.write("take a link back", vec![Statement::new(END_ONE, vec![hash.as_bytes().into()])]).await?;
+    db.write("revoke a link", vec![Statement::new(END_ONE, vec![hash.as_bytes().into()])]).await?;
     Ok(())
 }
 
@@ -84,7 +84,7 @@ async fn create(
     let user = user.as_ref().map(UserId::as_bytes);
     let values = vec![hash.as_bytes().into(), kind.into(), user.into(), now.into(), until.into()];
     let statements = vec![Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)];
-    db.write("keep a link", statements).await?;
+    db.write("store a link", statements).await?;
     Ok(())
 }
 
@@ -134,7 +134,7 @@ pub async fn set_up(
         members::insert(tenant.organization, user.id, Role::Owner, now),
         entry(act, user, tenant),
     ];
-    match db.write("make the first owner", statements).await {
+    match db.write("create the first owner", statements).await {
         Ok(written) => Ok(written.is_committed()),
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -162,7 +162,7 @@ pub async fn make_owner(
     }
     statements.push(members::insert_or_raise(tenant.organization, user.id, now));
     statements.push(entry(act, user, tenant));
-    db.write("make an owner", statements).await?;
+    db.write("create an owner", statements).await?;
     Ok(())
 }
 

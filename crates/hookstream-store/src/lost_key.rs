@@ -85,7 +85,7 @@ async fn settings(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Er
         let mut columns = row.columns();
         let (name, value) = (columns.text("setting")?, columns.text("setting")?);
         if !opens(db, &vault::setting_of(&name), &value)? {
-            db.write("remove a key that does not open", vec![Statement::new(REMOVE_SETTING, vec![name.into()])]).await?;
+            db.write("remove a key that cannot be decrypted", vec![Statement::new(REMOVE_SETTING, vec![name.into()])]).await?;
             forgotten.settings += 1;
         }
     }
@@ -110,7 +110,7 @@ async fn answers(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Err
         }
         forgotten.answers += statements.len();
         if !statements.is_empty() {
-            db.write("remove stored answers that do not open", statements).await?;
+            db.write("remove stored answers that cannot be decrypted", statements).await?;
         }
         if !is_full {
             return Ok(());
@@ -132,7 +132,7 @@ async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMu
                 let mut statements = vec![Statement::new(REMOVE_SECOND_FACTOR, vec![id.as_bytes().into(), act.at.into()])];
                 let change = Change::default();
                 statements.extend(audit_log::entries_of_person(db, id, &act, Action::PersonRemoveSecondFactor, &change).await?);
-                db.write("remove a second factor that does not open", statements).await?;
+                db.write("remove a second factor that cannot be decrypted", statements).await?;
                 forgotten.users.push(email);
             }
             after = id.as_bytes().to_vec();
@@ -183,7 +183,7 @@ async fn endpoints(
             statements.extend(changes::of_application(tenant, application));
             let told = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
             statements.push(audit_log::entry(tenant, &act, Action::EndpointRotateSecret, id.as_bytes(), &told));
-            vault::write(db, "replace a signing secret that does not open", statements).await?;
+            vault::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
         }
         if !is_full {
             return Ok(());

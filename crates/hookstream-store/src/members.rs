@@ -189,7 +189,7 @@ pub async fn change_role(
     if let Some(change) = Change::of(&shown(user, from), &shown(user, to)) {
         statements.push(audit_log::entry_of_organization(organization, act, Action::MemberUpdate, user.id.as_bytes(), &change));
     }
-    write(db, "change a member's role", statements, from).await
+    write(db, "update a member's role", statements, from).await
 }
 
 /// Makes a member an owner in the place of one who stays as an admin.
@@ -269,7 +269,7 @@ pub async fn invite(db: &dyn Database, act: &Act, invitation: &Invitation, hash:
         Statement::new(INVITE, values),
         entry(invitation, act, Action::InvitationCreate, &Change::made(invitation)),
     ];
-    db.write("invite somebody", statements).await?;
+    db.write("create an invitation", statements).await?;
     Ok(())
 }
 
@@ -299,7 +299,7 @@ pub async fn uninvite(db: &dyn Database, act: &Act, organization: OrganizationId
     // No invitation changes, so it is what was read that goes.
     let before = read_invitation(&mut row.columns())?;
     let entry = entry(&before, act, Action::InvitationDelete, &Change::removed(&before));
-    Ok(db.write("take an invitation back", vec![Statement::new(UNINVITE, values()).required(), entry]).await?.is_committed())
+    Ok(db.write("delete an invitation", vec![Statement::new(UNINVITE, values()).required(), entry]).await?.is_committed())
 }
 
 /// The invitation of a link that is still good, and the name of its organization.

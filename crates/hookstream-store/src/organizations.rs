@@ -58,7 +58,7 @@ pub const DEFAULT_ENVIRONMENT: &str = "production";
 pub async fn create_default(db: &dyn Database, tenant: Tenant, now: Timestamp) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(TAKE_DEFAULT, vec![now.to_string().into()]).required()];
     statements.extend(inserts(tenant, DEFAULT_ORGANIZATION, DEFAULT_ENVIRONMENT, now));
-    Ok(db.write("make the default organization", statements).await?.is_committed())
+    Ok(db.write("create the default organization", statements).await?.is_committed())
 }
 
 /// Makes an organization with an environment.
@@ -66,7 +66,7 @@ pub async fn create_default(db: &dyn Database, tenant: Tenant, now: Timestamp) -
 /// # Errors
 /// Where the store fails.
 pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> Result<(), Error> {
-    db.write("make an organization", inserts(tenant, name, environment, now).into()).await?;
+    db.write("create an organization", inserts(tenant, name, environment, now).into()).await?;
     Ok(())
 }
 
@@ -80,7 +80,7 @@ pub async fn create_owned(db: &dyn Database, act: &Act, tenant: Tenant, name: &s
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
     statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
     statements.push(entry(made.id, act, Action::OrganizationCreate, &Change::made(&made)));
-    db.write("make an organization", statements).await?;
+    db.write("create an organization", statements).await?;
     Ok(made)
 }
 

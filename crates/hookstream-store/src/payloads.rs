@@ -197,7 +197,7 @@ pub(crate) struct SealedDelivery {
 
 /// Tells the operator that a message was claimed and cannot be sent.
 pub(crate) fn tell_damaged(message: MessageId, error: &Error) {
-    tracing::error!(message.id = %message, %error, "a message cannot be sent and stays owed: its row was damaged, send it anew");
+    tracing::error!(message.id = %message, %error, "a pending message cannot be delivered: its row is damaged; send it as a new message");
 }
 
 /// Deliveries with their payloads. One whose payload was damaged cannot be sent: it is told, and stays owed to

@@ -85,7 +85,7 @@ pub async fn find(db: &dyn Database, id: PortalKeyId, now: Timestamp) -> Result<
 pub async fn make_unless_since(db: &dyn Database, fresh: &PortalKey, since: Timestamp) -> Result<bool, Error> {
     let keep = keep(db, fresh, &name_of(PortalKeyId::before_all_at(since)))?.required();
     // The first of them takes the place of what older versions had.
-    Ok(vault::write(db, "keep a portal key", vec![keep, Statement::new(REMOVE_FIRST, vec![])]).await?.is_committed())
+    Ok(vault::write(db, "store a portal key", vec![keep, Statement::new(REMOVE_FIRST, vec![])]).await?.is_committed())
 }
 
 /// Keeps a new key, with which everything is signed from here on. It is made by `fresh` at `now`, or after the one that
@@ -127,7 +127,7 @@ pub async fn forget_over(db: &dyn Database, now: Timestamp) -> Result<usize, Err
     }
     let count = over.len();
     if count > 0 {
-        db.write("forget old portal keys", over).await?;
+        db.write("delete old portal keys", over).await?;
     }
     Ok(count)
 }

@@ -51,7 +51,7 @@ pub async fn create(db: &dyn Database, act: &Act, session: &Session, text: &Sess
     let told = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
     let mut statements = audit_log::entries_of_person(db, session.user, act, Action::PersonSignIn, &Change::done(&told)).await?;
     statements.push(insert(session, text));
-    db.write("begin a session", statements).await?;
+    db.write("create a session", statements).await?;
     Ok(())
 }
 
@@ -109,7 +109,7 @@ pub async fn list(db: &dyn Database, user: UserId) -> Result<Vec<Session>, Error
 /// # Errors
 /// Where the store fails.
 pub async fn see(db: &dyn Database, id: SessionId, now: Timestamp) -> Result<(), Error> {
-    db.write("note that a session is used", vec![Statement::new(SEE, vec![id.as_bytes().into(), now.into()])]).await?;
+    db.write("record the use of a session", vec![Statement::new(SEE, vec![id.as_bytes().into(), now.into()])]).await?;
     Ok(())
 }
 
@@ -129,7 +129,7 @@ pub async fn renew(db: &dyn Database, session: &Session, text: &SessionText, now
 /// Where the store fails.
 pub async fn turn_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Result<(), Error> {
     let values = vec![id.as_bytes().into(), tenant.organization.as_bytes().into(), tenant.environment.as_bytes().into()];
-    db.write("turn a session", vec![Statement::new(TURN, values)]).await?;
+    db.write("switch the environment of a session", vec![Statement::new(TURN, values)]).await?;
     Ok(())
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn end_others(user: UserId, kept: Option<SessionId>) -> Statement {
 /// # Errors
 /// Where the store fails.
 pub async fn forget_ended(db: &dyn Database, policy: Policy, now: Timestamp) -> Result<(), Error> {
-    db.write("forget sessions", vec![Statement::new(FORGET, vec![now.into(), (now - policy.idle).into()])]).await?;
+    db.write("delete ended sessions", vec![Statement::new(FORGET, vec![now.into(), (now - policy.idle).into()])]).await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const KEEP: &str = "insert into settings (name, value) values ($1, $2) on confli
 /// # Errors
 /// Where the store fails.
 pub async fn get_or_keep(db: &dyn Database, name: &str, fresh: String) -> Result<String, Error> {
-    db.write("keep a setting", vec![Statement::new(KEEP, vec![name.into(), fresh.into()])]).await?;
+    db.write("store a setting", vec![Statement::new(KEEP, vec![name.into(), fresh.into()])]).await?;
     find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })
 }
 
@@ -29,7 +29,7 @@ pub async fn get_or_keep_secret(db: &dyn Database, name: &str, fresh: &Secret) -
         Some(found) => found,
         None => {
             let sealed = db.vault().seal(&vault::setting_of(name), fresh.expose())?;
-            vault::write(db, "keep a secret", vec![Statement::new(KEEP, vec![name.into(), sealed.into()])]).await?;
+            vault::write(db, "store a secret", vec![Statement::new(KEEP, vec![name.into(), sealed.into()])]).await?;
             // Somebody else may have been first.
             find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })?
         }

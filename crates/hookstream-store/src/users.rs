@@ -101,7 +101,7 @@ pub struct Identity<'a> {
 /// # Errors
 /// Where the store fails.
 pub async fn create(db: &dyn Database, user: &User, password: Option<&PasswordHash>) -> Result<bool, Error> {
-    match db.write("keep a user", vec![insert(user, password, None)]).await {
+    match db.write("store a user", vec![insert(user, password, None)]).await {
         Ok(_) => Ok(true),
         Err(Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -190,7 +190,7 @@ pub(crate) fn password_statement(id: UserId, password: &PasswordHash, now: Times
 pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedSecret, now: Timestamp) -> Result<bool, Error> {
     let sealed = db.vault().seal(&vault::totp_secret_of(id), secret.expose())?;
     let values = vec![id.as_bytes().into(), sealed.into(), now.into()];
-    Ok(vault::write(db, "keep a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
+    Ok(vault::write(db, "store a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
 }
 
 /// Makes a second factor count, and ends all of somebody's sessions but this one. Returns whether it was still to be confirmed.
@@ -240,7 +240,7 @@ pub async fn remove_second_factor(db: &dyn Database, act: &Act, account: &Accoun
 /// Where the store fails.
 pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool, Error> {
     let take = Statement::new(TAKE_STEP, vec![id.as_bytes().into(), step.into()]).required();
-    Ok(db.write("take a code", vec![take]).await?.is_committed())
+    Ok(db.write("use a code", vec![take]).await?.is_committed())
 }
 
 /// Puts other recovery codes in the place of `account`'s. Returns whether those were still what they were.
@@ -259,7 +259,7 @@ pub async fn replace_recovery(db: &dyn Database, act: &Act, account: &Account, r
 /// # Errors
 /// Where the store fails.
 pub async fn take_recovery(db: &dyn Database, account: &Account, left: &[String], now: Timestamp) -> Result<bool, Error> {
-    Ok(db.write("take a recovery code", vec![set_recovery(account, left, now)]).await?.is_committed())
+    Ok(db.write("use a recovery code", vec![set_recovery(account, left, now)]).await?.is_committed())
 }
 
 fn set_recovery(account: &Account, recovery: &[String], now: Timestamp) -> Statement {
@@ -283,7 +283,7 @@ pub async fn identified(db: &dyn Database, identity: Identity<'_>) -> Result<Opt
 pub async fn identify(db: &dyn Database, act: &Act, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
     let mut statements = vec![identity_statement(identity, id, act.at)];
     statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonConnectProvider, &told_of(identity.issuer)).await?);
-    Ok(db.write("note an identity", statements).await?.is_committed())
+    Ok(db.write("connect an identity", statements).await?.is_committed())
 }
 
 pub(crate) fn identity_statement(identity: Identity<'_>, id: UserId, now: Timestamp) -> Statement {
@@ -306,7 +306,7 @@ pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error
 pub async fn forget_identity(db: &dyn Database, act: &Act, id: UserId, issuer: &str) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(UNIDENTIFY, vec![id.as_bytes().into(), issuer.into()]).required()];
     statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonDisconnectProvider, &told_of(issuer)).await?);
-    Ok(db.write("forget an identity", statements).await?.is_committed())
+    Ok(db.write("disconnect an identity", statements).await?.is_committed())
 }
 
 fn told_of(issuer: &str) -> Change {
@@ -357,7 +357,7 @@ pub async fn forgive(db: &dyn Database, counters: &[Counter]) -> Result<(), Erro
         let sql = if index == 0 && counters.len() > 1 { FORGET_FAILURES } else { TAKE_BACK_FAILURE };
         Statement::new(sql, vec![(&counter.subject).into()])
     };
-    db.write("forget failed sign-ins", counters.iter().enumerate().map(of).collect()).await?;
+    db.write("reset failed sign-ins", counters.iter().enumerate().map(of).collect()).await?;
     Ok(())
 }
 
@@ -367,7 +367,7 @@ pub async fn forgive(db: &dyn Database, counters: &[Counter]) -> Result<(), Erro
 /// Where the store fails.
 pub async fn uncount(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
     let of = |counter: &Counter| Statement::new(TAKE_BACK_FAILURE, vec![(&counter.subject).into()]);
-    db.write("take back a failed sign-in", counters.iter().map(of).collect()).await?;
+    db.write("uncount a failed sign-in", counters.iter().map(of).collect()).await?;
     Ok(())
 }
 

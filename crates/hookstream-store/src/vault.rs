@@ -167,11 +167,11 @@ pub async fn unlock(db: &dyn Database, keys: Keys, mut nonces: StdRng) -> Result
     nonces.fill_bytes(&mut nonce);
     let proof = keys.seal(&setting_of(&name), PROOF, nonce);
     let mark = Statement::new(MAKE_MARK, vec![name.as_str().into(), proof.into()]);
-    let is_new = matches!(db.write("mark an encryption key", vec![mark]).await?, Written::Committed(rows) if !rows[0].is_empty());
+    let is_new = matches!(db.write("register an encryption key", vec![mark]).await?, Written::Committed(rows) if !rows[0].is_empty());
     // Somebody with another key may have looked and marked at the same time.
     if let Err(error) = check(db, &keys).await {
         if is_new {
-            db.write("take the mark off an encryption key", vec![Statement::new(REMOVE, vec![name.into()])]).await?;
+            db.write("remove the record of an encryption key", vec![Statement::new(REMOVE, vec![name.into()])]).await?;
         }
         return Err(error);
     }
@@ -184,7 +184,7 @@ pub(crate) async fn remove_marks_without_key(db: &dyn Database, keys: &Keys) -> 
     let lost = marks(db).await?.into_iter().filter(|(id, _)| keys.find(*id).is_none());
     let statements: Vec<_> = lost.map(|(id, _)| Statement::new(REMOVE, vec![mark_of(id).into()])).collect();
     if !statements.is_empty() {
-        db.write("remove the marks of lost keys", statements).await?;
+        db.write("remove the records of lost keys", statements).await?;
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ pub async fn forget_generated(db: &dyn Database) -> Result<(), Error> {
     let known = known(db).await?;
     let current = db.vault().keys()?.current();
     if known.generated.is_some_and(|key| key != *current && !known.marked.contains(&key.id())) {
-        db.write("forget an encryption key", vec![Statement::new(REMOVE, vec![GENERATED.into()])]).await?;
+        db.write("remove an encryption key", vec![Statement::new(REMOVE, vec![GENERATED.into()])]).await?;
     }
     Ok(())
 }
@@ -333,14 +333,14 @@ impl Walk {
             match resealed {
                 Ok(statement) => statements.extend(statement),
                 Err(Error::Unopened { what, cause }) => {
-                    tracing::warn!(what, error = &cause as &dyn std::error::Error, "a secret in the store cannot be opened");
+                    tracing::warn!(what, error = &cause as &dyn std::error::Error, "a secret in the store cannot be decrypted");
                     self.unopened += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
         if !statements.is_empty()
-            && let Written::Committed(rows) = write(db, "seal secrets anew", statements).await?
+            && let Written::Committed(rows) = write(db, "encrypt secrets again", statements).await?
         {
             self.rows += rows.iter().filter(|row| !row.is_empty()).count() as u64;
         }

@@ -181,7 +181,7 @@ fn write(path: &Path, key: &VaultKey) -> std::io::Result<()> {
     let mut file = options.open(&partial)?;
     write!(
         file,
-        "# Secrets in this data directory are sealed with the first key; further lines are earlier keys, which open only.\n{}\n",
+        "# The first key encrypts the secrets in this data directory; further lines are earlier keys, which decrypt only.\n{}\n",
         key.expose()
     )?;
     file.sync_all()?;
@@ -234,7 +234,7 @@ pub(crate) async fn seal_outdated(store: Arc<dyn Store>, is_alone: bool, mut act
             );
         }
         Some(Ok((_, unopened, _))) if unopened > 0 => {
-            tracing::warn!(unopened, "some secrets cannot be decrypted: their rows are damaged, or their key was not given");
+            tracing::warn!(secrets = unopened, "some secrets cannot be decrypted: their rows are damaged, or their key was not given");
         }
         Some(Ok((0, _, retired))) if retired.is_empty() => {}
         Some(Ok((rows, _, retired))) => {

@@ -38,7 +38,7 @@ pub(crate) async fn until_told(signals: StopSignals) {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::info!("SIGHUP: certificate files are read again; a change of settings needs a restart"),
+            _ = hangup.recv() => tracing::info!("SIGHUP: reloading certificate files; other settings need a restart"),
         }
     }
     tracing::info!("shutting down; press Ctrl-C or send the signal again to force");
@@ -60,7 +60,7 @@ const OPEN_FILES: u64 = 8_192;
 /// Has the system allow as many open files as it may; the usual limit for programs that say nothing is 1,024.
 pub(crate) fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(allowed) if allowed >= OPEN_FILES => tracing::debug!(allowed, "open files"),
+        Ok(allowed) if allowed >= OPEN_FILES => tracing::debug!(allowed, "limit on open files"),
         Ok(allowed) => {
             tracing::warn!(
                 allowed,

@@ -103,7 +103,7 @@ impl Listen {
                 () = stop.cancelled() => break,
             };
             let Some(share) = Shares::take(&shares, peer.ip()) else {
-                tracing::debug!(%peer, "closed a connection: its address has as many as it may have");
+                tracing::debug!(%peer, "closed a connection: its address has reached max_connections_per_address");
                 continue;
             };
             let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());

@@ -36,10 +36,10 @@ pub(crate) async fn again_when_changed(
         }
         seen = now;
         match read() {
-            Ok(()) => tracing::info!(what, "reloaded"),
+            Ok(()) => tracing::info!(what, "changed file reloaded"),
             Err(error) => {
                 let error: &dyn std::error::Error = error.as_ref();
-                tracing::error!(what, error, "a changed file cannot be used; the earlier content stays in use");
+                tracing::error!(what, error, "a changed file is invalid; the previous content stays in use");
             }
         }
     }

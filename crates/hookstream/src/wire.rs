@@ -145,7 +145,7 @@ impl Server {
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "could not open the control socket; `hookstream admin` needs a stopped server here"
+                    "could not open the control socket; `hookstream admin` works only while the server is stopped"
                 ),
             }
         }
@@ -258,7 +258,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         );
     }
     if config.forget {
-        tracing::warn!("this server keeps no message: what is accepted is sent once and forgotten");
+        tracing::warn!("messages are not stored on this server: each is sent once and dropped");
         return Ok(Arc::new(Forgetful(store)));
     }
     Ok(store)
@@ -282,7 +282,7 @@ async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
         let slice = store.set_aside(until, SLICE).await?;
         total += slice;
         if slice == 0 {
-            tracing::warn!(total, "set aside what was owed when the backup was made; see it as skipped with the reason `restored`");
+            tracing::warn!(total, "skipped the deliveries that were pending in the backup, with the reason `restored`");
             return Ok(());
         }
     }

@@ -196,7 +196,7 @@ pub(crate) async fn export(
         }
     });
     let slices = slices.inspect_err(|error| {
-        tracing::error!(error = error as &dyn std::error::Error, "an export of the audit log breaks off");
+        tracing::error!(error = error as &dyn std::error::Error, "an export of the audit log failed");
     });
     let mut response = Body::from_stream(slices).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));

@@ -218,7 +218,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -
     if !device_codes::redeem(&*api.store, &act, hash, &key, &text).await? {
         return refuse("expired_token", "The device code was already used. Start the device flow again.");
     }
-    tracing::info!(user.id = %user, key.id = %key.id, "allowed a device, which has a key");
+    tracing::info!(user.id = %user, key.id = %key.id, "created an API key for a device");
     Ok(Json(DeviceAllowed {
         api_key: NewApiKey::new(&key, &text, act.at, None),
         org_id: tenant.organization.to_string(),

@@ -213,7 +213,7 @@ pub(crate) async fn delete(
     if !organizations::delete(&*api.store, &acting.act(&api), id).await? {
         return Err(not_found());
     }
-    tracing::info!(organization.id = %id, user.id = %owner, "deleted an organization");
+    tracing::info!(organization.id = %id, user.id = %owner, "organization deleted");
     api.engine.environment_changed(caller.tenant.environment);
     api.engine.until_heard_everywhere().await;
     Ok(Json(Success::new()))

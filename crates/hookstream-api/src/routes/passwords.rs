@@ -64,7 +64,7 @@ pub(crate) async fn change(
         api.passwords.hash_new("new_password", new_password, user.email.clone(), user.name.clone(), api.engine.random_bytes()).await?;
     let act = origin.act(&api, Actor::of_person(user));
     users::set_password(&*api.store, &act, user.id, &hash, Some(person.session.id)).await?;
-    tracing::info!(user.id = %user.id, "changed their password");
+    tracing::info!(user.id = %user.id, "password changed");
     Ok(Json(Success::new()))
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin,
     if !links::set_password(&*api.store, &act, hash, user, &password).await? {
         return Err(sign_in::link_is_over());
     }
-    tracing::info!(user.id = %user, "set their password with a link");
+    tracing::info!(user.id = %user, "password set with a link");
     if account.is_confirmed {
         return Ok(Json(Success::new()).into_response());
     }

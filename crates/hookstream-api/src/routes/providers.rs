@@ -233,7 +233,7 @@ pub(crate) async fn disconnect(
         let message = "The provider is not connected, or it is your only way to sign in. Set a password first: request a link for a forgotten password.";
         return Err(ApiError::new(StatusCode::CONFLICT, "not_connected", message));
     }
-    tracing::info!(user.id = %person.user.id, provider = provider.name, "disconnected a provider");
+    tracing::info!(user.id = %person.user.id, provider = provider.name, "identity provider disconnected");
     Ok(Json(Success::new()))
 }
 
@@ -270,7 +270,7 @@ async fn let_in(
             if !users::identify(db, &act, identity, id).await? {
                 return Err(refused(provider, Refusal::Taken));
             }
-            tracing::info!(user.id = %id, provider = provider.name, "connected a provider");
+            tracing::info!(user.id = %id, provider = provider.name, "identity provider connected");
             Ok(user)
         }
         Arrival::Join => {
@@ -282,7 +282,7 @@ async fn let_in(
             if !members::accept_all(db, &act, &invitations, &user, identity).await? {
                 return Err(flow_is_over());
             }
-            tracing::info!(user.id = %user.id, provider = provider.name, "somebody new came in with a provider");
+            tracing::info!(user.id = %user.id, provider = provider.name, "account created for a sign-in with an identity provider");
             Ok(user)
         }
         Arrival::Refused(refusal) => Err(refused(provider, refusal)),
@@ -333,7 +333,7 @@ fn failed(provider: &IdentityProvider, error: &ProviderError) -> ApiError {
 
 fn refused(provider: &IdentityProvider, refusal: Refusal) -> ApiError {
     let title = &provider.title;
-    tracing::info!(provider = provider.name, ?refusal, "somebody was not let in with a provider");
+    tracing::info!(provider = provider.name, ?refusal, "refused a sign-in with an identity provider");
     match refusal {
         Refusal::AddressNotVerified => {
             let message = format!("{title} has not verified your email address. Sign in another way, then connect {title}.");

@@ -129,7 +129,7 @@ pub(crate) async fn confirm(
     if !users::confirm_second_factor(&*api.store, &act, &account, step, &hashes, person.session.id).await? {
         return Err(none_to_confirm());
     }
-    tracing::info!(user.id = %person.user.id, "has a second factor");
+    tracing::info!(user.id = %person.user.id, "second factor added");
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
 }
 
@@ -147,7 +147,7 @@ pub(crate) async fn disable(
 ) -> Result<Json<Success>, ApiError> {
     let account = prove(&api, &person, &origin, body.parse()?).await?;
     users::remove_second_factor(&*api.store, &origin.act(&api, Actor::of_person(&account.user)), &account).await?;
-    tracing::info!(user.id = %person.user.id, "has no second factor any more");
+    tracing::info!(user.id = %person.user.id, "second factor removed");
     Ok(Json(Success::new()))
 }
 

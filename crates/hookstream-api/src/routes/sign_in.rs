@@ -207,7 +207,7 @@ pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin
     if !links::set_up(&*api.store, &origin.act(&api, Actor::of_person(&user)), hash, &user, &password, tenant).await? {
         return Err(link_is_over());
     }
-    tracing::info!(user.id = %user.id, role = Role::Owner.as_str(), "the first owner is set up");
+    tracing::info!(user.id = %user.id, role = Role::Owner.as_str(), "first owner account created");
     begin(&api, &user, Method::Link, &origin).await
 }
 

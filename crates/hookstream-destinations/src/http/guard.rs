@@ -110,7 +110,7 @@ impl AddressPolicy {
         judged.map_err(|refused| {
             let is_of_name = !super::resolve::is_fixed(host);
             if is_of_name {
-                tracing::info!(host, address = %refused.address, rule = %refused.rule, "refused the address of an endpoint's host");
+                tracing::info!(host, address = %refused.address, rule = %refused.rule, "refused an address of an endpoint's host");
             }
             AddressRefused { is_of_name, ..refused }
         })

@@ -85,7 +85,7 @@ pub(crate) async fn exchange(
     received.head = Some(head);
     match received.read(body).await {
         Ok(()) => steps.done(Step::Read),
-        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the body of a response could not be read to its end"),
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not read the whole body of a response"),
     }
     None
 }

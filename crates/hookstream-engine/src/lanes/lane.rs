@@ -155,6 +155,11 @@ impl<D> Lane<D> {
         self.hold = hold.map(|hold| (hold, now.monotonic + hold.until.since(now.wall)));
     }
 
+    /// Reason of its hold, if it has one.
+    pub(super) fn hold_reason(&self) -> Option<HoldReason> {
+        self.hold.map(|(hold, _)| hold.reason)
+    }
+
     /// Ends a hold that is over by itself.
     pub(super) fn end_hold(&mut self, now: Instant) {
         if self.hold.is_some_and(|(hold, until)| hold.reason == HoldReason::RetryAfter && until <= now) {

@@ -25,7 +25,7 @@ use std::{
 
 use hookstream_model::{
     attempt::Outcome,
-    hold::{BreakerPolicy, Hold},
+    hold::{BreakerPolicy, Hold, HoldReason},
     ids::{ApplicationId, EnvironmentId, TargetId},
     line::Line,
     time::Timestamp,
@@ -156,6 +156,8 @@ const LOOKED_AGAIN: usize = 16;
 /// What came of a try for its lane.
 #[derive(Debug)]
 pub(crate) struct Answered<D> {
+    /// Reason of the target's hold before this attempt.
+    pub(crate) held_before: Option<HoldReason>,
     /// What the target's hold has become, where it has changed.
     pub(crate) hold: Option<Option<Hold>>,
     /// What is to wait in the store instead.
@@ -379,7 +381,7 @@ impl<D> Lanes<D> {
         begun: Instant,
         now: Now,
     ) -> Answered<D> {
-        let nothing = Answered { hold: None, let_go: Vec::new() };
+        let nothing = Answered { held_before: None, hold: None, let_go: Vec::new() };
         self.open[usize::from(is_retry)] = self.open[usize::from(is_retry)].saturating_sub(1);
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
@@ -391,6 +393,7 @@ impl<D> Lanes<D> {
                 self.open_of.remove(&application);
             }
         }
+        let held_before = lane.hold_reason();
         let hold = outcome.and_then(|outcome| lane.tried(outcome, begun, breaker, now));
         let let_go = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
         if hold == Some(None) {
@@ -399,7 +402,7 @@ impl<D> Lanes<D> {
         }
         self.give_turn(target, now.monotonic);
         debug_assert_eq!(self.fault_at(target), None);
-        Answered { hold, let_go }
+        Answered { held_before, hold, let_go }
     }
 
     /// What is [`answered`](Self::answered) is recorded. `moves_on` says whether what is behind it in its

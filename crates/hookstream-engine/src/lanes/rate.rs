@@ -34,10 +34,11 @@ impl Window {
         now.max(self.not_before.unwrap_or(now)).max(full_until.unwrap_or(now))
     }
 
-    /// Notes that one goes.
+    /// Notes that one goes: now, or with the latest before it, should the clock have been read before that went.
     pub(crate) fn go(&mut self, now: Instant) {
         self.forget(now);
-        self.went.push_back(now);
+        let latest = self.went.back().copied().unwrap_or(now);
+        self.went.push_back(now.max(latest));
     }
 
     /// Until when something of it counts.
@@ -93,6 +94,19 @@ mod tests {
         }
         assert_eq!(went, 101, "ten at once and ten more with each second");
         assert_eq!(window.counts_until(), Some(now + SECOND));
+    }
+
+    #[test]
+    fn a_clock_that_was_read_too_early_lets_no_more_through() {
+        let rate = NonZeroU32::new(2).expect("not 0");
+        let early = Instant::now();
+        let late = early + Duration::from_millis(900);
+        let mut window = Window::default();
+        window.go(late);
+        // The thread that read the clock before has its turn only now.
+        assert_eq!(window.next_at(rate, early), early);
+        window.go(early);
+        assert_eq!(window.next_at(rate, late), late + SECOND, "both went when the first did");
     }
 
     #[test]

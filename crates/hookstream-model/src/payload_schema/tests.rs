@@ -1,3 +1,5 @@
+//! Tests of schema compilation and payload checks: results, violations and budgets.
+
 use serde_json::json;
 
 use super::*;

@@ -249,7 +249,7 @@ pub(super) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line
 pub(super) async fn line_lengths(pool: &Pool, lines: &[Line], at_most: usize) -> Result<Vec<usize>, Error> {
     let numbers: Vec<_> = lines.iter().map(|line| line.number()).collect();
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-    let connection = connect(pool, "count what waits in lines").await?;
+    let connection = connect(pool, "count waiting deliveries").await?;
     let rows = connection.query(LENGTHS, &[(&numbers as _, Type::INT8_ARRAY), (&at_most as _, Type::INT8)]).await?;
     Ok(rows.iter().map(|row| usize::try_from(row.get::<_, i64>(0)).unwrap_or(0)).collect())
 }
@@ -264,7 +264,7 @@ pub(super) async fn claim_lines(
     let lines: Vec<_> = wants.iter().map(|want| want.line.number()).collect();
     let counts: Vec<_> = wants.iter().map(|want| i64::try_from(want.deliveries).unwrap_or(i64::MAX)).collect();
     let in_order: Vec<_> = wants.iter().map(|want| want.in_order).collect();
-    let connection = connect(pool, "claim from lines").await?;
+    let connection = connect(pool, "claim deliveries from lines").await?;
     let from_lines = async |connection: &Connection| {
         let values = [
             (&lines as _, Type::INT8_ARRAY),
@@ -385,7 +385,7 @@ async fn drop_orphans(connection: &Connection, orphans: &[Due]) -> Result<(), Er
     if orphans.is_empty() {
         return Ok(());
     }
-    tracing::error!(count = orphans.len(), "dropped deliveries whose message is gone from the database");
+    tracing::error!(count = orphans.len(), "deleted pending deliveries whose message is missing");
     let message_ids: Vec<_> = orphans.iter().map(|due| due.message_id).collect();
     let targets: Vec<_> = orphans.iter().map(|due| due.target_id).collect();
     connection.execute(DROP_ORPHANS, &[(&message_ids, Type::UUID_ARRAY), (&targets, Type::UUID_ARRAY)]).await.map(|_| ())

@@ -34,7 +34,7 @@ pub(super) const PATIENCE: &str = "set local lock_timeout = '3s'";
 
 /// Makes a day's partitions where they are not there.
 pub(super) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
-    let connection = connect(pool, "make room for a day").await?;
+    let connection = connect(pool, "create the partitions of a day").await?;
     // The first that is made and the first that goes.
     if days_of(&connection, "payloads").await?.contains(&day) {
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
 
 /// Drops each day before `day`, unless something of it is owed.
 pub(super) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error> {
-    let connection = connect(pool, "drop a day").await?;
+    let connection = connect(pool, "delete a day of messages").await?;
     let old: Vec<_> = days(&connection).await?.into_iter().filter(|old| *old < day).collect();
     drop(connection);
     let mut dropped = Vec::new();
@@ -74,7 +74,7 @@ pub(super) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error
 
 /// Forgets idempotency keys and event ids of messages before a moment.
 pub(super) async fn forget_keys(pool: &Pool, before: Timestamp) -> Result<(), Error> {
-    let connection = connect(pool, "forget old keys").await?;
+    let connection = connect(pool, "delete expired idempotency keys").await?;
     for forget in FORGET_KEYS {
         connection.execute(forget, &[(&first_id_at(before), Type::UUID)]).await?;
     }
@@ -114,7 +114,7 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
         }
         Ok(true)
     };
-    connect(pool, "drop a day").await?.transaction(drop, |dropped| *dropped).await
+    connect(pool, "delete a day of messages").await?.transaction(drop, |dropped| *dropped).await
 }
 
 /// The days that have partitions, oldest first.

@@ -102,7 +102,7 @@ pub(super) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate
         (&sql_limit(survey.limit) as _, Type::INT8),
     ];
     let sql = if survey.only_undelivered { SURVEY_UNDELIVERED } else { SURVEY };
-    let rows = connect(pool, "look for deliveries").await?.query(sql, &values).await?;
+    let rows = connect(pool, "find deliveries of a job").await?.query(sql, &values).await?;
     Ok(rows.iter().map(read).collect())
 }
 
@@ -114,11 +114,11 @@ pub(super) async fn take(pool: &Pool, owner: Owner, earlier: &[Owner], limit: us
         (&sql_limit(limit) as _, Type::INT8),
         (&earlier as _, Type::INT8_ARRAY),
     ];
-    connect(pool, "take up jobs").await?.execute(TAKE, &values).await.map(|_| ())
+    connect(pool, "claim jobs").await?.execute(TAKE, &values).await.map(|_| ())
 }
 
 pub(super) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usize>, Error> {
-    let connection = connect(pool, "make a job's deliveries owed").await?;
+    let connection = connect(pool, "requeue the deliveries of a job").await?;
     let advance = async |connection: &Connection| {
         let job = slice.job.id.as_bytes().as_slice();
         let from = slice.job.progress.position.as_bytes().as_slice();

@@ -39,7 +39,7 @@ pub struct SchemaState {
 /// How far the database is. A database with an encoding other than UTF8 is refused: it could not hold each text that a
 /// receiver answers or a sender sends.
 pub(super) async fn check(pool: &Pool) -> Result<SchemaState, Error> {
-    let connection = connect(pool, "read the schema's state").await?;
+    let connection = connect(pool, "read the schema version").await?;
     check_encoding(&connection).await?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let rows = connection.query(IS_THERE, &[]).await?;
@@ -57,7 +57,7 @@ pub(super) async fn apply(pool: &Pool) -> Result<SchemaState, Error> {
     if state.found == state.known {
         return Ok(state);
     }
-    let connection = connect(pool, "apply the schema's steps").await?;
+    let connection = connect(pool, "apply migrations").await?;
     let applied = async |connection: &Connection| {
         connection.query(LOCK, &[]).await?;
         connection.batch(MAKE_TABLE).await?;

@@ -99,12 +99,12 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
 
 pub(super) async fn give_up_groups(pool: &Pool, owner: Owner, groups: Groups) -> Result<(), Error> {
     let numbers: Vec<i32> = groups.iter().map(|group| i32::from(group.number())).collect();
-    let connection = connect(pool, "give up groups of lines").await?;
+    let connection = connect(pool, "release shards").await?;
     connection.execute(GIVE_UP_GROUPS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
 }
 
 pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
-    let connection = connect(pool, "renew a node").await?;
+    let connection = connect(pool, "renew the lease of a node").await?;
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let lag = i64::try_from(report.lag_ms).unwrap_or(i64::MAX);
     let values = [
@@ -145,7 +145,7 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
 }
 
 pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
-    let connection = connect(pool, "retire a node").await?;
+    let connection = connect(pool, "deregister a node").await?;
     connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
     connection.execute(FREE_GROUPS, &[]).await?;
     release(&connection, owner.number(), now).await.map(|_| ())

@@ -25,7 +25,7 @@ pub(super) async fn tell(pool: Pool, asked: Arc<Notify>, stop: CancellationToken
             () = asked.notified() => {}
         }
         // Where it fails, the others find out by their poll.
-        if let Ok(connection) = connect(&pool, "nudge the other nodes").await {
+        if let Ok(connection) = connect(&pool, "notify the other nodes").await {
             let _ = connection.query(NOTIFY_DUE, &[]).await;
         }
         tokio::time::sleep(PERIOD).await;
@@ -39,7 +39,7 @@ pub(super) async fn listen(connector: Connector, nudges: broadcast::Sender<Nudge
             () = stop.cancelled() => return,
             ended = listen_once(&connector, &nudges) => {
                 if let Err(error) = ended {
-                    tracing::debug!(error = %describe(&error), "not listening to other nodes for now; their changes are polled for");
+                    tracing::debug!(error = %describe(&error), "listening for changes of other nodes was interrupted; polling instead");
                 }
             }
         }

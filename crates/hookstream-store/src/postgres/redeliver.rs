@@ -47,7 +47,7 @@ const SET_ASIDE: &str = "with owed as (
     select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
 
 pub(super) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Redelivered, Error> {
-    let connection = connect(pool, "make a message owed again").await?;
+    let connection = connect(pool, "requeue a message").await?;
     let again = async |connection: &Connection| {
         let key = [
             (&Uuid::from_bytes(*redelivery.application_id.as_bytes()) as _, Type::UUID),
@@ -111,6 +111,6 @@ async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: 
 pub(super) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = [(&until.as_millis() as _, Type::INT8), (&first_id_at(until) as _, Type::UUID), (&limit as _, Type::INT8)];
-    let set_aside = connect(pool, "set aside deliveries").await?.execute(SET_ASIDE, &values).await?;
+    let set_aside = connect(pool, "skip deliveries of a restored backup").await?.execute(SET_ASIDE, &values).await?;
     Ok(usize::try_from(set_aside).unwrap_or(usize::MAX))
 }

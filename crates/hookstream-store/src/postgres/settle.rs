@@ -68,7 +68,7 @@ const SETTLE: &str = "with given as (
     select number from settled";
 const RECORDED: &str = "select g.number from unnest($1::int8[], $2::uuid[], $3::uuid[]) as g (number, message_id, id)
     join attempts a on a.message_id = g.message_id and a.id = g.id";
-const OPERATION: &str = "settle deliveries";
+const OPERATION: &str = "record the results of deliveries";
 
 /// The columns of [`SETTLE`].
 #[derive(Default)]

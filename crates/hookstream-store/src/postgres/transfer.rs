@@ -44,7 +44,7 @@ impl Side for PostgresStore {
         let describe = |row: &Row| {
             let (number, name, role): (i64, String, String) = (row.get(0), row.get(1), row.get(2));
             let seconds = row.get::<_, i64>(3).div_euclid(1_000) + 1;
-            format!("node {name:?} (number {number}, role {role}) is registered, and unless renewed for {seconds} s more")
+            format!("node {name:?} (number {number}, role {role}) is registered; its registration ends in {seconds} s unless it is renewed")
         };
         Ok(rows.first().map(describe))
     }

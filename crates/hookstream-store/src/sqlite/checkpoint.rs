@@ -65,7 +65,7 @@ fn checkpoint(open: &mut HashMap<PathBuf, (Connection, u64)>, path: PathBuf) {
         std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
         std::collections::hash_map::Entry::Vacant(entry) => match open_checkpointer(entry.key()) {
             Ok(connection) => entry.insert((connection, u64::MAX)),
-            Err(error) => return tracing::warn!(%error, "could not open a file to checkpoint it"),
+            Err(error) => return tracing::warn!(%error, "could not open a database file for a checkpoint"),
         },
     };
     let done = changes(connection).and_then(|now| {
@@ -76,6 +76,6 @@ fn checkpoint(open: &mut HashMap<PathBuf, (Connection, u64)>, path: PathBuf) {
         connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
     });
     if let Err(error) = done {
-        tracing::warn!(%error, "could not checkpoint; the writer will");
+        tracing::warn!(%error, "could not checkpoint a database file; the writer will");
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> 
 /// A number that no owner had.
 pub(super) fn add_owner(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
-    number.map(Owner::new).map_err(failed("enlist"))
+    number.map(Owner::new).map_err(failed("register a node"))
 }
 
 /// Gives back what an owner has.

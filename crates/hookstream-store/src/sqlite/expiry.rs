@@ -4,7 +4,7 @@
 //! given back to the file system: pages from the end of the file move into the gaps, some in each slice, and the
 //! file is cut.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use hookstream_model::{
     ids::{EnvironmentId, MessageId},
@@ -48,7 +48,7 @@ pub(super) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired
     }
     let removed = remove(connection).map_err(failed(OPERATION))?;
     if removed.is_empty() {
-        let is_done = move_pages(connection).map_err(failed("give back disk"))?;
+        let is_done = move_pages(connection).map_err(failed("release disk space"))?;
         return Ok(Some(Expired { day, bytes: 0, is_done }));
     }
     let mut bytes = 0;
@@ -58,6 +58,10 @@ pub(super) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired
     }
     Ok(Some(Expired { day, bytes, is_done: false }))
 }
+
+/// How often the log of a day's file is tried to be emptied, and how long to wait in between.
+const SHRINK_ATTEMPTS: u32 = 40;
+const SHRINK_PAUSE: Duration = Duration::from_millis(50);
 
 fn remove(connection: &Connection) -> rusqlite::Result<Vec<(MessageId, EnvironmentId, i64)>> {
     let read = |row: &Row<'_>| Ok((MessageId::from_bytes(row.get(0)?), EnvironmentId::from_bytes(row.get(1)?), row.get(2)?));
@@ -118,7 +122,7 @@ pub(super) fn remove_found(files: &mut Files, environment: EnvironmentId, found:
         bytes += size.map_err(failed(OPERATION))?.unwrap_or(0);
     }
     file.count_deliveries(environment, Counts::without_payload(bytes));
-    move_pages(file.connection()).map_err(failed("give back disk"))?;
+    move_pages(file.connection()).map_err(failed("release disk space"))?;
     Ok(bytes_of(bytes))
 }
 
@@ -137,16 +141,25 @@ pub(super) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(after == 0 || after == before)
 }
 
-/// Moves a day's log into its file, which is cut by that, and empties the log. Where a reader is at work on it, a
-/// later checkpoint does.
+/// Moves a day's log into its file, which is cut by that, and empties the log. Another checkpoint or a reader may be at work
+/// on it for a moment, and nothing may be written to an old day again, so this asks more than once.
 pub(super) fn shrink(path: &Path) {
-    let checkpoint = || -> rusqlite::Result<()> {
+    let checkpoint = || -> rusqlite::Result<bool> {
         let connection = open_checkpointer(path)?;
-        connection.busy_timeout(std::time::Duration::ZERO)?;
+        // Nobody waits for this: a checkpoint that waited would hold up whoever writes.
+        connection.busy_timeout(Duration::ZERO)?;
         connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))?;
-        connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
+        let is_busy: bool = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;
+        Ok(!is_busy)
     };
-    if let Err(error) = checkpoint() {
-        tracing::debug!(%error, "could not cut a day's file yet");
+    for _ in 0..SHRINK_ATTEMPTS {
+        match checkpoint() {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "could not shrink the file of a day yet"),
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is a thread for blocking work")]
+        std::thread::sleep(SHRINK_PAUSE);
     }
+    tracing::debug!("the log of a day's file is in use and keeps its size for now");
 }

@@ -205,7 +205,7 @@ impl DayFile {
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
         }
         if let Some(place) = self.place.take() {
-            self.keep_place(place).map_err(failed("keep a place"))?;
+            self.keep_place(place).map_err(failed("store a position in a line"))?;
         }
         self.file.commit()
     }
@@ -261,7 +261,8 @@ impl Place {
         match self {
             Self::Directory(directory) => {
                 let path = day_path(directory, day);
-                std::fs::remove_file(&path).map_err(|cause| Error::Failed { operation: "drop a day", cause: cause.into() })?;
+                std::fs::remove_file(&path)
+                    .map_err(|cause| Error::Failed { operation: "delete a day of messages", cause: cause.into() })?;
                 // Before its log goes: were the file there again after a power cut, and that not, it would be what it was once.
                 self.sync_names()?;
                 for suffix in ["-wal", "-shm"] {
@@ -332,7 +333,9 @@ impl Files {
         }
         let read = |row: &rusqlite::Row<'_>| Ok(Versions { application: row.get(0)?, environment: row.get(1)? });
         let find = self.core.connection.prepare_cached(VERSIONS);
-        let found = find.and_then(|mut find| find.query_row([application.as_bytes()], read).optional()).map_err(failed("read versions"))?;
+        let found = find
+            .and_then(|mut find| find.query_row([application.as_bytes()], read).optional())
+            .map_err(failed("read endpoint versions"))?;
         if self.versions.len() >= VERSIONS_KEPT {
             self.versions.clear();
         }
@@ -377,7 +380,7 @@ impl Files {
         let mut last = 0;
         for day in self.days_that_may_be_owed() {
             let read = self.day(day)?.connection().query_row(LAST_PLACE, [], |row| row.get(0));
-            last = last.max(read.map_err(failed("find the last place"))?);
+            last = last.max(read.map_err(failed("read the last position in a line"))?);
         }
         Ok(last)
     }

@@ -73,9 +73,9 @@ pub(super) fn survey(days: &Days<'_>, survey: &Survey) -> Result<Vec<Candidate>,
             sql_limit(survey.limit - candidates.len()),
         ];
         let more = days.read(day, |connection| {
-            let mut select = connection.prepare_cached(sql).map_err(failed("look for deliveries"))?;
-            let rows = select.query_map(values, read).map_err(failed("look for deliveries"))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("look for deliveries"))
+            let mut select = connection.prepare_cached(sql).map_err(failed("find deliveries of a job"))?;
+            let rows = select.query_map(values, read).map_err(failed("find deliveries of a job"))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("find deliveries of a job"))
         })?;
         candidates.extend(more.into_iter().flatten());
         if candidates.len() >= survey.limit {
@@ -87,7 +87,7 @@ pub(super) fn survey(days: &Days<'_>, survey: &Survey) -> Result<Vec<Candidate>,
 
 /// The process is alone with its files, so whatever job another owner had is nobody's.
 pub(super) fn take(files: &mut Files, owner: Owner, limit: usize, now: Timestamp) -> Result<(), Error> {
-    const OPERATION: &str = "take up jobs";
+    const OPERATION: &str = "claim jobs";
     let values = params![owner.number(), now.as_millis(), sql_limit(limit)];
     let taken = files
         .core()?
@@ -116,7 +116,7 @@ fn follow_slices(files: &mut Files, job: [u8; 16], mut position: MessageId, now:
 /// Makes owed what is of the first message's day. `None` where the job is not there any more, or not the
 /// owner's.
 pub(super) fn make_owed(files: &mut Files, slice_of: &JobSlice) -> Result<Option<Done>, Error> {
-    const OPERATION: &str = "make a job's deliveries owed";
+    const OPERATION: &str = "requeue the deliveries of a job";
     let JobSlice { job, owner, messages, position, now } = slice_of;
     let at = params![job.id.as_bytes(), owner.number(), job.progress.position.as_bytes()];
     let is_at: bool = files.core()?.query_row(IS_AT, at, |row| row.get(0)).map_err(failed(OPERATION))?;
@@ -156,14 +156,14 @@ pub(super) fn follow(files: &mut Files, slice: &JobSlice, done: Done) -> Result<
 fn move_on(files: &mut Files, job: [u8; 16], from: MessageId, done: Done, now: Timestamp) -> Result<(), Error> {
     let (made_owed, skipped) = (sql_limit(done.made_owed), sql_limit(done.skipped));
     let values = params![job, from.as_bytes(), done.position.as_bytes(), made_owed, skipped, now.as_millis()];
-    files.core()?.prepare_cached(MOVE_ON).and_then(|mut update| update.execute(values)).map(|_| ()).map_err(failed("move a job on"))
+    files.core()?.prepare_cached(MOVE_ON).and_then(|mut update| update.execute(values)).map(|_| ()).map_err(failed("advance a job"))
 }
 
 /// The last slice of a job in a day, where it is after `position`.
 fn slice(connection: &Connection, job: [u8; 16], position: MessageId) -> Result<Option<Done>, Error> {
     let read = |row: &Row<'_>| Ok(Done { position: MessageId::from_bytes(row.get(0)?), made_owed: row.get(1)?, skipped: 0 });
     let found = connection.prepare_cached(SLICE).and_then(|mut find| find.query_row(params![job, position.as_bytes()], read).optional());
-    found.map_err(failed("read how far a job is"))
+    found.map_err(failed("read the progress of a job"))
 }
 
 /// Returns how it counts, where it was still to be taken.

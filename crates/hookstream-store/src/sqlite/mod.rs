@@ -217,7 +217,7 @@ fn check_content(directory: &Path) -> Result<(), Error> {
     others.truncate(SHOWN);
     Err(failed(
         format!(
-            "it is not empty and holds no Hookstream data, but {}{more}; name an empty or new directory, such as {}",
+            "it is not empty and contains no Hookstream data, but {}{more}; name an empty or new directory, such as {}",
             others.join(", "),
             directory.join("hookstream").display()
         )
@@ -456,7 +456,7 @@ impl Store for SqliteStore {
                 for (line, length) in lines.iter().zip(&mut lengths) {
                     let room = at_most.saturating_sub(*length);
                     let of_day = |connection: &rusqlite::Connection| {
-                        claim::line_length(connection, *line, room).map_err(connection::failed("count what waits in lines"))
+                        claim::line_length(connection, *line, room).map_err(connection::failed("count waiting deliveries"))
                     };
                     *length += days.read(day, of_day)?.unwrap_or(0);
                 }
@@ -579,7 +579,7 @@ impl Store for SqliteStore {
                 if let Some(directory) = &self.directory {
                     let path = day_path(directory, day);
                     let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
-                    shrunk.map_err(|cause| Error::Failed { operation: "give back disk", cause: cause.into() })?;
+                    shrunk.map_err(|cause| Error::Failed { operation: "release disk space", cause: cause.into() })?;
                 }
             }
             return Ok(Some(slice));
@@ -614,7 +614,7 @@ impl Store for SqliteStore {
         let events = self.readers.days(move |days| counts::events(days, Day::of_number(0), day)).await?;
         if !events.is_empty() {
             let statements = events.iter().map(quotas::keep_events).chain([quotas::forget_events(day)]).collect();
-            self.write("keep counts of events", statements).await?;
+            self.write("store counts of events", statements).await?;
         }
         let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);

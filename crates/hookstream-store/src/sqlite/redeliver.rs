@@ -37,7 +37,7 @@ const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)
 const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 
 pub(super) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Redelivered, Error> {
-    const OPERATION: &str = "make a message owed again";
+    const OPERATION: &str = "requeue a message";
     let day = redelivery.message_id.timestamp().day();
     files.note_owed(day, true);
     let Some(file) = files.existing_day(day)? else { return Ok(Redelivered::NotThere) };
@@ -97,7 +97,7 @@ pub(super) fn owe_again(
 
 /// Sets aside what is owed, oldest day first. Owners do not matter: none is at work yet.
 pub(super) fn set_aside(files: &mut Files, until: Timestamp, limit: usize) -> Result<usize, Error> {
-    const OPERATION: &str = "set aside deliveries";
+    const OPERATION: &str = "skip deliveries of a restored backup";
     let first = first_id_at(until.as_millis());
     let mut set_aside = 0;
     for day in files.days_that_may_be_owed() {

@@ -83,7 +83,7 @@ pub(super) fn remove(files: &mut Files, environment: EnvironmentId, found: &Foun
             removed += 1;
         }
     }
-    move_pages(file.connection()).map_err(failed("give back disk"))?;
+    move_pages(file.connection()).map_err(failed("release disk space"))?;
     Ok(removed)
 }
 

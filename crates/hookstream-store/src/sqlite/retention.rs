@@ -10,7 +10,8 @@ const IS_OWED: &str = "select exists (select 1 from pending)";
 pub(super) fn drop_days_before(files: &mut Files, day: Day) -> Result<Vec<Day>, Error> {
     let mut dropped = Vec::new();
     for old in files.days().into_iter().filter(|old| *old < day) {
-        let owed: bool = files.day(old)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed("drop a day"))?;
+        let owed: bool =
+            files.day(old)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed("delete a day of messages"))?;
         if !owed {
             files.remove_day(old)?;
             dropped.push(old);

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
 };
 
-const OPERATION: &str = "settle deliveries";
+const OPERATION: &str = "record the results of deliveries";
 const REMOVE: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3";
 const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3 returning attempts";
 const RETRY: &str = "update pending

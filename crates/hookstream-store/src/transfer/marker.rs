@@ -65,7 +65,7 @@ impl Marker {
 
     /// Takes the mark away.
     pub(super) async fn remove(&self, db: &dyn Database) -> Result<(), Error> {
-        run(db, "take the mark off the target", Statement::new(REMOVE, vec![self.text().into()])).await
+        run(db, "remove the mark of the target", Statement::new(REMOVE, vec![self.text().into()])).await
     }
 
     /// After the rows of a step up to this key.

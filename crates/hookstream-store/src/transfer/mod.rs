@@ -87,10 +87,10 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] crate::Error),
     /// The source is empty.
-    #[error("the source holds no installation; a server makes one at its first start")]
+    #[error("the source contains no installation; a server creates one at its first start")]
     Nothing,
     /// The source is itself half there.
-    #[error("the source is an unfinished transfer from {from}; finish that one first")]
+    #[error("the source is an unfinished transfer from {from}; finish that transfer first")]
     SourceUnfinished {
         /// Where from.
         from: String,
@@ -104,25 +104,25 @@ pub enum Error {
         user: String,
     },
     /// The target has something already.
-    #[error("the target is not empty: it holds {what}; give one that is")]
+    #[error("the target is not empty: it contains {what}; name an empty one")]
     NotEmpty {
         /// What.
         what: String,
     },
     /// The target is half there, from elsewhere.
-    #[error("the target is an unfinished transfer from {from}, which is another source; go on with that one, or empty the target")]
+    #[error("the target is an unfinished transfer from another source, {from}; continue that transfer, or empty the target")]
     OtherSource {
         /// Where from.
         from: String,
     },
     /// The source may have changed since the transfer began.
-    #[error("a server was started on the source after the transfer began; empty the target and begin anew")]
+    #[error("a server was started on the source after the transfer began; empty the target and start again")]
     SourceStarted,
     /// Somebody else moved the mark.
-    #[error("another transfer to the same target is at work; let it end, or stop it and begin again")]
+    #[error("another transfer to the same target is running; wait for it, or stop it and start again")]
     Overtaken,
     /// What was compared is not equal.
-    #[error("the target differs from the source; empty the target and begin anew")]
+    #[error("the target differs from the source; empty the target and start again")]
     Different,
 }
 

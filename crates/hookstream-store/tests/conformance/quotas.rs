@@ -15,7 +15,7 @@ use hookstream_store::{
     Error, PageRequest, applications,
     applications::Created,
     audit_log::{self, Filter, Reach},
-    deliveries::{IdempotencyKey, Published},
+    deliveries::{IdempotencyKey, Publication, Published},
     endpoints,
     environments::{self, Deleted, Restored},
     event_types,
@@ -191,8 +191,10 @@ pub(crate) async fn events_stay_counted_whatever_goes(world: &World) {
     for days in [0, 1, 1, 2, 3] {
         world.publish(NOON - DAY * days, &[]).await;
     }
-    // Those of the month before do not count.
+    // Those of the month before do not count, nor does a message that is no event.
     world.publish(NOON - DAY * 25, &[]).await;
+    let test = Publication { is_event: false, ..world.publication(world.message(NOON, "{}"), vec![]) };
+    assert_eq!(db.publish(test).await.expect("published"), Published::Stored);
     assert_eq!(events().await, 5);
     let strangers = quotas::events(db, month, Some(world.stranger.organization)).await.expect("counted");
     assert_eq!(strangers.get(&world.stranger.organization), None);

@@ -919,7 +919,7 @@ mod tests {
         check(&[], None, &[("HOOKSTREAM_SMTP_URL", "smtp://mail.example.com")], "mail_from is missing");
         check(&["--mail-from", "a@example.com"], None, &[], "smtp_url is missing");
         check(&["--mail-from", "a@example.com"], None, &[("HOOKSTREAM_SMTP_URL", "mail.example.com")], "smtp_url is no URL");
-        check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key holds no key");
+        check(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", "")], "encryption_key contains no key");
         let both = [("HOOKSTREAM_ENCRYPTION_KEY", "0")];
         check(&["--encryption-key-file", "f"], None, &both, "encryption_key and encryption_key_file are both set");
     }
@@ -930,7 +930,7 @@ mod tests {
         let in_file = load(&[], Some(&format!("encryption_key = \"{key}\"")), &[]);
         for refused in [load(&[], None, &[("HOOKSTREAM_ENCRYPTION_KEY", &key)]), in_file] {
             let error = format!("{:?}", refused.expect_err("it is no key"));
-            assert!(error.contains("encryption_key is refused: key 1 is not 32 bytes") && !error.contains("0101"), "{error}");
+            assert!(error.contains("encryption_key is invalid: key 1 is not 32 bytes") && !error.contains("0101"), "{error}");
         }
         let config = load(&[], Some("encryption_key = [\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"), &[]).expect("a key");
         assert!(!format!("{config:?}").contains("AQEB"));

@@ -218,7 +218,10 @@ async fn a_redirect_is_shown_and_not_followed() {
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
     let error = seen["attempts"][0]["error"].as_str().expect("an error");
-    assert!(error.starts_with("redirect_refused: the receiver answered 307 with a redirect to ") && error.contains(&elsewhere.url()), "{error}");
+    assert!(
+        error.starts_with("redirect_refused: the receiver answered 307 with a redirect to ") && error.contains(&elsewhere.url()),
+        "{error}"
+    );
     assert_eq!(elsewhere.received().len(), 0);
 }
 

@@ -202,7 +202,7 @@ async fn a_mail_server_that_refuses_is_told_of_and_nothing_is_half_done() {
     let post = Post::start(&json!({ "refuse": "550 5.1.1 no such mailbox http://leak.example/#token=1" }), false);
     fails(&post.environment(), soon, (502, "mail_failed", "the mail server refused the email (SMTP code 550)")).await;
     let post = Post::start(&json!({ "password": "another" }), false);
-    fails(&post.environment(), soon, (502, "mail_failed", "refuses the user name or the password of smtp_url (SMTP code 535)")).await;
+    fails(&post.environment(), soon, (502, "mail_failed", "refused the user name or the password of smtp_url (SMTP code 535)")).await;
     // Its certificate is of an authority that nobody told us of.
     let [url, from, _] = post.environment();
     fails(&[url, from], soon, (502, "mail_failed", "no TLS comes about")).await;

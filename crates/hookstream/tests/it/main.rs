@@ -1,7 +1,9 @@
 //! The real binary, from outside: started, called, killed, started again.
 
 mod api;
+
 mod audit_log;
+mod authority;
 mod batch;
 mod commands;
 mod crash;

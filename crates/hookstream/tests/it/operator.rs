@@ -556,7 +556,7 @@ fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alon
     let foreign = make("foreign", 0o1777);
     std::fs::write(foreign.join("letter.txt"), "dear").expect("written");
     let told = refused(&start(&foreign).output().expect("it runs"));
-    assert!(told.contains("is not empty and holds no Hookstream data, but letter.txt") && told.contains("foreign/hookstream"), "{told}");
+    assert!(told.contains("is not empty and contains no Hookstream data, but letter.txt") && told.contains("foreign/hookstream"), "{told}");
     assert_eq!((mode(&foreign), std::fs::read_dir(&foreign).expect("a directory").count()), (0o1777, 1));
 
     let volume = make("volume", 0o2770);

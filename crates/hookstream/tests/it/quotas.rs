@@ -124,7 +124,7 @@ async fn events_stop_at_the_quota_until_the_month_ends() {
     assert_eq!(first.0, 201, "{}", first.1);
     // Neither a repetition nor a refusal takes a place.
     assert_eq!(send("first", &body).await, first);
-    assert_eq!(client.post("/v1/applications/acme/messages", json!({ "event_type": "no words" })).await.0, 400);
+    assert_eq!(client.post("/v1/applications/acme/messages", json!({ "event_type": "no words", "payload": 1 })).await.0, 400);
     assert_eq!(at_once(client, 20, "/v1/applications/acme/messages", |_| body.clone(), (429, "events_per_month", 6)).await, 4);
 
     let refused = client.try_send(Method::POST, "/v1/applications/acme/messages", &[], body.to_string()).await.expect("an answer");

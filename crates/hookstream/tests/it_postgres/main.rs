@@ -5,6 +5,8 @@
 mod api;
 #[path = "../it/audit_log.rs"]
 mod audit_log;
+#[path = "../it/authority.rs"]
+mod authority;
 #[path = "../it/batch.rs"]
 mod batch;
 #[path = "../it/crash.rs"]

@@ -126,7 +126,7 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
     stop(server).await;
     let output = transfer(&third, &second);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("the target is not empty: it holds organizations"), "{told}");
+    assert!(!output.status.success() && told.contains("the target is not empty: it contains organizations"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,9 +51,9 @@ const STORE: &str = "with seen as (
     ), deliveries_counted as (
         insert into delivery_counts
             (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
-        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes), sum(d.messages)
-        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[])
-            as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes), sum(d.events)
+        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[], $43::int8[])
+            as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes, events)
         where d.seen in (select number from seen)
         group by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
@@ -109,6 +109,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&standings.payload_bytes as _, Type::INT8_ARRAY),
         (&messages.hops as _, Type::INT4_ARRAY),
         (&messages.channels as _, Type::TEXT_ARRAY),
+        (&standings.events as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -194,6 +195,7 @@ struct PerEnvironment {
     accepted: Vec<i64>,
     skipped: Vec<i64>,
     payload_bytes: Vec<i64>,
+    events: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -223,7 +225,7 @@ impl<'a> Columns<'a> {
             columns.counts.applications.push(application);
             columns.counts.messages.push(messages);
         }
-        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, .. }) in standings {
+        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in standings {
             columns.standings.seen.push(seen);
             columns.standings.days.push(day);
             columns.standings.environments.push(environment);
@@ -231,6 +233,7 @@ impl<'a> Columns<'a> {
             columns.standings.accepted.push(accepted);
             columns.standings.skipped.push(skipped);
             columns.standings.payload_bytes.push(payload_bytes);
+            columns.standings.events.push(events);
         }
         columns
     }

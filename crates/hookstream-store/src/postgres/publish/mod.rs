@@ -165,7 +165,7 @@ async fn publish(pool: &Pool, mut batch: Vec<Job>, keyed: bool) -> Vec<Job> {
             Vec::new()
         }
         Err(Error::Unavailable { operation, cause }) => {
-            tracing::warn!(error = %cause, "could not {operation}; trying again");
+            tracing::warn!(error = %cause, "could not {operation}; retrying");
             let now = Instant::now();
             let (again, given_up): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.until > now);
             for job in given_up {
