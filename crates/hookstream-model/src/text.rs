@@ -23,11 +23,13 @@ pub fn check_line(field: &'static str, text: &str, most: usize) -> Result<(), In
     }
 }
 
-/// The end of an error that repeats a value which is refused, such as `; got "monthly"`. Empty if the value is long or may be a
-/// secret in the wrong field.
+/// The end of an error that repeats a value which is refused, such as `; got "monthly"`. Empty if the value may be a secret in the
+/// wrong field: secrets and passwords have at least 12 characters, and only times of that length are repeated.
 pub fn got(value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:+TZ".contains(&byte);
-    if value.len() <= 32 && value.bytes().all(is_plain) { format!("; got {value:?}") } else { String::new() }
+    let is_time =
+        value.len() <= 32 && value.as_bytes().get(..5).is_some_and(|year| year[..4].iter().all(u8::is_ascii_digit) && year[4] == b'-');
+    if (value.len() < 12 || is_time) && value.bytes().all(is_plain) { format!("; got {value:?}") } else { String::new() }
 }
 
 /// Whether a character separates lines or changes the direction of text (Unicode Standard Annex 9).
@@ -54,7 +56,7 @@ mod tests {
         assert_eq!(got("monthly"), "; got \"monthly\"");
         assert_eq!(got(""), "; got \"\"");
         assert_eq!(got("2027-01-31T12:00:00"), "; got \"2027-01-31T12:00:00\"");
-        for hidden in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", &"a".repeat(33), "plum teapot", "zw\u{f6}lf"] {
+        for hidden in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", "secret-in-the-wrong-place", "plum teapot", "zw\u{f6}lf"] {
             assert_eq!(got(hidden), "", "{hidden}");
         }
     }

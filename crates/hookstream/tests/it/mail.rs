@@ -205,7 +205,7 @@ async fn a_mail_server_that_refuses_is_told_of_and_nothing_is_half_done() {
     fails(&post.environment(), soon, (502, "mail_failed", "refused the user name or the password of smtp_url (SMTP code 535)")).await;
     // Its certificate is of an authority that nobody told us of.
     let [url, from, _] = post.environment();
-    fails(&[url, from], soon, (502, "mail_failed", "no TLS comes about")).await;
+    fails(&[url, from], soon, (502, "mail_failed", "the TLS connection to the mail server failed")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
