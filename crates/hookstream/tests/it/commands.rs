@@ -177,6 +177,10 @@ async fn what_the_api_has_is_listed_shown_and_sent_again() {
     assert!(said(&["endpoints", "list", "--application", "acme"]).contains(&endpoint));
     assert_eq!(object(&["endpoints", "show", &endpoint, "--app", "acme", "--json"])["id"], endpoint.as_str());
     assert_eq!(object(&["messages", "list", "--app", "acme", "--json"])["id"], id.as_str());
+    for listed in [&["messages", "list"][..], &["messages", "list", "--app", "acme"], &["attempts", "list"]] {
+        assert!(said(listed).contains(&id), "{listed:?}");
+    }
+    assert_eq!(object(&["attempts", "list", "--status", "failed", "--json"])["message_id"], id.as_str());
     // Ids are unique, so that the application is found by them.
     let shown = said(&["messages", "show", &id]);
     assert!(shown.contains("failed") && shown.contains("http_status"), "{shown}");

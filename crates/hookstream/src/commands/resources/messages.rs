@@ -15,7 +15,7 @@ const DELIVERIES: Columns = &[
     ("ENDPOINT", "endpoint_id"),
     ("STATUS", "status"),
     ("REASON", "reason"),
-    ("ATTEMPTS", "attempts"),
+    ("ATTEMPTS", "attempt_count"),
     ("NEXT ATTEMPT", "next_attempt_at"),
 ];
 const ATTEMPTS: Columns = &[

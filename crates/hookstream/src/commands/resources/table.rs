@@ -11,7 +11,14 @@ const CELL_MAX: usize = 60;
 
 /// Rows, with a line of titles if wanted.
 pub(super) fn as_text(objects: &[Value], columns: Columns, with_titles: bool) -> String {
-    let rows: Vec<Vec<String>> = objects.iter().map(|object| columns.iter().map(|(_, field)| cell(&object[*field])).collect()).collect();
+    let row = |object: &Value| {
+        let shown = |(title, field): &(&str, &str)| {
+            debug_assert!(object.get(field).is_some(), "no field `{field}` for the column {title} in {object}");
+            cell(&object[*field])
+        };
+        columns.iter().map(shown).collect()
+    };
+    let rows: Vec<Vec<String>> = objects.iter().map(row).collect();
     let titles: Vec<String> = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
     let width = |column: usize| rows.iter().chain([&titles]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
@@ -54,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_table_has_its_titles_and_nothing_that_a_terminal_obeys() {
-        let rows = [json!({ "id": "1", "name": "a\u{1b}[2Jb", "n": 5 }), json!({ "id": "22", "name": null })];
+        let rows = [json!({ "id": "1", "name": "a\u{1b}[2Jb", "n": 5 }), json!({ "id": "22", "name": null, "n": null })];
         assert_eq!(
             as_text(&rows, &[("ID", "id"), ("NAME", "name"), ("N", "n")], true),
             "ID  NAME    N\n1   a\u{fffd}[2Jb  5\n22  -       -\n"

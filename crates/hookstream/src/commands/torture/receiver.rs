@@ -52,8 +52,8 @@ pub(super) enum Mood {
     Resets,
     /// It reads a request and never answers.
     Hangs,
-    /// It answers 200, and the body comes byte by byte and does not end.
-    Trickles,
+    /// It answers a status, and the body comes byte by byte and does not end. The status counts.
+    Trickles(StatusCode),
     /// It is not there: its connections are reset, and new ones refused.
     Away,
 }
@@ -68,13 +68,14 @@ pub(super) struct Receiver {
 impl Mood {
     /// Any that is not well.
     pub(super) fn bad(rng: &mut StdRng) -> Self {
-        match rng.random_range(0..7) {
+        match rng.random_range(0..8) {
             0 => Self::Refuses(StatusCode::INTERNAL_SERVER_ERROR, None),
             1 => Self::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(rng.random_range(1..=2))),
             2 => Self::Refuses(StatusCode::TOO_MANY_REQUESTS, Some(1)),
             3 => Self::Resets,
             4 => Self::Hangs,
-            5 => Self::Trickles,
+            5 => Self::Trickles(StatusCode::OK),
+            6 => Self::Trickles(StatusCode::INTERNAL_SERVER_ERROR),
             _ => Self::Away,
         }
     }
@@ -180,7 +181,7 @@ impl Receive for Desk {
         let Some(messages) = messages(&head, &body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
         let mood = *self.mood.borrow();
         match mood {
-            Mood::Well => {}
+            Mood::Well | Mood::Trickles(StatusCode::OK) => {}
             Mood::Refuses(status, retry_after) => {
                 let mut response = plain(status);
                 response.headers_mut().extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
@@ -188,7 +189,7 @@ impl Receive for Desk {
             }
             Mood::Resets | Mood::Away => return Err(io::ErrorKind::ConnectionReset.into()),
             Mood::Hangs => std::future::pending().await,
-            Mood::Trickles => return Ok(boxed(Response::new(Trickle(interval(BYTE_EVERY))))),
+            Mood::Trickles(status) => return Ok(trickle(status)),
         }
         let signed_at = header(&head.headers, "webhook-timestamp").parse();
         if !signed_at.is_ok_and(|seconds| self.clocks.have_shown(seconds, SystemClock.now())) {
@@ -202,8 +203,14 @@ impl Receive for Desk {
             return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         messages.iter().for_each(|(number, id)| self.ledger.arrived(*number, id));
-        Ok(boxed(plain(StatusCode::NO_CONTENT)))
+        Ok(if mood == Mood::Well { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
     }
+}
+
+fn trickle(status: StatusCode) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Trickle(interval(BYTE_EVERY)));
+    *response.status_mut() = status;
+    boxed(response)
 }
 
 fn boxed(response: Response<impl Body<Data = Bytes, Error = Infallible> + Send + 'static>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
@@ -261,9 +268,11 @@ mod tests {
         check(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
         check(Mood::Resets, Err(io::ErrorKind::ConnectionReset)).await;
         check(Mood::Hangs, Ok("")).await;
-        check(Mood::Trickles, Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        check(Mood::Trickles(StatusCode::INTERNAL_SERVER_ERROR), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
         check(Mood::Away, Err(io::ErrorKind::ConnectionRefused)).await;
         assert!(!ledger.has_arrived("a"));
+        check(Mood::Trickles(StatusCode::OK), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        assert!(ledger.has_arrived("a"), "a complete head decides");
         check(Mood::Well, Ok("HTTP/1.1 204")).await;
         assert!(ledger.has_arrived("a"));
     }
