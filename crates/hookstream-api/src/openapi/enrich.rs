@@ -23,9 +23,7 @@ pub(super) fn enrich(document: &mut Value) {
     } });
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         for (name, schema) in schemas.iter_mut() {
-            if let Some(properties) = schema["properties"].as_object_mut() {
-                properties.iter_mut().for_each(|(field, property)| complete(name, field, property));
-            }
+            complete_fields(name, schema);
         }
         add_portal_schemas(schemas);
     }
@@ -75,11 +73,23 @@ const IN_PORTAL: [(&str, &str, &[&str]); 3] = [
     ("TestEndpoint", "TestPortalEndpoint", &["event_type", "payload"]),
 ];
 
+/// Completes the fields of a schema, and those of its parts.
+fn complete_fields(name: &str, schema: &mut Value) {
+    for parts in ["allOf", "anyOf", "oneOf"] {
+        for part in schema.get_mut(parts).and_then(Value::as_array_mut).into_iter().flatten() {
+            complete_fields(name, part);
+        }
+    }
+    for (field, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        complete(name, field, property);
+    }
+}
+
 /// Adds the schemas of bodies in the portal.
 fn add_portal_schemas(schemas: &mut Map<String, Value>) {
     for (name, in_portal, left_out) in IN_PORTAL {
         let Some(mut schema) = schemas.get(name).cloned() else { continue };
-        if let Some(properties) = schema["properties"].as_object_mut() {
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
             properties.retain(|field, _| !left_out.contains(&field.as_str()));
         }
         schemas.insert(in_portal.to_owned(), schema);
@@ -88,7 +98,7 @@ fn add_portal_schemas(schemas: &mut Map<String, Value>) {
 
 /// Makes a body's schema refer to that of the portal.
 fn refer_to_portal(schema: &mut Value) {
-    for choice in schema["oneOf"].as_array_mut().into_iter().flatten() {
+    for choice in schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
         refer_to_portal(choice);
     }
     let name = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next());
@@ -142,6 +152,11 @@ fn complete(schema: &str, field: &str, property: &mut Value) {
     if let Some(example) = words::example(schema, field) {
         property["example"] = example;
     }
+    if property["format"] == "int32" && property["minimum"] == 0 && property["maximum"].is_null() {
+        // Unsigned: twice as many numbers as `int32` has.
+        property["format"] = "int64".into();
+        property["maximum"] = u32::MAX.into();
+    }
     if !is_text(property) {
         return;
     }
@@ -170,24 +185,29 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Value, schema
     let is_honoured = idempotency::is_honoured(method, path);
     if is_honoured {
         let parameter = json!({ "$ref": "#/components/parameters/IdempotencyKey" });
-        match operation["parameters"].as_array_mut() {
+        match operation.get_mut("parameters").and_then(Value::as_array_mut) {
             Some(parameters) => parameters.push(parameter),
             None => operation["parameters"] = json!([parameter]),
         }
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-        let schema = &mut parameter["schema"];
-        if !is_text(schema) {
-            continue;
-        }
+        let Some(schema) = parameter.get_mut("schema").filter(|schema| is_text(schema)) else { continue };
         if let Some(set) = words::of_parameter(path, &name) {
             set.write(schema);
         } else if is_time(&name) {
             schema["format"] = "date-time".into();
         }
     }
-    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+    if is_honoured && let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+        responses.entry("422").or_insert_with(|| {
+            json!({
+                "description": "The `Idempotency-Key` was already used for another request.",
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ErrorBody" } } },
+            })
+        });
+    }
+    for (status, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
         let mut names = vec!["X-Request-Id"];
         if !path.starts_with("/v1/health") {
             names.extend(["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]);
@@ -201,10 +221,9 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Value, schema
         let refer = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
         response["headers"] = Value::Object(names.into_iter().map(refer).collect());
     }
-    let content = &mut operation["requestBody"]["content"]["application/json"];
-    if content.is_object() {
+    if let Some(content) = operation.pointer_mut("/requestBody/content/application~1json") {
         if path.starts_with("/v1/portal/") {
-            refer_to_portal(&mut content["schema"]);
+            content.get_mut("schema").into_iter().for_each(refer_to_portal);
         }
         let schema = content["schema"].clone();
         content["example"] = example(&schema, schemas);
@@ -243,6 +262,24 @@ mod tests {
             missing.extend(fields.filter(|field| content["example"].get(field).is_none()).map(|field| format!("{name}.{field}")));
         }
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn nothing_but_an_example_is_null() {
+        fn look(place: &str, value: &Value, nulls: &mut Vec<String>) {
+            match value {
+                Value::Null => nulls.push(place.to_owned()),
+                Value::Array(items) => items.iter().for_each(|item| look(place, item, nulls)),
+                Value::Object(fields) => {
+                    let fields = fields.iter().filter(|(name, _)| !["default", "enum", "example", "examples"].contains(&name.as_str()));
+                    fields.for_each(|(name, value)| look(&format!("{place}/{name}"), value, nulls));
+                }
+                _ => {}
+            }
+        }
+        let mut nulls = Vec::new();
+        look("", &crate::document_json(), &mut nulls);
+        assert!(nulls.is_empty(), "{nulls:#?}");
     }
 
     #[test]

@@ -42,6 +42,8 @@ enum Scenario {
     Hang,
     /// 500 endpoints of 1,000 are not there
     Dead,
+    /// One application has 10,000 endpoints that are not there
+    Failing,
     /// One application sends 200,000 messages as fast as it can
     Flood,
     /// An endpoint with a rate comes back after an outage
@@ -52,6 +54,8 @@ enum Scenario {
 const RATE: u32 = 100;
 /// How long an endpoint hangs.
 const HANG: Duration = Duration::from_secs(20);
+/// Endpoints of one application that fail.
+const FAILING: u32 = 10_000;
 /// How many messages flood.
 const FLOOD: u32 = 200_000;
 /// The rate of an endpoint that comes back.
@@ -64,6 +68,7 @@ pub(super) async fn run(arguments: &FairnessArgs) -> anyhow::Result<()> {
         match scenario {
             Scenario::Hang => compare(arguments, "an endpoint that hangs", Scenario::Hang).await?,
             Scenario::Dead => compare(arguments, "500 dead endpoints of 1,000", Scenario::Dead).await?,
+            Scenario::Failing => compare(arguments, "10,000 failing endpoints of one application", Scenario::Failing).await?,
             Scenario::Flood => flood(arguments).await?,
             Scenario::Recovered => recovered(arguments).await?,
         }
@@ -104,11 +109,16 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
     let (count, one, behaviour) = match scenario {
         Scenario::Hang => (10, Plan { rate: Some(RATE * 10), connections: 32, ..plan }, Behaviour::Hangs(HANG)),
         Scenario::Dead => (500, plan, Behaviour::Gone),
+        Scenario::Failing => (10, Plan { rate: Some(1), ..plan }, Behaviour::Gone),
         Scenario::Flood | Scenario::Recovered => anyhow::bail!("it has no baseline"),
     };
     let behaviour = if is_ill { behaviour } else { Behaviour::Takes(Duration::ZERO) };
-    let of_one = if scenario == Scenario::Dead { 500 } else { 1 };
-    let many = Stream::make(&fleet, "others", count, json!({}), Behaviour::Takes(Duration::ZERO), plan.room()).await?;
+    let of_one = match scenario {
+        Scenario::Dead => [500, 1],
+        Scenario::Failing => [1, FAILING],
+        Scenario::Hang | Scenario::Flood | Scenario::Recovered => [1, 1],
+    };
+    let many = Stream::make(&fleet, "others", [count, 1], json!({}), Behaviour::Takes(Duration::ZERO), plan.room()).await?;
     let single = Stream::make(&fleet, "one", of_one, json!({}), behaviour, one.room()).await?;
     let (from, sent) = tokio::join!(many.send(&plan, &fleet), single.send(&one, &fleet));
     sent?;
@@ -126,17 +136,17 @@ async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     // As slow as a receiver usually is, so that most of the flood waits.
     let slow = Behaviour::Takes(Duration::from_millis(50));
     let room = usize::try_from(FLOOD).unwrap_or(usize::MAX);
-    let flood = Stream::make(&fleet, "flood", 1, json!({}), slow, room).await?;
+    let flood = Stream::make(&fleet, "flood", [1, 1], json!({}), slow, room).await?;
     // Until there is no room for more.
     let hour = Duration::from_secs(3_600);
     let all = Plan { connections: 64, rate: None, payload_bytes: 500, duration: hour, warmup: Duration::ZERO };
     let single = Plan { connections: 4, rate: Some(10), duration: arguments.duration, ..all };
-    let other = Stream::make(&fleet, "other", 1, json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
+    let other = Stream::make(&fleet, "other", [1, 1], json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
     let (flooded, sent) = tokio::join!(flood.send(&all, &fleet), other.send(&single, &fleet));
     flooded?;
     let during = percentiles(&other.run.counted(sent?).arrivals);
     let waits = flood.run.accepted() - flood.run.counted(0).arrivals.len() as u64;
-    let after = Stream::make(&fleet, "after", 1, json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
+    let after = Stream::make(&fleet, "after", [1, 1], json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
     let from = after.send(&single, &fleet).await?;
     after.run.until_all_arrived(Duration::from_secs(10)).await;
     say!("one application sends {} messages: what another's 10 a second see, ms from send to arrival", flood.run.accepted());
@@ -155,7 +165,7 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let fleet = Fleet::start(scratch.path(), &arguments.server_args).await?;
     let plan = Plan { connections: 8, rate: Some(100), payload_bytes: 500, duration: arguments.duration, warmup: Duration::ZERO };
     let outage = Behaviour::FailsFor(arguments.duration);
-    let stream = Stream::make(&fleet, "recovered", 1, json!({ "rate_limit_per_second": LIMIT }), outage, plan.room()).await?;
+    let stream = Stream::make(&fleet, "recovered", [1, 1], json!({ "rate_limit_per_second": LIMIT }), outage, plan.room()).await?;
     stream.send(&plan, &fleet).await?;
     stream.run.until_all_arrived(Duration::from_secs(180)).await;
     let mut seen = stream.seen_at();

@@ -75,11 +75,11 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
     say!("deliveries that are owed and held: accepting 200 a second, ms to the answer, and memory");
     for step in 0..=STEPS {
         if step > 0 {
-            let held = Stream::make(&fleet, "held", 1, json!({}), Behaviour::Busy, room / usize::try_from(STEPS)?).await?;
+            let held = Stream::make(&fleet, "held", [1, 1], json!({}), Behaviour::Busy, room / usize::try_from(STEPS)?).await?;
             held.send(&all, &fleet).await?;
         }
         let steady = Plan { connections: 8, rate: Some(200), duration: Duration::from_secs(5), ..all };
-        let well = Stream::make(&fleet, "well", 1, json!({}), Behaviour::Takes(Duration::ZERO), steady.room()).await?;
+        let well = Stream::make(&fleet, "well", [1, 1], json!({}), Behaviour::Takes(Duration::ZERO), steady.room()).await?;
         let from = well.send(&steady, &fleet).await?;
         well.run.until_all_arrived(Duration::from_secs(10)).await;
         let counted = well.run.counted(from);

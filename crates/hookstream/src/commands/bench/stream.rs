@@ -53,11 +53,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Makes so many applications named after `name`, each with one endpoint as configured.
+    /// Makes so many applications named after `name`, each with so many endpoints as configured.
     pub(super) async fn make(
         fleet: &Fleet,
         name: &str,
-        applications: u32,
+        [applications, endpoints]: [u32; 2],
         endpoint: Value,
         behaviour: Behaviour,
         room: usize,
@@ -78,7 +78,9 @@ impl Stream {
             let id = made["application"]["id"].as_str().context("an application has an id")?.to_owned();
             let mut endpoint = endpoint.clone();
             endpoint["url"] = url.as_str().into();
-            client.post(&format!("/applications/{id}/endpoints"), endpoint.to_string(), None).await?.accepted()?;
+            for _ in 0..endpoints {
+                client.post(&format!("/applications/{id}/endpoints"), endpoint.to_string(), None).await?.accepted()?;
+            }
             ids.push(id);
         }
         Ok(Self { run, applications: ids, tasks, receiver, _receiving: receiving })
