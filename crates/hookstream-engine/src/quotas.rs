@@ -177,7 +177,12 @@ impl Quotas {
             meter.count(month, counted.get(&organization).copied().unwrap_or(0), 0);
         }
         // Of two that read it at once, one counts.
-        Ok(Arc::clone(self.meters().entry(organization).or_insert_with(|| Arc::new(meter))))
+        let meter = Arc::clone(self.meters().entry(organization).or_insert_with(|| Arc::new(meter)));
+        if meter.is_limited() {
+            // What other nodes accept is counted from now on.
+            self.learned.notify_one();
+        }
+        Ok(meter)
     }
 
     fn meters(&self) -> MutexGuard<'_, HashMap<OrganizationId, Arc<Meter>>> {
