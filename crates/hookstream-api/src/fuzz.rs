@@ -3,7 +3,7 @@
 
 use hookstream_store::{Page, PageRequest};
 
-use crate::page;
+use crate::http::page;
 
 /// A cursor, and a limit behind a line end. A cursor that is read is written as it was; one that is written is read; a
 /// limit is within its bounds; and no bytes do harm.

@@ -10,32 +10,37 @@ use std::{
     time::Duration,
 };
 
-use hookstream_destinations::{Transport, mail::Mailer};
+use hookstream_destinations::{Transport, services::mail::Mailer};
 use hookstream_engine::Handle;
 use hookstream_model::{
-    ids::ApiKeyId,
-    secret::Secret,
-    session::Policy,
-    tenancy::{ApiKey, KeyHash},
-    time::{Clock, Timestamp},
+    base::{
+        ids::ApiKeyId,
+        secret::Secret,
+        time::{Clock, Timestamp},
+    },
+    identity::{
+        session::Policy,
+        tenancy::{ApiKey, KeyHash},
+    },
 };
 use hookstream_store::{
     Error, Store,
-    api_keys::{self, Use},
-    sessions,
+    identity::{
+        api_keys::{self, Use},
+        sessions,
+    },
 };
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    idempotency::UnderWay,
-    in_flight::InFlight,
-    limits::Limiter,
-    mail::Desk,
-    passwords::Passwords,
-    providers::{Flows, IdentityProvider},
-    request::RequestId,
+    auth::{
+        passwords::Passwords,
+        providers::{Flows, IdentityProvider},
+    },
+    background::mail::Desk,
+    http::{idempotency::UnderWay, in_flight::InFlight, limits::Limiter, request::RequestId},
 };
 
 /// The most API keys remembered; at this many, all are read again when they come.

@@ -3,11 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hookstream_model::endpoint::{EndpointUrl, URL_MAX};
+use hookstream_model::outbound::endpoint::{EndpointUrl, URL_MAX};
 
 use crate::{
     Target,
-    http::{guard::AddressPolicy, resolve::literal},
+    net::{guard::AddressPolicy, resolve::literal},
 };
 
 /// A URL, and the same bytes as addresses. A URL that is taken has the form that is promised, is the same once it is

@@ -7,17 +7,20 @@
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;
-pub mod mail;
-pub mod oidc;
+pub mod net;
+pub mod services;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
 use ::http::{HeaderMap, Uri};
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookstream_model::{attempt::Outcome, endpoint::EndpointUrl, waterfall::Timings};
+use hookstream_model::{
+    delivery::{attempt::Outcome, timings::Timings},
+    outbound::endpoint::EndpointUrl,
+};
 
-pub use self::http::guard::{AddressPolicy, Rule};
+pub use crate::net::guard::{AddressPolicy, Rule};
 
 /// A way to deliver.
 #[async_trait]

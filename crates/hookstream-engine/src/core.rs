@@ -10,14 +10,15 @@ use std::{
 
 use hookstream_destinations::Transport;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId, IdSource, NewId},
-    line::Line,
-    retry::Jitter,
-    time::{Clock, Timestamp},
+    base::{
+        ids::{ApplicationId, EnvironmentId, IdSource, NewId},
+        time::{Clock, Timestamp},
+    },
+    delivery::{queue::Line, retry::Jitter},
 };
 use hookstream_store::{
     Store,
-    deliveries::{Claimed, Owner},
+    delivery::deliveries::{Claimed, Owner},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
@@ -28,15 +29,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options, Parts,
-    budgets::Budgets,
-    health::Health,
-    holds::Holds,
-    lanes::{LanePolicy, Lanes, Now},
-    lease::Lease,
-    quotas::Quotas,
-    record::Recorded,
-    routes::Routes,
-    schemas::Checks,
+    attempts::record::Recorded,
+    cluster::lease::Lease,
+    intake::schemas::Checks,
+    queues::lanes::{LanePolicy, Lanes, Now},
+    routing::routes::Routes,
+    upkeep::{budgets::Budgets, health::Health, holds::Holds, quotas::Quotas},
 };
 
 pub(crate) struct Core {

@@ -6,50 +6,42 @@
 //! retry, what a [job](jobs) makes owed and a start after a crash are no paths of their own: each is a
 //! delivery that falls due.
 
-mod accept;
-mod attempt;
-mod budgets;
+mod attempts;
+mod cluster;
 mod core;
-mod deleted;
-mod dispatch;
-mod generations;
-mod health;
-mod holds;
-mod jobs;
-mod lanes;
-mod lease;
-mod news;
+mod intake;
 mod options;
-mod quotas;
-mod record;
-mod redeliver;
-mod retention;
-mod routes;
-mod schemas;
+mod queues;
+mod routing;
 #[cfg(test)]
 mod sim;
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
 use hookstream_destinations::Transport;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId},
-    tenancy::Tenant,
-    time::Clock,
+    base::{
+        ids::{ApplicationId, EnvironmentId},
+        time::Clock,
+    },
+    identity::tenancy::Tenant,
 };
 use hookstream_store::Store;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
-pub use self::{
-    accept::{Accepted, Draft, SendError},
-    jobs::{Forecast, JobError},
-    lanes::LaneView,
-    options::{Options, Role},
-    redeliver::{Again, RetryError},
-    routes::{ApplicationRoutes, Route},
-};
+pub use self::options::{Options, Role};
 use crate::core::Core;
+pub use crate::{
+    attempts::{
+        jobs::{Forecast, JobError},
+        redeliver::{Again, RetryError},
+    },
+    intake::accept::{Accepted, Draft, SendError},
+    queues::lanes::LaneView,
+    routing::routes::{ApplicationRoutes, Route},
+};
 
 /// For how long a node relies on what it remembers without asking what has changed. It asks every second.
 pub const UNHEARD: Duration = Duration::from_secs(2);
@@ -78,25 +70,25 @@ impl Handle {
     /// Where the store cannot be worked with.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
         let begun = tokio::time::Instant::now();
-        let owner = parts.store.enlist(&lease::introduction(&options, None), parts.clock.now()).await?;
-        let lease = lease::Lease::new(owner, begun, parts.store.lease());
+        let owner = parts.store.enlist(&crate::cluster::lease::introduction(&options, None), parts.clock.now()).await?;
+        let lease = crate::cluster::lease::Lease::new(owner, begun, parts.store.lease());
         let now = parts.clock.now().day();
         parts.store.prepare_day(now).await?;
         let (outcomes, recorded) = mpsc::channel(options.max_in_flight * 4);
         let core = Arc::new(Core::new(parts, options, lease, outcomes, rng));
-        core.tasks.spawn(record::run(Arc::clone(&core), recorded));
+        core.tasks.spawn(crate::attempts::record::run(Arc::clone(&core), recorded));
         if core.options.role.delivers() {
-            core.tasks.spawn(dispatch::run(Arc::clone(&core)));
-            core.tasks.spawn(jobs::run(Arc::clone(&core)));
+            core.tasks.spawn(crate::queues::dispatch::run(Arc::clone(&core)));
+            core.tasks.spawn(crate::attempts::jobs::run(Arc::clone(&core)));
         }
-        core.tasks.spawn(dispatch::run_timers(Arc::clone(&core)));
-        core.tasks.spawn(holds::run(Arc::clone(&core)));
-        core.tasks.spawn(lease::run(Arc::clone(&core)));
-        core.tasks.spawn(news::run(Arc::clone(&core)));
-        core.tasks.spawn(retention::run(Arc::clone(&core)));
-        core.tasks.spawn(budgets::run(Arc::clone(&core)));
-        core.tasks.spawn(quotas::run(Arc::clone(&core)));
-        core.tasks.spawn(health::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::queues::dispatch::run_timers(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::holds::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::cluster::lease::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::cluster::change_feed::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::retention::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::budgets::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::quotas::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::health::run(Arc::clone(&core)));
         Ok(Self { core })
     }
 
@@ -105,7 +97,7 @@ impl Handle {
     pub fn application_changed(&self, application: ApplicationId) {
         self.core.routes.forget(application);
         let core = Arc::clone(&self.core);
-        self.core.tasks.spawn(async move { holds::refresh(&core, application).await });
+        self.core.tasks.spawn(async move { crate::upkeep::holds::refresh(&core, application).await });
     }
 
     /// To be called when what an environment may keep has changed.
@@ -147,12 +139,12 @@ impl Handle {
     }
 
     /// Who wants what.
-    pub fn routes(&self) -> &routes::Routes {
+    pub fn routes(&self) -> &crate::routing::routes::Routes {
         &self.core.routes
     }
 
     /// A fresh id, made now.
-    pub fn new_id(&self) -> hookstream_model::ids::NewId {
+    pub fn new_id(&self) -> hookstream_model::base::ids::NewId {
         self.core.new_id()
     }
 
@@ -180,6 +172,6 @@ impl Handle {
         self.core.tasks.close();
         // The tasks that are left end on the token; tries that hang are let go.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
-        let _ = tokio::time::timeout(Duration::from_secs(2), lease::retire(&self.core)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::lease::retire(&self.core)).await;
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hookstream_model::{environment::Limits, hold::BreakerPolicy, retry::RetrySchedule};
+use hookstream_model::{
+    delivery::{hold::BreakerPolicy, retry::RetrySchedule},
+    identity::environment::Limits,
+};
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,12 @@
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    endpoint, event_type, json,
-    ordering::{KEY_PATH_MAX, KeyPath, Ordering},
-    secret::Secret,
-    signature::{SigningAlgorithm, SigningKey, SigningKeys, Unverified, VerificationKey},
-    time::Timestamp,
+    base::{json, secret::Secret, time::Timestamp},
+    delivery::ordering::{KEY_PATH_MAX, KeyPath, Ordering},
+    outbound::{
+        endpoint, event_type,
+        signature::{SigningAlgorithm, SigningKey, SigningKeys, Unverified, VerificationKey},
+    },
 };
 
 /// The most values of a payload that are looked for by a path of their own.

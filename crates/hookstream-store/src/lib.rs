@@ -16,68 +16,48 @@
 //! its statements beside [`applications`], a test of it in `tests/conformance`. To add a hot operation: a method of [`Store`]
 //! that says what is atomic, its test in `tests/conformance`, then the method of each database.
 
-pub mod api_keys;
-pub mod applications;
-pub mod audit;
-pub mod audit_log;
-pub mod changes;
-pub mod counts;
-pub mod deliveries;
-pub mod device_codes;
-pub mod endpoints;
-pub mod environments;
-pub mod error;
-pub mod event_types;
-pub mod finding;
-pub mod forgetful;
-pub mod idempotency;
-pub mod jobs;
-pub mod links;
-pub mod lost_key;
-pub mod members;
-pub mod messages;
-pub mod nodes;
-pub mod organizations;
-pub mod page;
-pub mod payloads;
-pub mod portal_keys;
+pub mod db;
+pub mod delivery;
+pub mod identity;
+pub mod operations;
+pub mod outbound;
 pub mod postgres;
-pub mod quotas;
-pub mod sessions;
-pub mod settings;
 pub mod sqlite;
-pub mod statement;
-pub mod transfer;
-pub mod users;
-pub mod vault;
 
 use std::{sync::Arc, time::Duration};
 
+pub use crate::db::error::Error;
+pub use crate::db::page::{Page, PageRequest};
+pub use crate::db::statement::Database;
 use async_trait::async_trait;
-pub use error::Error;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId, MessageId},
-    job::{Candidate, Job},
-    line::{Groups, Line},
-    tenancy::Tenant,
-    time::{Day, Timestamp},
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId},
+        time::{Day, Timestamp},
+    },
+    delivery::queue::{Groups, Line},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job},
 };
-pub use page::{Page, PageRequest};
-pub use statement::Database;
 use tokio::sync::broadcast;
 
 use crate::{
-    audit::Audit,
-    counts::DayCounts,
-    deliveries::{
-        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    delivery::{
+        audit::Audit,
+        counts::DayCounts,
+        deliveries::{
+            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
+            Settled,
+        },
+        finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
+        messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        payloads::{Expired, Removal, Removed},
     },
-    finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
-    jobs::{JobSlice, Survey},
-    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    payloads::{Expired, Removal, Removed},
-    quotas::DayEvents,
+    operations::{
+        jobs::{JobSlice, Survey},
+        quotas::DayEvents,
+    },
 };
 
 /// What every database does for the engine. Each method is one transaction, or says what it is.
@@ -182,7 +162,7 @@ pub trait Store: Database {
         event_type: Option<String>,
         page: PageRequest<MessageId>,
     ) -> Result<Page<Message>, Error> {
-        let below = page.after.map_or(page::ABOVE_ALL, |id| *id.as_bytes());
+        let below = page.after.map_or(crate::db::page::ABOVE_ALL, |id| *id.as_bytes());
         let range = Range { tenant, application: Some(application), lowest: [0; 16], below, direction: Direction::Older };
         let filter = MessageFilter { event_types: event_type.into_iter().collect(), ..MessageFilter::default() };
         let found = self.find_messages(MessageSearch { range, filter, limit: page.limit }).await?;

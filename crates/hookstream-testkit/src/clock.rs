@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_model::time::{Clock, Timestamp};
+use hookstream_model::base::time::{Clock, Timestamp};
 
 /// A clock that stands still until it is moved. Clones show the same time.
 #[derive(Debug, Clone)]

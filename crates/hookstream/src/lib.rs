@@ -1,21 +1,13 @@
 //! The hookstream program: a webhook gateway in one binary. A library so that its tests and fuzz targets reach it;
 //! `main.rs` does nothing but call [`run`].
 
-mod activity;
 mod arguments;
-mod clock;
 mod commands;
 mod config;
-mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod keys;
-mod lifecycle;
-mod listen;
 mod output;
-mod trust;
-mod watch;
-mod wire;
+mod server;
 
 use std::process::ExitCode;
 

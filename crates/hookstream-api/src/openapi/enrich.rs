@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::words;
-use crate::idempotency;
+use crate::http::idempotency;
 
 /// Completes the derived document.
 pub(super) fn enrich(document: &mut Value) {

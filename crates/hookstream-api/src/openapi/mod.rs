@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document, made from the operations themselves.
 
+pub(crate) mod docs;
+
 mod enrich;
 mod words;
 
@@ -17,7 +19,7 @@ use utoipa::{
     },
 };
 
-use crate::error::ErrorBody;
+use crate::http::error::ErrorBody;
 
 /// A client asks anew each time, since the next version has another.
 const NOT_UNASKED: HeaderValue = HeaderValue::from_static("no-cache");

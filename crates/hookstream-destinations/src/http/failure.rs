@@ -2,10 +2,11 @@
 
 use std::{error::Error, io};
 
-use hookstream_model::attempt::{Failure, FailureKind};
+use hookstream_model::delivery::attempt::{Failure, FailureKind};
 use rustls::CertificateError;
 
-use super::{HEAD_MAX, connect::ConnectError};
+use super::HEAD_MAX;
+use crate::net::connect::ConnectError;
 
 /// What a failed request means, found among the causes of the error.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {

@@ -3,15 +3,10 @@
 //! Connections are kept and used again, by scheme, host and port. The addresses of a host are vetted
 //! on every connection ([`guard`]); redirects are not followed and no proxy is used.
 
-pub(crate) mod connect;
 mod failure;
-pub mod guard;
-pub(crate) mod resolve;
 mod send;
-mod steps;
 #[cfg(test)]
 mod tests;
-pub(crate) mod trust;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -19,19 +14,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hookstream_model::attempt::{Failure, FailureKind, Outcome};
+use hookstream_model::delivery::attempt::{Failure, FailureKind, Outcome};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio_rustls::TlsConnector;
 
-pub use self::trust::{ClientIdentity, Trust, certificates, revocation_lists};
-use self::{
+use self::send::{HttpClient, Received};
+pub use crate::net::trust::{ClientIdentity, Trust, certificates, revocation_lists};
+use crate::net::{
     connect::{Connector, Shared},
     guard::AddressPolicy,
     resolve::{Resolve, SystemResolver},
-    send::{HttpClient, Received},
     steps::Steps,
 };
 use crate::{AddressRefused, Request, Sent, Target, Transport};
@@ -118,7 +113,7 @@ impl HttpTransport {
     }
 
     fn with_resolver(options: Options, resolver: Box<dyn Resolve>) -> Result<Self, Error> {
-        let tls = RwLock::new(TlsConnector::from(Arc::new(trust::client(options.trust)?)));
+        let tls = RwLock::new(TlsConnector::from(Arc::new(crate::net::trust::client(options.trust)?)));
         let shared = Arc::new(Shared { policy: options.policy, resolver, tls, connect_timeout: options.connect_timeout });
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -144,7 +139,7 @@ impl HttpTransport {
     /// # Errors
     /// Where it makes no sense; then what was before stays.
     pub fn trust(&self, trust: Trust) -> Result<(), Error> {
-        let connector = TlsConnector::from(Arc::new(trust::client(trust)?));
+        let connector = TlsConnector::from(Arc::new(crate::net::trust::client(trust)?));
         *self.shared.tls.write().unwrap_or_else(PoisonError::into_inner) = connector;
         Ok(())
     }
@@ -154,7 +149,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn check(&self, target: &Target) -> Result<(), AddressRefused> {
         let Some(host) = target.uri.as_ref().and_then(|uri| uri.host()) else { return Ok(()) };
-        let resolving = resolve::addresses(&*self.shared.resolver, host);
+        let resolving = crate::net::resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
             Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
             // It does not resolve, or not now: every connection checks again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header, response};
 use bytes::{Bytes, BytesMut};
-use hookstream_model::{
+use hookstream_model::delivery::{
     attempt::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind},
     retry::RetryAfter,
 };
@@ -12,9 +12,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 
-use super::{
+use super::failure;
+use crate::net::{
     connect::Connector,
-    failure,
     steps::{self, Outgoing, Step, Steps},
 };
 use crate::{Request, Target};

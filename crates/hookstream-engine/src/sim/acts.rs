@@ -3,20 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    audit_log::Act,
-    endpoint::{Endpoint, EndpointStatus},
-    hops::Hops,
-    ids::{ApplicationId, EndpointId, EntryId},
-    job::{JobKind, JobRequest},
-    message::{ContentType, Payload},
-    tenancy::Tenant,
-    time::{Clock, Timestamp},
+    base::{
+        ids::{ApplicationId, EndpointId, EntryId},
+        time::{Clock, Timestamp},
+    },
+    identity::tenancy::Tenant,
+    operations::{
+        audit_log::Act,
+        job::{JobKind, JobRequest},
+    },
+    outbound::{
+        endpoint::{Endpoint, EndpointStatus},
+        hops::Hops,
+        message::{ContentType, Payload},
+    },
 };
 use hookstream_store::{
-    deliveries::IdempotencyKey,
-    endpoints::{self, EndpointKey},
-    jobs,
-    nodes::Nudge,
+    delivery::{deliveries::IdempotencyKey, nodes::Nudge},
+    operations::jobs,
+    outbound::endpoints::{self, EndpointKey},
 };
 use rand::RngExt;
 use tokio::task::JoinSet;

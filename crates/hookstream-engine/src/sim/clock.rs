@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_model::time::{Clock, Timestamp};
+use hookstream_model::base::time::{Clock, Timestamp};
 use tokio::time::Instant;
 
 /// The wall's clock of a simulation. Clones are the same clock.

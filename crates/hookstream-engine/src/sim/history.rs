@@ -10,8 +10,8 @@ use std::{
 };
 
 use hookstream_model::{
-    ids::{ApplicationId, EndpointId, MessageId},
-    ordering::OnFailure,
+    base::ids::{ApplicationId, EndpointId, MessageId},
+    delivery::ordering::OnFailure,
 };
 use tokio::time::Instant;
 

@@ -10,14 +10,15 @@ use std::{
 };
 
 use hookstream_model::{
-    ids::AttemptId,
-    line::{GROUPS, Group, Groups},
-    time::Timestamp,
+    base::{ids::AttemptId, time::Timestamp},
+    delivery::queue::{GROUPS, Group, Groups},
 };
 use hookstream_store::{
     Error, Store,
-    deliveries::{Owner, Settled},
-    nodes::{NodeSelf, Nudge, Standing},
+    delivery::{
+        deliveries::{Owner, Settled},
+        nodes::{NodeSelf, Nudge, Standing},
+    },
     sqlite::SqliteStore,
 };
 use tokio::{sync::broadcast, time::Instant};

@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hookstream_model::{
-    delivery::DeliveryState,
-    ids::{EndpointId, MessageId},
-    ordering::OnFailure,
+    base::ids::{EndpointId, MessageId},
+    delivery::{delivery::DeliveryState, ordering::OnFailure},
 };
 
 use super::history::{AcceptedMessage, Change, Delivery, EndpointPast, How, LARGEST_BATCH, Loss, Moment, Past, Try};

@@ -2,9 +2,11 @@
 //! does not; and worlds in which a bug is planted do not hold.
 
 use hookstream_model::{
-    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
-    ids::{ApplicationId, EndpointId, MessageId},
-    ordering::OnFailure,
+    base::ids::{ApplicationId, EndpointId, MessageId},
+    delivery::{
+        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
+        ordering::OnFailure,
+    },
 };
 
 use super::{
@@ -224,7 +226,7 @@ fn what_is_not_accounted_for_is_found() {
     assert_eq!(count(&past, stands(DeliveryState::Succeeded)), 0);
     assert_eq!(count(&past, Standing { message: message(1), deliveries: None }), 1, "it is lost");
     assert_eq!(count(&past, Standing { message: message(1), deliveries: Some(Vec::new()) }), 1, "a delivery is lost");
-    assert_eq!(count(&past, stands(DeliveryState::Pending { due_at: hookstream_model::time::Timestamp::from_millis(0) })), 1);
+    assert_eq!(count(&past, stands(DeliveryState::Pending { due_at: hookstream_model::base::time::Timestamp::from_millis(0) })), 1);
     // Each of these says what did not happen.
     for state in [
         DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded },

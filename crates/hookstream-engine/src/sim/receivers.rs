@@ -9,10 +9,12 @@ use std::{
 use async_trait::async_trait;
 use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
 use hookstream_model::{
-    attempt::{Answer, Failure, FailureKind, Outcome},
-    ids::{EndpointId, MessageId},
-    retry::RetryAfter,
-    waterfall::Timings,
+    base::ids::{EndpointId, MessageId},
+    delivery::{
+        attempt::{Answer, Failure, FailureKind, Outcome},
+        retry::RetryAfter,
+        timings::Timings,
+    },
 };
 use rand::{RngExt, rngs::StdRng};
 

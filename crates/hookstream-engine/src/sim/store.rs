@@ -10,29 +10,37 @@ use std::{
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
-    job::{Candidate, Job},
-    line::{Groups, Line},
-    tenancy::Tenant,
-    time::{Clock, Day, Timestamp},
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        time::{Clock, Day, Timestamp},
+    },
+    delivery::queue::{Groups, Line},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job},
 };
 use hookstream_store::{
     Database, Error, Store,
-    audit::Audit,
-    counts::DayCounts,
-    deliveries::{
-        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
-        Redelivery, Settled,
+    db::{
+        statement::{Row, Statement, Written},
+        vault::Vault,
     },
-    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
-    jobs::{JobSlice, Survey},
-    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    payloads::{Expired, Removal, Removed},
-    quotas::{DayEvents, InstallationQuotas},
+    delivery::{
+        audit::Audit,
+        counts::DayCounts,
+        deliveries::{
+            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
+            Redelivery, Settled,
+        },
+        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        payloads::{Expired, Removal, Removed},
+    },
+    operations::{
+        jobs::{JobSlice, Survey},
+        quotas::{DayEvents, InstallationQuotas},
+    },
     sqlite::SqliteStore,
-    statement::{Row, Statement, Written},
-    vault::Vault,
 };
 use rand::{RngExt, rngs::StdRng};
 use tokio::sync::broadcast;

@@ -6,26 +6,36 @@ use std::{
 };
 
 use hookstream_model::{
-    application::{Application, ApplicationStatus},
-    audit_log::Act,
-    batch::BatchPolicy,
-    delivery::DeliveryState,
-    endpoint::{Endpoint, EndpointStatus, EndpointUrl},
-    hold::BreakerPolicy,
-    ids::{ApplicationId, EndpointId, EntryId, IdSource},
-    ordering::{OnFailure, Ordering},
-    retry::RetrySchedule,
-    signature::{SigningAlgorithm, SigningKey},
-    tenancy::Tenant,
-    time::{Clock, Timestamp},
-    vault::{Keys, VaultKey},
+    base::{
+        ids::{ApplicationId, EndpointId, EntryId, IdSource},
+        time::{Clock, Timestamp},
+        vault::{Keys, VaultKey},
+    },
+    delivery::{
+        batch::BatchPolicy,
+        delivery::DeliveryState,
+        hold::BreakerPolicy,
+        ordering::{OnFailure, Ordering},
+        retry::RetrySchedule,
+    },
+    identity::tenancy::Tenant,
+    operations::audit_log::Act,
+    outbound::{
+        application::{Application, ApplicationStatus},
+        endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+        signature::{SigningAlgorithm, SigningKey},
+    },
 };
 use hookstream_store::{
-    Store, applications,
-    endpoints::{self, EndpointKey},
-    jobs, organizations,
+    Store,
+    db::vault,
+    identity::organizations,
+    operations::jobs,
+    outbound::{
+        applications,
+        endpoints::{self, EndpointKey},
+    },
     sqlite::SqliteStore,
-    vault,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 

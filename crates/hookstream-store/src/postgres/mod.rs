@@ -8,23 +8,12 @@
 //! `with`, range partitions, `pg_advisory_xact_lock` (for migrations and days), `listen`/`notify` (which
 //! may be missing: then nodes poll).
 
-mod audit;
-mod claim;
-mod connection;
-mod counts;
-mod days;
-mod expiry;
-mod finding;
-mod jobs;
-mod messages;
-mod migrate;
-mod nodes;
-mod nudge;
-mod plain;
-mod publish;
-mod redeliver;
-mod removal;
-mod settle;
+pub(crate) mod cluster;
+pub(crate) mod db;
+pub(crate) mod deliveries;
+pub(crate) mod history;
+pub(crate) mod retention;
+
 mod transfer;
 
 use std::{
@@ -34,37 +23,45 @@ use std::{
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId, MessageId},
-    job::{Candidate, Job},
-    line::{Groups, Line},
-    tenancy::Tenant,
-    time::{Day, Timestamp},
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId},
+        time::{Day, Timestamp},
+    },
+    delivery::queue::{Groups, Line},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job},
 };
 use tokio::sync::{Notify, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::{connection::Options, migrate::SchemaState};
-use self::{
-    connection::{Connector, Pool},
-    publish::Publisher,
+pub use crate::postgres::db::{connection::Options, migrate::SchemaState};
+use crate::postgres::{
+    db::connection::{Connector, Pool},
+    deliveries::publish::Publisher,
 };
 use crate::{
     Store,
-    audit::Audit,
-    counts::DayCounts,
-    deliveries::{
-        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered, Redelivery,
-        Settled,
+    db::{
+        error::Error,
+        statement::{Database, Row, Statement, Written},
+        vault::Vault,
     },
-    error::Error,
-    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
-    jobs::{self as job_rows, JobSlice, Survey},
-    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    payloads::{Expired, Removal, Removed},
-    quotas::{DayEvents, InstallationQuotas},
-    statement::{Database, Row, Statement, Written},
-    vault::Vault,
+    delivery::{
+        audit::Audit,
+        counts::DayCounts,
+        deliveries::{
+            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered,
+            Redelivery, Settled,
+        },
+        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        payloads::{Expired, Removal, Removed},
+    },
+    operations::{
+        jobs::{self as job_rows, JobSlice, Survey},
+        quotas::{DayEvents, InstallationQuotas},
+    },
 };
 
 /// The most nudges that wait to be read; a reader that is behind has missed some, which it is told.
@@ -80,7 +77,7 @@ pub struct PostgresStore {
     /// For the engine's work, which requests must not hold up.
     hot: Pool,
     publisher: Publisher,
-    floor: claim::Floor,
+    floor: crate::postgres::deliveries::claim::Floor,
     lease: Duration,
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
@@ -102,13 +99,13 @@ impl PostgresStore {
         let connector = Connector::new(options)?;
         let plain = connector.pool(options.max_connections)?;
         let hot = connector.hot_pool()?;
-        migrate::apply(&plain).await?;
+        crate::postgres::db::migrate::apply(&plain).await?;
         let (publisher, publishing) = Publisher::new(hot.clone());
         let store = Self {
             plain,
             hot,
             publisher,
-            floor: claim::Floor::default(),
+            floor: crate::postgres::deliveries::claim::Floor::default(),
             lease: options.lease,
             nudges: broadcast::channel(NUDGES).0,
             vault: Vault::default(),
@@ -120,9 +117,9 @@ impl PostgresStore {
         };
         let stop = store.stop.clone();
         store.tasks.spawn(async move { stop.run_until_cancelled(publishing).await });
-        store.tasks.spawn(nudge::tell(store.plain.clone(), Arc::clone(&store.tell), store.stop.clone()));
+        store.tasks.spawn(crate::postgres::db::nudge::tell(store.plain.clone(), Arc::clone(&store.tell), store.stop.clone()));
         if connector.can_listen() {
-            store.tasks.spawn(nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
+            store.tasks.spawn(crate::postgres::db::nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
         }
         Ok(store)
     }
@@ -145,7 +142,7 @@ impl PostgresStore {
     /// # Errors
     /// Where the database cannot be reached.
     pub async fn schema(options: &Options) -> Result<SchemaState, Error> {
-        migrate::check(&Connector::new(options)?.pool(1)?).await
+        crate::postgres::db::migrate::check(&Connector::new(options)?.pool(1)?).await
     }
 
     /// Brings the database to the schema of this version, and does nothing else.
@@ -153,18 +150,18 @@ impl PostgresStore {
     /// # Errors
     /// Where the database cannot be reached, or a newer version has migrated it.
     pub async fn migrate(options: &Options) -> Result<SchemaState, Error> {
-        migrate::apply(&Connector::new(options)?.pool(1)?).await
+        crate::postgres::db::migrate::apply(&Connector::new(options)?.pool(1)?).await
     }
 }
 
 #[async_trait]
 impl Database for PostgresStore {
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        plain::read(&self.plain, &statement).await
+        crate::postgres::db::plain::read(&self.plain, &statement).await
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
-        let written = plain::write(&self.plain, operation, &statements).await;
+        let written = crate::postgres::db::plain::write(&self.plain, operation, &statements).await;
         if matches!(written, Err(Error::Full { .. })) {
             self.note_full(Some(Instant::now()));
         }
@@ -183,7 +180,7 @@ impl Database for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn enlist(&self, node: &NodeSelf, _: Timestamp) -> Result<Owner, Error> {
-        let owner = nodes::enlist(&self.hot, node, self.lease).await?;
+        let owner = crate::postgres::cluster::enlist(&self.hot, node, self.lease).await?;
         self.publisher.count_as(owner);
         Ok(owner)
     }
@@ -193,7 +190,7 @@ impl Store for PostgresStore {
     }
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
-        let standing = nodes::renew(&self.hot, owner, report, self.lease, now).await?;
+        let standing = crate::postgres::cluster::renew(&self.hot, owner, report, self.lease, now).await?;
         if matches!(standing, Standing::Held { released: 1.., .. }) {
             self.tell.notify_one();
         }
@@ -201,13 +198,13 @@ impl Store for PostgresStore {
     }
 
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
-        nodes::retire(&self.hot, owner, now).await?;
+        crate::postgres::cluster::retire(&self.hot, owner, now).await?;
         self.tell.notify_one();
         Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        nodes::list(&self.plain).await
+        crate::postgres::cluster::list(&self.plain).await
     }
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
@@ -243,35 +240,35 @@ impl Store for PostgresStore {
     }
 
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {
-        publish::find_earlier(&self.plain, tenant, &key, window_start).await
+        crate::postgres::deliveries::publish::find_earlier(&self.plain, tenant, &key, window_start).await
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-        claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
+        crate::postgres::deliveries::claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
     }
 
     async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
-        claim::lines(&self.hot, &groups.ranges(), after, limit).await
+        crate::postgres::deliveries::claim::lines(&self.hot, &groups.ranges(), after, limit).await
     }
 
     async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
-        claim::line_lengths(&self.plain, &lines, at_most).await
+        crate::postgres::deliveries::claim::line_lengths(&self.plain, &lines, at_most).await
     }
 
     async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
-        claim::claim_lines(&self.hot, owner, now, &wants, bytes).await
+        crate::postgres::deliveries::claim::claim_lines(&self.hot, owner, now, &wants, bytes).await
     }
 
     async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
-        nodes::give_up_groups(&self.hot, owner, groups).await
+        crate::postgres::cluster::give_up_groups(&self.hot, owner, groups).await
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
-        settle::settle(&self.hot, owner, &batch).await
+        crate::postgres::deliveries::settle::settle(&self.hot, owner, &batch).await
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
-        let again = redeliver::redeliver(&self.plain, &redelivery).await?;
+        let again = crate::postgres::deliveries::redeliver::redeliver(&self.plain, &redelivery).await?;
         self.tell.notify_one();
         Ok(again)
     }
@@ -281,16 +278,16 @@ impl Store for PostgresStore {
         if owned.len() == limit || !job_rows::waiting(self, owner).await? {
             return Ok(owned);
         }
-        jobs::take(&self.plain, owner, &earlier, limit - owned.len(), now).await?;
+        crate::postgres::deliveries::jobs::take(&self.plain, owner, &earlier, limit - owned.len(), now).await?;
         job_rows::owned(self, owner, limit).await
     }
 
     async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
-        jobs::survey(&self.plain, &survey).await
+        crate::postgres::deliveries::jobs::survey(&self.plain, &survey).await
     }
 
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
-        let made_owed = jobs::advance(&self.plain, &slice).await?;
+        let made_owed = crate::postgres::deliveries::jobs::advance(&self.plain, &slice).await?;
         if made_owed.is_some_and(|made_owed| made_owed > 0) {
             self.tell.notify_one();
         }
@@ -298,70 +295,70 @@ impl Store for PostgresStore {
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
-        messages::find(&self.plain, tenant, application, id).await
+        crate::postgres::history::messages::find(&self.plain, tenant, application, id).await
     }
 
     async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        finding::application_of(&self.plain, tenant, id).await
+        crate::postgres::history::finding::application_of(&self.plain, tenant, id).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
-        finding::messages(&self.plain, &search).await
+        crate::postgres::history::finding::messages(&self.plain, &search).await
     }
 
     async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
-        finding::attempts(&self.plain, &search).await
+        crate::postgres::history::finding::attempts(&self.plain, &search).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
-        messages::counts(&self.plain, &applications).await
+        crate::postgres::history::messages::counts(&self.plain, &applications).await
     }
 
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
-        counts::read(&self.plain, tenant).await
+        crate::postgres::history::counts::read(&self.plain, tenant).await
     }
 
     async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
-        counts::events(&self.plain, from, before, &environments).await
+        crate::postgres::history::counts::events(&self.plain, from, before, &environments).await
     }
 
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
-        days::sizes(&self.plain).await
+        crate::postgres::retention::days::sizes(&self.plain).await
     }
 
     async fn audit(&self) -> Result<Audit, Error> {
-        audit::audit(&self.plain).await
+        crate::postgres::history::audit::audit(&self.plain).await
     }
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
-        days::prepare(&self.hot, day).await
+        crate::postgres::retention::days::prepare(&self.hot, day).await
     }
 
     async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
-        expiry::expire(&self.hot, before).await
+        crate::postgres::retention::expiry::expire(&self.hot, before).await
     }
 
     async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
-        counts::payload_bytes(&self.plain).await
+        crate::postgres::history::counts::payload_bytes(&self.plain).await
     }
 
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
-        expiry::remove(&self.hot, removal).await
+        crate::postgres::retention::expiry::remove(&self.hot, removal).await
     }
 
     async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
-        removal::remove(&self.hot, removal).await
+        crate::postgres::retention::removal::remove(&self.hot, removal).await
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
-        days::drop_before(&self.hot, day).await
+        crate::postgres::retention::days::drop_before(&self.hot, day).await
     }
 
     async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
-        redeliver::set_aside(&self.plain, until, limit).await
+        crate::postgres::deliveries::redeliver::set_aside(&self.plain, until, limit).await
     }
 
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
-        days::forget_keys(&self.hot, before).await
+        crate::postgres::retention::days::forget_keys(&self.hot, before).await
     }
 }

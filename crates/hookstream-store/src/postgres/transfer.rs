@@ -3,25 +3,25 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use hookstream_model::{ids::MessageId, time::Day};
+use hookstream_model::base::{ids::MessageId, time::Day};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
 use uuid::Uuid;
 
-use super::{
-    PostgresStore,
-    connection::{Connection, Values, connect},
-    days,
-};
-use crate::{
+use super::PostgresStore;
+use crate::db::{
     error::Error,
     statement::Value,
     transfer::{
         ADVANCE, Advance, Limits, Side, Slice, Step,
         tables::{Column, DayBy, Kind, TABLES, Table},
     },
+};
+use crate::postgres::{
+    db::connection::{Connection, Values, connect},
+    retention::days,
 };
 
 const OPERATION: &str = "transfer";
@@ -274,7 +274,7 @@ mod tests {
         time::Duration,
     };
 
-    use hookstream_model::secret::Secret;
+    use hookstream_model::base::secret::Secret;
     use hookstream_testkit::postgres::ScratchDatabase;
 
     use super::{super::Options, *};

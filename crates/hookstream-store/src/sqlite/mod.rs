@@ -7,28 +7,11 @@
 //! A transaction spans one file; everything about a message stands in its day's file, so that each
 //! operation on it is atomic. An operation over several days is one transaction a day.
 
-mod audit;
-mod checkpoint;
-mod claim;
-mod connection;
-mod counts;
-mod expiry;
-mod files;
-mod finding;
-#[cfg(feature = "in-memory")]
-mod in_memory;
-mod jobs;
-mod messages;
-mod plain;
-mod publish;
-mod readers;
-mod redeliver;
-mod removal;
-mod retention;
-mod settle;
-mod space;
+pub(crate) mod db;
+pub(crate) mod deliveries;
+pub(crate) mod history;
+pub(crate) mod retention;
 mod transfer;
-mod writer;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -40,16 +23,18 @@ use std::{
 
 use async_trait::async_trait;
 use hookstream_model::{
-    ids::{ApplicationId, EnvironmentId, MessageId},
-    job::{Candidate, Job},
-    line::{Groups, Line},
-    tenancy::Tenant,
-    time::{Day, Timestamp},
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId},
+        time::{Day, Timestamp},
+    },
+    delivery::queue::{Groups, Line},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job},
 };
 
 use tokio::sync::broadcast;
 
-use self::{
+use crate::sqlite::db::{
     checkpoint::Checkpointer,
     files::{Files, KnownDays},
     readers::Readers,
@@ -58,20 +43,27 @@ use self::{
 };
 use crate::{
     Store,
-    audit::Audit,
-    counts::DayCounts,
-    deliveries::{
-        Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery, Settled,
+    db::{
+        error::{Cause, Error},
+        statement::{Database, Row, Statement, Written},
+        vault::Vault,
     },
-    error::{Cause, Error},
-    finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
-    jobs::{self as job_rows, JobSlice, Survey},
-    messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-    nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
-    payloads::{Expired, Removal, Removed, Sealed, opened},
-    quotas::{self, DayEvents, InstallationQuotas},
-    statement::{Database, Row, Statement, Written},
-    vault::Vault,
+    delivery::{
+        audit::Audit,
+        counts::DayCounts,
+        deliveries::{
+            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
+            Settled,
+        },
+        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
+        messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        payloads::{Expired, Removal, Removed, Sealed, opened},
+    },
+    operations::{
+        jobs::{self as job_rows, JobSlice, Survey},
+        quotas::{self, DayEvents, InstallationQuotas},
+    },
 };
 
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
@@ -305,11 +297,11 @@ fn lock(directory: &Path) -> Result<File, Error> {
 #[async_trait]
 impl Database for SqliteStore {
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        self.readers.core(move |connection| plain::read(connection, &statement)).await
+        self.readers.core(move |connection| crate::sqlite::db::plain::read(connection, &statement)).await
     }
 
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
-        let written = self.writer.run(move |files| plain::write(files, operation, &statements)).await;
+        let written = self.writer.run(move |files| crate::sqlite::db::plain::write(files, operation, &statements)).await;
         if let (Err(Error::Full { .. }), Some(space)) = (&written, &self.space) {
             space.note_full();
         }
@@ -330,9 +322,9 @@ impl Store for SqliteStore {
     async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
         let replaces = node.replaces;
         let enlist = move |files: &mut Files| match replaces {
-            None => claim::enlist(files, now),
+            None => crate::sqlite::deliveries::claim::enlist(files, now),
             // What stands under the number before is in the process's memory still.
-            Some(_) => claim::add_owner(files, now),
+            Some(_) => crate::sqlite::deliveries::claim::add_owner(files, now),
         };
         let owner = self.writer.run(enlist).await?;
         let mut alone = self.alone();
@@ -373,7 +365,7 @@ impl Store for SqliteStore {
             alone.node.take_if(|node| node.owner == owner);
             alone.earlier.retain(|earlier| *earlier != owner);
         }
-        self.writer.run(move |files| claim::retire(files, owner)).await
+        self.writer.run(move |files| crate::sqlite::deliveries::claim::retire(files, owner)).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
@@ -394,7 +386,7 @@ impl Store for SqliteStore {
             return Err(Error::Full { operation: "store a message" });
         }
         let publication = Sealed::of(publication).await?;
-        let published = self.writer.run(move |files| publish::publish(files, &publication)).await;
+        let published = self.writer.run(move |files| crate::sqlite::deliveries::publish::publish(files, &publication)).await;
         if let (Err(Error::Full { .. }), Some(space)) = (&published, &self.space) {
             space.note_full();
         }
@@ -406,7 +398,7 @@ impl Store for SqliteStore {
     }
 
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error> {
-        self.readers.days(move |days| publish::find_earlier(days, tenant, &key, window_start)).await
+        self.readers.days(move |days| crate::sqlite::deliveries::publish::find_earlier(days, tenant, &key, window_start)).await
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
@@ -416,7 +408,7 @@ impl Store for SqliteStore {
         let share = ClaimLimits { deliveries: (limits.deliveries / among).max(1), bytes: limits.bytes / among };
         let mut claim = Claim::default();
         for day in days {
-            match self.writer.run(move |files| claim::claim_due(files, day, owner, now, share)).await {
+            match self.writer.run(move |files| crate::sqlite::deliveries::claim::claim_due(files, day, owner, now, share)).await {
                 Ok(more) => {
                     claim.deliveries.extend(opened(more.deliveries));
                     claim.next_due = [claim.next_due, more.next_due].into_iter().flatten().min();
@@ -431,12 +423,13 @@ impl Store for SqliteStore {
 
     async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
         let owed = self.known.that_may_be_owed();
-        let read = move |days: &readers::Days<'_>| {
+        let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
             let ranges = groups.ranges();
             let mut heads: BTreeMap<Line, LineHead> = BTreeMap::new();
             for day in owed {
                 let of_day = |connection: &rusqlite::Connection| {
-                    claim::lines(connection, &ranges, after, limit).map_err(connection::failed("find lines"))
+                    crate::sqlite::deliveries::claim::lines(connection, &ranges, after, limit)
+                        .map_err(crate::sqlite::db::connection::failed("find lines"))
                 };
                 // What is first in a line is of its oldest day.
                 for head in days.read(day, of_day)?.unwrap_or_default() {
@@ -450,13 +443,14 @@ impl Store for SqliteStore {
 
     async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
         let owed = self.known.that_may_be_owed();
-        let read = move |days: &readers::Days<'_>| {
+        let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
             let mut lengths = vec![0; lines.len()];
             for day in owed {
                 for (line, length) in lines.iter().zip(&mut lengths) {
                     let room = at_most.saturating_sub(*length);
                     let of_day = |connection: &rusqlite::Connection| {
-                        claim::line_length(connection, *line, room).map_err(connection::failed("count waiting deliveries"))
+                        crate::sqlite::deliveries::claim::line_length(connection, *line, room)
+                            .map_err(crate::sqlite::db::connection::failed("count waiting deliveries"))
                     };
                     *length += days.read(day, of_day)?.unwrap_or(0);
                 }
@@ -471,7 +465,7 @@ impl Store for SqliteStore {
         let mut room = bytes;
         for day in self.known.that_may_be_owed() {
             let of_day = wants.clone();
-            match self.writer.run(move |files| claim::claim_lines(files, day, owner, now, &of_day, room)).await {
+            match self.writer.run(move |files| crate::sqlite::deliveries::claim::claim_lines(files, day, owner, now, &of_day, room)).await {
                 Ok(found) => {
                     let taken: usize = found.claimed.iter().map(|delivery| delivery.payload.size().max(1)).sum();
                     room = room.saturating_sub(taken);
@@ -499,62 +493,64 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
-        self.writer.run(move |files| settle::settle(files, owner, &batch)).await
+        self.writer.run(move |files| crate::sqlite::deliveries::settle::settle(files, owner, &batch)).await
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
-        self.writer.run(move |files| redeliver::redeliver(files, &redelivery)).await
+        self.writer.run(move |files| crate::sqlite::deliveries::redeliver::redeliver(files, &redelivery)).await
     }
 
     async fn take_jobs(&self, owner: Owner, _: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
         if job_rows::waiting(self, owner).await? {
-            self.writer.run(move |files| jobs::take(files, owner, limit, now)).await?;
+            self.writer.run(move |files| crate::sqlite::deliveries::jobs::take(files, owner, limit, now)).await?;
         }
         job_rows::owned(self, owner, limit).await
     }
 
     async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
-        self.readers.days(move |days| jobs::survey(days, &survey)).await
+        self.readers.days(move |days| crate::sqlite::deliveries::jobs::survey(days, &survey)).await
     }
 
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
         let slice = Arc::new(slice);
         let made = Arc::clone(&slice);
-        let Some(done) = self.writer.run(move |files| jobs::make_owed(files, &made)).await? else { return Ok(None) };
+        let Some(done) = self.writer.run(move |files| crate::sqlite::deliveries::jobs::make_owed(files, &made)).await? else {
+            return Ok(None);
+        };
         // In a commit of its own: were it in the same, the job's row might be kept and the day's file not.
-        self.writer.run(move |files| jobs::follow(files, &slice, done)).await?;
+        self.writer.run(move |files| crate::sqlite::deliveries::jobs::follow(files, &slice, done)).await?;
         Ok(Some(done.made_owed))
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
-        self.readers.days(move |days| messages::find(days, tenant, application, id)).await
+        self.readers.days(move |days| crate::sqlite::history::messages::find(days, tenant, application, id)).await
     }
 
     async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
-        self.readers.days(move |days| finding::application_of(days, tenant, id)).await
+        self.readers.days(move |days| crate::sqlite::history::finding::application_of(days, tenant, id)).await
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
         let of_environment = self.applications_looked_into(&search.range).await?;
-        self.readers.days(move |days| finding::messages(days, &of_environment, &search)).await
+        self.readers.days(move |days| crate::sqlite::history::finding::messages(days, &of_environment, &search)).await
     }
 
     async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
         let of_environment = self.applications_looked_into(&search.range).await?;
-        self.readers.days(move |days| finding::attempts(days, &of_environment, &search)).await
+        self.readers.days(move |days| crate::sqlite::history::finding::attempts(days, &of_environment, &search)).await
     }
 
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
-        self.readers.days(move |days| messages::counts(days, &applications)).await
+        self.readers.days(move |days| crate::sqlite::history::messages::counts(days, &applications)).await
     }
 
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
-        self.readers.days(move |days| counts::read(days, tenant)).await
+        self.readers.days(move |days| crate::sqlite::history::counts::read(days, tenant)).await
     }
 
     async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
         let environments: HashSet<_> = environments.into_iter().collect();
-        let mut found = self.readers.days(move |days| counts::events(days, from, before)).await?;
+        let mut found = self.readers.days(move |days| crate::sqlite::history::counts::events(days, from, before)).await?;
         found.retain(|of_day| environments.contains(&of_day.environment));
         Ok(found)
     }
@@ -564,7 +560,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit(&self) -> Result<Audit, Error> {
-        self.readers.days(audit::audit).await
+        self.readers.days(crate::sqlite::history::audit::audit).await
     }
 
     async fn prepare_day(&self, day: Day) -> Result<(), Error> {
@@ -573,12 +569,14 @@ impl Store for SqliteStore {
 
     async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
         for day in self.known.that_may_have_payloads().into_iter().take_while(|day| *day < before) {
-            let Some(slice) = self.writer.run(move |files| expiry::remove_slice(files, day)).await? else { continue };
+            let Some(slice) = self.writer.run(move |files| crate::sqlite::retention::expiry::remove_slice(files, day)).await? else {
+                continue;
+            };
             if slice.is_done {
                 self.known.note_payloads(day, false);
                 if let Some(directory) = &self.directory {
                     let path = day_path(directory, day);
-                    let shrunk = tokio::task::spawn_blocking(move || expiry::shrink(&path)).await;
+                    let shrunk = tokio::task::spawn_blocking(move || crate::sqlite::retention::expiry::shrink(&path)).await;
                     shrunk.map_err(|cause| Error::Failed { operation: "release disk space", cause: cause.into() })?;
                 }
             }
@@ -588,41 +586,42 @@ impl Store for SqliteStore {
     }
 
     async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
-        self.readers.days(counts::payload_bytes).await
+        self.readers.days(crate::sqlite::history::counts::payload_bytes).await
     }
 
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
-        let Some(found) = self.readers.days(move |days| expiry::find(days, removal)).await? else {
+        let Some(found) = self.readers.days(move |days| crate::sqlite::retention::expiry::find(days, removal)).await? else {
             return Ok(Removed { bytes: 0, position: None });
         };
         let position = found.last();
-        let bytes = self.writer.run(move |files| expiry::remove_found(files, removal.environment, &found)).await?;
+        let bytes =
+            self.writer.run(move |files| crate::sqlite::retention::expiry::remove_found(files, removal.environment, &found)).await?;
         Ok(Removed { bytes, position })
     }
 
     async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
-        let Some(found) = self.readers.days(move |days| removal::find(days, removal)).await? else {
+        let Some(found) = self.readers.days(move |days| crate::sqlite::retention::removal::find(days, removal)).await? else {
             return Ok(RemovedMessages { messages: 0, position: None });
         };
         let position = found.last();
-        let messages = self.writer.run(move |files| removal::remove(files, removal.environment, &found)).await?;
+        let messages = self.writer.run(move |files| crate::sqlite::retention::removal::remove(files, removal.environment, &found)).await?;
         Ok(RemovedMessages { messages, position })
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
         // In a commit of its own before: where it ends between the two, the file still counts, and in place of what is kept.
-        let events = self.readers.days(move |days| counts::events(days, Day::of_number(0), day)).await?;
+        let events = self.readers.days(move |days| crate::sqlite::history::counts::events(days, Day::of_number(0), day)).await?;
         if !events.is_empty() {
             let statements = events.iter().map(quotas::keep_events).chain([quotas::forget_events(day)]).collect();
             self.write("store counts of events", statements).await?;
         }
-        let dropped = self.writer.run_alone(move |files| retention::drop_days_before(files, day)).await?;
+        let dropped = self.writer.run_alone(move |files| crate::sqlite::retention::days::drop_days_before(files, day)).await?;
         self.readers.forget(&dropped);
         Ok(dropped)
     }
 
     async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
-        self.writer.run(move |files| redeliver::set_aside(files, until, limit)).await
+        self.writer.run(move |files| crate::sqlite::deliveries::redeliver::set_aside(files, until, limit)).await
     }
 
     async fn forget_keys_before(&self, _: Timestamp) -> Result<(), Error> {

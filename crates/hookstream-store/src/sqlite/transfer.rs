@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookstream_model::time::Day;
+use hookstream_model::base::time::Day;
 use rusqlite::{Connection, OptionalExtension, types::ValueRef};
 
-use super::{SqliteStore, connection::failed, files::Files, readers::Days};
-use crate::{
+use super::SqliteStore;
+use crate::db::{
     error::Error,
     statement::{Database, Statement, Value},
     transfer::{ADVANCE, Advance, Limits, Side, Slice, Step, tables::Table},
 };
+use crate::sqlite::db::{connection::failed, files::Files, readers::Days};
 
 const OPERATION: &str = "transfer";
 const STARTS: &str = "select coalesce(max(number), 0) from owners";
@@ -146,11 +147,9 @@ fn places(count: usize) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{
-        super::connection::{CORE_MIGRATIONS, DAY_MIGRATIONS},
-        *,
-    };
-    use crate::transfer::tables::TABLES;
+    use super::*;
+    use crate::db::transfer::tables::TABLES;
+    use crate::sqlite::db::connection::{CORE_MIGRATIONS, DAY_MIGRATIONS};
 
     /// The tables of a schema with their columns.
     fn schema(migrations: &[&str]) -> BTreeMap<String, BTreeSet<String>> {

@@ -3,31 +3,43 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hookstream_model::{
-    application::Application,
-    audit_log::{Act, Action, Actor, Change},
-    endpoint::{DisabledReason, Endpoint, EndpointStatus},
-    environment::Environment,
-    event_type::{EventType, EventTypeStatus},
-    hold::{Hold, HoldReason},
-    ids::{ApiKeyId, EntryId, ResourceId},
-    job::{JobKind, JobRequest},
-    member::Role,
-    second_factor::SharedSecret,
-    secret::Secret,
-    session::Session,
-    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    time::Timestamp,
+    base::{
+        ids::{ApiKeyId, EntryId, ResourceId},
+        secret::Secret,
+        time::Timestamp,
+    },
+    delivery::hold::{Hold, HoldReason},
+    identity::{
+        environment::Environment,
+        member::Role,
+        second_factor::SharedSecret,
+        session::Session,
+        tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    },
+    operations::{
+        audit_log::{Act, Action, Actor, Change},
+        job::{JobKind, JobRequest},
+    },
+    outbound::{
+        application::Application,
+        endpoint::{DisabledReason, Endpoint, EndpointStatus},
+        event_type::{EventType, EventTypeStatus},
+    },
 };
 use hookstream_store::{
-    Database, Error, PageRequest, Store, api_keys, applications,
-    applications::Created,
-    audit_log::{self, Entry, Filter, Reach},
-    endpoints::{self, EndpointKey, Rotated, Rotation},
-    environments, event_types, jobs, links, members, organizations,
+    Database, Error, PageRequest, Store,
+    identity::{api_keys, environments, links, members, organizations, sessions, users},
+    operations::{
+        audit_log::{self, Entry, Filter, Reach},
+        jobs,
+    },
+    outbound::{
+        applications::{self, Created},
+        endpoints::{self, EndpointKey, Rotated, Rotation},
+        event_types,
+    },
     postgres::{Options, PostgresStore},
-    sessions,
     sqlite::SqliteStore,
-    users,
 };
 use hookstream_testkit::postgres::ScratchDatabase;
 use serde_json::{Value, json};
@@ -73,7 +85,7 @@ fn event_type(world: &World) -> EventType {
     }
 }
 
-fn job(world: &World, kind: JobKind) -> hookstream_model::job::Job {
+fn job(world: &World, kind: JobKind) -> hookstream_model::operations::job::Job {
     let asked = JobRequest { kind, since: NOON, until: None, statuses: None, event_types: None, rate_limit: None, max_messages: Some(9) };
     crate::jobs::job(world, world.target(), &asked)
 }
@@ -373,7 +385,7 @@ pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
     );
     assert!(!endpoints::reset_hold(db, &world.act(), strangers).await.expect("done"));
     assert!(!endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("done"), "it does not fail");
-    let twin = hookstream_model::job::Job { id: world.new_id(NOON).into(), ..running.clone() };
+    let twin = hookstream_model::operations::job::Job { id: world.new_id(NOON).into(), ..running.clone() };
     assert_eq!(jobs::create(db, &world.act(), &twin, None).await.expect("done"), Created::NameTaken);
     assert!(jobs::cancel(db, &world.act(), world.stranger, running.id).await.expect("done").is_none());
     assert!(!api_keys::revoke(db, &world.act(), world.tenant, ApiKeyId::from_bytes([7; 16])).await.expect("done"));

@@ -4,16 +4,20 @@
 use std::sync::Arc;
 
 use hookstream_model::{
-    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    ids::{EndpointId, MessageId, TargetId},
-    job::{Job, JobKind, JobRequest, JobState, Progress},
-    time::Timestamp,
+    base::{
+        ids::{EndpointId, MessageId, TargetId},
+        time::Timestamp,
+    },
+    delivery::delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    operations::job::{Job, JobKind, JobRequest, JobState, Progress},
 };
 use hookstream_store::{
-    audit::Balance,
-    counts::Counts,
-    deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled, Wait},
-    jobs::{self, JobSlice, Survey},
+    delivery::{
+        audit::Balance,
+        counts::Counts,
+        deliveries::{Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Redelivered, Redelivery, Settled, Wait},
+    },
+    operations::jobs::{self, JobSlice, Survey},
 };
 
 use crate::world::{DAY, NOON, SECOND, World, owed, settled};

@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    attempt::Attempt,
-    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    ids::{MessageId, TargetId},
-    message::MessageStatus,
-    waterfall::{Timings, Waterfall},
+    base::ids::{MessageId, TargetId},
+    delivery::{
+        attempt::Attempt,
+        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+        timings::{Timings, Waterfall},
+    },
+    outbound::message::MessageStatus,
 };
-use hookstream_store::{
+use hookstream_store::delivery::{
     deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     messages::Owed,
     nodes::{NodeReport, NodeSelf, Standing},
@@ -224,7 +226,13 @@ pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &World) {
 }
 
 /// Publishes a message whose one delivery ends so after a try.
-async fn end(world: &World, owner: Owner, at: hookstream_model::time::Timestamp, target: TargetId, state: DeliveryState) -> MessageId {
+async fn end(
+    world: &World,
+    owner: Owner,
+    at: hookstream_model::base::time::Timestamp,
+    target: TargetId,
+    state: DeliveryState,
+) -> MessageId {
     let id = world.publish(at, &[target]).await;
     let claimed = world.claim(owner, at).await;
     let attempt = world.attempt(&claimed[0], at);

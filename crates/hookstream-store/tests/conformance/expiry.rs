@@ -1,20 +1,24 @@
 //! Payloads that expire before their messages.
 
 use hookstream_model::{
-    delivery::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    ids::{MessageId, TargetId},
-    job::{JobKind, JobRequest},
-    message::{ContentType, Payload},
-    tenancy::Tenant,
-    time::{Day, Timestamp},
+    base::{
+        ids::{MessageId, TargetId},
+        time::{Day, Timestamp},
+    },
+    delivery::delivery::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    identity::tenancy::Tenant,
+    operations::job::{JobKind, JobRequest},
+    outbound::message::{ContentType, Payload},
 };
 use hookstream_store::{
     PageRequest,
-    audit::Finding,
-    deliveries::{NewDelivery, NewState, Next, Publication, Published, Redelivered, Redelivery, Wait},
-    jobs::{self, JobSlice, Survey},
-    messages::{MessageRemoval, RemovedMessages},
-    payloads::{Expired, Removal, Removed},
+    delivery::{
+        audit::Finding,
+        deliveries::{NewDelivery, NewState, Next, Publication, Published, Redelivered, Redelivery, Wait},
+        messages::{MessageRemoval, RemovedMessages},
+        payloads::{Expired, Removal, Removed},
+    },
+    operations::jobs::{self, JobSlice, Survey},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 

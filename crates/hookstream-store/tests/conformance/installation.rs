@@ -3,27 +3,42 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hookstream_model::{
-    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
-    endpoint::DisabledReason,
-    event_type::{EventType, EventTypeStatus},
-    ids::{ApplicationId, MessageId},
-    job::{JobKind, JobRequest},
-    message::{ContentType, Message},
-    quota::Month,
-    retry::RetrySchedule,
-    secret::Secret,
-    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    base::{
+        ids::{ApplicationId, MessageId},
+        secret::Secret,
+    },
+    delivery::{
+        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
+        retry::RetrySchedule,
+    },
+    identity::tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    operations::{
+        job::{JobKind, JobRequest},
+        quota::Month,
+    },
+    outbound::{
+        endpoint::DisabledReason,
+        event_type::{EventType, EventTypeStatus},
+        message::{ContentType, Message},
+    },
 };
 use hookstream_store::{
-    PageRequest, Store, api_keys, applications,
-    audit_log::{self, Filter, Reach},
-    deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
-    endpoints::{self, EndpointKey, Rotation},
-    event_types,
-    idempotency::{self, KeptAnswer},
-    jobs,
-    portal_keys::{self, PortalKey},
-    quotas,
+    PageRequest, Store,
+    delivery::deliveries::{IdempotencyKey, NewDelivery, NewState, Next, Owner, Publication, Published, Wait},
+    identity::{
+        api_keys,
+        portal_keys::{self, PortalKey},
+    },
+    operations::{
+        audit_log::{self, Filter, Reach},
+        jobs, quotas,
+    },
+    outbound::{
+        applications,
+        endpoints::{self, EndpointKey, Rotation},
+        event_types,
+        idempotency::{self, KeptAnswer},
+    },
 };
 
 use crate::world::{DAY, NOON, SECOND, World, owed, settled};
@@ -173,8 +188,8 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
 
 async fn publish(world: &World, publication: Publication) {
     let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").version;
-    let environment = hookstream_store::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
-    let seen = hookstream_store::deliveries::Versions { application: current, environment };
+    let environment = hookstream_store::identity::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
+    let seen = hookstream_store::delivery::deliveries::Versions { application: current, environment };
     assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("an answer"), Published::Stored);
 }
 

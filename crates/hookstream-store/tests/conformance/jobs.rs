@@ -1,17 +1,19 @@
 //! Jobs: their rows, what they find, and that each of their slices is made owed once.
 
 use hookstream_model::{
-    delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    ids::{EndpointId, MessageId, TargetId},
-    job::{Job, JobFailure, JobKind, JobRequest, JobState, Progress, Standing},
-    message::MessageStatus,
-    time::Timestamp,
+    base::{
+        ids::{EndpointId, MessageId, TargetId},
+        time::Timestamp,
+    },
+    delivery::delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    operations::job::{Job, JobFailure, JobKind, JobRequest, JobState, Progress, Standing},
+    outbound::message::MessageStatus,
 };
 use hookstream_store::{
     PageRequest,
-    applications::Created,
-    deliveries::{NewDelivery, NewState, Next, Owner, Redelivery, Wait},
-    jobs::{self, JobSlice, Survey},
+    delivery::deliveries::{NewDelivery, NewState, Next, Owner, Redelivery, Wait},
+    operations::jobs::{self, JobSlice, Survey},
+    outbound::applications::Created,
 };
 
 use crate::world::{DAY, NOON, SECOND, World, settled};

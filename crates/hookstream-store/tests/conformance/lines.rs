@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use hookstream_model::{
-    delivery::Trigger,
-    ids::{MessageId, TargetId},
-    line::{Groups, Line},
-    time::Timestamp,
+    base::{
+        ids::{MessageId, TargetId},
+        time::Timestamp,
+    },
+    delivery::{
+        delivery::Trigger,
+        queue::{Groups, Line},
+    },
 };
-use hookstream_store::{
+use hookstream_store::delivery::{
     deliveries::{Claimed, LineWant, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     nodes::{NodeReport, Standing},
 };
@@ -211,7 +215,7 @@ pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &World) 
     assert_eq!(renew(world, second).await, (given, 0));
     assert_eq!(renew(world, first).await, (all.without(given), 0));
     // Under a new number a node has what it had.
-    let node = hookstream_store::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
+    let node = hookstream_store::delivery::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
     let renewed = world.store.enlist(&node, NOON).await.expect("enlisted");
     assert_eq!(renew(world, renewed).await, (given, 0));
     assert_eq!(renew(world, second).await, (Groups::NONE, 0));

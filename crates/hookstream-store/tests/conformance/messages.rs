@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use hookstream_model::{
-    delivery::{DeliveryState, SkipReason},
-    ids::MessageId,
-    message::{ContentType, DeliveryCounts, MessageStatus, Payload},
+    base::ids::MessageId,
+    delivery::delivery::{DeliveryState, SkipReason},
+    outbound::message::{ContentType, DeliveryCounts, MessageStatus, Payload},
 };
 use hookstream_store::{
-    PageRequest, applications,
-    deliveries::{ClaimLimits, IdempotencyKey, NewDelivery, NewState, Next, Publication, Published, Versions},
-    endpoints,
+    PageRequest,
+    delivery::deliveries::{ClaimLimits, IdempotencyKey, NewDelivery, NewState, Next, Publication, Published, Versions},
+    outbound::{applications, endpoints},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
@@ -239,7 +239,7 @@ pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &Worl
 
 pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &World) {
     let endpoint = world.endpoint("https://example.com/");
-    let secret = hookstream_model::secret::Secret::new("one");
+    let secret = hookstream_model::base::secret::Secret::new("one");
     endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None, None).await.expect("stored");
     let stale = world.publication(world.message(NOON, "{}"), vec![]);
     let id = stale.message.id;

@@ -3,18 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    audit_log::Act,
-    ids::{ApplicationId, EntryId, EnvironmentId, EventTypeId, OrganizationId},
-    secret::Secret,
-    tenancy::{KeyHash, Tenant},
-    time::Timestamp,
+    base::{
+        ids::{ApplicationId, EntryId, EnvironmentId, EventTypeId, OrganizationId},
+        secret::Secret,
+        time::Timestamp,
+    },
+    identity::tenancy::{KeyHash, Tenant},
+    operations::audit_log::Act,
 };
 use hookstream_store::{
-    Error, PageRequest, Store, api_keys, applications,
-    audit_log::{self, Filter, Reach},
-    endpoints, environments, event_types,
+    Error, PageRequest, Store,
+    db::settings,
+    identity::{api_keys, environments},
+    operations::audit_log::{self, Filter, Reach},
+    outbound::{applications, endpoints, event_types},
     postgres::{Options, PostgresStore},
-    settings,
     sqlite::SqliteStore,
 };
 use hookstream_testkit::postgres::ScratchDatabase;
@@ -75,7 +78,7 @@ async fn check(store: &dyn Store) {
     };
     assert_eq!(entries().await, [], "what was before has no entries");
     let act = Act::of_system(EntryId::from_bytes([7; 16]), NOON);
-    let rename = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+    let rename = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
         Ok(())
     };
@@ -87,14 +90,14 @@ async fn check(store: &dyn Store) {
 
 /// The steps of the schema that landed one after the other, for either database; what comes next has to take each of them.
 const SQLITE_STEPS: [&str; 3] = [
-    include_str!("../../src/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
-    include_str!("../../src/migrations/sqlite/core/0002_people.sql"),
-    include_str!("../../src/migrations/sqlite/core/0003_audit_log.sql"),
+    include_str!("../../src/db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
+    include_str!("../../src/db/migrations/sqlite/core/0002_people.sql"),
+    include_str!("../../src/db/migrations/sqlite/core/0003_audit_log.sql"),
 ];
 const POSTGRES_STEPS: [&str; 3] = [
-    include_str!("../../src/migrations/postgres/0001_tenants_and_outbound.sql"),
-    include_str!("../../src/migrations/postgres/0002_people.sql"),
-    include_str!("../../src/migrations/postgres/0003_audit_log.sql"),
+    include_str!("../../src/db/migrations/postgres/0001_tenants_and_outbound.sql"),
+    include_str!("../../src/db/migrations/postgres/0002_people.sql"),
+    include_str!("../../src/db/migrations/postgres/0003_audit_log.sql"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

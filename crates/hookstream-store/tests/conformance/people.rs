@@ -3,28 +3,32 @@
 use std::time::Duration;
 
 use hookstream_model::{
-    audit_log::Act,
-    device::UserCode,
-    environment::Environment,
-    member::Role,
-    password::PasswordHash,
-    person::{Email, User},
-    quota::Quotas,
-    second_factor::SharedSecret,
-    session::{Method, OVERLAP, Policy, Session, SessionText},
-    sign_in::{FORGOTTEN_AFTER, Familiar, counters},
-    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    time::Timestamp,
+    base::time::Timestamp,
+    identity::{
+        device::UserCode,
+        environment::Environment,
+        member::Role,
+        password::PasswordHash,
+        second_factor::SharedSecret,
+        session::{Method, OVERLAP, Policy, Session, SessionText},
+        sign_in::{FORGOTTEN_AFTER, Familiar, counters},
+        tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+        user::{Email, User},
+    },
+    operations::{audit_log::Act, quota::Quotas},
 };
 use hookstream_store::{
-    PageRequest, Store, api_keys, applications,
-    applications::Created,
-    device_codes::{self, DeviceCode},
-    environments::{self, Deleted, Restored},
-    links,
-    members::{self, Changed, Guest, Invitation},
-    organizations, sessions,
-    users::{self, Identity},
+    PageRequest, Store,
+    identity::{
+        api_keys,
+        device_codes::{self, DeviceCode},
+        environments::{self, Deleted, Restored},
+        links,
+        members::{self, Changed, Guest, Invitation},
+        organizations, sessions,
+        users::{self, Identity},
+    },
+    outbound::applications::{self, Created},
 };
 
 use crate::world::{NOON, SECOND, World};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use hookstream_model::{
+use hookstream_model::base::{
     ids::{IdSource, PortalKeyId},
     secret::Secret,
     time::Timestamp,
 };
 use hookstream_store::{
-    portal_keys::{self, Former, PortalKey},
-    settings,
+    db::settings,
+    identity::portal_keys::{self, Former, PortalKey},
 };
 use rand::{SeedableRng, rngs::StdRng};
 

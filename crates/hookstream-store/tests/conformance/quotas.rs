@@ -3,25 +3,32 @@
 use std::sync::Arc;
 
 use hookstream_model::{
-    environment::Environment,
-    event_type::{EventType, EventTypeStatus},
-    ids::OrganizationId,
-    message::MessageStatus,
-    quota::{Allowance, Allowances, Month, Quota, Quotas},
-    secret::Secret,
-    tenancy::Tenant,
+    base::{ids::OrganizationId, secret::Secret},
+    identity::{environment::Environment, tenancy::Tenant},
+    operations::quota::{Allowance, Allowances, Month, Quota, Quotas},
+    outbound::{
+        event_type::{EventType, EventTypeStatus},
+        message::MessageStatus,
+    },
 };
 use hookstream_store::{
-    Error, PageRequest, applications,
-    applications::Created,
-    audit_log::{self, Filter, Reach},
-    deliveries::{IdempotencyKey, Publication, Published},
-    endpoints,
-    environments::{self, Deleted, Restored},
-    event_types,
-    messages::MessageRemoval,
-    organizations,
-    quotas::{self, DayEvents, Reached},
+    Error, PageRequest,
+    delivery::{
+        deliveries::{IdempotencyKey, Publication, Published},
+        messages::MessageRemoval,
+    },
+    identity::{
+        environments::{self, Deleted, Restored},
+        organizations,
+    },
+    operations::{
+        audit_log::{self, Filter, Reach},
+        quotas::{self, DayEvents, Reached},
+    },
+    outbound::{
+        applications::{self, Created},
+        endpoints, event_types,
+    },
 };
 use tokio::task::JoinSet;
 

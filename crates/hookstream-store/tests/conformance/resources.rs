@@ -3,25 +3,36 @@
 use std::collections::BTreeMap;
 
 use hookstream_model::{
-    endpoint::{DisabledReason, Endpoint, EndpointStatus},
-    environment::Environment,
-    event_type::{EventType, EventTypeStatus},
-    hold::{Hold, HoldReason},
-    ordering::{OnFailure, Ordering},
-    retry::RetrySchedule,
-    secret::Secret,
-    tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode, Tenant},
+    base::secret::Secret,
+    delivery::{
+        hold::{Hold, HoldReason},
+        ordering::{OnFailure, Ordering},
+        retry::RetrySchedule,
+    },
+    identity::{
+        environment::Environment,
+        tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode, Tenant},
+    },
+    outbound::{
+        endpoint::{DisabledReason, Endpoint, EndpointStatus},
+        event_type::{EventType, EventTypeStatus},
+    },
 };
 use hookstream_store::{
-    Error, PageRequest, api_keys, applications,
-    applications::Created,
-    deliveries::IdempotencyKey,
-    endpoints,
-    endpoints::{EndpointKey, Rotated, Rotation},
-    environments::{self, Changed},
-    event_types,
-    idempotency::{self, KeptAnswer},
-    organizations, settings,
+    Error, PageRequest,
+    db::settings,
+    delivery::deliveries::IdempotencyKey,
+    identity::{
+        api_keys,
+        environments::{self, Changed},
+        organizations,
+    },
+    outbound::{
+        applications::{self, Created},
+        endpoints::{self, EndpointKey, Rotated, Rotation},
+        event_types,
+        idempotency::{self, KeptAnswer},
+    },
 };
 
 use crate::world::{DAY, NOON, SECOND, World};
@@ -37,7 +48,7 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Wor
     assert_eq!(applications::find_by_uid(db, world.stranger, "acme").await.expect("read"), None);
 
     let rename = async |tenant| {
-        let change = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+        let change = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
             application.name = "Acme & Söhne".to_owned();
             application.metadata = None;
             Ok(())
@@ -64,13 +75,14 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
     assert_eq!(create(world.stranger).await, Created::Stored);
-    let (db, nameless) = (&*world.store, |at| hookstream_model::application::Application { uid: None, ..world.application(at, "") });
+    let (db, nameless) =
+        (&*world.store, |at| hookstream_model::outbound::application::Application { uid: None, ..world.application(at, "") });
     for _ in 0..2 {
         assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("an answer"), Created::Stored);
     }
     let other = nameless(NOON);
     applications::create(db, &world.act(), &other, None).await.expect("stored");
-    let take = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+    let take = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         application.uid = Some("acme".to_owned());
         Ok(())
     };
@@ -95,7 +107,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
     check("\\", &["delta\\x"]).await;
     // Letters beyond ASCII, on each database and whatever its locale is.
     for (name, uid) in [("ÄRGER GmbH", "e1"), ("Łódź Ñandú ΟΔΟΣ", "e2")] {
-        let application = hookstream_model::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
+        let application = hookstream_model::outbound::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
         applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
     }
     for needle in ["ÄRGER", "ärger", "Ärger gmbH"] {
@@ -105,7 +117,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
         check(needle, &["e2"]).await;
     }
     let renamed = applications::list(&*world.store, world.tenant, Some("e1"), PageRequest { after: None, limit: 1 }).await.expect("read");
-    let rename = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+    let rename = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         application.name = "ÖLWECHSEL".to_owned();
         Ok(())
     };
@@ -210,7 +222,7 @@ pub(crate) async fn two_changes_at_once_both_count(world: &World) {
     for _ in 0..20 {
         let (store, act, tenant, id) = (world.store.clone(), world.act(), world.tenant, application.id);
         running.spawn(async move {
-            let add = |application: &mut hookstream_model::application::Application| -> Result<(), Error> {
+            let add = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
                 application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
                 Ok(())
             };
@@ -251,7 +263,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     }
     let page = endpoints::list(db, world.tenant, world.application, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items.len(), 1);
-    let clear = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
+    let clear = |endpoint: &mut hookstream_model::outbound::endpoint::Endpoint| -> Result<(), Error> {
         endpoint.filter_types = None;
         (endpoint.uid, endpoint.metadata, endpoint.channels) = (None, None, None);
         endpoint.expires_at = None;
@@ -298,14 +310,15 @@ pub(crate) async fn what_changed_since_a_version_is_found(world: &World) {
 
 pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &World) {
     let db = &*world.store;
-    let with_uid = |url: &str, uid: &str| hookstream_model::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
+    let with_uid =
+        |url: &str, uid: &str| hookstream_model::outbound::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
     let [one, two] = [with_uid("https://example.com/1", "a"), with_uid("https://example.com/2", "b")];
-    let create = async |endpoint: &hookstream_model::endpoint::Endpoint| {
+    let create = async |endpoint: &hookstream_model::outbound::endpoint::Endpoint| {
         endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("an answer")
     };
     assert_eq!((create(&one).await, create(&two).await), (Created::Stored, Created::Stored));
     assert_eq!(create(&with_uid("https://example.com/3", "a")).await, Created::NameTaken);
-    let take = |endpoint: &mut hookstream_model::endpoint::Endpoint| -> Result<(), Error> {
+    let take = |endpoint: &mut hookstream_model::outbound::endpoint::Endpoint| -> Result<(), Error> {
         endpoint.uid = Some("a".to_owned());
         Ok(())
     };
@@ -335,7 +348,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
     // The next rotation leaves the first its own end, and one that is the endpoint's secret already is none.
-    let rotate = async |act: &hookstream_model::audit_log::Act, secret: &str, old_until| {
+    let rotate = async |act: &hookstream_model::operations::audit_log::Act, secret: &str, old_until| {
         endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("an answer")
     };
     let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("it is there").rotated;
@@ -353,7 +366,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     // What has ended makes room.
-    let later = hookstream_model::audit_log::Act { at: NOON + hour, ..world.act() };
+    let later = hookstream_model::operations::audit_log::Act { at: NOON + hour, ..world.act() };
     assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     let strangers = EndpointKey { tenant: world.stranger, ..key };

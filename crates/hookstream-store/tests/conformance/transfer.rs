@@ -2,14 +2,16 @@
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
-use hookstream_model::secret::Secret;
+use hookstream_model::base::secret::Secret;
 use hookstream_store::{
     Error as StoreError, Store,
-    deliveries::{IdempotencyKey, Published},
-    nodes::NodeSelf,
+    db::transfer::{Error, Limits, Moved, Report, Side, Transfer, unfinished},
+    delivery::{
+        deliveries::{IdempotencyKey, Published},
+        nodes::NodeSelf,
+    },
     postgres::{Options, PostgresStore},
     sqlite::SqliteStore,
-    transfer::{Error, Limits, Moved, Report, Side, Transfer, unfinished},
 };
 use hookstream_testkit::postgres::ScratchDatabase;
 

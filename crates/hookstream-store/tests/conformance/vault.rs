@@ -3,18 +3,25 @@
 use std::sync::Arc;
 
 use hookstream_model::{
-    endpoint::Endpoint,
-    secret::Secret,
-    vault::{Unopened, VaultKey},
+    base::{
+        secret::Secret,
+        vault::{Unopened, VaultKey},
+    },
+    outbound::endpoint::Endpoint,
 };
 use hookstream_store::{
-    Error, Store, applications,
-    deliveries::IdempotencyKey,
-    endpoints::{self, EndpointKey, Rotation},
-    idempotency::{self, KeptAnswer},
-    portal_keys::{self, PortalKey},
-    transfer::Side,
-    vault::{self, Outdated, Rotated, Walk},
+    Error, Store,
+    db::{
+        transfer::Side,
+        vault::{self, Outdated, Rotated, Walk},
+    },
+    delivery::deliveries::IdempotencyKey,
+    identity::portal_keys::{self, PortalKey},
+    outbound::{
+        applications,
+        endpoints::{self, EndpointKey, Rotation},
+        idempotency::{self, KeptAnswer},
+    },
 };
 use hookstream_testkit::postgres;
 

@@ -7,29 +7,38 @@ use std::{
 };
 
 use hookstream_model::{
-    application::{Application, ApplicationStatus},
-    attempt::Attempt,
-    audit_log::Act,
-    delivery::Trigger,
-    endpoint::{Endpoint, EndpointStatus, EndpointUrl},
-    hops::Hops,
-    ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
-    message::{ContentType, Message, Payload},
-    ordering::{OnFailure, Ordering},
-    secret::Secret,
-    signature::SigningAlgorithm,
-    tenancy::Tenant,
-    time::Timestamp,
-    vault::{Keys, VaultKey},
-    waterfall::{Timings, Waterfall},
+    base::{
+        ids::{ApplicationId, AttemptId, IdSource, MessageId, NewId, TargetId},
+        secret::Secret,
+        time::Timestamp,
+        vault::{Keys, VaultKey},
+    },
+    delivery::{
+        attempt::Attempt,
+        delivery::Trigger,
+        ordering::{OnFailure, Ordering},
+        timings::{Timings, Waterfall},
+    },
+    identity::tenancy::Tenant,
+    operations::audit_log::Act,
+    outbound::{
+        application::{Application, ApplicationStatus},
+        endpoint::{Endpoint, EndpointStatus, EndpointUrl},
+        hops::Hops,
+        message::{ContentType, Message, Payload},
+        signature::SigningAlgorithm,
+    },
 };
 use hookstream_store::{
-    Database, Error, Store, applications,
-    deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
-    nodes::NodeSelf,
+    Database, Error, Store,
+    db::vault,
+    delivery::{
+        deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
+        nodes::NodeSelf,
+    },
+    outbound::applications,
     postgres::{self, PostgresStore},
     sqlite::SqliteStore,
-    vault,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -100,7 +109,7 @@ impl World {
         let tenant = Tenant { organization: next().into(), environment: next().into() };
         let stranger = Tenant { organization: next().into(), environment: next().into() };
         for tenant in [tenant, stranger] {
-            hookstream_store::organizations::create(&*store, tenant, "world", "test", NOON).await.expect("a tenant");
+            hookstream_store::identity::organizations::create(&*store, tenant, "world", "test", NOON).await.expect("a tenant");
         }
         let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
         let application = Application { id: world.application, name: "World".to_owned(), ..world.application(NOON, "world") };
@@ -177,7 +186,7 @@ impl World {
         self.store.settle(owner, Arc::new(vec![settled])).await.expect("settled") == [true]
     }
 
-    pub(crate) async fn detail(&self, id: MessageId) -> hookstream_store::messages::MessageDetail {
+    pub(crate) async fn detail(&self, id: MessageId) -> hookstream_store::delivery::messages::MessageDetail {
         self.store.message(self.tenant, self.application, id).await.expect("read").expect("the message is there")
     }
 

@@ -9,12 +9,14 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
-use hookstream_model::vault::KeyId;
+use hookstream_model::base::vault::KeyId;
 use hookstream_store::{
     Store,
-    audit::{Audit, Balance, Finding},
-    counts::Counts,
-    transfer,
+    db::transfer,
+    delivery::{
+        audit::{Audit, Balance, Finding},
+        counts::Counts,
+    },
 };
 use serde_json::{Value, json};
 
@@ -22,7 +24,7 @@ use crate::output::say;
 use crate::{
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
-    keys,
+    server::keys,
 };
 
 /// A store whose disk has less room than this is about to refuse messages.

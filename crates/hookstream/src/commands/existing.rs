@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_store::{
     Error as StoreError, Store,
+    db::transfer,
     postgres::{Options as DatabaseOptions, PostgresStore},
     sqlite::SqliteStore,
-    transfer,
 };
 
 use crate::config::{Config, Settings, Sources};

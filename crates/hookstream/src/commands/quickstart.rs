@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use hookstream_model::{secret::Secret, signature::VerificationKey};
+use hookstream_model::{base::secret::Secret, outbound::signature::VerificationKey};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -20,9 +20,11 @@ use super::{
 use crate::output::say;
 use crate::{
     config::{Config, Settings, Sources, listen_address},
-    keys::{self, KeySource},
-    lifecycle,
-    wire::Server,
+    server::{
+        keys::{self, KeySource},
+        lifecycle,
+        wire::Server,
+    },
 };
 
 /// How long the first delivery may take before we say that something is wrong.

@@ -10,9 +10,11 @@ use clap::Args;
 
 use crate::{
     config::{Config, Sources},
-    lifecycle,
     output::{self, say},
-    wire::{Parts, Server},
+    server::{
+        lifecycle,
+        wire::{Parts, Server},
+    },
 };
 
 /// The server's settings.

@@ -14,9 +14,11 @@ use axum::{Router, extract::State, response::IntoResponse};
 use bytes::Bytes;
 use clap::Args;
 use hookstream_model::{
-    secret::Secret,
-    signature::VerificationKey,
-    time::{Clock, Timestamp},
+    base::{
+        secret::Secret,
+        time::{Clock, Timestamp},
+    },
+    outbound::signature::VerificationKey,
 };
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
@@ -24,10 +26,9 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::show::{as_json, as_text};
 use crate::{
-    clock::SystemClock,
     config::listen_address,
-    lifecycle,
     output::{self, say},
+    server::{clock::SystemClock, lifecycle},
 };
 
 /// The largest body that is read, in bytes.

@@ -8,17 +8,19 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use hookstream_model::secret::Secret;
+use hookstream_model::base::secret::Secret;
 use hookstream_store::{
+    db::{
+        transfer::{Limits, Moved, Report, Side, Transfer},
+        vault,
+    },
     postgres::{self, PostgresStore},
     sqlite::SqliteStore,
-    transfer::{Limits, Moved, Report, Side, Transfer},
-    vault,
 };
 use serde_json::{Value, json};
 
-use crate::keys::own_file;
 use crate::output::{note, say};
+use crate::server::keys::own_file;
 
 /// Connections that a transfer needs to a database: it reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use hookstream_destinations::mail::{MailServer, Mailer};
-use hookstream_model::secret::Secret;
+use hookstream_destinations::services::mail::{MailServer, Mailer};
+use hookstream_model::base::secret::Secret;
 
 /// How mail goes out.
 #[derive(Debug, Clone)]

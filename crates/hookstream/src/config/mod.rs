@@ -14,10 +14,10 @@ use clap::{Args, CommandFactory};
 use hookstream_api::{AllowOrganizations, RateLimits};
 use hookstream_engine::{Options as EngineOptions, Role};
 use hookstream_model::{
-    hold::BreakerPolicy,
-    quota::{Quota, Quotas},
-    secret::Secret,
-    session::Policy as SessionPolicy,
+    base::secret::Secret,
+    delivery::hold::BreakerPolicy,
+    identity::session::Policy as SessionPolicy,
+    operations::quota::{Quota, Quotas},
 };
 use hookstream_store::postgres::Options as DatabaseOptions;
 
@@ -26,9 +26,7 @@ pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 use self::{providers::ProviderSettings, values::SecretText};
 use crate::{
     arguments::{nearest, problem_of, told},
-    keys::KeySource,
-    listen::TlsFiles,
-    trust::TrustFiles,
+    server::{keys::KeySource, listen::TlsFiles, trust::TrustFiles},
 };
 
 /// Where settings come from.
@@ -544,7 +542,7 @@ impl Settings {
             log: match self.log {
                 None => "info".to_owned(),
                 Some(log) => {
-                    crate::lifecycle::log_filter(&log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
+                    crate::server::lifecycle::log_filter(&log).map_err(|problem| anyhow::anyhow!("log {problem}"))?;
                     log
                 }
             },

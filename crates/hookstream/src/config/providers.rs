@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 use hookstream_api::IdentityProvider;
 use hookstream_destinations::{
     http::{Trust, certificates},
-    oidc::{self, Provider},
+    services::oidc::{self, Provider},
 };
-use hookstream_model::{person::check_name, secret::Secret};
+use hookstream_model::{base::secret::Secret, identity::user::check_name};
 use serde::Deserialize;
 
 use super::{values::SecretText, without_text};

@@ -10,7 +10,7 @@ use std::{
 
 use hookstream_api::AllowOrganizations;
 use hookstream_engine::Role;
-use hookstream_model::{retry::RetrySchedule, secret::Secret, tenancy::ApiKeyText};
+use hookstream_model::{base::secret::Secret, delivery::retry::RetrySchedule, identity::tenancy::ApiKeyText};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 

@@ -436,10 +436,15 @@ async fn entries_are_filtered_paged_and_told_to_their_environment_only() {
 }
 
 /// Fills an environment with this many entries; they are made one after the other.
-async fn fill(scratch: &Scratch, tenant: hookstream_model::tenancy::Tenant, entries: u32, at: hookstream_model::time::Timestamp) {
+async fn fill(
+    scratch: &Scratch,
+    tenant: hookstream_model::identity::tenancy::Tenant,
+    entries: u32,
+    at: hookstream_model::base::time::Timestamp,
+) {
     use hookstream_model::{
-        audit_log::{Act, Action, Change, fields::Fields},
-        ids::{EntryId, ResourceId},
+        base::ids::{EntryId, ResourceId},
+        operations::audit_log::{Act, Action, Change, fields::Fields},
     };
     let store = scratch.open_store().await;
     let change = Change::done(&Fields::default().with("note", "x".repeat(1_000)));
@@ -448,14 +453,16 @@ async fn fill(scratch: &Scratch, tenant: hookstream_model::tenancy::Tenant, entr
         id[12..].copy_from_slice(&number.to_be_bytes());
         let act = Act::of_system(EntryId::from_bytes(id), at);
         let resource = ResourceId::from_bytes([1; 16]);
-        hookstream_store::audit_log::record(&*store, &act, tenant, Action::EndpointTest, resource, &change).await.expect("recorded");
+        hookstream_store::operations::audit_log::record(&*store, &act, tenant, Action::EndpointTest, resource, &change)
+            .await
+            .expect("recorded");
     }
     store.close().await;
 }
 
-fn tenant_of(entry: &Value) -> hookstream_model::tenancy::Tenant {
+fn tenant_of(entry: &Value) -> hookstream_model::identity::tenancy::Tenant {
     let id = |name: &str| entry[name].as_str().expect("an id").to_owned();
-    hookstream_model::tenancy::Tenant {
+    hookstream_model::identity::tenancy::Tenant {
         organization: id("org_id").parse().expect("an id"),
         environment: id("env_id").parse().expect("an id"),
     }
@@ -466,7 +473,7 @@ async fn old_entries_go_and_an_export_is_of_any_length() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let entry = entries(&server.client, "").await.remove(0);
-    let made: hookstream_model::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
+    let made: hookstream_model::base::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
     server.kill();
     let days = |count: u32| Duration::from_secs(24 * 3600) * count;
     fill(&scratch, tenant_of(&entry), 250, made - days(31)).await;

@@ -96,10 +96,10 @@ async fn an_ed25519_delivery_verifies_with_the_public_key() {
     let endpoint = server.client.acme(json!({ "signing_algorithm": "ed25519" }), &receiver.url()).await;
     server.client.message(json!({})).await;
     let delivery = &receiver.wait_for(1).await[0];
-    let public = hookstream_model::secret::Secret::new(endpoint["public_key"].as_str().expect("a public key"));
-    let key = hookstream_model::signature::VerificationKey::parse(&public).expect("a key");
+    let public = hookstream_model::base::secret::Secret::new(endpoint["public_key"].as_str().expect("a public key"));
+    let key = hookstream_model::outbound::signature::VerificationKey::parse(&public).expect("a key");
     let seconds: i64 = delivery.header("webhook-timestamp").parse().expect("seconds");
-    let now = hookstream_model::time::Timestamp::from_millis(seconds * 1_000);
+    let now = hookstream_model::base::time::Timestamp::from_millis(seconds * 1_000);
     let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| delivery.header(name));
     key.verify(id, timestamp, signature, &delivery.body, now).expect("it verifies");
 }

@@ -209,7 +209,8 @@ async fn an_environments_own_ages_are_kept() {
     assert_eq!(status, 200);
     stop(server).await;
     let day = std::time::Duration::from_secs(24 * 3600);
-    let skipped = hookstream_store::deliveries::NewState::Skipped(hookstream_model::delivery::SkipReason::EndpointDisabled);
+    let skipped =
+        hookstream_store::delivery::deliveries::NewState::Skipped(hookstream_model::delivery::delivery::SkipReason::EndpointDisabled);
     let old = store_old(&directory, &endpoint, now() - day * 4, skipped, "[1]").await;
     let new = store_old(&directory, &endpoint, now() - day, skipped, "[2]").await;
     let server = Server::start(&directory, &[]);

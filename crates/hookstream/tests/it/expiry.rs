@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use hookstream_model::{
-    delivery::{SkipReason, Trigger},
-    ids::IdSource,
-    message::{ContentType, Message, Payload},
-    tenancy::Tenant,
-    time::{Clock, Timestamp},
+    base::{
+        ids::IdSource,
+        time::{Clock, Timestamp},
+    },
+    delivery::delivery::{SkipReason, Trigger},
+    identity::tenancy::Tenant,
+    outbound::message::{ContentType, Message, Payload},
 };
 use hookstream_store::{
-    deliveries::{NewDelivery, NewState, Publication, Published, Versions},
-    organizations,
+    delivery::deliveries::{NewDelivery, NewState, Publication, Published, Versions},
+    identity::organizations,
 };
 use hookstream_testkit::{eventually, receiver::Receiver};
 use rand::{SeedableRng, rngs::StdRng};
@@ -31,7 +33,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         application_id: text("application_id").parse().expect("an id"),
         event_type: "invoice.paid".to_owned(),
         payload: Payload { body: body.to_owned().into(), content_type: ContentType::Json },
-        hops: hookstream_model::hops::Hops::default(),
+        hops: hookstream_model::outbound::hops::Hops::default(),
     };
     let store = scratch.open_store().await;
     let environment = organizations::version(&*store, tenant.environment).await.expect("read");

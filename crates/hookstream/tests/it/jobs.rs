@@ -7,14 +7,17 @@ use std::{
 };
 
 use hookstream_model::{
-    audit_log::Act,
-    ids::{ApiKeyId, EntryId, EnvironmentId, OrganizationId},
-    secret::Secret,
-    tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    time::Timestamp,
+    base::{
+        ids::{ApiKeyId, EntryId, EnvironmentId, OrganizationId},
+        secret::Secret,
+        time::Timestamp,
+    },
+    identity::tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    operations::audit_log::Act,
 };
 use hookstream_store::{
-    Store, api_keys, organizations,
+    Store,
+    identity::{api_keys, organizations},
     postgres::{Options, PostgresStore},
     sqlite::SqliteStore,
 };

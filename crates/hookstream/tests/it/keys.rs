@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::time::Timestamp;
+use hookstream_model::base::time::Timestamp;
 use hookstream_testkit::eventually;
 use http::Method;
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use hookstream_model::vault::Keys;
-use hookstream_store::{portal_keys, vault};
+use hookstream_model::base::vault::Keys;
+use hookstream_store::{db::vault, identity::portal_keys};
 use hookstream_testkit::{
     eventually,
     receiver::{Answer, Receiver},

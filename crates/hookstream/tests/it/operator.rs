@@ -381,7 +381,10 @@ fn a_server_that_others_reach_without_tls_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_encryption_key_is_no_dead_end() {
-    use hookstream_model::{secret::Secret, signature::VerificationKey, time::Timestamp};
+    use hookstream_model::{
+        base::{secret::Secret, time::Timestamp},
+        outbound::signature::VerificationKey,
+    };
     let scratch = scratch();
     let keys = tempfile::tempdir().expect("a directory");
     let file = |name: &str, key: &str| {

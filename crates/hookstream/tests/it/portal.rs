@@ -2,8 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use hookstream_model::{time::Timestamp, vault::Keys};
-use hookstream_store::{portal_keys, vault};
+use hookstream_model::base::{time::Timestamp, vault::Keys};
+use hookstream_store::{db::vault, identity::portal_keys};
 use hookstream_testkit::receiver::Receiver;
 use http::Method;
 use rand::{SeedableRng, rngs::StdRng};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::quota::Month;
+use hookstream_model::operations::quota::Month;
 use hookstream_testkit::{eventually, receiver::Receiver};
 use http::Method;
 use serde_json::{Value, json};

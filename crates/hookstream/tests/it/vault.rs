@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use hookstream_model::audit_log::Action;
+use hookstream_model::operations::audit_log::Action;
 use hookstream_store::{
     PageRequest,
-    audit_log::{self, Filter, Reach},
-    organizations,
+    identity::organizations,
+    operations::audit_log::{self, Filter, Reach},
 };
 use hookstream_testkit::{
     eventually, postgres,

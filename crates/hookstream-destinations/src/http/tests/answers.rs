@@ -1,9 +1,11 @@
 //! What an answer says is what the outcome says.
 
 use hookstream_model::{
-    attempt::{BODY_KEPT, Directive},
-    retry::RetryAfter,
-    time::Timestamp,
+    base::time::Timestamp,
+    delivery::{
+        attempt::{BODY_KEPT, Directive},
+        retry::RetryAfter,
+    },
 };
 use hookstream_testkit::receiver::{Answer as Says, Receiver};
 

@@ -24,8 +24,8 @@ use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
-    attempt::{Answer, Failure, FailureKind, Outcome},
-    endpoint::EndpointUrl,
+    delivery::attempt::{Answer, Failure, FailureKind, Outcome},
+    outbound::endpoint::EndpointUrl,
 };
 use hookstream_testkit::{
     receiver::{RawReceiver, read_request},
@@ -34,8 +34,8 @@ use hookstream_testkit::{
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::{
-    ClientIdentity, HttpTransport, Options, Trust,
+use super::{ClientIdentity, HttpTransport, Options, Trust};
+use crate::net::{
     guard::AddressPolicy,
     resolve::{DnsError, Resolve},
 };

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::resolve::SystemResolver;
+use crate::net::resolve::SystemResolver;
 
 /// How long a question may take here.
 const QUESTION: Duration = Duration::from_millis(300);

@@ -1,6 +1,6 @@
 //! Receivers that take their time: the limit is for the whole exchange, whatever trickles in.
 
-use hookstream_model::retry::RetryAfter;
+use hookstream_model::delivery::retry::RetryAfter;
 use hookstream_testkit::receiver::Receiver;
 
 use super::*;

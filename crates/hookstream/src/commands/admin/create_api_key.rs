@@ -5,19 +5,26 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{
-    audit_log::Act,
-    environment::Environment,
-    ids::{EnvironmentId, IdSource},
-    scopes::Scopes,
-    tenancy::{ApiKey, ApiKeyText, KeyLevel, KeyMode, Tenant, check_key_name, parse_networks},
-    time::Clock,
+    base::{
+        ids::{EnvironmentId, IdSource},
+        time::Clock,
+    },
+    identity::{
+        environment::Environment,
+        scopes::Scopes,
+        tenancy::{ApiKey, ApiKeyText, KeyLevel, KeyMode, Tenant, check_key_name, parse_networks},
+    },
+    operations::audit_log::Act,
 };
-use hookstream_store::{Store, api_keys, environments, organizations};
+use hookstream_store::{
+    Store,
+    identity::{api_keys, environments, organizations},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// A key's environment, name and limits.
 #[derive(Debug, Args)]

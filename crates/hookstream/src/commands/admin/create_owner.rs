@@ -9,20 +9,27 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{
-    audit_log::Act,
-    ids::{IdSource, OrganizationId},
-    password::{self, PasswordHash},
-    person::{Email, User, check_name},
-    session::SessionText,
-    tenancy::Tenant,
-    time::Clock,
+    base::{
+        ids::{IdSource, OrganizationId},
+        time::Clock,
+    },
+    identity::{
+        password::{self, PasswordHash},
+        session::SessionText,
+        tenancy::Tenant,
+        user::{Email, User, check_name},
+    },
+    operations::audit_log::Act,
 };
-use hookstream_store::{Store, environments, links, organizations, users};
+use hookstream_store::{
+    Store,
+    identity::{environments, links, organizations, users},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request, public_url_of};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);

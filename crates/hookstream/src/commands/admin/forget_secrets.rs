@@ -4,19 +4,21 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
+use hookstream_model::{
+    base::{ids::IdSource, time::Clock},
+    operations::audit_log::Act,
+};
 use hookstream_store::{
     Store,
-    lost_key::{self, Forgotten},
+    db::lost_key::{self, Forgotten},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
-    clock::SystemClock,
     commands::existing::{ExistingStore, Opened},
     config::{Config, Settings},
-    keys,
     output::say,
+    server::{clock::SystemClock, keys},
 };
 
 /// Which store, and that it is meant.

@@ -4,13 +4,16 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use hookstream_model::{person::Email, session::SessionText, time::Clock};
-use hookstream_store::{links, users};
+use hookstream_model::{
+    base::time::Clock,
+    identity::{session::SessionText, user::Email},
+};
+use hookstream_store::identity::{links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request, public_url_of};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);

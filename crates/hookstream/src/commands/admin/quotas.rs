@@ -3,17 +3,21 @@
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hookstream_model::{
-    audit_log::Act,
-    ids::{IdSource, OrganizationId},
-    quota::{Allowance, Allowances, Month, Quota, Quotas},
-    time::Clock,
+    base::{
+        ids::{IdSource, OrganizationId},
+        time::Clock,
+    },
+    operations::{
+        audit_log::Act,
+        quota::{Allowance, Allowances, Month, Quota, Quotas},
+    },
 };
-use hookstream_store::{Store, organizations, quotas};
+use hookstream_store::{Store, identity::organizations, operations::quotas};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// Shows or sets them.
 #[derive(Debug, Args)]

@@ -1,8 +1,8 @@
 //! What the commands of `admin` ask of a store. Each is done on the store itself, or, where a server has the data directory, by that
-//! server ([`crate::control`]), so that no command needs a stop.
+//! server ([`crate::server::control`]), so that no command needs a stop.
 
 use anyhow::bail;
-use hookstream_model::quota::Quotas;
+use hookstream_model::operations::quota::Quotas;
 use hookstream_store::Store;
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use super::{create_api_key, create_owner, password_link, quotas, rotate_key, rot
 use crate::{
     commands::existing::{ExistingStore, Opened},
     config::{Config, Settings},
-    control, keys,
     output::say,
+    server::{control, keys},
 };
 
 /// One command, with its arguments.

@@ -7,13 +7,21 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use hookstream_model::{audit_log::Act, ids::IdSource, time::Clock};
-use hookstream_store::vault::{self, Rotated};
+use hookstream_model::{
+    base::{ids::IdSource, time::Clock},
+    operations::audit_log::Act,
+};
+use hookstream_store::db::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings, keys, output::note};
+use crate::{
+    commands::existing::ExistingStore,
+    config::Settings,
+    output::note,
+    server::{clock::SystemClock, keys},
+};
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(5);

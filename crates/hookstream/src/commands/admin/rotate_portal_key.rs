@@ -5,20 +5,19 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use hookstream_model::{
-    audit_log::{Act, Action, Change, fields::Fields},
-    ids::IdSource,
-    secret::Secret,
-    time::Clock,
+    base::{ids::IdSource, secret::Secret, time::Clock},
+    operations::audit_log::{Act, Action, Change, fields::Fields},
 };
 use hookstream_store::{
-    Store, audit_log,
-    portal_keys::{self, Former, PortalKey},
+    Store,
+    identity::portal_keys::{self, Former, PortalKey},
+    operations::audit_log,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::request::{self, Installation, Request};
-use crate::{clock::SystemClock, commands::existing::ExistingStore, config::Settings};
+use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// Which store, and what becomes of the tokens there are.
 #[derive(Debug, Args)]

@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use hookstream_destinations::mail::Mail;
+use hookstream_destinations::services::mail::Mail;
 use hookstream_model::{
-    ids::{EntryId, IdSource},
-    person::Email,
-    time::Clock,
+    base::{
+        ids::{EntryId, IdSource},
+        time::Clock,
+    },
+    identity::user::Email,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::output::say;
 use crate::{
-    clock::SystemClock,
     config::{Config, Settings, Sources},
+    server::clock::SystemClock,
 };
 
 /// Whom to send a mail, and how.

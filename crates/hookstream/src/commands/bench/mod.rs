@@ -21,7 +21,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use hookstream_model::{secret::Secret, signature::VerificationKey};
+use hookstream_model::{base::secret::Secret, outbound::signature::VerificationKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 

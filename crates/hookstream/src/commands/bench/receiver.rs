@@ -7,17 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use hookstream_model::{signature::VerificationKey, time::Clock};
+use hookstream_model::{base::time::Clock, outbound::signature::VerificationKey};
 use http::{Response, StatusCode, request::Parts};
 use http_body_util::Empty;
 
 use super::run::Run;
 use crate::{
-    clock::SystemClock,
     commands::traffic::{
         listener::{Receive, fails_first, header, plain},
         payload,
     },
+    server::clock::SystemClock,
 };
 
 /// A receiver for all endpoints of a run.

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use hookstream_model::time::Timestamp;
+use hookstream_model::base::time::Timestamp;
 
 use super::{Listing, Query, list, moment, table::Columns, tail};
 use crate::commands::{access::Access, client::path_segment};

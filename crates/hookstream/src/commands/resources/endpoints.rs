@@ -1,7 +1,7 @@
 //! `hookstream endpoints`.
 
 use clap::{Args, Subcommand};
-use hookstream_model::time::Timestamp;
+use hookstream_model::base::time::Timestamp;
 use serde_json::json;
 
 use super::{Listing, Query, list, moment, show, table::Columns};

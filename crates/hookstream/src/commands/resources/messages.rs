@@ -1,7 +1,7 @@
 //! `hookstream messages`.
 
 use clap::{Args, Subcommand};
-use hookstream_model::time::Timestamp;
+use hookstream_model::base::time::Timestamp;
 
 use super::{Listing, Query, application_of, list, moment, show, table, table::Columns, tail};
 use crate::{

@@ -13,12 +13,12 @@ use std::{collections::HashSet, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use hookstream_model::time::{Clock, Timestamp};
+use hookstream_model::base::time::{Clock, Timestamp};
 use serde_json::Value;
 
 use self::table::Columns;
 use super::client::{ApiClient, path_segment};
-use crate::{clock::SystemClock, output::say};
+use crate::{output::say, server::clock::SystemClock};
 
 /// The most objects of one page of the API.
 const PAGE: usize = 100;

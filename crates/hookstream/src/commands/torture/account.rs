@@ -1,10 +1,10 @@
 //! What did not arrive: is it on record why, or is it lost?
 
 use anyhow::Context;
-use hookstream_model::time::{Clock, Timestamp};
+use hookstream_model::base::time::{Clock, Timestamp};
 use serde_json::Value;
 
-use crate::{clock::SystemClock, commands::client::ApiClient};
+use crate::{commands::client::ApiClient, server::clock::SystemClock};
 
 /// Of messages that did not arrive: how many are accounted for, and those that are lost, with the reason.
 pub(super) struct Accounted {

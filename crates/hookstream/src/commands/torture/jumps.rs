@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use hookstream_model::time::Timestamp;
+use hookstream_model::base::time::Timestamp;
 use rand::{RngExt, rngs::StdRng};
 use tokio::time::{Instant, sleep, timeout};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use hookstream_model::time::{Clock, Timestamp};
+use hookstream_model::base::time::{Clock, Timestamp};
 use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -12,7 +12,7 @@ use super::{
     fault::{Broken, between},
     world::World,
 };
-use crate::clock::SystemClock;
+use crate::server::clock::SystemClock;
 
 /// Deliveries a second that the job makes owed which is to be met midway.
 const SLOWLY: u32 = 50;

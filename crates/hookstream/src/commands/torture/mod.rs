@@ -39,8 +39,8 @@ use self::{
     ground::{Ground, Prevented},
     report::{Report, Tally},
 };
-use crate::lifecycle;
 use crate::output::say;
+use crate::server::lifecycle;
 
 /// What to break, how often, and on which database.
 #[derive(Debug, Clone, Args)]

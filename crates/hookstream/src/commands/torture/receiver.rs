@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
-use hookstream_model::time::Clock;
+use hookstream_model::base::time::Clock;
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame};
@@ -27,11 +27,11 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{jumps::Clocks, ledger::Ledger, senders::PROBES_FROM};
 use crate::{
-    clock::SystemClock,
     commands::traffic::{
         listener::{Receive, converse, fails_first, header, plain},
         payload,
     },
+    server::clock::SystemClock,
 };
 
 /// How long an answer takes.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use hookstream_model::time::Clock;
+use hookstream_model::base::time::Clock;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -19,8 +19,8 @@ use super::{
     senders::Target,
 };
 use crate::{
-    clock::SystemClock,
     commands::{client::ApiClient, traffic::payload},
+    server::clock::SystemClock,
 };
 
 /// How long a node may take to deliver again after all was put right.

@@ -1,0 +1,78 @@
+//! Checking and hashing passwords on threads that may block, few at a time: each takes some 20 ms of a core and 19 MiB,
+//! and whoever signs in must not take those from whoever sends.
+
+use std::sync::Arc;
+
+use hookstream_model::{
+    InvalidField,
+    identity::{
+        password::{self, PasswordHash},
+        user::Email,
+    },
+};
+use http::StatusCode;
+use tokio::sync::Semaphore;
+
+use crate::http::error::ApiError;
+
+/// How many are worked on at once.
+const AT_ONCE: usize = 2;
+/// How many may wait; more than that are turned away.
+const WAITING: usize = 100;
+
+/// Where passwords are worked on.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { working: Arc::new(Semaphore::new(AT_ONCE)), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+impl Passwords {
+    /// The hash of a password that somebody chose, where it is good enough.
+    pub(crate) async fn hash_new(
+        &self,
+        field: &'static str,
+        password: String,
+        email: Email,
+        name: String,
+        random: [u8; 32],
+    ) -> Result<PasswordHash, ApiError> {
+        let work = move || -> Result<PasswordHash, InvalidField> {
+            password::check(field, &password, &email, &name)?;
+            let salt = random[..16].try_into().expect("16 of 32 bytes");
+            Ok(PasswordHash::of(&password, &salt))
+        };
+        Ok(self.run(work).await??)
+    }
+
+    /// Whether a hash is of a password. Without a hash it takes as long and says no: how long it takes tells nothing.
+    pub(crate) async fn verify(&self, hash: Option<PasswordHash>, password: String) -> Result<bool, ApiError> {
+        let work = move || match hash {
+            Some(hash) => hash.is_of(&password),
+            None => {
+                let _ = PasswordHash::of(&password, &[0; 16]);
+                false
+            }
+        };
+        self.run(work).await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let Ok(_waits) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            let message = "Too many sign-ins are in progress. Retry in a few seconds.";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
+        };
+        let permit = Arc::clone(&self.working).acquire_owned().await.expect("it is never closed");
+        let worked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        worked.await.map_err(|error| ApiError::panicked(error.to_string()))
+    }
+}

@@ -1,0 +1,128 @@
+//! What each operation needs of whoever asks. An operation that is not here is nobody's: a test names it.
+
+use hookstream_model::identity::scopes::{
+    Resource::{
+        ApiKeys, Applications, Audit, Endpoints, Engine, Environments, EventTypes, Jobs, Members, Messages, Organization, Portal, Usage,
+    },
+    Scope,
+};
+use http::Method;
+
+/// What an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A caller with this scope.
+    Scope(Scope),
+    /// A caller with this scope whose key is of the organization, or a person: it reaches beyond one environment.
+    Organization(Scope),
+    /// Somebody who signed in: it is about themselves.
+    Person,
+    /// A customer with a portal token.
+    Customer,
+    /// Nothing: it is there for whoever has yet to prove who they are.
+    Nothing,
+}
+
+/// What an operation needs, by its method and the pattern of its path; `None` where there is no such operation.
+pub(crate) fn needed(method: &Method, path: &str) -> Option<Need> {
+    let (read, write) = (|resource| Need::Scope(Scope::read(resource)), |resource| Need::Scope(Scope::write(resource)));
+    let of_organization = (|resource| Need::Organization(Scope::read(resource)), |resource| Need::Organization(Scope::write(resource)));
+    let (read_of_organization, write_of_organization) = of_organization;
+    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    Some(match (method, path.strip_prefix("/v1")?) {
+        ("GET", "/applications" | "/applications/{appId}") => read(Applications),
+        ("POST", "/applications") | ("PATCH" | "DELETE", "/applications/{appId}") => write(Applications),
+        ("GET", "/applications/{appId}/endpoints" | "/applications/{appId}/endpoints/{id}") => read(Endpoints),
+        ("POST", "/applications/{appId}/endpoints") | ("PATCH" | "DELETE", "/applications/{appId}/endpoints/{id}") => write(Endpoints),
+        ("POST", "/applications/{appId}/endpoints/{id}/rotate-secret") => write(Endpoints),
+        ("GET", "/applications/{appId}/endpoints/{id}/secret") => Need::Scope(Scope::ENDPOINT_SECRETS),
+        ("GET", "/applications/{appId}/endpoints/{id}/attempts" | "/attempts") => read(Messages),
+        ("GET", "/messages" | "/messages/{msgId}" | "/messages/{msgId}/explain") => read(Messages),
+        ("POST", "/applications/{appId}/endpoints/{id}/reset-circuit") => write(Endpoints),
+        ("POST", "/applications/{appId}/endpoints/{id}/test") => write(Endpoints),
+        ("POST", "/applications/{appId}/endpoints/{id}/recover" | "/applications/{appId}/endpoints/{id}/replay") => write(Jobs),
+        ("GET", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}") => read(Messages),
+        ("GET", "/applications/{appId}/messages/{msgId}/explain") => read(Messages),
+        ("POST", "/applications/{appId}/messages" | "/applications/{appId}/messages/{msgId}/retry") => write(Messages),
+        ("POST", "/applications/{appId}/portal-access") => write(Portal),
+        ("GET", "/portal/application" | "/portal/event-types" | "/portal/jobs/{id}") => Need::Customer,
+        ("GET" | "POST", "/portal/endpoints") | ("GET" | "PATCH" | "DELETE", "/portal/endpoints/{id}") => Need::Customer,
+        ("GET", "/portal/endpoints/{id}/secret" | "/portal/endpoints/{id}/attempts") => Need::Customer,
+        ("POST", "/portal/endpoints/{id}/rotate-secret" | "/portal/endpoints/{id}/test" | "/portal/endpoints/{id}/recover") => {
+            Need::Customer
+        }
+        ("GET", "/portal/messages" | "/portal/messages/{msgId}") | ("POST", "/portal/messages/{msgId}/retry") => Need::Customer,
+        ("GET", "/event-types" | "/event-types/{id}") => read(EventTypes),
+        ("POST", "/event-types") | ("PATCH" | "DELETE", "/event-types/{id}") => write(EventTypes),
+        ("GET", "/environments" | "/environments/{envId}") => read(Environments),
+        // A key changes its own environment; the handler knows.
+        ("PATCH", "/environments/{envId}") => write(Environments),
+        ("POST", "/environments" | "/environments/{envId}/restore") | ("DELETE", "/environments/{envId}") => {
+            write_of_organization(Environments)
+        }
+        // Which organizations somebody has, and that they make one, is about themselves.
+        ("GET" | "POST", "/organizations") => Need::Person,
+        ("GET", "/organizations/{orgId}") => read(Organization),
+        ("PATCH" | "DELETE", "/organizations/{orgId}") => write_of_organization(Organization),
+        ("POST", "/organizations/{orgId}/restore" | "/organizations/{orgId}/transfer-ownership") => write_of_organization(Organization),
+        ("GET", "/organizations/{orgId}/members" | "/organizations/{orgId}/invitations") => read_of_organization(Members),
+        ("PATCH", "/organizations/{orgId}/members/{userId}") => write_of_organization(Members),
+        // Every member may leave; the handler knows.
+        ("DELETE", "/organizations/{orgId}/members/{userId}") => read_of_organization(Members),
+        ("POST", "/organizations/{orgId}/invitations") | ("DELETE", "/organizations/{orgId}/invitations/{id}") => {
+            write_of_organization(Members)
+        }
+        ("GET" | "PATCH", "/auth/session") | ("GET" | "DELETE", "/auth/sessions") | ("DELETE", "/auth/sessions/{id}") => Need::Person,
+        ("POST", "/auth/sign-out" | "/auth/password") | ("PATCH", "/auth/profile") => Need::Person,
+        ("POST", "/auth/second-factor" | "/auth/second-factor/confirm" | "/auth/second-factor/disable") => Need::Person,
+        ("POST", "/auth/recovery-codes") => Need::Person,
+        ("GET", "/auth/device/{userCode}") | ("POST", "/auth/device/{userCode}/allow" | "/auth/device/{userCode}/deny") => Need::Person,
+        ("POST", "/auth/providers/{provider}/disconnect") => Need::Person,
+        ("GET", "/auth/providers") | ("POST", "/auth/providers/{provider}/begin" | "/auth/providers/{provider}/end") => Need::Nothing,
+        ("POST", "/auth/setup" | "/auth/sign-in" | "/auth/password/reset" | "/auth/password/forgot") => Need::Nothing,
+        ("POST", "/auth/invitations/look" | "/auth/invitations/accept" | "/auth/device" | "/auth/device/token") => Need::Nothing,
+        ("GET", "/health" | "/health/ready") => Need::Nothing,
+        ("GET", "/auth/api-keys" | "/auth/api-keys/{id}") => read(ApiKeys),
+        ("POST", "/auth/api-keys" | "/auth/api-keys/{id}/rotate") | ("DELETE", "/auth/api-keys/{id}") => write(ApiKeys),
+        ("GET", "/jobs" | "/jobs/{id}") => read(Jobs),
+        ("POST", "/jobs/{id}/cancel") => write(Jobs),
+        ("GET", "/engine/lanes") => read(Engine),
+        ("GET", "/nodes") => Need::Scope(Scope::OPERATOR_NODES),
+        ("GET", "/usage" | "/billing/usage") => read(Usage),
+        ("GET", "/audit-log" | "/audit-log/export") => read(Audit),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_listed_and_only_reading_ones_need_to_read() {
+        let document = crate::document();
+        for (path, item) in &document.paths.paths {
+            let operations =
+                [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PATCH, &item.patch), (Method::DELETE, &item.delete)];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                let id = operation.operation_id.as_deref().unwrap_or_default();
+                let Some(needed) = needed(&method, path) else { panic!("{id} ({method} {path}) is not in permissions.rs") };
+                assert_eq!(needed == Need::Customer, crate::auth::portal_token::is_for_customers(path), "{id}");
+                if needed == Need::Customer {
+                    continue;
+                }
+                let (Need::Scope(needed) | Need::Organization(needed)) = needed else {
+                    let is_listed = path.starts_with("/v1/auth/") || path.starts_with("/v1/health") || path == "/v1/organizations";
+                    assert!(is_listed && !path.starts_with("/v1/auth/api-keys"), "{id} is for callers without a scope");
+                    continue;
+                };
+                let is_named = needed == Scope::OPERATOR_NODES || needed == Scope::ENDPOINT_SECRETS;
+                let is_read = needed == Scope::read(needed.resource) || is_named;
+                assert_eq!(is_read, method == Method::GET || id == "removeMember", "{id}");
+            }
+            assert!(item.put.is_none() && item.head.is_none() && item.options.is_none(), "{path} has a method that is not checked");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Portal tokens: what lets a customer into the portal of one application for an hour.
+//!
+//! A JWT (RFC 7519) signed with HMAC-SHA256 (RFC 7518 section 3.2): a few lines with what signs webhooks anyway, where a
+//! library would bring RSA, elliptic curves and `none` along. A token names its key, is for the portal only, and says
+//! whose it is; nothing else of a request does.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, PortalKeyId},
+        secret::Secret,
+        time::Timestamp,
+    },
+    identity::tenancy::Tenant,
+    operations::audit_log::{Act, Action, Change, fields::Fields},
+};
+use hookstream_store::{
+    Error,
+    identity::portal_keys::{self, PortalKey},
+    operations::audit_log,
+    outbound::applications,
+};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::{
+    auth::caller::{self, Recognised, Refusal},
+    state::Api,
+};
+
+/// How long a token is valid, in seconds.
+pub(crate) const VALID_S: i64 = 3600;
+/// What clocks of nodes may differ by, in seconds.
+const SKEW_S: i64 = 60;
+/// Whom tokens are for.
+const AUDIENCE: &str = "portal";
+/// What operations for customers begin with. Nothing else takes a token, and these take nothing else.
+const PATH: &str = "/v1/portal/";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    aud: String,
+    sub: String,
+    org_id: String,
+    env_id: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// Whose portal a customer is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) tenant: Tenant,
+    pub(crate) application: ApplicationId,
+}
+
+/// What a token turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+enum Read {
+    Good(Pass),
+    Expired,
+    Invalid,
+}
+
+/// Whether a request is a customer's, by its path.
+pub(crate) fn is_for_customers(path: &str) -> bool {
+    path.starts_with(PATH)
+}
+
+/// Whether a customer's request has a token at all.
+pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
+    caller::bearer_of(headers).is_some_and(|token| key_of(token).is_some())
+}
+
+/// Looks at the token of a customer's request.
+pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Recognised, Refusal), Error> {
+    let nothing = |refusal| Ok((Recognised::Nothing, refusal));
+    let Some(token) = caller::bearer_of(headers) else { return nothing(Refusal::NoToken) };
+    let Some(id) = key_of(token) else { return nothing(Refusal::InvalidToken) };
+    let now = api.now();
+    let Some(key) = portal_keys::find(&*api.store, id, now).await? else { return nothing(Refusal::InvalidToken) };
+    match read(&key, token, now) {
+        Read::Good(pass) if applications::is_open(&*api.store, pass.tenant, pass.application).await? => {
+            Ok((Recognised::Portal(pass), Refusal::InvalidToken))
+        }
+        Read::Good(_) => nothing(Refusal::PortalClosed),
+        Read::Expired => nothing(Refusal::ExpiredToken),
+        Read::Invalid => nothing(Refusal::InvalidToken),
+    }
+}
+
+/// A token for an application's portal.
+pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId, now: Timestamp) -> String {
+    let claims = Claims {
+        aud: AUDIENCE.to_owned(),
+        sub: application.to_string(),
+        org_id: tenant.organization.to_string(),
+        env_id: tenant.environment.to_string(),
+        iat: now.as_seconds(),
+        exp: now.as_seconds() + VALID_S,
+    };
+    let mut token = part(&Header { alg: "HS256".to_owned(), typ: "JWT".to_owned(), kid: key.id.to_string() });
+    token.push('.');
+    token.push_str(&part(&claims));
+    let signature = mac(&key.secret, &token).finalize().into_bytes();
+    token.push('.');
+    token.push_str(&URL_SAFE_NO_PAD.encode(signature));
+    token
+}
+
+/// The key that a token names; `None` where it is none of ours.
+fn key_of(token: &str) -> Option<PortalKeyId> {
+    let header: Header = decode(token.split('.').next()?)?;
+    let id = header.kid.parse::<PortalKeyId>().ok()?;
+    // The spelling is ours, too: a name is looked up by it.
+    (header.alg == "HS256" && id.to_string() == header.kid).then_some(id)
+}
+
+/// Nothing of a token is believed before its signature is.
+fn read(key: &Secret, token: &str, now: Timestamp) -> Read {
+    let Some((signed, signature)) = token.rsplit_once('.') else { return Read::Invalid };
+    let is_signed = URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| mac(key, signed).verify_slice(&signature).is_ok());
+    let mut parts = signed.split('.');
+    let claims = match (is_signed, parts.next(), parts.next(), parts.next()) {
+        (true, Some(_), Some(claims), None) => decode::<Claims>(claims),
+        _ => None,
+    };
+    let Some(claims) = claims.filter(|claims| claims.aud == AUDIENCE) else { return Read::Invalid };
+    let ids = (claims.org_id.parse(), claims.env_id.parse(), claims.sub.parse());
+    let (Ok(organization), Ok(environment), Ok(application)) = ids else { return Read::Invalid };
+    let now = now.as_seconds();
+    if claims.exp <= now {
+        return Read::Expired;
+    }
+    // None is made that lasts longer, whoever signed it.
+    if claims.exp > now + VALID_S + SKEW_S {
+        return Read::Invalid;
+    }
+    Read::Good(Pass { tenant: Tenant { organization, environment }, application })
+}
+
+fn mac(key: &Secret, signed: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(signed.as_bytes());
+    mac
+}
+
+fn part(value: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).expect("texts and numbers are JSON"))
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+impl Api {
+    /// The key that signs tokens now; the first one is made where there is none.
+    pub(crate) async fn portal_key(&self) -> Result<PortalKey, Error> {
+        loop {
+            if let Some(key) = portal_keys::current(&*self.store).await? {
+                return Ok(key);
+            }
+            portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), Timestamp::EPOCH).await?;
+        }
+    }
+
+    /// Has another key sign where the one that does has become old, and forgets those that no token names any more.
+    pub(crate) async fn keep_portal_keys(&self) -> Result<(), Error> {
+        let now = self.now();
+        let since = now - self.options.portal_key_age;
+        let is_first = portal_keys::current(&*self.store).await?.is_none();
+        if portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
+            tracing::info!("portal tokens are now signed with a new key");
+            let told = Change::done(&Fields::default().with("former", "outlives"));
+            let mut act = || Act::of_system(self.engine.new_id(), self.now());
+            audit_log::record_everywhere(&*self.store, &mut act, Action::InstallationRotatePortalKey, &told).await?;
+        }
+        portal_keys::forget_over(&*self.store, now).await?;
+        Ok(())
+    }
+
+    fn fresh_portal_key(&self) -> PortalKey {
+        let secret = self.engine.random_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        PortalKey { id: self.engine.new_id().into(), secret: Secret::new(secret) }
+    }
+}
+
+/// How long a token is valid.
+pub(crate) fn validity() -> Duration {
+    Duration::from_secs(VALID_S.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use hookstream_model::base::ids::{EnvironmentId, OrganizationId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_521_600_000);
+    const PASS: Pass = Pass {
+        tenant: Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) },
+        application: ApplicationId::from_bytes([3; 16]),
+    };
+
+    fn key(text: &str) -> PortalKey {
+        PortalKey { id: PortalKeyId::from_bytes([4; 16]), secret: Secret::new(text) }
+    }
+
+    fn made() -> String {
+        token(&key("one"), PASS.tenant, PASS.application, NOW)
+    }
+
+    fn signed_by_us(header: &str, claims: &str) -> String {
+        let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = mac(&key("one").secret, &text).finalize().into_bytes();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test]
+    fn a_token_is_good_for_an_hour_and_with_its_key_only() {
+        let token = made();
+        assert_eq!(key_of(&token), Some(key("one").id));
+        let read_at = |secret: &str, seconds: u64| read(&key(secret).secret, &token, NOW + Duration::from_secs(seconds));
+        assert_eq!(read_at("one", 0), Read::Good(PASS));
+        assert_eq!(read_at("one", 3_599), Read::Good(PASS));
+        assert_eq!(read_at("one", 3_600), Read::Expired);
+        assert_eq!(read_at("another", 0), Read::Invalid);
+    }
+
+    #[test]
+    fn what_was_changed_in_any_place_is_no_token() {
+        let token = made();
+        for index in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).expect("text");
+            assert_eq!(read(&key("one").secret, &changed, NOW), Read::Invalid, "{index}");
+        }
+        for text in ["", ".", "..", "a.b.c", &token[..token.len() - 1], &format!("{token}.x"), &format!("{token}A")] {
+            assert_eq!(read(&key("one").secret, text, NOW), Read::Invalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_we_did_not_mean_is_no_token_though_it_is_signed() {
+        let header = r#"{"alg":"HS256","typ":"JWT","kid":"04040404040404040404040404040404"}"#;
+        let claims = |audience: &str, subject: &str, ends: i64| {
+            let (organization, environment) = (PASS.tenant.organization, PASS.tenant.environment);
+            format!(r#"{{"aud":"{audience}","sub":"{subject}","org_id":"{organization}","env_id":"{environment}","iat":0,"exp":{ends}}}"#)
+        };
+        let (application, soon) = (PASS.application.to_string(), NOW.as_seconds() + 10);
+        let check = |claims: &str, expected| assert_eq!(read(&key("one").secret, &signed_by_us(header, claims), NOW), expected, "{claims}");
+        check(&claims("portal", &application, soon), Read::Good(PASS));
+        check(&claims("dashboard", &application, soon), Read::Invalid);
+        check(&claims("portal", "acme", soon), Read::Invalid);
+        check(&claims("portal", &application, NOW.as_seconds() + 2 * VALID_S), Read::Invalid);
+        check("{}", Read::Invalid);
+        for header in [
+            r#"{"alg":"none","typ":"JWT","kid":"04040404040404040404040404040404"}"#,
+            r#"{"alg":"HS256","typ":"JWT"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"portal_key"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"x_04040404040404040404040404040404"}"#,
+        ] {
+            assert_eq!(key_of(&signed_by_us(header, "{}")), None, "{header}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Work that goes on beside requests.
+
+pub(crate) mod audit_retention;
+pub(crate) mod mail;

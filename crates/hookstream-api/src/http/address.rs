@@ -1,0 +1,75 @@
+//! Where a request comes from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, request::Parts};
+use ipnet::IpNet;
+
+/// The address of whoever sent a request: the peer's, or, where that is a proxy that is trusted, the last address in
+/// `X-Forwarded-For` that is not one. Nothing else that a request says of itself is believed.
+pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(behind_proxies(peer.ip().to_canonical(), &parts.headers, trusted))
+}
+
+/// The network of a request's client, by which clients without credentials are counted.
+pub(crate) fn client_network(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
+    client_address(parts, trusted).map(hookstream_model::identity::sign_in::network)
+}
+
+fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let mut last = peer;
+    for text in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        // What cannot be read was not written by a proxy that is trusted.
+        let Some(address) = parse(text.trim()) else { break };
+        last = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    last
+}
+
+/// An address, as proxies write it: with a port or without, in brackets or without.
+fn parse(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    Some(address.or_else(bracketed)?.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_trusted_proxy_says_is_believed() {
+        let check = |peer: &str, forwarded: &[&'static str], expected: &str| {
+            let mut headers = HeaderMap::new();
+            for line in forwarded {
+                headers.append("x-forwarded-for", HeaderValue::from_static(line));
+            }
+            let trusted = ["10.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")];
+            let address = behind_proxies(peer.parse().expect("an address"), &headers, &trusted);
+            assert_eq!(address, expected.parse::<IpAddr>().expect("an address"), "{peer} {forwarded:?}");
+        };
+        check("8.8.8.8", &[], "8.8.8.8");
+        check("8.8.8.8", &["1.1.1.1"], "8.8.8.8");
+        check("10.0.0.1", &[], "10.0.0.1");
+        check("10.0.0.1", &["1.1.1.1"], "1.1.1.1");
+        check("10.0.0.1", &["1.1.1.1, 2.2.2.2"], "2.2.2.2");
+        check("10.0.0.1", &["1.1.1.1, 10.9.9.9"], "1.1.1.1");
+        check("10.0.0.1", &["1.1.1.1", "2.2.2.2:443,10.9.9.9"], "2.2.2.2");
+        check("::1", &["[2001:db8::1]:443"], "2001:db8::1");
+        check("::1", &["::ffff:1.2.3.4"], "1.2.3.4");
+        check("10.0.0.1", &["1.1.1.1, nonsense"], "10.0.0.1");
+        check("10.0.0.1", &["1.1.1.1, nonsense, 10.1.1.1"], "10.1.1.1");
+    }
+}

@@ -1,0 +1,369 @@
+//! `Idempotency-Key`: the same request answers the same again.
+//!
+//! A key belongs to its caller: [`claim`] puts the caller's name before it, so no caller meets another's answers. An
+//! operation that creates something stores its answer in the same commit ([`create_once`]); [`answer_once`] does so after
+//! the fact for all others.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use hookstream_model::{
+    base::ids::{EnvironmentId, OrganizationId},
+    identity::tenancy::Tenant,
+};
+use hookstream_store::{
+    delivery::deliveries::IdempotencyKey,
+    outbound::{
+        applications::Created,
+        idempotency::{self, Answer, KeptAnswer},
+    },
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    auth::{
+        caller::{Presented, Recognised},
+        permissions::{self, Need},
+    },
+    http::{body::RawBody, error::ApiError},
+    state::Api,
+};
+
+/// The longest key, in characters.
+const KEY_MAX: usize = 255;
+const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+/// Marks the answer to a repetition.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Operations that store their answer in their own commit.
+const KEPT_BY_OPERATION: [&str; 15] = [
+    "/v1/applications",
+    "/v1/applications/{appId}/endpoints",
+    "/v1/applications/{appId}/endpoints/{id}/rotate-secret",
+    "/v1/applications/{appId}/endpoints/{id}/test",
+    "/v1/applications/{appId}/endpoints/{id}/recover",
+    "/v1/applications/{appId}/endpoints/{id}/replay",
+    "/v1/applications/{appId}/messages",
+    "/v1/portal/endpoints",
+    "/v1/portal/endpoints/{id}/rotate-secret",
+    "/v1/portal/endpoints/{id}/test",
+    "/v1/portal/endpoints/{id}/recover",
+    "/v1/event-types",
+    "/v1/environments",
+    "/v1/auth/api-keys",
+    "/v1/auth/api-keys/{id}/rotate",
+];
+
+/// Whether an operation honours the header: every POST does but those of signing in, where no caller is known yet or the
+/// answer sets a cookie.
+pub(crate) fn is_honoured(method: &Method, pattern: &str) -> bool {
+    let is_of_sign_in = pattern.starts_with("/v1/auth/") && !pattern.starts_with("/v1/auth/api-keys");
+    method == Method::POST && !is_of_sign_in && permissions::needed(method, pattern).is_some_and(|needed| needed != Need::Nothing)
+}
+
+/// Makes a request's key its caller's own.
+pub(crate) fn claim(headers: &mut HeaderMap, recognised: &Recognised) -> Result<(), ApiError> {
+    let Some(value) = headers.get(HEADER) else { return Ok(()) };
+    let text = read(value)?;
+    let owned = match recognised {
+        Recognised::Key(key) => format!("key/{}/{text}", key.id),
+        Recognised::Session(signed_in) => format!("person/{}/{text}", signed_in.user.id),
+        Recognised::Portal(pass) => format!("portal/{}/{text}", pass.application),
+        Recognised::Nothing => return Ok(()),
+    };
+    headers.insert(HEADER, HeaderValue::from_str(&owned).expect("visible characters, as the key's own"));
+    Ok(())
+}
+
+/// Reads what a caller wrote, in quotes (draft-ietf-httpapi-idempotency-key-header) or without.
+fn read(value: &HeaderValue) -> Result<&str, ApiError> {
+    let refuse = || ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters");
+    let text = value.to_str().map_err(|_| refuse())?.trim();
+    let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if key.is_empty() || key.len() > KEY_MAX { Err(refuse()) } else { Ok(key) }
+}
+
+/// The key of a request, after [`claim`].
+///
+/// `operation` and `body` say what the key stands for: the same key with others is an error.
+pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let key = value.to_str().map_err(|_| ApiError::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters"))?;
+    let mut hash = Sha256::new();
+    for part in [operation.as_bytes(), b"\n", body] {
+        hash.update(part);
+    }
+    Ok(Some(IdempotencyKey { key: key.to_owned(), fingerprint: hash.finalize().into() }))
+}
+
+/// Requests with a key that this node is answering.
+#[derive(Debug, Default)]
+pub(crate) struct UnderWay(Mutex<HashSet<String>>);
+
+/// One of them, until it is dropped.
+struct Turn<'a> {
+    among: &'a UnderWay,
+    key: String,
+}
+
+impl UnderWay {
+    fn begin(&self, key: &str) -> Option<Turn<'_>> {
+        let is_first = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+        is_first.then(|| Turn { among: self, key: key.to_owned() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.among.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Runs a request; one with a key is run once, where its operation does not see to that itself. An answer that is no
+/// success is not kept, so that the request can be made again.
+pub(crate) async fn answer_once(api: &Api, request: Request, next: Next) -> Response {
+    let pattern = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let is_for_us = request.headers().contains_key(HEADER)
+        && is_honoured(request.method(), pattern)
+        && !KEPT_BY_OPERATION.contains(&pattern)
+        && request.extensions().get::<Presented>().is_some_and(|presented| !matches!(presented.recognised(), Recognised::Nothing));
+    if !is_for_us {
+        return next.run(request).await;
+    }
+    run_once(api, request, next).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let operation = operation(&mut parts, api).await?;
+    let copy = Request::from_parts(parts.clone(), body);
+    let RawBody(body, _held) = RawBody::from_request(copy, api).await?;
+    // The key names the caller, who has one tenant, or may be of several: its keys are one set all the same.
+    let tenant = Tenant { organization: OrganizationId::from_bytes([0; 16]), environment: EnvironmentId::from_bytes([0; 16]) };
+    let Some(key) = key(&parts.headers, &operation, &body)? else {
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+    };
+    let Some(_turn) = api.under_way.begin(&key.key) else { return Err(conflict()) };
+    if let Some(answer) = repeated(api, tenant, Some(&key)).await? {
+        return Ok(answer);
+    }
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.map_err(|error| ApiError::panicked(error.to_string()))?.to_bytes();
+    let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::panicked(error.to_string()))?;
+    let now = api.now();
+    let window_start = now - api.engine.options().idempotency_window;
+    let kept = KeptAnswer { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
+    idempotency::keep_alone(&*api.store, tenant, kept).await?;
+    Ok(Response::from_parts(head, Body::from(body)))
+}
+
+/// What a request asks for: the same whether it names an application and an endpoint by their ids or their uids.
+async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
+    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let tenant = match parts.extensions.get::<Presented>().map(Presented::recognised) {
+        Some(Recognised::Key(key)) => Some(key.tenant),
+        Some(Recognised::Session(signed_in)) => signed_in.session.tenant,
+        Some(Recognised::Portal(_) | Recognised::Nothing) | None => None,
+    };
+    let mut operation = format!("{} {pattern}?{}", parts.method, parts.uri.query().unwrap_or_default());
+    let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
+    let params: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let application = params.iter().find(|(name, _)| name == "appId").map(|(_, value)| value);
+    let routes = match (tenant, application) {
+        (Some(tenant), Some(application)) => api.engine.routes().resolve(tenant, application).await?,
+        _ => None,
+    };
+    for (name, value) in &params {
+        let id = match (&routes, name.as_str()) {
+            (Some(routes), "appId") => Some(routes.application.id.to_string()),
+            (Some(routes), "id") => routes.endpoint_by_reference(value).map(|route| route.endpoint.id.to_string()),
+            _ => None,
+        };
+        operation.push('\n');
+        operation.push_str(id.as_ref().unwrap_or(value));
+    }
+    Ok(operation)
+}
+
+fn conflict() -> ApiError {
+    let message = "A request with this Idempotency-Key is in progress. Retry when it has ended.";
+    ApiError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
+}
+
+/// Creates something once: repeats the first answer where the key has one, else answers `201` with
+/// `body` after `create` has stored it together with that answer.
+pub(crate) async fn create_once<B: Serialize>(
+    api: &Api,
+    tenant: Tenant,
+    key: Option<IdempotencyKey>,
+    body: &B,
+    taken: impl FnOnce() -> ApiError,
+    create: impl AsyncFnOnce(Option<KeptAnswer>) -> Result<Created, hookstream_store::Error>,
+) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
+    let window: Duration = api.engine.options().idempotency_window;
+    let now = api.now();
+    let window_start = now - window;
+    let Some(key) = key else {
+        return match create(None).await? {
+            Created::Stored | Created::KeyTaken => Ok(answer(StatusCode::CREATED, body)),
+            Created::NameTaken => Err(taken()),
+            Created::QuotaReached(reached) => Err(reached.into()),
+        };
+    };
+    if let Some(earlier) = idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
+        return repeat(earlier, &key);
+    }
+    let status = StatusCode::CREATED;
+    let kept = KeptAnswer { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+    match create(Some(kept)).await? {
+        Created::Stored => Ok(answer(status, body)),
+        Created::QuotaReached(reached) => Err(reached.into()),
+        Created::NameTaken => {
+            // A twin may have been first with the same name; then its answer is this one's too.
+            match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
+                Some(earlier) => repeat(earlier, &key),
+                None => Err(taken()),
+            }
+        }
+        Created::KeyTaken => match idempotency::find(&*api.store, tenant, &key.key, window_start).await? {
+            Some(earlier) => repeat(earlier, &key),
+            None => Err(conflict()),
+        },
+    }
+}
+
+/// Changes something once: repeats the first answer where the key has one, else answers `200` with `body` after `change`
+/// has stored it together with that answer. `change` says whether it did; it did not where the key has an answer by now.
+pub(crate) async fn change_once<B: Serialize>(
+    api: &Api,
+    tenant: Tenant,
+    key: Option<IdempotencyKey>,
+    body: &B,
+    change: impl AsyncFnOnce(Option<KeptAnswer>) -> Result<bool, ApiError>,
+) -> Result<Response, ApiError> {
+    if let Some(repeated) = repeated(api, tenant, key.as_ref()).await? {
+        return Ok(repeated);
+    }
+    let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
+    let now = api.now();
+    let window_start = now - api.engine.options().idempotency_window;
+    let status = StatusCode::OK;
+    let kept = key.clone().map(|key| KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
+    if change(kept).await? {
+        return Ok(answer(status, body));
+    }
+    match repeated(api, tenant, key.as_ref()).await? {
+        Some(repeated) => Ok(repeated),
+        None => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "idempotency_conflict",
+            "A request with this Idempotency-Key is in progress. Retry when it has ended.",
+        )),
+    }
+}
+
+/// The first answer of a key, where it has one.
+pub(crate) async fn repeated(api: &Api, tenant: Tenant, key: Option<&IdempotencyKey>) -> Result<Option<Response>, ApiError> {
+    let Some(key) = key else { return Ok(None) };
+    let window_start = api.now() - api.engine.options().idempotency_window;
+    let earlier = idempotency::find(&*api.store, tenant, &key.key, window_start).await?;
+    earlier.map(|earlier| repeat(earlier, key)).transpose()
+}
+
+/// Answers with what is there already, and keeps that as the key's answer.
+pub(crate) async fn answer_with<B: Serialize>(
+    api: &Api,
+    tenant: Tenant,
+    key: Option<IdempotencyKey>,
+    status: StatusCode,
+    body: &B,
+) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
+    if let Some(key) = key {
+        let now = api.now();
+        let window_start = now - api.engine.options().idempotency_window;
+        let kept = KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+        idempotency::keep_alone(&*api.store, tenant, kept).await?;
+    }
+    Ok(answer(status, body))
+}
+
+fn repeat(earlier: Answer, key: &IdempotencyKey) -> Result<Response, ApiError> {
+    if earlier.fingerprint != key.fingerprint {
+        return Err(ApiError::key_reused());
+    }
+    let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::CREATED);
+    Ok(replayed(answer(status, earlier.body)))
+}
+
+/// Marks an answer as that of a repetition.
+pub(crate) fn replayed(mut response: Response) -> Response {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn answer(status: StatusCode, body: String) -> Response {
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_may_be_quoted_and_stands_for_its_request() {
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        assert_eq!(read(&value("abc")).expect("a key"), "abc");
+        assert_eq!(read(&value("\"abc\"")).expect("a key"), "abc");
+        for text in ["", "\"\"", " "] {
+            assert!(read(&value(text)).is_err(), "{text}");
+        }
+        assert!(read(&HeaderValue::from_str(&"x".repeat(KEY_MAX + 1)).expect("visible")).is_err());
+        let of = |body: &[u8]| {
+            let headers = HeaderMap::from_iter([(HEADER, value("key/1/abc"))]);
+            key(&headers, "POST /v1/x", body).expect("a key").map(|key| key.fingerprint)
+        };
+        assert_eq!(of(b"{}"), of(b"{}"));
+        assert_ne!(of(b"{}"), of(b"{ }"));
+    }
+
+    #[test]
+    fn every_operation_that_keeps_its_answer_honours_the_header() {
+        for pattern in KEPT_BY_OPERATION {
+            assert!(is_honoured(&Method::POST, pattern), "{pattern}");
+        }
+        for pattern in ["/v1/auth/sign-in", "/v1/auth/setup", "/v1/auth/device", "/v1/auth/sign-out", "/v1/nothing"] {
+            assert!(!is_honoured(&Method::POST, pattern), "{pattern}");
+        }
+        assert!(is_honoured(&Method::POST, "/v1/applications/{appId}/messages/{msgId}/retry"));
+        assert!(!is_honoured(&Method::GET, "/v1/applications"));
+    }
+
+    #[test]
+    fn one_request_of_a_key_is_answered_at_a_time() {
+        let under_way = UnderWay::default();
+        let first = under_way.begin("a").expect("the first");
+        assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());
+        drop(first);
+        assert!(under_way.begin("a").is_some());
+    }
+}

@@ -1,0 +1,140 @@
+//! Bytes of request bodies that the process holds at once: bounded over all, and for each caller, so that nobody fills its
+//! memory with requests that never end.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::http::limits::Subject;
+
+/// The least that all bodies together may take, in bytes.
+const ALL_LEAST: usize = 256 * 1024 * 1024;
+/// How many of the largest bodies all together may take at the least.
+const ALL_LARGEST: usize = 8;
+/// The share of all that one caller with credentials may have: half of it, so that no caller keeps out the others.
+const SHARE_OF_KNOWN: usize = 2;
+/// The same of one address without credentials.
+const SHARE_OF_ADDRESS: usize = 8;
+
+/// What is in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    most: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    of: HashMap<Subject, usize>,
+}
+
+/// The bytes of one body; they are given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    among: Arc<InFlight>,
+    of: Option<Subject>,
+    bytes: usize,
+}
+
+/// Whose bytes are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMuch {
+    /// The caller's.
+    OfOne,
+    /// Those of all callers.
+    OfAll,
+}
+
+impl InFlight {
+    /// Room for bodies of at most so many bytes each.
+    pub(crate) fn new(largest: usize) -> Arc<Self> {
+        Arc::new(Self { most: ALL_LEAST.max(ALL_LARGEST.saturating_mul(largest)), counts: Mutex::default() })
+    }
+
+    fn share(&self, of: Option<Subject>) -> usize {
+        match of {
+            Some(Subject::Key(_) | Subject::Person(_) | Subject::Portal(_) | Subject::PortalTests(_)) => self.most / SHARE_OF_KNOWN,
+            Some(Subject::Address(_) | Subject::Devices(_)) | None => self.most / SHARE_OF_ADDRESS,
+        }
+    }
+}
+
+impl Held {
+    /// Nothing yet, for this caller.
+    pub(crate) fn new(among: &Arc<InFlight>, of: Option<Subject>) -> Self {
+        Self { among: Arc::clone(among), of, bytes: 0 }
+    }
+
+    /// Takes so many bytes more.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), TooMuch> {
+        let mut counts = self.among.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.all + bytes > self.among.most {
+            return Err(TooMuch::OfAll);
+        }
+        if let Some(of) = self.of {
+            let share = self.among.share(self.of);
+            let count = counts.of.entry(of).or_default();
+            if *count + bytes > share {
+                return Err(TooMuch::OfOne);
+            }
+            *count += bytes;
+        }
+        counts.all += bytes;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut counts = self.among.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all -= self.bytes;
+        if let Some(of) = self.of
+            && let Some(count) = counts.of.get_mut(&of)
+        {
+            *count -= self.bytes;
+            if *count == 0 {
+                counts.of.remove(&of);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn address(last: u8) -> Option<Subject> {
+        Some(Subject::Address(IpAddr::from([203, 0, 113, last])))
+    }
+
+    #[test]
+    fn one_address_has_a_share_and_all_have_a_bound() {
+        let among = InFlight::new(0);
+        let share = ALL_LEAST / SHARE_OF_ADDRESS;
+        let mut first = Held::new(&among, address(1));
+        assert_eq!(first.grow(share), Ok(()));
+        assert_eq!(first.grow(1), Err(TooMuch::OfOne));
+        assert_eq!(Held::new(&among, address(1)).grow(1), Err(TooMuch::OfOne));
+        let others: Vec<_> = (2..9)
+            .map(|last| {
+                let mut other = Held::new(&among, address(last));
+                assert_eq!(other.grow(share), Ok(()), "{last}");
+                other
+            })
+            .collect();
+        assert_eq!(Held::new(&among, address(100)).grow(1), Err(TooMuch::OfAll));
+        drop(others);
+        assert_eq!(Held::new(&among, address(100)).grow(share), Ok(()));
+        drop(first);
+        assert_eq!(among.counts.lock().expect("not poisoned").of.len(), 0);
+        assert_eq!(among.counts.lock().expect("not poisoned").all, 0);
+    }
+}

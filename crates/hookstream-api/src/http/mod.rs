@@ -1,0 +1,16 @@
+//! What every request passes: its id, limits, body, parameters, pages, errors, idempotency.
+
+pub(crate) mod address;
+pub(crate) mod body;
+pub(crate) mod cookies;
+pub(crate) mod error;
+pub(crate) mod headers;
+pub(crate) mod idempotency;
+pub(crate) mod in_flight;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod page;
+pub(crate) mod params;
+pub(crate) mod request;
+pub(crate) mod several;
+pub(crate) mod shapes;

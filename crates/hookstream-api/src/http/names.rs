@@ -1,0 +1,183 @@
+//! Names that a request uses and nobody knows: an error that quotes the name and the nearest known one.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use http::{Method, StatusCode, Uri};
+use serde_json::json;
+use utoipa::openapi::{RefOr, path::ParameterIn};
+
+use crate::http::error::ApiError;
+
+/// Query parameters that every operation with a caller takes: whose resources are meant.
+const OF_CALLER: [&str; 2] = ["org_id", "env_id"];
+/// The longest name that an error quotes, in characters.
+const QUOTED: usize = 64;
+
+/// What an operation takes.
+struct Operation {
+    method: Method,
+    /// Its query parameters.
+    parameters: Vec<String>,
+    has_body: bool,
+}
+
+/// The operations of each path, by its pattern, from the OpenAPI document.
+static OPERATIONS: LazyLock<HashMap<String, Vec<Operation>>> = LazyLock::new(|| {
+    let paths = crate::document().paths.paths.into_iter();
+    let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
+        let operations = [(Method::GET, item.get), (Method::POST, item.post), (Method::PATCH, item.patch), (Method::DELETE, item.delete)];
+        let operations = operations.into_iter().filter_map(|(method, operation)| {
+            let operation = operation?;
+            let has_body = operation.request_body.is_some();
+            let parameters = operation.parameters.unwrap_or_default().into_iter();
+            let of_query = parameters.filter_map(|parameter| match parameter {
+                RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query) => Some(parameter.name),
+                RefOr::T(_) | RefOr::Ref(_) => None,
+            });
+            Some(Operation { method, parameters: of_query.collect(), has_body })
+        });
+        (path, operations.collect())
+    };
+    paths.map(of_path).collect()
+});
+
+/// Refuses a query with a parameter that the operation does not take.
+pub(crate) fn check_query(method: &Method, pattern: &str, uri: &Uri) -> Result<(), ApiError> {
+    let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
+    let Some(operation) = find(method, pattern) else { return Ok(()) };
+    let known: Vec<&str> = operation.parameters.iter().map(String::as_str).chain(OF_CALLER).collect();
+    let is_known = |name: &str| known.contains(&name);
+    match url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let mut named: Vec<_> = known.clone();
+            named.dedup();
+            Err(unknown_name("unknown_parameter", "query parameter", "parameter", &unknown, &named))
+        }
+    }
+}
+
+/// Whether an operation takes no body: then the body of a request may have no fields.
+pub(crate) fn takes_no_body(method: &Method, pattern: &str) -> bool {
+    find(method, pattern).is_some_and(|operation| !operation.has_body)
+}
+
+fn find(method: &Method, pattern: &str) -> Option<&'static Operation> {
+    // HEAD is answered as GET is (RFC 9110 section 9.3.2).
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    OPERATIONS.get(pattern)?.iter().find(|operation| operation.method == method)
+}
+
+/// The error for a field that a request's body has and the operation does not know.
+pub(crate) fn unknown_field(path: &str, name: &str, known: &[&str]) -> ApiError {
+    let given = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    unknown_name("unknown_field", "field", "field", &given, known)
+}
+
+fn unknown_name(code: &'static str, what: &str, detail: &'static str, name: &str, known: &[&str]) -> ApiError {
+    let name = quoted(name);
+    let nearest = nearest(name.rsplit('.').next().unwrap_or(&name), known);
+    let advice = match (nearest, known) {
+        (Some(nearest), _) => format!("Did you mean `{nearest}`?"),
+        (None, []) => format!("This operation accepts no {what}s."),
+        (None, known) => format!("Allowed: {}.", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    };
+    let mut details = json!({ detail: name });
+    if let Some(nearest) = nearest {
+        details["nearest"] = nearest.into();
+    }
+    ApiError::new(StatusCode::BAD_REQUEST, code, format!("Unknown {what} `{name}`. {advice}")).with_details(details)
+}
+
+/// The known name that is most like a name; `None` where none is much like it.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = name.to_ascii_lowercase();
+    let likeness = |known: &str| {
+        let shares_a_word = name.split('_').any(|word| word.len() > 3 && known.split('_').any(|other| other == word));
+        strsim::normalized_damerau_levenshtein(&name, known) + if shares_a_word { 0.25 } else { 0.0 }
+    };
+    let best = known.iter().map(|known| (*known, likeness(known))).max_by(|(_, one), (_, other)| one.total_cmp(other));
+    best.filter(|(_, likeness)| *likeness >= 0.5).map(|(known, _)| known)
+}
+
+/// A name that a request gave, fit to be quoted in an answer and a log.
+fn quoted(name: &str) -> String {
+    let mut quoted: String = name.chars().take(QUOTED).flat_map(char::escape_debug).collect();
+    if name.chars().nth(QUOTED).is_some() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(error: ApiError) -> String {
+        serde_json::to_value(error.body("")).expect("JSON")["error"].as_str().expect("a text").to_owned()
+    }
+
+    #[test]
+    fn the_nearest_known_name_is_named() {
+        let known = ["url", "description", "filter_types", "rate_limit_per_second", "payload"];
+        let check = |name: &str, expected: Option<&str>| assert_eq!(nearest(name, &known), expected, "{name}");
+        check("filter_type", Some("filter_types"));
+        check("event_types", Some("filter_types"));
+        check("Url", Some("url"));
+        check("desciption", Some("description"));
+        check("rate_limit", Some("rate_limit_per_second"));
+        check("paylaod", Some("payload"));
+        check("zzz", None);
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_what_is_allowed() {
+        assert_eq!(said(unknown_field("", "dat", &["payload", "event_type"])), "Unknown field `dat`. Allowed: `payload`, `event_type`.");
+        assert_eq!(said(unknown_field("batch", "max_sise", &["max_size"])), "Unknown field `batch.max_sise`. Did you mean `max_size`?");
+        assert_eq!(said(unknown_field("", "x", &[])), "Unknown field `x`. This operation accepts no fields.");
+        assert!(said(unknown_field("", "a\u{202e}\u{1b}[0m", &[])).is_ascii());
+    }
+
+    #[test]
+    fn a_query_has_only_the_parameters_of_its_operation() {
+        let check = |method: Method, pattern: &str, uri: &'static str| check_query(&method, pattern, &Uri::from_static(uri)).map_err(said);
+        assert_eq!(check(Method::GET, "/v1/applications", "/v1/applications?limit=1&search=a&env_id=x"), Ok(()));
+        assert_eq!(check(Method::HEAD, "/v1/applications", "/v1/applications?limit=1"), Ok(()));
+        assert_eq!(check(Method::GET, "/v1/applications", "/v1/applications"), Ok(()));
+        assert_eq!(
+            check(Method::GET, "/v1/applications", "/v1/applications?limt=1"),
+            Err("Unknown query parameter `limt`. Did you mean `limit`?".to_owned())
+        );
+        assert_eq!(
+            check(Method::POST, "/v1/applications", "/v1/applications?%6cimit=1"),
+            Err("Unknown query parameter `limit`. Allowed: `org_id`, `env_id`.".to_owned())
+        );
+    }
+
+    #[test]
+    fn every_body_in_the_document_refuses_unknown_fields() {
+        let document = serde_json::to_value(crate::document()).expect("JSON");
+        let schemas = &document["components"]["schemas"];
+        let mut checked = 0;
+        for operation in
+            document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations").values())
+        {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let name = [schema, &schema["oneOf"][1], &schema["oneOf"][0]].into_iter().find_map(|schema| schema["$ref"].as_str());
+            let Some(name) = name.and_then(|name| name.rsplit('/').next()) else {
+                assert!(operation["requestBody"].is_null(), "{}: its body has no name", operation["operationId"]);
+                continue;
+            };
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name} of {}", operation["operationId"]);
+            checked += 1;
+        }
+        assert!(checked > 30, "only {checked} bodies");
+    }
+
+    #[test]
+    fn an_operation_without_a_body_is_known() {
+        assert!(takes_no_body(&Method::POST, "/v1/jobs/{id}/cancel"));
+        assert!(!takes_no_body(&Method::POST, "/v1/applications"));
+        assert!(!takes_no_body(&Method::POST, "/v1/nothing"));
+    }
+}

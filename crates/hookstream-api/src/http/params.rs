@@ -1,0 +1,51 @@
+//! Path and query parameters, with errors in our own form.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use http::{StatusCode, request::Parts};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{http::error::ApiError, state::Api};
+
+/// The parameters of the path, decoded.
+pub(crate) struct PathParams<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for PathParams<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        // They are texts; what is not UTF-8 names nothing that is there.
+        Path::from_request_parts(parts, api).await.map(|Path(params)| Self(params)).map_err(|_| ApiError::unknown_route())
+    }
+}
+
+/// The parameters of the query; others than those asked for are ignored.
+pub(crate) struct QueryParams<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for QueryParams<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        Query::from_request_parts(parts, api).await.map(|Query(params)| Self(params)).map_err(|error| {
+            let message = format!("The query is invalid: {}. Send each parameter once, percent-encoded.", error.body_text());
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message)
+        })
+    }
+}
+
+/// The endpoint or job of a path.
+#[derive(Deserialize)]
+pub(crate) struct OfId {
+    pub(crate) id: String,
+}
+
+/// The message of a path.
+#[derive(Deserialize)]
+pub(crate) struct OfMessage {
+    #[serde(rename = "msgId")]
+    pub(crate) message: String,
+}
+
+/// Reads the id of a resource in a path. What is no id names nothing that is there.
+pub(crate) fn id<Id: std::str::FromStr>(text: &str, what: &'static str) -> Result<Id, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found(what))
+}

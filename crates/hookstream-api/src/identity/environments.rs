@@ -1,0 +1,372 @@
+//! Environments: what isolates applications, messages and keys within an organization, and what each may keep.
+
+use axum::{Json, extract::State, response::Response};
+use hookstream_model::{
+    base::ids::EnvironmentId,
+    identity::{
+        environment::{Environment as Model, Limits},
+        scopes::{Resource, Scope},
+        tenancy::{KeyLevel, Tenant},
+    },
+    operations::quota::{Quota, Quotas},
+};
+use hookstream_store::{
+    identity::environments::{self, Changed, Deleted, Restored},
+    operations::quotas::Reached,
+};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::shapes::Success;
+use crate::{
+    auth::{
+        acting::Acting,
+        caller::{Caller, Who},
+    },
+    http::{
+        body::{Field, Flag, RawBody, Whole},
+        error::ApiError,
+        idempotency,
+        params::{PathParams, id},
+    },
+    state::Api,
+};
+
+/// Environment: applications, messages and API keys isolated from those of other environments.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Environment {
+    #[schema(example = "019dc1e2a3b47c5d8e9f001122334455")]
+    id: String,
+    org_id: String,
+    /// Name.
+    #[schema(example = "Production")]
+    name: String,
+    /// Short name for URLs, unique in the organization.
+    #[schema(example = "production")]
+    slug: String,
+    /// Days for which messages are kept; `null` means the installation's retention.
+    #[schema(example = 14)]
+    retention_days: Option<u32>,
+    /// Days for which payloads are kept; `null` means the installation's payload retention.
+    #[schema(example = 3)]
+    payload_retention_days: Option<u32>,
+    /// Storage budget: bytes that payloads may use in the store; `null` means the installation's limit.
+    #[schema(example = 10_737_418_240_u64)]
+    max_payload_bytes: Option<u64>,
+    /// Share of delivery capacity relative to other environments: 1 to 100; `null` means 1.
+    #[schema(example = 1)]
+    weight: Option<u32>,
+    /// 1 if the portal reveals signing secrets to customers, 0 otherwise.
+    #[schema(example = 1)]
+    portal_reveal_secrets: u8,
+    #[schema(example = "2026-11-24T08:30:00.000Z")]
+    created_at: String,
+    /// Time of deletion; `null` if it is not deleted. A deleted environment can be restored until it is removed.
+    deleted_at: Option<String>,
+}
+
+impl From<Model> for Environment {
+    fn from(environment: Model) -> Self {
+        Self {
+            id: environment.id.to_string(),
+            org_id: environment.organization_id.to_string(),
+            name: environment.name,
+            slug: environment.slug,
+            retention_days: environment.retention_days,
+            payload_retention_days: environment.payload_retention_days,
+            max_payload_bytes: environment.max_payload_bytes,
+            weight: environment.weight,
+            portal_reveal_secrets: u8::from(environment.portal_reveal_secrets),
+            created_at: environment.created_at.to_string(),
+            deleted_at: environment.deleted_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// Answer with an environment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EnvironmentAnswer {
+    environment: Environment,
+}
+
+/// Environments of an organization.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EnvironmentList {
+    /// Environments, oldest first.
+    environments: Vec<Environment>,
+}
+
+/// New environment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateEnvironment {
+    /// Name: 1 to 255 characters.
+    #[schema(example = "Staging")]
+    name: String,
+    /// Short name for URLs: 1 to 64 lower-case letters, digits and `-`, unique in the organization.
+    #[schema(example = "staging")]
+    slug: String,
+    /// Id of the organization. The default is the caller's organization.
+    org_id: Option<String>,
+}
+
+/// Changes of an environment. Fields that are left out keep their values.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateEnvironment {
+    /// Name: 1 to 255 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Staging")]
+    name: Field<String>,
+    /// Short name for URLs: 1 to 64 lower-case letters, digits and `-`, unique in the organization.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    slug: Field<String>,
+    /// Days for which messages are kept: 1 to the installation's retention; `null` means the installation's retention.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 14)]
+    retention_days: Field<Whole<u32>>,
+    /// Days for which payloads are kept: 1 to `retention_days`; `null` means the installation's payload retention.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 3)]
+    payload_retention_days: Field<Whole<u32>>,
+    /// Storage budget: bytes that payloads may use in the store, at least 1; `null` means the installation's limit.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, example = 10_737_418_240_u64)]
+    max_payload_bytes: Field<Whole<u64>>,
+    /// Share of delivery capacity relative to other environments: 1 to 100; `null` means 1.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100, example = 1)]
+    weight: Field<Whole<u32>>,
+    /// Whether the portal reveals signing secrets to customers: 1 (the default) or 0, `true` or `false`.
+    #[serde(default)]
+    #[schema(value_type = Option<u8>, example = 1)]
+    portal_reveal_secrets: Field<Flag>,
+}
+
+/// List environments
+///
+/// Environments of the caller's organization are listed, including deleted ones until they are removed.
+#[utoipa::path(
+    get, path = "/environments", operation_id = "listEnvironments", tag = "Environments",
+    responses((status = 200, description = "All environments of the organization.", body = EnvironmentList))
+)]
+pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<EnvironmentList>, ApiError> {
+    let found = environments::list(&*api.store, caller.tenant.organization).await?;
+    Ok(Json(EnvironmentList { environments: found.into_iter().map(Environment::from).collect() }))
+}
+
+/// Create an environment
+///
+/// It is isolated from the other environments. Retention and limits are the installation's until they are changed.
+#[utoipa::path(
+    post, path = "/environments", operation_id = "createEnvironment", tag = "Environments",
+    request_body = CreateEnvironment,
+    responses(
+        (status = 201, description = "Created.", body = EnvironmentAnswer),
+        (status = 409, description = "Another environment of the organization has this `slug` (`slug_taken`).", body = crate::http::error::ErrorBody)
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    let input: CreateEnvironment = body.parse()?;
+    let caller = caller.within(&api, input.org_id.as_deref(), None, Scope::write(Resource::Environments)).await?;
+    let idempotency_key = idempotency::key(&headers, "POST /v1/environments", &body.0)?;
+    let act = acting.act(&api);
+    let environment = Model {
+        id: api.engine.new_id().into(),
+        organization_id: caller.tenant.organization,
+        name: input.name,
+        slug: input.slug,
+        retention_days: None,
+        payload_retention_days: None,
+        max_payload_bytes: None,
+        weight: None,
+        portal_reveal_secrets: true,
+        quotas: Quotas::default(),
+        created_at: act.at,
+        deleted_at: None,
+    };
+    environment.check(installation(&api))?;
+    let answer = EnvironmentAnswer { environment: environment.clone().into() };
+    idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, slug_taken, async |kept| {
+        environments::create(&*api.store, &act, &environment, caller.tenant, kept).await
+    })
+    .await
+}
+
+/// Get an environment
+#[utoipa::path(
+    get, path = "/environments/{envId}", operation_id = "getEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses((status = 200, description = "Environment.", body = EnvironmentAnswer))
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    Ok(Json(EnvironmentAnswer { environment: found.into() }))
+}
+
+/// Update an environment
+///
+/// Payloads over the storage budget are removed within seconds, oldest first. Messages and payloads older than their retention are removed
+/// within minutes, one day (UTC) at a time. Payloads of pending deliveries are never removed. A key of the level `environment` can update
+/// only its own environment.
+#[utoipa::path(
+    patch, path = "/environments/{envId}", operation_id = "updateEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    request_body = UpdateEnvironment,
+    responses(
+        (status = 200, description = "Updated environment.", body = EnvironmentAnswer),
+        (status = 403, description = "The environment is not the key's own (`other_environment`), or `retention_days` exceeds the organization's quota (`quota_reached`).", body = crate::http::error::ErrorBody),
+        (status = 409, description = "Another environment of the organization has this `slug` (`slug_taken`).", body = crate::http::error::ErrorBody)
+    )
+)]
+pub(crate) async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(environment): PathParams<String>,
+    body: RawBody,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let UpdateEnvironment { name, slug, retention_days, payload_retention_days, max_payload_bytes, weight, portal_reveal_secrets } =
+        body.parse()?;
+    let ages_absent = retention_days.is_absent() && payload_retention_days.is_absent();
+    let rest_absent = max_payload_bytes.is_absent() && weight.is_absent() && portal_reveal_secrets.is_absent();
+    if name.is_absent() && slug.is_absent() && ages_absent && rest_absent {
+        return Err(ApiError::no_fields());
+    }
+    let (name, slug) = (name.required("name")?, slug.required("slug")?);
+    let (retention_days, payload_retention_days) = (retention_days.number().nullable(), payload_retention_days.number().nullable());
+    let (max_payload_bytes, weight) = (max_payload_bytes.number().nullable(), weight.number().nullable());
+    let portal_reveal_secrets = portal_reveal_secrets.required("portal_reveal_secrets")?.map(Flag::is_set);
+    let found = find(&api, caller, &environment).await?;
+    let is_of_organization = matches!(caller.who, Who::Key(_, KeyLevel::Organization) | Who::Person(..));
+    if found.id != caller.tenant.environment && !is_of_organization {
+        let message = "The API key belongs to another environment. Use a key of this environment, or a key with the level `organization`.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "other_environment", message));
+    }
+    let limits = installation(&api);
+    if let (Some(Some(days)), Some(most)) = (retention_days, found.quotas.get(Quota::RetentionDays))
+        && u64::from(days) > most
+    {
+        return Err(Reached { quota: Quota::RetentionDays, most }.into());
+    }
+    let tenant = Tenant { environment: found.id, ..caller.tenant };
+    let changed = environments::update(&*api.store, &acting.act(&api), tenant, |environment: &mut Model| -> Result<(), ApiError> {
+        if let Some(name) = &name {
+            environment.name.clone_from(name);
+        }
+        if let Some(slug) = &slug {
+            environment.slug.clone_from(slug);
+        }
+        environment.retention_days = retention_days.unwrap_or(environment.retention_days);
+        environment.payload_retention_days = payload_retention_days.unwrap_or(environment.payload_retention_days);
+        environment.max_payload_bytes = max_payload_bytes.unwrap_or(environment.max_payload_bytes);
+        environment.weight = weight.unwrap_or(environment.weight);
+        environment.portal_reveal_secrets = portal_reveal_secrets.unwrap_or(environment.portal_reveal_secrets);
+        Ok(environment.check(limits)?)
+    })
+    .await?;
+    match changed {
+        Changed::Done(environment) => {
+            api.engine.environment_changed(environment.id);
+            Ok(Json(EnvironmentAnswer { environment: (*environment).into() }))
+        }
+        Changed::NotThere => Err(not_found()),
+        Changed::SlugTaken => Err(slug_taken()),
+    }
+}
+
+/// Delete an environment
+///
+/// When the answer arrives, every node refuses the environment's API keys. Accepted messages are still delivered. The environment can be
+/// restored for some days (setting `deletion_grace_days`), then it is removed with all its data. The last environment of an organization
+/// cannot be deleted.
+#[utoipa::path(
+    delete, path = "/environments/{envId}", operation_id = "deleteEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 200, description = "Deleted.", body = Success),
+        (status = 409, description = "The environment is the organization's last one (`last_environment`).", body = crate::http::error::ErrorBody)
+    )
+)]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<Success>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    let tenant = Tenant { organization: found.organization_id, environment: found.id };
+    match environments::delete(&*api.store, &acting.act(&api), tenant).await? {
+        Deleted::Done => {}
+        Deleted::NotThere => return Err(not_found()),
+        Deleted::Last => {
+            let message =
+                "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
+            return Err(ApiError::new(StatusCode::CONFLICT, "last_environment", message));
+        }
+    }
+    api.engine.environment_changed(found.id);
+    api.engine.until_heard_everywhere().await;
+    Ok(Json(Success::new()))
+}
+
+/// Restore an environment
+///
+/// Its API keys are accepted again.
+#[utoipa::path(
+    post, path = "/environments/{envId}/restore", operation_id = "restoreEnvironment", tag = "Environments",
+    params(("envId" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 200, description = "Restored environment.", body = EnvironmentAnswer),
+        (status = 409, description = "The environment is not deleted (`not_deleted`).", body = crate::http::error::ErrorBody)
+    )
+)]
+pub(crate) async fn restore(
+    State(api): State<Api>,
+    caller: Caller,
+    acting: Acting,
+    PathParams(environment): PathParams<String>,
+) -> Result<Json<EnvironmentAnswer>, ApiError> {
+    let found = find(&api, caller, &environment).await?;
+    let tenant = Tenant { organization: found.organization_id, environment: found.id };
+    match environments::restore(&*api.store, &acting.act(&api), tenant).await? {
+        Restored::Done => {}
+        Restored::NotThere => {
+            return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or has already been removed."));
+        }
+        Restored::QuotaReached(reached) => return Err(reached.into()),
+    }
+    api.engine.environment_changed(found.id);
+    Ok(Json(EnvironmentAnswer { environment: Model { deleted_at: None, ..found }.into() }))
+}
+
+fn slug_taken() -> ApiError {
+    let message = "Another environment of the organization has this `slug`. Choose another.";
+    ApiError::new(StatusCode::CONFLICT, "slug_taken", message)
+}
+
+/// What goes where an environment says nothing.
+pub(crate) fn installation(api: &Api) -> Limits {
+    api.engine.options().limits()
+}
+
+async fn find(api: &Api, caller: Caller, environment: &str) -> Result<Model, ApiError> {
+    let environment: EnvironmentId = id(environment, "Environment")?;
+    environments::find(&*api.store, caller.tenant.organization, environment).await?.ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Environment")
+}

@@ -1,0 +1,42 @@
+//! Whether the server lives and is ready.
+
+use axum::{Json, extract::State};
+use hookstream_store::identity::organizations;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{http::error::ApiError, state::Api};
+
+/// State of the server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// Version of the program.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+const OK: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
+
+/// Check liveness
+///
+/// The answer is 200 as soon as the server accepts requests. The database is not asked.
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "Health", security(()), responses((status = 200, description = "Alive.", body = Health)))]
+pub(crate) async fn live() -> Json<Health> {
+    Json(OK)
+}
+
+/// Check readiness
+///
+/// The answer is 503 if the database does not answer (`database_unavailable`), or if the disk is full and messages are refused
+/// (`storage_full`).
+#[utoipa::path(get, path = "/health/ready", operation_id = "getReadiness", tag = "Health", security(()), responses((status = 200, description = "Ready.", body = Health)))]
+pub(crate) async fn ready(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
+    organizations::first(&*api.store).await?;
+    if api.store.is_full() {
+        return Err(ApiError::storage_full());
+    }
+    Ok(Json(OK))
+}

@@ -1,0 +1,31 @@
+//! Operations for those who run the server, a file a resource.
+
+pub(crate) mod audit_log;
+pub(crate) mod billing;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod lanes;
+pub(crate) mod nodes;
+pub(crate) mod usage;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::Api;
+
+/// Operations on jobs, the audit log, usage, nodes and health.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::recover))
+        .routes(routes!(jobs::replay))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(audit_log::list))
+        .routes(routes!(audit_log::export))
+        .routes(routes!(lanes::list))
+        .routes(routes!(nodes::list))
+        .routes(routes!(usage::get))
+        .routes(routes!(billing::usage))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}

@@ -1,0 +1,593 @@
+//! What an explanation says: each statement as a sentence for people, and as a code with its parameters for programs.
+//! Sentences name operations of the API, as whoever reads them may call them.
+
+use hookstream_model::{
+    base::{ids::EndpointId, time::Timestamp},
+    delivery::{
+        attempt::Attempt,
+        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
+        explain::{Act, Change, KeptBack, Remedy, Step, Unmatched},
+    },
+    outbound::endpoint::Endpoint,
+};
+use hookstream_store::delivery::messages::{Delivery, Message};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// The most event types of a filter that are named.
+const TYPES_NAMED: usize = 5;
+/// The longest error, and the longest start of a response, that is repeated in a sentence, in characters; both stand
+/// whole with their attempt.
+const REPEATED: usize = 200;
+
+/// Statement of an explanation.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Statement {
+    /// Stable word for programs.
+    #[schema(example = "next_attempt_due")]
+    pub(super) code: &'static str,
+    /// Sentence for people.
+    #[schema(example = "Attempt 2 of 10 is due at 2026-11-24T08:05:00.000Z.")]
+    pub(super) sentence: String,
+    /// Values in the sentence, depending on `code`.
+    #[schema(value_type = Object)]
+    pub(super) params: Value,
+}
+
+impl Statement {
+    fn new(code: &'static str, sentence: impl Into<String>, params: Value) -> Self {
+        Self { code, sentence: sentence.into(), params }
+    }
+}
+
+/// Statements one after another, as text.
+pub(super) fn text(statements: &[Statement]) -> String {
+    statements.iter().map(|statement| statement.sentence.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// What is spoken of.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) message: &'a Message,
+    pub(super) endpoint: EndpointId,
+    pub(super) now: Timestamp,
+}
+
+/// How a message stands.
+pub(super) fn summary(message: &Message, deliveries: &[Delivery], has_no_endpoint: bool, now: Timestamp) -> Vec<Statement> {
+    let event_type = &message.event_type;
+    if deliveries.is_empty() && has_no_endpoint {
+        return vec![Statement::new("no_endpoints", "No endpoints matched: the application has none.", json!({}))];
+    }
+    if deliveries.is_empty() {
+        let channels =
+            if message.channels.is_empty() { String::new() } else { format!(" on the channels {}", message.channels.join(", ")) };
+        let sentence = format!("No endpoints matched: none was subscribed to {event_type}{channels} when the message was accepted.");
+        return vec![Statement::new("no_match", sentence, json!({ "event_type": event_type, "channels": message.channels }))];
+    }
+    let count = |word: &str| deliveries.iter().filter(|delivery| delivery.state.as_str() == word).count();
+    let words = ["succeeded", "pending", "exhausted", "skipped", "cancelled"].map(|word| (word, count(word)));
+    let counts: Vec<_> = words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    let endpoints = if deliveries.len() == 1 { "endpoint" } else { "endpoints" };
+    let sentence = format!("Matched {} {endpoints}: {}.", deliveries.len(), counts.join(", "));
+    let mut params = serde_json::Map::from_iter(words.map(|(word, count)| (word.to_owned(), json!(count))));
+    params.insert("matched".to_owned(), json!(deliveries.len()));
+    let mut statements = vec![Statement::new("matched", sentence, Value::Object(params))];
+    if message.payload.is_none() {
+        let sentence = "The payload has expired and was removed; the message cannot be sent again.";
+        statements.push(Statement::new("payload_expired", sentence, json!({})));
+        return statements;
+    }
+    match deliveries.iter().filter_map(due_at).min() {
+        Some(due_at) if due_at > now => {
+            let params = json!({ "due_at": due_at.to_string() });
+            statements.push(Statement::new("next_attempt_due", format!("The next attempt is due at {due_at}."), params));
+        }
+        Some(due_at) => {
+            statements.push(Statement::new("attempt_due_now", "An attempt is due now.", json!({ "due_at": due_at.to_string() })));
+        }
+        None => {}
+    }
+    statements
+}
+
+fn due_at(delivery: &Delivery) -> Option<Timestamp> {
+    match delivery.state {
+        DeliveryState::Pending { due_at } => Some(due_at),
+        DeliveryState::Succeeded | DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. } | DeliveryState::Cancelled { .. } => {
+            None
+        }
+    }
+}
+
+/// Why a delivery stands as it does. `step` is that of its next attempt; none is told where the endpoint was deleted.
+/// `kept_back` is what keeps back whatever is due for the endpoint.
+pub(super) fn why(
+    subject: Subject<'_>,
+    delivery: &Delivery,
+    step: Option<Step>,
+    kept_back: Option<KeptBack>,
+    last: Option<&Attempt>,
+) -> Vec<Statement> {
+    let ended_at = delivery.ended_at.unwrap_or(subject.now);
+    let at = json!({ "at": ended_at.to_string() });
+    match delivery.state {
+        DeliveryState::Pending { due_at } => why_pending(subject, delivery, due_at, step, kept_back, last),
+        DeliveryState::Succeeded => vec![match last {
+            Some(last) => {
+                let arrived_at = last.created_at + last.duration;
+                let params = json!({ "attempt_number": last.number, "at": arrived_at.to_string() });
+                Statement::new("delivered", format!("Delivered by attempt {} at {arrived_at}.", last.number), params)
+            }
+            None => Statement::new("delivered", "Delivered.", json!({})),
+        }],
+        DeliveryState::Exhausted { reason } => {
+            let after = format!("Failed after {} at {ended_at}", attempts(delivery.attempts));
+            let params = json!({ "at": ended_at.to_string(), "attempts": delivery.attempts });
+            match reason {
+                ExhaustedReason::ScheduleEnded => {
+                    let ended = Statement::new("schedule_ended", format!("{after}: the retry schedule has ended."), params);
+                    [ended].into_iter().chain(last_failure(last)).collect()
+                }
+                ExhaustedReason::Gone => {
+                    vec![Statement::new("gone", format!("{after}: the receiver answered 410 (Gone), which ends retries."), params)]
+                }
+                ExhaustedReason::ReceiverAsked => {
+                    let sentence = format!("{after}: the receiver ended retries with the response header webhook-delivery.");
+                    vec![Statement::new("receiver_asked", sentence, params)]
+                }
+            }
+        }
+        DeliveryState::Skipped { reason } => vec![match reason {
+            SkipReason::EndpointDisabled => {
+                Statement::new("endpoint_disabled", format!("Skipped at {ended_at}: the endpoint was disabled."), at)
+            }
+            SkipReason::EndpointExpired => {
+                Statement::new("endpoint_expired", format!("Skipped at {ended_at}: the endpoint had expired."), at)
+            }
+            SkipReason::Restored => {
+                let sentence = "Skipped: the delivery was pending in the backup that the server was restored from.";
+                Statement::new("restored", sentence, at)
+            }
+        }],
+        DeliveryState::Cancelled { reason } => vec![match reason {
+            CancelReason::EndpointDeleted => {
+                Statement::new("endpoint_deleted", format!("Cancelled at {ended_at}: the endpoint was deleted."), at)
+            }
+            CancelReason::ApplicationDeleted => {
+                Statement::new("application_deleted", format!("Cancelled at {ended_at}: the application was deleted."), at)
+            }
+        }],
+    }
+}
+
+fn why_pending(
+    subject: Subject<'_>,
+    delivery: &Delivery,
+    due_at: Timestamp,
+    step: Option<Step>,
+    kept_back: Option<KeptBack>,
+    last: Option<&Attempt>,
+) -> Vec<Statement> {
+    let Some(Step { number, of }) = step else {
+        let sentence = format!("The endpoint was deleted: the delivery is cancelled when its next attempt is due, at {due_at}.");
+        return vec![Statement::new("endpoint_deleted", sentence, json!({ "due_at": due_at.to_string() }))];
+    };
+    let mut statements: Vec<_> = last_failure(last).into_iter().collect();
+    let next = format!("Attempt {number} of {of}");
+    let params = json!({ "due_at": due_at.to_string(), "step": number, "steps": of });
+    let is_taken = delivery.owed.is_some_and(|owed| owed.is_taken);
+    if let Some(kept_back) = kept_back.filter(|kept_back| due_at <= subject.now || *kept_back == KeptBack::Paused) {
+        let verb = if due_at <= subject.now { "has been due since" } else { "is due at" };
+        statements.push(Statement::new("next_attempt_due", format!("{next} {verb} {due_at}."), params));
+        statements.push(why_kept_back(subject, kept_back));
+        return statements;
+    }
+    statements.push(match (is_taken, due_at > subject.now) {
+        (true, _) => {
+            let sentence = format!("{next} has been due since {due_at}. A node has queued it for its endpoint or is making it.");
+            Statement::new("next_attempt_taken", sentence, params)
+        }
+        (false, true) => Statement::new("next_attempt_due", format!("{next} is due at {due_at}."), params),
+        (false, false) => {
+            let sentence = format!("{next} has been due since {due_at}. No node has claimed it yet.");
+            Statement::new("next_attempt_unclaimed", sentence, params)
+        }
+    });
+    statements
+}
+
+fn why_kept_back(Subject { message, endpoint, now }: Subject<'_>, kept_back: KeptBack) -> Statement {
+    match kept_back {
+        KeptBack::Paused => {
+            Statement::new("endpoint_paused", "The endpoint is paused: its deliveries stay pending until it is active again.", json!({}))
+        }
+        KeptBack::Failing { until } if until > now => {
+            let reset = format!("POST /v1/applications/{}/endpoints/{endpoint}/reset-circuit", message.application_id);
+            let sentence = format!(
+                "The endpoint's circuit breaker is open after repeated failures: nothing is sent before {until}, unless you {reset}."
+            );
+            Statement::new("circuit_open", sentence, json!({ "until": until.to_string(), "operation": reset }))
+        }
+        KeptBack::Failing { .. } => {
+            let sentence = "The endpoint's circuit breaker is half open: one delivery is sent at a time until one succeeds.";
+            Statement::new("circuit_half_open", sentence, json!({}))
+        }
+        KeptBack::AskedForTime { until } => {
+            let sentence = format!("The receiver sent Retry-After: nothing is sent before {until}.");
+            Statement::new("retry_after", sentence, json!({ "until": until.to_string() }))
+        }
+        KeptBack::Order => Statement::new("ordered", "The endpoint receives messages in order: earlier ones are sent first.", json!({})),
+        KeptBack::Rate => {
+            Statement::new("rate_limited", "The delivery waits for the rate limit of the endpoint or of the application.", json!({}))
+        }
+        KeptBack::Batch => {
+            let sentence = "The endpoint takes batches: the delivery waits at most `max_wait_ms` for others to go with it in one request.";
+            Statement::new("batched", sentence, json!({}))
+        }
+    }
+}
+
+fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
+}
+
+/// What came of the last attempt, if it failed, with the start of the response.
+fn last_failure(last: Option<&Attempt>) -> Option<Statement> {
+    let last = last?;
+    let error = last.error.as_deref()?;
+    let word = error.split(':').next().unwrap_or(error);
+    let told = if error.chars().count() > REPEATED { word } else { error };
+    let response = last.response_body.as_deref().map(start_of).filter(|start| !start.is_empty());
+    let answered = response.as_ref().map_or_else(String::new, |start| format!(" Response: {start}"));
+    let params = json!({
+        "attempt_number": last.number,
+        "error": error,
+        "response_status": last.response_status,
+        "response_start": response,
+    });
+    Some(Statement::new("last_attempt_failed", format!("The last attempt failed ({told}).{answered}"), params))
+}
+
+/// The start of what a receiver answered, as one line.
+fn start_of(body: &str) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let words: String = body.chars().take(4 * REPEATED).map(line).collect();
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut start: String = words.chars().take(REPEATED).collect();
+    if start.len() < words.len() {
+        start.push('…');
+    }
+    start
+}
+
+/// Why an endpoint has no delivery.
+pub(super) fn why_unmatched(subject: Subject<'_>, endpoint: &Endpoint, reason: Unmatched) -> Statement {
+    let event_type = &subject.message.event_type;
+    let (sentence, params) = match reason {
+        Unmatched::TestOfAnother => ("The message was a test of another endpoint.".to_owned(), json!({})),
+        Unmatched::MadeLater => {
+            let created_at = endpoint.created_at.to_string();
+            (format!("The endpoint was created at {created_at}, after the message was accepted."), json!({ "created_at": created_at }))
+        }
+        Unmatched::TypeNotWanted => {
+            let types = endpoint.filter_types.as_deref().unwrap_or_default();
+            let sentence = format!("Not subscribed to {event_type}: the endpoint's filter_types are [{}].", named(types));
+            (sentence, json!({ "event_type": event_type, "filter_types": types }))
+        }
+        Unmatched::OtherChannels => {
+            let (own, channels) = (endpoint.channels.as_deref().unwrap_or_default(), &subject.message.channels);
+            let of_message = if channels.is_empty() { "none".to_owned() } else { format!("[{}]", named(channels)) };
+            let sentence = format!("No channel in common: the endpoint's are [{}], the message's are {of_message}.", named(own));
+            (sentence, json!({ "endpoint_channels": own, "message_channels": channels }))
+        }
+        Unmatched::ChangedLater => {
+            let sentence = format!("The endpoint matches {event_type} now; it did not when the message was accepted.");
+            (sentence, json!({ "event_type": event_type }))
+        }
+    };
+    Statement::new(reason.as_str(), sentence, params)
+}
+
+fn named(words: &[String]) -> String {
+    let (first, rest) = words.split_at(words.len().min(TYPES_NAMED));
+    let first = first.join(", ");
+    if rest.is_empty() { first } else { format!("{first} and {} more", rest.len()) }
+}
+
+/// What would make it go; `None` where it arrived.
+pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement> {
+    let Subject { message, endpoint: id, now } = subject;
+    let application = format!("/v1/applications/{}", message.application_id);
+    let endpoint = format!("{application}/endpoints/{id}");
+    let retry = format!("POST {application}/messages/{}/retry?endpoint_id={id}", message.id);
+    let recover = format!("POST {endpoint}/recover with {{\"since\":\"{}\"}}", message.id.timestamp());
+    let changes: Vec<_> = remedy.changes.iter().map(|change| told(*change, &endpoint, message)).collect();
+    let changes = changes.join(" and ");
+    let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
+    let (code, sentence) = match remedy.act {
+        Act::Nothing => return None,
+        Act::Wait { until } if until <= now && changes.is_empty() => (
+            "wait_for_turn",
+            "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
+                .to_owned(),
+        ),
+        Act::Wait { until } if changes.is_empty() => {
+            ("wait", format!("The next attempt is automatic, at {until}; {retry} sends the message to this endpoint now."))
+        }
+        Act::Wait { .. } if remedy.changes == [Change::Resume] => ("resume", format!("{changes}: the delivery is sent then.")),
+        Act::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
+        Act::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
+        Act::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
+        Act::RetryOrRecover => (
+            "retry_or_recover",
+            format!(
+                "{first}{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."
+            ),
+        ),
+        Act::SendAnew => {
+            ("send_anew", format!("The payload has expired and was removed: send a new message with POST {application}/messages."))
+        }
+        Act::MakeEndpoint => (
+            "create_endpoint",
+            format!(
+                "The endpoint was deleted: create another one, then POST {application}/messages/{}/retry with its endpoint_id sends the message to it.",
+                message.id
+            ),
+        ),
+    };
+    let changes: Vec<_> = remedy.changes.iter().map(|change| code_of(*change)).collect();
+    let params = json!({ "changes": changes, "endpoint_id": id.to_string(), "message_id": message.id.to_string() });
+    Some(Statement::new(code, capitalized(&sentence), params))
+}
+
+const fn code_of(change: Change) -> &'static str {
+    match change {
+        Change::Enable => "enable",
+        Change::Resume => "resume",
+        Change::Extend => "extend",
+        Change::WidenFilter => "widen_filter",
+        Change::AddChannel => "add_channel",
+    }
+}
+
+fn told(change: Change, endpoint: &str, message: &Message) -> String {
+    match change {
+        Change::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
+        Change::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
+        Change::Extend => format!("move or remove its expires_at (PATCH {endpoint} with {{\"expires_at\":null}})"),
+        Change::WidenFilter => format!("add {} to its filter_types (PATCH {endpoint})", message.event_type),
+        Change::AddChannel if message.channels.is_empty() => format!("remove its channels (PATCH {endpoint} with {{\"channels\":null}})"),
+        Change::AddChannel => format!("add one of {} to its channels (PATCH {endpoint})", named(&message.channels)),
+    }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hookstream_model::{
+        base::ids::{ApplicationId, MessageId, TargetId},
+        delivery::delivery::Trigger,
+        outbound::message::{DeliveryCounts, Payload},
+    };
+    use hookstream_store::delivery::messages::Owed;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn message() -> Message {
+        Message {
+            id: MessageId::from_bytes([0; 16]),
+            application_id: ApplicationId::from_bytes([1; 16]),
+            event_type: "invoice.paid".to_owned(),
+            payload: Some(Payload::from_json(None).expect("null")),
+            event_id: None,
+            channels: vec![],
+            counts: DeliveryCounts::default(),
+            updated_at: NOW,
+        }
+    }
+
+    fn delivery(state: DeliveryState) -> Delivery {
+        Delivery { target_id: TargetId::from_bytes([2; 16]), state, attempts: 1, ended_at: Some(NOW), owed: None }
+    }
+
+    fn pending(due_at: Timestamp, is_taken: bool) -> Delivery {
+        let owed = Some(Owed { failed: 1, trigger: Trigger::Automatic, is_taken, is_in_line: false });
+        Delivery { owed, ended_at: None, ..delivery(DeliveryState::Pending { due_at }) }
+    }
+
+    fn failed(error: &str) -> Attempt {
+        Attempt {
+            id: hookstream_model::base::ids::AttemptId::from_bytes([3; 16]),
+            message_id: MessageId::from_bytes([0; 16]),
+            target_id: TargetId::from_bytes([2; 16]),
+            number: 1,
+            trigger: Trigger::Initial,
+            succeeded: false,
+            response_status: None,
+            response_body: None,
+            duration: Duration::ZERO,
+            waterfall: None,
+            error: Some(error.to_owned()),
+            created_at: NOW,
+        }
+    }
+
+    #[test]
+    fn a_summary_counts_and_says_what_is_next() {
+        let message = message();
+        let check = |deliveries: &[Delivery], has_no_endpoint, expected: &str| {
+            assert_eq!(text(&summary(&message, deliveries, has_no_endpoint, NOW)), expected);
+        };
+        check(&[], true, "No endpoints matched: the application has none.");
+        check(&[], false, "No endpoints matched: none was subscribed to invoice.paid when the message was accepted.");
+        check(&[delivery(DeliveryState::Succeeded)], false, "Matched 1 endpoint: 1 succeeded.");
+        check(
+            &[delivery(DeliveryState::Succeeded), pending(NOW + MINUTE, false), pending(NOW + MINUTE * 2, false)],
+            false,
+            "Matched 3 endpoints: 1 succeeded, 2 pending. The next attempt is due at 2026-05-28T20:27:40.000Z.",
+        );
+        check(&[pending(NOW, true)], false, "Matched 1 endpoint: 1 pending. An attempt is due now.");
+    }
+
+    #[test]
+    fn a_delivery_says_why_it_stands_so() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let step = Some(Step { number: 2, of: 10 });
+        let check = |delivery: &Delivery, step, error: Option<&str>, expected: &str| {
+            let last = error.map(failed);
+            assert_eq!(text(&why(subject, delivery, step, None, last.as_ref())), expected);
+        };
+        let refused = Some("http_status: the receiver answered 503");
+        check(
+            &pending(NOW + MINUTE, false),
+            step,
+            refused,
+            "The last attempt failed (http_status: the receiver answered 503). Attempt 2 of 10 is due at 2026-05-28T20:27:40.000Z.",
+        );
+        check(&pending(NOW, false), step, None, "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z. No node has claimed it yet.");
+        check(
+            &pending(NOW, true),
+            step,
+            None,
+            "Attempt 2 of 10 has been due since 2026-05-28T20:26:40.000Z. A node has queued it for its endpoint or is making it.",
+        );
+        check(
+            &pending(NOW, false),
+            None,
+            refused,
+            "The endpoint was deleted: the delivery is cancelled when its next attempt is due, at 2026-05-28T20:26:40.000Z.",
+        );
+        check(
+            &delivery(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }),
+            None,
+            Some(&format!("redirect_refused: {}", "x".repeat(300))),
+            "Failed after 1 attempt at 2026-05-28T20:26:40.000Z: the retry schedule has ended. The last attempt failed (redirect_refused).",
+        );
+        check(
+            &delivery(DeliveryState::Skipped { reason: SkipReason::EndpointDisabled }),
+            None,
+            None,
+            "Skipped at 2026-05-28T20:26:40.000Z: the endpoint was disabled.",
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_delivery_back_is_told_once_it_is_due() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let step = Some(Step { number: 1, of: 10 });
+        let check = |due_at, kept_back, expected: &str| {
+            let told = text(&why(subject, &pending(due_at, false), step, Some(kept_back), None));
+            assert!(told.contains(expected), "{told}");
+        };
+        check(NOW + MINUTE, KeptBack::Order, "Attempt 1 of 10 is due at 2026-05-28T20:27:40.000Z.");
+        check(NOW, KeptBack::Order, "since 2026-05-28T20:26:40.000Z. The endpoint receives messages in order");
+        check(NOW, KeptBack::Rate, "rate limit");
+        check(NOW, KeptBack::AskedForTime { until: NOW + MINUTE }, "nothing is sent before 2026-05-28T20:27:40.000Z.");
+        check(NOW, KeptBack::Failing { until: NOW + MINUTE }, "0202/reset-circuit.");
+        check(NOW, KeptBack::Failing { until: NOW }, "half open");
+        check(NOW + MINUTE, KeptBack::Paused, "is due at 2026-05-28T20:27:40.000Z. The endpoint is paused");
+    }
+
+    #[test]
+    fn a_remedy_names_what_to_call() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let application = format!("/v1/applications/{}", "01".repeat(16));
+        let retry = format!("POST {application}/messages/{}/retry?endpoint_id={}", "00".repeat(16), "02".repeat(16));
+        let endpoint = format!("{application}/endpoints/{}", "02".repeat(16));
+        let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
+        let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
+        let check = |changes: &[Change], act, code: &str, expected: &str| {
+            let found = remedy(subject, &Remedy { changes: changes.to_vec(), act }).expect("a remedy");
+            assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {act:?}");
+            assert_eq!(found.params["endpoint_id"], "02".repeat(16));
+        };
+        assert_eq!(remedy(subject, &Remedy { changes: vec![], act: Act::Nothing }), None);
+        let until = NOW + MINUTE;
+        check(
+            &[],
+            Act::Wait { until },
+            "wait",
+            &format!("The next attempt is automatic, at 2026-05-28T20:27:40.000Z; {retry} sends the message to this endpoint now."),
+        );
+        check(
+            &[Change::Enable],
+            Act::Wait { until },
+            "change_before",
+            &format!("E{enable} before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then."),
+        );
+        check(
+            &[Change::Resume],
+            Act::Wait { until },
+            "resume",
+            &format!("Resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}): the delivery is sent then."),
+        );
+        check(
+            &[Change::Enable, Change::WidenFilter],
+            Act::Retry,
+            "retry",
+            &format!(
+                "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends the message to this endpoint."
+            ),
+        );
+        check(
+            &[],
+            Act::RetryOrRecover,
+            "retry_or_recover",
+            &format!("{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."),
+        );
+        check(&[], Act::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
+        check(
+            &[],
+            Act::SendAnew,
+            "send_anew",
+            &format!("The payload has expired and was removed: send a new message with POST {application}/messages."),
+        );
+        let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message to it.", "00".repeat(16));
+        check(&[], Act::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
+    }
+
+    #[test]
+    fn a_failure_shows_the_start_of_the_response() {
+        let message = message();
+        let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
+        let check = |body: &str, expected: &str| {
+            let last = Attempt {
+                response_body: Some(body.to_owned()),
+                response_status: Some(500),
+                ..failed("http_status: the receiver answered 500")
+            };
+            let told = why(subject, &pending(NOW + MINUTE, false), Some(Step { number: 2, of: 10 }), None, Some(&last));
+            let told = told.iter().find(|statement| statement.code == "last_attempt_failed").expect("it is told");
+            assert_eq!(told.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
+            assert_eq!(told.params["response_status"], 500);
+        };
+        check("", "");
+        check(" \n\0 ", "");
+        check(
+            "{\"error\":\n  \"relation \\\"orders\\\" does not exist\"}",
+            " Response: {\"error\": \"relation \\\"orders\\\" does not exist\"}",
+        );
+        check(&"\u{e4}".repeat(300), &format!(" Response: {}…", "\u{e4}".repeat(200)));
+    }
+
+    #[test]
+    fn a_long_filter_is_cut_short() {
+        let types: Vec<_> = (0..7).map(|number| format!("type.{number}")).collect();
+        assert_eq!(named(&types), "type.0, type.1, type.2, type.3, type.4 and 2 more");
+        assert_eq!(named(&types[..1]), "type.0");
+    }
+}

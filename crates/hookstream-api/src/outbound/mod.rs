@@ -1,0 +1,36 @@
+//! Operations of the outbound half, a file or folder a resource.
+
+pub(crate) mod applications;
+pub(crate) mod attempts;
+pub(crate) mod endpoints;
+pub(crate) mod event_types;
+pub(crate) mod explain;
+pub(crate) mod messages;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::Api;
+
+/// Operations on applications, endpoints, event types, messages and attempts.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(applications::list, applications::create))
+        .routes(routes!(applications::get, applications::update, applications::delete))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
+        .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(endpoints::reveal_secret))
+        .routes(routes!(endpoints::reset_circuit))
+        .routes(routes!(endpoints::test))
+        .routes(routes!(messages::list, messages::send))
+        .routes(routes!(messages::get))
+        .routes(routes!(messages::list_all))
+        .routes(routes!(messages::get_by_id))
+        .routes(routes!(attempts::list))
+        .routes(routes!(attempts::list_all))
+        .routes(routes!(messages::retry))
+        .routes(routes!(explain::explain))
+        .routes(routes!(explain::explain_by_id))
+        .routes(routes!(event_types::list, event_types::create))
+        .routes(routes!(event_types::get, event_types::update, event_types::delete))
+}

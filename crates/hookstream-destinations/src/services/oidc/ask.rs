@@ -1,0 +1,170 @@
+//! One question to a provider and its answer, bounded in size and time.
+
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use hookstream_model::base::secret::Secret;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio_rustls::TlsConnector;
+use url::{Url, form_urlencoded};
+
+use super::ProviderError;
+use crate::{
+    AddressPolicy,
+    http::{Error, Trust},
+    net::{
+        connect::{Connector, Shared},
+        resolve::SystemResolver,
+        trust,
+    },
+};
+
+/// How long a connection may take to come about.
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// How long one question may take.
+const ASK_WITHIN: Duration = Duration::from_secs(6);
+/// The largest answer, in bytes.
+const ANSWER_MAX: usize = 512 * 1024;
+/// The longest word of a provider's for an error that is shown.
+const WORD_MAX: usize = 60;
+
+/// What this installation proves itself with.
+#[derive(Clone, Copy)]
+pub(super) struct Authentication<'a> {
+    pub(super) client_id: &'a str,
+    pub(super) client_secret: &'a Secret,
+    pub(super) in_header: bool,
+}
+
+/// Asks.
+pub(super) struct Asker(Client<Connector, Full<Bytes>>);
+
+impl Asker {
+    pub(super) fn new(trust: Trust) -> Result<Self, Error> {
+        let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
+        let shared = Shared {
+            policy: AddressPolicy::allowing(anywhere.into()),
+            resolver: Box::new(SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?),
+            tls: RwLock::new(TlsConnector::from(Arc::new(trust::client(trust)?))),
+            connect_timeout: CONNECT_WITHIN,
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(4)
+            .build(Connector(Arc::new(shared)));
+        Ok(Self(client))
+    }
+
+    /// Gets what is there, as whoever has `access_token`.
+    pub(super) async fn get(&self, what: &'static str, url: &Url, access_token: Option<&str>) -> Result<Bytes, ProviderError> {
+        let mut request = Request::builder().method(Method::GET).uri(url.as_str());
+        if let Some(token) = access_token {
+            request = request.header(header::AUTHORIZATION, sensitive(&format!("Bearer {token}"), what)?);
+        }
+        let (status, body) = self.ask(what, request, Bytes::new()).await?;
+        if status != StatusCode::OK {
+            return Err(ProviderError::Unusable { what, problem: format!("it answers {status}") });
+        }
+        Ok(body)
+    }
+
+    /// Has a code made into tokens.
+    pub(super) async fn redeem<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        form: &[(&str, &str)],
+        authentication: Authentication<'_>,
+    ) -> Result<T, ProviderError> {
+        const WHAT: &str = "token endpoint";
+        let Authentication { client_id, client_secret, in_header } = authentication;
+        let in_body = [("client_id", client_id), ("client_secret", client_secret.expose())];
+        let body = encoded(form.iter().chain(in_body.iter().filter(|_| !in_header)));
+        let mut request =
+            Request::builder().method(Method::POST).uri(url.as_str()).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if in_header {
+            // Both are encoded before they are joined (RFC 6749 section 2.3.1); a space in the way that everybody reads.
+            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+            let both = STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
+            request = request.header(header::AUTHORIZATION, sensitive(&format!("Basic {both}"), WHAT)?);
+        }
+        let (status, answer) = self.ask(WHAT, request, body.into()).await?;
+        if status != StatusCode::OK {
+            return Err(refused(status, &answer));
+        }
+        // What it says may be secret, so that only the place of an error is told.
+        serde_json::from_slice(&answer).map_err(|error| ProviderError::Unusable {
+            what: WHAT,
+            problem: format!("it answers something without an ID token (column {})", error.column()),
+        })
+    }
+
+    async fn ask(&self, what: &'static str, request: ::http::request::Builder, body: Bytes) -> Result<(StatusCode, Bytes), ProviderError> {
+        let request = request
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("hookstream/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(body))
+            .map_err(|error| ProviderError::Unusable { what, problem: error.to_string() })?;
+        let asking = async {
+            let response = self.0.request(request).await.map_err(|error| unreachable(&error))?;
+            let status = response.status();
+            Ok((status, read(what, response).await?))
+        };
+        tokio::time::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ProviderError::TimedOut))
+    }
+}
+
+fn encoded<'a>(pairs: impl Iterator<Item = &'a (&'a str, &'a str)>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+async fn read(what: &'static str, response: Response<Incoming>) -> Result<Bytes, ProviderError> {
+    let mut body = response.into_body();
+    let mut kept = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ProviderError::Unreachable(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if kept.len() + data.len() > ANSWER_MAX {
+            return Err(ProviderError::Unusable { what, problem: format!("it is larger than {ANSWER_MAX} bytes") });
+        }
+        kept.extend_from_slice(&data);
+    }
+    Ok(kept.freeze())
+}
+
+/// Its word for the error (RFC 6749 section 5.2), where it has one.
+fn refused(status: StatusCode, answer: &[u8]) -> ProviderError {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let word = serde_json::from_slice::<Refusal>(answer).ok().map(|refusal| refusal.error);
+    let is_word = |word: &String| word.len() <= WORD_MAX && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    ProviderError::Refused(word.filter(is_word).unwrap_or_else(|| status.to_string()))
+}
+
+fn unreachable(error: &hyper_util::client::legacy::Error) -> ProviderError {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    ProviderError::Unreachable(innermost.to_string())
+}
+
+fn sensitive(text: &str, what: &'static str) -> Result<HeaderValue, ProviderError> {
+    let problem = "its access token is no token".to_owned();
+    let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Unusable { what, problem })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

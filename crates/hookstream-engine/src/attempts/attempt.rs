@@ -1,0 +1,269 @@
+//! One try of a delivery: whether it is to be made, making it, and what it decides.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_destinations::{Request, Sent};
+use hookstream_model::{
+    base::{ids::EndpointId, time::Timestamp},
+    delivery::{
+        attempt::{Attempt, BODY_KEPT},
+        batch,
+        delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
+        queue::Line,
+        timings::Waterfall,
+    },
+    outbound::{hops, message::ContentType},
+};
+use hookstream_store::delivery::deliveries::{Claimed, Next, Settled, Wait};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
+use tokio::time::Instant;
+
+use crate::{
+    attempts::record::{Effect, Recorded},
+    core::Core,
+    queues::{dispatch, lanes::Turn},
+    routing::routes::{ApplicationRoutes, Route},
+};
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const EVENT_TYPE: HeaderName = HeaderName::from_static("x-hookstream-event-type");
+const DELIVERY_ATTEMPT: HeaderName = HeaderName::from_static("x-hookstream-delivery-attempt");
+const HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
+const BATCH_SIZE: HeaderName = HeaderName::from_static("x-hookstream-batch-size");
+
+const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
+/// The headers of a try besides the endpoint's own, with those that the transport adds.
+const HEADERS: usize = 11;
+
+/// How long a delivery waits whose application could not be read.
+pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
+/// How much of a receiver's body is kept with each attempt of a batch at the least, in bytes.
+const BATCH_BODY_KEPT: usize = 512;
+
+/// What is to be done with a delivery whose turn it is.
+enum Decision {
+    Try(Arc<Route>),
+    Settle(Next),
+}
+
+/// Delivers, and then whatever is next in turn, until nothing may be begun.
+pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
+    let mut next = Some(first);
+    while let Some(turn) = next {
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            recorded = deliver(&core, &turn) => {
+                let tried = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
+                next = dispatch::answered(&core, &turn, tried, begun);
+                for recorded in recorded {
+                    // Closed only where the engine has stopped; then it falls due again as well.
+                    let _ = core.outcomes.send(recorded).await;
+                }
+            }
+            // It was begun and not recorded: it falls due again with the next start.
+            () = core.finished.cancelled() => return,
+        }
+    }
+}
+
+/// Does what is to be done with the deliveries of a turn: one try of those that are to be tried. What came of
+/// it stands with the first of them.
+async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Vec<Recorded> {
+    let Turn { delivery, line, others, .. } = turn;
+    let routes = core.routes.get(delivery.message.application_id).await;
+    if let Err(error) = &routes {
+        tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
+    }
+    let now = core.now();
+    let all = std::iter::once((delivery, *line)).chain(others.iter().map(|(delivery, line)| (delivery, *line)));
+    let (mut recorded, mut to_try, mut target) = (Vec::with_capacity(turn.len()), Vec::with_capacity(turn.len()), None);
+    for (delivery, line) in all {
+        let next = match decide(core, &routes, delivery, line, now) {
+            // All are for the same endpoint. Where it takes no batches any more, one goes now.
+            Decision::Try(route) if to_try.is_empty() || route.endpoint.batch.is_some() => {
+                to_try.push((delivery, line));
+                target = Some(route);
+                continue;
+            }
+            Decision::Try(_) => Next::Postponed { wait: dispatch::where_it_was(delivery, now) },
+            Decision::Settle(next) => next,
+        };
+        recorded.push(Recorded { owner: delivery.owner, line, settled: settled(delivery, None, next), effect: None });
+    }
+    if let Some(route) = target {
+        recorded.extend(attempt(core, route, &to_try).await);
+    }
+    recorded
+}
+
+fn decide(
+    core: &Core,
+    routes: &Result<Option<Arc<ApplicationRoutes>>, hookstream_store::Error>,
+    delivery: &Claimed,
+    line: Option<Line>,
+    now: Timestamp,
+) -> Decision {
+    let routes = match routes {
+        Ok(Some(routes)) => routes,
+        Ok(None) => {
+            return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
+        }
+        Err(_) => return Decision::Settle(Next::Postponed { wait: dispatch::where_it_was(delivery, now + UNREADABLE) }),
+    };
+    let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
+        return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
+    };
+    if let Some(reason) = route.endpoint.skips(now) {
+        return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
+    }
+    // It stays pending, in its line, until the endpoint is active again.
+    if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, line, now) {
+        return Decision::Settle(Next::Postponed { wait: dispatch::in_line(route, delivery, now) });
+    }
+    Decision::Try(Arc::clone(route))
+}
+
+/// Whether a delivery must wait in its line after all: what is configured has changed, or another node has
+/// the line now.
+fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, line: Option<Line>, now: Timestamp) -> bool {
+    let Claimed { message, target_id, failed, .. } = delivery;
+    let is_out_of_order = line.is_none() && route.keeps_order(*failed);
+    let is_limited = route.policy.is_limited(now);
+    is_out_of_order || (is_limited && core.has_line(Line::of_target(message.application_id, *target_id)).is_none())
+}
+
+/// Makes one try of deliveries to one endpoint, each with its line.
+async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Line>)]) -> Vec<Recorded> {
+    let began_at = core.now();
+    let began = Instant::now();
+    // The receiver compares it with its own clock.
+    let signed_at = core.clock.wall();
+    let sent = core.transport.send(&route.target, request(&route, deliveries, signed_at), route.timeout).await;
+    let tried = Tried { sent, began_at, duration: began.elapsed(), together: deliveries.len() };
+
+    let (outcome, now) = (&tried.sent.outcome, core.now());
+    let mut disable = None;
+    let mut recorded = Vec::with_capacity(deliveries.len());
+    for (delivery, line) in deliveries {
+        let verdict = delivery::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
+        disable = verdict.disable;
+        let next = match verdict.settlement {
+            Settlement::Succeeded => Next::Succeeded,
+            Settlement::RetryAt(due_at) => Next::Retry { wait: retry_at(&route, delivery, due_at, now), failed: delivery.failed + 1 },
+            Settlement::Exhausted(reason) => Next::Ended(DeliveryState::Exhausted { reason }, now),
+        };
+        if let Settlement::Exhausted(reason @ ExhaustedReason::ScheduleEnded) = verdict.settlement {
+            tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
+        }
+        let settled = settled(delivery, Some(describe(core, delivery, &tried)), next);
+        recorded.push(Recorded { owner: delivery.owner, line: *line, settled, effect: None });
+    }
+    if let Some(first) = recorded.first_mut() {
+        first.effect = Some(Effect { outcome: tried.sent.outcome, disable, at: now, route });
+    }
+    recorded
+}
+
+/// What the receiver reads.
+fn request(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
+    match deliveries {
+        [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
+        _ => together(route, deliveries, signed_at),
+    }
+}
+
+/// Where the next try waits: in its line, where only the line's node may make it, else for anybody.
+fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
+    let keeps_place = route.keeps_order(delivery.failed + 1);
+    let is_in_line = keeps_place || route.policy.has_rate() || route.policy.is_held(now);
+    Wait { due_at, line: is_in_line.then(|| route.line(&delivery.message.payload)), keeps_place }
+}
+
+/// One message: its payload, byte for byte.
+fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
+    let Claimed { message, attempts, .. } = delivery;
+    let body = message.payload.body.clone();
+    let mut headers = headers(route, &message.id.to_string(), &body, attempts + 1, signed_at);
+    if message.payload.content_type == ContentType::Text {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Text.as_str()));
+    }
+    headers.insert(EVENT_TYPE, header_value(&message.event_type));
+    headers.insert(HOPS, HeaderValue::from(message.hops.next().count()));
+    Request { headers, body }
+}
+
+/// Messages in a batch.
+fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
+    let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
+    let body = batch::body(messages());
+    let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
+    let mut headers = headers(route, &batch::id(messages()), &body, attempt, signed_at);
+    let hops = messages().map(|message| message.hops.next().count()).max().unwrap_or_default();
+    headers.insert(HOPS, HeaderValue::from(hops));
+    headers.insert(BATCH_SIZE, HeaderValue::from(deliveries.len()));
+    Request { headers, body }
+}
+
+/// What the receiver reads beside the body: Standard Webhooks 1.0.0 and our own.
+fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timestamp) -> HeaderMap {
+    let signature = route.keys.sign(id, signed_at, body);
+    let mut headers = HeaderMap::with_capacity(HEADERS + route.headers.len());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    for (name, value) in &route.headers {
+        // In place of ours: `extend` would append a second line.
+        headers.insert(name, value.clone());
+    }
+    headers.insert(WEBHOOK_ID, header_value(id));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(signed_at.as_seconds()));
+    headers.insert(WEBHOOK_SIGNATURE, header_value(&signature));
+    headers.insert(DELIVERY_ATTEMPT, HeaderValue::from(attempt));
+    headers
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids, base64 and event types are visible ASCII")
+}
+
+/// A try and what came of it.
+struct Tried {
+    sent: Sent,
+    began_at: Timestamp,
+    duration: Duration,
+    /// How many deliveries went in it.
+    together: usize,
+}
+
+fn describe(core: &Core, delivery: &Claimed, tried: &Tried) -> Attempt {
+    let Tried { sent: Sent { outcome, timings }, began_at, duration, together } = tried;
+    let answer = outcome.answer();
+    // Each delivery of a batch keeps its part of what was answered to all of them.
+    let most = (BODY_KEPT / together).max(BATCH_BODY_KEPT);
+    Attempt {
+        id: core.new_id().into(),
+        message_id: delivery.message.id,
+        target_id: delivery.target_id,
+        number: delivery.attempts + 1,
+        trigger: delivery.trigger,
+        succeeded: outcome.is_accepted(),
+        response_status: answer.map(|answer| answer.status),
+        response_body: answer.filter(|answer| !answer.body.is_empty()).map(|answer| {
+            let kept = &answer.body[..answer.body.len().min(most)];
+            String::from_utf8_lossy(kept).into_owned()
+        }),
+        duration: *duration,
+        waterfall: Some(Waterfall { queue: began_at.since(delivery.due_at), exchange: *timings }),
+        error: outcome.error(),
+        created_at: *began_at,
+    }
+}
+
+fn settled(delivery: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {
+    Settled { environment_id: delivery.environment_id, message_id: delivery.message.id, target_id: delivery.target_id, attempt, next }
+}

@@ -1,0 +1,510 @@
+//! Jobs: sending again what an endpoint missed, or any set of its deliveries, a slice at a time.
+//!
+//! A slice is found by a look that holds nobody up, and made owed in one small transaction that moves the job
+//! on. Nothing about a job is kept here but when its next slice may begin: its row says how far it is, so any
+//! node goes on where another was ended. What a job made owed is delivered like anything that is due.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use hookstream_model::{
+    InvalidField,
+    base::ids::{EndpointId, JobId, MessageId},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job, JobFailure, JobRequest, JobState, Progress, duration_at},
+};
+use hookstream_store::{
+    Error,
+    delivery::deliveries::Owner,
+    operations::jobs::{self, JobSlice, Survey},
+};
+use tokio::time::Instant;
+
+use crate::{Handle, Route, core::Core};
+
+/// How often jobs are looked for, besides when one is asked for here.
+const PERIOD: Duration = Duration::from_secs(1);
+/// The most jobs that one node works on at once; others wait for their turn or another node.
+const AT_ONCE: usize = 64;
+/// The most of an environment that may run at once: each takes its turn in the store.
+const RUNNING_MAX: u64 = 1_000;
+/// How many deliveries are looked at for each that a slice may take, and at least: where few are taken, many
+/// are passed over, and where many are, nothing is looked at for nothing.
+const LOOK_PER_TAKEN: usize = 4;
+const LOOK_LEAST: usize = 100;
+/// The same while they are counted.
+const COUNT: usize = 5_000;
+/// For how long they are counted. Where it takes longer, the total is told at the end.
+const COUNT_FOR: Duration = Duration::from_secs(3);
+/// How many messages a dry run shows.
+const SAMPLE: usize = 10;
+
+/// Why a job is not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The tenant has no such endpoint in such an application.
+    #[error("the endpoint is not there")]
+    NotFound,
+    /// What was made owed would be skipped.
+    #[error("the endpoint receives nothing: {0}")]
+    Skips(&'static str),
+    /// A field breaks its rule.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// So many run already.
+    #[error("{0} jobs run already")]
+    TooMany(u64),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What a job would take.
+#[derive(Debug)]
+pub struct Forecast {
+    /// How many deliveries.
+    pub count: u64,
+    /// How many more are meant, and cannot be sent since their payload has expired.
+    pub expired: u64,
+    /// Whether there may be more, since counting took too long.
+    pub is_partial: bool,
+    /// The first of them.
+    pub sample: Vec<Candidate>,
+    /// How many are made owed a second.
+    pub rate_limit: u32,
+    /// How long that takes.
+    pub duration: Duration,
+}
+
+impl Handle {
+    /// The job that a request asks for, not stored yet, with what it would take.
+    ///
+    /// # Errors
+    /// Where the request is refused, the endpoint is not there or off, or the store fails.
+    pub async fn plan(
+        &self,
+        tenant: Tenant,
+        application: &str,
+        endpoint: EndpointId,
+        request: &JobRequest,
+    ) -> Result<(Job, Forecast), JobError> {
+        let core = &self.core;
+        let now = core.now();
+        let (selection, rate_limit) = request.check(now)?;
+        let routes = core.routes.resolve_now(tenant, application).await?.ok_or(JobError::NotFound)?;
+        let route = routes.endpoint(endpoint).ok_or(JobError::NotFound)?;
+        if let Some(reason) = route.endpoint.skips(now) {
+            return Err(JobError::Skips(reason.as_str()));
+        }
+        let running = jobs::count_running(&*core.store, tenant).await?;
+        if running >= RUNNING_MAX {
+            return Err(JobError::TooMany(running));
+        }
+        let mut job = Job {
+            id: core.new_id().into(),
+            tenant,
+            application_id: routes.application.id,
+            endpoint_id: endpoint,
+            kind: request.kind,
+            rate_limit,
+            fingerprint: request.fingerprint(&selection),
+            state: JobState::Running,
+            progress: Progress { total: None, made_owed: 0, skipped: 0, position: selection.start() },
+            selection,
+            started_at: None,
+            updated_at: now,
+        };
+        let forecast = forecast(core, &job, route).await?;
+        job.progress.total = (!forecast.is_partial).then_some(forecast.count + forecast.expired);
+        Ok((job, forecast))
+    }
+
+    /// Says that a job was stored, so that it is not found by the poll only.
+    pub fn note_job(&self) {
+        self.core.jobs.notify_one();
+    }
+}
+
+/// Counts what a job would take, for a while.
+async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Error> {
+    let begun = Instant::now();
+    let most = job.selection.max_messages.map_or(u64::MAX, u64::from);
+    let mut survey = Survey::of(job, COUNT);
+    let (mut count, mut expired, mut sample) = (0, 0, Vec::new());
+    let is_partial = loop {
+        let found = core.store.survey(survey.clone()).await?;
+        let is_end = found.len() < survey.limit;
+        survey.after = found.last().map_or(survey.after, |last| last.message_id);
+        for candidate in found.into_iter().filter(|candidate| is_meant(job, candidate, route)) {
+            if !candidate.has_payload {
+                expired += 1;
+                continue;
+            }
+            count += 1;
+            if sample.len() < SAMPLE {
+                sample.push(candidate);
+            }
+        }
+        if is_end || count >= most {
+            break false;
+        }
+        if begun.elapsed() >= COUNT_FOR {
+            break true;
+        }
+    };
+    let count = count.min(most);
+    sample.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(Forecast { count, expired, is_partial, sample, rate_limit: job.rate_limit, duration: duration_at(job.rate_limit, count) })
+}
+
+fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
+    job.selection.means(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
+}
+
+/// When the next slice of each job may begin.
+pub(crate) type Pace = BTreeMap<JobId, Instant>;
+
+/// Works on jobs until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut pace = Pace::new();
+    let mut wait = Duration::ZERO;
+    loop {
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = core.jobs.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = step(&core, &mut pace).await;
+    }
+}
+
+/// Goes on with each job whose time has come. Returns for how long none has anything to do.
+pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
+    if !core.may_begin() {
+        return PERIOD;
+    }
+    let (owner, earlier) = (core.owner(), core.lease().earlier());
+    let jobs = match core.store.take_jobs(owner, earlier, AT_ONCE, core.now()).await {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim jobs; retrying");
+            return PERIOD;
+        }
+    };
+    pace.retain(|id, _| jobs.iter().any(|job| job.id == *id));
+    for job in jobs {
+        let begun = Instant::now();
+        if core.stop.is_cancelled() || pace.get(&job.id).is_some_and(|next| *next > begun) {
+            continue;
+        }
+        let id = job.id;
+        let pause = advance(core, job, owner).await.unwrap_or_else(|error| {
+            tracing::error!(job.id = %id, error = &error as &dyn std::error::Error, "could not continue a job; retrying");
+            PERIOD
+        });
+        pace.insert(id, begun + pause);
+    }
+    let now = Instant::now();
+    pace.values().map(|next| next.saturating_duration_since(now)).min().unwrap_or(PERIOD).min(PERIOD)
+}
+
+/// Makes the next slice of a job owed, or ends it. Returns how long after its beginning the next may begin.
+async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error> {
+    let now = core.now();
+    let routes = core.routes.get(job.application_id).await?;
+    let route = match &routes {
+        None => Err(JobFailure::ApplicationDeleted),
+        Some(routes) => routes.endpoint(job.endpoint_id).ok_or(JobFailure::EndpointDeleted),
+    };
+    let route = route.and_then(|route| match route.endpoint.skips(now) {
+        Some(reason) => Err(JobFailure::from(reason)),
+        None => Ok(route),
+    });
+    let route = match route {
+        Ok(route) => route,
+        Err(reason) => return end(core, &job, owner, JobState::Failed { at: now, reason }, job.progress).await,
+    };
+    let most = job.next_slice();
+    let look = (most * LOOK_PER_TAKEN).max(LOOK_LEAST);
+    let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, look)).await? };
+    let Some((messages, position)) = choose(&job, &found, route, most) else {
+        return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
+    };
+    let slice = JobSlice { owner, messages, position, now, job };
+    let job = slice.job.clone();
+    let made_owed = core.store.advance_job(slice).await?.unwrap_or(0);
+    if made_owed > 0 {
+        core.note_due(now);
+    }
+    Ok(job.pause_after(made_owed))
+}
+
+/// The next of what was found, as many as there may be, and the last that was looked at for them; `None` where
+/// nothing was found.
+fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<(Vec<MessageId>, MessageId)> {
+    let mut position = found.first()?.message_id;
+    let mut messages = Vec::new();
+    for candidate in found {
+        if messages.len() == most {
+            break;
+        }
+        position = candidate.message_id;
+        if candidate.has_payload && is_meant(job, candidate, route) {
+            messages.push(candidate.message_id);
+        }
+    }
+    Some((messages, position))
+}
+
+async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<Duration, Error> {
+    jobs::end(&*core.store, job.id, owner, state, progress).await?;
+    let made_owed = progress.made_owed;
+    match state {
+        JobState::Failed { reason, .. } => {
+            tracing::warn!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, reason = reason.as_str(), "job failed");
+        }
+        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => {
+            tracing::info!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, "job completed");
+        }
+    }
+    Ok(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
+    use hookstream_model::{
+        base::{
+            ids::{ApplicationId, IdSource},
+            time::Clock,
+            vault::{Keys, VaultKey},
+        },
+        delivery::{
+            attempt::{Failure, FailureKind, Outcome},
+            delivery::{SkipReason, Trigger},
+            ordering::{OnFailure, Ordering},
+            timings::Timings,
+        },
+        operations::{audit_log::Act, job::JobKind},
+        outbound::{
+            application::{Application, ApplicationStatus},
+            endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+            hops::Hops,
+            message::{ContentType, Message, Payload},
+            signature::{SigningAlgorithm, SigningKey},
+        },
+    };
+    use hookstream_store::{
+        Store,
+        db::vault,
+        delivery::deliveries::{ClaimLimits, NewDelivery, NewState, Publication, Versions},
+        identity::organizations,
+        outbound::{
+            applications,
+            endpoints::{self, EndpointKey},
+        },
+        sqlite::SqliteStore,
+    };
+    use hookstream_testkit::clock::ManualClock;
+    use rand::{SeedableRng, rngs::StdRng};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Options, Parts, cluster::lease};
+
+    /// Nothing is sent here.
+    struct Nowhere;
+
+    #[async_trait]
+    impl Transport for Nowhere {
+        async fn check(&self, _: &Target) -> Result<(), AddressRefused> {
+            Ok(())
+        }
+
+        async fn send(&self, _: &Target, _: Request, _: Duration) -> Sent {
+            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "nobody is there"));
+            Sent { outcome, timings: Timings::default() }
+        }
+    }
+
+    /// An engine without its tasks, and an endpoint that has missed three messages.
+    struct World {
+        handle: Handle,
+        clock: ManualClock,
+        tenant: Tenant,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        _directory: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a scratch directory");
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
+            let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
+            vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+            let clock = ManualClock::default();
+            let now = clock.now();
+            let mut ids = IdSource::new(StdRng::seed_from_u64(7));
+            let tenant = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
+            organizations::create(&*store, tenant, "world", "test", now).await.expect("made");
+            let application = Application {
+                id: ids.next(now).into(),
+                tenant,
+                name: "World".to_owned(),
+                uid: Some("world".to_owned()),
+                description: None,
+                metadata: None,
+                status: ApplicationStatus::Active,
+                rate_limit: None,
+                created_at: now,
+                updated_at: now,
+            };
+            let act = Act::of_system(ids.next(now), now);
+            applications::create(&*store, &act, &application, None).await.expect("made");
+            let endpoint = endpoint(ids.next(now).into(), &application);
+            let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
+            let act = Act::of_system(ids.next(now), now);
+            endpoints::create(&*store, &act, &endpoint, &secret, None, None).await.expect("made");
+            for _ in 0..3 {
+                let message = Message {
+                    id: ids.next(now).into(),
+                    application_id: application.id,
+                    event_type: "a.b".to_owned(),
+                    payload: Payload { body: "{}".into(), content_type: ContentType::Json },
+                    hops: Hops::default(),
+                };
+                let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
+                let publication = Publication {
+                    tenant,
+                    message: Arc::new(message),
+                    deliveries: vec![NewDelivery { target_id: endpoint.id.into(), state: skipped }],
+                    trigger: Trigger::Initial,
+                    seen: Versions { application: 2, environment: 1 },
+                    event_id: None,
+                    channels: vec![],
+                    idempotency: None,
+                    window_start: now,
+                    is_event: true,
+                };
+                store.publish(publication).await.expect("published");
+            }
+            clock.advance(Duration::from_secs(1));
+            let options = Options::default();
+            let owner = store.enlist(&lease::introduction(&options, None), now).await.expect("enlisted");
+            let lease = lease::Lease::new(owner, Instant::now(), None);
+            let parts = Parts { store, transport: Arc::new(Nowhere), clock: Arc::new(clock.clone()) };
+            let (outcomes, _) = mpsc::channel(1);
+            let core = Core::new(parts, options, lease, outcomes, StdRng::seed_from_u64(8));
+            let handle = Handle { core: Arc::new(core) };
+            Self { handle, clock, tenant, application: application.id, endpoint: endpoint.id, _directory: directory }
+        }
+
+        fn act(&self) -> Act {
+            Act::of_system(self.handle.new_id(), self.clock.now())
+        }
+
+        /// Stores a job for all that was missed.
+        async fn ask(&self, rate_limit: u32) -> Job {
+            let request = JobRequest {
+                kind: JobKind::Recover,
+                since: self.clock.now() - Duration::from_secs(60),
+                until: None,
+                statuses: None,
+                event_types: None,
+                rate_limit: Some(rate_limit),
+                max_messages: None,
+            };
+            let (job, _) = self.handle.plan(self.tenant, "world", self.endpoint, &request).await.expect("planned");
+            jobs::create(&*self.handle.core.store, &self.act(), &job, None).await.expect("stored");
+            job
+        }
+
+        async fn step(&self, pace: &mut Pace) -> Duration {
+            step(&self.handle.core, pace).await
+        }
+
+        /// A job's word and how many it has made owed.
+        async fn stands(&self, job: &Job) -> (&'static str, u64) {
+            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("it is there");
+            (job.state.as_str(), job.progress.made_owed)
+        }
+    }
+
+    fn endpoint(id: EndpointId, application: &Application) -> Endpoint {
+        Endpoint {
+            id,
+            tenant: application.tenant,
+            application_id: application.id,
+            url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            description: None,
+            signing_algorithm: SigningAlgorithm::HmacSha256,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
+            filter_types: None,
+            rate_limit_per_second: None,
+            expires_at: None,
+            headers: None,
+            retry_schedule: None,
+            timeout_ms: None,
+            ordering: Ordering::None,
+            on_failure: OnFailure::Block,
+            batch: None,
+            failing_since: None,
+            hold: None,
+            created_at: application.created_at,
+            updated_at: application.created_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_makes_one_slice_owed_and_waits_for_the_time_of_the_next() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        assert_eq!(job.progress.total, Some(3));
+        let mut pace = Pace::new();
+        for made_owed in 1..=3 {
+            assert!(world.step(&mut pace).await > Duration::from_millis(500));
+            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            // Asked too early, nothing is done.
+            world.step(&mut pace).await;
+            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            pace.clear();
+        }
+        world.step(&mut pace).await;
+        assert_eq!(world.stands(&job).await, ("completed", 3));
+        assert_eq!(world.step(&mut pace).await, PERIOD);
+        assert!(pace.is_empty());
+        let limits = ClaimLimits { deliveries: 10, bytes: 1_000 };
+        let core = &world.handle.core;
+        let claim = core.store.claim_due(core.owner(), world.clock.now(), limits).await.expect("claimed");
+        assert_eq!(claim.deliveries.iter().map(|claimed| claimed.trigger).collect::<Vec<_>>(), [Trigger::Recover; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_endpoint_is_switched_off_fails_with_what_it_had_done() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        let mut pace = Pace::new();
+        world.step(&mut pace).await;
+        let (core, key) = (&world.handle.core, EndpointKey { tenant: world.tenant, application_id: world.application, id: world.endpoint });
+        endpoints::disable(&*core.store, &world.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
+        core.routes.forget(world.application);
+        pace.clear();
+        world.step(&mut pace).await;
+        assert_eq!(world.stands(&job).await, ("failed", 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_after_a_stop() {
+        let world = World::new().await;
+        let job = world.ask(1).await;
+        world.handle.core.stop.cancel();
+        world.step(&mut Pace::new()).await;
+        assert_eq!(world.stands(&job).await, ("running", 0));
+    }
+}

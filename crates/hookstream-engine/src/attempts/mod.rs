@@ -1,0 +1,6 @@
+//! Attempts and their record, retries by hand and jobs.
+
+pub(crate) mod attempt;
+pub(crate) mod jobs;
+pub(crate) mod record;
+pub(crate) mod redeliver;

@@ -1,0 +1,297 @@
+//! Recording outcomes in batches, and what follows from them for their targets.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use hookstream_model::{
+    base::time::Timestamp,
+    delivery::{
+        attempt::{Attempt, Outcome},
+        queue::Line,
+    },
+    operations::audit_log::Act,
+    outbound::endpoint::DisabledReason,
+};
+use hookstream_store::{
+    Error,
+    delivery::deliveries::{Next, Owner, Settled},
+    outbound::endpoints::{self, EndpointKey},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    core::Core,
+    queues::dispatch::{self, Finished},
+    routing::routes::Route,
+    upkeep::holds,
+};
+
+/// What became of a delivery whose turn it was.
+pub(crate) struct Recorded {
+    /// Whose it was.
+    pub(crate) owner: Owner,
+    /// The line in which it keeps back what is behind it.
+    pub(crate) line: Option<Line>,
+    pub(crate) settled: Settled,
+    /// What follows for its target, where a try was made.
+    pub(crate) effect: Option<Effect>,
+}
+
+/// What a try says about its target.
+pub(crate) struct Effect {
+    /// What came of it.
+    pub(crate) outcome: Outcome,
+    /// Why the target is to be disabled, where the receiver said so.
+    pub(crate) disable: Option<DisabledReason>,
+    pub(crate) at: Timestamp,
+    pub(crate) route: Arc<Route>,
+}
+
+/// The most outcomes in one commit.
+const BATCH: usize = 1_000;
+/// How long outcomes gather before they are recorded. Nobody waits for it: sender and receiver have
+/// their answers, and a target's next try does not depend on it. It saves a commit for every few
+/// messages; what a crash within it costs is a second delivery.
+const GATHER: Duration = Duration::from_millis(4);
+/// How long to wait where the store refuses.
+const REFUSED: Duration = Duration::from_millis(500);
+/// How often a batch is given to a store that refuses it before it is left to a task of its own. The outcomes behind
+/// it wait so long, which slows the engine down while the store refuses everything.
+const REFUSED_ROUNDS: u32 = 3;
+
+/// Records outcomes until the engine has stopped.
+pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>) {
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            _ = outcomes.recv_many(&mut batch, BATCH) => {}
+            () = core.finished.cancelled() => return,
+        }
+        tokio::time::sleep(GATHER).await;
+        while batch.len() < BATCH
+            && let Ok(recorded) = outcomes.try_recv()
+        {
+            batch.push(recorded);
+        }
+        // As a rule all are under one number.
+        let mut by_owner: BTreeMap<Owner, Vec<Recorded>> = BTreeMap::new();
+        for recorded in batch {
+            by_owner.entry(recorded.owner).or_default().push(recorded);
+        }
+        for (owner, batch) in by_owner {
+            record(&core, owner, batch).await;
+        }
+    }
+}
+
+/// Outcomes that are recorded in one commit. A part stays together until that is known to have come about: where nobody
+/// heard of a commit, an attempt that is there already tells for all of it.
+struct Part {
+    rows: Vec<Recorded>,
+    /// Whether an earlier commit may have come about.
+    is_doubtful: bool,
+}
+
+impl Part {
+    /// Whether parts of it may be recorded by themselves: not where the attempt of one row has to tell about another,
+    /// which has none.
+    fn may_be_split(&self) -> bool {
+        self.rows.len() > 1 && (!self.is_doubtful || self.rows.iter().all(|row| row.settled.attempt.is_some()))
+    }
+}
+
+/// Records a batch. It does not give up while the engine runs: an outcome that is not recorded keeps its permit, so a
+/// store that refuses slows the engine down and loses nothing. What the store goes on to refuse is left to a task of its
+/// own, so that no other outcome waits for it.
+async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
+    let mut refused = settle(core, owner, vec![Part { rows: batch, is_doubtful: false }]).await;
+    for _ in 0..REFUSED_ROUNDS {
+        if refused.is_empty() || !wait(core).await {
+            return;
+        }
+        refused = settle(core, owner, refused).await;
+    }
+    if !refused.is_empty() {
+        core.tasks.spawn(record_refused(Arc::clone(core), owner, refused));
+    }
+}
+
+async fn record_refused(core: Arc<Core>, owner: Owner, mut refused: Vec<Part>) {
+    while !refused.is_empty() && wait(&core).await {
+        refused = settle(&core, owner, refused).await;
+    }
+}
+
+/// Waits before the store is asked again. Returns whether the engine still runs.
+async fn wait(core: &Core) -> bool {
+    tokio::select! {
+        biased;
+        () = core.finished.cancelled() => false,
+        () = tokio::time::sleep(REFUSED) => true,
+    }
+}
+
+/// Settles parts of a batch. Returns those that the store did not take.
+///
+/// A store that refuses a part itself, and not everything, may do so for one row of it: the part is split until each row
+/// that is refused stands alone (invariant 10).
+async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
+    let mut waiting = VecDeque::from(parts);
+    let mut refused = Vec::new();
+    while let Some(Part { rows, is_doubtful }) = waiting.pop_front() {
+        let Err((error, rows)) = try_settle(core, owner, rows).await else { continue };
+        let is_about_a_row = matches!(error, Error::Failed { .. } | Error::Conflict { .. } | Error::Unreadable { .. });
+        let is_doubtful = is_doubtful || matches!(error, Error::Unavailable { .. });
+        let mut part = Part { rows, is_doubtful };
+        if !is_about_a_row {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
+            refused.push(part);
+            // It would refuse the others as well.
+            refused.extend(waiting.drain(..));
+        } else if part.may_be_split() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                rows = part.rows.len(),
+                "the store refused a batch of attempts; splitting it"
+            );
+            let second = part.rows.split_off(part.rows.len() / 2);
+            waiting.push_front(Part { rows: second, is_doubtful });
+            waiting.push_front(part);
+        } else if part.rows.len() == 1
+            && let Some(row) = part.rows.pop()
+        {
+            if let Err(row) = settle_reduced(core, owner, row).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "could not record an attempt; retrying");
+                refused.push(Part { rows: vec![row], is_doubtful });
+            }
+        } else {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not record attempts; retrying");
+            refused.push(part);
+        }
+    }
+    refused
+}
+
+/// Settles deliveries in one commit, and does what follows from it. Where the store refuses, they come back.
+async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<Recorded>) -> Result<(), (Error, Vec<Recorded>)> {
+    let finished: Vec<_> = part.iter().map(finished).collect();
+    let next_due = part.iter().filter_map(|recorded| due_at(&recorded.settled)).min();
+    let mut settled = Vec::with_capacity(part.len());
+    let mut beside = Vec::with_capacity(part.len());
+    for Recorded { line, settled: row, effect, owner: _ } in part {
+        settled.push(row);
+        beside.push((line, effect));
+    }
+    let settled = Arc::new(settled);
+    if let Err(error) = core.store.settle(owner, Arc::clone(&settled)).await {
+        let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
+        let back = settled.into_iter().zip(beside).map(|(settled, (line, effect))| Recorded { owner, line, settled, effect });
+        return Err((error, back.collect()));
+    }
+    for effect in beside.into_iter().filter_map(|(_, effect)| effect) {
+        apply(core, effect);
+    }
+    if let Some(due) = next_due {
+        core.note_due(due);
+    }
+    dispatch::finish(core, owner, finished).await;
+    Ok(())
+}
+
+/// Settles one delivery without the parts of its attempt that the store may have refused: the response's body, then
+/// the text behind the word of its error. Where the store refuses even that, more is wrong, and the row comes back whole.
+async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Result<(), Recorded> {
+    let (message, target) = (row.settled.message_id, row.settled.target_id);
+    let Some(whole) = row.settled.attempt.clone() else { return Err(row) };
+    // By itself and whole first: others may have been in its way.
+    match try_settle_as(core, owner, row, whole.clone()).await {
+        Ok(()) => return Ok(()),
+        Err(back) => row = back,
+    }
+    let mut reduced = whole.clone();
+    if reduced.response_body.take().is_some() {
+        match try_settle_as(core, owner, row, reduced.clone()).await {
+            Ok(()) => {
+                tracing::warn!(message.id = %message, target.id = %target, "the store refused the response body of an attempt; recording the attempt without it");
+                return Ok(());
+            }
+            Err(back) => row = back,
+        }
+    }
+    if let Some(error) = &mut reduced.error {
+        error.truncate(error.find(':').unwrap_or(error.len()));
+        match try_settle_as(core, owner, row, reduced).await {
+            Ok(()) => {
+                tracing::warn!(message.id = %message, target.id = %target, "the store refused the error text of an attempt; recording the attempt without it");
+                return Ok(());
+            }
+            Err(back) => row = back,
+        }
+    }
+    row.settled.attempt = Some(whole);
+    Err(row)
+}
+
+async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: Recorded, attempt: Attempt) -> Result<(), Recorded> {
+    row.settled.attempt = Some(attempt);
+    match try_settle(core, owner, vec![row]).await {
+        Ok(()) => Ok(()),
+        Err((_, mut back)) => Err(back.pop().expect("the row that was given comes back")),
+    }
+}
+
+/// What is behind a delivery in its line waits where the delivery does.
+fn finished(recorded: &Recorded) -> Finished {
+    let moves_on = match recorded.settled.next {
+        Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_place,
+        Next::Succeeded | Next::Ended(..) => true,
+    };
+    Finished { target: recorded.settled.target_id, line: recorded.line, moves_on }
+}
+
+/// When a delivery that is owed still falls due.
+fn due_at(settled: &Settled) -> Option<Timestamp> {
+    match settled.next {
+        Next::Retry { wait, .. } | Next::Postponed { wait } => Some(wait.due_at),
+        Next::Succeeded | Next::Ended(..) => None,
+    }
+}
+
+fn apply(core: &Arc<Core>, effect: Effect) {
+    let Effect { outcome, disable, at, route } = effect;
+    let kept_failing = core.health().note(&route, outcome.is_accepted(), at, core.options.disable_after);
+    if let Some(reason) = disable.or(kept_failing) {
+        core.tasks.spawn(disable_endpoint(Arc::clone(core), EndpointKey::from(&route.endpoint), reason, at));
+    }
+}
+
+async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason, at: Timestamp) {
+    let act = Act::of_system(core.new_id(), core.now());
+    let disabled = match reason {
+        DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, &act, key, reason).await,
+        DisabledReason::KeptFailing => {
+            let disabled = endpoints::disable_failing(&*core.store, &act, key, at - core.options.disable_after).await;
+            if matches!(disabled, Ok(false)) {
+                // Another node has seen a success, or disabled it: what is remembered here is out of date.
+                core.health().forget(key.id);
+                core.routes.forget(key.application_id);
+            }
+            disabled
+        }
+    };
+    match disabled {
+        Ok(true) => {
+            core.routes.forget(key.application_id);
+            // What waits is skipped, however it was held back.
+            holds::refresh(&core, key.application_id).await;
+            tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
+        }
+        Ok(false) => {}
+        // The next try says the same again.
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %key.id, "could not disable an endpoint"),
+    }
+}

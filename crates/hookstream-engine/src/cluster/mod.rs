@@ -1,0 +1,4 @@
+//! The lease of this node and the changes that others make.
+
+pub(crate) mod change_feed;
+pub(crate) mod lease;

@@ -1,0 +1,4 @@
+//! Acceptance of messages.
+
+pub(crate) mod accept;
+pub(crate) mod schemas;

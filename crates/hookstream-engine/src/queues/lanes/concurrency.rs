@@ -1,0 +1,184 @@
+//! How many tries a target is given at once: more while it answers well, fewer while it is in trouble.
+//!
+//! Each success adds a little, each sign of trouble halves, at most once for what was begun before it was
+//! seen (additive increase, multiplicative decrease). After a hold it begins with one and doubles, so that a
+//! receiver that recovers is not flattened.
+
+use std::time::Duration;
+
+use hookstream_model::delivery::attempt::{FailureKind, Outcome};
+use tokio::time::Instant;
+
+/// What a try says about how a target bears its load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bearing {
+    /// It answered in that time, whatever it answered.
+    Answered(Duration),
+    /// It did not answer, or said that it is too much.
+    Overloaded,
+}
+
+impl Bearing {
+    /// What an outcome says that took so long.
+    pub(crate) fn of(outcome: &Outcome, took: Duration) -> Self {
+        match outcome {
+            Outcome::Accepted(_) => Self::Answered(took),
+            Outcome::Refused(answer) if matches!(answer.status, 429 | 503) => Self::Overloaded,
+            Outcome::Refused(_) => Self::Answered(took),
+            Outcome::Failed(failure) => match failure.kind {
+                FailureKind::Timeout | FailureKind::ConnectionRefused | FailureKind::ConnectionReset | FailureKind::ConnectionFailed => {
+                    Self::Overloaded
+                }
+                FailureKind::DnsFailed
+                | FailureKind::TlsExpired
+                | FailureKind::TlsUntrusted
+                | FailureKind::TlsWrongHost
+                | FailureKind::TlsRevoked
+                | FailureKind::TlsFailed
+                | FailureKind::AddressNotAllowed
+                | FailureKind::RedirectRefused
+                | FailureKind::ResponseInvalid
+                | FailureKind::HttpStatus => Self::Answered(took),
+            },
+        }
+    }
+}
+
+/// The tries a target is given at once.
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    most: f64,
+    allowed: f64,
+    /// Below it, each answer adds one: the tries double with each round.
+    doubles_below: f64,
+    /// What was begun before says nothing new.
+    cut_at: Option<Instant>,
+    /// About the fastest answers, in seconds; it rises slowly, so that a target may become slower.
+    fastest: f64,
+    /// About the latest answers, in seconds.
+    latest: f64,
+}
+
+/// An answer that takes so many times the fastest is a sign of trouble, if it is slow at all.
+const RISEN: f64 = 8.0;
+/// What is not slow, in seconds.
+const FAST: f64 = 0.25;
+/// Slow answers alone leave a target that many tries.
+const LEAST_WHEN_SLOW: f64 = 4.0;
+
+impl Concurrency {
+    /// All that a target may have.
+    pub(crate) fn full(most: usize) -> Self {
+        let most = most as f64;
+        Self { most, allowed: most, doubles_below: 0.0, cut_at: None, fastest: 0.0, latest: 0.0 }
+    }
+
+    /// One at first, as after a hold.
+    pub(crate) fn begin_slowly(&mut self) {
+        (self.allowed, self.doubles_below) = (1.0, self.most / 2.0);
+    }
+
+    /// How many at once.
+    pub(crate) fn allowed(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the most there may be")]
+        let allowed = self.allowed.max(1.0) as usize;
+        allowed
+    }
+
+    /// Notes a try that was begun at `begun`.
+    pub(crate) fn note(&mut self, bearing: Bearing, begun: Instant, now: Instant) {
+        let is_news = self.cut_at.is_none_or(|cut_at| begun >= cut_at);
+        match bearing {
+            Bearing::Overloaded if is_news => {
+                self.allowed = (self.allowed / 2.0).max(1.0);
+                self.doubles_below = self.allowed;
+                self.cut_at = Some(now);
+            }
+            Bearing::Overloaded => {}
+            Bearing::Answered(took) => {
+                self.time(took.as_secs_f64());
+                let has_risen = self.latest > FAST && self.latest > self.fastest * RISEN;
+                if has_risen && is_news && self.allowed > LEAST_WHEN_SLOW {
+                    self.allowed = (self.allowed * 0.8).max(LEAST_WHEN_SLOW);
+                    self.doubles_below = 0.0;
+                    self.cut_at = Some(now);
+                } else if !has_risen {
+                    let more = if self.allowed < self.doubles_below { 1.0 } else { 1.0 / self.allowed };
+                    self.allowed = (self.allowed + more).min(self.most);
+                }
+            }
+        }
+    }
+
+    fn time(&mut self, took: f64) {
+        if self.fastest == 0.0 {
+            (self.fastest, self.latest) = (took, took);
+        }
+        self.latest += (took - self.latest) / 8.0;
+        self.fastest = took.min(self.fastest * 1.001 + 0.000_001);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST_ANSWER: Bearing = Bearing::Answered(Duration::from_millis(10));
+
+    #[test]
+    fn trouble_halves_once_a_round_and_answers_add_a_little() {
+        let (mut target, begin) = (Concurrency::full(64), Instant::now());
+        let later = begin + Duration::from_secs(1);
+        for _ in 0..64 {
+            target.note(Bearing::Overloaded, begin, later);
+        }
+        assert_eq!(target.allowed(), 32, "what was begun together is one sign");
+        target.note(Bearing::Overloaded, later, later);
+        assert_eq!(target.allowed(), 16);
+        for _ in 0..17 {
+            target.note(FAST_ANSWER, later, later);
+        }
+        assert_eq!(target.allowed(), 17);
+        for _ in 0..10_000 {
+            target.note(FAST_ANSWER, later, later);
+        }
+        assert_eq!(target.allowed(), 64);
+        for round in 0..20 {
+            target.note(Bearing::Overloaded, later + Duration::from_secs(round), later + Duration::from_secs(round));
+        }
+        assert_eq!(target.allowed(), 1);
+    }
+
+    #[test]
+    fn after_a_hold_it_doubles_with_each_round() {
+        let (mut target, now) = (Concurrency::full(64), Instant::now());
+        target.begin_slowly();
+        let mut rounds = Vec::new();
+        for _ in 0..6 {
+            rounds.push(target.allowed());
+            for _ in 0..target.allowed() {
+                target.note(FAST_ANSWER, now, now);
+            }
+        }
+        assert_eq!(rounds, [1, 2, 4, 8, 16, 32]);
+    }
+
+    #[test]
+    fn answers_that_become_slow_take_some_back() {
+        let (mut target, now) = (Concurrency::full(64), Instant::now());
+        for _ in 0..100 {
+            target.note(FAST_ANSWER, now, now);
+        }
+        assert_eq!(target.allowed(), 64);
+        for round in 0..200 {
+            let at = now + Duration::from_secs(round);
+            target.note(Bearing::Answered(Duration::from_secs(2)), at, at);
+        }
+        assert!(target.allowed() < 16, "{}", target.allowed());
+        let (mut slow, now) = (Concurrency::full(64), Instant::now());
+        for _ in 0..200 {
+            slow.note(Bearing::Answered(Duration::from_secs(2)), now, now);
+        }
+        assert_eq!(slow.allowed(), 64, "one that always was slow is not in trouble");
+    }
+}

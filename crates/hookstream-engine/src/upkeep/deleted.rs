@@ -1,0 +1,55 @@
+//! The end of environments and organizations that somebody deleted: once their grace is over they are removed for good.
+//!
+//! First goes what is configured, and with it whoever could ask for anything; what is still owed ends as cancelled when
+//! it falls due, as with any application that is not there any more. Then the messages go, in slices, and at last, when
+//! there are none left, the environment itself. Each step may be done again, by this node or another.
+
+use std::time::Duration;
+
+use hookstream_model::{
+    identity::{environment::Environment, tenancy::Tenant},
+    operations::quota::Month,
+};
+use hookstream_store::{
+    Error,
+    identity::{environments, organizations},
+};
+
+use crate::{core::Core, upkeep::budgets};
+
+/// Removes what was deleted longer ago than the grace, of all the environments there are.
+pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<(), Error> {
+    let before = core.now() - core.options.deletion_grace;
+    let over: Vec<_> = environments.iter().filter(|environment| environment.deleted_at.is_some_and(|at| at <= before)).collect();
+    for environment in &over {
+        remove_environment(core, environment).await?;
+    }
+    if over.is_empty() {
+        return Ok(());
+    }
+    // With the last of its environments an organization goes as well.
+    for id in organizations::remove_deleted(&*core.store, before).await? {
+        tracing::info!(organization.id = %id, "removed a deleted organization and its data");
+    }
+    Ok(())
+}
+
+async fn remove_environment(core: &Core, environment: &Environment) -> Result<(), Error> {
+    let id = environment.id;
+    environments::empty(&*core.store, id).await?;
+    core.routes.forget_all();
+    core.environment_changed(id);
+    let now = core.now();
+    budgets::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
+    // What an idempotency key stands for goes with its window.
+    budgets::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
+    let tenant = Tenant { organization: environment.organization_id, environment: id };
+    if core.store.delivery_counts(tenant).await?.iter().all(|day| day.counts.messages == 0) {
+        // What it has sent in this month, or on the last day of the one before, stays counted.
+        let since = Month::of(now - Duration::from_secs(24 * 3600)).first();
+        let events = core.store.events(since, now.day().next(), vec![id]).await?;
+        environments::remove(&*core.store, id, &events).await?;
+        tracing::info!(environment.id = %id, "removed a deleted environment and its data");
+    }
+    Ok(())
+}

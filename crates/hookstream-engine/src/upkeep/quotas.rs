@@ -1,0 +1,341 @@
+//! How many events organizations may have in a month: what was accepted is counted in memory, where a send costs one
+//! look at a number, and compared with the store now and then.
+//!
+//! An application's routes have the meter of its organization, so nothing is looked up for a message. A meter without a
+//! limit counts nothing. Each message takes its place before it is stored and gives it back where it is not, so that a
+//! node by itself is exact; several count what the others accepted once a second, and together may pass a limit by what
+//! the others accept in that time.
+//!
+//! The limit of an organization is read with its first application, and after that learned from the environments that are
+//! read anyway ([`crate::upkeep::budgets`]).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hookstream_model::{
+    base::{ids::OrganizationId, time::Timestamp},
+    identity::{environment::Environment, tenancy::Tenant},
+    operations::quota::{Month, Quota},
+};
+use hookstream_store::{Error, Store, identity::environments, operations::quotas};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::core::Core;
+
+/// How often what others accepted is counted.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Counting may take this part of the time.
+const PART: u32 = 10;
+/// No limit.
+const UNLIMITED: i64 = -1;
+/// The bits of a count that a month stands before.
+const MONTH_SHIFT: u32 = 48;
+const USED: u64 = (1 << MONTH_SHIFT) - 1;
+
+/// The meters of all organizations that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Quotas {
+    meters: Mutex<HashMap<OrganizationId, Arc<Meter>>>,
+    /// Wakes whoever counts.
+    learned: Notify,
+}
+
+/// What an organization may accept in a month, and has.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    most: AtomicI64,
+    /// The month's number, and behind it what was used in it as far as is known.
+    used: AtomicU64,
+    /// Places that were taken here and not given back, ever.
+    taken: AtomicU64,
+    /// Those of them whose message is stored.
+    stored: AtomicU64,
+    /// Whether the store was asked while nothing was under way here: what is known is exact, unless others accept.
+    is_exact: AtomicBool,
+}
+
+/// A quota that leaves no room for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) most: u64,
+    /// When there is room again.
+    pub(crate) until: Timestamp,
+}
+
+/// A message's place. It is given back unless the message is stored.
+#[derive(Debug)]
+pub(crate) struct Place(Option<(Arc<Meter>, u16)>);
+
+impl Place {
+    /// The place of a message that no quota is about.
+    pub(crate) const fn uncounted() -> Self {
+        Self(None)
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            most: AtomicI64::new(UNLIMITED),
+            used: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+            is_exact: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Meter {
+    /// Takes a place for a message that is accepted then.
+    pub(crate) fn take(self: &Arc<Self>, at: Timestamp) -> Result<Place, Reached> {
+        let Ok(most) = u64::try_from(self.most.load(Ordering::Relaxed)) else { return Ok(Place(None)) };
+        let month = Month::of(at);
+        let number = month.number();
+        let one_more = |known: u64| {
+            let (of_month, used) = split(known);
+            // One that was made before midnight and comes after it is of a month that nobody counts any more.
+            match of_month.cmp(&number) {
+                std::cmp::Ordering::Greater => Some(known),
+                std::cmp::Ordering::Less => (most > 0).then(|| join(number, 1)),
+                std::cmp::Ordering::Equal => (used < most).then(|| join(number, used + 1)),
+            }
+        };
+        match self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
+            Ok(_) => {
+                self.taken.fetch_add(1, Ordering::AcqRel);
+                Ok(Place(Some((Arc::clone(self), number))))
+            }
+            Err(_) => Err(Reached { most, until: month.end().start() }),
+        }
+    }
+
+    fn give_back(&self, month: u16) {
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+        let one_less = |known: u64| {
+            let (of_month, used) = split(known);
+            (of_month == month).then(|| join(month, used.saturating_sub(1)))
+        };
+        let _ = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+    }
+
+    /// Goes on from what the store has counted, which had so many messages of this node before it was asked. What was
+    /// stored meanwhile may be counted twice, until the next time.
+    fn count(&self, month: Month, counted: u64, stored: u64) {
+        let known = |known: u64| {
+            let ours = self.taken.load(Ordering::Acquire).saturating_sub(stored);
+            (split(known).0 <= month.number()).then(|| join(month.number(), counted.saturating_add(ours)))
+        };
+        let _ = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, known);
+        let taken = self.taken.load(Ordering::Acquire);
+        self.is_exact.store(taken == stored && self.stored.load(Ordering::Acquire) == stored, Ordering::Release);
+    }
+
+    fn is_limited(&self) -> bool {
+        self.most.load(Ordering::Relaxed) >= 0
+    }
+}
+
+impl Place {
+    /// The message is stored.
+    pub(crate) fn keep(mut self) {
+        if let Some((meter, _)) = self.0.take() {
+            meter.stored.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((meter, month)) = self.0.take() {
+            meter.give_back(month);
+        }
+    }
+}
+
+impl Quotas {
+    /// The meter of a tenant's organization, whether it has a limit or not. The first time, the limit and what counts
+    /// towards it are read, so that no message is accepted before they are known.
+    pub(crate) async fn known_meter(&self, store: &dyn Store, tenant: Tenant, now: Timestamp) -> Result<Arc<Meter>, Error> {
+        let organization = tenant.organization;
+        if let Some(meter) = self.meters().get(&organization) {
+            return Ok(Arc::clone(meter));
+        }
+        let environment = environments::find_any(store, tenant.environment).await?;
+        let most = environment.and_then(|environment| environment.quotas.get(Quota::EventsPerMonth));
+        let meter = Meter { most: AtomicI64::new(limit(most)), ..Meter::default() };
+        if meter.is_limited() {
+            let month = Month::of(now);
+            let counted = quotas::events(store, month, Some(organization)).await?;
+            meter.count(month, counted.get(&organization).copied().unwrap_or(0), 0);
+        }
+        // Of two that read it at once, one counts.
+        let meter = Arc::clone(self.meters().entry(organization).or_insert_with(|| Arc::new(meter)));
+        if meter.is_limited() {
+            // What other nodes accept is counted from now on.
+            self.learned.notify_one();
+        }
+        Ok(meter)
+    }
+
+    fn meters(&self) -> MutexGuard<'_, HashMap<OrganizationId, Arc<Meter>>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns the limits from environments. An organization of which none is among them keeps what is known of it: it may
+    /// be newer than they are.
+    pub(crate) fn learn(&self, environments: &[Environment]) {
+        let limits: HashMap<_, _> = environments
+            .iter()
+            .map(|environment| (environment.organization_id, limit(environment.quotas.get(Quota::EventsPerMonth))))
+            .collect();
+        let mut meters = self.meters();
+        let mut is_news = false;
+        for (organization, most) in limits {
+            if most == UNLIMITED {
+                let meter = meters.get(&organization);
+                if let Some(meter) = meter.filter(|meter| meter.most.swap(UNLIMITED, Ordering::AcqRel) != UNLIMITED) {
+                    // What is accepted from here on is not counted.
+                    meter.used.store(0, Ordering::Release);
+                    meter.is_exact.store(false, Ordering::Release);
+                }
+            } else if let Some(meter) = meters.get_mut(&organization) {
+                is_news |= meter.most.swap(most, Ordering::AcqRel) != most;
+            }
+        }
+        drop(meters);
+        if is_news {
+            self.learned.notify_one();
+        }
+    }
+
+    fn limited(&self) -> Vec<(OrganizationId, Arc<Meter>)> {
+        let meters = self.meters();
+        meters.iter().filter(|(_, meter)| meter.is_limited()).map(|(id, meter)| (*id, Arc::clone(meter))).collect()
+    }
+}
+
+/// Counts until the engine stops; where nothing is limited, nothing.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        let begun = Instant::now();
+        let is_done = step(&core).await.unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; retrying");
+            false
+        });
+        let wait = PERIOD.max(begun.elapsed() * PART);
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = core.quotas.learned.notified() => {}
+            () = tokio::time::sleep(wait), if !is_done => {}
+        }
+    }
+}
+
+/// Counts once: what others may have accepted, and what is not known yet. Returns whether nothing was to be counted, nor
+/// is until a limit is another.
+async fn step(core: &Core) -> Result<bool, Error> {
+    let month = Month::of(core.now());
+    let mut limited = core.quotas.limited();
+    if core.store.lease().is_none() {
+        // Nobody else accepts anything: what was exact stays so.
+        limited.retain(|(_, meter)| !meter.is_exact.load(Ordering::Acquire));
+    }
+    if limited.is_empty() {
+        return Ok(true);
+    }
+    let stored: Vec<_> = limited.iter().map(|(_, meter)| meter.stored.load(Ordering::Acquire)).collect();
+    let only = if let [(organization, _)] = &limited[..] { Some(*organization) } else { None };
+    let counted = quotas::events(&*core.store, month, only).await?;
+    for ((organization, meter), stored) in limited.iter().zip(stored) {
+        meter.count(month, counted.get(organization).copied().unwrap_or(0), stored);
+    }
+    Ok(false)
+}
+
+/// A quota as a meter has it.
+fn limit(most: Option<u64>) -> i64 {
+    most.map_or(UNLIMITED, |most| i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+fn join(month: u16, used: u64) -> u64 {
+    (u64::from(month) << MONTH_SHIFT) | used.min(USED)
+}
+
+fn split(known: u64) -> (u16, u64) {
+    (u16::try_from(known >> MONTH_SHIFT).unwrap_or(u16::MAX), known & USED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: &str = "2027-01-31T12:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn limited(most: i64) -> Arc<Meter> {
+        Arc::new(Meter { most: AtomicI64::new(most), ..Meter::default() })
+    }
+
+    #[test]
+    fn as_many_are_taken_as_there_may_be_and_what_is_not_stored_is_given_back() {
+        let meter = limited(2);
+        meter.take(at(NOON)).expect("the first").keep();
+        let second = meter.take(at(NOON)).expect("the second");
+        let reached = Reached { most: 2, until: at("2027-02-01T00:00:00Z") };
+        assert_eq!(meter.take(at(NOON)).expect_err("there is no third"), reached);
+        drop(second);
+        meter.take(at(NOON)).expect("the place is free").keep();
+        assert_eq!(meter.take(at(NOON)).expect_err("full"), reached);
+        // A new month begins from nothing.
+        meter.take(at("2027-02-01T00:00:00Z")).expect("another month").keep();
+        // What comes late is of the month before.
+        meter.take(at(NOON)).expect("nobody counts it").keep();
+        meter.take(at("2027-02-01T00:00:00Z")).expect("the second of it").keep();
+        assert!(meter.take(at("2027-02-01T00:00:00Z")).is_err());
+        assert!(limited(0).take(at(NOON)).is_err());
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted() {
+        let meter = limited(UNLIMITED);
+        for _ in 0..3 {
+            meter.take(at(NOON)).expect("no limit").keep();
+        }
+        assert_eq!((meter.used.load(Ordering::Relaxed), meter.taken.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn what_others_accepted_is_counted_and_what_is_under_way_here_as_well() {
+        let meter = limited(10);
+        meter.take(at(NOON)).expect("a place").keep();
+        let under_way = meter.take(at(NOON)).expect("a place");
+        let stored = meter.stored.load(Ordering::Relaxed);
+        // The store has ours and seven of others; one of ours is under way.
+        meter.count(Month::of(at(NOON)), 8, stored);
+        meter.take(at(NOON)).expect("the tenth").keep();
+        assert!(meter.take(at(NOON)).is_err());
+        under_way.keep();
+        assert!(meter.take(at(NOON)).is_err());
+    }
+
+    #[test]
+    fn many_at_once_never_pass_the_limit() {
+        let meter = limited(1_000);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..500).filter_map(|_| meter.take(at(NOON)).ok()).map(Place::keep).count())).collect();
+            takers.into_iter().map(|taker| taker.join().expect("it does not panic")).sum()
+        });
+        assert_eq!(taken, 1_000);
+    }
+}

@@ -1,0 +1,70 @@
+//! Making room for tomorrow, and dropping the days, payloads and jobs whose time is over.
+
+use std::{sync::Arc, time::Duration};
+
+use hookstream_model::base::time::Day;
+use hookstream_store::identity::environments;
+
+use crate::{
+    core::Core,
+    upkeep::{budgets, deleted},
+};
+
+/// How often; also at the start.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Between two slices: they may take a fifth of the store's time.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Keeps the days until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        if let Err(error) = step(&core).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not apply the retention of days; retrying");
+        }
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
+    let now = core.now();
+    core.store.prepare_day(now.day()).await?;
+    core.store.prepare_day(now.day().next()).await?;
+    core.store.forget_keys_before(now - core.options.idempotency_window).await?;
+    if core.store.lease().is_some() {
+        hookstream_store::db::changes::forget_old(&*core.store).await?;
+    }
+    let kept = Duration::from_secs(u64::from(core.options.retention_days) * 24 * 3600);
+    hookstream_store::operations::jobs::forget_ended_before(&*core.store, now - kept).await?;
+    for day in core.store.drop_days_before((now - kept).day()).await? {
+        tracing::info!(%day, "deleted a day of messages");
+    }
+    expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
+    let environments = environments::all(&*core.store).await?;
+    budgets::keep_ages(core, &environments).await?;
+    deleted::remove(core, &environments).await
+}
+
+/// Slice by slice, so that whoever publishes meanwhile hardly notices. Where there is nothing to remove, that is one
+/// look.
+async fn expire_payloads(core: &Core, before: Day) -> Result<(), hookstream_store::Error> {
+    let mut bytes = 0;
+    while let Some(expired) = core.store.expire_payloads(before).await? {
+        bytes += expired.bytes;
+        if expired.is_done && bytes > 0 {
+            tracing::info!(day = %expired.day, bytes, "deleted the payloads of a day");
+        }
+        if expired.is_done {
+            bytes = 0;
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+    Ok(())
+}

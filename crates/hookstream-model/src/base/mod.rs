@@ -1,0 +1,9 @@
+//! Ground that everything stands on: ids, time, texts, secrets.
+
+pub mod ids;
+pub mod json;
+pub mod secret;
+pub mod steady_clock;
+pub mod text;
+pub mod time;
+pub mod vault;

@@ -1,0 +1,240 @@
+//! Order: whether an endpoint's messages arrive one after the other, and what a failure does to those
+//! behind it.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde_json::value::RawValue;
+
+use crate::{InvalidField, base::text::got};
+
+/// The longest path to a key, in bytes.
+pub const KEY_PATH_MAX: usize = 256;
+
+/// In which order an endpoint receives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ordering {
+    /// In none: as soon as it can be.
+    #[default]
+    None,
+    /// One message at a time, in the order of acceptance.
+    Strict,
+    /// The same among messages with the same key; different keys go side by side.
+    ByKey(KeyPath),
+}
+
+impl Ordering {
+    /// Its word in the API and in the store.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Strict => "strict",
+            Self::ByKey(_) => "key",
+        }
+    }
+
+    /// Where the key stands, where there is one.
+    pub const fn key_path(&self) -> Option<&KeyPath> {
+        match self {
+            Self::ByKey(path) => Some(path),
+            Self::None | Self::Strict => None,
+        }
+    }
+
+    /// An order from its word and, for `key`, the path.
+    ///
+    /// # Errors
+    /// For any other word, and where a path is missing or makes no sense.
+    pub fn from_parts(word: &str, key_path: Option<&str>) -> Result<Self, InvalidField> {
+        match (word, key_path) {
+            ("none", None) => Ok(Self::None),
+            ("strict", None) => Ok(Self::Strict),
+            ("key", Some(path)) => KeyPath::parse(path).map(Self::ByKey),
+            ("key", None) => {
+                Err(InvalidField::new("ordering_key", "is required if `ordering` is `key`. Send a path such as $.customer.id"))
+            }
+            ("none" | "strict", Some(_)) => Err(InvalidField::new("ordering_key", "is allowed only if `ordering` is `key`. Leave it out")),
+            _ => Err(InvalidField::new("ordering", format!("must be `none`, `strict` or `key`{}", got(word)))),
+        }
+    }
+}
+
+/// What a message that fails does to those behind it in its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// They wait until it has arrived: where its schedule ends, it is tried on at the schedule's last wait.
+    #[default]
+    Block,
+    /// They wait through its schedule; then it is given up, and they go on.
+    Skip,
+    /// It steps aside after its first failure and is tried again by itself; they go on.
+    Park,
+}
+
+impl OnFailure {
+    /// Its word in the API and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Skip => "skip",
+            Self::Park => "park",
+        }
+    }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// For any other word.
+    pub fn parse(word: &str) -> Result<Self, InvalidField> {
+        match word {
+            "block" => Ok(Self::Block),
+            "skip" => Ok(Self::Skip),
+            "park" => Ok(Self::Park),
+            _ => Err(InvalidField::new("on_failure", format!("must be `block`, `skip` or `park`{}", got(word)))),
+        }
+    }
+}
+
+/// A path to a value in a JSON payload: `$` and then names after dots, or indexes and quoted names in
+/// brackets, as in `$.order.lines[0]['sku']` (the singular queries of RFC 9535).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPath {
+    text: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Name(String),
+    Index(usize),
+}
+
+impl KeyPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// Where it is none, or longer than 256 bytes.
+    pub fn parse(text: &str) -> Result<Self, InvalidField> {
+        let refuse =
+            || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.lines[0]['sku'], of at most 256 bytes");
+        let mut rest = text.strip_prefix('$').filter(|_| text.len() <= KEY_PATH_MAX).ok_or_else(refuse)?;
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            let (step, behind) = next_step(rest).ok_or_else(refuse)?;
+            steps.push(step);
+            rest = behind;
+        }
+        if steps.is_empty() { Err(refuse()) } else { Ok(Self { text: text.to_owned(), steps }) }
+    }
+
+    /// The JSON text of the value in a payload; `None` where there is none.
+    pub fn find<'a>(&self, payload: &'a [u8]) -> Option<&'a str> {
+        let mut value: &RawValue = serde_json::from_slice(payload).ok()?;
+        for step in &self.steps {
+            value = match step {
+                Step::Name(name) => {
+                    let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(value.get()).ok()?;
+                    *object.get(name.as_str())?
+                }
+                Step::Index(index) => {
+                    let array: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+                    array.get(*index)?
+                }
+            };
+        }
+        Some(value.get())
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn next_step(text: &str) -> Option<(Step, &str)> {
+    if let Some(text) = text.strip_prefix('.') {
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let is_plain = !name.is_empty() && !name.chars().any(|c| c.is_control() || c.is_whitespace() || "]'\"*?@$".contains(c));
+        return is_plain.then(|| (Step::Name(name.to_owned()), rest));
+    }
+    let text = text.strip_prefix('[')?;
+    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) {
+        let (name, rest) = text[1..].split_once(quote)?;
+        let is_plain = !name.contains('\\') && !name.chars().any(char::is_control);
+        return is_plain.then_some((Step::Name(name.to_owned()), rest.strip_prefix(']')?));
+    }
+    let (index, rest) = text.split_once(']')?;
+    let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| index.parse().ok()).flatten().map(|index| (Step::Index(index), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_finds_the_text_of_its_value() {
+        let payload = r#"{"a": {"b": [ {"c": 1.0}, "x", null ], "d e": {"f":true} }, "g.h": 2, "dup": 1, "dup": 2}"#;
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(KeyPath::parse(path).expect(path).find(payload.as_bytes()), expected, "{path}");
+        };
+        check("$.a.b[0].c", Some("1.0"));
+        check("$.a.b[1]", Some("\"x\""));
+        check("$.a['b'][2]", Some("null"));
+        check("$.a[\"d e\"].f", Some("true"));
+        check("$['g.h']", Some("2"));
+        check("$.dup", Some("2"));
+        check("$.a.b[3]", None);
+        check("$.a.b.c", None);
+        check("$.a.b[0].c.d", None);
+        check("$.nothing", None);
+        assert_eq!(KeyPath::parse("$.a").expect("a path").find(b"not json"), None);
+        assert_eq!(KeyPath::parse("$.a").expect("a path").find(b""), None);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(KeyPath::parse("$[0]").expect("a path").find(deep.as_bytes()), Some(&deep[1..deep.len() - 1]), "however deep");
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        let long = format!("$.{}", "a".repeat(KEY_PATH_MAX));
+        for text in [
+            "",
+            "$",
+            "a",
+            "$a",
+            "$.",
+            "$..a",
+            "$.a.",
+            "$[",
+            "$[]",
+            "$[-1]",
+            "$[a]",
+            "$['a]",
+            "$['a'",
+            "$.*",
+            "$[*]",
+            "$[?(@.a)]",
+            "$.a b",
+            "$[99999999999999999999999]",
+            "$['a\\u0041']",
+            &long,
+        ] {
+            assert!(KeyPath::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_order_reads_back_as_what_it_was() {
+        for (word, path) in [("none", None), ("strict", None), ("key", Some("$.customer.id"))] {
+            let order = Ordering::from_parts(word, path).expect("an order");
+            assert_eq!((order.as_str(), order.key_path().map(ToString::to_string).as_deref()), (word, path));
+        }
+        for (word, path) in [("key", None), ("none", Some("$.a")), ("strict", Some("$.a")), ("fifo", None), ("key", Some("a"))] {
+            assert!(Ordering::from_parts(word, path).is_err(), "{word} {path:?}");
+        }
+        for choice in [OnFailure::Block, OnFailure::Skip, OnFailure::Park] {
+            assert_eq!(OnFailure::parse(choice.as_str()), Ok(choice));
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What an entry of the audit log shows of a resource: its fields as the API names them, and no secret.
+//!
+//! Signing secrets, keys and tokens are no fields at all. What is compared but not shown, the values of an endpoint's
+//! own headers, is a kind of field by itself, so that it cannot be shown by mistake.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    base::time::Timestamp,
+    delivery::hold::Hold,
+    identity::{environment::Environment, organization::Organization, tenancy::ApiKey},
+    operations::job::Job,
+    outbound::{application::Application, endpoint::Endpoint, event_type::EventType},
+};
+
+/// What stands in place of a value that is not shown.
+pub const HIDDEN: &str = "***";
+
+/// A resource that entries tell of.
+pub trait Recorded {
+    /// What there is to tell of it.
+    fn fields(&self) -> Fields;
+}
+
+/// Fields by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields(BTreeMap<&'static str, Field>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Field {
+    /// As it is.
+    Shown(Value),
+    /// Names are shown, values are not.
+    Names(BTreeMap<String, String>),
+}
+
+impl Field {
+    fn shown(&self) -> Value {
+        match self {
+            Self::Shown(value) => value.clone(),
+            Self::Names(values) => values.keys().map(|name| (name.clone(), Value::from(HIDDEN))).collect::<Map<_, _>>().into(),
+        }
+    }
+}
+
+impl Fields {
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.insert(name, Field::Shown(value.into()));
+        self
+    }
+
+    /// These and one more, of which only the names are shown.
+    #[must_use]
+    fn with_names(mut self, name: &'static str, values: Option<&BTreeMap<String, String>>) -> Self {
+        self.0.insert(name, values.map_or(Field::Shown(Value::Null), |values| Field::Names(values.clone())));
+        self
+    }
+
+    /// As an entry shows them, without those that have no value.
+    pub fn shown(&self) -> Map<String, Value> {
+        let shown = self.0.iter().map(|(name, field)| ((*name).to_owned(), field.shown()));
+        shown.filter(|(_, value)| !value.is_null()).collect()
+    }
+}
+
+/// The fields that differ, as an entry shows them. A value that is not shown may differ and look the same.
+pub(super) fn differing(before: &Fields, after: &Fields) -> (Map<String, Value>, Map<String, Value>) {
+    let none = Field::Shown(Value::Null);
+    let mut differing = (Map::new(), Map::new());
+    for name in before.0.keys().chain(after.0.keys()) {
+        let (was, is) = (before.0.get(name).unwrap_or(&none), after.0.get(name).unwrap_or(&none));
+        if was != is {
+            differing.0.insert((*name).to_owned(), was.shown());
+            differing.1.insert((*name).to_owned(), is.shown());
+        }
+    }
+    differing
+}
+
+/// Text that holds JSON, as the JSON it holds.
+fn json_of(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()))
+}
+
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+impl Recorded for Application {
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("uid", self.uid.as_deref())
+            .with("description", self.description.as_deref())
+            .with("metadata", json_of(self.metadata.as_deref()))
+            .with("status", self.status.as_str())
+            .with("rate_limit", self.rate_limit)
+    }
+}
+
+impl Recorded for Endpoint {
+    fn fields(&self) -> Fields {
+        let batch = self.batch.map(|batch| json!({ "max_size": batch.max_size(), "max_wait_ms": batch.max_wait_ms() }));
+        Fields::default()
+            .with("application_id", self.application_id.to_string())
+            .with("uid", self.uid.as_deref())
+            .with("metadata", json_of(self.metadata.as_deref()))
+            .with("channels", self.channels.clone())
+            .with("url", self.url.as_str())
+            .with("description", self.description.as_deref())
+            .with("signing_algorithm", self.signing_algorithm.as_str())
+            .with("status", self.status.as_str())
+            .with("disabled_reason", self.disabled_reason.map(crate::outbound::endpoint::DisabledReason::as_str))
+            .with("filter_types", self.filter_types.clone())
+            .with("rate_limit_per_second", self.rate_limit_per_second)
+            .with("expires_at", time(self.expires_at))
+            .with_names("headers", self.headers.as_ref())
+            .with("retry_schedule", self.retry_schedule.as_ref().map(|schedule| schedule.as_seconds().to_vec()))
+            .with("timeout_ms", self.timeout_ms)
+            .with("ordering", self.ordering.as_str())
+            .with("ordering_key", self.ordering.key_path().map(ToString::to_string))
+            .with("on_failure", self.on_failure.as_str())
+            .with("batch", batch)
+    }
+}
+
+/// Why nothing is sent to an endpoint for now; it is no part of how the endpoint is configured.
+impl Recorded for Option<Hold> {
+    fn fields(&self) -> Fields {
+        Fields::default().with("held_until", time(self.map(|hold| hold.until))).with("hold_reason", self.map(|hold| hold.reason.as_str()))
+    }
+}
+
+impl Recorded for EventType {
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("description", self.description.as_deref())
+            .with("json_schema", json_of(self.json_schema.as_deref()))
+            .with("status", self.status.as_str())
+    }
+}
+
+impl Recorded for Organization {
+    fn fields(&self) -> Fields {
+        Fields::default().with("name", self.name.as_str())
+    }
+}
+
+impl Recorded for Environment {
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("slug", self.slug.as_str())
+            .with("retention_days", self.retention_days)
+            .with("payload_retention_days", self.payload_retention_days)
+            .with("max_payload_bytes", self.max_payload_bytes)
+            .with("weight", self.weight)
+            .with("portal_reveal_secrets", self.portal_reveal_secrets)
+    }
+}
+
+impl Recorded for ApiKey {
+    fn fields(&self) -> Fields {
+        let networks: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
+        Fields::default()
+            .with("name", self.name.as_str())
+            .with("level", self.level.as_str())
+            .with("scopes", self.scopes.to_string())
+            .with("networks", (!networks.is_empty()).then_some(networks))
+            .with("expires_at", time(self.expires_at))
+    }
+}
+
+impl Recorded for Job {
+    fn fields(&self) -> Fields {
+        let statuses: Vec<_> = self.selection.statuses.iter().map(|status| status.as_str()).collect();
+        Fields::default()
+            .with("application_id", self.application_id.to_string())
+            .with("endpoint_id", self.endpoint_id.to_string())
+            .with("since", self.selection.since.to_string())
+            .with("until", self.selection.until.to_string())
+            .with("statuses", statuses)
+            .with("event_types", self.selection.event_types.clone())
+            .with("max_messages", self.selection.max_messages)
+            .with("rate_limit", self.rate_limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::ids::{ApplicationId, EndpointId, EnvironmentId, OrganizationId},
+        delivery::ordering::{OnFailure, Ordering},
+        identity::tenancy::Tenant,
+        operations::audit_log::Change,
+        outbound::{
+            application::ApplicationStatus,
+            endpoint::{EndpointStatus, EndpointUrl},
+            signature::SigningAlgorithm,
+        },
+    };
+
+    const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
+    const NOW: Timestamp = Timestamp::from_millis(1_795_521_600_000);
+
+    fn application() -> Application {
+        Application {
+            id: ApplicationId::from_bytes([3; 16]),
+            tenant: TENANT,
+            name: "Acme".to_owned(),
+            uid: Some("acme".to_owned()),
+            description: None,
+            metadata: Some(r#"{"plan":"pro"}"#.to_owned()),
+            status: ApplicationStatus::Active,
+            rate_limit: None,
+            created_at: NOW,
+            updated_at: NOW,
+        }
+    }
+
+    fn endpoint(headers: &[(&str, &str)]) -> Endpoint {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Endpoint {
+            id: EndpointId::from_bytes([4; 16]),
+            tenant: TENANT,
+            application_id: ApplicationId::from_bytes([3; 16]),
+            url: EndpointUrl::parse("https://example.com/").expect("a URL"),
+            description: None,
+            signing_algorithm: SigningAlgorithm::HmacSha256,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            uid: None,
+            metadata: None,
+            channels: None,
+            filter_types: None,
+            rate_limit_per_second: None,
+            expires_at: None,
+            headers: Some(headers),
+            retry_schedule: None,
+            timeout_ms: None,
+            ordering: Ordering::None,
+            on_failure: OnFailure::Block,
+            batch: None,
+            failing_since: None,
+            hold: None,
+            created_at: NOW,
+            updated_at: NOW,
+        }
+    }
+
+    fn text(change: &Change) -> (Value, Value) {
+        let shown = |fields: &Option<Map<String, Value>>| fields.clone().map_or(Value::Null, Value::Object);
+        (shown(&change.before), shown(&change.after))
+    }
+
+    #[test]
+    fn what_is_made_or_removed_is_shown_without_what_it_leaves_out() {
+        let expected = json!({ "name": "Acme", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
+        assert_eq!(text(&Change::made(&application())), (Value::Null, expected.clone()));
+        assert_eq!(text(&Change::removed(&application())), (expected, Value::Null));
+    }
+
+    #[test]
+    fn a_change_shows_the_fields_that_differ_and_no_others() {
+        let mut after = application();
+        after.updated_at = Timestamp::from_millis(0);
+        assert_eq!(Change::between(&application(), &after), None);
+        (after.rate_limit, after.metadata) = (Some(7), None);
+        let change = Change::between(&application(), &after).expect("it differs");
+        let expected = (json!({ "rate_limit": null, "metadata": { "plan": "pro" } }), json!({ "rate_limit": 7, "metadata": null }));
+        assert_eq!(text(&change), expected);
+    }
+
+    #[test]
+    fn of_headers_only_the_names_are_shown_and_a_change_of_a_value_is_one() {
+        let made = Change::made(&endpoint(&[("authorization", "Bearer sesame")]));
+        assert_eq!(made.after.as_ref().and_then(|after| after.get("headers")), Some(&json!({ "authorization": "***" })));
+        let changed = Change::between(&endpoint(&[("authorization", "Bearer sesame")]), &endpoint(&[("authorization", "Bearer basil")]));
+        let same = json!({ "headers": { "authorization": "***" } });
+        let changed = changed.expect("a value differs");
+        assert_eq!(text(&changed), (same.clone(), same));
+        let renamed = Change::between(&endpoint(&[("a", "sesame")]), &endpoint(&[("b", "sesame")])).expect("a name differs");
+        assert_eq!(text(&renamed), (json!({ "headers": { "a": "***" } }), json!({ "headers": { "b": "***" } })));
+        let debugged = format!("{made:?}{changed:?}{renamed:?}");
+        assert!(!debugged.contains("sesame") && !debugged.contains("basil"), "{debugged}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Replacing what was encrypted with a key that is lost, for `hookstream admin forget-secrets`. No server runs meanwhile.
+//!
+//! Rows are looked at one by one, not by the marks of their keys, so that an interrupted run can be repeated: what the given keys open
+//! stays as it is.
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EndpointId, EnvironmentId, OrganizationId, UserId},
+        vault::Keys,
+    },
+    identity::tenancy::Tenant,
+    operations::audit_log::{Act, Action, Change, fields::Fields},
+    outbound::signature::{SigningAlgorithm, SigningKey},
+};
+use rand::rngs::StdRng;
+
+use crate::{
+    db::{
+        changes,
+        error::Error,
+        page::sql_limit,
+        statement::{Database, Statement, Value},
+        vault,
+    },
+    operations::audit_log,
+};
+
+const SLICE: usize = 200;
+
+const SETTINGS: &str = "select name, value from settings
+    where name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\' order by name";
+const REMOVE_SETTING: &str = "delete from settings where name = $1";
+const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
+    order by environment_id, key limit $3";
+const REMOVE_ANSWER: &str = "delete from idempotency_keys where environment_id = $1 and key = $2";
+const USERS: &str = "select id, email, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
+const REMOVE_SECOND_FACTOR: &str = "update users set totp_secret = null, totp_confirmed_at = null, totp_last_step = null,
+    recovery_codes = null, updated_at = $2 where id = $1";
+const ENDPOINTS: &str = "select id, organization_id, environment_id, application_id, signing_algorithm, secret, previous_secret
+    from endpoints where id > $1 order by id limit $2";
+const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secret = null, previous_secret_until = null, updated_at = $3,
+    version = version + 1 where id = $1";
+const FORGET_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
+    version = version + 1 where id = $1";
+
+/// What was replaced or removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Endpoints that sign with another secret from now on.
+    pub endpoints: Vec<EndpointId>,
+    /// Addresses of users who have no second factor any more.
+    pub users: Vec<String>,
+    /// Answers that were stored for an idempotency key.
+    pub answers: usize,
+    /// Keys of the installation itself, which it creates again: of the portal and of the sign-in.
+    pub settings: usize,
+}
+
+/// Unlocks a store with `keys` and replaces all that they do not open. `random` makes secrets, `act` the acts for the audit log.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn forget(
+    db: &dyn Database,
+    keys: Keys,
+    nonces: StdRng,
+    random: &mut (dyn FnMut() -> [u8; 32] + Send),
+    act: &mut (dyn FnMut() -> Act + Send),
+) -> Result<Forgotten, Error> {
+    vault::remove_marks_without_key(db, &keys).await?;
+    vault::unlock(db, keys, nonces).await?;
+    let mut forgotten = Forgotten::default();
+    settings(db, &mut forgotten).await?;
+    answers(db, &mut forgotten).await?;
+    users(db, &mut forgotten, act).await?;
+    endpoints(db, &mut forgotten, random, act).await?;
+    Ok(forgotten)
+}
+
+fn opens(db: &dyn Database, place: &hookstream_model::base::vault::Place, text: &str) -> Result<bool, Error> {
+    match db.vault().open(place, text) {
+        Ok(_) => Ok(true),
+        Err(Error::Unopened { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn settings(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Error> {
+    for row in db.read(Statement::new(SETTINGS, vec![])).await? {
+        let mut columns = row.columns();
+        let (name, value) = (columns.text("setting")?, columns.text("setting")?);
+        if !opens(db, &vault::setting_of(&name), &value)? {
+            db.write("remove a key that cannot be decrypted", vec![Statement::new(REMOVE_SETTING, vec![name.into()])]).await?;
+            forgotten.settings += 1;
+        }
+    }
+    Ok(())
+}
+
+async fn answers(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Error> {
+    let mut after = (Vec::new(), String::new());
+    loop {
+        let values = vec![Value::Blob(after.0.clone()), after.1.clone().into(), sql_limit(SLICE).into()];
+        let rows = db.read(Statement::new(ANSWERS, values)).await?;
+        let is_full = rows.len() == SLICE;
+        let mut statements = Vec::new();
+        for row in rows {
+            let mut columns = row.columns();
+            let environment = columns.id("environment id", EnvironmentId::from_bytes)?;
+            let (key, body) = (columns.text("idempotency key")?, columns.text("answer")?);
+            if !opens(db, &vault::answer_of(environment, &key), &body)? {
+                statements.push(Statement::new(REMOVE_ANSWER, vec![environment.as_bytes().into(), key.as_str().into()]));
+            }
+            after = (environment.as_bytes().to_vec(), key);
+        }
+        forgotten.answers += statements.len();
+        if !statements.is_empty() {
+            db.write("remove stored answers that cannot be decrypted", statements).await?;
+        }
+        if !is_full {
+            return Ok(());
+        }
+    }
+}
+
+async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMut() -> Act + Send)) -> Result<(), Error> {
+    let mut after = Vec::new();
+    loop {
+        let rows = db.read(Statement::new(USERS, vec![Value::Blob(after.clone()), sql_limit(SLICE).into()])).await?;
+        let is_full = rows.len() == SLICE;
+        for row in rows {
+            let mut columns = row.columns();
+            let id = columns.id("user id", UserId::from_bytes)?;
+            let (email, secret) = (columns.text("email")?, columns.text("totp_secret")?);
+            if !opens(db, &vault::totp_secret_of(id), &secret)? {
+                let act = act();
+                let mut statements = vec![Statement::new(REMOVE_SECOND_FACTOR, vec![id.as_bytes().into(), act.at.into()])];
+                let change = Change::default();
+                statements.extend(audit_log::entries_of_person(db, id, &act, Action::PersonRemoveSecondFactor, &change).await?);
+                db.write("remove a second factor that cannot be decrypted", statements).await?;
+                forgotten.users.push(email);
+            }
+            after = id.as_bytes().to_vec();
+        }
+        if !is_full {
+            return Ok(());
+        }
+    }
+}
+
+async fn endpoints(
+    db: &dyn Database,
+    forgotten: &mut Forgotten,
+    random: &mut (dyn FnMut() -> [u8; 32] + Send),
+    act: &mut (dyn FnMut() -> Act + Send),
+) -> Result<(), Error> {
+    let mut after = Vec::new();
+    loop {
+        let rows = db.read(Statement::new(ENDPOINTS, vec![Value::Blob(after.clone()), sql_limit(SLICE).into()])).await?;
+        let is_full = rows.len() == SLICE;
+        for row in rows {
+            let mut columns = row.columns();
+            let id = columns.id("endpoint id", EndpointId::from_bytes)?;
+            let organization = columns.id("organization id", OrganizationId::from_bytes)?;
+            let tenant = Tenant { organization, environment: columns.id("environment id", EnvironmentId::from_bytes)? };
+            let application = columns.id("application id", ApplicationId::from_bytes)?;
+            let algorithm = columns.word("signing_algorithm", |word| SigningAlgorithm::parse(word).ok())?;
+            let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secret")?);
+            after = id.as_bytes().to_vec();
+            let keeps_secret = opens(db, &vault::secret_of(id), &secret)?;
+            let keeps_previous = match &previous {
+                Some(previous) => opens(db, &vault::previous_secret_of(id), previous)?,
+                None => true,
+            };
+            if keeps_secret && keeps_previous {
+                continue;
+            }
+            let act = act();
+            let change = if keeps_secret {
+                Statement::new(FORGET_PREVIOUS, vec![id.as_bytes().into(), act.at.into()])
+            } else {
+                let fresh = SigningKey::generate(algorithm, &random());
+                let sealed = db.vault().seal(&vault::secret_of(id), fresh.expose())?;
+                forgotten.endpoints.push(id);
+                Statement::new(REPLACE_SECRET, vec![id.as_bytes().into(), sealed.into(), act.at.into()])
+            };
+            let mut statements = vec![change];
+            statements.extend(changes::of_application(tenant, application));
+            let told = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
+            statements.push(audit_log::entry(tenant, &act, Action::EndpointRotateSecret, id.as_bytes(), &told));
+            vault::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
+        }
+        if !is_full {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Ground of the store: statements, pages, errors, settings, sealed secrets, migrations, transfer.
+
+pub mod changes;
+pub mod error;
+pub mod lost_key;
+pub mod page;
+pub mod settings;
+pub mod statement;
+pub mod transfer;
+pub mod vault;

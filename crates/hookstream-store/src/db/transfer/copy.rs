@@ -1,0 +1,66 @@
+//! Copying, a slice at a time; while one is written the next is read.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use hookstream_model::base::time::Day;
+
+use super::{
+    Error, Slice, Transfer, converted,
+    marker::Advance,
+    tables::{Step, steps},
+};
+use crate::db::statement::Value;
+
+/// A slice that was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Of which table.
+    pub table: &'static str,
+    /// Of which day, where it is kept by day.
+    pub day: Option<Day>,
+    /// How many rows were copied so far, in this run.
+    pub rows: u64,
+}
+
+impl Transfer<'_> {
+    /// Copies what is not copied yet. `watch` is told of each slice once it is durable, and may end the
+    /// work there. Returns whether all is copied.
+    ///
+    /// # Errors
+    /// Where a store fails or another transfer is at work; the same transfer begun again goes on.
+    pub async fn copy(&mut self, watch: &mut (dyn FnMut(Moved) -> ControlFlow<()> + Send)) -> Result<bool, Error> {
+        let steps = steps(&self.source.days().await?);
+        let reached = steps.iter().position(|step| Some(step.to_string()) == self.marker.step);
+        let mut after = reached.is_some().then(|| self.marker.key());
+        let mut rows = 0;
+        for step in steps.into_iter().skip(reached.unwrap_or(0)) {
+            let mut slice = self.source.rows(step, after.take(), self.limits).await?;
+            if let Some(day) = step.day
+                && slice.last.is_some()
+            {
+                self.target.prepare_day(day).await?;
+            }
+            while let Some(last) = slice.last {
+                rows += slice.rows.len() as u64;
+                slice = self.write_and_read_on(step, slice.rows, last).await?;
+                if watch(Moved { table: step.table.name, day: step.day, rows }).is_break() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes rows while it reads those after them.
+    async fn write_and_read_on(&mut self, step: Step, rows: Vec<Vec<Value>>, last: Vec<Value>) -> Result<Slice, Error> {
+        let marker = self.marker.at(step, last.clone());
+        let advance = Advance { from: self.marker.text(), to: marker.text() };
+        let write = self.target.write_rows(step, Arc::new(converted(rows, self.target)), advance);
+        let (is_ours, next) = tokio::join!(write, self.source.rows(step, Some(last), self.limits));
+        if !is_ours? {
+            return Err(Error::Overtaken);
+        }
+        self.marker = marker;
+        Ok(next?)
+    }
+}

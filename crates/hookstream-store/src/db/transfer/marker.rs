@@ -1,0 +1,111 @@
+//! The mark of an unfinished transfer on its target: where from, and how far.
+//!
+//! It stands in `settings` from before the first row until all is compared. A server does not start on
+//! a store that has it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, tables::Step};
+use crate::db::{
+    settings,
+    statement::{Database, Statement, Value},
+};
+
+/// The setting's name.
+const NAME: &str = "transfer_from";
+const MAKE: &str = "insert into settings (name, value) values ('transfer_from', $1) on conflict do nothing returning name";
+/// Moves the mark on. Where it is not what it was, somebody else moved it.
+pub(crate) const ADVANCE: &str = "update settings set value = $2 where name = 'transfer_from' and value = $1";
+const REMOVE: &str = "delete from settings where name = 'transfer_from' and value = $1";
+
+/// Where a transfer comes from and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Marker {
+    /// The source, without what is secret about it.
+    pub(super) source: String,
+    /// How often the source was started before.
+    pub(super) starts: i64,
+    /// The step that was last at work, and the key of the last row it copied.
+    pub(super) step: Option<String>,
+    pub(super) after: Vec<Part>,
+}
+
+/// A value of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Part {
+    Null,
+    Integer(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// The mark before and after a slice was copied; both are written with the slice.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+impl Marker {
+    pub(super) const fn new(source: String, starts: i64) -> Self {
+        Self { source, starts, step: None, after: Vec::new() }
+    }
+
+    /// The mark that stands on a store.
+    pub(super) async fn find(db: &dyn Database) -> Result<Option<Self>, crate::Error> {
+        let found = settings::find(db, NAME).await?;
+        found.map(|text| serde_json::from_str(&text).map_err(|_| crate::Error::Unreadable { what: "mark of a transfer" })).transpose()
+    }
+
+    /// Marks a store that has no mark yet.
+    pub(super) async fn make(&self, db: &dyn Database) -> Result<(), Error> {
+        run(db, "mark the target", Statement::new(MAKE, vec![self.text().into()])).await
+    }
+
+    /// Takes the mark away.
+    pub(super) async fn remove(&self, db: &dyn Database) -> Result<(), Error> {
+        run(db, "remove the mark of the target", Statement::new(REMOVE, vec![self.text().into()])).await
+    }
+
+    /// After the rows of a step up to this key.
+    pub(super) fn at(&self, step: Step, key: Vec<Value>) -> Self {
+        Self { step: Some(step.to_string()), after: key.into_iter().map(Part::from).collect(), ..self.clone() }
+    }
+
+    /// The key of the last row that was copied of the step.
+    pub(super) fn key(&self) -> Vec<Value> {
+        self.after.iter().cloned().map(Value::from).collect()
+    }
+
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("numbers, text and bytes are JSON")
+    }
+}
+
+async fn run(db: &dyn Database, operation: &'static str, statement: Statement) -> Result<(), Error> {
+    let written = db.write(operation, vec![statement.required()]).await?;
+    if written.is_committed() { Ok(()) } else { Err(Error::Overtaken) }
+}
+
+impl From<Value> for Part {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(number) => Self::Integer(number),
+            Value::Text(text) => Self::Text(text),
+            Value::Blob(bytes) => Self::Bytes(bytes),
+        }
+    }
+}
+
+impl From<Part> for Value {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Null => Self::Null,
+            Part::Integer(number) => Self::Integer(number),
+            Part::Text(text) => Self::Text(text),
+            Part::Bytes(bytes) => Self::Blob(bytes),
+        }
+    }
+}

@@ -1,0 +1,580 @@
+//! What is moved: the tables, their columns, and how each database keeps them.
+//!
+//! A new table or column joins by standing here; tests of both databases fail until it does.
+
+use std::fmt;
+
+use hookstream_model::base::time::Day;
+
+/// How the values of a column stand in SQLite and in PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An id: blob, uuid.
+    Id,
+    /// Bytes, and the ids of what is configured: blob, bytea.
+    Bytes,
+    /// A whole number: integer, bigint.
+    Integer,
+    /// A whole number of 32 bits: integer, integer.
+    Small,
+    /// Yes or no: integer, boolean.
+    Boolean,
+    /// Text: text, text.
+    Text,
+}
+
+/// A column by its name, which is the same in both databases.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// How a table stands in one database.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// The table that is written to.
+    pub(crate) into: &'static str,
+    /// What is read: the same table, or a query that gives its rows their common form.
+    pub(crate) from: &'static str,
+    /// Columns that have an index and tell any two rows apart: rows are read in their order.
+    pub(crate) key: &'static [&'static str],
+    /// Columns that are written as 0 and not read.
+    pub(crate) zero: &'static [&'static str],
+    /// What tells the day of a row.
+    pub(crate) day: DayBy,
+}
+
+/// What tells the day of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DayBy {
+    /// The file that it is in; or it has none, being configuration.
+    Place,
+    /// The time in this column's id.
+    Id(&'static str),
+    /// This column, which holds the day's number.
+    Number(&'static str),
+}
+
+/// A table that is moved.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Its name in reports.
+    pub(crate) name: &'static str,
+    /// Its columns, as they are read and written.
+    pub(crate) columns: &'static [Column],
+    /// Whether it is kept by day.
+    pub(crate) by_day: bool,
+    /// Columns of which a newer day's row replaces an older one's, where days are apart.
+    pub(crate) newest_of: &'static [&'static str],
+    pub(crate) sqlite: Form,
+    pub(crate) postgres: Form,
+}
+
+/// A table, of a day where it is kept by day: what is copied and compared in one go.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    pub(crate) table: &'static Table,
+    pub(crate) day: Option<Day>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.table.name)?;
+        self.day.map_or(Ok(()), |day| write!(f, " of {day}"))
+    }
+}
+
+/// The steps of a transfer in their order: what is configured, then day by day what happened.
+pub(crate) fn steps(days: &[Day]) -> Vec<Step> {
+    let configured = TABLES.iter().filter(|table| !table.by_day).map(|table| Step { table, day: None });
+    let of_day = |day: &Day| TABLES.iter().filter(|table| table.by_day).map(|table| Step { table, day: Some(*day) }).collect::<Vec<_>>();
+    configured.chain(days.iter().flat_map(of_day)).collect()
+}
+
+impl Table {
+    /// Where columns stand in a row.
+    pub(crate) fn positions(&self, names: &[&str]) -> Vec<usize> {
+        names.iter().filter_map(|name| self.columns.iter().position(|column| column.name == *name)).collect()
+    }
+
+    /// The names of its columns, as they stand in a statement.
+    pub(crate) fn column_list(&self) -> String {
+        self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Form {
+    const fn plain(name: &'static str, key: &'static [&'static str]) -> Self {
+        Self { into: name, from: name, key, zero: &[], day: DayBy::Place }
+    }
+
+    const fn by_id(name: &'static str, key: &'static [&'static str], id: &'static str) -> Self {
+        Self { day: DayBy::Id(id), ..Self::plain(name, key) }
+    }
+
+    const fn without_owner(self) -> Self {
+        Self { zero: &["owner"], ..self }
+    }
+}
+
+/// A table of what is configured: the same in both databases.
+const fn configured(name: &'static str, key: &'static [&'static str], columns: &'static [Column]) -> Table {
+    let (sqlite, postgres) = (Form::plain(name, key), Form::plain(name, key));
+    Table { name, columns, by_day: false, newest_of: &[], sqlite, postgres }
+}
+
+/// A table of what happened with messages: a file a day here, a range of ids there.
+const fn happened(name: &'static str, key: &'static [&'static str], id: &'static str, columns: &'static [Column]) -> Table {
+    let (sqlite, postgres) = (Form::plain(name, key), Form::by_id(name, key, id));
+    Table { name, columns, by_day: true, newest_of: &[], sqlite, postgres }
+}
+
+const fn id(name: &'static str) -> Column {
+    Column { name, kind: Kind::Id }
+}
+const fn bytes(name: &'static str) -> Column {
+    Column { name, kind: Kind::Bytes }
+}
+const fn integer(name: &'static str) -> Column {
+    Column { name, kind: Kind::Integer }
+}
+const fn small(name: &'static str) -> Column {
+    Column { name, kind: Kind::Small }
+}
+const fn boolean(name: &'static str) -> Column {
+    Column { name, kind: Kind::Boolean }
+}
+const fn text(name: &'static str) -> Column {
+    Column { name, kind: Kind::Text }
+}
+
+/// The settings but for the transfer's own mark.
+const SETTINGS: Form =
+    Form { from: "(select name, value from settings where name <> 'transfer_from') kept", ..Form::plain("settings", &["name"]) };
+
+/// The nodes' counts of a day in one.
+const COUNTS_ON_POSTGRES: Form = Form {
+    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts group by day, application_id) counted",
+    day: DayBy::Number("day"),
+    ..Form::plain("message_counts", &["application_id"]).without_owner()
+};
+
+/// The same of deliveries.
+const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
+    from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
+        sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
+        sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes,
+        sum(events)::int8 as events from delivery_counts group by day, environment_id) counted",
+    day: DayBy::Number("day"),
+    ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
+};
+
+/// What is owed, by nobody or in its line: no owner goes along.
+const OWED: &str = "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, line, retry_at, line as owner
+    from pending) owed";
+
+/// A message has one key and one event id at the most, and PostgreSQL finds both by the message's id.
+const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
+
+/// All that is moved. What is not: owners and nodes, which are processes; changes, which are for nodes that
+/// remember; the last place in a line, which is not before what was moved; and how far a job had come in a day of
+/// SQLite when its process ended at that very moment.
+pub(crate) static TABLES: &[Table] = &[
+    configured(
+        "organizations",
+        &["id"],
+        &[
+            bytes("id"),
+            text("name"),
+            integer("created_at"),
+            integer("deleted_at"),
+            integer("quota_events_per_month"),
+            integer("quota_applications"),
+            integer("quota_endpoints_per_application"),
+            integer("quota_event_types"),
+            integer("quota_environments"),
+            integer("quota_retention_days"),
+        ],
+    ),
+    configured(
+        "environments",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            text("name"),
+            text("slug"),
+            integer("retention_days"),
+            integer("payload_retention_days"),
+            integer("max_payload_bytes"),
+            integer("weight"),
+            integer("portal_reveal_secrets"),
+            integer("created_at"),
+            integer("version"),
+            integer("deleted_at"),
+        ],
+    ),
+    configured(
+        "api_keys",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("name"),
+            bytes("hash"),
+            text("prefix"),
+            text("scopes"),
+            text("networks"),
+            integer("expires_at"),
+            integer("created_at"),
+            integer("revoked_at"),
+            integer("last_used_at"),
+            integer("request_count"),
+            text("level"),
+        ],
+    ),
+    configured(
+        "applications",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("name"),
+            text("uid"),
+            text("description"),
+            text("metadata"),
+            text("status"),
+            integer("rate_limit"),
+            integer("created_at"),
+            integer("updated_at"),
+            integer("version"),
+            text("search"),
+            integer("endpoints_deleted_at_version"),
+        ],
+    ),
+    configured(
+        "endpoints",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            bytes("application_id"),
+            text("url"),
+            text("description"),
+            text("signing_algorithm"),
+            text("status"),
+            text("disabled_reason"),
+            text("filter_types"),
+            integer("rate_limit_per_second"),
+            integer("expires_at"),
+            text("headers"),
+            text("retry_schedule"),
+            integer("timeout_ms"),
+            text("ordering"),
+            text("ordering_key"),
+            text("on_failure"),
+            integer("batch_max_size"),
+            integer("batch_max_wait_ms"),
+            integer("failing_since"),
+            integer("held_until"),
+            text("hold_reason"),
+            text("secret"),
+            text("previous_secret"),
+            integer("previous_secret_until"),
+            integer("created_at"),
+            integer("updated_at"),
+            integer("version"),
+            text("uid"),
+            text("metadata"),
+            text("channels"),
+            integer("changed_at_version"),
+        ],
+    ),
+    configured(
+        "event_types",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("name"),
+            text("description"),
+            text("json_schema"),
+            text("status"),
+            integer("created_at"),
+            integer("updated_at"),
+            integer("version"),
+        ],
+    ),
+    configured(
+        "users",
+        &["id"],
+        &[
+            bytes("id"),
+            text("email"),
+            text("name"),
+            text("password_hash"),
+            text("totp_secret"),
+            integer("totp_confirmed_at"),
+            integer("totp_last_step"),
+            text("recovery_codes"),
+            integer("email_verified_at"),
+            integer("created_at"),
+            integer("updated_at"),
+        ],
+    ),
+    configured("identities", &["provider", "subject"], &[text("provider"), text("subject"), bytes("user_id"), integer("created_at")]),
+    configured(
+        "members",
+        &["organization_id", "user_id"],
+        &[bytes("organization_id"), bytes("user_id"), text("role"), integer("created_at")],
+    ),
+    configured(
+        "invitations",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            text("email"),
+            text("role"),
+            bytes("hash"),
+            text("invited_by"),
+            integer("sent_at"),
+            integer("created_at"),
+            integer("expires_at"),
+        ],
+    ),
+    configured(
+        "sessions",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("hash"),
+            bytes("previous_hash"),
+            integer("previous_until"),
+            bytes("user_id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("method"),
+            text("address"),
+            text("user_agent"),
+            integer("created_at"),
+            integer("renewed_at"),
+            integer("last_seen_at"),
+            integer("expires_at"),
+        ],
+    ),
+    configured("links", &["hash"], &[bytes("hash"), text("kind"), bytes("user_id"), integer("created_at"), integer("expires_at")]),
+    configured(
+        "device_codes",
+        &["hash"],
+        &[
+            bytes("hash"),
+            text("user_code"),
+            text("name"),
+            text("address"),
+            bytes("user_id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            integer("denied"),
+            integer("created_at"),
+            integer("expires_at"),
+            integer("last_asked_at"),
+        ],
+    ),
+    configured("sign_in_failures", &["subject"], &[bytes("subject"), integer("failures"), integer("last_at")]),
+    Table {
+        name: "jobs",
+        columns: &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            bytes("application_id"),
+            bytes("endpoint_id"),
+            text("kind"),
+            integer("since"),
+            integer("until"),
+            text("statuses"),
+            text("event_types"),
+            integer("max_messages"),
+            integer("rate_limit"),
+            text("fingerprint"),
+            text("status"),
+            text("error"),
+            integer("total"),
+            integer("made_owed"),
+            integer("skipped"),
+            bytes("position"),
+            integer("created_at"),
+            integer("started_at"),
+            integer("updated_at"),
+            integer("completed_at"),
+        ],
+        by_day: false,
+        newest_of: &[],
+        sqlite: Form::plain("jobs", &["id"]).without_owner(),
+        postgres: Form::plain("jobs", &["id"]).without_owner(),
+    },
+    configured(
+        "idempotency_keys",
+        &["environment_id", "key"],
+        &[bytes("environment_id"), text("key"), bytes("fingerprint"), integer("status"), text("body"), integer("created_at")],
+    ),
+    configured(
+        "audit_log",
+        &["id"],
+        &[
+            bytes("id"),
+            bytes("organization_id"),
+            bytes("environment_id"),
+            text("actor_kind"),
+            bytes("actor_id"),
+            text("actor_name"),
+            text("address"),
+            text("request_id"),
+            text("action"),
+            text("resource_type"),
+            bytes("resource_id"),
+            text("before"),
+            text("after"),
+        ],
+    ),
+    configured(
+        "event_counts",
+        &["environment_id", "day"],
+        &[bytes("environment_id"), integer("day"), bytes("organization_id"), integer("events")],
+    ),
+    Table {
+        name: "settings",
+        columns: &[text("name"), text("value")],
+        by_day: false,
+        newest_of: &[],
+        sqlite: SETTINGS,
+        postgres: SETTINGS,
+    },
+    happened(
+        "messages",
+        &["application_id", "id"],
+        "id",
+        &[
+            id("application_id"),
+            id("id"),
+            id("environment_id"),
+            text("event_type"),
+            text("event_id"),
+            small("deliveries"),
+            small("hops"),
+            text("channels"),
+        ],
+    ),
+    happened(
+        "payloads",
+        &["message_id"],
+        "message_id",
+        &[id("message_id"), id("environment_id"), boolean("is_text"), small("encoding"), small("size"), bytes("body")],
+    ),
+    happened(
+        "undelivered",
+        &["message_id", "target_id"],
+        "message_id",
+        &[id("message_id"), id("target_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
+    ),
+    happened(
+        "attempts",
+        &["message_id", "id"],
+        "message_id",
+        &[
+            id("message_id"),
+            id("id"),
+            id("target_id"),
+            small("number"),
+            text("trigger_type"),
+            boolean("succeeded"),
+            small("response_status"),
+            integer("duration_ms"),
+            integer("created_at"),
+            bytes("waterfall"),
+            text("error"),
+            text("response_body"),
+        ],
+    ),
+    Table {
+        name: "pending",
+        columns: &[
+            id("message_id"),
+            id("target_id"),
+            id("application_id"),
+            integer("due_at"),
+            small("attempts"),
+            small("failed"),
+            text("trigger_type"),
+            integer("line"),
+            integer("retry_at"),
+            integer("owner"),
+        ],
+        by_day: true,
+        newest_of: &[],
+        sqlite: Form { from: OWED, ..Form::plain("pending", &["message_id", "target_id"]) },
+        postgres: Form { from: OWED, ..Form::by_id("pending", &["message_id", "target_id"], "message_id") },
+    },
+    Table {
+        name: "message_counts",
+        columns: &[id("application_id"), integer("messages")],
+        by_day: true,
+        newest_of: &[],
+        sqlite: Form::plain("message_counts", &["application_id"]),
+        postgres: COUNTS_ON_POSTGRES,
+    },
+    Table {
+        name: "delivery_counts",
+        columns: &[
+            id("environment_id"),
+            integer("messages"),
+            integer("accepted"),
+            integer("succeeded"),
+            integer("exhausted"),
+            integer("skipped"),
+            integer("cancelled"),
+            integer("payload_bytes"),
+            integer("events"),
+        ],
+        by_day: true,
+        newest_of: &[],
+        sqlite: Form::plain("delivery_counts", &["environment_id"]),
+        postgres: DELIVERY_COUNTS_ON_POSTGRES,
+    },
+    Table {
+        name: "message_keys",
+        columns: &[id("environment_id"), text("key"), bytes("fingerprint"), id("application_id"), id("message_id"), text("first_status")],
+        by_day: true,
+        newest_of: &["environment_id", "key"],
+        sqlite: Form::plain("idempotency_keys", &["environment_id", "key"]),
+        postgres: Form::by_id("message_keys", MESSAGE_FIRST[0], "message_id"),
+    },
+    Table {
+        name: "event_ids",
+        columns: &[id("application_id"), text("event_id"), id("message_id")],
+        by_day: true,
+        newest_of: &["application_id", "event_id"],
+        sqlite: Form::plain("event_ids", &["application_id", "event_id"]),
+        postgres: Form::by_id("event_ids", MESSAGE_FIRST[1], "message_id"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_among_the_columns() {
+        for table in TABLES {
+            for names in [table.sqlite.key, table.postgres.key, table.newest_of] {
+                assert_eq!(table.positions(names).len(), names.len(), "{}: {names:?}", table.name);
+            }
+        }
+    }
+}

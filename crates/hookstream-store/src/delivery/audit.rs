@@ -1,0 +1,246 @@
+//! Whether a store agrees with itself: the counts of deliveries and bytes with the rows they are of, and rows with each
+//! other. `hookstream doctor` asks for it.
+//!
+//! The questions stand once, in SQL that both databases read; each has a day's bounds. A store asks them of
+//! each day at one moment ([`Audit::add`]), so that it does not matter who works on it meanwhile.
+
+use std::collections::BTreeMap;
+
+use hookstream_model::base::{
+    ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+    time::Day,
+};
+
+use crate::{
+    db::{
+        error::Error,
+        statement::{Columns, Row},
+    },
+    delivery::counts::Counts,
+};
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Each environment's days, oldest first.
+    pub balances: Vec<Balance>,
+    /// What contradicts itself, at most 20 of each kind and day.
+    pub findings: Vec<Finding>,
+}
+
+/// A day of an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// The day of the messages.
+    pub day: Day,
+    /// The environment.
+    pub environment_id: EnvironmentId,
+    /// What was counted as it happened.
+    pub counted: Counts,
+    /// What the rows say.
+    pub found: Counts,
+}
+
+impl Balance {
+    /// Whether the counts are what the rows say.
+    pub fn holds(&self) -> bool {
+        self.counted == self.found
+    }
+}
+
+/// Rows that contradict others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// A message has deliveries of which nothing is known: not owed, not ended, never tried; or too many.
+    Untraced {
+        /// Whose.
+        application_id: ApplicationId,
+        /// Which message.
+        message_id: MessageId,
+        /// Deliveries that it has.
+        deliveries: i64,
+        /// Those of which something is known.
+        found: i64,
+    },
+    /// A delivery is owed whose message is gone.
+    WithoutMessage(MessageId, TargetId),
+    /// A delivery is owed whose payload is gone.
+    WithoutPayload(MessageId, TargetId),
+    /// A delivery is owed and has ended.
+    Twice(MessageId, TargetId),
+    /// Deliveries stand under the number of a node that is no more.
+    OwnerGone {
+        /// The number.
+        owner: i64,
+        /// How many.
+        deliveries: i64,
+    },
+}
+
+/// What is asked of each day.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    Messages,
+    Payloads,
+    Pending,
+    Undelivered,
+    Untraced,
+    Unsendable,
+    Twice,
+}
+
+impl Question {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Messages, Self::Payloads, Self::Pending, Self::Undelivered, Self::Untraced, Self::Unsendable, Self::Twice];
+
+    /// `$1` is the first id of the day, `$2` the first after it.
+    pub(crate) const fn sql(self) -> &'static str {
+        match self {
+            Self::Messages => {
+                "select environment_id, count(*), cast(sum(deliveries) as bigint) from messages
+                where id >= $1 and id < $2 group by environment_id"
+            }
+            // The database knows the sizes without reading the bodies.
+            Self::Payloads => {
+                "select environment_id, cast(sum(octet_length(body)) as bigint) from payloads
+                where message_id >= $1 and message_id < $2 group by environment_id"
+            }
+            Self::Pending => {
+                "select m.environment_id, count(*) from pending p
+                join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
+                where p.message_id >= $1 and p.message_id < $2 group by m.environment_id"
+            }
+            Self::Undelivered => {
+                "select m.environment_id, u.state, count(*) from messages m
+                join undelivered u on u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
+                where m.id >= $1 and m.id < $2 group by m.environment_id, u.state"
+            }
+            Self::Untraced => {
+                "select application_id, id, cast(deliveries as bigint), found from (
+                    select m.application_id, m.id, m.deliveries, (
+                        select count(*) from (
+                            select p.target_id from pending p where p.message_id = m.id
+                            union select u.target_id from undelivered u
+                                where u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
+                            union select a.target_id from attempts a
+                                where a.message_id = m.id and a.message_id >= $1 and a.message_id < $2
+                        ) known
+                    ) as found
+                    from messages m where m.id >= $1 and m.id < $2
+                ) traced where deliveries <> found limit 20"
+            }
+            Self::Unsendable => {
+                "select p.message_id, p.target_id, m.id from pending p
+                left join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
+                left join payloads b on b.message_id = p.message_id and b.message_id >= $1 and b.message_id < $2
+                where p.message_id >= $1 and p.message_id < $2 and (m.id is null or b.message_id is null) limit 20"
+            }
+            Self::Twice => {
+                "select p.message_id, p.target_id from pending p
+                join undelivered u on u.message_id = p.message_id and u.target_id = p.target_id
+                    and u.message_id >= $1 and u.message_id < $2
+                where p.message_id >= $1 and p.message_id < $2 limit 20"
+            }
+        }
+    }
+}
+
+/// What was read of a day.
+#[derive(Debug, Default)]
+pub(crate) struct DayRows {
+    /// Environment and the counts.
+    pub(crate) counted: Vec<Row>,
+    /// The answer to each question.
+    pub(crate) answers: Vec<(Question, Vec<Row>)>,
+}
+
+impl Audit {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.balances.iter().all(Balance::holds)
+    }
+
+    /// Adds what was read of a day.
+    pub(crate) fn add(&mut self, day: Day, rows: DayRows) -> Result<(), Error> {
+        let mut of_day: BTreeMap<EnvironmentId, (Counts, Counts)> = BTreeMap::new();
+        for row in rows.counted {
+            let mut columns = row.columns();
+            let environment = environment(&mut columns)?;
+            let mut counts = [0; 7];
+            for count in &mut counts {
+                *count = columns.integer("count")?;
+            }
+            of_day.entry(environment).or_default().0 = Counts::of_columns(counts);
+        }
+        for (question, rows) in rows.answers {
+            for row in rows {
+                let mut columns = row.columns();
+                self.answer(question, &mut columns, &mut of_day)?;
+            }
+        }
+        self.balances.extend(of_day.into_iter().map(|(environment_id, (counted, found))| Balance { day, environment_id, counted, found }));
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        question: Question,
+        columns: &mut Columns,
+        of_day: &mut BTreeMap<EnvironmentId, (Counts, Counts)>,
+    ) -> Result<(), Error> {
+        match question {
+            // What is neither owed nor ended has arrived: it is taken off below.
+            Question::Messages => {
+                let found = &mut of_day.entry(environment(columns)?).or_default().1;
+                let (messages, accepted) = (columns.integer("messages")?, columns.integer("deliveries")?);
+                *found += Counts { messages, accepted, succeeded: accepted, ..Counts::default() };
+            }
+            Question::Payloads => {
+                let found = &mut of_day.entry(environment(columns)?).or_default().1;
+                found.payload_bytes += columns.integer("payload bytes")?;
+            }
+            Question::Pending => {
+                let found = &mut of_day.entry(environment(columns)?).or_default().1;
+                found.succeeded -= columns.integer("pending")?;
+            }
+            Question::Undelivered => {
+                let found = &mut of_day.entry(environment(columns)?).or_default().1;
+                let (state, number) = (columns.text("state")?, columns.integer("undelivered")?);
+                found.succeeded -= number;
+                match state.as_str() {
+                    "exhausted" => found.exhausted += number,
+                    "skipped" => found.skipped += number,
+                    _ => found.cancelled += number,
+                }
+            }
+            Question::Untraced => {
+                let application_id = columns.id("application id", ApplicationId::from_bytes)?;
+                let message_id = columns.id("message id", MessageId::from_bytes)?;
+                let (deliveries, found) = (columns.integer("deliveries")?, columns.integer("deliveries")?);
+                self.findings.push(Finding::Untraced { application_id, message_id, deliveries, found });
+            }
+            Question::Unsendable => {
+                let (message, target) = delivery(columns)?;
+                let has_message = columns.optional_id("message id", MessageId::from_bytes)?.is_some();
+                self.findings.push(if has_message {
+                    Finding::WithoutPayload(message, target)
+                } else {
+                    Finding::WithoutMessage(message, target)
+                });
+            }
+            Question::Twice => {
+                let (message, target) = delivery(columns)?;
+                self.findings.push(Finding::Twice(message, target));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn environment(columns: &mut Columns) -> Result<EnvironmentId, Error> {
+    columns.id("environment id", EnvironmentId::from_bytes)
+}
+
+fn delivery(columns: &mut Columns) -> Result<(MessageId, TargetId), Error> {
+    Ok((columns.id("message id", MessageId::from_bytes)?, columns.id("target id", TargetId::from_bytes)?))
+}

@@ -1,0 +1,210 @@
+//! A store that keeps what is configured and forgets every message: what the program costs without one.
+//!
+//! For `hookstream bench --forget` only, to know what durability costs.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId},
+        time::{Day, Timestamp},
+    },
+    delivery::queue::{Groups, Line},
+    identity::tenancy::Tenant,
+    operations::job::{Candidate, Job},
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    Error, Store,
+    db::{
+        statement::{Database, Row, Statement, Written},
+        vault::Vault,
+    },
+    delivery::{
+        audit::Audit,
+        counts::DayCounts,
+        deliveries::{
+            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
+            Settled,
+        },
+        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
+        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        payloads::{Expired, Removal, Removed},
+    },
+    operations::{
+        jobs::{JobSlice, Survey},
+        quotas::{DayEvents, InstallationQuotas},
+    },
+};
+
+/// Around a store for what is configured.
+pub struct Forgetful(pub Arc<dyn Store>);
+
+#[async_trait]
+impl Database for Forgetful {
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.0.read(statement).await
+    }
+
+    async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
+        self.0.write(operation, statements).await
+    }
+
+    fn vault(&self) -> &Vault {
+        self.0.vault()
+    }
+
+    fn installation_quotas(&self) -> &InstallationQuotas {
+        self.0.installation_quotas()
+    }
+}
+
+#[async_trait]
+impl Store for Forgetful {
+    async fn publish(&self, _: Publication) -> Result<Published, Error> {
+        Ok(Published::Stored)
+    }
+
+    async fn settle(&self, _: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
+        Ok(vec![true; batch.len()])
+    }
+
+    async fn find_earlier(&self, _: Tenant, _: IdempotencyKey, _: Timestamp) -> Result<Option<Published>, Error> {
+        Ok(None)
+    }
+
+    async fn claim_due(&self, _: Owner, _: Timestamp, _: ClaimLimits) -> Result<Claim, Error> {
+        Ok(Claim::default())
+    }
+
+    async fn lines(&self, _: Groups, _: Option<Line>, _: usize) -> Result<Vec<LineHead>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn line_lengths(&self, lines: Vec<Line>, _: usize) -> Result<Vec<usize>, Error> {
+        Ok(vec![0; lines.len()])
+    }
+
+    async fn claim_lines(&self, _: Owner, _: Timestamp, _: Vec<LineWant>, _: usize) -> Result<Vec<Claimed>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
+        self.0.enlist(node, now).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.0.lease()
+    }
+
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+        self.0.renew(owner, report, now).await
+    }
+
+    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
+        self.0.give_up_groups(owner, groups).await
+    }
+
+    async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
+        self.0.retire(owner, now).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.0.nodes().await
+    }
+
+    fn nudges(&self) -> broadcast::Receiver<Nudge> {
+        self.0.nudges()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+
+    async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
+        self.0.redeliver(redelivery).await
+    }
+
+    async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
+        self.0.take_jobs(owner, earlier, limit, now).await
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error> {
+        self.0.survey(survey).await
+    }
+
+    async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
+        self.0.advance_job(slice).await
+    }
+
+    async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.0.set_aside(until, limit).await
+    }
+
+    async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
+        self.0.message(tenant, application, id).await
+    }
+
+    async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+        self.0.application_of(tenant, id).await
+    }
+
+    async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+        self.0.find_messages(search).await
+    }
+
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+        self.0.find_attempts(search).await
+    }
+
+    async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error> {
+        self.0.message_counts(applications).await
+    }
+
+    async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
+        self.0.delivery_counts(tenant).await
+    }
+
+    async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error> {
+        self.0.events(from, before, environments).await
+    }
+
+    async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error> {
+        self.0.day_sizes().await
+    }
+
+    async fn audit(&self) -> Result<Audit, Error> {
+        self.0.audit().await
+    }
+
+    async fn prepare_day(&self, day: Day) -> Result<(), Error> {
+        self.0.prepare_day(day).await
+    }
+
+    async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error> {
+        self.0.expire_payloads(before).await
+    }
+
+    async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error> {
+        self.0.payload_bytes().await
+    }
+
+    async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error> {
+        self.0.remove_payloads(removal).await
+    }
+
+    async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error> {
+        self.0.remove_messages(removal).await
+    }
+
+    async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
+        self.0.drop_days_before(day).await
+    }
+
+    async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error> {
+        self.0.forget_keys_before(before).await
+    }
+}

@@ -1,0 +1,10 @@
+//! The hot path: messages, deliveries, attempts and the nodes that work on them.
+
+pub mod audit;
+pub mod counts;
+pub mod deliveries;
+pub mod finding;
+pub mod forgetful;
+pub mod messages;
+pub mod nodes;
+pub mod payloads;

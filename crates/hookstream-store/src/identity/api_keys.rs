@@ -1,0 +1,254 @@
+//! API keys, kept as their SHA-256.
+
+use hookstream_model::{
+    base::{
+        ids::{ApiKeyId, EnvironmentId, OrganizationId},
+        time::Timestamp,
+    },
+    identity::{
+        scopes::Scopes,
+        tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, Tenant, parse_networks},
+    },
+    operations::audit_log::{Act, Action, Change, fields::Recorded},
+};
+
+use crate::{
+    db::{
+        changes,
+        error::Error,
+        page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        statement::{Columns, Database, Row, Statement, Value},
+    },
+    operations::audit_log,
+    outbound::{
+        applications::{Created, create_with_answer},
+        idempotency::KeptAnswer,
+    },
+};
+
+macro_rules! columns {
+    () => {
+        "id, organization_id, environment_id, name, level, scopes, networks, expires_at"
+    };
+}
+
+const INSERT: &str = concat!(
+    "insert into api_keys (",
+    columns!(),
+    ", hash, prefix, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing returning id"
+);
+const FIND: &str = concat!(
+    "select ",
+    columns!(),
+    " from api_keys k where hash = $1 and revoked_at is null and exists (select 1 from environments e
+    join organizations o on o.id = e.organization_id where e.id = k.environment_id and e.deleted_at is null and o.deleted_at is null)"
+);
+const FIND_BY_ID: &str = concat!(
+    "select ",
+    columns!(),
+    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id = $2"
+);
+const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id < $2 order by id desc limit $3"
+);
+const REVOKE: &str = "update api_keys set revoked_at = $3 where environment_id = $1 and id = $2 and revoked_at is null";
+/// Of a rotation: the old one ends then, unless it ends before.
+const END: &str = "update api_keys set expires_at = case when expires_at is null or expires_at > $3 then $3 else expires_at end
+    where environment_id = $1 and id = $2 and revoked_at is null";
+const ANY: &str = "select id from api_keys limit 1";
+const NOTE_USE: &str = "update api_keys set request_count = request_count + $2,
+    last_used_at = case when last_used_at is null or last_used_at < $3 then $3 else last_used_at end where id = $1";
+
+/// A key as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: ApiKey,
+    /// The first characters of its text.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to some seconds.
+    pub last_used_at: Option<Timestamp>,
+    /// How often it was used, but for the last seconds.
+    pub request_count: u64,
+}
+
+/// How often a key was used since that was last noted, and when last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Which key.
+    pub id: ApiKeyId,
+    /// How often.
+    pub count: u32,
+    /// When last.
+    pub at: Timestamp,
+}
+
+/// Keeps a key. Returns whether it is new.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, act: &Act, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+    let statements = vec![insert(key, text, act.at).required(), made(act, key)];
+    Ok(db.write("store an API key", statements).await?.is_committed())
+}
+
+/// Keeps a key together with the answer that shows it.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_answered(
+    db: &dyn Database,
+    act: &Act,
+    key: &ApiKey,
+    text: &ApiKeyText,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    create_with_answer(db, "store an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
+}
+
+/// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
+/// The entry is about the old one and names the new.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn replace(
+    db: &dyn Database,
+    act: &Act,
+    old: &ApiKey,
+    old_until: Timestamp,
+    key: &ApiKey,
+    text: &ApiKeyText,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.id.as_bytes().into(), old_until.into()]);
+    let mut statements = vec![end.required(), insert(key, text, act.at)];
+    statements.extend(changes::of_environment(key.tenant));
+    let ended = ApiKey { expires_at: Some(old_until), ..old.clone() };
+    let after = ended.fields().with("new_key_id", key.id.to_string()).with("new_key_expires_at", key.expires_at.map(|at| at.to_string()));
+    let change = Change::of(&old.fields(), &after).unwrap_or_default();
+    statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
+    create_with_answer(db, "rotate an API key", key.tenant, statements, None, answer).await
+}
+
+/// Whether any API key was ever created, revoked ones included.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
+}
+
+/// The key with this hash, unless it was revoked, or its environment is deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, hash: KeyHash) -> Result<Option<ApiKey>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
+}
+
+/// A key of an environment, revoked or not.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_listed(db: &dyn Database, tenant: Tenant, id: ApiKeyId) -> Result<Option<Listed>, Error> {
+    let rows = db.read(Statement::new(FIND_BY_ID, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(read_listed).transpose()
+}
+
+/// A page of an environment's keys, newest first, revoked ones included.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>) -> Result<Page<Listed>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
+    let rows = db.read(Statement::new(LIST, values)).await?;
+    let keys = rows.into_iter().map(read_listed).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(keys, page.limit))
+}
+
+/// Revokes a key. Returns whether it was there and not revoked.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn revoke(db: &dyn Database, act: &Act, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
+    let Some(found) = find_listed(db, tenant, id).await? else { return Ok(false) };
+    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()]);
+    let mut statements = vec![revoke.required()];
+    statements.extend(changes::of_environment(tenant));
+    statements.push(audit_log::entry(tenant, act, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
+    Ok(db.write("revoke an API key", statements).await?.is_committed())
+}
+
+/// Notes that keys were used.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
+    let note = |used: &Use| Statement::new(NOTE_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
+    db.write("record the use of API keys", uses.iter().map(note).collect()).await?;
+    Ok(())
+}
+
+/// The entry of a key that is made.
+pub(crate) fn made(act: &Act, key: &ApiKey) -> Statement {
+    audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
+}
+
+pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {
+    let networks: Vec<_> = key.networks.iter().map(ToString::to_string).collect();
+    let networks = (!networks.is_empty()).then(|| serde_json::to_string(&networks).expect("a list of text is JSON"));
+    Statement::new(
+        INSERT,
+        vec![
+            key.id.as_bytes().into(),
+            key.tenant.organization.as_bytes().into(),
+            key.tenant.environment.as_bytes().into(),
+            key.name.as_str().into(),
+            key.level.as_str().into(),
+            key.scopes.to_string().into(),
+            networks.map_or(Value::Null, Value::Text),
+            key.expires_at.into(),
+            text.hash().as_bytes().into(),
+            text.prefix().into(),
+            now.into(),
+        ],
+    )
+}
+
+fn read(columns: &mut Columns) -> Result<ApiKey, Error> {
+    Ok(ApiKey {
+        id: columns.id("API key id", ApiKeyId::from_bytes)?,
+        tenant: Tenant {
+            organization: columns.id("organization id", OrganizationId::from_bytes)?,
+            environment: columns.id("environment id", EnvironmentId::from_bytes)?,
+        },
+        name: columns.text("API key name")?,
+        level: columns.word("level", |text| KeyLevel::parse(text).ok())?,
+        scopes: columns.word("scopes", |text| Scopes::parse(text).ok())?,
+        networks: {
+            let texts = columns.optional_json::<Vec<String>>("networks")?.unwrap_or_default();
+            parse_networks("networks", &texts).map_err(|_| Error::Unreadable { what: "networks" })?
+        },
+        expires_at: columns.optional_time("expires_at")?,
+    })
+}
+
+fn read_listed(row: Row) -> Result<Listed, Error> {
+    let mut columns = row.columns();
+    Ok(Listed {
+        key: read(&mut columns)?,
+        prefix: columns.text("prefix")?,
+        created_at: columns.time("created_at")?,
+        revoked_at: columns.optional_time("revoked_at")?,
+        last_used_at: columns.optional_time("last_used_at")?,
+        request_count: u64::try_from(columns.integer("request_count")?).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,312 @@
+//! Environments: what each may keep, its weight, and its end.
+
+use hookstream_model::{
+    base::ids::{EnvironmentId, OrganizationId},
+    identity::{environment::Environment, tenancy::Tenant},
+    operations::{
+        audit_log::{Act, Action, Change},
+        quota::{Quota, Quotas},
+    },
+};
+
+use crate::{
+    db::{
+        changes,
+        error::Error,
+        statement::{Columns, Database, Row, Statement, Value, Written},
+    },
+    operations::{
+        audit_log,
+        quotas::{self, DayEvents, Guard, Reached},
+    },
+    outbound::{
+        applications::{Created, create_with_answer},
+        idempotency::KeptAnswer,
+    },
+};
+
+macro_rules! columns {
+    () => {
+        "e.id, e.organization_id, e.name, e.slug, e.retention_days, e.payload_retention_days, e.max_payload_bytes, e.weight,
+            e.portal_reveal_secrets, e.created_at, e.version, o.quota_events_per_month, o.quota_applications, o.quota_endpoints_per_application, o.quota_event_types,
+            o.quota_environments, o.quota_retention_days"
+    };
+}
+
+macro_rules! select {
+    ($deleted_at:literal, $rest:literal) => {
+        concat!("select ", $deleted_at, ", ", columns!(), " from environments e join organizations o on o.id = e.organization_id ", $rest)
+    };
+}
+
+/// The most environments of an organization that are listed.
+const LISTED: i64 = 1_000;
+
+const LIST: &str = select!("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2");
+const FIND: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.id = $2");
+const FIND_ANY: &str = select!("e.deleted_at", "where e.id = $1");
+const OLDEST: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1");
+const ALL: &str = select!("coalesce(e.deleted_at, o.deleted_at)", "order by e.id");
+const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
+/// Of an organization whose last environments are deleted at once, one stays.
+const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
+const DELETE: &str =
+    "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
+    and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
+const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
+const NOTE_APPLICATIONS: &str =
+    "insert into changes (environment_id, application_id) select environment_id, id from applications where environment_id = $1";
+/// What is of an environment, but for its messages.
+const EMPTY: [&str; 5] = [
+    "delete from endpoints where environment_id = $1",
+    "delete from applications where environment_id = $1",
+    "delete from event_types where environment_id = $1",
+    "delete from api_keys where environment_id = $1",
+    "delete from idempotency_keys where environment_id = $1",
+];
+const REMOVE: &str = "delete from environments where id = $1";
+const UPDATE: &str = "update environments set name = $4, slug = $5, retention_days = $6, payload_retention_days = $7,
+        max_payload_bytes = $8, weight = $9, portal_reveal_secrets = $10
+    where organization_id = $1 and id = $2 and version = $3";
+
+/// What came of changing one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It is this now.
+    Done(Box<Environment>),
+    /// There is none.
+    NotThere,
+    /// Another of the organization has the slug.
+    SlugTaken,
+}
+
+/// An organization's environments, oldest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec<Environment>, Error> {
+    let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), LISTED.into()])).await?;
+    rows.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
+}
+
+/// An environment, whosever it is: for whoever then looks whether it is the caller's.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Environment>, Error> {
+    let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
+}
+
+/// An organization's oldest environment that is not deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<Option<Environment>, Error> {
+    let rows = db.read(Statement::new(OLDEST, vec![organization.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
+}
+
+/// Makes an environment, which keeps what the installation keeps.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(
+    db: &dyn Database,
+    act: &Act,
+    environment: &Environment,
+    tenant: Tenant,
+    answer: Option<KeptAnswer>,
+) -> Result<Created, Error> {
+    let values = vec![
+        environment.id.as_bytes().into(),
+        environment.organization_id.as_bytes().into(),
+        environment.name.as_str().into(),
+        environment.slug.as_str().into(),
+        environment.created_at.into(),
+    ];
+    let made = Tenant { organization: environment.organization_id, environment: environment.id };
+    let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    let guard = Guard::of(db, made.organization, Quota::Environments);
+    create_with_answer(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
+}
+
+/// What came of deleting or restoring one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is done.
+    Done,
+    /// There is none that could be.
+    NotThere,
+    /// It is the last one of its organization.
+    Last,
+}
+
+/// Deletes an environment: nobody gets into it any more until it is restored. What was accepted goes on.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Deleted, Error> {
+    let Tenant { organization, environment } = tenant;
+    let mut tried = None;
+    loop {
+        let found = find_versioned(db, organization, environment).await?;
+        let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotThere) };
+        // It is as it was when it could not be deleted.
+        if tried == Some(version) {
+            return Ok(Deleted::Last);
+        }
+        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), act.at.into(), version.into()];
+        let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
+        let mut statements = vec![queue, Statement::new(DELETE, values).required()];
+        statements.extend(changes::of_environment(tenant));
+        statements.push(audit_log::entry(tenant, act, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
+        if db.write("delete an environment", statements).await?.is_committed() {
+            return Ok(Deleted::Done);
+        }
+        tried = Some(version);
+    }
+}
+
+/// What came of restoring one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// It is done.
+    Done,
+    /// There is none that is deleted.
+    NotThere,
+    /// With it the organization would have more than it may.
+    QuotaReached(Reached),
+}
+
+/// Takes the deletion of an environment back, unless the organization has no room for it and what it has.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Restored, Error> {
+    const GUARDED: [Quota; 3] = [Quota::Environments, Quota::Applications, Quota::EventTypes];
+    let Tenant { organization, environment } = tenant;
+    let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
+    let mut statements: Vec<_> = guards.iter().map(Guard::queue).collect();
+    statements.push(Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required());
+    statements.extend(changes::of_environment(tenant));
+    statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
+    let first_guard = statements.len();
+    statements.extend(guards.iter().map(Guard::check));
+    match db.write("restore an environment", statements).await? {
+        Written::Committed(_) => Ok(Restored::Done),
+        Written::Unmet(index) if index >= first_guard => Ok(Restored::QuotaReached(guards[index - first_guard].reached(db, 0).await?)),
+        Written::Unmet(_) => Ok(Restored::NotThere),
+    }
+}
+
+/// Removes all that an environment has but its messages; what is owed of those ends as cancelled.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
+    let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).tells_others()];
+    statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
+    db.write("delete the content of an environment", statements).await?;
+    Ok(())
+}
+
+/// Removes an environment of which nothing is left. Its `events` of days that a quota may be about stay counted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn remove(db: &dyn Database, id: EnvironmentId, events: &[DayEvents]) -> Result<(), Error> {
+    let mut statements: Vec<_> = events.iter().filter(|of_day| of_day.environment == id).map(quotas::keep_events).collect();
+    statements.push(Statement::new(REMOVE, vec![id.as_bytes().into()]));
+    db.write("remove an environment", statements).await?;
+    Ok(())
+}
+
+/// One of an organization's environments.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<Environment>, Error> {
+    Ok(find_versioned(db, organization, id).await?.map(|(environment, _)| environment))
+}
+
+/// All there are, for whoever keeps their limits.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
+    db.read(Statement::new(ALL, vec![])).await?.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
+}
+
+/// Changes an environment with `change`, which may refuse.
+///
+/// # Errors
+/// Where the store fails, or with what `change` says.
+pub async fn update<E: From<Error>>(
+    db: &dyn Database,
+    act: &Act,
+    tenant: Tenant,
+    change: impl Fn(&mut Environment) -> Result<(), E>,
+) -> Result<Changed, E> {
+    let Tenant { organization, environment: id } = tenant;
+    loop {
+        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let mut environment = before.clone();
+        change(&mut environment)?;
+        let values = vec![
+            organization.as_bytes().into(),
+            id.as_bytes().into(),
+            version.into(),
+            environment.name.as_str().into(),
+            environment.slug.as_str().into(),
+            environment.retention_days.into(),
+            environment.payload_retention_days.into(),
+            environment.max_payload_bytes.map_or(Value::Null, |bytes| Value::Integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
+            environment.weight.into(),
+            i64::from(environment.portal_reveal_secrets).into(),
+        ];
+        let mut statements = vec![Statement::new(UPDATE, values).required()];
+        // Its version grows, so that of two changes at once none is lost.
+        statements.extend(changes::of_environment(tenant));
+        if let Some(change) = Change::between(&before, &environment) {
+            statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
+        }
+        match db.write("update an environment", statements).await {
+            Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
+            // Somebody changed it in between: start from what it is now.
+            Ok(_) => {}
+            Err(Error::Conflict { .. }) => return Ok(Changed::SlugTaken),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn find_versioned(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<(Environment, i64)>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![organization.as_bytes().into(), id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(db, row)).transpose()
+}
+
+fn read(db: &dyn Database, row: Row) -> Result<(Environment, i64), Error> {
+    let mut columns: Columns = row.columns();
+    let deleted_at = columns.optional_time("deleted_at")?;
+    let environment = Environment {
+        id: columns.id("environment id", EnvironmentId::from_bytes)?,
+        organization_id: columns.id("organization id", OrganizationId::from_bytes)?,
+        name: columns.text("name")?,
+        slug: columns.text("slug")?,
+        retention_days: columns.optional_u32("retention_days")?,
+        payload_retention_days: columns.optional_u32("payload_retention_days")?,
+        max_payload_bytes: columns
+            .optional_integer("max_payload_bytes")?
+            .map(|bytes| u64::try_from(bytes).map_err(|_| Error::Unreadable { what: "max_payload_bytes" }))
+            .transpose()?,
+        weight: columns.optional_u32("weight")?,
+        portal_reveal_secrets: columns.integer("portal_reveal_secrets")? != 0,
+        created_at: columns.time("created_at")?,
+        deleted_at,
+        quotas: Quotas::default(),
+    };
+    let version = columns.integer("version")?;
+    let quotas = quotas::read(&mut columns)?.or(&db.installation_quotas().get());
+    Ok((Environment { quotas, ..environment }, version))
+}

@@ -1,0 +1,244 @@
+//! Organizations, with the environment that each begins with.
+
+use hookstream_model::{
+    base::{
+        ids::{EnvironmentId, OrganizationId, UserId},
+        time::Timestamp,
+    },
+    identity::{member::Role, organization::Organization, tenancy::Tenant},
+    operations::audit_log::{Act, Action, Change},
+};
+
+use crate::{
+    db::{
+        error::Error,
+        page::sql_limit,
+        statement::{Columns, Database, Row, Statement},
+    },
+    identity::members,
+    operations::audit_log,
+};
+
+const INSERT_ORGANIZATION: &str = "insert into organizations (id, name, created_at) values ($1, $2, $3)";
+const INSERT_ENVIRONMENT: &str = "insert into environments (id, organization_id, name, slug, created_at, version)
+    values ($1, $2, $3, $4, $5, 1)";
+const TAKE_DEFAULT: &str = "insert into settings (name, value) values ('default_organization', $1) on conflict do nothing";
+const VERSION: &str = "select version from environments where id = $1";
+const FIRST: &str = "select e.organization_id, e.id from environments e join organizations o on o.id = e.organization_id
+    where e.deleted_at is null and o.deleted_at is null order by e.id limit 1";
+const ANY: &str = "select id from organizations limit 1";
+const IDS: &str = "select id from organizations where deleted_at is null order by id limit $1";
+const FIND: &str = "select id, name, created_at, deleted_at from organizations where id = $1";
+const OF_USER: &str =
+    "select o.id, o.name, o.created_at, o.deleted_at, m.role from members m join organizations o on o.id = m.organization_id
+    where m.user_id = $1 order by o.id limit 1000";
+/// Where it is still called what it was when it was read, so that the entry tells what it was.
+const RENAME: &str = "update organizations set name = $3 where id = $1 and name = $2 and deleted_at is null";
+const DELETE: &str = "update organizations set deleted_at = $3 where id = $1 and name = $2 and deleted_at is null";
+const RESTORE: &str = "update organizations set deleted_at = null where id = $1 and deleted_at is not null";
+/// Keys of its environments that nodes remember do not count any more, or again.
+const NOTE: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
+const DELETED_BEFORE: &str = "select id, name, created_at, deleted_at from organizations o where deleted_at < $1
+    and not exists (select 1 from environments e where e.organization_id = o.id) limit 1000";
+const REMOVE: [&str; 4] = [
+    "delete from invitations where organization_id = $1",
+    "delete from members where organization_id = $1",
+    "delete from event_counts where organization_id = $1",
+    "delete from organizations where id = $1 and deleted_at is not null",
+];
+
+/// The name of the organization that the first start makes.
+pub const DEFAULT_ORGANIZATION: &str = "default";
+/// The name and slug of its environment.
+pub const DEFAULT_ENVIRONMENT: &str = "production";
+
+/// Makes the organization `default` with the environment `production`, unless it was made before: of
+/// two nodes that start at once, one makes it. Returns whether this one did.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_default(db: &dyn Database, tenant: Tenant, now: Timestamp) -> Result<bool, Error> {
+    let mut statements = vec![Statement::new(TAKE_DEFAULT, vec![now.to_string().into()]).required()];
+    statements.extend(inserts(tenant, DEFAULT_ORGANIZATION, DEFAULT_ENVIRONMENT, now));
+    Ok(db.write("create the default organization", statements).await?.is_committed())
+}
+
+/// Makes an organization with an environment.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> Result<(), Error> {
+    db.write("create an organization", inserts(tenant, name, environment, now).into()).await?;
+    Ok(())
+}
+
+/// The same with its first owner.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create_owned(db: &dyn Database, act: &Act, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
+    let now = act.at;
+    let made = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
+    let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
+    statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
+    statements.push(entry(made.id, act, Action::OrganizationCreate, &Change::made(&made)));
+    db.write("create an organization", statements).await?;
+    Ok(made)
+}
+
+fn inserts(tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> [Statement; 2] {
+    let Tenant { organization, environment: environment_id } = tenant;
+    [
+        Statement::new(INSERT_ORGANIZATION, vec![organization.as_bytes().into(), name.into(), now.into()]),
+        Statement::new(
+            INSERT_ENVIRONMENT,
+            vec![environment_id.as_bytes().into(), organization.as_bytes().into(), environment.into(), environment.into(), now.into()],
+        ),
+    ]
+}
+
+/// The oldest environment that is not deleted, where there is any: usually the one that the first start made.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn first(db: &dyn Database) -> Result<Option<Tenant>, Error> {
+    let rows = db.read(Statement::new(FIRST, vec![])).await?;
+    rows.into_iter().next().map(read_tenant).transpose()
+}
+
+/// Whether there is any, deleted or not.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
+}
+
+/// The oldest of those that are not deleted, so many at the most.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn ids(db: &dyn Database, limit: usize) -> Result<Vec<OrganizationId>, Error> {
+    let rows = db.read(Statement::new(IDS, vec![sql_limit(limit).into()])).await?;
+    rows.into_iter().map(|row| row.columns().id("organization id", OrganizationId::from_bytes)).collect()
+}
+
+/// An organization, deleted or not.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
+}
+
+/// Those somebody is a member of, deleted ones included, and as what; the oldest first.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organization, Role)>, Error> {
+    let read = |row: Row| {
+        let mut columns = row.columns();
+        Ok((read(&mut columns)?, columns.word("role", Role::parse)?))
+    };
+    db.read(Statement::new(OF_USER, vec![user.as_bytes().into()])).await?.into_iter().map(read).collect()
+}
+
+/// Renames an organization. Returns whether it is there and not deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn rename(db: &dyn Database, act: &Act, id: OrganizationId, name: &str) -> Result<bool, Error> {
+    while let Some(before) = find_open(db, id).await? {
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), name.into()];
+        let mut statements = vec![Statement::new(RENAME, values).required()];
+        let after = Organization { name: name.to_owned(), ..before.clone() };
+        statements.extend(Change::between(&before, &after).map(|change| entry(id, act, Action::OrganizationUpdate, &change)));
+        if db.write("rename an organization", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: start from what it is now.
+    }
+    Ok(false)
+}
+
+/// Deletes an organization: nobody gets into it any more until it is restored. Returns whether it was there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn delete(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
+    while let Some(before) = find_open(db, id).await? {
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), act.at.into()];
+        let entry = entry(id, act, Action::OrganizationDelete, &Change::removed(&before));
+        let statements = vec![Statement::new(DELETE, values).required(), note(id), entry];
+        if db.write("delete an organization", statements).await?.is_committed() {
+            return Ok(true);
+        }
+        // Somebody changed it in between: the entry is to tell what it was in the end.
+    }
+    Ok(false)
+}
+
+/// Takes the deletion of an organization back. Returns whether it was deleted and is still there.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn restore(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
+    let restore = Statement::new(RESTORE, vec![id.as_bytes().into()]).required();
+    let entry = entry(id, act, Action::OrganizationRestore, &Change::default());
+    Ok(db.write("restore an organization", vec![restore, note(id), entry]).await?.is_committed())
+}
+
+async fn find_open(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
+    Ok(find(db, id).await?.filter(|found| found.deleted_at.is_none()))
+}
+
+fn entry(id: OrganizationId, act: &Act, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
+}
+
+/// Has other nodes read anew what they remember of an organization.
+pub(crate) fn note(id: OrganizationId) -> Statement {
+    Statement::new(NOTE, vec![id.as_bytes().into()]).tells_others()
+}
+
+/// Removes organizations for good that were deleted before a moment and have no environment any more. Returns which.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn remove_deleted(db: &dyn Database, before: Timestamp) -> Result<Vec<OrganizationId>, Error> {
+    let mut removed = Vec::new();
+    for row in db.read(Statement::new(DELETED_BEFORE, vec![before.into()])).await? {
+        let Organization { id, .. } = read(&mut row.columns())?;
+        let statements = REMOVE.map(|sql| Statement::new(sql, vec![id.as_bytes().into()]));
+        db.write("remove an organization", statements.into()).await?;
+        removed.push(id);
+    }
+    Ok(removed)
+}
+
+/// The version of an environment's event types; 0 where there is no such environment.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn version(db: &dyn Database, environment: EnvironmentId) -> Result<i64, Error> {
+    let rows = db.read(Statement::new(VERSION, vec![environment.as_bytes().into()])).await?;
+    rows.into_iter().next().map_or(Ok(0), |row| row.columns().integer("version"))
+}
+
+fn read(columns: &mut Columns) -> Result<Organization, Error> {
+    Ok(Organization {
+        id: columns.id("organization id", OrganizationId::from_bytes)?,
+        name: columns.text("name")?,
+        created_at: columns.time("created_at")?,
+        deleted_at: columns.optional_time("deleted_at")?,
+    })
+}
+
+fn read_tenant(row: Row) -> Result<Tenant, Error> {
+    let mut columns = row.columns();
+    Ok(Tenant {
+        organization: columns.id("organization id", OrganizationId::from_bytes)?,
+        environment: columns.id("environment id", EnvironmentId::from_bytes)?,
+    })
+}

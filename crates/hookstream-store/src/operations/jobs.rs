@@ -1,0 +1,318 @@
+//! Jobs: what they are for, how far they are, and what they take up.
+//!
+//! A job's row is the truth about it. Whoever works on it stands in it as its owner, and every slice is
+//! made owed under that number only while the job still runs: a cancelled job, and one that another node has
+//! taken over, make nothing owed any more.
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EndpointId, JobId, MessageId, TargetId},
+        time::Timestamp,
+    },
+    identity::tenancy::Tenant,
+    operations::{
+        audit_log::{Act, Action, Change, fields::Fields},
+        job::{Job, JobKind, JobState, Progress, Selection, Status},
+    },
+};
+
+use crate::{
+    db::{
+        error::Error,
+        page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        statement::{Columns, Database, Row, Statement, Value},
+    },
+    delivery::deliveries::Owner,
+    operations::audit_log,
+    outbound::{
+        applications::{Created, create_with_answer, read_tenant},
+        idempotency::KeptAnswer,
+    },
+};
+
+macro_rules! columns {
+    () => {
+        "id, organization_id, environment_id, application_id, endpoint_id, kind, since, until, statuses, event_types, max_messages,
+            rate_limit, fingerprint, status, error, total, made_owed, skipped, position, created_at, started_at, updated_at, completed_at"
+    };
+}
+
+const INSERT: &str = concat!(
+    "insert into jobs (",
+    columns!(),
+    ", owner) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 0)"
+);
+const FIND: &str = concat!("select ", columns!(), " from jobs where environment_id = $1 and id = $2");
+const FIND_SAME: &str = concat!(
+    "select ",
+    columns!(),
+    " from jobs where environment_id = $1 and endpoint_id = $2 and fingerprint = $3
+        and (status = 'running' or (status = 'completed' and created_at >= $4)) order by id desc limit 1"
+);
+const LIST: &str = concat!("select ", columns!(), " from jobs where environment_id = $1 and id < $2 order by id desc limit $3");
+const LIST_OF_STATUS: &str =
+    concat!("select ", columns!(), " from jobs where environment_id = $1 and id < $2 and status = $4 order by id desc limit $3");
+const OWNED: &str = concat!("select ", columns!(), " from jobs where status = 'running' and owner = $1 order by id limit $2");
+const WAITING: &str = "select id from jobs where status = 'running' and owner <> $1 limit 1";
+const COUNT_RUNNING: &str = "select count(*) from jobs where environment_id = $1 and status = 'running'";
+const CANCEL: &str = "update jobs set status = 'cancelled', completed_at = $3, updated_at = $3
+    where environment_id = $1 and id = $2 and status = 'running'";
+const END: &str = "update jobs set status = $3, error = $4, completed_at = $5, updated_at = $5, total = $6, skipped = $7
+    where id = $1 and owner = $2 and status = 'running'";
+const FAIL_RUNNING: &str =
+    "update jobs set status = 'failed', error = 'restored', completed_at = $1, updated_at = $1 where status = 'running'";
+const FORGET: &str = "delete from jobs where completed_at < $1";
+
+/// Which candidates to look for: of one target, in the order of their messages.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// Whose messages.
+    pub tenant: Tenant,
+    /// The target's application.
+    pub application_id: ApplicationId,
+    /// The target.
+    pub target_id: TargetId,
+    /// Only what has not arrived is looked at, which is little; else every message is.
+    pub only_undelivered: bool,
+    /// Messages after this one.
+    pub after: MessageId,
+    /// Messages before this one.
+    pub before: MessageId,
+    /// The most candidates; fewer mean the end.
+    pub limit: usize,
+}
+
+impl Survey {
+    /// Looks for what a job may take next.
+    pub fn of(job: &Job, limit: usize) -> Self {
+        Self {
+            tenant: job.tenant,
+            application_id: job.application_id,
+            target_id: job.endpoint_id.into(),
+            only_undelivered: job.selection.is_of_undelivered(),
+            after: job.progress.position,
+            before: job.selection.end(),
+            limit,
+        }
+    }
+}
+
+/// Deliveries that a job makes owed, and how far it is then.
+#[derive(Debug, Clone)]
+pub struct JobSlice {
+    /// The job as it was read; where it has moved on since, nothing is done.
+    pub job: Job,
+    /// Who works on it.
+    pub owner: Owner,
+    /// The messages whose deliveries are taken, in order. Each is looked at once more.
+    pub messages: Vec<MessageId>,
+    /// The last message that was looked at.
+    pub position: MessageId,
+    /// When they are due.
+    pub now: Timestamp,
+}
+
+/// Stores a job. Where the same is running already, that is [`Created::NameTaken`].
+///
+/// # Errors
+/// Where the store fails.
+pub async fn create(db: &dyn Database, act: &Act, job: &Job, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+    let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
+    let failure = match job.state {
+        JobState::Failed { reason, .. } => Some(reason.as_str()),
+        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
+    };
+    let values = vec![
+        job.id.as_bytes().into(),
+        job.tenant.organization.as_bytes().into(),
+        job.tenant.environment.as_bytes().into(),
+        job.application_id.as_bytes().into(),
+        job.endpoint_id.as_bytes().into(),
+        job.kind.as_str().into(),
+        (*since).into(),
+        (*until).into(),
+        statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(",").into(),
+        event_types.as_ref().map(|types| serde_json::to_string(types).expect("a list of text is JSON")).into(),
+        (*max_messages).into(),
+        job.rate_limit.into(),
+        job.fingerprint.as_str().into(),
+        job.state.as_str().into(),
+        failure.into(),
+        job.progress.total.map(count).into(),
+        count(job.progress.made_owed).into(),
+        count(job.progress.skipped).into(),
+        job.progress.position.as_bytes().into(),
+        (*asked_at).into(),
+        job.started_at.into(),
+        job.updated_at.into(),
+        job.state.ended_at().into(),
+    ];
+    let action = match job.kind {
+        JobKind::Recover => Action::JobRecover,
+        JobKind::Replay => Action::JobReplay,
+    };
+    let entry = audit_log::entry(job.tenant, act, action, job.id.as_bytes(), &Change::made(job));
+    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, answer).await
+}
+
+/// The job with this id.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find(db: &dyn Database, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
+    rows.into_iter().next().map(read).transpose()
+}
+
+/// The job that the same request has started and that still runs, or was asked for since then and is done.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn find_same(db: &dyn Database, job: &Job, since: Timestamp) -> Result<Option<Job>, Error> {
+    let values =
+        vec![job.tenant.environment.as_bytes().into(), job.endpoint_id.as_bytes().into(), job.fingerprint.as_str().into(), since.into()];
+    db.read(Statement::new(FIND_SAME, values)).await?.into_iter().next().map(read).transpose()
+}
+
+/// A page of an environment's jobs, newest first; with `status`, those that stand so.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn list(db: &dyn Database, tenant: Tenant, status: Option<&str>, page: PageRequest<JobId>) -> Result<Page<Job>, Error> {
+    let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
+    let mut values: Vec<Value> = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
+    let statement = match status {
+        Some(status) => {
+            values.push(status.into());
+            Statement::new(LIST_OF_STATUS, values)
+        }
+        None => Statement::new(LIST, values),
+    };
+    let jobs = db.read(statement).await?.into_iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Page::from_overlong(jobs, page.limit))
+}
+
+/// How many of an environment's jobs run.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Error> {
+    let rows = db.read(Statement::new(COUNT_RUNNING, vec![tenant.environment.as_bytes().into()])).await?;
+    let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
+    read_count(&mut row.columns(), "count")
+}
+
+/// Calls a job off, where it runs: when this returns, it makes nothing owed any more. Returns how it stands.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn cancel(db: &dyn Database, act: &Act, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()];
+    let status = |word: &str| Fields::default().with("status", word);
+    let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
+    let entry = audit_log::entry(tenant, act, Action::JobCancel, id.as_bytes(), &change);
+    db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
+    find(db, tenant, id).await
+}
+
+/// Ends a job that `owner` works on, with its progress at the end. Nothing is done where it runs no more.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, progress: Progress) -> Result<(), Error> {
+    let failure = match state {
+        JobState::Failed { reason, .. } => Some(reason.as_str()),
+        JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => None,
+    };
+    let values = vec![
+        id.as_bytes().into(),
+        owner.number().into(),
+        state.as_str().into(),
+        failure.into(),
+        state.ended_at().into(),
+        progress.total.map(count).into(),
+        count(progress.skipped).into(),
+    ];
+    db.write("end a job", vec![Statement::new(END, values)]).await?;
+    Ok(())
+}
+
+/// Fails all that run, whosever they are, because the store was restored: nobody knows any more how far they were.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn fail_restored(db: &dyn Database, now: Timestamp) -> Result<(), Error> {
+    db.write("end jobs of a restored backup", vec![Statement::new(FAIL_RUNNING, vec![now.into()])]).await?;
+    Ok(())
+}
+
+/// Forgets the jobs that ended before a moment.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn forget_ended_before(db: &dyn Database, before: Timestamp) -> Result<(), Error> {
+    db.write("delete old jobs", vec![Statement::new(FORGET, vec![before.into()])]).await?;
+    Ok(())
+}
+
+/// Whether a job runs that `owner` does not work on.
+pub(crate) async fn waiting(db: &dyn Database, owner: Owner) -> Result<bool, Error> {
+    Ok(!db.read(Statement::new(WAITING, vec![owner.number().into()])).await?.is_empty())
+}
+
+/// The jobs that `owner` works on, oldest first.
+pub(crate) async fn owned(db: &dyn Database, owner: Owner, limit: usize) -> Result<Vec<Job>, Error> {
+    let rows = db.read(Statement::new(OWNED, vec![owner.number().into(), sql_limit(limit).into()])).await?;
+    rows.into_iter().map(read).collect()
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn read_count(columns: &mut Columns, what: &'static str) -> Result<u64, Error> {
+    columns.integer(what)?.try_into().map_err(|_| Error::Unreadable { what })
+}
+
+fn read_statuses(words: &str) -> Option<Vec<Status>> {
+    words.split(',').map(Status::parse).collect()
+}
+
+/// Reads a row of the columns above.
+fn read(row: Row) -> Result<Job, Error> {
+    let mut columns = row.columns();
+    let id = columns.id("job id", JobId::from_bytes)?;
+    let tenant = read_tenant(&mut columns)?;
+    let application_id = columns.id("application id", ApplicationId::from_bytes)?;
+    let endpoint_id = columns.id("endpoint id", EndpointId::from_bytes)?;
+    let kind = columns.word("kind", JobKind::parse)?;
+    let (since, until) = (columns.time("since")?, columns.time("until")?);
+    let statuses = columns.word("statuses", read_statuses)?;
+    let event_types = columns.optional_json::<Vec<String>>("event_types")?;
+    let max_messages = columns.optional_u32("max_messages")?;
+    let rate_limit = columns.optional_u32("rate_limit")?.ok_or(Error::Unreadable { what: "rate_limit" })?;
+    let fingerprint = columns.text("fingerprint")?;
+    let (status, error) = (columns.text("status")?, columns.optional_text("error")?);
+    let total = columns.optional_integer("total")?.map(u64::try_from).transpose().map_err(|_| Error::Unreadable { what: "total" })?;
+    let made_owed = read_count(&mut columns, "made_owed")?;
+    let skipped = read_count(&mut columns, "skipped")?;
+    let position = columns.id("position", MessageId::from_bytes)?;
+    let asked_at = columns.time("created_at")?;
+    let started_at = columns.optional_time("started_at")?;
+    let updated_at = columns.time("updated_at")?;
+    let ended_at = columns.optional_time("completed_at")?;
+    Ok(Job {
+        id,
+        tenant,
+        application_id,
+        endpoint_id,
+        kind,
+        selection: Selection { since, until, statuses, event_types, max_messages, asked_at },
+        rate_limit,
+        fingerprint,
+        state: JobState::parse(&status, ended_at, error.as_deref()).ok_or(Error::Unreadable { what: "job status" })?,
+        progress: Progress { total, made_owed, skipped, position },
+        started_at,
+        updated_at,
+    })
+}

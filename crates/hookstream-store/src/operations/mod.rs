@@ -1,0 +1,5 @@
+//! Background work, quotas and the audit log, in portable SQL.
+
+pub mod audit_log;
+pub mod jobs;
+pub mod quotas;

@@ -1,0 +1,6 @@
+//! Resources of the outbound half, in portable SQL.
+
+pub mod applications;
+pub mod endpoints;
+pub mod event_types;
+pub mod idempotency;

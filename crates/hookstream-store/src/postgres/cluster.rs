@@ -1,0 +1,188 @@
+//! The nodes' rows: each node renews its own, and whoever finds one that lapsed releases what it had.
+//!
+//! All times are the database's. A node that was fenced keeps its number in the rows it once claimed;
+//! what names a number that no node has is released, whatever the reason, so that nothing is owed to
+//! nobody.
+
+use std::time::Duration;
+
+use hookstream_model::{
+    base::time::Timestamp,
+    delivery::queue::{Group, Groups},
+};
+use tokio_postgres::types::Type;
+
+use crate::postgres::db::connection::{Connection, Pool, connect};
+use crate::{
+    db::error::Error,
+    delivery::{
+        deliveries::Owner,
+        nodes::{Node, NodeReport, NodeSelf, Standing},
+    },
+};
+
+const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_lines)
+    values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
+    returning number";
+/// Places begin at the present, so that what was given one by its time stands before them.
+const SET_PLACES: &str = "select setval('line_places', now.millis) from line_places,
+    (select (extract(epoch from clock_timestamp()) * 1000)::int8 as millis) now where last_value < now.millis";
+/// A number that is replaced runs dry; its groups go on under the new one.
+const REPLACE: &str = "update nodes set takes_lines = false where number = $1";
+const HAND_ON: &str = "update line_groups set owner = $2 where owner = $1";
+/// Groups whose node is gone are nobody's.
+const FREE_GROUPS: &str = "update line_groups set owner = 0 where owner > 0 and owner not in (select number from nodes)";
+/// An equal share, rounded up, of those that are nobody's.
+const TAKE_GROUPS: &str = "update line_groups set owner = $1 where number in (
+        select number from line_groups where owner = 0 order by number
+        limit greatest(0, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_lines)::int8
+            - (select count(*) from line_groups where owner = $1))
+        for update skip locked
+    ) and (select takes_lines from nodes where number = $1)";
+const GIVE_UP_GROUPS: &str = "update line_groups set owner = 0 where owner = $1 and number = any($2)";
+const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
+    queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
+const REMOVE_LAPSED: &str = "delete from nodes where number in
+    (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
+const REMOVE: &str = "delete from nodes where number = $1";
+/// The numbers under which something is owed: one look into the index for each, however much it owns.
+macro_rules! owners {
+    () => {
+        "with recursive owners (number) as (
+            (select owner from pending where owner > 0 order by owner limit 1)
+            union all
+            select (select p.owner from pending p where p.owner > o.number order by p.owner limit 1) from owners o
+                where o.number is not null
+        ) "
+    };
+}
+pub(super) use owners;
+
+/// What there is to do after a renewal: whether a node has lapsed, the numbers that own something and belong to
+/// no node, whether groups of lines are to be
+/// had, how many are a node's share, and which are this one's.
+const LOOK: &str = concat!(
+    owners!(),
+    "select exists (select 1 from nodes where lapses_at < clock_timestamp()),
+        array(select number from owners where number is not null and number not in (select number from nodes)),
+        exists (select 1 from line_groups where owner not in (select number from nodes)),
+        (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_lines),
+        array(select number from line_groups where owner = $1 order by number)"
+);
+/// It is due from now on, where a claim looks first.
+const RELEASE: &str =
+    "update pending p set owner = p.line, due_at = case p.line when 0 then greatest(p.due_at, $2) else p.due_at end from (
+        select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
+    ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
+const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
+    (extract(epoch from renewed_at) * 1000)::int8, (extract(epoch from lapses_at) * 1000)::int8, queued, in_flight, lag_ms
+    from nodes order by number";
+
+pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Result<Owner, Error> {
+    let connection = connect(pool, "enlist").await?;
+    let values = [
+        (&node.name.as_str() as _, Type::TEXT),
+        (&node.role as _, Type::TEXT),
+        (&node.version as _, Type::TEXT),
+        (&millis(lease) as _, Type::INT8),
+    ];
+    let enlist = async |connection: &Connection| {
+        connection.query(SET_PLACES, &[]).await?;
+        let rows = connection.query(ENLIST, &values).await?;
+        let number: i64 = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
+        if let Some(before) = node.replaces {
+            connection.execute(REPLACE, &[(&before.number(), Type::INT8)]).await?;
+            connection.execute(HAND_ON, &[(&before.number(), Type::INT8), (&number, Type::INT8)]).await?;
+        }
+        Ok(Owner::new(number))
+    };
+    connection.transaction(enlist, |_| true).await
+}
+
+pub(super) async fn give_up_groups(pool: &Pool, owner: Owner, groups: Groups) -> Result<(), Error> {
+    let numbers: Vec<i32> = groups.iter().map(|group| i32::from(group.number())).collect();
+    let connection = connect(pool, "release shards").await?;
+    connection.execute(GIVE_UP_GROUPS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
+}
+
+pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
+    let connection = connect(pool, "renew the lease of a node").await?;
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let lag = i64::try_from(report.lag_ms).unwrap_or(i64::MAX);
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (&millis(lease) as _, Type::INT8),
+        (&count(report.queued) as _, Type::INT8),
+        (&count(report.in_flight) as _, Type::INT8),
+        (&lag as _, Type::INT8),
+    ];
+    if connection.execute(RENEW, &values).await? == 0 {
+        return Ok(Standing::Lapsed);
+    }
+    let owner = [(&owner.number() as _, Type::INT8)];
+    let look = async || connection.query(LOOK, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });
+    let mut seen = look().await?;
+    let (is_one_lapsed, is_group_free) = (seen.get::<_, bool>(0), seen.get::<_, bool>(2));
+    if is_one_lapsed {
+        connection.execute(REMOVE_LAPSED, &[]).await?;
+        seen = look().await?;
+    }
+    let mut released = 0;
+    let orphaned = seen.get::<_, Vec<i64>>(1);
+    if !orphaned.is_empty() {
+        for number in orphaned {
+            released += release(&connection, number, now).await?;
+        }
+        seen = look().await?;
+    }
+    // Not before what their lines miss is back in them: another node may be about to release some of it.
+    if (is_one_lapsed || is_group_free) && seen.get::<_, Vec<i64>>(1).is_empty() {
+        connection.execute(FREE_GROUPS, &[]).await?;
+        connection.execute(TAKE_GROUPS, &owner).await?;
+        seen = look().await?;
+    }
+    let groups: Groups = seen.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Group::new(u8::try_from(number).ok()?)).collect();
+    let share = u32::try_from(seen.get::<_, i64>(3)).unwrap_or(0);
+    Ok(Standing::Held { released, groups, surplus: groups.count().saturating_sub(share) })
+}
+
+pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
+    let connection = connect(pool, "deregister a node").await?;
+    connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
+    connection.execute(FREE_GROUPS, &[]).await?;
+    release(&connection, owner.number(), now).await.map(|_| ())
+}
+
+pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
+    let connection = connect(pool, "list the nodes").await?;
+    let rows = connection.query(LIST, &[]).await?;
+    let time = |row: &tokio_postgres::Row, column| Timestamp::from_millis(row.get(column));
+    let count = |row: &tokio_postgres::Row, column| usize::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    let node = |row: &tokio_postgres::Row| Node {
+        owner: Owner::new(row.get(0)),
+        name: row.get(1),
+        role: row.get(2),
+        version: row.get(3),
+        started_at: time(row, 4),
+        renewed_at: time(row, 5),
+        lapses_at: Some(time(row, 6)),
+        report: NodeReport { queued: count(row, 7), in_flight: count(row, 8), lag_ms: u64::try_from(row.get::<_, i64>(9)).unwrap_or(0) },
+    };
+    Ok(rows.iter().map(node).collect())
+}
+
+/// Releases what a number has, a slice at a time.
+async fn release(connection: &Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
+    let mut released = 0;
+    loop {
+        let slice = connection.execute(RELEASE, &[(&number, Type::INT8), (&now.as_millis(), Type::INT8)]).await?;
+        released += slice;
+        if slice == 0 {
+            return Ok(released);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

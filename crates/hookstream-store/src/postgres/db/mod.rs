@@ -1,0 +1,6 @@
+//! Connections, plain statements, notifications and migrations.
+
+pub(crate) mod connection;
+pub(crate) mod migrate;
+pub(crate) mod nudge;
+pub(crate) mod plain;

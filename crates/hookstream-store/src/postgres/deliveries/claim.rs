@@ -1,0 +1,394 @@
+//! Taking what is due and owned by nobody.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        time::Timestamp,
+    },
+    delivery::{delivery::Trigger, queue::Line},
+    outbound::{hops::Hops, message::Message},
+};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::postgres::{
+    cluster::owners,
+    db::connection::{Connection, Pool, connect},
+    history::messages::read_payload,
+};
+use crate::{
+    db::error::Error,
+    delivery::{
+        deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
+        payloads::{self, StoredPayload},
+    },
+};
+
+/// In the order of the index; what another node is about to take is left to it.
+const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at
+    from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
+/// Of lines, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
+/// nothing passes it.
+const SELECT_IN_LINES: &str =
+    "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (line, deliveries, in_order, number)
+    cross join lateral (
+        select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at from pending
+        where owner = want.line and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
+    ) p order by want.number, p.due_at, p.message_id";
+/// Whether something stands under a number that no node has. A node that was frozen in the middle of a claim
+/// and has lapsed since can still commit it: whoever waited for its rows passes over them then.
+const IS_ORPHANED: &str =
+    concat!(owners!(), "select exists (select 1 from owners where number is not null and number not in (select number from nodes))");
+/// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
+const SIZES: &str = "select b.message_id, b.size from payloads b
+    where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
+const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
+    where p.message_id = taken.message_id and p.target_id = taken.target_id and p.owner <= 0";
+const DROP_ORPHANS: &str = "delete from pending p using unnest($1::uuid[], $2::uuid[]) orphan (message_id, target_id)
+    where p.message_id = orphan.message_id and p.target_id = orphan.target_id and p.owner <= 0";
+const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.encoding, b.size, b.body, m.hops
+    from (select distinct * from unnest($1::uuid[], $2::uuid[]) taken (application_id, id)) taken
+    join messages m on m.application_id = taken.application_id and m.id = taken.id and m.id >= $3 and m.id <= $4
+    join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
+const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
+
+/// Each line's first, one look into the index for each.
+const LINES: &str = "with recursive heads as (
+        (select owner, application_id, target_id, due_at, retry_at from pending
+            where owner > $1 and owner <= $2 order by owner, due_at limit 1)
+        union all
+        select next.* from heads cross join lateral (
+            select owner, application_id, target_id, due_at, retry_at from pending
+            where owner > heads.owner and owner <= $2 order by owner, due_at limit 1
+        ) next
+    )
+    select owner, application_id, target_id, coalesce(retry_at, due_at), retry_at from heads limit $3";
+
+const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = line.number limit $2) counted)
+    from unnest($1::int8[]) with ordinality as line (number, place) order by line.place";
+
+/// Below which due time nothing is looked for, as a rule.
+///
+/// What was claimed leaves dead entries at the beginning of the index. As long as an old transaction is
+/// open somewhere they cannot be removed, and each claim would pass over all of them. Nothing falls due
+/// in the past but for clocks that differ and commits that take long, so claims begin a little before
+/// now, and look at everything once in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Floor(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    at: i64,
+    /// When everything is looked at again.
+    all_at: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { at: i64::MIN, all_at: None }
+    }
+}
+
+/// How far in the past something may yet appear.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How often everything is looked at, where that takes no time.
+const ALL: Duration = Duration::from_secs(10);
+/// How often at the least, however long it takes.
+const ALL_AT_LEAST: Duration = Duration::from_secs(300);
+/// Looking at everything may take this part of the time.
+const PART: u32 = 1_000;
+
+impl Floor {
+    /// Where a claim at `now` begins.
+    fn next(&self, now: Timestamp) -> i64 {
+        let mut state = self.state();
+        if now.as_millis() < state.at {
+            // The clock has stepped back.
+            *state = State::default();
+        }
+        let begun = Instant::now();
+        if state.all_at.is_none_or(|at| at <= begun) {
+            state.all_at = Some(begun + ALL);
+            return i64::MIN;
+        }
+        state.at
+    }
+
+    /// Notes how long it took to look at everything.
+    fn looked_at_all(&self, took: Duration) {
+        self.state().all_at = Some(Instant::now() + (took * PART).clamp(ALL, ALL_AT_LEAST));
+    }
+
+    /// Notes that all that was due until then was taken.
+    fn cleared(&self, until: Timestamp) {
+        let mut state = self.state();
+        state.at = state.at.max((until - MARGIN).as_millis());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is due, before its message is read.
+struct Due {
+    message_id: Uuid,
+    target_id: Uuid,
+    application_id: Uuid,
+    attempts: u32,
+    failed: u32,
+    trigger: Trigger,
+    due_at: Timestamp,
+    line: Option<Line>,
+    retry_at: Option<i64>,
+    /// In bytes; `None` where the message is gone.
+    size: Option<usize>,
+}
+
+/// A message of which something was taken.
+struct Found {
+    id: MessageId,
+    application_id: ApplicationId,
+    environment_id: EnvironmentId,
+    event_type: String,
+    payload: StoredPayload,
+    hops: Hops,
+}
+
+pub(crate) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
+    let from = floor.next(now);
+    let begun = Instant::now();
+    let connection = connect(pool, "claim due deliveries").await?;
+    let take = async |connection: &Connection| {
+        let due = select(connection, from, now, limits.deliveries).await?;
+        let is_all = due.len() < limits.deliveries;
+        let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
+        drop_orphans(connection, &orphans).await?;
+        let due = within(due, limits.bytes);
+        let messages = take(connection, owner, &due).await?;
+        let rows = connection.query(NEXT_DUE, &[(&from, Type::INT8)]).await?;
+        let next_due = rows.first().map(|row| Timestamp::from_millis(row.get(0)));
+        Ok((due, messages, next_due, is_all))
+    };
+    let (due, messages, next_due, is_all) = connection.transaction(take, |_| true).await?;
+    if from == i64::MIN {
+        floor.looked_at_all(begun.elapsed());
+    }
+    if is_all {
+        floor.cleared(now);
+    }
+    Ok(Claim { deliveries: claimed(owner, due, messages), next_due })
+}
+
+/// Once they are taken, the payloads are read. One that was damaged cannot be sent: it is told, and stays owed to
+/// its owner, so that it holds up no other.
+fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
+    let open = |found: Found| {
+        let Found { id, application_id, environment_id, event_type, payload, hops } = found;
+        match payload.decode() {
+            Ok(payload) => Some((
+                Uuid::from_bytes(*id.as_bytes()),
+                (environment_id, Arc::new(Message { id, application_id, event_type, payload, hops })),
+            )),
+            Err(error) => {
+                payloads::tell_damaged(id, &error);
+                None
+            }
+        }
+    };
+    let messages: HashMap<_, _> = messages.into_iter().filter_map(open).collect();
+    let claimed = |due: Due| {
+        let (environment_id, message) = messages.get(&due.message_id)?;
+        Some(Claimed {
+            owner,
+            environment_id: *environment_id,
+            message: Arc::clone(message),
+            target_id: TargetId::from_bytes(due.target_id.into_bytes()),
+            line: due.line,
+            attempts: due.attempts,
+            failed: due.failed,
+            trigger: due.trigger,
+            // What keeps a place has that in the column's stead.
+            due_at: due.due_at.max(message.id.timestamp()),
+        })
+    };
+    due.into_iter().filter_map(claimed).collect()
+}
+
+/// The lines within ranges of numbers.
+pub(crate) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+    let connection = connect(pool, "find lines").await?;
+    let mut heads = Vec::new();
+    for (first, last) in ranges {
+        let begin = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
+        if begin >= *last || heads.len() >= limit {
+            continue;
+        }
+        let room = i64::try_from(limit - heads.len()).unwrap_or(i64::MAX);
+        let rows = connection.query(LINES, &[(&begin, Type::INT8), (last, Type::INT8), (&room, Type::INT8)]).await?;
+        let head = |row: &tokio_postgres::Row| {
+            Some(LineHead {
+                line: Line::from_number(row.get(0))?,
+                application_id: ApplicationId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
+                target_id: TargetId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
+                due_at: Timestamp::from_millis(row.get(3)),
+                retry_at: row.get::<_, Option<i64>>(4).map(Timestamp::from_millis),
+            })
+        };
+        heads.extend(rows.iter().filter_map(head));
+    }
+    Ok(heads)
+}
+
+/// How many wait in each of these lines, counted up to a bound.
+pub(crate) async fn line_lengths(pool: &Pool, lines: &[Line], at_most: usize) -> Result<Vec<usize>, Error> {
+    let numbers: Vec<_> = lines.iter().map(|line| line.number()).collect();
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let connection = connect(pool, "count waiting deliveries").await?;
+    let rows = connection.query(LENGTHS, &[(&numbers as _, Type::INT8_ARRAY), (&at_most as _, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| usize::try_from(row.get::<_, i64>(0)).unwrap_or(0)).collect())
+}
+
+pub(crate) async fn claim_lines(
+    pool: &Pool,
+    owner: Owner,
+    now: Timestamp,
+    wants: &[LineWant],
+    bytes: usize,
+) -> Result<Vec<Claimed>, Error> {
+    let lines: Vec<_> = wants.iter().map(|want| want.line.number()).collect();
+    let counts: Vec<_> = wants.iter().map(|want| i64::try_from(want.deliveries).unwrap_or(i64::MAX)).collect();
+    let in_order: Vec<_> = wants.iter().map(|want| want.in_order).collect();
+    let connection = connect(pool, "claim deliveries from lines").await?;
+    let from_lines = async |connection: &Connection| {
+        let values = [
+            (&lines as _, Type::INT8_ARRAY),
+            (&counts as _, Type::INT8_ARRAY),
+            (&now.as_millis() as _, Type::INT8),
+            (&in_order as _, Type::BOOL_ARRAY),
+        ];
+        let rows = connection.query(SELECT_IN_LINES, &values).await?;
+        let mut due: Vec<_> = rows.iter().map(read_due).collect();
+        if in_order.contains(&true) && is_orphaned(connection).await? {
+            // It may be what stands before these: they wait until it is back in its line.
+            due.retain(|due| wants.iter().any(|want| !want.in_order && Some(want.line) == due.line));
+        }
+        let due = add_sizes(connection, due).await?;
+        let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
+        drop_orphans(connection, &orphans).await?;
+        let due = within(without_blocked(due, wants, now), bytes);
+        let messages = take(connection, owner, &due).await?;
+        Ok((due, messages))
+    };
+    let (due, messages) = connection.transaction(from_lines, |_| true).await?;
+    Ok(claimed(owner, due, messages))
+}
+
+async fn is_orphaned(connection: &Connection) -> Result<bool, Error> {
+    Ok(connection.query(IS_ORPHANED, &[]).await?.first().is_some_and(|row| row.get(0)))
+}
+
+/// Without what is not due yet, and without what stands behind it where an order is kept.
+fn without_blocked(due: Vec<Due>, wants: &[LineWant], now: Timestamp) -> Vec<Due> {
+    let keep_order: HashSet<Line> = wants.iter().filter(|want| want.in_order).map(|want| want.line).collect();
+    let mut blocked = HashSet::new();
+    let may_go = |due: &Due| {
+        let is_due = due.retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
+        if !is_due {
+            blocked.extend(due.line.filter(|line| keep_order.contains(line)));
+        }
+        is_due && due.line.is_none_or(|line| !blocked.contains(&line))
+    };
+    due.into_iter().filter(may_go).collect()
+}
+
+async fn select(connection: &Connection, from: i64, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = connection.query(SELECT_DUE, &[(&from, Type::INT8), (&now.as_millis(), Type::INT8), (&limit, Type::INT8)]).await?;
+    add_sizes(connection, rows.iter().map(read_due).collect()).await
+}
+
+fn read_due(row: &tokio_postgres::Row) -> Due {
+    let count = |column| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+    Due {
+        message_id: row.get(0),
+        target_id: row.get(1),
+        application_id: row.get(2),
+        attempts: count(3),
+        failed: count(4),
+        trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(8).unwrap_or_else(|| row.get(6))),
+        line: Line::from_number(row.get(7)),
+        retry_at: row.get(8),
+        size: None,
+    }
+}
+
+async fn add_sizes(connection: &Connection, mut due: Vec<Due>) -> Result<Vec<Due>, Error> {
+    let ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(due) };
+    let values = [(&ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let rows = connection.query(SIZES, &values).await?;
+    let sizes: HashMap<Uuid, i32> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for due in &mut due {
+        due.size = sizes.get(&due.message_id).map(|size| usize::try_from(*size).unwrap_or(0));
+    }
+    Ok(due)
+}
+
+/// The first of them, up to so many bytes; the one that passes the limit is still in.
+fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
+    let mut sum = 0;
+    let fits = |due: &Due| {
+        let before = sum;
+        sum += due.size.unwrap_or(0);
+        before <= bytes
+    };
+    due.into_iter().take_while(fits).collect()
+}
+
+async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<Found>, Error> {
+    let message_ids: Vec<_> = due.iter().map(|due| due.message_id).collect();
+    let targets: Vec<_> = due.iter().map(|due| due.target_id).collect();
+    let applications: Vec<_> = due.iter().map(|due| due.application_id).collect();
+    let taken = [(&owner.number() as _, Type::INT8), (&message_ids as _, Type::UUID_ARRAY), (&targets as _, Type::UUID_ARRAY)];
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    connection.execute(TAKE, &taken).await?;
+    let (Some(first), Some(last)) = (message_ids.iter().min(), message_ids.iter().max()) else { return Ok(Vec::new()) };
+    let read =
+        [(&applications as _, Type::UUID_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let rows = connection.query(READ, &read).await?;
+    let application_of: HashMap<_, _> = due.iter().map(|due| (due.message_id, due.application_id)).collect();
+    let message = |row: &tokio_postgres::Row| {
+        let id: Uuid = row.get(0);
+        Some(Found {
+            id: MessageId::from_bytes(id.into_bytes()),
+            application_id: ApplicationId::from_bytes(application_of.get(&id)?.into_bytes()),
+            environment_id: EnvironmentId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
+            event_type: row.get(1),
+            payload: read_payload(row, 3),
+            hops: Hops::new(u32::try_from(row.get::<_, i32>(7)).unwrap_or_default()),
+        })
+    };
+    Ok(rows.iter().filter_map(message).collect())
+}
+
+/// What has no message can never be delivered. None is ever made so; a restore of parts could.
+async fn drop_orphans(connection: &Connection, orphans: &[Due]) -> Result<(), Error> {
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(count = orphans.len(), "deleted pending deliveries whose message is missing");
+    let message_ids: Vec<_> = orphans.iter().map(|due| due.message_id).collect();
+    let targets: Vec<_> = orphans.iter().map(|due| due.target_id).collect();
+    connection.execute(DROP_ORPHANS, &[(&message_ids, Type::UUID_ARRAY), (&targets, Type::UUID_ARRAY)]).await.map(|_| ())
+}

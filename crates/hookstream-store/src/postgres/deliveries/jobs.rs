@@ -1,0 +1,200 @@
+//! What a job takes up: a slice and how far the job is then are one transaction.
+//!
+//! It holds the job's row, so that nobody cancels or takes over the job in between, and then the messages'
+//! rows in their order, as whoever makes a message owed again by hand does: where both are at work on a
+//! delivery, the second finds it owed.
+
+use std::collections::BTreeMap;
+
+use hookstream_model::{
+    base::{
+        ids::MessageId,
+        time::{Day, Timestamp},
+    },
+    operations::job::{Candidate, Standing},
+};
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use crate::postgres::{
+    db::connection::{Connection, Pool, connect},
+    history::counts,
+};
+use crate::{
+    db::{error::Error, page::sql_limit},
+    delivery::{counts::Counts, deliveries::Owner, messages::read_channels},
+    operations::jobs::{JobSlice, Survey},
+};
+
+/// The columns of a candidate, of the message `m` and the target `$1`. The bounds tell the planner which days
+/// there are to look at. There is no `exists`, which it might answer by reading a whole table once.
+macro_rules! candidate {
+    () => {
+        "select m.id, m.event_type,
+            (select true from pending p where p.message_id = m.id and p.target_id = $1) is not null,
+            (select u.state from undelivered u
+                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
+            (select u.ended_at from undelivered u
+                where u.message_id = m.id and u.message_id >= $4 and u.message_id <= $5 and u.target_id = $1),
+            (select max(a.created_at) from attempts a
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.target_id = $1),
+            (select true from attempts a
+                where a.message_id = m.id and a.message_id >= $4 and a.message_id <= $5 and a.trigger_type = 'test' limit 1) is not null,
+            (select true from payloads b
+                where b.message_id = m.id and b.message_id >= $4 and b.message_id <= $5) is not null, m.channels"
+    };
+}
+
+const SURVEY: &str = concat!(
+    candidate!(),
+    " from (select id, event_type, channels from messages
+        where application_id = $2 and environment_id = $3 and id > $4 and id < $5 order by id limit $6) m order by m.id"
+);
+const SURVEY_UNDELIVERED: &str = "select u.message_id, m.event_type, false, u.state, u.ended_at, null::int8, false,
+        (select true from payloads b where b.message_id = u.message_id and b.message_id > $4 and b.message_id < $5) is not null, m.channels
+    from (select message_id, state, ended_at from undelivered
+        where target_id = $1 and message_id > $4 and message_id < $5 order by message_id limit $6) u
+    join messages m on m.application_id = $2 and m.id = u.message_id and m.id > $4 and m.id < $5 and m.environment_id = $3
+    order by u.message_id";
+const CANDIDATES: &str = concat!(
+    candidate!(),
+    " from messages m where m.application_id = $2 and m.environment_id = $3 and m.id >= $4 and m.id <= $5 and m.id = any($6)"
+);
+/// A job of an owner that has lapsed is anybody's.
+const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at, $2) where id in (
+        select id from jobs where status = 'running' and owner <> $1
+            and (owner = any($4) or owner not in (select number from nodes where lapses_at > clock_timestamp()))
+        order by id limit $3 for update skip locked)";
+const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
+const HOLD_MESSAGES: &str =
+    "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
+/// So that nobody removes them: what is made owed has its payload.
+const HOLD_PAYLOADS: &str = "select 1 from payloads
+    where message_id >= $1 and message_id <= $2 and message_id = any($3) order by message_id for key share";
+/// A delivery that there was not before counts as one of its message's. Returns how each stood.
+const OWE: &str = "with given as (
+        select g.message_id, (select max(a.number) from attempts a
+            where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.target_id = $2) as tries
+        from unnest($1::uuid[]) as g (message_id)
+    ), revived as (
+        delete from undelivered u using given g
+        where u.message_id = g.message_id and u.target_id = $2 and u.message_id >= $5 and u.message_id <= $6
+        returning u.message_id, u.state
+    ), added as (
+        update messages m set deliveries = m.deliveries + 1 from given g
+        where m.application_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.tries is null
+            and not exists (select 1 from revived r where r.message_id = g.message_id)
+    ), owed as (
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+        select g.message_id, $2, $3, 0, $4, coalesce(g.tries, 0), 0, $7 from given g
+    )
+    select g.message_id, r.state, g.tries is not null from given g left join revived r on r.message_id = g.message_id";
+const MOVE_ON: &str = "update jobs set position = $2, made_owed = made_owed + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
+
+pub(crate) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate>, Error> {
+    let values = [
+        (&uuid(survey.target_id.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.application_id.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.tenant.environment.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.after.as_bytes()) as _, Type::UUID),
+        (&uuid(survey.before.as_bytes()) as _, Type::UUID),
+        (&sql_limit(survey.limit) as _, Type::INT8),
+    ];
+    let sql = if survey.only_undelivered { SURVEY_UNDELIVERED } else { SURVEY };
+    let rows = connect(pool, "find deliveries of a job").await?.query(sql, &values).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
+pub(crate) async fn take(pool: &Pool, owner: Owner, earlier: &[Owner], limit: usize, now: Timestamp) -> Result<(), Error> {
+    let earlier: Vec<_> = earlier.iter().map(|owner| owner.number()).collect();
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (&now.as_millis() as _, Type::INT8),
+        (&sql_limit(limit) as _, Type::INT8),
+        (&earlier as _, Type::INT8_ARRAY),
+    ];
+    connect(pool, "claim jobs").await?.execute(TAKE, &values).await.map(|_| ())
+}
+
+pub(crate) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usize>, Error> {
+    let connection = connect(pool, "requeue the deliveries of a job").await?;
+    let advance = async |connection: &Connection| {
+        let job = slice.job.id.as_bytes().as_slice();
+        let from = slice.job.progress.position.as_bytes().as_slice();
+        let held = [(&job as _, Type::BYTEA), (&slice.owner.number() as _, Type::INT8), (&from as _, Type::BYTEA)];
+        if connection.query(HOLD_JOB, &held).await?.is_empty() {
+            return Ok(None);
+        }
+        let made_owed = make_owed(connection, slice).await?;
+        let skipped = slice.messages.len() - made_owed;
+        let moved = [
+            (&job as _, Type::BYTEA),
+            (&slice.position.as_bytes().as_slice() as _, Type::BYTEA),
+            (&sql_limit(made_owed) as _, Type::INT8),
+            (&sql_limit(skipped) as _, Type::INT8),
+            (&slice.now.as_millis() as _, Type::INT8),
+        ];
+        connection.execute(MOVE_ON, &moved).await?;
+        Ok(Some(made_owed))
+    };
+    connection.transaction(advance, Option::is_some).await
+}
+
+async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, Error> {
+    let messages: Vec<_> = slice.messages.iter().map(|message| uuid(message.as_bytes())).collect();
+    let (Some(first), Some(last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(0) };
+    let job = &slice.job;
+    let application = uuid(job.application_id.as_bytes());
+    let held = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(HOLD_MESSAGES, &held).await?;
+    let held = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(HOLD_PAYLOADS, &held).await?;
+    let target = uuid(job.endpoint_id.as_bytes());
+    // In a statement of its own, which sees what was committed until the rows were held.
+    let looked_at = [
+        (&target as _, Type::UUID),
+        (&application as _, Type::UUID),
+        (&uuid(job.tenant.environment.as_bytes()) as _, Type::UUID),
+        (first as _, Type::UUID),
+        (last as _, Type::UUID),
+        (&messages as _, Type::UUID_ARRAY),
+    ];
+    let candidates = connection.query(CANDIDATES, &looked_at).await?;
+    // Whether a missing one is wanted was looked at when it was found.
+    let taken = candidates.iter().map(read).filter(|candidate| job.selection.takes(candidate, true));
+    let taken: Vec<_> = taken.map(|candidate| uuid(candidate.message_id.as_bytes())).collect();
+    let owed = [
+        (&taken as _, Type::UUID_ARRAY),
+        (&target as _, Type::UUID),
+        (&application as _, Type::UUID),
+        (&slice.now.as_millis() as _, Type::INT8),
+        (first as _, Type::UUID),
+        (last as _, Type::UUID),
+        (&job.kind.trigger().as_str() as _, Type::TEXT),
+    ];
+    let mut moved: BTreeMap<Day, Counts> = BTreeMap::new();
+    for row in connection.query(OWE, &owed).await? {
+        let day = MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day();
+        *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
+    }
+    for (day, moved) in moved {
+        counts::add(connection, job.tenant.environment, day, moved).await?;
+    }
+    Ok(taken.len())
+}
+
+fn uuid(id: &[u8; 16]) -> Uuid {
+    Uuid::from_bytes(*id)
+}
+
+fn read(row: &Row) -> Candidate {
+    let undelivered: Option<&str> = row.get(3);
+    let standing = Standing::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
+    Candidate {
+        message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
+        event_type: row.get(1),
+        channels: read_channels(row.get(8)),
+        standing,
+        has_payload: row.get(7),
+    }
+}

@@ -1,0 +1,7 @@
+//! Deliveries on PostgreSQL: publish, claim, settle, deliver again.
+
+pub(crate) mod claim;
+pub(crate) mod jobs;
+pub(crate) mod publish;
+pub(crate) mod redeliver;
+pub(crate) mod settle;

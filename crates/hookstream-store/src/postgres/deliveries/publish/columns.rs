@@ -1,0 +1,285 @@
+//! Storing a batch of messages: one statement, whose values are columns.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use hookstream_model::delivery::queue::Line;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{application_of, environment_of, id_of};
+use crate::{
+    db::error::Error,
+    delivery::{
+        counts::Counts,
+        deliveries::{NewState, Owner, Published, Versions},
+        payloads::Sealed,
+    },
+    postgres::{db::connection::Connection, retention::days::number},
+};
+
+/// Stores those whose application is as it was when their deliveries were decided, and returns which.
+const STORE: &str = "with seen as (
+        select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, application, version, event_types)
+        join applications a on a.id = s.application and a.version = s.version
+        join environments e on e.id = a.environment_id and e.version = s.event_types
+    ), given as (
+        select g.* from unnest($5::int4[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int4[], $12::bool[], $13::bytea[],
+                $38::int4[], $39::int4[], $41::int4[], $42::text[])
+            as g (seen, application_id, id, environment_id, event_type, event_id, deliveries, is_text, body, encoding, size, hops, channels)
+        where g.seen in (select number from seen)
+    ), stored as (
+        insert into messages (application_id, id, environment_id, event_type, event_id, deliveries, hops, channels)
+        select application_id, id, environment_id, event_type, event_id, deliveries, hops, channels from given
+    ), kept as (
+        insert into payloads (message_id, environment_id, is_text, encoding, size, body)
+        select id, environment_id, is_text, encoding, size, body from given
+    ), owed as (
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
+        select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('line_places')), 0, 0, p.trigger_type, p.line
+        from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
+            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, line)
+        where p.seen in (select number from seen)
+    ), skipped as (
+        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+        select u.message_id, u.target_id, 'skipped', u.reason, 0, u.ended_at
+        from unnest($21::int4[], $22::uuid[], $23::uuid[], $24::text[], $25::int8[]) as u (seen, message_id, target_id, reason, ended_at)
+        where u.seen in (select number from seen)
+    ), counted as (
+        insert into message_counts (day, application_id, owner, messages)
+        select c.day, c.application_id, $26, c.messages
+        from unnest($27::int4[], $28::int8[], $29::uuid[], $30::int8[]) as c (seen, day, application_id, messages)
+        where c.seen in (select number from seen)
+        on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
+    ), deliveries_counted as (
+        insert into delivery_counts
+            (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
+        select d.day, d.environment_id, $26, sum(d.messages), sum(d.accepted), 0, 0, sum(d.skipped), 0, sum(d.payload_bytes), sum(d.events)
+        from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[], $43::int8[])
+            as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes, events)
+        where d.seen in (select number from seen)
+        group by d.day, d.environment_id order by d.day, d.environment_id
+        on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
+            accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
+            payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes, events = delivery_counts.events + excluded.events
+    )
+    select number from seen";
+
+/// Stores messages whose keys are theirs, and counts them under the node's number.
+pub(super) async fn store(connection: &Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
+    let columns = Columns::of(publications);
+    let Columns { seen, messages, owed, skipped, counts, standings } = &columns;
+    let values = [
+        (&seen.numbers as _, Type::INT4_ARRAY),
+        (&seen.applications as _, Type::BYTEA_ARRAY),
+        (&seen.versions as _, Type::INT8_ARRAY),
+        (&seen.event_types as _, Type::INT8_ARRAY),
+        (&messages.seen as _, Type::INT4_ARRAY),
+        (&messages.applications as _, Type::UUID_ARRAY),
+        (&messages.ids as _, Type::UUID_ARRAY),
+        (&messages.environments as _, Type::UUID_ARRAY),
+        (&messages.event_types as _, Type::TEXT_ARRAY),
+        (&messages.event_ids as _, Type::TEXT_ARRAY),
+        (&messages.deliveries as _, Type::INT4_ARRAY),
+        (&messages.is_text as _, Type::BOOL_ARRAY),
+        (&messages.bodies as _, Type::BYTEA_ARRAY),
+        (&owed.seen as _, Type::INT4_ARRAY),
+        (&owed.messages as _, Type::UUID_ARRAY),
+        (&owed.targets as _, Type::UUID_ARRAY),
+        (&owed.applications as _, Type::UUID_ARRAY),
+        (&owed.owners as _, Type::INT8_ARRAY),
+        (&owed.due_at as _, Type::INT8_ARRAY),
+        (&owed.triggers as _, Type::TEXT_ARRAY),
+        (&skipped.seen as _, Type::INT4_ARRAY),
+        (&skipped.messages as _, Type::UUID_ARRAY),
+        (&skipped.targets as _, Type::UUID_ARRAY),
+        (&skipped.reasons as _, Type::TEXT_ARRAY),
+        (&skipped.ended_at as _, Type::INT8_ARRAY),
+        (&owner as _, Type::INT8),
+        (&counts.seen as _, Type::INT4_ARRAY),
+        (&counts.days as _, Type::INT8_ARRAY),
+        (&counts.applications as _, Type::UUID_ARRAY),
+        (&counts.messages as _, Type::INT8_ARRAY),
+        (&owed.lines as _, Type::INT8_ARRAY),
+        (&standings.seen as _, Type::INT4_ARRAY),
+        (&standings.days as _, Type::INT8_ARRAY),
+        (&standings.environments as _, Type::UUID_ARRAY),
+        (&standings.messages as _, Type::INT8_ARRAY),
+        (&standings.accepted as _, Type::INT8_ARRAY),
+        (&standings.skipped as _, Type::INT8_ARRAY),
+        (&messages.encodings as _, Type::INT4_ARRAY),
+        (&messages.sizes as _, Type::INT4_ARRAY),
+        (&standings.payload_bytes as _, Type::INT8_ARRAY),
+        (&messages.hops as _, Type::INT4_ARRAY),
+        (&messages.channels as _, Type::TEXT_ARRAY),
+        (&standings.events as _, Type::INT8_ARRAY),
+    ];
+    let rows = connection.query(STORE, &values).await?;
+    let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
+    let published = |(id, seen): (&Uuid, &i32)| (*id, if current.contains(seen) { Published::Stored } else { Published::Stale });
+    Ok(messages.ids.iter().zip(&messages.seen).map(published).collect())
+}
+
+/// The columns of [`STORE`].
+#[derive(Default)]
+struct Columns<'a> {
+    seen: Seen,
+    messages: Messages<'a>,
+    owed: Owed,
+    skipped: Skipped,
+    counts: PerApplication,
+    standings: PerEnvironment,
+}
+
+#[derive(Default)]
+struct Seen {
+    numbers: Vec<i32>,
+    applications: Vec<Vec<u8>>,
+    versions: Vec<i64>,
+    event_types: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Messages<'a> {
+    seen: Vec<i32>,
+    applications: Vec<Uuid>,
+    ids: Vec<Uuid>,
+    environments: Vec<Uuid>,
+    event_types: Vec<&'a str>,
+    event_ids: Vec<Option<&'a str>>,
+    deliveries: Vec<i32>,
+    is_text: Vec<bool>,
+    encodings: Vec<i32>,
+    /// Before they were encoded.
+    sizes: Vec<i32>,
+    bodies: Vec<&'a [u8]>,
+    hops: Vec<i32>,
+    channels: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct Owed {
+    seen: Vec<i32>,
+    messages: Vec<Uuid>,
+    targets: Vec<Uuid>,
+    applications: Vec<Uuid>,
+    owners: Vec<i64>,
+    /// None for the next place.
+    due_at: Vec<Option<i64>>,
+    triggers: Vec<&'static str>,
+    lines: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Skipped {
+    seen: Vec<i32>,
+    messages: Vec<Uuid>,
+    targets: Vec<Uuid>,
+    reasons: Vec<&'static str>,
+    ended_at: Vec<i64>,
+}
+
+/// How many messages.
+#[derive(Default)]
+struct PerApplication {
+    seen: Vec<i32>,
+    days: Vec<i64>,
+    applications: Vec<Uuid>,
+    messages: Vec<i64>,
+}
+
+/// How many deliveries, how many of them were skipped at once, and the bytes of payloads.
+#[derive(Default)]
+struct PerEnvironment {
+    seen: Vec<i32>,
+    days: Vec<i64>,
+    environments: Vec<Uuid>,
+    messages: Vec<i64>,
+    accepted: Vec<i64>,
+    skipped: Vec<i64>,
+    payload_bytes: Vec<i64>,
+    events: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(publications: &[&'a Sealed]) -> Self {
+        let mut columns = Self::default();
+        let mut numbers: HashMap<(Uuid, i64, i64), i32> = HashMap::new();
+        let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
+        let mut standings: BTreeMap<(i32, i64, Uuid), Counts> = BTreeMap::new();
+        for publication in publications {
+            let Versions { application: version, environment: event_types } = publication.seen;
+            let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
+            let seen = *numbers.entry((application_of(publication), version, event_types)).or_insert_with(|| {
+                columns.seen.numbers.push(next);
+                columns.seen.applications.push(publication.message.application_id.as_bytes().to_vec());
+                columns.seen.versions.push(version);
+                columns.seen.event_types.push(event_types);
+                next
+            });
+            columns.push(publication, seen);
+            let day = number(publication.message.id.timestamp().day());
+            *counts.entry((seen, day, application_of(publication))).or_default() += 1;
+            *standings.entry((seen, day, environment_of(publication))).or_default() += Counts::published(publication);
+        }
+        for ((seen, day, application), messages) in counts {
+            columns.counts.seen.push(seen);
+            columns.counts.days.push(day);
+            columns.counts.applications.push(application);
+            columns.counts.messages.push(messages);
+        }
+        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in standings {
+            columns.standings.seen.push(seen);
+            columns.standings.days.push(day);
+            columns.standings.environments.push(environment);
+            columns.standings.messages.push(messages);
+            columns.standings.accepted.push(accepted);
+            columns.standings.skipped.push(skipped);
+            columns.standings.payload_bytes.push(payload_bytes);
+            columns.standings.events.push(events);
+        }
+        columns
+    }
+
+    fn push(&mut self, publication: &'a Sealed, seen: i32) {
+        let message = &publication.message;
+        let (id, application) = (id_of(publication), application_of(publication));
+        let accepted_at = message.id.timestamp().as_millis();
+        self.messages.seen.push(seen);
+        self.messages.applications.push(application);
+        self.messages.ids.push(id);
+        self.messages.environments.push(environment_of(publication));
+        self.messages.event_types.push(&message.event_type);
+        self.messages.event_ids.push(publication.event_id.as_deref());
+        self.messages.deliveries.push(i32::try_from(publication.deliveries.len()).unwrap_or(i32::MAX));
+        let payload = publication.payload();
+        self.messages.is_text.push(payload.is_text);
+        self.messages.encodings.push(payload.encoding);
+        self.messages.sizes.push(payload.size);
+        self.messages.bodies.push(&payload.body);
+        self.messages.channels.push(publication.channels_text());
+        self.messages.hops.push(i32::try_from(message.hops.count()).unwrap_or(i32::MAX));
+        for delivery in &publication.deliveries {
+            let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
+            match delivery.state {
+                NewState::Owed { owner, line, in_order } => {
+                    let line = line.map_or(0, Line::number);
+                    self.owed.seen.push(seen);
+                    self.owed.messages.push(id);
+                    self.owed.targets.push(target);
+                    self.owed.applications.push(application);
+                    self.owed.owners.push(owner.map_or(line, Owner::number));
+                    self.owed.due_at.push((!in_order).then_some(accepted_at));
+                    self.owed.triggers.push(publication.trigger.as_str());
+                    self.owed.lines.push(line);
+                }
+                NewState::Skipped(reason) => {
+                    self.skipped.seen.push(seen);
+                    self.skipped.messages.push(id);
+                    self.skipped.targets.push(target);
+                    self.skipped.reasons.push(reason.as_str());
+                    self.skipped.ended_at.push(accepted_at);
+                }
+            }
+        }
+    }
+}

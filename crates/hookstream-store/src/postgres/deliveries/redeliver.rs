@@ -1,0 +1,118 @@
+//! Making owed again what was settled, and setting aside what is owed.
+
+use hookstream_model::base::{ids::TargetId, time::Timestamp};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::postgres::{
+    db::connection::{Connection, Pool, connect},
+    history::counts,
+    retention::days::first_id_at,
+};
+use crate::{
+    db::error::Error,
+    delivery::{
+        counts::Counts,
+        deliveries::{Redelivered, Redelivery},
+    },
+};
+
+const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
+const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
+/// What keeps its place in a line keeps it: its `due_at` is no time, and not its `retry_at` either.
+const HURRY: &str = "update pending set
+    due_at = case when line <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
+    where message_id = $1 and target_id = $2 and owner <= 0";
+const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
+const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
+const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2 returning state";
+const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
+const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+    values ($1, $2, $3, 0, $4, $5, 0, $6)";
+/// What a node has that is at work is left alone.
+const SET_ASIDE: &str = "with owed as (
+        select message_id, target_id from pending
+        where message_id < $2 and owner not in (select number from nodes where lapses_at > clock_timestamp())
+        limit $3 for update skip locked
+    ), removed as (
+        delete from pending p using owed where p.message_id = owed.message_id and p.target_id = owed.target_id
+        returning p.message_id, p.target_id, p.application_id, p.attempts
+    ), counted as (
+        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+        select ('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::int8 / 86400000 as day, m.environment_id, 0, 0, 0, 0, 0,
+            count(*), 0
+        from removed r join messages m on m.application_id = r.application_id and m.id = r.message_id
+        group by 1, 2 order by 1, 2
+        on conflict (environment_id, day, owner) do update set skipped = delivery_counts.skipped + excluded.skipped
+    )
+    insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+    select message_id, target_id, 'skipped', 'restored', attempts, $1 from removed";
+
+pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Redelivered, Error> {
+    let connection = connect(pool, "requeue a message").await?;
+    let again = async |connection: &Connection| {
+        let key = [
+            (&Uuid::from_bytes(*redelivery.application_id.as_bytes()) as _, Type::UUID),
+            (&message_of(redelivery) as _, Type::UUID),
+            (&Uuid::from_bytes(*redelivery.tenant.environment.as_bytes()) as _, Type::UUID),
+        ];
+        // The message's row is locked: two at once do this one after the other.
+        if connection.query(IS_THERE, &key).await?.is_empty() {
+            return Ok(Redelivered::NotThere);
+        }
+        // From here on until the end nobody drops it: what is owed has its payload.
+        if connection.query(HAS_PAYLOAD, &[(&message_of(redelivery), Type::UUID)]).await?.is_empty() {
+            return Ok(Redelivered::PayloadExpired);
+        }
+        let mut moved = Counts::default();
+        for target in &redelivery.targets {
+            moved += redeliver_to(connection, redelivery, *target).await?;
+        }
+        counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
+        Ok(Redelivered::Owed(redelivery.targets.len()))
+    };
+    connection.transaction(again, |again| matches!(again, Redelivered::Owed(_))).await
+}
+
+fn message_of(redelivery: &Redelivery) -> Uuid {
+    Uuid::from_bytes(*redelivery.message_id.as_bytes())
+}
+
+/// Returns how it counts.
+async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> Result<Counts, Error> {
+    let (message, target) = (message_of(redelivery), Uuid::from_bytes(*target.as_bytes()));
+    let application = Uuid::from_bytes(*redelivery.application_id.as_bytes());
+    let (due_at, trigger) = (redelivery.now.as_millis(), redelivery.trigger.as_str());
+    let delivery = [(&message as _, Type::UUID), (&target as _, Type::UUID)];
+    let hurry = [(&message as _, Type::UUID), (&target as _, Type::UUID), (&due_at as _, Type::INT8), (&trigger as _, Type::TEXT)];
+    if connection.execute(HURRY, &hurry).await? == 1 {
+        return Ok(Counts::default());
+    }
+    if !connection.query(IS_PENDING, &delivery).await?.is_empty() {
+        // It is owned: a try is under way, or about to be.
+        return Ok(Counts::default());
+    }
+    let tries: Option<i32> = connection.query(TRIES, &delivery).await?.first().and_then(|row| row.get(0));
+    let revived = connection.query(REVIVE, &delivery).await?;
+    let revived: Option<&str> = revived.first().map(|row| row.get(0));
+    if tries.is_none() && revived.is_none() {
+        connection.execute(ADD_DELIVERY, &[(&application, Type::UUID), (&message, Type::UUID)]).await?;
+    }
+    let owe = [
+        (&message as _, Type::UUID),
+        (&target as _, Type::UUID),
+        (&application as _, Type::UUID),
+        (&due_at as _, Type::INT8),
+        (&tries.unwrap_or(0) as _, Type::INT4),
+        (&trigger as _, Type::TEXT),
+    ];
+    connection.execute(OWE, &owe).await?;
+    Ok(Counts::owed_again(revived, tries.is_some()))
+}
+
+pub(crate) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [(&until.as_millis() as _, Type::INT8), (&first_id_at(until) as _, Type::UUID), (&limit as _, Type::INT8)];
+    let set_aside = connect(pool, "skip deliveries of a restored backup").await?.execute(SET_ASIDE, &values).await?;
+    Ok(usize::try_from(set_aside).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,241 @@
+//! Recording attempts and what becomes of their deliveries: one statement a batch.
+//!
+//! Where the connection breaks at its commit, the batch is given again, and may have been settled by then. A
+//! delivery that was to be tried again may even be the same owner's again, which must not lose it.
+
+use hookstream_model::delivery::{
+    delivery::DeliveryState,
+    timings::{Packed, Waterfall},
+};
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use crate::postgres::{
+    db::connection::{Pool, connect},
+    retention::days,
+};
+use crate::{
+    db::error::Error,
+    delivery::deliveries::{Next, Owner, Settled},
+};
+
+/// What is settled comes in as columns, numbered in their order; what the owner does not have (any more)
+/// changes nothing and is not among the numbers that come back.
+const SETTLE: &str = "with given as (
+        select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
+                $22::int8[], $23::int8[], $24::uuid[], $25::int8[])
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at, environment_id, day)
+    ), removed as (
+        delete from pending p using given g
+        where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
+    ), kept as (
+        update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
+            attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
+            trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
+        from given g
+        where g.kind in (1, 2) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
+        returning g.number
+    ), ended as (
+        insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
+        select g.message_id, g.target_id, g.state, g.reason, r.attempts + g.tried::int4, g.at
+        from removed r join given g on g.number = r.number where g.kind = 3
+        on conflict (message_id, target_id) do update
+            set state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, ended_at = excluded.ended_at
+    ), counted as (
+        insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
+        select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
+            count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
+        from removed group by day, environment_id order by day, environment_id
+        on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
+            exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
+            cancelled = delivery_counts.cancelled + excluded.cancelled
+    ), settled as (
+        select number from removed union all select number from kept
+    ), recorded as (
+        insert into attempts
+            (message_id, id, target_id, number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+                response_body)
+        select g.message_id, a.id, g.target_id, a.attempt_number, a.trigger_type, a.succeeded, a.response_status, a.duration_ms,
+            a.created_at, a.waterfall, a.error, a.response_body
+        from unnest($11::int8[], $12::uuid[], $13::int4[], $14::text[], $15::bool[], $16::int4[], $17::int8[], $18::int8[],
+                $19::bytea[], $20::text[], $21::text[])
+            as a (number, id, attempt_number, trigger_type, succeeded, response_status, duration_ms, created_at, waterfall, error,
+                response_body)
+        join settled s on s.number = a.number
+        join given g on g.number = a.number
+    )
+    select number from settled";
+const RECORDED: &str = "select g.number from unnest($1::int8[], $2::uuid[], $3::uuid[]) as g (number, message_id, id)
+    join attempts a on a.message_id = g.message_id and a.id = g.id";
+const OPERATION: &str = "record the results of deliveries";
+
+/// The columns of [`SETTLE`].
+#[derive(Default)]
+struct Columns {
+    numbers: Vec<i64>,
+    message_ids: Vec<Uuid>,
+    target_ids: Vec<Uuid>,
+    kinds: Vec<i16>,
+    tried: Vec<bool>,
+    at: Vec<Option<i64>>,
+    failed: Vec<Option<i32>>,
+    states: Vec<Option<&'static str>>,
+    reasons: Vec<Option<&'static str>>,
+    lines: Vec<i64>,
+    retry_at: Vec<Option<i64>>,
+    environments: Vec<Uuid>,
+    days: Vec<i64>,
+    attempts: Attempts,
+}
+
+#[derive(Default)]
+struct Attempts {
+    numbers: Vec<i64>,
+    ids: Vec<Uuid>,
+    attempt_numbers: Vec<i32>,
+    triggers: Vec<&'static str>,
+    succeeded: Vec<bool>,
+    response_status: Vec<Option<i32>>,
+    duration_ms: Vec<i64>,
+    created_at: Vec<i64>,
+    waterfalls: Vec<Option<Packed>>,
+    errors: Vec<Option<String>>,
+    response_bodies: Vec<Option<String>>,
+}
+
+pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Result<Vec<bool>, Error> {
+    let mut columns = Columns::default();
+    for (number, settled) in batch.iter().enumerate() {
+        columns.push(i64::try_from(number).unwrap_or(i64::MAX), settled);
+    }
+    let Columns {
+        numbers,
+        message_ids,
+        target_ids,
+        kinds,
+        tried,
+        at,
+        failed,
+        states,
+        reasons,
+        lines,
+        retry_at,
+        environments,
+        days,
+        attempts,
+    } = &columns;
+    let waterfalls: Vec<_> = attempts.waterfalls.iter().map(|packed| packed.as_ref().map(Packed::as_bytes)).collect();
+    let values = [
+        (&owner.number() as _, Type::INT8),
+        (numbers as _, Type::INT8_ARRAY),
+        (message_ids as _, Type::UUID_ARRAY),
+        (target_ids as _, Type::UUID_ARRAY),
+        (kinds as _, Type::INT2_ARRAY),
+        (tried as _, Type::BOOL_ARRAY),
+        (at as _, Type::INT8_ARRAY),
+        (failed as _, Type::INT4_ARRAY),
+        (states as _, Type::TEXT_ARRAY),
+        (reasons as _, Type::TEXT_ARRAY),
+        (&attempts.numbers as _, Type::INT8_ARRAY),
+        (&attempts.ids as _, Type::UUID_ARRAY),
+        (&attempts.attempt_numbers as _, Type::INT4_ARRAY),
+        (&attempts.triggers as _, Type::TEXT_ARRAY),
+        (&attempts.succeeded as _, Type::BOOL_ARRAY),
+        (&attempts.response_status as _, Type::INT4_ARRAY),
+        (&attempts.duration_ms as _, Type::INT8_ARRAY),
+        (&attempts.created_at as _, Type::INT8_ARRAY),
+        (&waterfalls as _, Type::BYTEA_ARRAY),
+        (&attempts.errors as _, Type::TEXT_ARRAY),
+        (&attempts.response_bodies as _, Type::TEXT_ARRAY),
+        (lines as _, Type::INT8_ARRAY),
+        (retry_at as _, Type::INT8_ARRAY),
+        (environments as _, Type::UUID_ARRAY),
+        (days as _, Type::INT8_ARRAY),
+    ];
+    let answer = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
+    match answer {
+        Ok(rows) => Ok(counted(&rows, batch.len())),
+        // An attempt is there already. All of a batch is one commit, so that came about and nobody heard of it.
+        Err(Error::Conflict { .. }) => already_settled(pool, batch).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Which of a batch counted when it was settled by an earlier try; what left no attempt does not tell.
+async fn already_settled(pool: &Pool, batch: &[Settled]) -> Result<Vec<bool>, Error> {
+    let attempts = (0..).zip(batch).filter_map(|(number, settled)| Some((number, settled.attempt.as_ref()?)));
+    let (mut numbers, mut message_ids, mut ids) = (Vec::<i64>::new(), Vec::new(), Vec::new());
+    for (number, attempt) in attempts {
+        numbers.push(number);
+        message_ids.push(Uuid::from_bytes(*attempt.message_id.as_bytes()));
+        ids.push(Uuid::from_bytes(*attempt.id.as_bytes()));
+    }
+    let values = [(&numbers as _, Type::INT8_ARRAY), (&message_ids as _, Type::UUID_ARRAY), (&ids as _, Type::UUID_ARRAY)];
+    let rows = connect(pool, OPERATION).await?.query(RECORDED, &values).await?;
+    Ok(counted(&rows, batch.len()))
+}
+
+/// For each of a batch whether its number is in a row.
+fn counted(rows: &[Row], of: usize) -> Vec<bool> {
+    let mut counted = vec![false; of];
+    for row in rows {
+        let number = usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX);
+        if let Some(counted) = counted.get_mut(number) {
+            *counted = true;
+        }
+    }
+    counted
+}
+
+impl Columns {
+    fn push(&mut self, number: i64, settled: &Settled) {
+        let (kind, at, failed, state) = match settled.next {
+            Next::Succeeded => (0, None, None, None),
+            Next::Retry { wait, failed } => (1, wait.times().0, Some(integer(failed)), None),
+            Next::Postponed { wait } => (2, wait.times().0, None, None),
+            Next::Ended(state, at) => (3, Some(at.as_millis()), None, Some(state)),
+        };
+        let (line, retry_at) = match settled.next {
+            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times().1),
+            Next::Succeeded | Next::Ended(..) => (0, None),
+        };
+        self.lines.push(line);
+        self.retry_at.push(retry_at);
+        self.environments.push(Uuid::from_bytes(*settled.environment_id.as_bytes()));
+        self.days.push(days::number(settled.message_id.timestamp().day()));
+        self.numbers.push(number);
+        self.message_ids.push(Uuid::from_bytes(*settled.message_id.as_bytes()));
+        self.target_ids.push(Uuid::from_bytes(*settled.target_id.as_bytes()));
+        self.kinds.push(kind);
+        self.tried.push(settled.attempt.is_some());
+        self.at.push(at);
+        self.failed.push(failed);
+        self.states.push(state.as_ref().map(DeliveryState::as_str));
+        self.reasons.push(state.as_ref().map(|state| state.reason().unwrap_or_default()));
+        if let Some(attempt) = &settled.attempt {
+            let into = &mut self.attempts;
+            into.numbers.push(number);
+            into.ids.push(Uuid::from_bytes(*attempt.id.as_bytes()));
+            into.attempt_numbers.push(integer(attempt.number));
+            into.triggers.push(attempt.trigger.as_str());
+            into.succeeded.push(attempt.succeeded);
+            into.response_status.push(attempt.response_status.map(i32::from));
+            into.duration_ms.push(i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX));
+            into.created_at.push(attempt.created_at.as_millis());
+            into.waterfalls.push(attempt.waterfall.as_ref().map(Waterfall::pack));
+            into.errors.push(attempt.error.as_deref().map(text));
+            into.response_bodies.push(attempt.response_body.as_deref().map(text));
+        }
+    }
+}
+
+fn integer(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// PostgreSQL's text knows no NUL, and a receiver may answer one: what it answers must never keep an
+/// attempt from being recorded.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,245 @@
+//! Finding messages and attempts, a bounded number of messages at a time: see [`crate::delivery::finding`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, MessageId},
+        time::Timestamp,
+    },
+    delivery::attempt::Attempt,
+    identity::tenancy::Tenant,
+};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::messages::{add_payloads, add_standing, read_attempt, read_message, uuid};
+use crate::postgres::{
+    db::connection::{Connection, Pool, connect},
+    retention::days::{number, of_number},
+};
+use crate::{
+    db::error::Error,
+    delivery::{
+        finding::{
+            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            Range, StatusClass, behind, merge,
+        },
+        messages::Message,
+    },
+};
+
+const OPERATION: &str = "find messages";
+macro_rules! chunk {
+    ($order:literal) => {
+        concat!(
+            "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels
+            from unnest($1::uuid[]) as a (id) cross join lateral (
+                select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels from messages m
+                where m.application_id = a.id and m.id >= $2 and m.id < $3 and m.environment_id = $4 order by m.id",
+            $order,
+            " limit $5) m"
+        )
+    };
+}
+const OLDER: &str = chunk!(" desc");
+const NEWER: &str = chunk!("");
+const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
+/// The days on which these applications have messages, and which of them.
+const DAYS: &str = "select day, array_agg(distinct application_id) from message_counts
+    where application_id = any($1) and day >= $2 and day <= $3 group by day";
+const ARE_FOR: &str = "select message_id from pending where message_id = any($1) and target_id = $2
+    union select message_id from undelivered where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4
+    union select message_id from attempts where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4";
+const ATTEMPTS: &str =
+    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+        waterfall
+    from attempts where message_id = any($1) and message_id >= $2 and message_id <= $3
+        and ($4::uuid is null or target_id = $4) and ($5::bool is null or succeeded = $5)
+        and ($6::int4 is null or response_status between $6 and $7) and (not $8::bool or response_status is null)
+        and ($9::int8 is null or created_at >= $9) and ($10::int8 is null or created_at < $10)
+    order by message_id desc, id desc";
+const APPLICATION_OF: &str = "select m.application_id from (select distinct application_id from message_counts where day = $3) c
+    join messages m on m.application_id = c.application_id and m.id = $1 where m.environment_id = $2 limit 1";
+
+/// The application of a message of a tenant.
+pub(crate) async fn application_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+    let connection = connect(pool, OPERATION).await?;
+    let (message, environment, day) = (uuid(id.as_bytes()), uuid(tenant.environment.as_bytes()), number(id.timestamp().day()));
+    let values = [(&message as _, Type::UUID), (&environment as _, Type::UUID), (&day as _, Type::INT8)];
+    let rows = connection.query(APPLICATION_OF, &values).await?;
+    Ok(rows.first().map(|row| ApplicationId::from_bytes(row.get::<_, Uuid>(0).into_bytes())))
+}
+
+pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
+    let direction = search.range.direction;
+    let connection = connect(pool, OPERATION).await?;
+    let mut walk = Walk::begin(&connection, &search.range, CHUNK).await?;
+    let mut found = Collector::new(search.limit);
+    let mut examined = None;
+    'pages: while let Some(messages) = walk.next(&connection).await? {
+        let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
+        let mut meant: Vec<_> = messages.into_iter().filter(|message| search.filter.means(message)).collect();
+        if let Some(target) = search.filter.target {
+            let for_target = are_for(&connection, &meant, uuid(target.as_bytes())).await?;
+            meant.retain(|message| for_target.contains(&message.id));
+        }
+        let meant = add_standing(&connection, meant).await?;
+        let mut meant: HashMap<MessageId, Message> =
+            meant.into_iter().filter(|message| search.filter.means_standing(message)).map(|message| (message.id, message)).collect();
+        for id in ids {
+            examined = Some(behind(id, direction));
+            if let Some(message) = meant.remove(&MessageId::from_bytes(id))
+                && !found.take(message, behind(id, direction))
+            {
+                break 'pages;
+            }
+            if !found.examine() {
+                break 'pages;
+            }
+        }
+        examined = None;
+    }
+    let mut found = found.finish(examined, direction);
+    add_payloads(&connection, &mut found.items).await?;
+    Ok(found)
+}
+
+pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    let direction = search.range.direction;
+    let connection = connect(pool, "find attempts").await?;
+    let mut walk = Walk::begin(&connection, &search.range, CHUNK_OF_ATTEMPTS).await?;
+    let mut found = Collector::new(search.limit);
+    let mut examined = None;
+    'pages: while let Some(messages) = walk.next(&connection).await? {
+        let types = &search.filter.event_types;
+        let is_meant = |message: &&Message| types.is_empty() || types.contains(&message.event_type);
+        let meant: Vec<_> = messages.iter().filter(is_meant).map(|message| uuid(message.id.as_bytes())).collect();
+        let mut attempts: HashMap<MessageId, Vec<Attempt>> = HashMap::new();
+        for attempt in read_attempts(&connection, &meant, search).await? {
+            attempts.entry(attempt.message_id).or_default().push(attempt);
+        }
+        for message in messages {
+            let id = *message.id.as_bytes();
+            examined = Some(search.behind_all(id));
+            let mut of_message = attempts.remove(&message.id).unwrap_or_default();
+            if direction == Direction::Newer {
+                of_message.reverse();
+            }
+            for attempt in of_message.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
+                let place = search.behind(id, *attempt.id.as_bytes());
+                let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
+                if !found.take(row, place) {
+                    break 'pages;
+                }
+            }
+            if !found.examine() {
+                break 'pages;
+            }
+        }
+        examined = None;
+    }
+    Ok(found.finish(examined, direction))
+}
+
+async fn read_attempts(connection: &Connection, messages: &[Uuid], search: &AttemptSearch) -> Result<Vec<Attempt>, Error> {
+    let (Some(first), Some(last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(Vec::new()) };
+    let filter = &search.filter;
+    let bounds = filter.class.and_then(StatusClass::bounds);
+    let is_unanswered = filter.class.is_some() && bounds.is_none();
+    let (from, to) = (bounds.map(|(from, _)| i32::from(from)), bounds.map(|(_, to)| i32::from(to)));
+    let target = filter.target.map(|target| uuid(target.as_bytes()));
+    let (since, until) = (filter.since.map(Timestamp::as_millis), filter.until.map(Timestamp::as_millis));
+    let values = [
+        (&messages as _, Type::UUID_ARRAY),
+        (first as _, Type::UUID),
+        (last as _, Type::UUID),
+        (&target as _, Type::UUID),
+        (&filter.succeeded as _, Type::BOOL),
+        (&from as _, Type::INT4),
+        (&to as _, Type::INT4),
+        (&is_unanswered as _, Type::BOOL),
+        (&since as _, Type::INT8),
+        (&until as _, Type::INT8),
+    ];
+    Ok(connection.query(ATTEMPTS, &values).await?.iter().map(read_attempt).collect())
+}
+
+async fn are_for(connection: &Connection, messages: &[Message], target: Uuid) -> Result<HashSet<MessageId>, Error> {
+    let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
+    let values = [(&ids as _, Type::UUID_ARRAY), (&target as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID)];
+    let rows = connection.query(ARE_FOR, &values).await?;
+    Ok(rows.iter().map(|row| MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
+}
+
+/// Goes through the messages of a range in its order.
+struct Walk {
+    chunk: usize,
+    /// What is left to go through, the next one last: applications and where they are looked through.
+    left: Vec<(Range, Vec<Uuid>)>,
+}
+
+impl Walk {
+    async fn begin(connection: &Connection, range: &Range, chunk: usize) -> Result<Self, Error> {
+        if range.is_empty() {
+            return Ok(Self { chunk, left: Vec::new() });
+        }
+        if let Some(application) = range.application {
+            return Ok(Self { chunk, left: vec![(range.clone(), vec![uuid(application.as_bytes())])] });
+        }
+        let environment: &[u8] = range.tenant.environment.as_bytes();
+        let rows = connection.query(OF_ENVIRONMENT, &[(&environment as _, Type::BYTEA)]).await?;
+        let applications: Vec<_> = rows.iter().filter_map(|row| Uuid::from_slice(row.get(0)).ok()).collect();
+        let (first, last) = range.days();
+        let values = [(&applications as _, Type::UUID_ARRAY), (&number(first) as _, Type::INT8), (&number(last) as _, Type::INT8)];
+        let rows = connection.query(DAYS, &values).await?;
+        let by_day: BTreeMap<i64, Vec<Uuid>> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let mut left: Vec<_> = by_day.into_iter().map(|(day, applications)| (of_day(range, day), applications)).collect();
+        if range.direction == Direction::Newer {
+            left.reverse();
+        }
+        Ok(Self { chunk, left })
+    }
+
+    /// The next messages; `None` at the end of the range.
+    async fn next(&mut self, connection: &Connection) -> Result<Option<Vec<Message>>, Error> {
+        let Some((range, applications)) = self.left.pop() else { return Ok(None) };
+        // Of many applications fewer each: what is read and not looked at is read again.
+        let of_each = (self.chunk / applications.len().max(1)).max(8);
+        let (lowest, below) = (uuid(&range.lowest), uuid(&range.below));
+        let environment = uuid(range.tenant.environment.as_bytes());
+        let values = [
+            (&applications as _, Type::UUID_ARRAY),
+            (&lowest as _, Type::UUID),
+            (&below as _, Type::UUID),
+            (&environment as _, Type::UUID),
+            (&i64::try_from(of_each).unwrap_or(i64::MAX) as _, Type::INT8),
+        ];
+        let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
+        let mut parts: HashMap<ApplicationId, Vec<Message>> = HashMap::new();
+        for row in &connection.query(sql, &values).await? {
+            let message = read_message(row)?;
+            parts.entry(message.application_id).or_default().push(message);
+        }
+        let mut parts: Vec<_> = parts.into_values().collect();
+        for part in &mut parts {
+            match range.direction {
+                Direction::Older => part.sort_by_key(|message| std::cmp::Reverse(message.id)),
+                Direction::Newer => part.sort_by_key(|message| message.id),
+            }
+        }
+        let (messages, goes_on) = merge(parts, of_each, range.direction);
+        if let Some(bound) = goes_on {
+            self.left.push((range.behind_bound(bound), applications));
+        }
+        Ok(Some(messages))
+    }
+}
+
+/// The part of a range that lies in a day.
+fn of_day(range: &Range, day: i64) -> Range {
+    let day = of_number(day);
+    let (start, end) = (MessageId::before_all_at(day.start()), MessageId::before_all_at(day.next().start()));
+    Range { lowest: range.lowest.max(*start.as_bytes()), below: range.below.min(*end.as_bytes()), ..range.clone() }
+}

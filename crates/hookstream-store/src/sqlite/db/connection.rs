@@ -1,0 +1,159 @@
+//! Opening a SQLite file as this store uses it, and bringing it to the current schema.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::db::error::Error;
+
+/// The schema of `core.db`, a step a file; a step is never changed once it was released.
+pub(crate) const CORE_MIGRATIONS: &[&str] = &[
+    include_str!("../../db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
+    include_str!("../../db/migrations/sqlite/core/0002_people.sql"),
+    include_str!("../../db/migrations/sqlite/core/0003_audit_log.sql"),
+    include_str!("../../db/migrations/sqlite/core/0004_mail.sql"),
+    include_str!("../../db/migrations/sqlite/core/0005_quotas.sql"),
+    include_str!("../../db/migrations/sqlite/core/0006_outbound.sql"),
+    include_str!("../../db/migrations/sqlite/core/0007_key_levels.sql"),
+];
+/// The schema of a day's file.
+pub(crate) const DAY_MIGRATIONS: &[&str] = &[
+    include_str!("../../db/migrations/sqlite/day/0001_messages.sql"),
+    include_str!("../../db/migrations/sqlite/day/0002_events.sql"),
+    include_str!("../../db/migrations/sqlite/day/0003_channels.sql"),
+];
+
+/// At this many pages (64 MiB) the writer itself moves the log into the file, which bounds the log
+/// where the background checkpoints cannot keep up.
+const WRITER_CHECKPOINT_PAGES: i64 = 16_384;
+/// Page cache of the writing connection to the current day, in KiB.
+const WRITER_CACHE_KIB: i64 = 8_192;
+/// Page cache of a reading connection, in KiB.
+const READER_CACHE_KIB: i64 = 1_024;
+/// Statements kept prepared on a connection.
+const STATEMENTS_CACHED: usize = 64;
+
+/// Which kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Core,
+    Day,
+}
+
+impl Kind {
+    const fn migrations(self) -> &'static [&'static str] {
+        match self {
+            Self::Core => CORE_MIGRATIONS,
+            Self::Day => DAY_MIGRATIONS,
+        }
+    }
+}
+
+/// The one connection that writes to a file.
+pub(crate) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> {
+    restrict(path).map_err(|cause| Error::Open { what: path.display().to_string(), cause: cause.into() })?;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        if kind == Kind::Day {
+            // So that it can give back, page by page, what its payloads took. It counts for a new file only; an
+            // insert takes 0 to 3 % more of the processor by it.
+            connection.pragma_update(None, "auto_vacuum", "incremental")?;
+        }
+        if kind == Kind::Core {
+            // What was sealed under a key that is no longer trusted, or not sealed at all, does not stay behind in
+            // the pages that it was removed from. This file is small and changes rarely.
+            connection.pragma_update(None, "secure_delete", true)?;
+        }
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        Ok(connection)
+    };
+    let mut connection = open().map_err(|cause| open_error(path, cause))?;
+    migrate(&mut connection, path, kind.migrations())?;
+    Ok(connection)
+}
+
+/// Creates a file that only its owner may read, or makes one so; its log gets the same mode from SQLite. Where it belongs to another
+/// user, it stays as it is. One that is there is not opened: closing it would take the locks away that SQLite holds on it here.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    match crate::sqlite::private().create_new(true).open(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+        }
+    }
+    Ok(())
+}
+
+/// A file that is in memory only, for as long as the connection is open.
+#[cfg(feature = "in-memory")]
+pub(crate) fn open_in_memory(kind: Kind) -> Result<Connection, Error> {
+    let path = Path::new(":memory:");
+    let mut connection = Connection::open_in_memory().map_err(|cause| open_error(path, cause))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    migrate(&mut connection, path, kind.migrations())?;
+    Ok(connection)
+}
+
+/// A connection that reads only.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = open_existing(path)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        Ok(connection)
+    };
+    open().map_err(|cause| open_error(path, cause))
+}
+
+/// A connection that moves a file's log into the file.
+pub(crate) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    open_existing(path)
+}
+
+fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn open_error(path: &Path, cause: rusqlite::Error) -> Error {
+    Error::Open { what: path.display().to_string(), cause: cause.into() }
+}
+
+/// Applies the steps that a file lacks, each in a transaction with its number.
+fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+    let opened = |cause: rusqlite::Error| open_error(path, cause);
+    let found: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(opened)?;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(Error::TooNew { what: path.display().to_string(), found, known });
+    }
+    for (number, step) in (1_i64..).zip(migrations).filter(|(number, _)| *number > found) {
+        let transaction = connection.transaction().map_err(opened)?;
+        transaction.execute_batch(step).map_err(opened)?;
+        transaction.pragma_update(None, "user_version", number).map_err(opened)?;
+        transaction.commit().map_err(opened)?;
+    }
+    Ok(())
+}
+
+/// Names the operation that an error of SQLite spoilt.
+pub(crate) fn failed(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error + Copy {
+    move |cause| match cause.sqlite_error().map(|error| (error.code, error.extended_code)) {
+        Some((ErrorCode::DiskFull, _)) => Error::Full { operation },
+        Some((ErrorCode::ConstraintViolation, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)) => {
+            Error::Conflict { operation }
+        }
+        Some(_) | None => Error::Failed { operation, cause: cause.into() },
+    }
+}

@@ -1,0 +1,11 @@
+//! Files, connections, the writer and the readers.
+
+pub(crate) mod checkpoint;
+pub(crate) mod connection;
+pub(crate) mod files;
+#[cfg(feature = "in-memory")]
+pub(crate) mod in_memory;
+pub(crate) mod plain;
+pub(crate) mod readers;
+pub(crate) mod space;
+pub(crate) mod writer;

@@ -1,0 +1,221 @@
+//! Taking what is due and owned by nobody.
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
+        time::{Day, Timestamp},
+    },
+    delivery::{delivery::Trigger, queue::Line},
+    outbound::hops::Hops,
+};
+use rusqlite::{Connection, Row, params};
+
+use crate::sqlite::{
+    db::{connection::failed, files::Files},
+    history::messages::read_payload,
+};
+use crate::{
+    db::error::Error,
+    delivery::{
+        deliveries::{ClaimLimits, LineHead, LineWant, Owner},
+        payloads::SealedDelivery,
+    },
+};
+
+const OPERATION: &str = "claim due deliveries";
+const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
+const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
+const RELEASE: &str = "update pending set owner = line where owner = ?1";
+/// Of a line, or of what is in none, in the order of the index.
+const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
+        b.is_text, b.encoding, b.size, b.body, p.due_at, p.line, p.retry_at, m.environment_id, m.hops
+    from pending p
+    join messages m on m.application_id = p.application_id and m.id = p.message_id
+    join payloads b on b.message_id = p.message_id
+    where p.owner = ?3 and p.due_at <= ?1 order by p.due_at, p.message_id limit ?2";
+/// The first line after a number, and what is first in it.
+const NEXT_LINE: &str = "select owner, application_id, target_id, due_at, retry_at from pending
+    where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
+const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
+const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
+const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
+const IS_OWED: &str = "select exists (select 1 from pending)";
+
+/// The process is alone with its files, so whatever another owner had claimed is free again.
+pub(crate) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
+    for day in files.days_that_may_be_owed() {
+        files.day(day)?.connection().execute(RELEASE_ALL, []).map_err(failed("release deliveries"))?;
+        note_whether_owed(files, day)?;
+    }
+    add_owner(files, now)
+}
+
+/// A number that no owner had.
+pub(crate) fn add_owner(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
+    let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
+    number.map(Owner::new).map_err(failed("register a node"))
+}
+
+/// Gives back what an owner has.
+pub(crate) fn retire(files: &mut Files, owner: Owner) -> Result<(), Error> {
+    for day in files.days_that_may_be_owed() {
+        files.day(day)?.connection().execute(RELEASE, [owner.number()]).map_err(failed("release deliveries"))?;
+    }
+    Ok(())
+}
+
+/// What was claimed of a day.
+#[derive(Debug, Default)]
+pub(crate) struct FromDay {
+    pub(crate) deliveries: Vec<SealedDelivery>,
+    /// When the next one that nobody owns falls due.
+    pub(crate) next_due: Option<Timestamp>,
+}
+
+/// Claims from one day, so that a claim is kept whole or not at all.
+pub(crate) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<FromDay, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(FromDay::default()) };
+    let deliveries = claim_from(file.connection(), owner, now, limits).map_err(failed(OPERATION))?;
+    let next_due = next_due(file.connection()).map_err(failed(OPERATION))?;
+    if next_due.is_none() {
+        note_whether_owed(files, day)?;
+    }
+    Ok(FromDay { deliveries, next_due })
+}
+
+fn claim_from(connection: &Connection, owner: Owner, now: Timestamp, limits: ClaimLimits) -> rusqlite::Result<Vec<SealedDelivery>> {
+    let mut select = connection.prepare_cached(SELECT_DUE)?;
+    let mut rows = select.query(params![now.as_millis(), limits.deliveries, 0])?;
+    let mut claimed = Vec::new();
+    let mut bytes = 0;
+    while bytes <= limits.bytes
+        && let Some(row) = rows.next()?
+    {
+        let delivery = read(row, owner)?;
+        bytes += delivery.payload.size();
+        claimed.push(delivery);
+    }
+    drop(rows);
+    take(connection, owner, &claimed)?;
+    Ok(claimed)
+}
+
+fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> rusqlite::Result<()> {
+    let mut take = connection.prepare_cached(TAKE)?;
+    for delivery in claimed {
+        take.execute(params![owner.number(), delivery.message_id.as_bytes(), delivery.target_id.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// What was taken from the lines of a day.
+#[derive(Debug, Default)]
+pub(crate) struct FromLines {
+    pub(crate) claimed: Vec<SealedDelivery>,
+    /// Lines that nothing may be taken from that is behind.
+    pub(crate) blocked: Vec<Line>,
+}
+
+/// Takes from lines, from one day: a claim is kept whole or not at all.
+pub(crate) fn claim_lines(
+    files: &mut Files,
+    day: Day,
+    owner: Owner,
+    now: Timestamp,
+    wants: &[LineWant],
+    bytes: usize,
+) -> Result<FromLines, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(FromLines::default()) };
+    from_lines(file.connection(), owner, now, wants, bytes).map_err(failed(OPERATION))
+}
+
+fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[LineWant], bytes: usize) -> rusqlite::Result<FromLines> {
+    let mut found = FromLines::default();
+    let mut room = bytes;
+    for want in wants {
+        if room == 0 {
+            // Nothing is known of the rest: what is behind waits for the next claim.
+            found.blocked.push(want.line);
+            continue;
+        }
+        let mut select = connection.prepare_cached(SELECT_DUE)?;
+        // In an order the column is a place, which no clock decides about.
+        let until = if want.in_order { i64::MAX } else { now.as_millis() };
+        let mut rows = select.query(params![until, want.deliveries, want.line.number()])?;
+        while let Some(row) = rows.next()? {
+            let retry_at: Option<i64> = row.get(13)?;
+            let is_due = retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
+            if room == 0 || (!is_due && want.in_order) {
+                found.blocked.push(want.line);
+                break;
+            }
+            if is_due {
+                let delivery = read(row, owner)?;
+                room = room.saturating_sub(delivery.payload.size().max(1));
+                found.claimed.push(delivery);
+            }
+        }
+    }
+    take(connection, owner, &found.claimed)?;
+    Ok(found)
+}
+
+/// How many wait in a line, of one day.
+pub(crate) fn line_length(connection: &Connection, line: Line, at_most: usize) -> rusqlite::Result<usize> {
+    connection.prepare_cached(LENGTH)?.query_row(params![line.number(), at_most], |row| row.get(0))
+}
+
+/// The lines within ranges of numbers, of one day.
+pub(crate) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> rusqlite::Result<Vec<LineHead>> {
+    let mut heads = Vec::new();
+    let mut next = connection.prepare_cached(NEXT_LINE)?;
+    for (first, last) in ranges {
+        let mut number = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
+        while heads.len() < limit && number < *last {
+            let mut rows = next.query(params![number, last])?;
+            let Some(row) = rows.next()? else { break };
+            number = row.get(0)?;
+            let (due_at, retry_at): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
+            let Some(line) = Line::from_number(number) else { break };
+            heads.push(LineHead {
+                line,
+                application_id: ApplicationId::from_bytes(row.get(1)?),
+                target_id: TargetId::from_bytes(row.get(2)?),
+                due_at: Timestamp::from_millis(retry_at.unwrap_or(due_at)),
+                retry_at: retry_at.map(Timestamp::from_millis),
+            });
+        }
+    }
+    Ok(heads)
+}
+
+fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
+    let trigger: String = row.get(5)?;
+    Ok(SealedDelivery {
+        owner,
+        environment_id: EnvironmentId::from_bytes(row.get(14)?),
+        message_id: MessageId::from_bytes(row.get(0)?),
+        application_id: ApplicationId::from_bytes(row.get(2)?),
+        event_type: row.get(6)?,
+        payload: read_payload(row, 7)?,
+        hops: Hops::new(row.get(15)?),
+        target_id: TargetId::from_bytes(row.get(1)?),
+        line: Line::from_number(row.get(12)?),
+        attempts: row.get(3)?,
+        failed: row.get(4)?,
+        trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),
+        due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(13)?.map_or_else(|| row.get(11), Ok)?),
+    })
+}
+
+fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let mut statement = connection.prepare_cached(NEXT_DUE)?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map(|row| row.get(0).map(Timestamp::from_millis)).transpose()
+}
+
+fn note_whether_owed(files: &mut Files, day: Day) -> Result<(), Error> {
+    let is_owed = files.day(day)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed(OPERATION))?;
+    files.note_owed(day, is_owed);
+    Ok(())
+}

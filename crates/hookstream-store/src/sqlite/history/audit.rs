@@ -1,0 +1,34 @@
+//! Comparing the counts with the rows, a day's file at a time.
+
+use hookstream_model::base::{ids::MessageId, time::Day};
+use rusqlite::Connection;
+
+use crate::sqlite::db::{connection::failed, plain, readers::Days};
+use crate::{
+    db::{error::Error, statement::Statement},
+    delivery::audit::{Audit, DayRows, Question},
+};
+
+const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
+    from delivery_counts";
+
+pub(crate) fn audit(days: &Days<'_>) -> Result<Audit, Error> {
+    let mut audit = Audit::default();
+    for day in days.newest_first().into_iter().rev() {
+        if let Some(rows) = days.read(day, |connection| read(connection, day))? {
+            audit.add(day, rows)?;
+        }
+    }
+    Ok(audit)
+}
+
+fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {
+    let moment = connection.unchecked_transaction().map_err(failed("compare counts with rows"))?;
+    let bounds = [MessageId::before_all_at(day.start()), MessageId::before_all_at(day.end())];
+    let ask = |question: Question| {
+        let values = bounds.iter().map(|bound| bound.as_bytes().into()).collect();
+        plain::read(&moment, &Statement::new(question.sql(), values)).map(|rows| (question, rows))
+    };
+    let counted = plain::read(&moment, &Statement::new(COUNTED, Vec::new()))?;
+    Ok(DayRows { counted, answers: Question::ALL.into_iter().map(ask).collect::<Result<_, _>>()? })
+}

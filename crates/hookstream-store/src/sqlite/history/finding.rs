@@ -1,0 +1,212 @@
+//! Finding messages and attempts, day by day and a bounded number of messages at a time: see [`crate::delivery::finding`].
+
+use std::collections::HashSet;
+
+use hookstream_model::{
+    base::{
+        ids::{ApplicationId, MessageId},
+        time::Day,
+    },
+    identity::tenancy::Tenant,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::messages::{add_standing, read_attempt, read_message, read_payload_of};
+use crate::sqlite::db::{connection::failed, readers::Days};
+use crate::{
+    db::error::Error,
+    delivery::{
+        finding::{
+            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            Range, behind, merge,
+        },
+        messages::Message,
+    },
+};
+
+const OPERATION: &str = "find messages";
+const OLDER: &str = "select id, application_id, event_type, event_id, deliveries, channels from messages
+    where application_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id desc limit ?5";
+const NEWER: &str = "select id, application_id, event_type, event_id, deliveries, channels from messages
+    where application_id = ?1 and id >= ?2 and id < ?3 and environment_id = ?4 order by id limit ?5";
+const APPLICATIONS: &str = "select application_id from message_counts order by application_id";
+const IS_FOR: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)
+    or exists (select 1 from undelivered where message_id = ?1 and target_id = ?2)
+    or exists (select 1 from attempts where message_id = ?1 and target_id = ?2)";
+const ATTEMPTS: &str =
+    "select message_id, id, target_id, number, trigger_type, succeeded, response_status, response_body, duration_ms, error, created_at,
+        waterfall
+    from attempts where message_id = ?1 and (?2 is null or target_id = ?2) and (?3 is null or succeeded = ?3)
+        and (?4 is null or response_status between ?4 and ?5) and (?6 = 0 or response_status is null)
+        and (?7 is null or created_at >= ?7) and (?8 is null or created_at < ?8)
+    order by id desc";
+const APPLICATION_OF: &str = "select m.application_id from message_counts c
+    cross join messages m on m.application_id = c.application_id and m.id = ?1 where m.environment_id = ?2 limit 1";
+
+/// The application of a message of a tenant.
+pub(crate) fn application_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
+    let read = |connection: &Connection| {
+        let mut find = connection.prepare_cached(APPLICATION_OF).map_err(failed(OPERATION))?;
+        let found = find.query_row(params![id.as_bytes(), tenant.environment.as_bytes()], |row| row.get(0).map(ApplicationId::from_bytes));
+        found.optional().map_err(failed(OPERATION))
+    };
+    Ok(days.read(id.timestamp().day(), read)?.flatten())
+}
+
+/// Messages; `of_environment` are the applications that a search over the environment looks into.
+pub(crate) fn messages(
+    days: &Days<'_>,
+    of_environment: &HashSet<ApplicationId>,
+    search: &MessageSearch,
+) -> Result<Found<Message, IdBytes>, Error> {
+    let direction = search.range.direction;
+    let mut found = Collector::new(search.limit);
+    let goes_on = walk(days, of_environment, &search.range, CHUNK, |connection, messages| {
+        for mut message in messages {
+            let bound = behind(*message.id.as_bytes(), direction);
+            let mut is_meant = search.filter.means(&message);
+            if is_meant && let Some(target) = search.filter.target {
+                let mut is_for = connection.prepare_cached(IS_FOR).map_err(failed(OPERATION))?;
+                let found = is_for.query_row(params![message.id.as_bytes(), target.as_bytes()], |row| row.get(0));
+                is_meant = found.map_err(failed(OPERATION))?;
+            }
+            if is_meant {
+                add_standing(connection, &mut message)?;
+                is_meant = search.filter.means_standing(&message);
+            }
+            if is_meant {
+                message.payload = read_payload_of(connection, message.id)?;
+                if !found.take(message, bound) {
+                    return Ok(Some(bound));
+                }
+            }
+            if !found.examine() {
+                return Ok(Some(bound));
+            }
+        }
+        Ok(None)
+    })?;
+    Ok(found.finish(goes_on, direction))
+}
+
+/// Attempts, by their messages.
+pub(crate) fn attempts(
+    days: &Days<'_>,
+    of_environment: &HashSet<ApplicationId>,
+    search: &AttemptSearch,
+) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    let filter = &search.filter;
+    let bounds = filter.class.and_then(crate::delivery::finding::StatusClass::bounds);
+    let is_unanswered = filter.class.is_some() && bounds.is_none();
+    let mut found = Collector::new(search.limit);
+    let mut last = None;
+    let goes_on = walk(days, of_environment, &search.range, CHUNK_OF_ATTEMPTS, |connection, messages| {
+        for message in messages {
+            let id = *message.id.as_bytes();
+            last = Some(search.behind_all(id));
+            let is_meant = filter.event_types.is_empty() || filter.event_types.contains(&message.event_type);
+            if is_meant {
+                let mut read = connection.prepare_cached(ATTEMPTS).map_err(failed("find attempts"))?;
+                let values = params![
+                    id,
+                    filter.target.map(|target| *target.as_bytes()),
+                    filter.succeeded,
+                    bounds.map(|(from, _)| from),
+                    bounds.map(|(_, to)| to),
+                    is_unanswered,
+                    filter.since.map(hookstream_model::base::time::Timestamp::as_millis),
+                    filter.until.map(hookstream_model::base::time::Timestamp::as_millis),
+                ];
+                let rows = read.query_map(values, read_attempt).map_err(failed("find attempts"))?;
+                let mut attempts = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("find attempts"))?;
+                if search.range.direction == Direction::Newer {
+                    attempts.reverse();
+                }
+                for attempt in attempts.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
+                    let place = search.behind(id, *attempt.id.as_bytes());
+                    let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
+                    if !found.take(row, place) {
+                        return Ok(Some(id));
+                    }
+                }
+            }
+            if !found.examine() {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    })?;
+    Ok(found.finish(goes_on.and(last), search.range.direction))
+}
+
+/// Goes through the messages of a range in its order, `chunk` at a time, until `visit` says where to stop. Returns where
+/// it stopped; `None` at the end of the range.
+fn walk(
+    days: &Days<'_>,
+    of_environment: &HashSet<ApplicationId>,
+    range: &Range,
+    chunk: usize,
+    mut visit: impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
+) -> Result<Option<IdBytes>, Error> {
+    if range.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = range.days();
+    let mut in_order: Vec<Day> = days.newest_first().into_iter().filter(|day| (first..=last).contains(day)).collect();
+    if range.direction == Direction::Newer {
+        in_order.reverse();
+    }
+    for day in in_order {
+        let stopped = days.read(day, |connection| walk_day(connection, of_environment, range, chunk, &mut visit))?.flatten();
+        if stopped.is_some() {
+            return Ok(stopped);
+        }
+    }
+    Ok(None)
+}
+
+fn walk_day(
+    connection: &Connection,
+    of_environment: &HashSet<ApplicationId>,
+    range: &Range,
+    chunk: usize,
+    visit: &mut impl FnMut(&Connection, Vec<Message>) -> Result<Option<IdBytes>, Error>,
+) -> Result<Option<IdBytes>, Error> {
+    let applications = match range.application {
+        Some(application) => vec![application],
+        None => {
+            let mut all = connection.prepare_cached(APPLICATIONS).map_err(failed(OPERATION))?;
+            let ids = all.query_map([], |row| row.get(0).map(ApplicationId::from_bytes)).map_err(failed(OPERATION))?;
+            let ids = ids.collect::<rusqlite::Result<Vec<_>>>().map_err(failed(OPERATION))?;
+            ids.into_iter().filter(|id| of_environment.contains(id)).collect()
+        }
+    };
+    if applications.is_empty() {
+        return Ok(None);
+    }
+    // Of many applications fewer each: what is read and not looked at is read again.
+    let of_each = (chunk / applications.len()).max(8);
+    let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
+    let mut left = range.clone();
+    loop {
+        let mut parts = Vec::with_capacity(applications.len());
+        for application in &applications {
+            let mut read = connection.prepare_cached(sql).map_err(failed(OPERATION))?;
+            let values = params![
+                application.as_bytes(),
+                left.lowest,
+                left.below,
+                left.tenant.environment.as_bytes(),
+                i64::try_from(of_each).unwrap_or(i64::MAX)
+            ];
+            let rows = read.query_map(values, read_message).map_err(failed(OPERATION))?;
+            parts.push(rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed(OPERATION))?);
+        }
+        let (messages, goes_on) = merge(parts, of_each, range.direction);
+        if let Some(stopped) = visit(connection, messages)? {
+            return Ok(Some(stopped));
+        }
+        let Some(bound) = goes_on else { return Ok(None) };
+        left = left.behind_bound(bound);
+    }
+}

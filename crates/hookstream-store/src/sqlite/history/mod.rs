@@ -1,0 +1,6 @@
+//! Messages and attempts on SQLite: pages, counts, the check of both.
+
+pub(crate) mod audit;
+pub(crate) mod counts;
+pub(crate) mod finding;
+pub(crate) mod messages;

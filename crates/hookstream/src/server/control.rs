@@ -1,0 +1,172 @@
+//! The control socket: how a command works on a data directory that a server has to itself.
+//!
+//! The server listens on `admin.sock` in its data directory. Only the directory's owner and root may use it: the socket has mode 0600,
+//! and both sides check who is at the other end. A command sends one request, a line of JSON, and reads one answer.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use hookstream_model::operations::quota::Quotas;
+use hookstream_store::Store;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::admin::request::{Installation, Request};
+
+/// The largest request or answer, in bytes.
+const MESSAGE_MAX: u64 = 1024 * 1024;
+/// How long one side waits for the other's line.
+const LINE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a command waits for its answer: encrypting everything again takes its time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3_600);
+/// The longest path that fits into a socket's address on all systems, with some room.
+const PATH_MAX: usize = 100;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Done(String),
+    Failed(String),
+}
+
+/// The server's side.
+pub(crate) struct Control {
+    listener: UnixListener,
+    owner: u32,
+    path: PathBuf,
+}
+
+/// A path to the socket that fits into its address, and what has to stay open for it.
+fn address(directory: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
+    let path = directory.join("admin.sock");
+    if path.as_os_str().len() <= PATH_MAX {
+        return Ok((path, None));
+    }
+    let directory = File::open(directory)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}/admin.sock", directory.as_raw_fd())), Some(directory)))
+}
+
+impl Control {
+    /// Listens in a data directory, whose lock this process holds.
+    ///
+    /// # Errors
+    /// The file system may have no sockets.
+    pub(crate) fn listen(directory: &Path) -> std::io::Result<Self> {
+        let (path, _open) = address(directory)?;
+        // One that is there is of an earlier process: the lock is ours.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let owner = fs::metadata(&path)?.uid();
+        Ok(Self { listener, owner, path: directory.join("admin.sock") })
+    }
+
+    /// Does what commands ask, one after the other, until `stop`. `changed` is called after each.
+    pub(crate) async fn serve(
+        self,
+        store: Arc<dyn Store>,
+        public_url: String,
+        quotas: Quotas,
+        changed: impl Fn() + Send,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let stream = tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "could not accept a connection to the control socket");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                },
+                () = stop.cancelled() => break,
+            };
+            let installation = Installation { store: &*store, public_url: public_url.clone(), quotas, is_alone: true, is_watched: false };
+            let answered = stop.run_until_cancelled(answer(stream, self.owner, &installation)).await;
+            changed();
+            if let Some(Err(error)) = answered {
+                let error: &dyn std::error::Error = error.as_ref();
+                tracing::warn!(error, "a command on the control socket was not answered");
+            }
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn answer(stream: UnixStream, owner: u32, installation: &Installation<'_>) -> anyhow::Result<()> {
+    let peer = stream.peer_cred().context("could not see whose the other end is")?.uid();
+    if peer != owner && peer != 0 {
+        bail!("the user {peer} may not use the control socket");
+    }
+    let mut stream = BufReader::new(stream);
+    let line = tokio::time::timeout(LINE_WITHIN, read_line(&mut stream)).await.context("no request came")??;
+    let done = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => request.perform(installation).await,
+        Err(_) => Err(anyhow::anyhow!("the running server does not know this command: is it of another version?")),
+    };
+    let answer = done.map_or_else(|error| Answer::Failed(format!("{error:#}")), Answer::Done);
+    write_line(&mut stream, &answer).await
+}
+
+/// Has the server that uses `directory` do it, and returns what it says.
+///
+/// # Errors
+/// The server's own, or what keeps it from being asked.
+pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<String> {
+    let unreachable = || {
+        format!(
+            "another hookstream process uses the data directory {}, and its control socket admin.sock cannot be used. If that is a server, \
+             run this as its user or stop it for a moment; any other command ends by itself",
+            directory.display()
+        )
+    };
+    let (path, _open) = address(directory).with_context(unreachable)?;
+    let stream = UnixStream::connect(&path).await.with_context(unreachable)?;
+    // A password may be on its way: it is for the owner of the store only.
+    let owner = fs::metadata(directory.join("core.db")).with_context(unreachable)?.uid();
+    let peer = stream.peer_cred().with_context(unreachable)?.uid();
+    if peer != owner && peer != 0 {
+        bail!("the control socket of {} belongs to the user {peer} and the store to {owner}; nothing was sent", directory.display());
+    }
+    let mut stream = BufReader::new(stream);
+    write_line(&mut stream, request).await?;
+    let line = tokio::time::timeout(ANSWER_WITHIN, read_line(&mut stream)).await.context("the server did not answer in time")?;
+    let line = line.context("the server stopped before it answered; look whether it was done, and run this again")?;
+    match serde_json::from_str(&line).context("the server's answer cannot be read: is it of another version?")? {
+        Answer::Done(text) => Ok(text),
+        Answer::Failed(problem) => bail!(problem),
+    }
+}
+
+async fn read_line(stream: &mut BufReader<UnixStream>) -> anyhow::Result<String> {
+    let mut line = String::new();
+    let read = stream.take(MESSAGE_MAX).read_line(&mut line).await?;
+    if read == 0 || !line.ends_with('\n') {
+        bail!("the connection ended early");
+    }
+    Ok(line)
+}
+
+async fn write_line(stream: &mut BufReader<UnixStream>, message: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    tokio::time::timeout(LINE_WITHIN, stream.get_mut().write_all(&line)).await.context("the other end does not read")??;
+    Ok(())
+}

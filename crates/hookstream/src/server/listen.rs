@@ -1,0 +1,370 @@
+//! Listening: connections from anybody, so each is bounded in time and size, and all of them in number, over all and by
+//! address, with TLS or without.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anyhow::Context;
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hookstream_model::identity::sign_in::network;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use ipnet::IpNet;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::Instant,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+
+use crate::server::{
+    activity::{Activity, IDLE, WatchedBody, WatchedStream},
+    watch::again_when_changed,
+};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// The largest head of a request, in bytes.
+const HEAD_MAX: usize = 64 * 1024;
+/// The most headers of a request.
+const HEADERS_MAX: usize = 100;
+/// The most requests at once on a connection of HTTP/2.
+const STREAMS_MAX: u32 = 100;
+/// Bytes that one connection of HTTP/2 may send ahead of being read.
+const WINDOW: u32 = 512 * 1024;
+/// How long a connection of HTTP/2 that was asked to end may take.
+const GOAWAY_WITHIN: Duration = Duration::from_secs(5);
+/// How often a connection of HTTP/2 is asked whether it lives, and how long that may take.
+const PING: Duration = Duration::from_secs(30);
+/// How long to wait where the system gives no more connections.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// The files of the server's own certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What connections are served with.
+pub(crate) struct Listen {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) tls: Option<Tls>,
+    /// The most connections at once; others wait to be accepted.
+    pub(crate) max_connections: usize,
+    /// The most of them from one address (from one /64 of IPv6); others are closed at once.
+    pub(crate) max_connections_per_address: usize,
+    /// Proxies have the connections of many clients, so no share is theirs.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// No further request is begun.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Listen {
+    /// Serves until it is stopped and what was under way has been answered.
+    pub(crate) async fn run(self) {
+        let Self { listener, router, tls, max_connections, max_connections_per_address, trusted_proxies, stop } = self;
+        let shares = Arc::new(Shares { most: max_connections_per_address, trusted_proxies, open: Mutex::default() });
+        let room = Arc::new(Semaphore::new(max_connections));
+        let connections = TaskTracker::new();
+        loop {
+            let place = tokio::select! {
+                place = Arc::clone(&room).acquire_owned() => place,
+                () = stop.cancelled() => break,
+            };
+            let Ok(place) = place else { break };
+            let (stream, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // One that was given up before it was accepted, or no more files: others wait meanwhile.
+                        tracing::debug!(error = &error as &dyn std::error::Error, "could not accept a connection");
+                        tokio::time::sleep(EXHAUSTED).await;
+                        continue;
+                    }
+                },
+                () = stop.cancelled() => break,
+            };
+            let Some(share) = Shares::take(&shares, peer.ip()) else {
+                tracing::debug!(%peer, "closed a connection: its address has reached max_connections_per_address");
+                continue;
+            };
+            let (router, acceptor, stop) = (router.clone(), tls.as_ref().map(Tls::acceptor), stop.clone());
+            connections.spawn(async move {
+                converse(stream, peer, router, acceptor, stop).await;
+                drop((share, place));
+            });
+        }
+        drop(listener);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// How many connections each address has.
+struct Shares {
+    most: usize,
+    trusted_proxies: Vec<IpNet>,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection of an address, until it is dropped.
+struct Share(Option<(Arc<Shares>, IpAddr)>);
+
+impl Shares {
+    /// Counts a connection; `None` where its address has as many as it may have.
+    fn take(shares: &Arc<Self>, peer: IpAddr) -> Option<Share> {
+        let peer = peer.to_canonical();
+        if shares.trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
+            return Some(Share(None));
+        }
+        let address = network(peer);
+        let mut open = shares.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        if *count >= shares.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share(Some((Arc::clone(shares), address))))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((shares, address)) = self.0.take() else { return };
+        let mut open = shares.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&address);
+            }
+        }
+    }
+}
+
+/// Serves one connection, however it ends: that is the client's affair.
+async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, acceptor: Option<TlsAcceptor>, stop: CancellationToken) {
+    let activity = Activity::begin();
+    // Small answers must not wait for more to send with them.
+    let _ = stream.set_nodelay(true);
+    let stream = WatchedStream::new(stream);
+    let Some(acceptor) = acceptor else { return serve(stream, peer, router, activity, stop).await };
+    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+        serve(stream, peer, router, activity, stop).await;
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    activity: Activity,
+    stop: CancellationToken,
+) {
+    let watched = activity.clone();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let open = watched.request();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let request = request.map(|body| Body::new(WatchedBody::of_request(Body::new(body), &watched)));
+        let mut router = router.clone();
+        async move {
+            let response = router.call(request).await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(response.map(|body| WatchedBody::of_answer(body, open)))
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD_MAX).max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_connection_window_size(WINDOW)
+        .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut is_stopping = false;
+    // Requests push the deadline back; the timer looks at it again when it has come.
+    let timer = tokio::time::sleep_until(activity.deadline());
+    tokio::pin!(timer);
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = timer.as_mut() => {
+                let deadline = activity.deadline();
+                if deadline > Instant::now() {
+                    timer.as_mut().reset(deadline);
+                    continue;
+                }
+                if activity.is_idle() {
+                    // HTTP/2 is told (GOAWAY); a request that crosses it is answered in the time that is left.
+                    connection.as_mut().graceful_shutdown();
+                    let _ = tokio::time::timeout(GOAWAY_WITHIN, connection.as_mut()).await;
+                }
+                return;
+            }
+            () = stop.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// The server's certificate, as its files say now.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    files: TlsFiles,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Names the setting and the file that cannot be read or holds something else.
+    pub(crate) fn read(files: TlsFiles) -> anyhow::Result<Self> {
+        let config = Arc::new(RwLock::new(configure(&files)?));
+        Ok(Self { files, config })
+    }
+
+    /// Goes by the files again whenever one of them changes, for connections that come then.
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        let files = vec![self.files.cert.clone(), self.files.key.clone()];
+        let read = || {
+            *self.config.write().unwrap_or_else(PoisonError::into_inner) = configure(&self.files)?;
+            Ok(())
+        };
+        again_when_changed("the server's certificate", files, stop, read).await;
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn configure(files: &TlsFiles) -> anyhow::Result<Arc<ServerConfig>> {
+    let read = |setting: &str, path: &Path| std::fs::read(path).with_context(|| format!("could not read {setting} {}", path.display()));
+    let chain = CertificateDer::pem_slice_iter(&read("tls_cert_file", &files.cert)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let chain = chain.with_context(|| format!("tls_cert_file {} holds no certificates in PEM", files.cert.display()))?;
+    let key = PrivateKeyDer::from_pem_slice(&read("tls_key_file", &files.key)?)
+        .ok()
+        .with_context(|| format!("tls_key_file {} holds no private key in PEM", files.key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_no_client_auth();
+    let mut config =
+        builder.with_single_cert(chain, key).context("tls_key_file is not the key of the first certificate in tls_cert_file")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    fn router() -> Router {
+        Router::new()
+            .route("/quick", routing::get(|| async { "done" }))
+            .route("/large", routing::get(|| async { "x".repeat(1024 * 1024) }))
+            .route("/stuck", routing::get(std::future::pending::<&'static str>))
+    }
+
+    /// Serves one connection in paused time; returns the client's end, and how long the connection lasted once it is over.
+    fn connection() -> (DuplexStream, tokio::task::JoinHandle<Duration>) {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let peer = SocketAddr::from(([203, 0, 113, 7], 40_000));
+        #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
+        let serving = tokio::spawn(async move {
+            let begun = Instant::now();
+            serve(WatchedStream::new(ours), peer, router(), Activity::begin(), CancellationToken::new()).await;
+            begun.elapsed()
+        });
+        (theirs, serving)
+    }
+
+    /// How long a connection lasts on which a client sends this and, if it reads, reads what comes.
+    async fn lasts(sent: &[u8], reads: bool) -> Duration {
+        let (mut client, serving) = connection();
+        client.write_all(sent).await.expect("there is room");
+        let reading = async {
+            let mut read = [0; 4096];
+            while reads && matches!(client.read(&mut read).await, Ok(1..)) {}
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            lasted = serving => lasted.expect("no panic"),
+            () = reading => unreachable!("it waits"),
+        }
+    }
+
+    fn about(seconds: u64, lasted: Duration) -> bool {
+        (seconds..=seconds + 6).contains(&lasted.as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_closed() {
+        for sent in [&b""[..], b"P", b"PRI * HT", b"GET /quick HTTP/1.1\r\nhost: a", PREFACE] {
+            let lasted = lasts(sent, true).await;
+            assert!(about(30, lasted), "{}: {lasted:?}", sent.escape_ascii());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed() {
+        let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
+        assert!(about(75, lasted), "{lasted:?}");
+        let lasted = lasts(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\nGET /quick HTTP/1.1\r\nhos", true).await;
+        assert!(about(75, lasted), "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_reads_no_answer_is_closed() {
+        let lasted = lasts(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", false).await;
+        assert!(about(60, lasted), "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_progress_ends_its_connection() {
+        let lasted = lasts(b"GET /stuck HTTP/1.1\r\nhost: a\r\n\r\n", true).await;
+        assert!(about(150, lasted), "{lasted:?}");
+    }
+
+    #[test]
+    fn an_address_has_a_share_and_proxies_have_none() {
+        let shares = Arc::new(Shares { most: 2, trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], open: Mutex::default() });
+        let take = |address: &str| Shares::take(&shares, address.parse().expect("an address"));
+        let held = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
+        assert!(held.iter().all(Option::is_some) && take("192.0.2.1").is_none());
+        assert!(take("192.0.2.2").is_some(), "another has its own");
+        let of_network = [take("2001:db8::1"), take("2001:db8::2")];
+        assert!(of_network.iter().all(Option::is_some) && take("2001:db8::3").is_none() && take("2001:db8:0:1::1").is_some());
+        let of_proxy: Vec<_> = (0..5).map(|_| take("10.1.2.3")).collect();
+        assert!(of_proxy.iter().all(Option::is_some));
+        drop(held);
+        assert!(take("192.0.2.1").is_some(), "what ended is free again");
+    }
+}

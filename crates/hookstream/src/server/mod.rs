@@ -1,0 +1,11 @@
+//! The running server: its parts, listeners, keys and lifecycle.
+
+pub(crate) mod activity;
+pub(crate) mod clock;
+pub(crate) mod control;
+pub(crate) mod keys;
+pub(crate) mod lifecycle;
+pub(crate) mod listen;
+pub(crate) mod trust;
+pub(crate) mod watch;
+pub(crate) mod wire;

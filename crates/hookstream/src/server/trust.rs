@@ -1,0 +1,72 @@
+//! The files that say whom deliveries trust and who we are: read at the start, and again when they change, so
+//! that a certificate is renewed without a restart.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use hookstream_destinations::http::{ClientIdentity, HttpTransport, Trust, certificates, revocation_lists};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::watch::again_when_changed;
+
+/// Which files, each by the setting of its name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrustFiles {
+    pub(crate) target_ca_file: Option<PathBuf>,
+    pub(crate) target_crl_file: Option<PathBuf>,
+    pub(crate) target_client_cert_file: Option<PathBuf>,
+    pub(crate) target_client_key_file: Option<PathBuf>,
+}
+
+impl TrustFiles {
+    /// What is in them.
+    ///
+    /// # Errors
+    /// Names the setting and the file that cannot be read or holds something else.
+    pub(crate) fn read(&self) -> anyhow::Result<Trust> {
+        let mut trust = Trust::default();
+        if let Some(path) = &self.target_ca_file {
+            trust.extra_roots = certificates(&read("target_ca_file", path)?)
+                .with_context(|| format!("target_ca_file {} holds no certificates in PEM", path.display()))?;
+        }
+        if let Some(path) = &self.target_crl_file {
+            trust.revoked = revocation_lists(&read("target_crl_file", path)?)
+                .with_context(|| format!("target_crl_file {} holds no revocation lists in PEM", path.display()))?;
+        }
+        trust.identity = match (&self.target_client_cert_file, &self.target_client_key_file) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => {
+                let identity = ClientIdentity::from_pem(&read("target_client_cert_file", cert)?, &read("target_client_key_file", key)?);
+                Some(identity.with_context(|| {
+                    format!(
+                        "target_client_cert_file {} and target_client_key_file {} hold no certificate and key in PEM",
+                        cert.display(),
+                        key.display()
+                    )
+                })?)
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                anyhow::bail!("target_client_cert_file and target_client_key_file belong together: set both or neither")
+            }
+        };
+        Ok(trust)
+    }
+
+    /// Has the transport go by the files again whenever one of them changes.
+    pub(crate) async fn watch(self, transport: Arc<HttpTransport>, stop: CancellationToken) {
+        let files = self.paths().map(Path::to_owned).collect();
+        again_when_changed("certificates for deliveries", files, stop, || Ok(transport.trust(self.read()?)?)).await;
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let Self { target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file } = self;
+        [target_ca_file, target_crl_file, target_client_cert_file, target_client_key_file].into_iter().filter_map(|path| path.as_deref())
+    }
+}
+
+fn read(setting: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("could not read {setting} {}", path.display()))
+}

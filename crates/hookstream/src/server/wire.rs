@@ -1,0 +1,384 @@
+//! Putting the parts together: store, transport, engine, API, and the listener in front.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
+use hookstream_destinations::{
+    http::{HttpTransport, Options as HttpOptions},
+    services::mail::Mailer,
+};
+use hookstream_engine::{Handle, Parts as EngineParts, Role};
+use hookstream_model::{
+    base::{
+        ids::IdSource,
+        secret::Secret,
+        time::{Clock, Timestamp},
+    },
+    identity::{
+        session::SessionText,
+        tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
+    },
+    operations::audit_log::Act,
+};
+use hookstream_store::{
+    Store,
+    db::{settings, transfer},
+    delivery::forgetful::Forgetful,
+    identity::{api_keys, links, organizations, users},
+    operations::jobs,
+    postgres::PostgresStore,
+    sqlite::SqliteStore,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, KeyText, MailConfig, ProviderConfig},
+    server::{
+        clock::{SteadyClock, SystemClock},
+        control::Control,
+        keys,
+        listen::{Listen, Tls},
+    },
+};
+
+/// Of the time for a stop, what requests under way may use.
+const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// For how long the link for the first owner is good; each start makes another.
+const SETUP_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// What a server needs besides its store, read and checked before the store is opened: a start that fails leaves nothing behind.
+pub(crate) struct Parts {
+    tls: Option<Tls>,
+    mailer: Option<Arc<Mailer>>,
+    providers: Vec<IdentityProvider>,
+    transport: Arc<HttpTransport>,
+}
+
+impl Parts {
+    /// Reads every file that the settings name.
+    ///
+    /// # Errors
+    /// Names the setting and the file that cannot be used.
+    pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
+        keys::given(config)?;
+        Ok(Self {
+            tls: config.tls.clone().map(Tls::read).transpose()?,
+            mailer: config.mail.as_ref().map(MailConfig::mailer).transpose()?.map(Arc::new),
+            providers: config.providers.iter().map(ProviderConfig::provider).collect::<anyhow::Result<_>>()?,
+            transport: Arc::new(HttpTransport::new(http_options(config)?)?),
+        })
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The address for links.
+    public_url: String,
+    role: Role,
+    has_bootstrap_key: bool,
+    tenant: Tenant,
+    store: Arc<dyn Store>,
+    engine: Handle,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    is_secure: bool,
+    keeping: JoinHandle<()>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Starts a server. When this returns, it answers.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let clock = Arc::new(SteadyClock::start());
+        let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
+        let Parts { tls, mailer, providers, transport } = Parts::read(config)?;
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("could not listen on {} (setting listen)", config.listen))?;
+        let address = listener.local_addr()?;
+        let is_secure = tls.is_some();
+        warn_if_exposed(config, address, is_secure);
+        let store = open_store(config).await.map_err(|error| with_room(error, config))?;
+        store.installation_quotas().set(config.quotas);
+        keys::unlock(&*store, config, &mut rng).await?;
+        let tenant = bootstrap(&*store, config, clock.now(), &mut rng).await?;
+        if config.restored {
+            set_aside(&*store, clock.now()).await?;
+        }
+        let sign_in_key = settings::get_or_keep_secret(&*store, "sign_in_key", &random_hex(&mut rng)).await?;
+        let parts = EngineParts { store: store.clone(), transport: transport.clone(), clock: clock.clone() };
+        let engine = Handle::start(parts, config.engine.clone(), StdRng::from_rng(&mut rng)).await?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| link_address(address, is_secure));
+        let api = Api::new(
+            ApiParts { engine: engine.clone(), store: store.clone(), transport: transport.clone(), clock, sign_in_key, mailer, providers },
+            ApiOptions {
+                public_url: public_url.clone(),
+                secret_grace: config.secret_grace,
+                reveal_secrets: config.reveal_secrets,
+                portal_endpoints: config.portal_endpoints,
+                trusted_proxies: config.trusted_proxies.0.clone(),
+                rate_limits: config.rate_limits,
+                audit_retention_days: config.audit_retention_days,
+                portal_key_age: config.portal_key_age,
+                sessions: config.sessions,
+                allow_organizations: config.allow_organizations,
+                is_secure,
+            },
+        );
+        let stop = CancellationToken::new();
+        let by_itself = engine.clone();
+        let acts = move || Act::of_system(by_itself.new_id(), SystemClock.now());
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(keys::seal_outdated(store.clone(), config.database.is_none(), acts, stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(api.clone().keep_audit_log(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+        tokio::spawn(api.clone().keep_sending(stop.clone()));
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
+        let keeping = tokio::spawn(api.clone().keep_house(stop.clone()));
+        if config.database.is_none() {
+            match Control::listen(&config.data_dir) {
+                Ok(control) => {
+                    let known = engine.clone();
+                    let changed = move || known.installation_changed();
+                    #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+                    tokio::spawn(control.serve(store.clone(), public_url.clone(), config.quotas, changed, stop.clone()));
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not open the control socket; `hookstream admin` works only while the server is stopped"
+                ),
+            }
+        }
+        let router = match config.engine.role {
+            Role::All | Role::Api => hookstream_api::router(api),
+            Role::Worker => hookstream_api::probes(api),
+        };
+        if let Some(tls) = tls.clone() {
+            #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
+            tokio::spawn(tls.watch(stop.clone()));
+        }
+        let listen = Listen {
+            listener,
+            router,
+            tls,
+            max_connections: config.max_connections,
+            max_connections_per_address: config.max_connections_per_address,
+            trusted_proxies: config.trusted_proxies.0.clone(),
+            stop: stop.clone(),
+        };
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited by `stop`")]
+        let serving = tokio::spawn(listen.run());
+        Ok(Self {
+            address,
+            public_url,
+            role: config.engine.role,
+            has_bootstrap_key: config.bootstrap_api_key.is_some(),
+            tenant,
+            store,
+            engine,
+            stop,
+            serving,
+            is_secure,
+            keeping,
+            grace: config.shutdown_grace,
+        })
+    }
+
+    /// The address as one would type it.
+    pub(crate) fn url(&self) -> String {
+        reachable(self.address, self.is_secure)
+    }
+
+    /// The address for links.
+    pub(crate) fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// A new API key where nobody has access to the installation: no key was ever created and there is no user. It is valid once
+    /// [`Self::keep_first_key`] has stored it.
+    pub(crate) async fn first_key(&self) -> anyhow::Result<Option<ApiKeyText>> {
+        if self.has_bootstrap_key || api_keys::is_any(&*self.store).await? || users::is_any(&*self.store).await? {
+            return Ok(None);
+        }
+        Ok(Some(ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes())))
+    }
+
+    /// Stores the key of [`Self::first_key`].
+    pub(crate) async fn keep_first_key(&self, text: &ApiKeyText) -> anyhow::Result<()> {
+        self.keep_key("first", text).await
+    }
+
+    /// The link for the first owner, as long as there is no user. Each call creates another, which replaces the one before.
+    pub(crate) async fn setup_link(&self) -> anyhow::Result<Option<String>> {
+        if self.role == Role::Worker || users::is_any(&*self.store).await? {
+            return Ok(None);
+        }
+        let token = SessionText::generate(&self.engine.random_bytes());
+        let now = SystemClock.now();
+        links::create_setup(&*self.store, token.hash(), now, now + SETUP_FOR).await?;
+        Ok(Some(format!("{}/setup#token={}", self.public_url, token.expose())))
+    }
+
+    /// Creates another API key of the first environment.
+    pub(crate) async fn new_key(&self, name: &str) -> anyhow::Result<ApiKeyText> {
+        let text = ApiKeyText::generate(KeyMode::Live, &self.engine.random_bytes());
+        self.keep_key(name, &text).await?;
+        Ok(text)
+    }
+
+    async fn keep_key(&self, name: &str, text: &ApiKeyText) -> anyhow::Result<()> {
+        let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
+        let act = Act::of_system(self.engine.new_id(), SystemClock.now());
+        api_keys::create(&*self.store, &act, &key, text).await?;
+        Ok(())
+    }
+
+    /// Stops within the configured time: no new requests, then no new attempts. Attempts in flight have what is left of the time by
+    /// the clock; attempts that do not end are retried on the next start.
+    pub(crate) async fn stop(self) {
+        let end = tokio::time::Instant::now() + self.grace;
+        self.stop.cancel();
+        let requests = self.grace.min(REQUESTS_GRACE);
+        let mut serving = self.serving;
+        if tokio::time::timeout(requests, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        self.engine.stop(self.grace, end).await;
+        let _ = self.keeping.await;
+        self.store.close().await;
+    }
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_any_store(config).await?;
+    if let Some(from) = transfer::unfinished(&*store).await? {
+        anyhow::bail!(
+            "what is stored here is an unfinished transfer from {from}; finish it with the same `hookstream transfer` again, \
+             which goes on where it was"
+        );
+    }
+    if config.forget {
+        tracing::warn!("messages are not stored on this server: each is sent once and dropped");
+        return Ok(Arc::new(Forgetful(store)));
+    }
+    Ok(store)
+}
+
+async fn open_any_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(options) = &config.database {
+        options.probe().await?;
+        return Ok(Arc::new(PostgresStore::open(options).await?));
+    }
+    let directory = config.data_dir.clone();
+    Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteStore::open(&directory)).await??))
+}
+
+/// Sets aside what is owed and ends the jobs that ran, so that a restored past is not delivered again.
+async fn set_aside(store: &dyn Store, until: Timestamp) -> anyhow::Result<()> {
+    const SLICE: usize = 5_000;
+    jobs::fail_restored(store, until).await?;
+    let mut total = 0;
+    loop {
+        let slice = store.set_aside(until, SLICE).await?;
+        total += slice;
+        if slice == 0 {
+            tracing::warn!(total, "skipped the deliveries that were pending in the backup, with the reason `restored`");
+            return Ok(());
+        }
+    }
+}
+
+/// Creates the organization and the environment where there are none, and stores the API key of the settings. Returns the first
+/// organization's environment.
+async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut StdRng) -> anyhow::Result<Tenant> {
+    let mut ids = IdSource::new(StdRng::from_rng(rng));
+    let fresh = Tenant { organization: ids.next(now).into(), environment: ids.next(now).into() };
+    if !organizations::is_any(store).await? {
+        organizations::create_default(store, fresh, now).await?;
+    }
+    let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
+    if let Some(KeyText(text)) = &config.bootstrap_api_key {
+        let key = ApiKey::unlimited(ids.next(now).into(), tenant, "bootstrap".to_owned());
+        let is_new = api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await?;
+        let is_valid = |found: ApiKey| found.expires_at.is_none_or(|end| end > now);
+        if !is_new && !api_keys::find(store, text.hash()).await?.is_some_and(is_valid) {
+            tracing::warn!(
+                prefix = text.prefix(),
+                "bootstrap_api_key was revoked, has expired or belongs to a deleted environment; it stays invalid. Set another key, or \
+                 remove the setting"
+            );
+        }
+    }
+    Ok(tenant)
+}
+
+/// Says what may be deleted by hand where the disk of a data directory is so full that its store cannot be opened.
+fn with_room(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    let text = format!("{error:#}").to_lowercase();
+    let is_full = config.database.is_none() && ["disk is full", "no space left", "quota exceeded"].iter().any(|words| text.contains(words));
+    if !is_full {
+        return error;
+    }
+    error.context(format!(
+        "the disk of {} is full, and too little is left to start: free some MiB on it. While no server runs, the oldest files \
+         days/<date>.db may be deleted (with their -wal and -shm files); the messages and attempts of those days are lost, pending \
+         ones included",
+        config.data_dir.display()
+    ))
+}
+
+/// API keys and sessions are as good as passwords: they should not travel in the clear.
+fn warn_if_exposed(config: &Config, address: SocketAddr, is_secure: bool) {
+    let is_behind_proxy = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    if !is_secure && !is_behind_proxy && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "listening without TLS: API keys and sessions travel unencrypted. Set tls_cert_file and tls_key_file, or put a TLS proxy in \
+             front and set public_url to its https address"
+        );
+    }
+}
+
+fn http_options(config: &Config) -> anyhow::Result<HttpOptions> {
+    let policy = hookstream_destinations::AddressPolicy::allowing(config.allow_targets.0.clone());
+    Ok(HttpOptions { trust: config.trust.read()?, ..HttpOptions::new(policy) })
+}
+
+fn random_hex(rng: &mut StdRng) -> Secret {
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// How other machines most likely reach an address: where it is unspecified, by the address that this machine uses for its default route.
+fn link_address(address: SocketAddr, is_secure: bool) -> String {
+    // Connecting a UDP socket sends nothing; it only chooses a route (to a documentation address, RFC 5737 and RFC 3849).
+    let outward = |bind: &str, to: &str| {
+        let socket = std::net::UdpSocket::bind(bind).ok()?;
+        socket.connect(to).ok()?;
+        socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => Some(ip),
+        IpAddr::V4(_) => outward("0.0.0.0:0", "192.0.2.1:9"),
+        IpAddr::V6(_) => outward("0.0.0.0:0", "192.0.2.1:9").or_else(|| outward("[::]:0", "[2001:db8::1]:9")),
+    };
+    reachable(ip.map_or(address, |ip| SocketAddr::new(ip, address.port())), is_secure)
+}
+
+/// How a browser on this machine reaches an address: the unspecified one stands for any.
+fn reachable(address: SocketAddr, is_secure: bool) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
+    if address.ip().is_unspecified() { format!("{scheme}://localhost:{}", address.port()) } else { format!("{scheme}://{address}") }
+}
