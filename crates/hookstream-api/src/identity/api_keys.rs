@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{
         acting::Acting,
@@ -35,6 +34,7 @@ use crate::{
         error::ApiError,
         idempotency, page,
         params::{PathParams, QueryParams, id},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

@@ -24,14 +24,13 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::api_keys::NewApiKey;
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Origin,
         seats::{self, Wanted},
         signed_in::Person,
     },
-    http::{body::RawBody, error::ApiError, limits::Subject, params::PathParams},
+    http::{body::RawBody, error::ApiError, limits::Subject, params::PathParams, shapes::Success},
     state::Api,
 };
 

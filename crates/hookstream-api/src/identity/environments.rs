@@ -18,7 +18,6 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Acting,
@@ -29,6 +28,7 @@ use crate::{
         error::ApiError,
         idempotency,
         params::{PathParams, id},
+        shapes::Success,
     },
     state::Api,
 };

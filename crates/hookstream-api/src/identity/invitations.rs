@@ -27,7 +27,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{organizations, sessions::SessionAnswer, sign_in};
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{
         acting::{Acting, Origin},
@@ -40,6 +39,7 @@ use crate::{
         error::ApiError,
         page,
         params::{PathParams, QueryParams, id},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

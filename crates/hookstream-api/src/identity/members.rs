@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::organizations;
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{
         acting::Acting,
@@ -19,6 +18,7 @@ use crate::{
         error::ApiError,
         page,
         params::{PathParams, QueryParams, id},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

@@ -17,7 +17,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Acting,
@@ -28,6 +27,7 @@ use crate::{
         body::RawBody,
         error::ApiError,
         params::{PathParams, id},
+        shapes::Success,
     },
     state::{AllowOrganizations, Api},
 };

@@ -11,10 +11,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::sign_in;
-use crate::http::shapes::Success;
 use crate::{
     auth::{acting::Origin, same_origin::SameOrigin, signed_in::Person},
-    http::{body::RawBody, error::ApiError},
+    http::{body::RawBody, error::ApiError, shapes::Success},
     state::Api,
 };
 

@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{sessions::SessionAnswer, sign_in};
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Origin,
@@ -33,7 +32,7 @@ use crate::{
         same_origin::SameOrigin,
         signed_in::{self, Person},
     },
-    http::{body::RawBody, cookies, error::ApiError, params::PathParams},
+    http::{body::RawBody, cookies, error::ApiError, params::PathParams, shapes::Success},
     state::Api,
 };
 

@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{passwords, sign_in};
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Origin,
         signed_in::{Person, SignedIn},
     },
-    http::{body::RawBody, error::ApiError},
+    http::{body::RawBody, error::ApiError, shapes::Success},
     state::Api,
 };
 

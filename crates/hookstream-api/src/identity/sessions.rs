@@ -14,7 +14,6 @@ use http::header;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::Acting,
@@ -26,6 +25,7 @@ use crate::{
         cookies,
         error::ApiError,
         params::{PathParams, id},
+        shapes::Success,
     },
     state::Api,
 };

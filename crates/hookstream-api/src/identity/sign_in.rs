@@ -25,7 +25,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::sessions::SessionAnswer;
-use crate::http::shapes::Success;
 use crate::{
     auth::{
         acting::{Acting, Origin},
@@ -33,7 +32,7 @@ use crate::{
         same_origin::SameOrigin,
         signed_in::{self, Person},
     },
-    http::{body::RawBody, cookies, error::ApiError},
+    http::{body::RawBody, cookies, error::ApiError, shapes::Success},
     state::Api,
 };
 

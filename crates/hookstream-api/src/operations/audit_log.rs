@@ -20,10 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::shapes::ListQuery;
 use crate::{
     auth::caller::{Caller, Who},
-    http::{error::ApiError, page, params::QueryParams},
+    http::{error::ApiError, page, params::QueryParams, shapes::ListQuery},
     state::Api,
 };
 

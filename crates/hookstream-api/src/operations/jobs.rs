@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::shapes::ListQuery;
 use crate::{
     auth::{acting::Acting, caller::Caller, place::Place},
     http::{
@@ -25,6 +24,7 @@ use crate::{
         error::ApiError,
         idempotency, page,
         params::{OfId, PathParams, QueryParams, id},
+        shapes::ListQuery,
     },
     state::Api,
 };

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{acting::Acting, caller::Caller},
     http::{
@@ -20,6 +19,7 @@ use crate::{
         error::ApiError,
         idempotency, page,
         params::{PathParams, QueryParams},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

@@ -52,7 +52,6 @@ use super::{
     applications::metadata,
     messages::{self, MessageAnswer},
 };
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{
         acting::Acting,
@@ -65,6 +64,7 @@ use crate::{
         limits::Subject,
         page,
         params::{OfId, PathParams, QueryParams},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

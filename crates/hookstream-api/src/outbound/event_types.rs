@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::http::shapes::{ListQuery, Success};
 use crate::{
     auth::{
         acting::Acting,
@@ -29,6 +28,7 @@ use crate::{
         error::ApiError,
         idempotency, page,
         params::{PathParams, QueryParams},
+        shapes::{ListQuery, Success},
     },
     state::Api,
 };

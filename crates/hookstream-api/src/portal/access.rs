@@ -11,10 +11,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::portal::operations::PortalApplication;
 use crate::{
     auth::{acting::Acting, caller::Caller, portal_token},
     http::{error::ApiError, params::PathParams},
+    portal::operations::PortalApplication,
     state::Api,
 };
 

@@ -13,11 +13,8 @@ use crate::{
         error::ApiError,
         params::{OfId, OfMessage, PathParams, QueryParams},
         several::SeveralParams,
+        shapes::{ListQuery, Success},
     },
-    state::Api,
-};
-use crate::{
-    http::shapes::{ListQuery, Success},
     operations::jobs::{self, DryRunQuery, JobAnswer, NoNewJob, Recover},
     outbound::{
         attempts::{self, AttemptList, AttemptQuery},
@@ -28,6 +25,7 @@ use crate::{
         event_types::{self, EventTypeList},
         messages::{self, MessageAnswer, MessageDetail, MessageList, MessageQuery, Retried, RetryMessage, RetryQuery},
     },
+    state::Api,
 };
 
 /// Application of a portal.

@@ -23,13 +23,15 @@ use tokio_rustls::TlsConnector;
 
 use self::send::{HttpClient, Received};
 pub use crate::net::trust::{ClientIdentity, Trust, certificates, revocation_lists};
-use crate::net::{
-    connect::{Connector, Shared},
-    guard::AddressPolicy,
-    resolve::{Resolve, SystemResolver},
-    steps::Steps,
+use crate::{
+    AddressRefused, Request, Sent, Target, Transport,
+    net::{
+        connect::{Connector, Shared},
+        guard::AddressPolicy,
+        resolve::{Resolve, SystemResolver},
+        steps::Steps,
+    },
 };
-use crate::{AddressRefused, Request, Sent, Target, Transport};
 
 /// What an installation sets about HTTP.
 #[derive(Debug)]

@@ -13,11 +13,13 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 
 use super::failure;
-use crate::net::{
-    connect::Connector,
-    steps::{self, Outgoing, Step, Steps},
+use crate::{
+    Request, Target,
+    net::{
+        connect::Connector,
+        steps::{self, Outgoing, Step, Steps},
+    },
 };
-use crate::{Request, Target};
 
 /// The longest `Location` that is shown, in characters.
 const LOCATION_MAX: usize = 2048;

@@ -12,13 +12,13 @@ use hookstream_model::{
 };
 use tokio_postgres::types::Type;
 
-use crate::postgres::db::connection::{Connection, Pool, connect};
 use crate::{
     db::error::Error,
     delivery::{
         deliveries::Owner,
         nodes::{Node, NodeReport, NodeSelf, Standing},
     },
+    postgres::db::connection::{Connection, Pool, connect},
 };
 
 const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_lines)

@@ -35,10 +35,6 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::postgres::db::{connection::Options, migrate::SchemaState};
-use crate::postgres::{
-    db::connection::{Connector, Pool},
-    deliveries::publish::Publisher,
-};
 use crate::{
     Store,
     db::{
@@ -61,6 +57,10 @@ use crate::{
     operations::{
         jobs::{self as job_rows, JobSlice, Survey},
         quotas::{DayEvents, InstallationQuotas},
+    },
+    postgres::{
+        db::connection::{Connector, Pool},
+        deliveries::publish::Publisher,
     },
 };
 

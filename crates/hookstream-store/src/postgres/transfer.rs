@@ -11,17 +11,19 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::PostgresStore;
-use crate::db::{
-    error::Error,
-    statement::Value,
-    transfer::{
-        ADVANCE, Advance, Limits, Side, Slice, Step,
-        tables::{Column, DayBy, Kind, TABLES, Table},
+use crate::{
+    db::{
+        error::Error,
+        statement::Value,
+        transfer::{
+            ADVANCE, Advance, Limits, Side, Slice, Step,
+            tables::{Column, DayBy, Kind, TABLES, Table},
+        },
     },
-};
-use crate::postgres::{
-    db::connection::{Connection, Values, connect},
-    retention::days,
+    postgres::{
+        db::connection::{Connection, Values, connect},
+        retention::days,
+    },
 };
 
 const OPERATION: &str = "transfer";

@@ -34,13 +34,6 @@ use hookstream_model::{
 
 use tokio::sync::broadcast;
 
-use crate::sqlite::db::{
-    checkpoint::Checkpointer,
-    files::{Files, KnownDays},
-    readers::Readers,
-    space::Space,
-    writer::Writer,
-};
 use crate::{
     Store,
     db::{
@@ -63,6 +56,13 @@ use crate::{
     operations::{
         jobs::{self as job_rows, JobSlice, Survey},
         quotas::{self, DayEvents, InstallationQuotas},
+    },
+    sqlite::db::{
+        checkpoint::Checkpointer,
+        files::{Files, KnownDays},
+        readers::Readers,
+        space::Space,
+        writer::Writer,
     },
 };
 

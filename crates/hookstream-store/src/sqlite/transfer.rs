@@ -7,12 +7,14 @@ use hookstream_model::base::time::Day;
 use rusqlite::{Connection, OptionalExtension, types::ValueRef};
 
 use super::SqliteStore;
-use crate::db::{
-    error::Error,
-    statement::{Database, Statement, Value},
-    transfer::{ADVANCE, Advance, Limits, Side, Slice, Step, tables::Table},
+use crate::{
+    db::{
+        error::Error,
+        statement::{Database, Statement, Value},
+        transfer::{ADVANCE, Advance, Limits, Side, Slice, Step, tables::Table},
+    },
+    sqlite::db::{connection::failed, files::Files, readers::Days},
 };
-use crate::sqlite::db::{connection::failed, files::Files, readers::Days};
 
 const OPERATION: &str = "transfer";
 const STARTS: &str = "select coalesce(max(number), 0) from owners";

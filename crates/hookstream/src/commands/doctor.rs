@@ -20,10 +20,10 @@ use hookstream_store::{
 };
 use serde_json::{Value, json};
 
-use crate::output::say;
 use crate::{
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
+    output::say,
     server::keys,
 };
 

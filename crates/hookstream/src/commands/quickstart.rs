@@ -17,9 +17,9 @@ use super::{
     client::ApiClient,
     sink::{self, SinkOptions},
 };
-use crate::output::say;
 use crate::{
     config::{Config, Settings, Sources, listen_address},
+    output::say,
     server::{
         keys::{self, KeySource},
         lifecycle,

@@ -19,8 +19,10 @@ use hookstream_store::{
 };
 use serde_json::{Value, json};
 
-use crate::output::{note, say};
-use crate::server::keys::own_file;
+use crate::{
+    output::{note, say},
+    server::keys::own_file,
+};
 
 /// Connections that a transfer needs to a database: it reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;

@@ -35,11 +35,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{ClientIdentity, HttpTransport, Options, Trust};
-use crate::net::{
-    guard::AddressPolicy,
-    resolve::{DnsError, Resolve},
+use crate::{
+    AddressRefused, Request, Sent, Target, Transport,
+    net::{
+        guard::AddressPolicy,
+        resolve::{DnsError, Resolve},
+    },
 };
-use crate::{AddressRefused, Request, Sent, Target, Transport};
 
 /// A limit for tries that end by themselves, long before.
 const AMPLE: Duration = Duration::from_secs(20);

@@ -18,16 +18,16 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::postgres::{
-    cluster::owners,
-    db::connection::{Connection, Pool, connect},
-    history::messages::read_payload,
-};
 use crate::{
     db::error::Error,
     delivery::{
         deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
         payloads::{self, StoredPayload},
+    },
+    postgres::{
+        cluster::owners,
+        db::connection::{Connection, Pool, connect},
+        history::messages::read_payload,
     },
 };
 

@@ -16,14 +16,14 @@ use hookstream_model::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    history::counts,
-};
 use crate::{
     db::{error::Error, page::sql_limit},
     delivery::{counts::Counts, deliveries::Owner, messages::read_channels},
     operations::jobs::{JobSlice, Survey},
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        history::counts,
+    },
 };
 
 /// The columns of a candidate, of the message `m` and the target `$1`. The bounds tell the planner which days

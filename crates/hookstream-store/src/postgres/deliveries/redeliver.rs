@@ -4,16 +4,16 @@ use hookstream_model::base::{ids::TargetId, time::Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    history::counts,
-    retention::days::first_id_at,
-};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         deliveries::{Redelivered, Redelivery},
+    },
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        history::counts,
+        retention::days::first_id_at,
     },
 };
 

@@ -10,13 +10,13 @@ use hookstream_model::delivery::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::postgres::{
-    db::connection::{Pool, connect},
-    retention::days,
-};
 use crate::{
     db::error::Error,
     delivery::deliveries::{Next, Owner, Settled},
+    postgres::{
+        db::connection::{Pool, connect},
+        retention::days,
+    },
 };
 
 /// What is settled comes in as columns, numbered in their order; what the owner does not have (any more)

@@ -4,17 +4,17 @@ use hookstream_model::base::time::Day;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    retention::days,
-    transfer,
-};
 use crate::{
     db::{
         error::Error,
         statement::{Row, Value},
     },
     delivery::audit::{Audit, DayRows, Finding, Question},
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        retention::days,
+        transfer,
+    },
 };
 
 const OPERATION: &str = "compare counts with rows";

@@ -7,14 +7,14 @@ use hookstream_model::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    retention::days,
-};
 use crate::{
     db::error::Error,
     delivery::counts::{Counts, DayCounts},
     operations::quotas::DayEvents,
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        retention::days,
+    },
 };
 
 const ADD: &str = "insert into delivery_counts

@@ -14,10 +14,6 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::messages::{add_payloads, add_standing, read_attempt, read_message, uuid};
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    retention::days::{number, of_number},
-};
 use crate::{
     db::error::Error,
     delivery::{
@@ -26,6 +22,10 @@ use crate::{
             Range, StatusClass, behind, merge,
         },
         messages::Message,
+    },
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        retention::days::{number, of_number},
     },
 };
 

@@ -19,13 +19,13 @@ use hookstream_model::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::postgres::db::connection::{Connection, Pool, connect};
 use crate::{
     db::error::Error,
     delivery::{
         messages::{Delivery, Message, MessageDetail, Owed, read_channels},
         payloads::StoredPayload,
     },
+    postgres::db::connection::{Connection, Pool, connect},
 };
 
 const FIND: &str =

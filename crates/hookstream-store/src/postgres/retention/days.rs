@@ -4,8 +4,10 @@ use hookstream_model::base::time::{Day, Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::error::Error;
-use crate::postgres::db::connection::{Connection, Pool, connect};
+use crate::{
+    db::error::Error,
+    postgres::db::connection::{Connection, Pool, connect},
+};
 
 /// The tables that are kept by day, the one with the most beside it last.
 const TABLES: [(&str, &str); 4] =

@@ -5,15 +5,15 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::days;
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    history::counts,
-};
 use crate::{
     db::{error::Error, page::sql_limit},
     delivery::{
         counts::Counts,
         payloads::{Expired, Removal, Removed, SLICE, slice_of},
+    },
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        history::counts,
     },
 };
 

@@ -8,15 +8,15 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::days;
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect},
-    history::counts,
-};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         messages::{MessageRemoval, Position, RemovedMessages},
+    },
+    postgres::{
+        db::connection::{Connection, Pool, connect},
+        history::counts,
     },
 };
 

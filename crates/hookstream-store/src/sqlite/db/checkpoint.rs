@@ -13,8 +13,10 @@ use std::{
 use rusqlite::Connection;
 
 use super::{connection::open_checkpointer, files::KnownDays, space::Space};
-use crate::db::error::Error;
-use crate::sqlite::{core_path, day_path};
+use crate::{
+    db::error::Error,
+    sqlite::{core_path, day_path},
+};
 
 /// How often the logs are looked at.
 const PERIOD: Duration = Duration::from_millis(250);

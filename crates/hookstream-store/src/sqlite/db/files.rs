@@ -13,10 +13,10 @@ use hookstream_model::base::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connection::{Kind, failed, open_writer};
-use crate::sqlite::{core_path, day_path, days_directory};
 use crate::{
     db::error::Error,
     delivery::{counts::Counts, deliveries::Versions},
+    sqlite::{core_path, day_path, days_directory},
 };
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)

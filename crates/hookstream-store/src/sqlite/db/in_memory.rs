@@ -14,11 +14,11 @@ use super::{
     readers::Readers,
     writer::Writer,
 };
-use crate::sqlite::{SqliteStore, deliveries::claim};
 use crate::{
     db::{error::Error, vault::Vault},
     delivery::deliveries::Owner,
     operations::quotas::InstallationQuotas,
+    sqlite::{SqliteStore, deliveries::claim},
 };
 
 /// What several processes tell each other on PostgreSQL; a directory has one process and needs no such table.

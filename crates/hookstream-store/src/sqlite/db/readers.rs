@@ -14,8 +14,10 @@ use super::{
     connection::open_reader,
     files::{Key, KnownDays},
 };
-use crate::db::error::Error;
-use crate::sqlite::{core_path, day_path};
+use crate::{
+    db::error::Error,
+    sqlite::{core_path, day_path},
+};
 
 /// The most reads at once; further ones wait.
 const AT_ONCE: usize = 4;

@@ -10,15 +10,15 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, Row, params};
 
-use crate::sqlite::{
-    db::{connection::failed, files::Files},
-    history::messages::read_payload,
-};
 use crate::{
     db::error::Error,
     delivery::{
         deliveries::{ClaimLimits, LineHead, LineWant, Owner},
         payloads::SealedDelivery,
+    },
+    sqlite::{
+        db::{connection::failed, files::Files},
+        history::messages::read_payload,
     },
 };
 

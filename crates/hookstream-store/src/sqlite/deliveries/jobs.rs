@@ -14,11 +14,11 @@ use hookstream_model::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::redeliver;
-use crate::sqlite::db::{connection::failed, files::Files, readers::Days};
 use crate::{
     db::{error::Error, page::sql_limit},
     delivery::{counts::Counts, deliveries::Owner, messages::read_channels},
     operations::jobs::{JobSlice, Survey},
+    sqlite::db::{connection::failed, files::Files, readers::Days},
 };
 
 /// The columns of a candidate, of the message `m` and the target `?1`.

@@ -11,7 +11,6 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::sqlite::db::{connection::failed, files::Files, readers::Days};
 use crate::{
     db::error::Error,
     delivery::{
@@ -19,6 +18,7 @@ use crate::{
         deliveries::{IdempotencyKey, NewDelivery, NewState, Owner, Publication, Published},
         payloads::{Sealed, StoredPayload},
     },
+    sqlite::db::{connection::failed, files::Files, readers::Days},
 };
 
 const OPERATION: &str = "store a message";

@@ -9,13 +9,13 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::sqlite::db::{connection::failed, files::Files};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         deliveries::{Redelivered, Redelivery},
     },
+    sqlite::db::{connection::failed, files::Files},
 };
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";

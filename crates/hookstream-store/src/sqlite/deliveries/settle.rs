@@ -10,13 +10,13 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::sqlite::db::{connection::failed, files::Files};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         deliveries::{Next, Owner, Settled},
     },
+    sqlite::db::{connection::failed, files::Files},
 };
 
 const OPERATION: &str = "record the results of deliveries";

@@ -3,10 +3,10 @@
 use hookstream_model::base::{ids::MessageId, time::Day};
 use rusqlite::Connection;
 
-use crate::sqlite::db::{connection::failed, plain, readers::Days};
 use crate::{
     db::{error::Error, statement::Statement},
     delivery::audit::{Audit, DayRows, Question},
+    sqlite::db::{connection::failed, plain, readers::Days},
 };
 
 const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes

@@ -8,11 +8,11 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::sqlite::db::{connection::failed, readers::Days};
 use crate::{
     db::error::Error,
     delivery::counts::{Counts, DayCounts},
     operations::quotas::DayEvents,
+    sqlite::db::{connection::failed, readers::Days},
 };
 
 const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes

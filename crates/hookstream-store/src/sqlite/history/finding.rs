@@ -12,7 +12,6 @@ use hookstream_model::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::messages::{add_standing, read_attempt, read_message, read_payload_of};
-use crate::sqlite::db::{connection::failed, readers::Days};
 use crate::{
     db::error::Error,
     delivery::{
@@ -22,6 +21,7 @@ use crate::{
         },
         messages::Message,
     },
+    sqlite::db::{connection::failed, readers::Days},
 };
 
 const OPERATION: &str = "find messages";

@@ -18,13 +18,13 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::sqlite::db::{connection::failed, readers::Days};
 use crate::{
     db::error::Error,
     delivery::{
         messages::{Delivery, Message, MessageDetail, Owed, read_channels},
         payloads::StoredPayload,
     },
+    sqlite::db::{connection::failed, readers::Days},
 };
 
 const FIND: &str =

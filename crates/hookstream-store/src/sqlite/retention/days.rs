@@ -2,8 +2,10 @@
 
 use hookstream_model::base::time::Day;
 
-use crate::db::error::Error;
-use crate::sqlite::db::{connection::failed, files::Files};
+use crate::{
+    db::error::Error,
+    sqlite::db::{connection::failed, files::Files},
+};
 
 const IS_OWED: &str = "select exists (select 1 from pending)";
 

@@ -12,16 +12,16 @@ use hookstream_model::base::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::sqlite::db::{
-    connection::{failed, open_checkpointer},
-    files::Files,
-    readers::Days,
-};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         payloads::{Expired, Removal, SLICE, slice_of},
+    },
+    sqlite::db::{
+        connection::{failed, open_checkpointer},
+        files::Files,
+        readers::Days,
     },
 };
 

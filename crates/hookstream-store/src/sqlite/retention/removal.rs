@@ -9,13 +9,13 @@ use hookstream_model::base::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::expiry::move_pages;
-use crate::sqlite::db::{connection::failed, files::Files, readers::Days};
 use crate::{
     db::error::Error,
     delivery::{
         counts::Counts,
         messages::{MessageRemoval, Position},
     },
+    sqlite::db::{connection::failed, files::Files, readers::Days},
 };
 
 const OPERATION: &str = "remove messages";

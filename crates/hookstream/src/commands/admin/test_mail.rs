@@ -14,9 +14,9 @@ use hookstream_model::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::output::say;
 use crate::{
     config::{Config, Settings, Sources},
+    output::say,
     server::clock::SystemClock,
 };
 

@@ -12,8 +12,7 @@ use super::{
     report::percentiles,
     stream::{Behaviour, Stream},
 };
-use crate::commands::sink::parse_duration;
-use crate::output::say;
+use crate::{commands::sink::parse_duration, output::say};
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]

@@ -14,8 +14,10 @@ use super::{
     run::Run,
     stream::{Behaviour, Stream},
 };
-use crate::commands::{client::ApiClient, traffic::listener};
-use crate::output::say;
+use crate::{
+    commands::{client::ApiClient, traffic::listener},
+    output::say,
+};
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]

@@ -39,8 +39,7 @@ use self::{
     ground::{Ground, Prevented},
     report::{Report, Tally},
 };
-use crate::output::say;
-use crate::server::lifecycle;
+use crate::{output::say, server::lifecycle};
 
 /// What to break, how often, and on which database.
 #[derive(Debug, Clone, Args)]

@@ -28,15 +28,15 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub(crate) use self::keys::find_earlier;
-use crate::postgres::{
-    db::connection::{Connection, Pool, connect, is_passing, is_without_day},
-    retention::days,
-};
 use crate::{
     db::error::Error,
     delivery::{
         deliveries::{Owner, Publication, Published},
         payloads::Sealed,
+    },
+    postgres::{
+        db::connection::{Connection, Pool, connect, is_passing, is_without_day},
+        retention::days,
     },
 };
 
