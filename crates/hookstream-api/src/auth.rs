@@ -103,8 +103,14 @@ pub(crate) enum Refusal {
 impl Presented {
     /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
     /// are.
-    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api, may_ask: bool) -> Result<Self, Unread> {
-        let ask = || if may_ask { Ok(()) } else { Err(Unread::NotNow) };
+    pub(crate) async fn of(
+        path: &str,
+        headers: &HeaderMap,
+        request: RequestId,
+        api: &Api,
+        may_ask: impl Fn() -> bool,
+    ) -> Result<Self, Unread> {
+        let ask = || if may_ask() { Ok(()) } else { Err(Unread::NotNow) };
         if portal::is_for_customers(path) {
             if portal::is_presented(headers) {
                 ask()?;
