@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, MatchedPath, Request},
 };
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::{
@@ -71,10 +72,18 @@ impl FromRequest<Api> for RawBody {
         }
         let mut held = Held::new(&api.in_flight, subject);
         let mut kept = BytesMut::new();
-        let end = Instant::now() + BODY_WITHIN;
-        while let Some(frame) =
-            tokio::time::timeout_at(end.min(Instant::now() + PART_WITHIN), body.frame()).await.map_err(|_| too_slow())?
-        {
+        let mut end = None;
+        // The first part of a body usually comes with the head, and needs no timer.
+        let mut ready = body.frame().now_or_never();
+        loop {
+            let frame = match ready.take() {
+                Some(frame) => frame,
+                None => {
+                    let end = *end.get_or_insert_with(|| Instant::now() + BODY_WITHIN);
+                    tokio::time::timeout_at(end.min(Instant::now() + PART_WITHIN), body.frame()).await.map_err(|_| too_slow())?
+                }
+            };
+            let Some(frame) = frame else { break };
             let Ok(frame) = frame else {
                 let message = "The request's body ended before its Content-Length. Retry the request with the correct Content-Length.";
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message));

@@ -46,8 +46,9 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
     let number = api.next_request_id();
     let id = number.to_string();
     let method = request.method().clone();
-    // Terminals and log viewers obey control characters.
-    let path = request.uri().path().escape_debug().to_string();
+    let uri = request.uri().clone();
+    // Terminals and log viewers obey control characters. Formatting costs time, so only a line that is written does it.
+    let path = || uri.path().escape_debug();
     let (standing, answered) = match admit(&api, number, request).await {
         Ok((standing, request)) => (standing, AssertUnwindSafe(idempotency::answer_once(&api, request, next)).catch_unwind().await),
         Err((standing, error)) => (standing, Ok(error.into_response())),
@@ -57,13 +58,13 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
         // What this installation does not have is no fault of it, and a full disk is logged once.
         if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED && !error.is_storage_full() {
             let cause = error.cause().unwrap_or("unknown");
-            tracing::error!(request.id = %id, %method, %path, cause, "request failed");
+            tracing::error!(request.id = %id, %method, path = %path(), cause, "request failed");
         }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = error.render(&id);
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
-    tracing::debug!(request.id = %id, %method, %path, status = response.status().as_u16(), "request");
+    tracing::debug!(request.id = %id, %method, path = %path(), status = response.status().as_u16(), "request");
     headers::write(response.headers_mut(), api.options.is_secure);
     if let Some(standing) = standing {
         standing.write(response.headers_mut());
@@ -78,10 +79,10 @@ async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option
     let limits = &api.options.rate_limits;
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
     // Credentials that nobody knows cost the store a query each; an address that has used up its rate gets none.
-    let exhausted = address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
-    let presented = Presented::of(parts.uri.path(), &parts.headers, number, api, exhausted.is_none()).await;
+    let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
+    let presented = Presented::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
     let presented = presented.map_err(|unread| match unread {
-        Unread::NotNow => (exhausted, ApiError::rate_limited(false)),
+        Unread::NotNow => (exhausted(), ApiError::rate_limited(false)),
         Unread::Store(error) => (None, error.into()),
     })?;
     let counted = match presented.recognised() {
@@ -101,8 +102,9 @@ async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option
     let has_body = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     let is_without = |pattern: &MatchedPath| names::takes_no_body(&parts.method, pattern.as_str());
     if has_body && is_known && parts.extensions.get::<MatchedPath>().is_some_and(is_without) {
+        // Boxed: the usual request does not carry the memory of this one.
         let request = Request::from_parts(parts.clone(), body);
-        body::refuse_fields(request, api).await.map_err(|error| (standing, error))?;
+        Box::pin(body::refuse_fields(request, api)).await.map_err(|error| (standing, error))?;
         body = Body::empty();
         parts.headers.remove(header::CONTENT_LENGTH);
     }

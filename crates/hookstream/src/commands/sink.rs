@@ -39,27 +39,27 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 #[command(after_help = "Example: hookstream sink --secret whsec_… --fail-first 2\n\n\
     A server on this machine delivers to it with --allow-targets 127.0.0.0/8.")]
 pub(crate) struct SinkArgs {
-    /// The address to listen on, such as 127.0.0.1:8485 or :8485
+    /// Address to listen on, such as 127.0.0.1:8485 or :8485
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8485", value_parser = listen_address)]
     listen: SocketAddr,
 
-    /// The endpoint's signing_secret (or its public_key) to verify with; an invalid signature is answered 401
+    /// The endpoint's signing_secret or public_key; a request with an invalid signature gets a 401 response
     #[arg(long, value_name = "SECRET", env = "HOOKSTREAM_SINK_SECRET", hide_env_values = true)]
     secret: Option<String>,
 
-    /// The status to answer
+    /// Response status
     #[arg(long, value_name = "N", default_value_t = 204, value_parser = clap::value_parser!(u16).range(200..=599))]
     status: u16,
 
-    /// Answer the first N attempts of each message with 500
+    /// Respond with 500 to the first N attempts of each message
     #[arg(long, value_name = "N", default_value_t = 0)]
     fail_first: u32,
 
-    /// Wait before each answer, such as 250ms or 2s
+    /// Delay of each response, such as 250ms or 2s
     #[arg(long, value_name = "D", default_value = "0ms", value_parser = parse_duration)]
     delay: Duration,
 
-    /// Print one JSON object a line
+    /// Print one JSON object per request
     #[arg(long)]
     json: bool,
 }

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use axum::body::{Body, Bytes};
-use hyper::body::{Frame, SizeHint};
+use axum::body::Body;
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
@@ -87,32 +87,37 @@ impl Drop for OpenRequest {
     }
 }
 
-/// A body whose parts are progress. That of an answer keeps its request open.
-pub(crate) struct WatchedBody {
-    body: Body,
+/// Body whose parts are progress. The body of a response keeps its request open.
+pub(crate) struct WatchedBody<B> {
+    body: B,
     activity: Activity,
+    /// Whether the body was polled before. A part that is there at the first poll came with the head.
+    has_begun: bool,
     _open: Option<OpenRequest>,
 }
 
-impl WatchedBody {
-    pub(crate) fn of_request(body: Body, activity: &Activity) -> Self {
-        Self { body, activity: activity.clone(), _open: None }
-    }
-
-    pub(crate) fn of_answer(body: Body, open: OpenRequest) -> Self {
-        Self { body, activity: open.0.clone(), _open: Some(open) }
+impl WatchedBody<Incoming> {
+    pub(crate) fn of_request(body: Incoming, activity: &Activity) -> Self {
+        Self { body, activity: activity.clone(), has_begun: false, _open: None }
     }
 }
 
-impl hyper::body::Body for WatchedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
+impl WatchedBody<Body> {
+    pub(crate) fn of_answer(body: Body, open: OpenRequest) -> Self {
+        Self { body, activity: open.0.clone(), has_begun: false, _open: Some(open) }
+    }
+}
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+impl<B: hyper::body::Body + Unpin> hyper::body::Body for WatchedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_ready() {
+        if polled.is_ready() && self.has_begun {
             self.activity.note_progress();
         }
+        self.has_begun = true;
         polled
     }
 

@@ -182,7 +182,7 @@ async fn serve(
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let open = watched.request();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let request = request.map(|body| Body::new(WatchedBody::of_request(Body::new(body), &watched)));
+        let request = request.map(|body| Body::new(WatchedBody::of_request(body, &watched)));
         let mut router = router.clone();
         async move {
             let response = router.call(request).await.unwrap_or_else(|never| match never {});

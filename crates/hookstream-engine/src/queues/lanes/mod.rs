@@ -19,7 +19,6 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -45,7 +44,7 @@ pub(crate) use self::{
 use crate::Options;
 
 /// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// All lanes of a process.
 #[derive(Debug)]
@@ -54,20 +53,19 @@ pub(crate) struct Lanes<D> {
     /// The environments with lanes that have a turn, in the order of their turns.
     turns: VecDeque<EnvironmentId>,
     /// The lanes of each, in the order of theirs.
-    turns_within: HashMap<EnvironmentId, Share>,
+    turns_within: Map<EnvironmentId, Share>,
     /// How many turns an environment has in a row, where that is more than one.
-    weights: HashMap<EnvironmentId, u32>,
+    weights: Map<EnvironmentId, u32>,
     /// The environment that was last to have a turn, and how many it has left, where no lane of it had one more.
     broken_off: Option<(EnvironmentId, u32)>,
     /// Lanes that have their part of what is free, and wait for more to be.
     had_their_part: VecDeque<TargetId>,
-    /// Applications that have theirs, and their lanes.
-    full_applications: VecDeque<ApplicationId>,
-    full_lanes: HashMap<ApplicationId, VecDeque<TargetId>>,
+    /// Lanes of applications that have theirs.
+    of_full_applications: Turns,
     /// Attempts under way for each application.
     open_of: Map<ApplicationId, usize>,
     /// What went for each application that has a rate.
-    applications: HashMap<ApplicationId, Window>,
+    applications: Map<ApplicationId, Window>,
     /// Lanes that a rate keeps back, and until when.
     timers: BTreeSet<(Instant, TargetId)>,
     timer_moved: bool,
@@ -84,53 +82,52 @@ pub(crate) struct Lanes<D> {
     breaker: BreakerPolicy,
 }
 
-/// The lanes of an environment that have a turn. Its applications take turns, and within each its lanes: an application
-/// with very many endpoints has no more of them than one with a single endpoint.
+/// Turns of an environment, and how many more of them come before another environment's.
 #[derive(Debug, Default)]
 struct Share {
-    applications: VecDeque<ApplicationId>,
-    lanes: HashMap<ApplicationId, VecDeque<TargetId>>,
-    /// So many more turns before it is another environment's.
+    turns: Turns,
     left: u32,
 }
 
-impl Share {
+/// Lanes in the order of their turns. Their applications take turns, and within each its lanes: an application with very
+/// many endpoints has no more turns than one with a single endpoint.
+#[derive(Debug, Default)]
+struct Turns {
+    applications: VecDeque<ApplicationId>,
+    lanes: Map<ApplicationId, VecDeque<TargetId>>,
+    /// Empty queues to use again: under load an application has one turn after the other.
+    spare: Vec<VecDeque<TargetId>>,
+}
+
+/// Empty queues that are kept, at most.
+const SPARE: usize = 16;
+
+impl Turns {
     fn is_empty(&self) -> bool {
         self.applications.is_empty()
     }
 
     fn push(&mut self, application: ApplicationId, target: TargetId) {
-        push_turn(&mut self.applications, &mut self.lanes, application, target);
+        let of_application = self.lanes.entry(application).or_insert_with(|| self.spare.pop().unwrap_or_default());
+        if of_application.is_empty() {
+            self.applications.push_back(application);
+        }
+        of_application.push_back(target);
     }
 
     fn pop(&mut self) -> Option<TargetId> {
-        pop_turn(&mut self.applications, &mut self.lanes)
+        let application = self.applications.pop_front()?;
+        let of_application = self.lanes.get_mut(&application)?;
+        let target = of_application.pop_front();
+        if !of_application.is_empty() {
+            self.applications.push_back(application);
+        } else if let Some(empty) = self.lanes.remove(&application)
+            && self.spare.len() < SPARE
+        {
+            self.spare.push(empty);
+        }
+        target
     }
-}
-
-fn push_turn(
-    applications: &mut VecDeque<ApplicationId>,
-    lanes: &mut HashMap<ApplicationId, VecDeque<TargetId>>,
-    application: ApplicationId,
-    target: TargetId,
-) {
-    let of_application = lanes.entry(application).or_default();
-    if of_application.is_empty() {
-        applications.push_back(application);
-    }
-    of_application.push_back(target);
-}
-
-fn pop_turn(applications: &mut VecDeque<ApplicationId>, lanes: &mut HashMap<ApplicationId, VecDeque<TargetId>>) -> Option<TargetId> {
-    let application = applications.pop_front()?;
-    let of_application = lanes.get_mut(&application)?;
-    let target = of_application.pop_front();
-    if of_application.is_empty() {
-        lanes.remove(&application);
-    } else {
-        applications.push_back(application);
-    }
-    target
 }
 
 #[derive(Debug)]
@@ -173,14 +170,13 @@ impl<D> Lanes<D> {
         Self {
             lanes: Map::default(),
             turns: VecDeque::new(),
-            turns_within: HashMap::new(),
-            weights: HashMap::new(),
+            turns_within: Map::default(),
+            weights: Map::default(),
             broken_off: None,
             had_their_part: VecDeque::new(),
-            full_applications: VecDeque::new(),
-            full_lanes: HashMap::new(),
+            of_full_applications: Turns::default(),
             open_of: Map::default(),
-            applications: HashMap::new(),
+            applications: Map::default(),
             timers: BTreeSet::new(),
             timer_moved: false,
             with_more: Vec::new(),
@@ -295,7 +291,7 @@ impl<D> Lanes<D> {
 
     /// Takes how many turns environments have in a row; one that is not named has one.
     pub(crate) fn set_weights(&mut self, weights: HashMap<EnvironmentId, u32>) {
-        self.weights = weights;
+        self.weights = weights.into_iter().collect();
     }
 
     /// The hold of a target is written.
@@ -344,7 +340,7 @@ impl<D> Lanes<D> {
         let of_application = self.open_of.get(&application).copied().unwrap_or(0);
         if free.iter().all(|free| of_application >= free.saturating_mul(APPLICATION_TIMES_FREE)) {
             lane.has_turn = true;
-            push_turn(&mut self.full_applications, &mut self.full_lanes, application, target);
+            self.of_full_applications.push(application, target);
             return None;
         }
         let kinds =
@@ -369,7 +365,7 @@ impl<D> Lanes<D> {
     /// whether there was any.
     fn readmit(&mut self) -> bool {
         let of_lanes = self.had_their_part.pop_front();
-        let of_applications = pop_turn(&mut self.full_applications, &mut self.full_lanes);
+        let of_applications = self.of_full_applications.pop();
         let is_any = of_lanes.is_some() || of_applications.is_some();
         of_lanes.into_iter().chain(of_applications).for_each(|target| self.append_turn(target));
         is_any
@@ -537,7 +533,7 @@ impl<D> Lanes<D> {
         lane.has_turn = true;
         let (environment, application) = (lane.policy.environment, lane.policy.application);
         let share = self.turns_within.entry(environment).or_default();
-        if share.is_empty() {
+        if share.turns.is_empty() {
             match self.broken_off.take_if(|(of, _)| *of == environment) {
                 Some((_, left)) => {
                     share.left = left;
@@ -549,17 +545,17 @@ impl<D> Lanes<D> {
                 }
             }
         }
-        share.push(application, target);
+        share.turns.push(application, target);
     }
 
     fn take_turn(&mut self) -> Option<TargetId> {
         loop {
             let environment = self.turns.pop_front()?;
             let Some(share) = self.turns_within.get_mut(&environment) else { continue };
-            let target = share.pop();
+            let target = share.turns.pop();
             share.left = share.left.saturating_sub(1);
             self.broken_off = None;
-            if share.is_empty() {
+            if share.turns.is_empty() {
                 self.broken_off = (share.left > 0).then_some((environment, share.left));
                 self.turns_within.remove(&environment);
             } else if share.left > 0 {

@@ -17,19 +17,19 @@ use crate::{commands::sink::parse_duration, output::say};
 /// What is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FairnessArgs {
-    /// What the one does; all of them in turn where none is named
+    /// Scenario to measure [default: all]
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
 
-    /// How long each part sends
+    /// Time to send in each part
     #[arg(long, value_name = "D", default_value = "15s", value_parser = parse_duration)]
     duration: Duration,
 
-    /// How often each scenario and its baseline take turns
+    /// Number of runs of each scenario and its baseline, in turn
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
 
-    /// Further arguments of the servers
+    /// More arguments for the servers
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     server_args: String,
 }
@@ -39,13 +39,13 @@ pub(super) struct FairnessArgs {
 enum Scenario {
     /// One endpoint hangs for 20 s, at ten times the traffic of the others
     Hang,
-    /// 500 endpoints of 1,000 are not there
+    /// 500 of 1,000 endpoints refuse connections
     Dead,
-    /// One application has 10,000 endpoints that are not there
+    /// One application has 10,000 endpoints that refuse connections
     Failing,
     /// One application sends 200,000 messages as fast as it can
     Flood,
-    /// An endpoint with a rate comes back after an outage
+    /// An endpoint with a rate limit recovers after an outage
     Recovered,
 }
 
@@ -82,7 +82,7 @@ async fn compare(arguments: &FairnessArgs, title: &str, scenario: Scenario) -> a
         well.push(others(arguments, scenario, false).await?);
         ill.push(others(arguments, scenario, true).await?);
     }
-    say!("{title}: what the others see, ms from send to arrival");
+    say!("{title}: time from send to arrival at the other endpoints, ms");
     for (name, parts) in [("baseline", &well), ("scenario", &ill)] {
         for [p50, p99, p999, max] in parts {
             say!("  {name}  p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}");
@@ -109,7 +109,7 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
         Scenario::Hang => (10, Plan { rate: Some(RATE * 10), connections: 32, ..plan }, Behaviour::Hangs(HANG)),
         Scenario::Dead => (500, plan, Behaviour::Gone),
         Scenario::Failing => (10, Plan { rate: Some(1), ..plan }, Behaviour::Gone),
-        Scenario::Flood | Scenario::Recovered => anyhow::bail!("it has no baseline"),
+        Scenario::Flood | Scenario::Recovered => anyhow::bail!("this scenario has no baseline"),
     };
     let behaviour = if is_ill { behaviour } else { Behaviour::Takes(Duration::ZERO) };
     let of_one = match scenario {
@@ -123,7 +123,7 @@ async fn others(arguments: &FairnessArgs, scenario: Scenario, is_ill: bool) -> a
     sent?;
     let from = from?;
     many.run.until_all_arrived(Duration::from_secs(10)).await;
-    anyhow::ensure!(many.run.lost() == 0, "{} messages of the others did not arrive", many.run.lost());
+    anyhow::ensure!(many.run.lost() == 0, "{} messages to the other endpoints did not arrive", many.run.lost());
     let seen = percentiles(&many.run.counted(from).arrivals);
     fleet.stop().await;
     Ok(seen)
@@ -148,9 +148,9 @@ async fn flood(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let after = Stream::make(&fleet, "after", [1, 1], json!({}), Behaviour::Takes(Duration::ZERO), single.room()).await?;
     let from = after.send(&single, &fleet).await?;
     after.run.until_all_arrived(Duration::from_secs(10)).await;
-    say!("one application sends {} messages: what another's 10 a second see, ms from send to arrival", flood.run.accepted());
+    say!("one application sends {} messages: time from send to arrival for another (10/s), ms", flood.run.accepted());
     let after = percentiles(&after.run.counted(from).arrivals);
-    for (name, [p50, p99, _, max]) in [("while it floods", during), (&format!("with {waits} waiting"), after)] {
+    for (name, [p50, p99, _, max]) in [("during the flood", during), (&format!("with {waits} pending"), after)] {
         say!("  {name}  p50 {p50:.2}  p99 {p99:.2}  max {max:.2}");
     }
     fleet.stop().await;
@@ -170,12 +170,12 @@ async fn recovered(arguments: &FairnessArgs) -> anyhow::Result<()> {
     let mut seen = stream.seen_at();
     seen.sort_unstable();
     let most = (0..seen.len()).map(|first| seen[first..].partition_point(|at| *at < seen[first] + 1_000_000)).max().unwrap_or(0);
-    say!("an endpoint with {LIMIT} a second comes back after {} s", arguments.duration.as_secs());
-    say!("  accepted {}, lost {}, most in any second {most}", stream.run.accepted(), stream.run.lost());
+    say!("an endpoint with a rate limit of {LIMIT}/s recovers after {} s", arguments.duration.as_secs());
+    say!("  accepted {}, lost {}, maximum in any second {most}", stream.run.accepted(), stream.run.lost());
     let began = u64::try_from(arguments.duration.as_micros()).unwrap_or(u64::MAX);
     let by_second =
         |second: u64| seen.iter().filter(|at| (began + second * 1_000_000..began + (second + 1) * 1_000_000).contains(at)).count();
-    say!("  by second since: {:?}", (0..20).map(by_second).collect::<Vec<_>>());
+    say!("  per second since: {:?}", (0..20).map(by_second).collect::<Vec<_>>());
     fleet.stop().await;
     Ok(())
 }

@@ -69,7 +69,7 @@ pub(super) async fn send(
     tasks: &TaskTracker,
 ) -> anyhow::Result<Begun> {
     let address = |server: &ServerProcess| -> anyhow::Result<_> {
-        let authority = server.url.strip_prefix("http://").context("the bench speaks http only")?.to_owned();
+        let authority = server.url.strip_prefix("http://").context("--url must start with http://")?.to_owned();
         let headers = connection::headers(&authority, &server.api_key)?;
         Ok((authority, headers))
     };

@@ -39,60 +39,60 @@ use crate::output::say;
 /// Measurements of one question each, on servers of their own.
 #[derive(Debug, Clone, Subcommand)]
 enum Question {
-    /// What some endpoints or applications do: is it felt by the others?
+    /// Measure whether failing endpoints or busy applications slow down the others
     Fairness(fairness::FairnessArgs),
-    /// What much of something costs: what is owed, endpoints, endpoints for one message
+    /// Measure the cost of many pending deliveries, many endpoints, and many endpoints per message
     Scale(scale::ScaleArgs),
 }
 
-/// What load, on which server.
+/// Arguments of `hookstream bench`: the load and the server.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    subcommand_help_heading = "Questions",
-    subcommand_value_name = "QUESTION",
+    subcommand_help_heading = "Benchmarks",
+    subcommand_value_name = "BENCHMARK",
     after_help = "Example: hookstream bench --duration 10s --connections 64 --payload-bytes 500\n         \
     hookstream bench --rate 2000 --receiver-delay 50ms --endpoints 5\n         \
     hookstream bench --nodes 2 --server-args '--database-url postgres://localhost/scratch'\n\n\
-    Without --url the bench starts a server of its own on a scratch directory."
+    Without --url, bench starts a server on a temporary directory."
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     question: Option<Question>,
 
-    /// How long to send
+    /// Time to send and count
     #[arg(long, value_name = "D", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
 
-    /// How long to send before counting
+    /// Time to send before counting
     #[arg(long, value_name = "D", default_value = "1s", value_parser = parse_duration)]
     warmup: Duration,
 
-    /// Connections that send
+    /// Client connections
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
 
-    /// Send so many a second, whatever the answers do (open loop); without it each connection sends when it is answered
+    /// Messages per second (open loop); without it, each connection sends its next message after the response to the last one
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
 
-    /// The payload's size
+    /// Size of each payload in bytes
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     payload_bytes: u32,
 
-    /// Endpoints that want each message
+    /// Endpoints that receive each message
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     endpoints: u32,
 
-    /// Applications that messages are sent to in turn
+    /// Applications; messages go to them in turn
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     applications: u32,
 
-    /// How long the receiver takes to answer
+    /// Time that the receiver takes to respond
     #[arg(long, value_name = "D", default_value = "0ms", value_parser = parse_duration)]
     receiver_delay: Duration,
 
-    /// The share of messages whose first attempt is answered 500 (retried after 5 s)
+    /// Share of messages whose first attempt gets a 500 response (retried after 5 s)
     #[arg(long, value_name = "0..1", default_value_t = 0.0)]
     fail_share: f64,
 
@@ -100,39 +100,39 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     verify: bool,
 
-    /// How long to wait for deliveries in flight after the last message
+    /// Time to wait for pending deliveries after the last message
     #[arg(long, value_name = "D", default_value = "30s", value_parser = parse_duration)]
     drain_timeout: Duration,
 
-    /// Put the load on this running server instead; HOOKSTREAM_URL is never used for it (--pid measures its process)
+    /// Test this running server instead of a new one; HOOKSTREAM_URL is not read (add --pid to measure its process)
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// The API key of --url
+    /// API key for the server of --url
     #[arg(long, value_name = "KEY", env = "HOOKSTREAM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 
-    /// Its process
+    /// Process id of the server of --url
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
 
-    /// Where the bench's own server keeps its data, to look at it afterwards; without it, gone at the end
+    /// Data directory of the new server, kept afterwards [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Servers of its own that share the database of --server-args; connections go to them in turn
+    /// Number of new servers; they share the database of --server-args, and connections go to them in turn
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
 
-    /// The database server's main process, to measure it too
+    /// Process id of the database server, to measure it as well
     #[arg(long, value_name = "PID")]
     database_pid: Option<u32>,
 
-    /// The bench's own server keeps no message: what the program costs without durability
+    /// Store no messages: measures the program without durability
     #[arg(long)]
     forget: bool,
 
-    /// Further arguments of the bench's own server
+    /// More arguments for the new server
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     server_args: String,
 
@@ -194,7 +194,7 @@ pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let cleaned = if arguments.url.is_some() { remove(&fleet, &made).await } else { Ok(()) };
     fleet.stop().await;
     let report = result?;
-    cleaned.context("the bench's applications (named Bench) were not deleted")?;
+    cleaned.context("could not delete the applications named Bench")?;
     say!("{}", if arguments.json { report.as_json().to_string() } else { report.as_text() });
     // What has no room in memory is stored, which a server that keeps nothing does not.
     anyhow::ensure!(report.lost == 0 || arguments.forget, "{} accepted messages did not arrive", report.lost);

@@ -57,15 +57,15 @@ impl Report {
     pub(super) fn as_text(&self) -> String {
         let times = |[p50, p99, p999, max]: Percentiles| format!("p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}");
         let optional = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.1}"));
-        let memory = self.memory_mib.map_or_else(|| "unknown".to_owned(), |(now, most)| format!("{now:.1} (most {most:.1})"));
+        let memory = self.memory_mib.map_or_else(|| "unknown".to_owned(), |(now, most)| format!("{now:.1} (maximum {most:.1})"));
         [
-            ("accepted", format!("{} with the warm-up ({:.0}/s after it)", self.accepted, self.accepted_per_second)),
+            ("accepted", format!("{} including the warm-up ({:.0}/s after it)", self.accepted, self.accepted_per_second)),
             ("delivered", format!("{:.0}/s", self.delivered_per_second)),
             ("refused", self.refused.to_string()),
             ("lost", self.lost.to_string()),
             ("duplicates", self.duplicates.to_string()),
             ("invalid signatures", if self.verifies { self.unverified.to_string() } else { "not checked (--verify)".to_owned() }),
-            ("answer, ms", times(self.answer_ms)),
+            ("response, ms", times(self.answer_ms)),
             ("send to arrival, ms", times(self.arrival_ms)),
             ("server CPU, µs/message", optional(self.cpu_us[0])),
             ("bench CPU, µs/message", optional(self.cpu_us[1])),

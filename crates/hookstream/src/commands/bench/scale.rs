@@ -22,19 +22,19 @@ use crate::{
 /// What is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ScaleArgs {
-    /// Of what there is much; each in turn where none is named
+    /// Quantity to grow [default: each in turn]
     #[arg(value_enum)]
     of: Vec<Much>,
 
-    /// How many deliveries are owed in the end
+    /// Number of pending deliveries at the end
     #[arg(long, value_name = "N", default_value_t = 2_000_000)]
     pending: u32,
 
-    /// How many endpoints there are in the end
+    /// Number of endpoints at the end
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     endpoints: u32,
 
-    /// Further arguments of the server
+    /// More arguments for the server
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     server_args: String,
 }
@@ -42,11 +42,11 @@ pub(super) struct ScaleArgs {
 /// Of what there is much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Much {
-    /// Deliveries that are owed: accepting, memory, a start
+    /// Pending deliveries: response time, memory, start time
     Pending,
-    /// Endpoints, ten in each application: memory
+    /// Endpoints, ten per application: memory
     Endpoints,
-    /// Endpoints for each message: CPU a delivery
+    /// Endpoints per message: CPU per delivery
     FanOut,
 }
 
@@ -74,7 +74,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
     let room = usize::try_from(arguments.pending).unwrap_or(usize::MAX);
     let hour = Duration::from_secs(3_600);
     let all = Plan { connections: 64, rate: None, payload_bytes: 500, duration: hour, warmup: Duration::ZERO };
-    say!("deliveries that are owed and held: accepting 200 a second, ms to the answer, and memory");
+    say!("pending deliveries at an endpoint on hold: 200 messages/s, times in ms, resident memory");
     for step in 0..=STEPS {
         if step > 0 {
             let held = Stream::make(&fleet, "held", [1, 1], json!({}), Behaviour::Busy, room / usize::try_from(STEPS)?).await?;
@@ -88,7 +88,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
         let ([p50, p99, ..], [arrived, arrived_p99, ..]) = (percentiles(&counted.answers), percentiles(&counted.arrivals));
         let memory = fleet.memory_kib().map_or(0, |(now, _)| now / 1024);
         say!(
-            "  {:>9} owed  answer p50 {p50:.2} p99 {p99:.2}  arrival p50 {arrived:.2} p99 {arrived_p99:.2}  {memory} MiB",
+            "  {:>9} pending  response p50 {p50:.2} p99 {p99:.2}  arrival p50 {arrived:.2} p99 {arrived_p99:.2}  {memory} MiB",
             arguments.pending / STEPS * step
         );
     }
@@ -96,7 +96,7 @@ async fn pending(arguments: &ScaleArgs) -> anyhow::Result<()> {
         server.kill();
     }
     let (fleet, took) = start(arguments, &scratch).await?;
-    say!("  started again after a kill in {} ms", took.as_millis());
+    say!("  ready again {} ms after a kill", took.as_millis());
     fleet.stop().await;
     Ok(())
 }
@@ -129,8 +129,8 @@ async fn endpoints(arguments: &ScaleArgs) -> anyhow::Result<()> {
     load::send(&plan, &fleet, &ids, &run, &tasks).await?;
     run.until_all_arrived(Duration::from_secs(60)).await;
     receiving.abort();
-    say!("{} endpoints, {PER_APPLICATION} in each application", applications * PER_APPLICATION);
-    say!("  {before} MiB before, {made} MiB when they are made, {} MiB when each was sent to; lost {}", memory(&fleet), run.lost());
+    say!("{} endpoints, {PER_APPLICATION} per application", applications * PER_APPLICATION);
+    say!("  {before} MiB before, {made} MiB after their creation, {} MiB after a delivery to each; lost {}", memory(&fleet), run.lost());
     fleet.stop().await;
     Ok(())
 }
@@ -152,7 +152,7 @@ async fn make(client: &ApiClient, url: &str, numbers: impl Iterator<Item = u32>)
 }
 
 async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
-    say!("endpoints for each message");
+    say!("endpoints per message");
     for endpoints in [1, 10, 100] {
         let scratch = tempfile::tempdir()?;
         let (fleet, _) = start(arguments, &scratch).await?;
@@ -160,7 +160,7 @@ async fn fan_out(arguments: &ScaleArgs) -> anyhow::Result<()> {
         let figures = super::measure(&load, &fleet, &mut Vec::new()).await?.as_json();
         let number = |name: &str| figures[name].as_f64().unwrap_or_default();
         say!(
-            "  {endpoints:>3}: {:.0} deliveries/s, {:.1} µs of server CPU each, arrival p99 {:.1} ms, lost {}",
+            "  {endpoints:>3}: {:.0} deliveries/s, {:.1} µs of server CPU per delivery, arrival p99 {:.1} ms, lost {}",
             number("delivered_per_second"),
             number("server_cpu_us_per_message") / f64::from(endpoints),
             figures["arrival_ms"]["p99"].as_f64().unwrap_or_default(),

@@ -47,46 +47,46 @@ use crate::{output::say, server::lifecycle};
     hookstream torture --postgres --nodes 3\n\n\
     Faults on SQLite: kill, pause, receivers, jobs, disk-full, power, clock. On any PostgreSQL: kill, pause, receivers,\n\
     jobs, terminate, connections, locks, clock.\n\
-    On clusters of its own (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
+    On new clusters (--postgres): also restart-fast, restart-immediate, failover, disk-full.\n\
     docs/reliability.md describes each. disk-full needs root to mount a small disk; power and clock need --shim.\n\n\
-    Columns: accepted messages; duplicates and how many are allowed; accounted: not delivered, with a reason on record.\n\
-    It fails if an accepted message is lost or accepted twice, if there are more duplicates than attempts in flight, if an\n\
+    Columns: accepted messages; duplicates and their limit; accounted: not delivered, with a recorded reason.\n\
+    The command fails if an accepted message is lost or accepted twice, if there are more duplicates than attempts in flight, if an\n\
     order is broken, if a node needs a restart, or if `hookstream doctor` finds a problem at the end.")]
 pub(crate) struct TortureArgs {
-    /// Rounds of each fault
+    /// Number of rounds per fault
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: u32,
 
-    /// Only these faults [default: all that are possible]
+    /// Faults to inject [default: all that the database allows]
     #[arg(long, value_name = "FAULT[,FAULT…]", value_delimiter = ',', hide_possible_values = true)]
     only: Vec<Fault>,
 
-    /// A disposable PostgreSQL database; nothing else may use it
+    /// Disposable PostgreSQL database that nothing else uses
     #[arg(long, value_name = "URL", conflicts_with = "postgres")]
     database_url: Option<String>,
 
-    /// PostgreSQL clusters of its own, created with initdb
+    /// Use new PostgreSQL clusters, created with initdb
     #[arg(long)]
     postgres: bool,
 
-    /// Nodes that share the database [default: 3 on PostgreSQL, 1 on SQLite]
+    /// Number of nodes that share the database [default: 3 on PostgreSQL, 1 on SQLite]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     nodes: Option<u32>,
 
-    /// Messages a second
+    /// Messages per second
     #[arg(long, value_name = "R", default_value = "300")]
     rate: NonZeroU32,
 
-    /// Repeats the choices of an earlier run [default: by chance]
+    /// Seed of the random choices, to repeat an earlier run [default: random]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
-    /// Where everything is kept, to look at it afterwards; without it, gone at the end unless something failed
+    /// Directory for data and logs, kept afterwards [default: a temporary directory, kept after a failure]
     #[arg(long, value_name = "DIR")]
     scratch_dir: Option<PathBuf>,
 
-    /// The library that is loaded into the nodes for the faults power and clock: it keeps a journal of what they
-    /// write, and turns their clock; scripts/torture builds it (Linux)
+    /// Library to load into the nodes for the faults power and clock (Linux): it records their writes and shifts
+    /// their clock; scripts/torture builds it
     #[arg(long, value_name = "FILE")]
     shim: Option<PathBuf>,
 
@@ -112,7 +112,7 @@ pub(crate) async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
     if arguments.scratch_dir.is_none() {
         let _ = scratch.keep();
     }
-    anyhow::bail!("what was promised did not hold; logs and data are in {}", directory.display())
+    anyhow::bail!("a promise was broken; logs and data are in {}", directory.display())
 }
 
 async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Report> {
