@@ -104,12 +104,6 @@ pub(crate) enum Refusal {
 impl Presented {
     /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
     /// are.
-<<<<<<< HEAD:crates/hookstream-api/src/auth/caller.rs
-    pub(crate) async fn of(path: &str, headers: &HeaderMap, request: RequestId, api: &Api, may_ask: bool) -> Result<Self, Unread> {
-        let ask = || if may_ask { Ok(()) } else { Err(Unread::NotNow) };
-        if portal_token::is_for_customers(path) {
-            if portal_token::is_presented(headers) {
-=======
     pub(crate) async fn of(
         path: &str,
         headers: &HeaderMap,
@@ -118,9 +112,8 @@ impl Presented {
         may_ask: impl Fn() -> bool,
     ) -> Result<Self, Unread> {
         let ask = || if may_ask() { Ok(()) } else { Err(Unread::NotNow) };
-        if portal::is_for_customers(path) {
-            if portal::is_presented(headers) {
->>>>>>> main:crates/hookstream-api/src/auth.rs
+        if portal_token::is_for_customers(path) {
+            if portal_token::is_presented(headers) {
                 ask()?;
             }
             let (recognised, refusal) = portal_token::recognise(headers, api).await?;
