@@ -20,6 +20,7 @@ use hookstream_model::{
         hold::Circuit,
         ordering::{OnFailure, Ordering},
         retry::RetrySchedule,
+        state::DisabledReason,
     },
     operations::audit_log::{
         Act, Action, Change as Told,
@@ -27,7 +28,7 @@ use hookstream_model::{
     },
     outbound::{
         application,
-        endpoint::{self as rules, DisabledReason, Endpoint as Model, EndpointStatus, EndpointUrl},
+        endpoint::{self as rules, Endpoint as Model, EndpointStatus, EndpointUrl},
         event_type::matches,
         hops::Hops,
         message::Payload,

@@ -15,7 +15,7 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt as AttemptModel,
-        delivery::DeliveryState,
+        state::DeliveryState,
         timings::{Timings, Waterfall as WaterfallModel},
     },
     identity::{

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use hookstream_model::delivery::attempt::{Failure, FailureKind};
+use hookstream_model::delivery::outcome::{Failure, FailureKind};
 use rustls::CertificateError;
 
 use super::HEAD_MAX;

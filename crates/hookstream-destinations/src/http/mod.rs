@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hookstream_model::delivery::attempt::{Failure, FailureKind, Outcome};
+use hookstream_model::delivery::outcome::{Failure, FailureKind, Outcome};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -22,7 +22,6 @@ use hyper_util::{
 use tokio_rustls::TlsConnector;
 
 use self::send::{HttpClient, Received};
-pub use crate::net::trust::{ClientIdentity, Trust, certificates, revocation_lists};
 use crate::{
     AddressRefused, Request, Sent, Target, Transport,
     net::{
@@ -32,6 +31,8 @@ use crate::{
         steps::Steps,
     },
 };
+
+pub use crate::net::trust::{ClientIdentity, Trust, certificates, revocation_lists};
 
 /// What an installation sets about HTTP.
 #[derive(Debug)]

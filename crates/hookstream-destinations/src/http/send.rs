@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header, response};
 use bytes::{Bytes, BytesMut};
 use hookstream_model::delivery::{
-    attempt::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind},
+    outcome::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind},
     retry::RetryAfter,
 };
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;

@@ -6,10 +6,12 @@ use hookstream_destinations::{Request, Sent};
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
-        attempt::{Attempt, BODY_KEPT},
+        attempt::Attempt,
         batch,
-        delivery::{self, CancelReason, DeliveryState, ExhaustedReason, Settlement},
+        outcome::BODY_KEPT,
         queue::Line,
+        settlement::{self, Settlement},
+        state::{CancelReason, DeliveryState, ExhaustedReason},
         timings::Waterfall,
     },
     outbound::{hops, message::ContentType},

@@ -281,15 +281,15 @@ mod tests {
             vault::{Keys, VaultKey},
         },
         delivery::{
-            attempt::{Failure, FailureKind, Outcome},
-            delivery::{SkipReason, Trigger},
             ordering::{OnFailure, Ordering},
+            outcome::{Failure, FailureKind, Outcome},
+            state::{DisabledReason, SkipReason, Trigger},
             timings::Timings,
         },
         operations::{audit_log::Act, job::JobKind},
         outbound::{
             application::{Application, ApplicationStatus},
-            endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+            endpoint::{Endpoint, EndpointStatus, EndpointUrl},
             hops::Hops,
             message::{ContentType, Message, Payload},
             signature::{SigningAlgorithm, SigningKey},

@@ -8,12 +8,8 @@ use std::{
 
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::{
-        attempt::{Attempt, Outcome},
-        queue::Line,
-    },
+    delivery::{attempt::Attempt, outcome::Outcome, queue::Line, state::DisabledReason},
     operations::audit_log::Act,
-    outbound::endpoint::DisabledReason,
 };
 use hookstream_store::{
     Error,

@@ -2,7 +2,7 @@
 
 use hookstream_model::{
     base::ids::{EndpointId, MessageId, TargetId},
-    delivery::delivery::{DeliveryState, Trigger},
+    delivery::state::{DeliveryState, Trigger},
     identity::tenancy::Tenant,
     outbound::endpoint::Endpoint,
 };

@@ -8,7 +8,7 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::delivery::Trigger,
+    delivery::state::Trigger,
     identity::tenancy::Tenant,
     outbound::{
         application::ApplicationStatus,

@@ -15,7 +15,7 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, TargetId},
         time::Timestamp,
     },
-    delivery::{attempt::Outcome, queue::Line},
+    delivery::{outcome::Outcome, queue::Line},
 };
 use hookstream_store::{
     Error,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hookstream_model::{
     base::ids::{EndpointId, MessageId},
-    delivery::{delivery::DeliveryState, ordering::OnFailure},
+    delivery::{ordering::OnFailure, state::DeliveryState},
 };
 
 use super::history::{AcceptedMessage, Change, Delivery, EndpointPast, How, LARGEST_BATCH, Loss, Moment, Past, Try};

@@ -4,8 +4,8 @@
 use hookstream_model::{
     base::ids::{ApplicationId, EndpointId, MessageId},
     delivery::{
-        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
         ordering::OnFailure,
+        state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
     },
 };
 

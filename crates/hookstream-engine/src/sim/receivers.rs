@@ -11,7 +11,7 @@ use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
 use hookstream_model::{
     base::ids::{EndpointId, MessageId},
     delivery::{
-        attempt::{Answer, Failure, FailureKind, Outcome},
+        outcome::{Answer, Failure, FailureKind, Outcome},
         retry::RetryAfter,
         timings::Timings,
     },

@@ -13,10 +13,10 @@ use hookstream_model::{
     },
     delivery::{
         batch::BatchPolicy,
-        delivery::DeliveryState,
         hold::BreakerPolicy,
         ordering::{OnFailure, Ordering},
         retry::RetrySchedule,
+        state::DeliveryState,
     },
     identity::tenancy::Tenant,
     operations::audit_log::Act,

@@ -7,8 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
-    delivery::delivery,
-    outbound::endpoint::DisabledReason,
+    delivery::{settlement, state::DisabledReason},
 };
 use hookstream_store::outbound::endpoints::{self, EndpointKey};
 

@@ -6,10 +6,10 @@
 use crate::{
     base::time::Timestamp,
     delivery::{
-        delivery::{DeliveryState, Trigger},
         hold::{Hold, HoldReason},
         ordering::Ordering,
         retry::RetrySchedule,
+        state::{DeliveryState, Trigger},
     },
     outbound::endpoint::{Endpoint, EndpointStatus},
 };
@@ -221,8 +221,8 @@ mod tests {
     use crate::{
         base::ids::{ApplicationId, EndpointId, EnvironmentId, OrganizationId},
         delivery::{
-            delivery::{CancelReason, ExhaustedReason, SkipReason},
             ordering::OnFailure,
+            state::{CancelReason, ExhaustedReason, SkipReason},
         },
         identity::tenancy::Tenant,
         outbound::{endpoint::EndpointUrl, signature::SigningAlgorithm},

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     base::time::Timestamp,
     delivery::{
-        attempt::Outcome,
+        outcome::Outcome,
         retry::{RETRY_AFTER_MAX, RetryAfter},
     },
 };
@@ -138,7 +138,7 @@ pub fn after_try(hold: Option<Hold>, outcome: &Outcome, failures: u32, policy: B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::attempt::{Answer, Failure, FailureKind};
+    use crate::delivery::outcome::{Answer, Failure, FailureKind};
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
     const POLICY: BreakerPolicy = BreakerPolicy { threshold: 5, cooldown: Duration::from_secs(60) };

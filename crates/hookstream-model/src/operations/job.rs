@@ -11,7 +11,7 @@ use crate::{
         ids::{ApplicationId, EndpointId, JobId, MessageId},
         time::Timestamp,
     },
-    delivery::delivery::{SkipReason, Trigger},
+    delivery::state::{SkipReason, Trigger},
     identity::tenancy::Tenant,
     outbound::event_type,
 };

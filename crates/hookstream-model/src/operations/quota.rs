@@ -6,7 +6,6 @@ use std::{fmt, str::FromStr};
 use crate::{
     InvalidField,
     base::time::{Day, Timestamp},
-    operations::audit_log::fields::{Fields, Recorded},
 };
 
 /// The largest limit: every database and every JSON reader can hold it.
@@ -175,17 +174,6 @@ impl Allowances {
     #[must_use]
     pub fn or(&self, installation: &Quotas) -> Quotas {
         Quota::ALL.into_iter().fold(Quotas::default(), |all, quota| all.with(quota, self.get(quota).or(installation.get(quota))))
-    }
-}
-
-impl Recorded for Allowances {
-    fn fields(&self) -> Fields {
-        let shown = |quota| match self.get(quota) {
-            Allowance::Default => serde_json::Value::Null,
-            Allowance::Unlimited => "none".into(),
-            Allowance::Most(most) => most.into(),
-        };
-        Quota::ALL.into_iter().fold(Fields::default(), |fields, quota| fields.with(quota.as_str(), shown(quota)))
     }
 }
 

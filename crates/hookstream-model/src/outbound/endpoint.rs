@@ -13,10 +13,10 @@ use crate::{
     },
     delivery::{
         batch::BatchPolicy,
-        delivery::SkipReason,
         hold::Hold,
         ordering::{OnFailure, Ordering},
         retry::RetrySchedule,
+        state::{DisabledReason, SkipReason},
     },
     identity::tenancy::Tenant,
     outbound::{event_type, signature::SigningAlgorithm},
@@ -174,33 +174,6 @@ impl EndpointStatus {
             "disabled" => Ok(Self::Disabled),
             _ => Err(InvalidField::new("status", format!("must be `active`, `paused` or `disabled`{}", got(word)))),
         }
-    }
-}
-
-/// Why Hookstream disabled an endpoint by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// It answered 410.
-    Gone,
-    /// It answered with the header `webhook-delivery: disable`.
-    AskedToStop,
-    /// Every try failed for as long as the installation allows.
-    KeptFailing,
-}
-
-impl DisabledReason {
-    /// Its word in the API and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::AskedToStop => "asked_to_stop",
-            Self::KeptFailing => "kept_failing",
-        }
-    }
-
-    /// Reads a word that [`Self::as_str`] wrote.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Gone, Self::AskedToStop, Self::KeptFailing].into_iter().find(|reason| reason.as_str() == word)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::ops::AddAssign;
 
-use hookstream_model::{base::time::Day, delivery::delivery::DeliveryState};
+use hookstream_model::{base::time::Day, delivery::state::DeliveryState};
 
 use crate::delivery::{
     deliveries::{NewState, Next},

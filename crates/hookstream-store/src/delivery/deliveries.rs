@@ -9,8 +9,8 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        delivery::{DeliveryState, SkipReason, Trigger},
         queue::Line,
+        state::{DeliveryState, SkipReason, Trigger},
     },
     identity::tenancy::Tenant,
     outbound::message::{Message, MessageStatus},

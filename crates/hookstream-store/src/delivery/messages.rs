@@ -7,8 +7,8 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        delivery::{DeliveryState, Trigger},
         explain::Sendable,
+        state::{DeliveryState, Trigger},
     },
     outbound::message::{DeliveryCounts, Payload},
 };

@@ -13,11 +13,12 @@ use hookstream_model::{
         hold::{Hold, HoldReason},
         ordering::{OnFailure, Ordering},
         retry::RetrySchedule,
+        state::DisabledReason,
     },
     identity::tenancy::Tenant,
     operations::audit_log::{Act, Action, Change, fields::Fields},
     outbound::{
-        endpoint::{DisabledReason, Endpoint, EndpointStatus, EndpointUrl},
+        endpoint::{Endpoint, EndpointStatus, EndpointUrl},
         signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm},
     },
 };

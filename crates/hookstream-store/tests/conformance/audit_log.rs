@@ -8,7 +8,10 @@ use hookstream_model::{
         secret::Secret,
         time::Timestamp,
     },
-    delivery::hold::{Hold, HoldReason},
+    delivery::{
+        hold::{Hold, HoldReason},
+        state::DisabledReason,
+    },
     identity::{
         environment::Environment,
         member::Role,
@@ -22,7 +25,7 @@ use hookstream_model::{
     },
     outbound::{
         application::Application,
-        endpoint::{DisabledReason, Endpoint, EndpointStatus},
+        endpoint::{Endpoint, EndpointStatus},
         event_type::{EventType, EventTypeStatus},
     },
 };

@@ -8,7 +8,7 @@ use hookstream_model::{
         ids::{EndpointId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    delivery::state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
     operations::job::{Job, JobKind, JobRequest, JobState, Progress},
 };
 use hookstream_store::{

@@ -6,7 +6,7 @@ use hookstream_model::{
     base::ids::{MessageId, TargetId},
     delivery::{
         attempt::Attempt,
-        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+        state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
         timings::{Timings, Waterfall},
     },
     outbound::message::MessageStatus,

@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{MessageId, TargetId},
         time::{Day, Timestamp},
     },
-    delivery::delivery::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    delivery::state::{DeliveryState, ExhaustedReason, SkipReason, Trigger},
     identity::tenancy::Tenant,
     operations::job::{JobKind, JobRequest},
     outbound::message::{ContentType, Payload},

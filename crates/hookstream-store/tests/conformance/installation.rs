@@ -8,8 +8,8 @@ use hookstream_model::{
         secret::Secret,
     },
     delivery::{
-        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
         retry::RetrySchedule,
+        state::{CancelReason, DeliveryState, DisabledReason, ExhaustedReason, SkipReason},
     },
     identity::tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     operations::{
@@ -17,7 +17,6 @@ use hookstream_model::{
         quota::Month,
     },
     outbound::{
-        endpoint::DisabledReason,
         event_type::{EventType, EventTypeStatus},
         message::{ContentType, Message},
     },

@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{EndpointId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
+    delivery::state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
     operations::job::{Job, JobFailure, JobKind, JobRequest, JobState, Progress, Standing},
     outbound::message::MessageStatus,
 };

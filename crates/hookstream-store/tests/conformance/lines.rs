@@ -8,8 +8,8 @@ use hookstream_model::{
         time::Timestamp,
     },
     delivery::{
-        delivery::Trigger,
         queue::{Groups, Line},
+        state::Trigger,
     },
 };
 use hookstream_store::delivery::{

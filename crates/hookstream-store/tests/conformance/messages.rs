@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hookstream_model::{
     base::ids::MessageId,
-    delivery::delivery::{DeliveryState, SkipReason},
+    delivery::state::{DeliveryState, SkipReason},
     outbound::message::{ContentType, DeliveryCounts, MessageStatus, Payload},
 };
 use hookstream_store::{

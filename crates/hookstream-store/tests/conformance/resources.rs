@@ -8,13 +8,14 @@ use hookstream_model::{
         hold::{Hold, HoldReason},
         ordering::{OnFailure, Ordering},
         retry::RetrySchedule,
+        state::DisabledReason,
     },
     identity::{
         environment::Environment,
         tenancy::{ApiKey, ApiKeyText, KeyHash, KeyMode, Tenant},
     },
     outbound::{
-        endpoint::{DisabledReason, Endpoint, EndpointStatus},
+        endpoint::{Endpoint, EndpointStatus},
         event_type::{EventType, EventTypeStatus},
     },
 };

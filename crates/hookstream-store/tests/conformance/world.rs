@@ -15,8 +15,8 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        delivery::Trigger,
         ordering::{OnFailure, Ordering},
+        state::Trigger,
         timings::{Timings, Waterfall},
     },
     identity::tenancy::Tenant,

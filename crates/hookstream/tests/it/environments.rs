@@ -210,7 +210,7 @@ async fn an_environments_own_ages_are_kept() {
     stop(server).await;
     let day = std::time::Duration::from_secs(24 * 3600);
     let skipped =
-        hookstream_store::delivery::deliveries::NewState::Skipped(hookstream_model::delivery::delivery::SkipReason::EndpointDisabled);
+        hookstream_store::delivery::deliveries::NewState::Skipped(hookstream_model::delivery::state::SkipReason::EndpointDisabled);
     let old = store_old(&directory, &endpoint, now() - day * 4, skipped, "[1]").await;
     let new = store_old(&directory, &endpoint, now() - day, skipped, "[2]").await;
     let server = Server::start(&directory, &[]);

@@ -7,7 +7,7 @@ use hookstream_model::{
         ids::IdSource,
         time::{Clock, Timestamp},
     },
-    delivery::delivery::{SkipReason, Trigger},
+    delivery::state::{SkipReason, Trigger},
     identity::tenancy::Tenant,
     outbound::message::{ContentType, Message, Payload},
 };

@@ -11,8 +11,8 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt as AttemptModel,
-        delivery::{DeliveryState, Trigger},
         explain::{kept_back, next_step, remedy, why_unmatched},
+        state::{DeliveryState, Trigger},
     },
 };
 use hookstream_store::delivery::messages::{Delivery, Message, MessageDetail, Owed};

@@ -5,8 +5,8 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt,
-        delivery::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
         explain::{Act, Change, KeptBack, Remedy, Step, Unmatched},
+        state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
     },
     outbound::endpoint::Endpoint,
 };
@@ -374,7 +374,7 @@ mod tests {
 
     use hookstream_model::{
         base::ids::{ApplicationId, MessageId, TargetId},
-        delivery::delivery::Trigger,
+        delivery::state::Trigger,
         outbound::message::{DeliveryCounts, Payload},
     };
     use hookstream_store::delivery::messages::Owed;

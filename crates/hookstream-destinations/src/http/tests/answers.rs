@@ -3,7 +3,7 @@
 use hookstream_model::{
     base::time::Timestamp,
     delivery::{
-        attempt::{BODY_KEPT, Directive},
+        outcome::{BODY_KEPT, Directive},
         retry::RetryAfter,
     },
 };

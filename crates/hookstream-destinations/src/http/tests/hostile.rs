@@ -1,6 +1,6 @@
 //! Receivers that answer too much, too little, or what is not HTTP: an outcome all the same, at once.
 
-use hookstream_model::delivery::{attempt::Directive, retry::RetryAfter};
+use hookstream_model::delivery::{outcome::Directive, retry::RetryAfter};
 use hookstream_testkit::receiver::read_head;
 use tokio::{
     net::{TcpListener, TcpStream},

@@ -24,7 +24,7 @@ use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
-    delivery::attempt::{Answer, Failure, FailureKind, Outcome},
+    delivery::outcome::{Answer, Failure, FailureKind, Outcome},
     outbound::endpoint::EndpointUrl,
 };
 use hookstream_testkit::{

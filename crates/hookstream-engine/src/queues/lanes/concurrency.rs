@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use hookstream_model::delivery::attempt::{FailureKind, Outcome};
+use hookstream_model::delivery::outcome::{FailureKind, Outcome};
 use tokio::time::Instant;
 
 /// What a try says about how a target bears its load.

@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use hookstream_model::{
     base::{ids::TargetId, time::Timestamp},
     delivery::{
-        attempt::Outcome,
         hold::{self, BreakerPolicy, Hold, HoldReason},
+        outcome::Outcome,
         queue::Line,
     },
 };

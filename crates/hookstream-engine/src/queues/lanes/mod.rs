@@ -28,20 +28,21 @@ use hookstream_model::{
         time::Timestamp,
     },
     delivery::{
-        attempt::Outcome,
         hold::{BreakerPolicy, Hold, HoldReason},
+        outcome::Outcome,
         queue::Line,
     },
 };
 use tokio::time::Instant;
 
-pub use self::policy::LaneView;
 use self::{lane::Lane, rate::Window};
+use crate::Options;
+
+pub use self::policy::LaneView;
 pub(crate) use self::{
     lane::{Now, Spot, Turn},
     policy::{Gather, LanePolicy},
 };
-use crate::Options;
 
 /// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;

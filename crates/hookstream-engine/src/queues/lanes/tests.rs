@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, time::Duration};
 use hookstream_model::{
     base::time::Timestamp,
     delivery::{
-        attempt::{Answer, Failure, FailureKind},
         hold::HoldReason,
+        outcome::{Answer, Failure, FailureKind},
         retry::RetryAfter,
     },
 };

@@ -11,7 +11,10 @@ use crate::{
     base::time::Timestamp,
     delivery::hold::Hold,
     identity::{environment::Environment, organization::Organization, tenancy::ApiKey},
-    operations::job::Job,
+    operations::{
+        job::Job,
+        quota::{Allowance, Allowances, Quota},
+    },
     outbound::{application::Application, endpoint::Endpoint, event_type::EventType},
 };
 
@@ -114,7 +117,7 @@ impl Recorded for Endpoint {
             .with("description", self.description.as_deref())
             .with("signing_algorithm", self.signing_algorithm.as_str())
             .with("status", self.status.as_str())
-            .with("disabled_reason", self.disabled_reason.map(crate::outbound::endpoint::DisabledReason::as_str))
+            .with("disabled_reason", self.disabled_reason.map(crate::delivery::state::DisabledReason::as_str))
             .with("filter_types", self.filter_types.clone())
             .with("rate_limit_per_second", self.rate_limit_per_second)
             .with("expires_at", time(self.expires_at))
@@ -188,6 +191,17 @@ impl Recorded for Job {
             .with("event_types", self.selection.event_types.clone())
             .with("max_messages", self.selection.max_messages)
             .with("rate_limit", self.rate_limit)
+    }
+}
+
+impl Recorded for Allowances {
+    fn fields(&self) -> Fields {
+        let shown = |quota| match self.get(quota) {
+            Allowance::Default => serde_json::Value::Null,
+            Allowance::Unlimited => "none".into(),
+            Allowance::Most(most) => most.into(),
+        };
+        Quota::ALL.into_iter().fold(Fields::default(), |fields, quota| fields.with(quota.as_str(), shown(quota)))
     }
 }
 

@@ -11,7 +11,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::{delivery::Trigger, queue::Line},
+    delivery::{queue::Line, state::Trigger},
     outbound::{hops::Hops, message::Message},
 };
 use tokio::time::Instant;

@@ -4,7 +4,7 @@
 //! delivery that was to be tried again may even be the same owner's again, which must not lose it.
 
 use hookstream_model::delivery::{
-    delivery::DeliveryState,
+    state::DeliveryState,
     timings::{Packed, Waterfall},
 };
 use tokio_postgres::{Row, types::Type};

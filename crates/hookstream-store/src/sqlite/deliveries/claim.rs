@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::{Day, Timestamp},
     },
-    delivery::{delivery::Trigger, queue::Line},
+    delivery::{queue::Line, state::Trigger},
     outbound::hops::Hops,
 };
 use rusqlite::{Connection, Row, params};

@@ -196,7 +196,7 @@ mod tests {
             ids::{EndpointId, EntryId, EnvironmentId, JobId, OrganizationId},
             vault::{Keys, VaultKey},
         },
-        delivery::delivery::Trigger,
+        delivery::state::Trigger,
         identity::tenancy::Tenant,
         operations::{
             audit_log::Act,

@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::delivery::Trigger,
+    delivery::state::Trigger,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -4,7 +4,7 @@ use hookstream_model::{
     base::time::Timestamp,
     delivery::{
         attempt::Attempt,
-        delivery::DeliveryState,
+        state::DeliveryState,
         timings::{Packed, Waterfall},
     },
 };

@@ -10,7 +10,7 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        delivery::{DeliveryState, Trigger},
+        state::{DeliveryState, Trigger},
         timings::Waterfall,
     },
     identity::tenancy::Tenant,
