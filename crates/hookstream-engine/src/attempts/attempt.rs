@@ -153,7 +153,7 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
     let mut disable = None;
     let mut recorded = Vec::with_capacity(deliveries.len());
     for (delivery, line) in deliveries {
-        let verdict = delivery::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
+        let verdict = settlement::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
         disable = verdict.disable;
         let next = match verdict.settlement {
             Settlement::Succeeded => Next::Succeeded,

@@ -39,7 +39,7 @@ impl Health {
         if failing_since != known {
             self.changed.insert(endpoint.id, Change { key: EndpointKey::from(endpoint), failing_since });
         }
-        failing_since.filter(|since| delivery::has_failed_too_long(*since, at, allowed)).map(|_| DisabledReason::KeptFailing)
+        failing_since.filter(|since| settlement::has_failed_too_long(*since, at, allowed)).map(|_| DisabledReason::KeptFailing)
     }
 }
 
