@@ -39,8 +39,8 @@ use crate::{
         passwords::Passwords,
         providers::{Flows, IdentityProvider},
     },
-    background::mail::Desk,
-    http::{idempotency::UnderWay, in_flight::InFlight, limits::Limiter, request::RequestId},
+    background::mail::MailQueue,
+    http::{idempotency::KeysInUse, in_flight::InFlight, limits::Limiter, request::RequestId},
 };
 
 /// The most API keys remembered; at this many, all are read again when they come.
@@ -139,7 +139,7 @@ pub struct Inner {
     clock: Arc<dyn Clock>,
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
-    pub(crate) under_way: UnderWay,
+    pub(crate) under_way: KeysInUse,
     pub(crate) flows: Flows,
     keys: RwLock<Keys>,
     /// How often keys were used since that was last written.
@@ -147,7 +147,7 @@ pub struct Inner {
     requests: AtomicU64,
     pub(crate) passwords: Passwords,
     /// Where mail goes out; `None` where none does.
-    pub(crate) desk: Option<Desk>,
+    pub(crate) mail_queue: Option<MailQueue>,
     pub(crate) providers: Vec<IdentityProvider>,
     pub(crate) sign_in_key: Secret,
     /// How many may be asked at once who somebody is.
@@ -180,13 +180,13 @@ impl Api {
             clock,
             limiter: Limiter::default(),
             in_flight,
-            under_way: UnderWay::default(),
+            under_way: KeysInUse::default(),
             flows: Flows::default(),
             keys: RwLock::default(),
             uses: Mutex::default(),
             requests: AtomicU64::new(first_request),
             passwords: Passwords::default(),
-            desk: mailer.map(Desk::new),
+            mail_queue: mailer.map(MailQueue::new),
             providers,
             sign_in_key,
             asking: Semaphore::new(ASKING_AT_ONCE),

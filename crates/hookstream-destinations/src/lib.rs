@@ -12,13 +12,13 @@ pub mod services;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use ::http::{HeaderMap, Uri};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
     delivery::{outcome::Outcome, timings::Timings},
     outbound::endpoint::EndpointUrl,
 };
-use ::http::{HeaderMap, Uri};
 
 pub use crate::net::guard::{AddressPolicy, Rule};
 

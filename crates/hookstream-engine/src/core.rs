@@ -14,7 +14,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, IdSource, NewId},
         time::{Clock, Timestamp},
     },
-    delivery::{queue::Line, retry::Jitter},
+    delivery::{queue::Backlog, retry::Jitter},
 };
 use hookstream_store::{
     Store,
@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options, Parts,
-    attempts::record::Recorded,
+    attempts::record::PendingRecord,
     cluster::lease::Lease,
     intake::schemas::Checks,
     queues::lanes::{LanePolicy, Lanes, Now},
@@ -44,15 +44,15 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     lease: Mutex<Lease>,
     /// Asks for a new number to own deliveries under.
-    pub(crate) roll_over: Notify,
+    pub(crate) rotate_owner: Notify,
     pub(crate) routes: Routes,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) checks: Arc<Checks>,
     /// Outcomes on their way to be recorded.
-    pub(crate) outcomes: mpsc::Sender<Recorded>,
+    pub(crate) outcomes: mpsc::Sender<PendingRecord>,
     lanes: Mutex<Lanes<Claimed>>,
-    /// Held while deliveries are on their way from lines into the lanes.
+    /// Held while deliveries are on their way from backlogs into the lanes.
     pub(crate) line_claims: tokio::sync::Mutex<()>,
     /// Wakes whoever waits for the lanes' next timer, which has become earlier.
     pub(crate) timer_moved: Notify,
@@ -82,7 +82,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<Recorded>, mut rng: StdRng) -> Self {
+    pub(crate) fn new(parts: Parts, options: Options, lease: Lease, outcomes: mpsc::Sender<PendingRecord>, mut rng: StdRng) -> Self {
         let Parts { store, transport, clock } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         Self {
@@ -112,7 +112,7 @@ impl Core {
             clock,
             options,
             lease: Mutex::new(lease),
-            roll_over: Notify::new(),
+            rotate_owner: Notify::new(),
             outcomes,
         }
     }
@@ -140,12 +140,12 @@ impl Core {
         Now { wall: self.now(), monotonic: Instant::now() }
     }
 
-    /// The lanes; held for a few lines, never across an await.
+    /// The lanes; held for a few backlogs, never across an await.
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Claimed>> {
         lock(&self.lanes)
     }
 
-    /// This node's standing; held for a few lines, never across an await, and after the lanes where both
+    /// This node's standing; held for a few backlogs, never across an await, and after the lanes where both
     /// are.
     pub(crate) fn lease(&self) -> MutexGuard<'_, Lease> {
         lock(&self.lease)
@@ -162,9 +162,9 @@ impl Core {
     }
 
     /// Asks for a new number, since something may stand under this one that is in no memory.
-    pub(crate) fn doubt_number(&self) {
+    pub(crate) fn suspect_owner(&self) {
         self.lease().doubt();
-        self.roll_over.notify_one();
+        self.rotate_owner.notify_one();
     }
 
     /// For how long the oldest delivery that is known to be due and to be nobody's waits.
@@ -172,19 +172,19 @@ impl Core {
         self.noted_due().map_or(0, |due| u64::try_from(self.now().since(due).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The endpoints' health; held for a few lines, never across an await.
+    /// The endpoints' health; held for a few backlogs, never across an await.
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         lock(&self.health)
     }
 
-    /// Holds that are to be written; held for a few lines, never across an await, and after the lanes where
+    /// Holds that are to be written; held for a few backlogs, never across an await, and after the lanes where
     /// both are.
     pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
         lock(&self.holds)
     }
 
     /// What goes for a target that is not there (any more): nothing keeps it back, and it is not sent.
-    pub(crate) fn free_policy(&self, application: ApplicationId) -> Arc<LanePolicy> {
+    pub(crate) fn unrestricted(&self, application: ApplicationId) -> Arc<LanePolicy> {
         Arc::new(LanePolicy {
             version: -1,
             environment: EnvironmentId::from_bytes([0; 16]),
@@ -198,9 +198,9 @@ impl Core {
         })
     }
 
-    /// Since when this node works on a line's group, where it does.
-    pub(crate) fn has_line(&self, line: Line) -> Option<Instant> {
-        self.lease().works_on(line.group())
+    /// Since when this node works on a backlog's shard, where it does.
+    pub(crate) fn has_line(&self, backlog: Backlog) -> Option<Instant> {
+        self.lease().works_on(backlog.shard())
     }
 
     /// Says that something in the store falls due then, so that it is not found by the poll only.

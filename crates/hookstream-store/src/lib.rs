@@ -35,7 +35,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId},
         time::{Day, Timestamp},
     },
-    delivery::queue::{Groups, Line},
+    delivery::queue::{Backlog, Shards},
     identity::tenancy::Tenant,
     operations::job::{Candidate, Job},
 };
@@ -43,15 +43,15 @@ use tokio::sync::broadcast;
 
 use crate::{
     delivery::{
-        audit::Audit,
+        audit::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
-            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
-            Settled,
+            BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
+            Redelivery, Settled,
         },
         finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -71,10 +71,10 @@ pub trait Store: Database {
     fn lease(&self) -> Option<Duration>;
 
     /// Renews an owner, and releases what owners that have lapsed had claimed.
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error>;
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error>;
 
-    /// Lets others have groups of lines that an owner works on: nothing that waits in them is in its memory.
-    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error>;
+    /// Lets others have shards of backlogs that an owner works on: nothing that waits in them is in its memory.
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error>;
 
     /// Ends an owner: what it still has is anybody's again.
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
@@ -103,19 +103,19 @@ pub trait Store: Database {
     /// stands for something else; `None` where there is none.
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error>;
 
-    /// Takes deliveries that are due, that nobody owns and that wait in no line, those due longest first.
+    /// Takes deliveries that are due, that nobody owns and that wait in no backlog, those due longest first.
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error>;
 
-    /// The lines of some groups that have something in them, by their numbers: `limit` of them after
+    /// The backlogs of some shards that have something in them, by their numbers: `limit` of them after
     /// `after`, or after the first where that is none.
-    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error>;
+    async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error>;
 
-    /// How many deliveries wait in each of these lines, counted up to `at_most`.
-    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error>;
+    /// How many deliveries wait in each of these backlogs, counted up to `at_most`.
+    async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error>;
 
-    /// Takes deliveries from lines, those due longest first: those whose message was accepted first, where
+    /// Takes deliveries from backlogs, those due longest first: those whose message was accepted first, where
     /// they keep their place.
-    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error>;
+    async fn claim_backlogs(&self, owner: Owner, now: Timestamp, wants: Vec<BacklogRequest>, bytes: usize) -> Result<Vec<Claimed>, Error>;
 
     /// Records attempts and what becomes of their deliveries. Returns for each whether it counted: one
     /// whose delivery `owner` does not own (any more) leaves no trace.
@@ -184,7 +184,7 @@ pub trait Store: Database {
 
     /// Compares the counts with the rows and looks for rows that contradict each other, all at one moment
     /// of each day. It reads everything but what is in the payloads and changes nothing.
-    async fn audit(&self) -> Result<Audit, Error>;
+    async fn audit(&self) -> Result<ConsistencyReport, Error>;
 
     /// Makes room for the messages of a day, ahead of its first.
     async fn prepare_day(&self, day: Day) -> Result<(), Error>;

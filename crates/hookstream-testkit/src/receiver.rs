@@ -63,14 +63,14 @@ impl Received {
 
 /// What to answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct CannedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
     delay: Duration,
 }
 
-impl Answer {
+impl CannedResponse {
     /// A status without headers or body, at once.
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -96,7 +96,7 @@ impl Answer {
     }
 }
 
-type Script = dyn Fn(&Received) -> Answer + Send + Sync;
+type Script = dyn Fn(&Received) -> CannedResponse + Send + Sync;
 
 struct Shared {
     script: Mutex<Arc<Script>>,
@@ -116,20 +116,20 @@ pub struct Receiver {
 impl Receiver {
     /// One that answers everything with 204.
     pub async fn start() -> Self {
-        Self::answering(|_| Answer::status(204)).await
+        Self::answering(|_| CannedResponse::status(204)).await
     }
 
     /// One that answers as `script` says.
-    pub async fn answering(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn answering(script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         Self::listening(None, script).await
     }
 
     /// One that is spoken to by TLS.
-    pub async fn secure(tls: Arc<ServerConfig>, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn secure(tls: Arc<ServerConfig>, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         Self::listening(Some(tls.into()), script).await
     }
 
-    async fn listening(tls: Option<TlsAcceptor>, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+    async fn listening(tls: Option<TlsAcceptor>, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
         let address = listener.local_addr().expect("it is bound");
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -140,7 +140,7 @@ impl Receiver {
     }
 
     /// From now on answers as `script` says.
-    pub fn answer(&self, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) {
+    pub fn answer(&self, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
 

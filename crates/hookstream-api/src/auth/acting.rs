@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use hookstream_model::operations::audit_log::{Act, Actor};
+use hookstream_model::operations::audit_log::{Actor, AuditContext};
 use http::{header, request::Parts};
 
 use crate::{
-    auth::caller::{Presented, Refusal, unauthorized},
+    auth::caller::{Credentials, Refusal, unauthorized},
     http::{address::client_address, cookies, error::ApiError, request::RequestId},
     state::Api,
 };
@@ -18,15 +18,15 @@ const USER_AGENT_MAX: usize = 255;
 /// Whoever makes a request. It says nothing about what they may do: put it behind [`Caller`](crate::auth::caller::Caller) or
 /// [`Person`](crate::auth::signed_in::Person).
 #[derive(Debug)]
-pub(crate) struct Acting {
+pub(crate) struct AuditedCaller {
     actor: Actor,
-    origin: Origin,
+    origin: ClientDetails,
 }
 
 /// Where a request comes from and with which program: what the audit log says, and whoever looks at their sessions later.
 /// Operations that find out themselves who makes the request take it.
 #[derive(Debug)]
-pub(crate) struct Origin {
+pub(crate) struct ClientDetails {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
     /// The cookie of a browser that has signed in before.
@@ -34,21 +34,21 @@ pub(crate) struct Origin {
     request: RequestId,
 }
 
-impl FromRequestParts<Api> for Acting {
+impl FromRequestParts<Api> for AuditedCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let actor = presented.actor().ok_or_else(|| unauthorized(Refusal::Nothing))?;
-        Ok(Self { actor, origin: Origin::from_request_parts(parts, api).await? })
+        Ok(Self { actor, origin: ClientDetails::from_request_parts(parts, api).await? })
     }
 }
 
-impl FromRequestParts<Api> for Origin {
+impl FromRequestParts<Api> for ClientDetails {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
+        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::Nothing))?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: client_address(parts, &api.options.trusted_proxies),
@@ -59,17 +59,17 @@ impl FromRequestParts<Api> for Origin {
     }
 }
 
-impl Acting {
+impl AuditedCaller {
     /// What they do now.
-    pub(crate) fn act(&self, api: &Api) -> Act {
+    pub(crate) fn act(&self, api: &Api) -> AuditContext {
         self.origin.act(api, self.actor.clone())
     }
 }
 
-impl Origin {
+impl ClientDetails {
     /// What somebody does now.
-    pub(crate) fn act(&self, api: &Api, actor: Actor) -> Act {
+    pub(crate) fn act(&self, api: &Api, actor: Actor) -> AuditContext {
         let entry = api.engine.new_id().into();
-        Act { entry, at: api.now(), actor, address: self.address, request_id: Some(self.request.to_string()) }
+        AuditContext { entry, at: api.now(), actor, address: self.address, request_id: Some(self.request.to_string()) }
     }
 }

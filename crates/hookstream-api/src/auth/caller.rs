@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode, header, request::Parts};
 use crate::{
     auth::{
         permissions::{self, Need},
-        portal_token::{self, Pass},
+        portal_token::{self, PortalClaims},
         same_origin,
         seats::{self, Wanted},
         signed_in::SignedIn,
@@ -26,7 +26,7 @@ use crate::{
     state::Api,
 };
 
-/// A caller that was recognised, and what it may do where. Put it first among a handler's extractors: nothing else is
+/// A caller that was principal, and what it may do where. Put it first among a handler's extractors: nothing else is
 /// read of a request before but what it presents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
@@ -47,36 +47,36 @@ pub(crate) enum Who {
     Person(UserId, Role),
 }
 
-/// What a request presents, as far as it was recognised: found once for each, before anything else.
+/// What a request presents, as far as it was principal: found once for each, before anything else.
 #[derive(Clone)]
-pub(crate) struct Presented {
-    recognised: Recognised,
+pub(crate) struct Credentials {
+    principal: Principal,
     /// Why this is not enough, where it is not.
     refusal: Refusal,
     /// With which request.
     pub(crate) request: RequestId,
 }
 
-/// What was recognised.
+/// What was principal.
 #[derive(Clone)]
-pub(crate) enum Recognised {
+pub(crate) enum Principal {
     Nothing,
     Key(Arc<ApiKey>),
     Session(Arc<SignedIn>),
     /// A customer with a portal token, for customers' operations only.
-    Portal(Pass),
+    Portal(PortalClaims),
 }
 
 /// Why credentials were not looked at.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub(crate) enum CredentialsError {
     /// The store would have to be asked, which is not this caller's turn.
     NotNow,
     /// The store failed.
     Store(hookstream_store::Error),
 }
 
-impl From<hookstream_store::Error> for Unread {
+impl From<hookstream_store::Error> for CredentialsError {
     fn from(error: hookstream_store::Error) -> Self {
         Self::Store(error)
     }
@@ -101,7 +101,7 @@ pub(crate) enum Refusal {
     PortalClosed,
 }
 
-impl Presented {
+impl Credentials {
     /// Looks for the first valid credentials that a request presents. Where the store may not be asked, only those in memory
     /// are.
     pub(crate) async fn of(
@@ -110,14 +110,14 @@ impl Presented {
         request: RequestId,
         api: &Api,
         may_ask: impl Fn() -> bool,
-    ) -> Result<Self, Unread> {
-        let ask = || if may_ask() { Ok(()) } else { Err(Unread::NotNow) };
+    ) -> Result<Self, CredentialsError> {
+        let ask = || if may_ask() { Ok(()) } else { Err(CredentialsError::NotNow) };
         if portal_token::is_for_customers(path) {
             if portal_token::is_presented(headers) {
                 ask()?;
             }
-            let (recognised, refusal) = portal_token::recognise(headers, api).await?;
-            return Ok(Self { recognised, refusal, request });
+            let (principal, refusal) = portal_token::recognise(headers, api).await?;
+            return Ok(Self { principal, refusal, request });
         }
         let mut refusal = Refusal::Nothing;
         for presented in keys(headers) {
@@ -135,29 +135,29 @@ impl Presented {
                 }
             };
             if let Some(key) = key {
-                return Ok(Self { recognised: Recognised::Key(key), refusal, request });
+                return Ok(Self { principal: Principal::Key(key), refusal, request });
             }
         }
         if let Some(token) = cookies::session(headers) {
             refusal = Refusal::Invalid;
             ask()?;
             if let Some(signed_in) = SignedIn::find(api, token).await? {
-                return Ok(Self { recognised: Recognised::Session(Arc::new(signed_in)), refusal, request });
+                return Ok(Self { principal: Principal::Session(Arc::new(signed_in)), refusal, request });
             }
         }
-        Ok(Self { recognised: Recognised::Nothing, refusal, request })
+        Ok(Self { principal: Principal::Nothing, refusal, request })
     }
 
-    /// What was recognised.
-    pub(crate) const fn recognised(&self) -> &Recognised {
-        &self.recognised
+    /// What was principal.
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// The API key, where it is one.
     pub(crate) fn key(&self) -> Option<&ApiKey> {
-        match &self.recognised {
-            Recognised::Key(key) => Some(key),
-            Recognised::Nothing | Recognised::Session(_) | Recognised::Portal(_) => None,
+        match &self.principal {
+            Principal::Key(key) => Some(key),
+            Principal::Nothing | Principal::Session(_) | Principal::Portal(_) => None,
         }
     }
 
@@ -168,11 +168,11 @@ impl Presented {
 
     /// Who it is, for the audit log.
     pub(crate) fn actor(&self) -> Option<Actor> {
-        match &self.recognised {
-            Recognised::Nothing => None,
-            Recognised::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
-            Recognised::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
-            Recognised::Portal(pass) => Some(Actor::Portal { application: pass.application }),
+        match &self.principal {
+            Principal::Nothing => None,
+            Principal::Key(key) => Some(Actor::ApiKey { id: key.id, name: key.name.clone() }),
+            Principal::Session(signed_in) => Some(Actor::of_person(&signed_in.user)),
+            Principal::Portal(pass) => Some(Actor::Portal { application: pass.application }),
         }
     }
 }
@@ -181,15 +181,15 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let Some(presented) = parts.extensions.get::<Presented>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
-        match presented.recognised() {
-            Recognised::Key(key) => Self::with_key(key, parts, api),
-            Recognised::Session(signed_in) => {
+        let Some(presented) = parts.extensions.get::<Credentials>().cloned() else { return Err(unauthorized(Refusal::Nothing)) };
+        match presented.principal() {
+            Principal::Key(key) => Self::with_key(key, parts, api),
+            Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 let wanted = Wanted::of(parts, api).await;
                 Self::with_session(signed_in, wanted, needed(parts)?.0, api).await
             }
-            Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
         }
     }
 }

@@ -13,7 +13,7 @@ use http::request::Parts;
 use serde::Deserialize;
 
 use crate::{
-    auth::caller::{Caller, Presented, Recognised, Refusal, check_tenant, unauthorized},
+    auth::caller::{Caller, Credentials, Principal, Refusal, check_tenant, unauthorized},
     http::error::ApiError,
     state::Api,
 };
@@ -21,18 +21,18 @@ use crate::{
 /// An application, named by whoever asks. Put it first among a handler's extractors, as [`Caller`], which it takes the
 /// place of.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ApplicationScope {
     /// Whose it is.
     pub(crate) tenant: Tenant,
     /// Its id or `uid`, as it was given; nobody has looked yet whether it is there.
     pub(crate) application: String,
     /// Who asks.
-    pub(crate) asks: Asks,
+    pub(crate) asks: Requester,
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
+pub(crate) enum Requester {
     /// Whoever runs the product: a key, or somebody who signed in.
     Sender,
     /// The customer, in their portal.
@@ -40,7 +40,7 @@ pub(crate) enum Asks {
 }
 
 /// The same, of a customer only.
-pub(crate) struct PortalPlace(pub(crate) Place);
+pub(crate) struct CustomerScope(pub(crate) ApplicationScope);
 
 #[derive(Deserialize)]
 struct OfApplication {
@@ -48,31 +48,31 @@ struct OfApplication {
     application: String,
 }
 
-impl FromRequestParts<Api> for Place {
+impl FromRequestParts<Api> for ApplicationScope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let Caller { tenant, .. } = Caller::from_request_parts(parts, api).await?;
         let Path(OfApplication { application }) = Path::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
-        Ok(Self { tenant, application, asks: Asks::Sender })
+        Ok(Self { tenant, application, asks: Requester::Sender })
     }
 }
 
-impl FromRequestParts<Api> for PortalPlace {
+impl FromRequestParts<Api> for CustomerScope {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let presented = parts.extensions.get::<Presented>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
-        match presented.recognised() {
-            Recognised::Portal(pass) => {
-                Ok(Self(Place { tenant: pass.tenant, application: pass.application.to_string(), asks: Asks::Customer }))
+        let presented = parts.extensions.get::<Credentials>().ok_or_else(|| unauthorized(Refusal::NoToken))?;
+        match presented.principal() {
+            Principal::Portal(pass) => {
+                Ok(Self(ApplicationScope { tenant: pass.tenant, application: pass.application.to_string(), asks: Requester::Customer }))
             }
-            Recognised::Nothing | Recognised::Key(_) | Recognised::Session(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Key(_) | Principal::Session(_) => Err(presented.unauthorized()),
         }
     }
 }
 
-impl Place {
+impl ApplicationScope {
     /// Checks an `org_id` and an `env_id` in a query: they must be the caller's own.
     pub(crate) fn check_tenant(&self, org_id: Option<&str>, env_id: Option<&str>) -> Result<(), ApiError> {
         check_tenant(self.tenant, org_id, env_id)
@@ -100,8 +100,10 @@ impl Place {
     /// Refuses what a customer may not say: those of these fields that are given.
     pub(crate) fn refuse_of_customer(&self, fields: &[(&'static str, bool)]) -> Result<(), ApiError> {
         match (self.asks, fields.iter().find(|(_, is_given)| *is_given)) {
-            (Asks::Customer, Some((field, _))) => Err(ApiError::invalid(field, "can't be set in the portal. Ask the sender to set it")),
-            (Asks::Customer, None) | (Asks::Sender, _) => Ok(()),
+            (Requester::Customer, Some((field, _))) => {
+                Err(ApiError::invalid(field, "can't be set in the portal. Ask the sender to set it"))
+            }
+            (Requester::Customer, None) | (Requester::Sender, _) => Ok(()),
         }
     }
 }

@@ -15,7 +15,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 use hookstream_store::{
     Error,
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::{
-    auth::caller::{self, Recognised, Refusal},
+    auth::caller::{self, Principal, Refusal},
     state::Api,
 };
 
@@ -60,7 +60,7 @@ struct Claims {
 
 /// Whose portal a customer is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pass {
+pub(crate) struct PortalClaims {
     pub(crate) tenant: Tenant,
     pub(crate) application: ApplicationId,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Pass {
 /// What a token turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 enum Read {
-    Good(Pass),
+    Good(PortalClaims),
     Expired,
     Invalid,
 }
@@ -84,15 +84,15 @@ pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
 }
 
 /// Looks at the token of a customer's request.
-pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Recognised, Refusal), Error> {
-    let nothing = |refusal| Ok((Recognised::Nothing, refusal));
+pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
+    let nothing = |refusal| Ok((Principal::Nothing, refusal));
     let Some(token) = caller::bearer_of(headers) else { return nothing(Refusal::NoToken) };
     let Some(id) = key_of(token) else { return nothing(Refusal::InvalidToken) };
     let now = api.now();
     let Some(key) = portal_keys::find(&*api.store, id, now).await? else { return nothing(Refusal::InvalidToken) };
     match read(&key, token, now) {
         Read::Good(pass) if applications::is_open(&*api.store, pass.tenant, pass.application).await? => {
-            Ok((Recognised::Portal(pass), Refusal::InvalidToken))
+            Ok((Principal::Portal(pass), Refusal::InvalidToken))
         }
         Read::Good(_) => nothing(Refusal::PortalClosed),
         Read::Expired => nothing(Refusal::ExpiredToken),
@@ -147,7 +147,7 @@ fn read(key: &Secret, token: &str, now: Timestamp) -> Read {
     if claims.exp > now + VALID_S + SKEW_S {
         return Read::Invalid;
     }
-    Read::Good(Pass { tenant: Tenant { organization, environment }, application })
+    Read::Good(PortalClaims { tenant: Tenant { organization, environment }, application })
 }
 
 fn mac(key: &Secret, signed: &str) -> Hmac<Sha256> {
@@ -183,7 +183,7 @@ impl Api {
         if portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
             tracing::info!("portal tokens are now signed with a new key");
             let told = Change::done(&Fields::default().with("former", "outlives"));
-            let mut act = || Act::of_system(self.engine.new_id(), self.now());
+            let mut act = || AuditContext::of_system(self.engine.new_id(), self.now());
             audit_log::record_everywhere(&*self.store, &mut act, Action::InstallationRotatePortalKey, &told).await?;
         }
         portal_keys::forget_over(&*self.store, now).await?;
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_521_600_000);
-    const PASS: Pass = Pass {
+    const PASS: PortalClaims = PortalClaims {
         tenant: Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) },
         application: ApplicationId::from_bytes([3; 16]),
     };

@@ -16,8 +16,8 @@ use http::{HeaderValue, StatusCode, request::Parts};
 
 use crate::{
     auth::{
-        acting::Origin,
-        caller::{Presented, Recognised},
+        acting::ClientDetails,
+        caller::{Credentials, Principal},
         permissions::{self, Need},
         same_origin,
     },
@@ -59,17 +59,17 @@ impl FromRequestParts<Api> for Person {
         if permissions::needed(&parts.method, path) != Some(Need::Person) {
             return Err(ApiError::unknown_route());
         }
-        let presented = parts.extensions.get::<Presented>().ok_or_else(ApiError::unknown_route)?;
-        match presented.recognised() {
-            Recognised::Session(signed_in) => {
+        let presented = parts.extensions.get::<Credentials>().ok_or_else(ApiError::unknown_route)?;
+        match presented.principal() {
+            Principal::Session(signed_in) => {
                 same_origin::check(parts, api)?;
                 Ok(Self(Arc::clone(signed_in)))
             }
-            Recognised::Key(_) => {
+            Principal::Key(_) => {
                 let message = "This operation requires a signed-in user. API keys can't call it.";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "person_needed", message))
             }
-            Recognised::Nothing | Recognised::Portal(_) => Err(presented.unauthorized()),
+            Principal::Nothing | Principal::Portal(_) => Err(presented.unauthorized()),
         }
     }
 }
@@ -80,7 +80,7 @@ pub(crate) async fn begin(
     user: &User,
     tenant: Option<Tenant>,
     method: Method,
-    origin: &Origin,
+    origin: &ClientDetails,
 ) -> Result<(Session, HeaderValue), ApiError> {
     let act = origin.act(api, Actor::of_person(user));
     let now = act.at;

@@ -1,4 +1,4 @@
-//! The mails that this installation sends to people, and the desk where those who forgot their password wait for theirs.
+//! The mails that this installation sends to people, and the queue where those who forgot their password wait for theirs.
 //!
 //! Who asks for a link because they forgot their password is answered before anything is looked up, so that neither the
 //! answer nor its time tells whether there is such an account. The rest happens here, in the background.
@@ -37,21 +37,21 @@ const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(
 const WORDS_MAX: usize = 100;
 
 /// Where mail goes out.
-pub(crate) struct Desk {
+pub(crate) struct MailQueue {
     pub(crate) mailer: Arc<Mailer>,
-    forgetful: mpsc::Sender<Email>,
+    queued: mpsc::Sender<Email>,
     waiting: Mutex<Option<mpsc::Receiver<Email>>>,
 }
 
-impl Desk {
+impl MailQueue {
     pub(crate) fn new(mailer: Arc<Mailer>) -> Self {
-        let (forgetful, waiting) = mpsc::channel(WAITING);
-        Self { mailer, forgetful, waiting: Mutex::new(Some(waiting)) }
+        let (queued, waiting) = mpsc::channel(WAITING);
+        Self { mailer, queued, waiting: Mutex::new(Some(waiting)) }
     }
 
     /// Takes note that somebody forgot their password, whether there is such an account or not.
     pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
-        self.forgetful.try_send(email).map_err(|_| {
+        self.queued.try_send(email).map_err(|_| {
             let message = "Too many emails are queued at the moment. Retry in a few minutes.";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
         })
@@ -60,12 +60,12 @@ impl Desk {
 
 /// A mail without what only the moment of sending knows.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct MailText {
     subject: &'static str,
     text: String,
 }
 
-impl Letter {
+impl MailText {
     fn to(self, to: Email, api: &Api) -> Mail {
         let Self { subject, text } = self;
         Mail { to, subject: subject.to_owned(), text, id: EntryId::from(api.engine.new_id()).to_string(), at: api.wall() }
@@ -73,8 +73,8 @@ impl Letter {
 }
 
 /// Hands a mail over, in the request: whoever has it sent learns what became of it.
-pub(crate) async fn send(api: &Api, desk: &Desk, to: Email, letter: Letter) -> Result<(), ApiError> {
-    desk.mailer.send(&letter.to(to, api)).await.map_err(|error| {
+pub(crate) async fn send(api: &Api, queue: &MailQueue, to: Email, text: MailText) -> Result<(), ApiError> {
+    queue.mailer.send(&text.to(to, api)).await.map_err(|error| {
         let message =
             format!("The email could not be sent: {error}. Nothing was changed. Retry, or ask the operator of this installation.");
         match error {
@@ -96,8 +96,8 @@ pub(crate) async fn send(api: &Api, desk: &Desk, to: Email, letter: Letter) -> R
 impl Api {
     /// Sends those who forgot their password their links, until `stop`. What waits then is dropped; they ask again.
     pub async fn keep_sending(self, stop: CancellationToken) {
-        let Some(desk) = &self.desk else { return };
-        let Some(mut waiting) = desk.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(queue) = &self.mail_queue else { return };
+        let Some(mut waiting) = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
@@ -117,10 +117,10 @@ impl Api {
 
     /// Sends somebody a link that sets their password, where they have an account.
     async fn send_link(&self, email: &Email) -> Result<(), hookstream_store::Error> {
-        let Some(desk) = &self.desk else { return Ok(()) };
+        let Some(queue) = &self.mail_queue else { return Ok(()) };
         let Some(account) = users::find_by_email(&*self.store, email).await? else { return Ok(()) };
         let id = account.user.id;
-        let (letter, link) = if account.password.is_none() {
+        let (text, link) = if account.password.is_none() {
             (without_password(&self.options.public_url), None)
         } else {
             let (token, now) = (SessionText::generate(&self.engine.random_bytes()), self.now());
@@ -128,8 +128,8 @@ impl Api {
             let link = format!("{}/reset-password#token={}", self.options.public_url, token.expose());
             (forgotten(&self.options.public_url, &link), Some(token.hash()))
         };
-        let mail = letter.to(account.user.email, self);
-        match deliver(&desk.mailer, &mail).await {
+        let mail = text.to(account.user.email, self);
+        match deliver(&queue.mailer, &mail).await {
             Ok(()) => tracing::info!(user.id = %id, "sent a password mail"),
             Err(error) => {
                 tracing::warn!(user.id = %id, error = &error as &dyn std::error::Error, "could not send a password mail");
@@ -157,7 +157,7 @@ async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
 }
 
 /// What somebody gets who is invited.
-pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> Letter {
+pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url: &str, link: &str) -> MailText {
     // The mail goes out in the operator's name, so nobody puts a link of their own into it.
     let (who, organization) = (words(&invitation.invited_by), words(organization));
     let organization = if has_link(&organization) { "(name hidden because it contains a link)".to_owned() } else { organization };
@@ -172,11 +172,11 @@ pub(crate) fn invitation(invitation: &Invitation, organization: &str, public_url
         The link can be used once. Do not share it. If you did not expect this\n\
         invitation, you can ignore this email.\n"
     );
-    Letter { subject: "Invitation to an organization on Hookstream", text }
+    MailText { subject: "Invitation to an organization on Hookstream", text }
 }
 
 /// What somebody gets who forgot their password.
-fn forgotten(public_url: &str, link: &str) -> Letter {
+fn forgotten(public_url: &str, link: &str) -> MailText {
     let text = format!(
         "Hello,\n\n\
         A new password was requested for your Hookstream account, at\n{public_url}\n\n\
@@ -185,11 +185,11 @@ fn forgotten(public_url: &str, link: &str) -> Letter {
         The link can be used once. Setting a new password ends your other sessions.\n\
         If you did not request this, ignore this email: your password stays the same.\n"
     );
-    Letter { subject: "Set a new password for Hookstream", text }
+    MailText { subject: "Set a new password for Hookstream", text }
 }
 
 /// What somebody gets who asks for a new password and never had one.
-fn without_password(public_url: &str) -> Letter {
+fn without_password(public_url: &str) -> MailText {
     let text = format!(
         "Hello,\n\n\
         A new password was requested for your Hookstream account, at\n{public_url}\n\n\
@@ -198,7 +198,7 @@ fn without_password(public_url: &str) -> Letter {
         {public_url}/sign-in\n\n\
         If you did not request this, ignore this email.\n"
     );
-    Letter { subject: "Your Hookstream account has no password", text }
+    MailText { subject: "Your Hookstream account has no password", text }
 }
 
 /// Words of a user's in a mail: one line of some length, with nothing in it that turns the direction of what follows.
@@ -235,15 +235,15 @@ mod tests {
             sent_at: None,
         };
         let url = "https://hooks.example.com";
-        let letter = invitation(&invited, "Example\r\nBcc: all\u{202e}", url, "https://hooks.example.com/invitation#token=1");
+        let text = invitation(&invited, "Example\r\nBcc: all\u{202e}", url, "https://hooks.example.com/invitation#token=1");
         let expected = "Hello,\n\n\
             grace@example.com invited you to an organization on Hookstream, at\nhttps://hooks.example.com\n\n\
             Organization: ExampleBcc: all\n\
             Your role:    admin\n\n\
             To accept the invitation, open this link by 1970-01-02 00:00 UTC:\n\n\
             https://hooks.example.com/invitation#token=1\n\n";
-        assert!(letter.text.starts_with(expected), "{}", letter.text);
-        assert!(letter.text.lines().all(|line| line.len() <= 78), "{}", letter.text);
+        assert!(text.text.starts_with(expected), "{}", text.text);
+        assert!(text.text.lines().all(|line| line.len() <= 78), "{}", text.text);
         assert_eq!(words(&"x".repeat(300)).len(), WORDS_MAX);
         let phishing =
             invitation(&invited, "Your account is locked - verify at http://evil.example/verify", url, "https://hooks.example.com/x");
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn a_link_for_a_password_stands_on_a_line_of_its_own() {
-        let letter = forgotten("https://hooks.example.com", "https://hooks.example.com/reset-password#token=1");
-        assert!(letter.text.lines().any(|line| line == "https://hooks.example.com/reset-password#token=1"), "{}", letter.text);
+        let text = forgotten("https://hooks.example.com", "https://hooks.example.com/reset-password#token=1");
+        assert!(text.text.lines().any(|line| line == "https://hooks.example.com/reset-password#token=1"), "{}", text.text);
         assert!(!without_password("https://hooks.example.com").text.contains("token"));
     }
 }

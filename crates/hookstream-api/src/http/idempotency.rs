@@ -24,7 +24,7 @@ use hookstream_store::{
     delivery::deliveries::IdempotencyKey,
     outbound::{
         applications::Created,
-        idempotency::{self, Answer, KeptAnswer},
+        idempotency::{self, StoredAnswer, StoredResponse},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
@@ -34,7 +34,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     auth::{
-        caller::{Presented, Recognised},
+        caller::{Credentials, Principal},
         permissions::{self, Need},
     },
     http::{body::RawBody, error::ApiError},
@@ -74,14 +74,14 @@ pub(crate) fn is_honoured(method: &Method, pattern: &str) -> bool {
 }
 
 /// Makes a request's key its caller's own.
-pub(crate) fn claim(headers: &mut HeaderMap, recognised: &Recognised) -> Result<(), ApiError> {
+pub(crate) fn claim(headers: &mut HeaderMap, principal: &Principal) -> Result<(), ApiError> {
     let Some(value) = headers.get(HEADER) else { return Ok(()) };
     let text = read(value)?;
-    let owned = match recognised {
-        Recognised::Key(key) => format!("key/{}/{text}", key.id),
-        Recognised::Session(signed_in) => format!("person/{}/{text}", signed_in.user.id),
-        Recognised::Portal(pass) => format!("portal/{}/{text}", pass.application),
-        Recognised::Nothing => return Ok(()),
+    let owned = match principal {
+        Principal::Key(key) => format!("key/{}/{text}", key.id),
+        Principal::Session(signed_in) => format!("person/{}/{text}", signed_in.user.id),
+        Principal::Portal(pass) => format!("portal/{}/{text}", pass.application),
+        Principal::Nothing => return Ok(()),
     };
     headers.insert(HEADER, HeaderValue::from_str(&owned).expect("visible characters, as the key's own"));
     Ok(())
@@ -110,22 +110,22 @@ pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<O
 
 /// Requests with a key that this node is answering.
 #[derive(Debug, Default)]
-pub(crate) struct UnderWay(Mutex<HashSet<String>>);
+pub(crate) struct KeysInUse(Mutex<HashSet<String>>);
 
 /// One of them, until it is dropped.
-struct Turn<'a> {
-    among: &'a UnderWay,
+struct KeyGuard<'a> {
+    among: &'a KeysInUse,
     key: String,
 }
 
-impl UnderWay {
-    fn begin(&self, key: &str) -> Option<Turn<'_>> {
+impl KeysInUse {
+    fn begin(&self, key: &str) -> Option<KeyGuard<'_>> {
         let is_first = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
-        is_first.then(|| Turn { among: self, key: key.to_owned() })
+        is_first.then(|| KeyGuard { among: self, key: key.to_owned() })
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for KeyGuard<'_> {
     fn drop(&mut self) {
         self.among.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
@@ -138,7 +138,7 @@ pub(crate) async fn answer_once(api: &Api, request: Request, next: Next) -> Resp
     let is_for_us = request.headers().contains_key(HEADER)
         && is_honoured(request.method(), pattern)
         && !KEPT_BY_OPERATION.contains(&pattern)
-        && request.extensions().get::<Presented>().is_some_and(|presented| !matches!(presented.recognised(), Recognised::Nothing));
+        && request.extensions().get::<Credentials>().is_some_and(|presented| !matches!(presented.principal(), Principal::Nothing));
     if !is_for_us {
         return next.run(request).await;
     }
@@ -168,7 +168,7 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::panicked(error.to_string()))?;
     let now = api.now();
     let window_start = now - api.engine.options().idempotency_window;
-    let kept = KeptAnswer { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
+    let kept = StoredAnswer { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
     idempotency::keep_alone(&*api.store, tenant, kept).await?;
     Ok(Response::from_parts(head, Body::from(body)))
 }
@@ -176,10 +176,10 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
 /// What a request asks for: the same whether it names an application and an endpoint by their ids or their uids.
 async fn operation(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
     let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-    let tenant = match parts.extensions.get::<Presented>().map(Presented::recognised) {
-        Some(Recognised::Key(key)) => Some(key.tenant),
-        Some(Recognised::Session(signed_in)) => signed_in.session.tenant,
-        Some(Recognised::Portal(_) | Recognised::Nothing) | None => None,
+    let tenant = match parts.extensions.get::<Credentials>().map(Credentials::principal) {
+        Some(Principal::Key(key)) => Some(key.tenant),
+        Some(Principal::Session(signed_in)) => signed_in.session.tenant,
+        Some(Principal::Portal(_) | Principal::Nothing) | None => None,
     };
     let mut operation = format!("{} {pattern}?{}", parts.method, parts.uri.query().unwrap_or_default());
     let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| ApiError::unknown_route())?;
@@ -214,7 +214,7 @@ pub(crate) async fn create_once<B: Serialize>(
     key: Option<IdempotencyKey>,
     body: &B,
     taken: impl FnOnce() -> ApiError,
-    create: impl AsyncFnOnce(Option<KeptAnswer>) -> Result<Created, hookstream_store::Error>,
+    create: impl AsyncFnOnce(Option<StoredAnswer>) -> Result<Created, hookstream_store::Error>,
 ) -> Result<Response, ApiError> {
     let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
     let window: Duration = api.engine.options().idempotency_window;
@@ -231,7 +231,7 @@ pub(crate) async fn create_once<B: Serialize>(
         return repeat(earlier, &key);
     }
     let status = StatusCode::CREATED;
-    let kept = KeptAnswer { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+    let kept = StoredAnswer { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
     match create(Some(kept)).await? {
         Created::Stored => Ok(answer(status, body)),
         Created::QuotaReached(reached) => Err(reached.into()),
@@ -256,7 +256,7 @@ pub(crate) async fn change_once<B: Serialize>(
     tenant: Tenant,
     key: Option<IdempotencyKey>,
     body: &B,
-    change: impl AsyncFnOnce(Option<KeptAnswer>) -> Result<bool, ApiError>,
+    change: impl AsyncFnOnce(Option<StoredAnswer>) -> Result<bool, ApiError>,
 ) -> Result<Response, ApiError> {
     if let Some(repeated) = repeated(api, tenant, key.as_ref()).await? {
         return Ok(repeated);
@@ -265,7 +265,7 @@ pub(crate) async fn change_once<B: Serialize>(
     let now = api.now();
     let window_start = now - api.engine.options().idempotency_window;
     let status = StatusCode::OK;
-    let kept = key.clone().map(|key| KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
+    let kept = key.clone().map(|key| StoredAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
     if change(kept).await? {
         return Ok(answer(status, body));
     }
@@ -299,13 +299,13 @@ pub(crate) async fn answer_with<B: Serialize>(
     if let Some(key) = key {
         let now = api.now();
         let window_start = now - api.engine.options().idempotency_window;
-        let kept = KeptAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+        let kept = StoredAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
         idempotency::keep_alone(&*api.store, tenant, kept).await?;
     }
     Ok(answer(status, body))
 }
 
-fn repeat(earlier: Answer, key: &IdempotencyKey) -> Result<Response, ApiError> {
+fn repeat(earlier: StoredResponse, key: &IdempotencyKey) -> Result<Response, ApiError> {
     if earlier.fingerprint != key.fingerprint {
         return Err(ApiError::key_reused());
     }
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn one_request_of_a_key_is_answered_at_a_time() {
-        let under_way = UnderWay::default();
+        let under_way = KeysInUse::default();
         let first = under_way.begin("a").expect("the first");
         assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());
         drop(first);

@@ -35,7 +35,7 @@ pub(crate) enum Subject {
 
 /// How a subject stands after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct RateLimitStatus {
     /// How many it may make in a second, and at once.
     limit: NonZeroU32,
     /// How many it may make now.
@@ -46,7 +46,7 @@ pub(crate) struct Standing {
     pub(crate) wait: Option<Duration>,
 }
 
-impl Standing {
+impl RateLimitStatus {
     /// Tells it in the headers of an answer, in whole seconds, rounded up (draft-ietf-httpapi-ratelimit-headers-07).
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -68,18 +68,18 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// Counts a request of one that may make so many a second, unless it is one too many.
-    pub(crate) fn count(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> Standing {
+    pub(crate) fn count(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> RateLimitStatus {
         self.count_in(subject, limit, SECOND, now)
     }
 
     /// The same of one that may make so many in a period, which each subject has one of.
-    pub(crate) fn count_in(&self, subject: Subject, limit: NonZeroU32, period: Duration, now: Instant) -> Standing {
+    pub(crate) fn count_in(&self, subject: Subject, limit: NonZeroU32, period: Duration, now: Instant) -> RateLimitStatus {
         let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
         if busy_until.len() >= KEPT && !busy_until.contains_key(&subject) {
             busy_until.retain(|_, until| *until > now);
             if busy_until.len() >= KEPT {
                 // So many at once are an attack: those that are known go on to be limited.
-                return Standing { limit, remaining: 0, reset: period, wait: Some(period) };
+                return RateLimitStatus { limit, remaining: 0, reset: period, wait: Some(period) };
             }
         }
         let until = busy_until.entry(subject).or_insert(now);
@@ -89,7 +89,7 @@ impl Limiter {
     }
 
     /// How a subject stands that would be refused now. Nothing is counted.
-    pub(crate) fn refusal(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> Option<Standing> {
+    pub(crate) fn refusal(&self, subject: Subject, limit: NonZeroU32, now: Instant) -> Option<RateLimitStatus> {
         let busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = *busy_until.get(&subject)?;
         Some(decide(until.max(now), limit, SECOND, now).0).filter(|standing| standing.wait.is_some())
@@ -99,16 +99,16 @@ impl Limiter {
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What comes of a request of somebody who is busy until then, and until when it is busy after it.
-fn decide(until: Instant, limit: NonZeroU32, period: Duration, now: Instant) -> (Standing, Instant) {
+fn decide(until: Instant, limit: NonZeroU32, period: Duration, now: Instant) -> (RateLimitStatus, Instant) {
     let one = period / limit.get();
     let ahead = until - now;
     let remaining = |ahead: Duration| u32::try_from(period.saturating_sub(ahead).as_nanos() / one.as_nanos().max(1)).unwrap_or(u32::MAX);
     if remaining(ahead) == 0 {
         let wait = (ahead + one).saturating_sub(period);
-        return (Standing { limit, remaining: 0, reset: ahead, wait: Some(wait) }, until);
+        return (RateLimitStatus { limit, remaining: 0, reset: ahead, wait: Some(wait) }, until);
     }
     let ahead = ahead + one;
-    (Standing { limit, remaining: remaining(ahead), reset: ahead, wait: None }, until + one)
+    (RateLimitStatus { limit, remaining: remaining(ahead), reset: ahead, wait: None }, until + one)
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     fn what_stands_is_told_in_whole_seconds() {
         let mut headers = HeaderMap::new();
         let standing =
-            Standing { limit: limit(10), remaining: 3, reset: Duration::from_millis(1_200), wait: Some(Duration::from_millis(5)) };
+            RateLimitStatus { limit: limit(10), remaining: 3, reset: Duration::from_millis(1_200), wait: Some(Duration::from_millis(5)) };
         standing.write(&mut headers);
         let told =
             ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after"].map(|name| headers[name].to_str().expect("text"));

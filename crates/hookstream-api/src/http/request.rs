@@ -14,13 +14,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
-    auth::caller::{Presented, Recognised, Unread},
+    auth::caller::{Credentials, CredentialsError, Principal},
     http::{
         address::client_network,
         body,
         error::ApiError,
         headers, idempotency,
-        limits::{Standing, Subject},
+        limits::{RateLimitStatus, Subject},
         names,
     },
     state::Api,
@@ -74,25 +74,29 @@ pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next)
 }
 
 /// Finds the caller and counts the request: one too many is refused before anything is read of it.
-async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option<Standing>, Request), (Option<Standing>, ApiError)> {
+async fn admit(
+    api: &Api,
+    number: RequestId,
+    request: Request,
+) -> Result<(Option<RateLimitStatus>, Request), (Option<RateLimitStatus>, ApiError)> {
     let (mut parts, mut body) = request.into_parts();
     let limits = &api.options.rate_limits;
     let address = client_network(&parts, &api.options.trusted_proxies).map(Subject::Address);
     // Credentials that nobody knows cost the store a query each; an address that has used up its rate gets none.
     let exhausted = || address.and_then(|address| api.limiter.refusal(address, limits.per_address, Instant::now()));
-    let presented = Presented::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
+    let presented = Credentials::of(parts.uri.path(), &parts.headers, number, api, || exhausted().is_none()).await;
     let presented = presented.map_err(|unread| match unread {
-        Unread::NotNow => (exhausted(), ApiError::rate_limited(false)),
-        Unread::Store(error) => (None, error.into()),
+        CredentialsError::NotNow => (exhausted(), ApiError::rate_limited(false)),
+        CredentialsError::Store(error) => (None, error.into()),
     })?;
-    let counted = match presented.recognised() {
-        Recognised::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
-        Recognised::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
-        Recognised::Portal(pass) => Some((Subject::Portal(pass.application), PER_PORTAL.min(limits.per_key))),
-        Recognised::Nothing => address.map(|address| (address, limits.per_address)),
+    let counted = match presented.principal() {
+        Principal::Key(key) => Some((Subject::Key(key.id), limits.per_key)),
+        Principal::Session(signed_in) => Some((Subject::Person(signed_in.user.id), limits.per_key)),
+        Principal::Portal(pass) => Some((Subject::Portal(pass.application), PER_PORTAL.min(limits.per_key))),
+        Principal::Nothing => address.map(|address| (address, limits.per_address)),
     };
     let standing = counted.map(|(subject, limit)| api.limiter.count(subject, limit, Instant::now()));
-    let is_known = !matches!(presented.recognised(), Recognised::Nothing);
+    let is_known = !matches!(presented.principal(), Principal::Nothing);
     if let Some(standing) = standing.filter(|standing| standing.wait.is_some()) {
         return Err((Some(standing), ApiError::rate_limited(is_known)));
     }
@@ -108,7 +112,7 @@ async fn admit(api: &Api, number: RequestId, request: Request) -> Result<(Option
         body = Body::empty();
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    idempotency::claim(&mut parts.headers, presented.recognised()).map_err(|error| (standing, error))?;
+    idempotency::claim(&mut parts.headers, presented.principal()).map_err(|error| (standing, error))?;
     if let Some((subject, _)) = counted {
         parts.extensions.insert(subject);
     }

@@ -26,8 +26,8 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::Acting,
-        caller::{Caller, Presented, Who, organization_key_needed},
+        acting::AuditedCaller,
+        caller::{Caller, Credentials, Who, organization_key_needed},
     },
     http::{
         body::{OrText, RawBody, Whole, json_value},
@@ -236,8 +236,8 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
-    Extension(presented): Extension<Presented>,
+    acting: AuditedCaller,
+    Extension(presented): Extension<Credentials>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -306,8 +306,8 @@ pub(crate) async fn get(
 pub(crate) async fn rotate(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
-    Extension(presented): Extension<Presented>,
+    acting: AuditedCaller,
+    Extension(presented): Extension<Credentials>,
     PathParams(old): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -367,7 +367,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(key): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let key: ApiKeyId = id(&key, "API key")?;
@@ -400,7 +400,7 @@ fn check_level(caller: Caller, level: KeyLevel) -> Result<(), ApiError> {
 }
 
 /// A key that is created or renewed with another one is used from no other networks and no longer than that.
-fn check_parent(presented: &Presented, child: &Model) -> Result<(), ApiError> {
+fn check_parent(presented: &Credentials, child: &Model) -> Result<(), ApiError> {
     Ok(presented.key().map_or(Ok(()), |key| key.check_child(child))?)
 }
 

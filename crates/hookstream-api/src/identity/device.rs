@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use axum::{Json, extract::State};
 use hookstream_model::{
     identity::{
-        device::{INTERVAL, Standing, UserCode, VALID_FOR, standing},
+        device::{DeviceStatus, INTERVAL, UserCode, VALID_FOR, standing},
         scopes::Scopes,
         session::SessionText,
         sign_in::network,
@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 use super::api_keys::NewApiKey;
 use crate::{
     auth::{
-        acting::Origin,
+        acting::ClientDetails,
         seats::{self, Wanted},
         signed_in::Person,
     },
@@ -131,7 +131,7 @@ pub(crate) struct AllowDevice {
     request_body = Option<StartDevice>,
     responses((status = 200, description = "Codes of the device.", body = DeviceStarted))
 )]
-pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody) -> Result<Json<DeviceStarted>, ApiError> {
+pub(crate) async fn start(State(api): State<Api>, origin: ClientDetails, body: RawBody) -> Result<Json<DeviceStarted>, ApiError> {
     let StartDevice { name } = body.parse_optional()?;
     let name = name.unwrap_or_else(|| "a device".to_owned());
     check_name(&name)?;
@@ -184,7 +184,7 @@ pub(crate) async fn start(State(api): State<Api>, origin: Origin, body: RawBody)
     request_body = AskDevice,
     responses((status = 200, description = "API key, with its text.", body = DeviceAllowed))
 )]
-pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
+pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: RawBody) -> Result<Json<DeviceAllowed>, ApiError> {
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
     let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
@@ -192,11 +192,15 @@ pub(crate) async fn ask(State(api): State<Api>, origin: Origin, body: RawBody) -
         return refuse("expired_token", "The device code is unknown or has expired. Start the device flow again.");
     };
     match standing(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {
-        Standing::Pending => return refuse("authorization_pending", "The device has not been allowed yet. Poll again in 5 seconds."),
-        Standing::TooSoon => return refuse("slow_down", "The device polls too often. Wait 5 seconds between two polls."),
-        Standing::Expired => return refuse("expired_token", "The device code has expired. Start the device flow again."),
-        Standing::Denied => return refuse("access_denied", "The user refused access. Start the device flow again if that was a mistake."),
-        Standing::Allowed => {}
+        DeviceStatus::Pending => {
+            return refuse("authorization_pending", "The device has not been allowed yet. Poll again in 5 seconds.");
+        }
+        DeviceStatus::TooSoon => return refuse("slow_down", "The device polls too often. Wait 5 seconds between two polls."),
+        DeviceStatus::Expired => return refuse("expired_token", "The device code has expired. Start the device flow again."),
+        DeviceStatus::Denied => {
+            return refuse("access_denied", "The user refused access. Start the device flow again if that was a mistake.");
+        }
+        DeviceStatus::Allowed => {}
     }
     let Some((user, tenant)) = code.allowed else {
         return refuse("expired_token", "The device code has expired. Start the device flow again.");

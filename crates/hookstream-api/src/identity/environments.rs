@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::Acting,
+        acting::AuditedCaller,
         caller::{Caller, Who},
     },
     http::{
@@ -171,7 +171,7 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -234,7 +234,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(environment): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
@@ -303,7 +303,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let found = find(&api, caller, &environment).await?;
@@ -336,7 +336,7 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(environment): PathParams<String>,
 ) -> Result<Json<EnvironmentAnswer>, ApiError> {
     let found = find(&api, caller, &environment).await?;

@@ -29,11 +29,11 @@ use utoipa::ToSchema;
 use super::{organizations, sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
-        acting::{Acting, Origin},
-        caller::{Caller, Presented, Recognised, Who},
+        acting::{AuditedCaller, ClientDetails},
+        caller::{Caller, Credentials, Principal, Who},
         same_origin::SameOrigin,
     },
-    background::mail::{self, Desk},
+    background::mail::{self, MailQueue},
     http::{
         body::RawBody,
         error::ApiError,
@@ -191,7 +191,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -218,12 +218,12 @@ pub(crate) async fn create(
     // After the `#`, where no server and no log on the way sees it.
     let url = format!("{}/invitation#token={}", api.options.public_url, token.expose());
     // The mail goes first: where it fails, nothing was done, and an earlier invitation stands.
-    if let Some(desk) = &api.desk {
+    if let Some(mail_queue) = &api.mail_queue {
         let by = match caller.who {
             Who::Person(user, _) => Some(user),
             Who::Key(..) => None,
         };
-        send(&api, desk, &invitation, by, &url).await?;
+        send(&api, mail_queue, &invitation, by, &url).await?;
         invitation.sent_at = Some(now);
     }
     members::invite(&*api.store, &act, &invitation, token.hash()).await?;
@@ -233,12 +233,12 @@ pub(crate) async fn create(
 }
 
 /// Sends an invitation's link, as often as that is allowed.
-async fn send(api: &Api, desk: &Desk, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
+async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
     sign_in::admit_mail(api, &counters_of_inviting(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;
     let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
     let letter = mail::invitation(invitation, &name, &api.options.public_url, url);
-    mail::send(api, desk, invitation.email.clone(), letter).await
+    mail::send(api, mail_queue, invitation.email.clone(), letter).await
 }
 
 /// Delete an invitation
@@ -250,7 +250,7 @@ async fn send(api: &Api, desk: &Desk, invitation: &Model, by: Option<UserId>, ur
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams((organization, invitation)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = organizations::own(caller, &organization)?;
@@ -296,14 +296,14 @@ pub(crate) async fn look(State(api): State<Api>, body: RawBody) -> Result<Json<I
 pub(crate) async fn accept(
     State(api): State<Api>,
     _: SameOrigin,
-    origin: Origin,
-    axum::Extension(presented): axum::Extension<Presented>,
+    origin: ClientDetails,
+    axum::Extension(presented): axum::Extension<Credentials>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let AcceptInvitation { token, name, password } = body.parse()?;
     let (invitation, _) = find(&api, &token).await?;
     let hash = KeyHash::of(&token);
-    if let Recognised::Session(signed_in) = presented.recognised()
+    if let Principal::Session(signed_in) = presented.principal()
         && signed_in.user.email == invitation.email
     {
         let act = origin.act(&api, Actor::of_person(&signed_in.user));

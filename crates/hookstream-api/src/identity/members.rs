@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::organizations;
 use crate::{
     auth::{
-        acting::Acting,
+        acting::AuditedCaller,
         caller::{Caller, Who},
     },
     http::{
@@ -115,7 +115,7 @@ pub(crate) async fn list(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
     body: RawBody,
 ) -> Result<Json<MemberAnswer>, ApiError> {
@@ -145,7 +145,7 @@ pub(crate) async fn update(
 pub(crate) async fn remove(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
     let organization = organizations::own(caller, &organization)?;

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::Acting,
+        acting::AuditedCaller,
         caller::{Caller, Who},
         signed_in::Person,
     },
@@ -116,7 +116,12 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
     request_body = NameOrganization,
     responses((status = 201, description = "Created.", body = OrganizationAnswer))
 )]
-pub(crate) async fn create(State(api): State<Api>, Person(person): Person, acting: Acting, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Person(person): Person,
+    acting: AuditedCaller,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     let NameOrganization { name } = body.parse()?;
     check_name(&name)?;
     check_may_create(&api, person.user.id).await?;
@@ -181,7 +186,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
@@ -206,7 +211,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = own(caller, &organization)?;
@@ -234,7 +239,7 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(organization): PathParams<String>,
 ) -> Result<Json<OrganizationAnswer>, ApiError> {
     let id = own(caller, &organization)?;
@@ -261,7 +266,7 @@ pub(crate) async fn restore(
 pub(crate) async fn transfer(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(organization): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {

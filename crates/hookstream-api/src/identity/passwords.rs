@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::sign_in;
 use crate::{
-    auth::{acting::Origin, same_origin::SameOrigin, signed_in::Person},
+    auth::{acting::ClientDetails, same_origin::SameOrigin, signed_in::Person},
     http::{body::RawBody, error::ApiError, shapes::Success},
     state::Api,
 };
@@ -61,7 +61,7 @@ pub(crate) struct ResetPassword {
 pub(crate) async fn change(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
     let ChangePassword { current_password, new_password } = body.parse()?;
@@ -79,7 +79,7 @@ pub(crate) async fn change(
 pub(crate) async fn verify(
     api: &Api,
     person: &crate::auth::signed_in::SignedIn,
-    origin: &Origin,
+    origin: &ClientDetails,
     field: &'static str,
     password: String,
 ) -> Result<users::Account, ApiError> {
@@ -106,13 +106,13 @@ pub(crate) async fn verify(
         (status = 409, description = "The installation does not send email (`no_mail`).", body = crate::http::error::ErrorBody)
     )
 )]
-pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Json<Success>, ApiError> {
+pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: ClientDetails, body: RawBody) -> Result<Json<Success>, ApiError> {
     let ForgotPassword { email } = body.parse()?;
     let email = Email::parse(&email)?;
-    let Some(desk) = &api.desk else { return Err(no_mail()) };
+    let Some(mail_queue) = &api.mail_queue else { return Err(no_mail()) };
     sign_in::admit_mail(&api, &counters_of_forgetting(&email, origin.address)).await?;
     // Whether there is such an account is looked up later: nothing here takes longer for one who is known.
-    desk.take(email)?;
+    mail_queue.take(email)?;
     Ok(Json(Success::new()))
 }
 
@@ -133,7 +133,7 @@ fn no_mail() -> ApiError {
         (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::http::error::ErrorBody)
     )
 )]
-pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: ClientDetails, body: RawBody) -> Result<Response, ApiError> {
     use axum::response::IntoResponse;
     let ResetPassword { token, password } = body.parse()?;
     let (hash, now) = (KeyHash::of(&token), api.now());

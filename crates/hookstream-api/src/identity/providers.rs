@@ -26,8 +26,8 @@ use utoipa::ToSchema;
 use super::{sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
-        acting::Origin,
-        caller::{Presented, Recognised},
+        acting::ClientDetails,
+        caller::{Credentials, Principal},
         providers::{FLOW_FOR, Flow, IdentityProvider},
         same_origin::SameOrigin,
         signed_in::{self, Person},
@@ -94,18 +94,18 @@ pub(crate) struct EndWithProvider {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    axum::Extension(presented): axum::Extension<Presented>,
+    axum::Extension(presented): axum::Extension<Credentials>,
 ) -> Result<Json<ProviderList>, ApiError> {
-    let connected = match presented.recognised() {
-        Recognised::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
-        Recognised::Key(_) | Recognised::Portal(_) | Recognised::Nothing => Vec::new(),
+    let connected = match presented.principal() {
+        Principal::Session(signed_in) => users::issuers(&*api.store, signed_in.user.id).await?,
+        Principal::Key(_) | Principal::Portal(_) | Principal::Nothing => Vec::new(),
     };
     let shown = |provider: &IdentityProvider| Provider {
         name: provider.name.clone(),
         title: provider.title.clone(),
         connected: u8::from(connected.iter().any(|issuer| issuer == provider.client.issuer())),
     };
-    Ok(Json(ProviderList { providers: api.providers.iter().map(shown).collect(), mail: u8::from(api.desk.is_some()) }))
+    Ok(Json(ProviderList { providers: api.providers.iter().map(shown).collect(), mail: u8::from(api.mail_queue.is_some()) }))
 }
 
 /// Start signing in with a provider
@@ -124,16 +124,16 @@ pub(crate) async fn list(
 pub(crate) async fn begin(
     State(api): State<Api>,
     _: SameOrigin,
-    axum::Extension(presented): axum::Extension<Presented>,
+    axum::Extension(presented): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     let provider = find(&api, &name)?;
     let BeginWithProvider { connect } = body.parse_optional()?;
-    let connecting = match (connect, presented.recognised()) {
+    let connecting = match (connect, presented.principal()) {
         (false, _) => None,
-        (true, Recognised::Session(signed_in)) => Some(signed_in.user.id),
-        (true, Recognised::Key(_) | Recognised::Portal(_) | Recognised::Nothing) => return Err(presented.unauthorized()),
+        (true, Principal::Session(signed_in)) => Some(signed_in.user.id),
+        (true, Principal::Key(_) | Principal::Portal(_) | Principal::Nothing) => return Err(presented.unauthorized()),
     };
     let random = [api.engine.random_bytes(), api.engine.random_bytes(), api.engine.random_bytes()];
     let flow = Flow::begin(&provider.name, connecting, random, api.now());
@@ -163,8 +163,8 @@ pub(crate) async fn begin(
 pub(crate) async fn end(
     State(api): State<Api>,
     _: SameOrigin,
-    origin: Origin,
-    axum::Extension(presented): axum::Extension<Presented>,
+    origin: ClientDetails,
+    axum::Extension(presented): axum::Extension<Credentials>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: RawBody,
@@ -183,10 +183,10 @@ pub(crate) async fn end(
     if !api.flows.use_once(&flow.state, api.now()) {
         return Err(flow_is_over());
     }
-    let connecting = match (&flow.connecting, presented.recognised()) {
+    let connecting = match (&flow.connecting, presented.principal()) {
         (None, _) => None,
         // Whoever is signed in by now is who began it.
-        (Some(user), Recognised::Session(signed_in)) if signed_in.user.id.to_string() == *user => Some(signed_in),
+        (Some(user), Principal::Session(signed_in)) if signed_in.user.id.to_string() == *user => Some(signed_in),
         (Some(_), _) => return Err(flow_is_over()),
     };
     let redirect_uri = redirect_uri(&api, provider);
@@ -225,7 +225,7 @@ pub(crate) async fn end(
 pub(crate) async fn disconnect(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let provider = find(&api, &name)?;
@@ -244,7 +244,7 @@ async fn let_in(
     provider: &IdentityProvider,
     claims: &Claims,
     connecting: Option<hookstream_model::base::ids::UserId>,
-    origin: &Origin,
+    origin: &ClientDetails,
 ) -> Result<User, ApiError> {
     let db = &*api.store;
     let identity = Identity { issuer: provider.client.issuer(), subject: &claims.subject };

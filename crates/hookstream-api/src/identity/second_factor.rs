@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{passwords, sign_in};
 use crate::{
     auth::{
-        acting::Origin,
+        acting::ClientDetails,
         signed_in::{Person, SignedIn},
     },
     http::{body::RawBody, error::ApiError, shapes::Success},
@@ -83,7 +83,7 @@ pub(crate) struct RecoveryCodes {
 pub(crate) async fn begin(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     body: RawBody,
 ) -> Result<Json<NewSecondFactor>, ApiError> {
     let WithPassword { password } = body.parse()?;
@@ -110,7 +110,7 @@ pub(crate) async fn begin(
 pub(crate) async fn confirm(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     body: RawBody,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
     let WithCode { code } = body.parse()?;
@@ -143,7 +143,7 @@ pub(crate) async fn confirm(
 pub(crate) async fn disable(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     body: RawBody,
 ) -> Result<Json<Success>, ApiError> {
     let account = prove(&api, &person, &origin, body.parse()?).await?;
@@ -166,7 +166,7 @@ pub(crate) async fn disable(
 pub(crate) async fn replace_codes(
     State(api): State<Api>,
     Person(person): Person,
-    origin: Origin,
+    origin: ClientDetails,
     body: RawBody,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
     let account = prove(&api, &person, &origin, body.parse()?).await?;
@@ -180,7 +180,7 @@ pub(crate) async fn replace_codes(
 }
 
 /// Has a person prove once more who they are: a session and a password alone take no second factor away.
-async fn prove(api: &Api, person: &SignedIn, origin: &Origin, with: WithPasswordAndCode) -> Result<Account, ApiError> {
+async fn prove(api: &Api, person: &SignedIn, origin: &ClientDetails, with: WithPasswordAndCode) -> Result<Account, ApiError> {
     let WithPasswordAndCode { password, code } = with;
     let account = passwords::verify(api, person, origin, "password", password).await?;
     if !account.is_confirmed {

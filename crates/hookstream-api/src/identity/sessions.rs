@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::Acting,
+        acting::AuditedCaller,
         seats::{self, Wanted},
         signed_in::{self, Person},
     },
@@ -226,7 +226,7 @@ pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Resu
 pub(crate) async fn end(
     State(api): State<Api>,
     Person(person): Person,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(session): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     if !sessions::end(&*api.store, &acting.act(&api), person.user.id, id(&session, "Session")?).await? {
@@ -242,7 +242,7 @@ pub(crate) async fn end(
     delete, path = "/auth/sessions", operation_id = "endAllSessions", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Ended.", body = Success))
 )]
-pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
+pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
     sessions::end_all(&*api.store, &acting.act(&api), person.user.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
@@ -256,7 +256,7 @@ pub(crate) async fn end_all(State(api): State<Api>, Person(person): Person, acti
 pub(crate) async fn rename(
     State(api): State<Api>,
     Person(person): Person,
-    acting: Acting,
+    acting: AuditedCaller,
     body: RawBody,
 ) -> Result<Json<UserAnswer>, ApiError> {
     let UpdateProfile { name } = body.parse()?;

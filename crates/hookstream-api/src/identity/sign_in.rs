@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 use super::sessions::SessionAnswer;
 use crate::{
     auth::{
-        acting::{Acting, Origin},
+        acting::{AuditedCaller, ClientDetails},
         devices::{DEVICE_FOR, Device},
         same_origin::SameOrigin,
         signed_in::{self, Person},
@@ -79,7 +79,7 @@ pub(crate) struct SetUp {
     request_body = SignIn,
     responses((status = 200, description = "Session. Its cookie is set.", body = SessionAnswer))
 )]
-pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: ClientDetails, body: RawBody) -> Result<Response, ApiError> {
     let SignIn { email, password, code } = body.parse()?;
     let email = Email::parse(&email)?;
     let counters = counters_of(&api, &email, &origin).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Origi
 }
 
 /// The counts that an attempt to sign in is under.
-pub(crate) async fn counters_of(api: &Api, email: &Email, origin: &Origin) -> Result<Vec<Counter>, ApiError> {
+pub(crate) async fn counters_of(api: &Api, email: &Email, origin: &ClientDetails) -> Result<Vec<Counter>, ApiError> {
     let device = origin.device.as_deref().and_then(|cookie| Device::open(cookie, email, &api.sign_in_key, api.now()));
     let familiar = match &device {
         Some(device) => Familiar::Device(&device.id),
@@ -163,7 +163,7 @@ pub(crate) async fn takes_code(api: &Api, account: &Account, code: &str) -> Resu
 }
 
 /// Begins a session and answers with it.
-pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &Origin) -> Result<Response, ApiError> {
+pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &ClientDetails) -> Result<Response, ApiError> {
     let (session, cookie) = signed_in::begin(api, user, None, method, origin).await?;
     let device = Device::remember(api.engine.random_bytes(), api.now()).seal(&user.email, &api.sign_in_key);
     let device = cookies::set_device(&device, DEVICE_FOR, api.is_reached_by_https());
@@ -178,7 +178,7 @@ pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &Origi
     post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("session" = [])),
     responses((status = 200, description = "Signed out.", body = Success))
 )]
-pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: Acting) -> Result<Response, ApiError> {
+pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, acting: AuditedCaller) -> Result<Response, ApiError> {
     sessions::end(&*api.store, &acting.act(&api), person.user.id, person.session.id).await?;
     Ok(([(header::SET_COOKIE, cookies::remove(api.is_reached_by_https()))], Json(Success::new())).into_response())
 }
@@ -194,7 +194,7 @@ pub(crate) async fn sign_out(State(api): State<Api>, Person(person): Person, act
         (status = 410, description = "The link is invalid or has expired (`link_over`).", body = crate::http::error::ErrorBody)
     )
 )]
-pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: Origin, body: RawBody) -> Result<Response, ApiError> {
+pub(crate) async fn set_up(State(api): State<Api>, _: SameOrigin, origin: ClientDetails, body: RawBody) -> Result<Response, ApiError> {
     let SetUp { token, email, name, password } = body.parse()?;
     let (hash, now) = (KeyHash::of(&token), api.now());
     let email = Email::parse(&email)?;

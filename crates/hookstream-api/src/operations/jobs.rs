@@ -9,7 +9,7 @@ use hookstream_engine::Forecast;
 use hookstream_model::{
     base::{ids::JobId, text::got, time::Timestamp},
     identity::tenancy::Tenant,
-    operations::job::{Candidate, Job as Model, JobKind, JobRequest, JobState, Standing, Status},
+    operations::job::{Candidate, DeliveryStatus, Job as Model, JobKind, JobRequest, JobState, Status},
 };
 use hookstream_store::{operations::jobs, outbound::applications::Created};
 use http::{HeaderMap, StatusCode};
@@ -18,7 +18,7 @@ use serde_json::{json, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::Acting, caller::Caller, place::Place},
+    auth::{acting::AuditedCaller, caller::Caller, place::ApplicationScope},
     http::{
         body::{OrText, RawBody, Whole, json_value},
         error::ApiError,
@@ -105,8 +105,8 @@ impl From<Model> for Job {
             max_messages: job.selection.max_messages,
             rate_limit: job.rate_limit,
             total: job.progress.total,
-            processed: job.progress.made_owed + job.progress.skipped,
-            requeued: job.progress.made_owed,
+            processed: job.progress.requeued + job.progress.skipped,
+            requeued: job.progress.requeued,
             skipped: job.progress.skipped,
             created_at: job.selection.asked_at.to_string(),
             started_at: job.started_at.map(|at| at.to_string()),
@@ -171,11 +171,11 @@ pub(crate) struct Sample {
 impl From<Candidate> for Sample {
     fn from(candidate: Candidate) -> Self {
         let status = match candidate.standing {
-            Standing::Delivered(_) => Some(Status::Delivered),
-            Standing::Exhausted(_) => Some(Status::Exhausted),
-            Standing::Skipped(_) => Some(Status::Skipped),
-            Standing::Missing => Some(Status::Missing),
-            Standing::Pending | Standing::Cancelled | Standing::TestOfAnother => None,
+            DeliveryStatus::Delivered(_) => Some(Status::Delivered),
+            DeliveryStatus::Exhausted(_) => Some(Status::Exhausted),
+            DeliveryStatus::Skipped(_) => Some(Status::Skipped),
+            DeliveryStatus::Missing => Some(Status::Missing),
+            DeliveryStatus::Pending | DeliveryStatus::Cancelled | DeliveryStatus::TestOfAnother => None,
         };
         Self {
             id: candidate.message_id.to_string(),
@@ -282,8 +282,8 @@ pub(crate) struct JobQuery {
 )]
 pub(crate) async fn recover(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -318,8 +318,8 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn replay(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -373,7 +373,7 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, PathParams(job):
 }
 
 /// The same, where it is one of an application.
-pub(crate) async fn get_of(api: &Api, place: &Place, job: &str) -> Result<Json<JobAnswer>, ApiError> {
+pub(crate) async fn get_of(api: &Api, place: &ApplicationScope, job: &str) -> Result<Json<JobAnswer>, ApiError> {
     let (job, application) = (find(api, place.tenant, job).await?, place.resolve(api).await?);
     if job.application_id == application { Ok(Json(JobAnswer::new(job))) } else { Err(not_found()) }
 }
@@ -396,7 +396,7 @@ async fn find(api: &Api, tenant: Tenant, job: &str) -> Result<Model, ApiError> {
 pub(crate) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(job): PathParams<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
     let job = jobs::cancel(&*api.store, &acting.act(&api), caller.tenant, id(&job, "Job")?).await?.ok_or_else(not_found)?;
@@ -412,8 +412,8 @@ pub(crate) async fn cancel(
 /// Starts the job that is asked for, or tells what it would do.
 async fn start(
     api: &Api,
-    place: &Place,
-    acting: Acting,
+    place: &ApplicationScope,
+    acting: AuditedCaller,
     endpoint: &str,
     query: &DryRunQuery,
     (headers, body): (&HeaderMap, &RawBody),

@@ -11,7 +11,7 @@ use hookstream_model::{
     },
     delivery::{
         hold::Circuit,
-        queue::{Groups, Line},
+        queue::{Backlog, Shards},
     },
 };
 use serde::Serialize;
@@ -21,9 +21,9 @@ use crate::{auth::caller::Caller, http::error::ApiError, state::Api};
 
 /// The most lanes that are shown: those with the most in them.
 const SHOWN: usize = 100;
-/// The most lines in the store that are looked at, of all tenants.
-const LINES: usize = 10_000;
-/// How far what waits in a line is counted.
+/// The most backlogs in the store that are looked at, of all tenants.
+const BACKLOGS: usize = 10_000;
+/// How far what waits in a backlog is counted.
 const COUNTED: usize = 10_000;
 
 /// Delivery queue of one endpoint.
@@ -68,7 +68,7 @@ pub(crate) struct LaneList {
 struct Known {
     view: Option<LaneView>,
     application: Option<ApplicationId>,
-    lines: Vec<Line>,
+    backlogs: Vec<Backlog>,
     in_store: usize,
 }
 
@@ -87,12 +87,12 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
         known.application = Some(view.application);
         known.view = Some(view);
     }
-    for head in api.store.lines(Groups::ALL, None, LINES).await? {
-        // A line knows no tenant: its application does.
+    for head in api.store.backlogs(Shards::ALL, None, BACKLOGS).await? {
+        // A backlog knows no tenant: its application does.
         if api.engine.is_of(caller.tenant, head.application_id).await? {
             let known = lanes.entry(head.target_id).or_default();
             known.application = Some(head.application_id);
-            known.lines.push(head.line);
+            known.backlogs.push(head.backlog);
         }
     }
     count(&api, &mut lanes).await?;
@@ -105,10 +105,10 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
 }
 
 async fn count(api: &Api, lanes: &mut BTreeMap<TargetId, Known>) -> Result<(), ApiError> {
-    let lines: Vec<_> = lanes.values().flat_map(|known| known.lines.iter().copied()).collect();
-    let mut lengths = api.store.line_lengths(lines, COUNTED).await?.into_iter();
+    let backlogs: Vec<_> = lanes.values().flat_map(|known| known.backlogs.iter().copied()).collect();
+    let mut lengths = api.store.backlog_lengths(backlogs, COUNTED).await?.into_iter();
     for known in lanes.values_mut() {
-        known.in_store = lengths.by_ref().take(known.lines.len()).sum::<usize>().min(COUNTED);
+        known.in_store = lengths.by_ref().take(known.backlogs.len()).sum::<usize>().min(COUNTED);
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::Acting, caller::Caller},
+    auth::{acting::AuditedCaller, caller::Caller},
     http::{
         body::{Field, RawBody, Whole, json_text},
         error::ApiError,
@@ -194,7 +194,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -261,7 +261,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(app): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<ApplicationAnswer>, ApiError> {
@@ -328,7 +328,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = resolve(&api, caller, &app).await?;

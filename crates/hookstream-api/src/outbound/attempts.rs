@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::{Attempt, bound, endpoint_of, event_types, show_attempt, time};
 use crate::{
-    auth::{caller::Caller, place::Place},
+    auth::{caller::Caller, place::ApplicationScope},
     http::{
         error::ApiError,
         page,
@@ -118,7 +118,7 @@ pub(crate) struct AttemptList {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: Place,
+    place: ApplicationScope,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     SeveralParams(query): SeveralParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {

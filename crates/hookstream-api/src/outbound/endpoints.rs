@@ -23,7 +23,7 @@ use hookstream_model::{
         state::DisabledReason,
     },
     operations::audit_log::{
-        Act, Action, Change as Told,
+        Action, AuditContext, Change as RecordedChange,
         fields::{Fields, HIDDEN},
     },
     outbound::{
@@ -55,8 +55,8 @@ use super::{
 };
 use crate::{
     auth::{
-        acting::Acting,
-        place::{Asks, Place},
+        acting::AuditedCaller,
+        place::{ApplicationScope, Requester},
     },
     http::{
         body::{Field, OrText, RawBody, Whole, json_fields, json_value, whole},
@@ -208,11 +208,11 @@ impl Endpoint {
 
     /// As whoever asks may see it: a customer sees which headers go with each delivery, and not what they say, nor the
     /// metadata, which is the sender's.
-    fn shown(place: &Place, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
-        if place.asks == Asks::Customer {
+    fn shown(place: &ApplicationScope, mut endpoint: Model, secret: &Secret, now: Timestamp) -> Self {
+        if place.asks == Requester::Customer {
             endpoint.metadata = None;
         }
-        if let (Asks::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
+        if let (Requester::Customer, Some(headers)) = (place.asks, &mut endpoint.headers) {
             headers.values_mut().for_each(|value| HIDDEN.clone_into(value));
         }
         Self::new(endpoint, secret, now)
@@ -311,7 +311,7 @@ pub(crate) struct CreateEndpoint<'a> {
 
 impl CreateEndpoint<'_> {
     /// How fast, for how long, in which order and how bundled is sent is the sender's to say.
-    fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
+    fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
             ("uid", self.uid.is_some()),
             ("metadata", self.metadata.is_some()),
@@ -404,7 +404,7 @@ pub(crate) struct UpdateEndpoint<'a> {
 
 impl UpdateEndpoint<'_> {
     /// As for a new one.
-    fn check_asked_by(&self, place: &Place) -> Result<(), ApiError> {
+    fn check_asked_by(&self, place: &ApplicationScope) -> Result<(), ApiError> {
         place.refuse_of_customer(&[
             ("uid", !self.uid.is_absent()),
             ("metadata", !self.metadata.is_absent()),
@@ -497,7 +497,7 @@ pub(crate) struct TestEndpoint {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: Place,
+    place: ApplicationScope,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
     place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
@@ -525,8 +525,8 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -575,7 +575,7 @@ pub(crate) async fn create(
     let warnings = warnings(&api, &place, endpoint.filter_types.as_deref()).await?;
     let answer = EndpointAnswer { endpoint: Endpoint { signing_secret: Some(secret.expose().to_owned()), ..shown }, warnings };
     let taken = || uid_taken(endpoint.uid.as_deref().unwrap_or_default());
-    let of_customer = (place.asks == Asks::Customer).then_some(api.options.portal_endpoints).flatten();
+    let of_customer = (place.asks == Requester::Customer).then_some(api.options.portal_endpoints).flatten();
     let answer = idempotency::create_once(&api, place.tenant, key, &answer, taken, async |kept| {
         endpoints::create(&*api.store, &act, &endpoint, &secret, of_customer, kept).await
     })
@@ -592,7 +592,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    place: Place,
+    place: ApplicationScope,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, &place, &endpoint).await?;
@@ -614,12 +614,12 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn update(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    let change = Change::read(&place, body.parse()?, api.now())?;
+    let change = EndpointPatch::read(&place, body.parse()?, api.now())?;
     let key = key(&api, &place, &endpoint).await?;
     if let Some(Some(uid)) = &change.uid {
         check_uid(&place, &api, uid, Some(key.id)).await?;
@@ -656,8 +656,8 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
     let key = key(&api, &place, &endpoint).await?;
@@ -681,8 +681,8 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     QueryParams(query): QueryParams<RotateQuery>,
     headers: HeaderMap,
@@ -758,15 +758,15 @@ fn too_many_secrets(until: Timestamp) -> ApiError {
 )]
 pub(crate) async fn reveal_secret(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Response, ApiError> {
     if !api.options.reveal_secrets {
         let message = "This installation does not reveal signing secrets (setting reveal_secrets). Rotate the secret to get a new one.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "reveal_disabled", message));
     }
-    if place.asks == Asks::Customer {
+    if place.asks == Requester::Customer {
         let environment = environments::find_any(&*api.store, place.tenant.environment).await?;
         if !environment.is_some_and(|environment| environment.portal_reveal_secrets) {
             let message = "This portal does not reveal signing secrets. Rotate the secret to get a new one.";
@@ -800,8 +800,8 @@ pub(crate) async fn reveal_secret(
 )]
 pub(crate) async fn reset_circuit(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     let key = key(&api, &place, &endpoint).await?;
@@ -825,8 +825,8 @@ pub(crate) async fn reset_circuit(
 )]
 pub(crate) async fn test(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfId { id: endpoint }): PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
@@ -836,7 +836,7 @@ pub(crate) async fn test(
     place.refuse_of_customer(&[("event_type", input.event_type.is_some()), ("payload", input.payload.is_some())])?;
     let (routes, endpoint) = place.endpoint(&api, &endpoint).await?;
     let application_id = routes.application.id;
-    if let Asks::Customer = place.asks {
+    if let Requester::Customer = place.asks {
         let standing = api.limiter.count_in(Subject::PortalTests(application_id), PORTAL_TESTS, MINUTE, Instant::now());
         if let Some(wait) = standing.wait {
             let message = format!("The portal sends at most {PORTAL_TESTS} test messages a minute. Retry later.");
@@ -855,19 +855,19 @@ pub(crate) async fn test(
         channels: vec![],
         idempotency: idempotency::key(&headers, &format!("{application_id}/{endpoint}/test"), &body.0)?,
         hops: Hops::default(),
-        is_event: place.asks == Asks::Sender,
+        is_event: place.asks == Requester::Sender,
     };
     let accepted = api.engine.send_test(place.tenant, &application_id.to_string(), endpoint, draft).await?;
     // With the message's id, so that a request that is repeated leaves one entry.
-    let act = Act { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
+    let act = AuditContext { entry: EntryId::from_bytes(*accepted.id.as_bytes()), ..acting.act(&api) };
     let fields = Fields::default().with("message_id", accepted.id.to_string()).with("event_type", accepted.event_type.as_str());
     let resource = ResourceId::from_bytes(*endpoint.as_bytes());
-    audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &Told::done(&fields)).await?;
+    audit_log::record(&*api.store, &act, place.tenant, Action::EndpointTest, resource, &RecordedChange::done(&fields)).await?;
     Ok(messages::accepted_answer(place.tenant, accepted))
 }
 
 /// What a change means, checked.
-struct Change {
+struct EndpointPatch {
     uid: Option<Option<String>>,
     metadata: Option<Option<String>>,
     channels: Option<Option<Vec<String>>>,
@@ -885,8 +885,8 @@ struct Change {
     batch: Option<Option<BatchPolicy>>,
 }
 
-impl Change {
-    fn read(place: &Place, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
+impl EndpointPatch {
+    fn read(place: &ApplicationScope, input: UpdateEndpoint<'_>, now: Timestamp) -> Result<Self, ApiError> {
         input.check_asked_by(place)?;
         let change = Self {
             uid: input.uid.nullable(),
@@ -912,16 +912,16 @@ impl Change {
     }
 
     /// The values of headers are hidden from a customer, so they don't go to another origin at a customer's wish.
-    fn check_moved_by(&self, place: &Place, endpoint: &Model) -> Result<(), ApiError> {
+    fn check_moved_by(&self, place: &ApplicationScope, endpoint: &Model) -> Result<(), ApiError> {
         let moves = self.url.as_ref().is_some_and(|url| url.to_url().origin() != endpoint.url.to_url().origin());
         let has_headers = endpoint.headers.as_ref().is_some_and(|headers| !headers.is_empty());
         match place.asks {
-            Asks::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
+            Requester::Customer if moves && has_headers && self.headers.is_none() => Err(ApiError::invalid(
                 "url",
                 "can't move to another origin while the endpoint has headers whose values are hidden from you. Send `headers` in the same \
                  request: your own headers, or null to remove them",
             )),
-            Asks::Customer | Asks::Sender => Ok(()),
+            Requester::Customer | Requester::Sender => Ok(()),
         }
     }
 
@@ -979,13 +979,13 @@ fn set<T: Clone>(field: &mut T, value: Option<&T>) {
     }
 }
 
-async fn key(api: &Api, place: &Place, endpoint: &str) -> Result<EndpointKey, ApiError> {
+async fn key(api: &Api, place: &ApplicationScope, endpoint: &str) -> Result<EndpointKey, ApiError> {
     let (routes, id) = place.endpoint(api, endpoint).await?;
     Ok(EndpointKey { tenant: place.tenant, application_id: routes.application.id, id })
 }
 
 /// Checks a `uid`: its form, and that it is not the id of another endpoint, which a path would mean by it.
-async fn check_uid(place: &Place, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
+async fn check_uid(place: &ApplicationScope, api: &Api, uid: &str, own: Option<EndpointId>) -> Result<(), ApiError> {
     application::check_uid(uid)?;
     let routes = place.routes(api).await?;
     let meant = uid.parse().ok().and_then(|id| routes.endpoint(id));
@@ -1003,7 +1003,7 @@ const CATALOGUE_MAX: usize = 10_000;
 const WARNINGS_MAX: usize = 20;
 
 /// Says which entries of a filter mean no event type of the catalogue: they are accepted, and may be mistyped.
-async fn warnings(api: &Api, place: &Place, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
+async fn warnings(api: &Api, place: &ApplicationScope, filter: Option<&[String]>) -> Result<Vec<String>, ApiError> {
     let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(Vec::new()) };
     let names = event_types::names(&*api.store, place.tenant, CATALOGUE_MAX).await?;
     let is_unknown = |pattern: &&String| *pattern != "*" && !names.iter().any(|name| matches(pattern, name));
@@ -1043,10 +1043,10 @@ fn channels(raw: &RawValue) -> Result<Vec<String>, ApiError> {
     Ok(channels)
 }
 
-fn own_headers(place: &Place, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
+fn own_headers(place: &ApplicationScope, raw: &RawValue) -> Result<BTreeMap<String, String>, ApiError> {
     let headers: BTreeMap<String, String> = json_value("headers", raw, "an object of header names and text values")?;
     rules::check_headers(&headers)?;
-    if place.asks == Asks::Customer && headers.values().any(|value| value == HIDDEN) {
+    if place.asks == Requester::Customer && headers.values().any(|value| value == HIDDEN) {
         return Err(ApiError::invalid(
             "headers",
             "contains the value `***`, which stands for a hidden value. Send all headers with their values",

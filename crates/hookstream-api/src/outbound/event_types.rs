@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::Acting,
+        acting::AuditedCaller,
         caller::{Caller, check_tenant},
     },
     http::{
@@ -162,7 +162,7 @@ pub(crate) async fn list_of(api: &Api, tenant: Tenant, query: &ListQuery) -> Res
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -224,7 +224,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(given): PathParams<String>,
     body: RawBody,
 ) -> Result<Json<EventTypeAnswer>, ApiError> {
@@ -273,7 +273,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(given): PathParams<String>,
 ) -> Result<Json<Success>, ApiError> {
     let id = find(&api, caller, &given).await?.id;

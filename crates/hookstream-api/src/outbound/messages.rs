@@ -42,7 +42,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::Acting, caller::Caller, place::Place},
+    auth::{acting::AuditedCaller, caller::Caller, place::ApplicationScope},
     http::{
         body::{OrText, RawBody, json_value},
         error::ApiError,
@@ -393,7 +393,7 @@ fn hops(headers: &HeaderMap) -> Result<Hops, ApiError> {
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
-    place: Place,
+    place: ApplicationScope,
     SeveralParams(query): SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
     place.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
@@ -492,7 +492,7 @@ pub(crate) fn endpoint_of(routes: Option<&ApplicationRoutes>, reference: &str) -
 )]
 pub(crate) async fn get(
     State(api): State<Api>,
-    place: Place,
+    place: ApplicationScope,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
     let routes = place.routes(&api).await?;
@@ -572,8 +572,8 @@ pub(crate) struct RetryMessage {
 )]
 pub(crate) async fn retry(
     State(api): State<Api>,
-    place: Place,
-    acting: Acting,
+    place: ApplicationScope,
+    acting: AuditedCaller,
     PathParams(OfMessage { message }): PathParams<OfMessage>,
     QueryParams(query): QueryParams<RetryQuery>,
     body: RawBody,

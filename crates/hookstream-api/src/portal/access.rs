@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{acting::Acting, caller::Caller, portal_token},
+    auth::{acting::AuditedCaller, caller::Caller, portal_token},
     http::{error::ApiError, params::PathParams},
     portal::operations::PortalApplication,
     state::Api,
@@ -45,7 +45,7 @@ pub(crate) struct PortalAccess {
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
-    acting: Acting,
+    acting: AuditedCaller,
     PathParams(app): PathParams<String>,
 ) -> Result<Json<PortalAccess>, ApiError> {
     let routes = api.engine.routes().resolve_now(caller.tenant, &app).await?.ok_or_else(|| ApiError::not_found("Application"))?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::Acting, place::PortalPlace},
+    auth::{acting::AuditedCaller, place::CustomerScope},
     http::{
         body::RawBody,
         error::ApiError,
@@ -66,7 +66,7 @@ impl From<PortalListQuery> for ListQuery {
 )]
 pub(crate) async fn application(
     State(api): State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
 ) -> Result<Json<PortalApplicationAnswer>, ApiError> {
     let routes = place.routes(&api).await?;
     let application = &routes.application;
@@ -83,7 +83,7 @@ pub(crate) async fn application(
 )]
 pub(crate) async fn list_endpoints(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     QueryParams(query): QueryParams<PortalListQuery>,
 ) -> Result<Json<EndpointList>, ApiError> {
     endpoints::list(api, place, QueryParams(query.into())).await
@@ -103,8 +103,8 @@ pub(crate) async fn list_endpoints(
 )]
 pub(crate) async fn create_endpoint(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
@@ -119,7 +119,7 @@ pub(crate) async fn create_endpoint(
 )]
 pub(crate) async fn get_endpoint(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     path: PathParams<OfId>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     endpoints::get(api, place, path).await
@@ -137,8 +137,8 @@ pub(crate) async fn get_endpoint(
 )]
 pub(crate) async fn update_endpoint(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
     body: RawBody,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
@@ -155,8 +155,8 @@ pub(crate) async fn update_endpoint(
 )]
 pub(crate) async fn delete_endpoint(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Json<Success>, ApiError> {
     endpoints::delete(api, place, acting, path).await
@@ -177,8 +177,8 @@ pub(crate) async fn delete_endpoint(
 )]
 pub(crate) async fn rotate_secret(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<RotateQuery>,
     headers: HeaderMap,
@@ -200,8 +200,8 @@ pub(crate) async fn rotate_secret(
 )]
 pub(crate) async fn reveal_secret(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
 ) -> Result<Response, ApiError> {
     endpoints::reveal_secret(api, place, acting, path).await
@@ -221,8 +221,8 @@ pub(crate) async fn reveal_secret(
 )]
 pub(crate) async fn test_endpoint(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
     headers: HeaderMap,
     body: RawBody,
@@ -245,8 +245,8 @@ pub(crate) async fn test_endpoint(
 )]
 pub(crate) async fn recover(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfId>,
     query: QueryParams<DryRunQuery>,
     headers: HeaderMap,
@@ -263,7 +263,7 @@ pub(crate) async fn recover(
 )]
 pub(crate) async fn get_job(
     State(api): State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     PathParams(OfId { id }): PathParams<OfId>,
 ) -> Result<Json<JobAnswer>, ApiError> {
     jobs::get_of(&api, &place, &id).await
@@ -279,7 +279,7 @@ pub(crate) async fn get_job(
 )]
 pub(crate) async fn list_event_types(
     State(api): State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     QueryParams(query): QueryParams<PortalListQuery>,
 ) -> Result<Json<EventTypeList>, ApiError> {
     event_types::list_of(&api, place.tenant, &query.into()).await
@@ -293,7 +293,7 @@ pub(crate) async fn list_event_types(
 )]
 pub(crate) async fn list_messages(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     query: SeveralParams<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
     messages::list(api, place, query).await
@@ -307,7 +307,7 @@ pub(crate) async fn list_messages(
 )]
 pub(crate) async fn list_attempts(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     path: PathParams<OfId>,
     query: SeveralParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {
@@ -322,7 +322,7 @@ pub(crate) async fn list_attempts(
 )]
 pub(crate) async fn get_message(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
+    CustomerScope(place): CustomerScope,
     path: PathParams<OfMessage>,
 ) -> Result<Json<MessageDetail>, ApiError> {
     messages::get(api, place, path).await
@@ -342,8 +342,8 @@ pub(crate) async fn get_message(
 )]
 pub(crate) async fn retry_message(
     api: State<Api>,
-    PortalPlace(place): PortalPlace,
-    acting: Acting,
+    CustomerScope(place): CustomerScope,
+    acting: AuditedCaller,
     path: PathParams<OfMessage>,
     query: QueryParams<RetryQuery>,
     body: RawBody,

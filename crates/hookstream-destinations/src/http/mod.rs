@@ -28,7 +28,7 @@ use crate::{
         connect::{Connector, Shared},
         guard::AddressPolicy,
         resolve::{Resolve, SystemResolver},
-        steps::Steps,
+        steps::Phases,
     },
 };
 
@@ -161,7 +161,7 @@ impl Transport for HttpTransport {
     }
 
     async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent {
-        let steps = Steps::begin();
+        let steps = Phases::begin();
         let mut received = Received::default();
         let exchange = send::exchange(&self.client, target, request, &steps, &mut received);
         let ended = tokio::time::timeout(timeout, exchange).await;

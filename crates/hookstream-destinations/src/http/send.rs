@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hookstream_model::delivery::{
-    outcome::{Answer, BODY_KEPT, BODY_READ, Directive, Failure, FailureKind},
+    outcome::{BODY_KEPT, BODY_READ, Directive, Failure, FailureKind, ReceiverResponse},
     retry::RetryAfter,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, response};
@@ -17,7 +17,7 @@ use crate::{
     Request, Target,
     net::{
         connect::Connector,
-        steps::{self, Outgoing, Step, Steps},
+        steps::{self, Outgoing, Phase, Phases},
     },
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Received {
 
 impl Received {
     /// The answer, if the response's head arrived: with as much of the body as did.
-    pub(crate) fn into_answer(self) -> Option<Answer> {
+    pub(crate) fn into_answer(self) -> Option<ReceiverResponse> {
         let Self { head, body } = self;
         head.map(|head| answer(head.status.as_u16(), &head.headers, body.freeze()))
     }
@@ -62,7 +62,7 @@ pub(crate) async fn exchange(
     client: &HttpClient,
     target: &Target,
     request: Request,
-    steps: &Arc<Steps>,
+    steps: &Arc<Phases>,
     received: &mut Received,
 ) -> Option<Failure> {
     let Some(uri) = target.uri.clone() else {
@@ -82,20 +82,20 @@ pub(crate) async fn exchange(
         Ok(response) => response,
         Err(error) => return Some(failure::classify(&error)),
     };
-    steps.done(Step::FirstByte);
+    steps.done(Phase::FirstByte);
     let (head, body) = response.into_parts();
     received.head = Some(head);
     match received.read(body).await {
-        Ok(()) => steps.done(Step::Read),
+        Ok(()) => steps.done(Phase::Read),
         Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not read the whole body of a response"),
     }
     None
 }
 
 /// Reads what matters of the head. Nothing in it can make this fail.
-fn answer(status: u16, headers: &HeaderMap, body: Bytes) -> Answer {
+fn answer(status: u16, headers: &HeaderMap, body: Bytes) -> ReceiverResponse {
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    Answer {
+    ReceiverResponse {
         status,
         body,
         retry_after: text(&header::RETRY_AFTER).and_then(|value| RetryAfter::parse(&value)),

@@ -27,7 +27,7 @@ use tower_service::Service;
 use super::{
     guard::AddressPolicy,
     resolve::{self, DnsError, Resolve},
-    steps::{self, Step},
+    steps::{self, Phase},
 };
 use crate::AddressRefused;
 
@@ -89,11 +89,11 @@ impl Shared {
         let resolving = resolve::addresses(&*self.resolver, host);
         let addresses = timeout_at(deadline, resolving).await.unwrap_or(Err(DnsError::TimedOut))?;
         if resolve::literal(host).is_none() {
-            steps::done(Step::Dns);
+            steps::done(Phase::Dns);
         }
         self.policy.judge_all(host, &addresses)?;
         let tcp = self.connect_to(&addresses, port, deadline).await?;
-        steps::done(Step::Connect);
+        steps::done(Phase::Connect);
         if !is_https {
             steps::connected();
             return Ok(Stream::Plain(TokioIo::new(tcp)));
@@ -101,7 +101,7 @@ impl Shared {
         let connector = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
         let handshake = connector.connect(server_name(host)?, tcp);
         let tls = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Tls)?;
-        steps::done(Step::Tls);
+        steps::done(Phase::Tls);
         steps::connected();
         Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
     }

@@ -9,7 +9,7 @@ use hookstream_model::{
         attempt::Attempt,
         batch,
         outcome::BODY_KEPT,
-        queue::Line,
+        queue::Backlog,
         settlement::{self, Settlement},
         state::{CancelReason, DeliveryState, ExhaustedReason},
         timings::Waterfall,
@@ -24,9 +24,9 @@ use http::{
 use tokio::time::Instant;
 
 use crate::{
-    attempts::record::{Effect, Recorded},
+    attempts::record::{Effect, PendingRecord},
     core::Core,
-    queues::{dispatch, lanes::Turn},
+    queues::{dispatch, lanes::Batch},
     routing::routes::{ApplicationRoutes, Route},
 };
 
@@ -54,7 +54,7 @@ enum Decision {
 }
 
 /// Delivers, and then whatever is next in turn, until nothing may be begun.
-pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
+pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
     let mut next = Some(first);
     while let Some(turn) = next {
         let begun = Instant::now();
@@ -76,27 +76,27 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Turn<Claimed>) {
 
 /// Does what is to be done with the deliveries of a turn: one try of those that are to be tried. What came of
 /// it stands with the first of them.
-async fn deliver(core: &Core, turn: &Turn<Claimed>) -> Vec<Recorded> {
-    let Turn { delivery, line, others, .. } = turn;
+async fn deliver(core: &Core, turn: &Batch<Claimed>) -> Vec<PendingRecord> {
+    let Batch { delivery, backlog, others, .. } = turn;
     let routes = core.routes.get(delivery.message.application_id).await;
     if let Err(error) = &routes {
         tracing::error!(error = error as &dyn std::error::Error, "could not read an application to deliver for; retrying");
     }
     let now = core.now();
-    let all = std::iter::once((delivery, *line)).chain(others.iter().map(|(delivery, line)| (delivery, *line)));
+    let all = std::iter::once((delivery, *backlog)).chain(others.iter().map(|(delivery, backlog)| (delivery, *backlog)));
     let (mut recorded, mut to_try, mut target) = (Vec::with_capacity(turn.len()), Vec::with_capacity(turn.len()), None);
-    for (delivery, line) in all {
-        let next = match decide(core, &routes, delivery, line, now) {
+    for (delivery, backlog) in all {
+        let next = match decide(core, &routes, delivery, backlog, now) {
             // All are for the same endpoint. Where it takes no batches any more, one goes now.
             Decision::Try(route) if to_try.is_empty() || route.endpoint.batch.is_some() => {
-                to_try.push((delivery, line));
+                to_try.push((delivery, backlog));
                 target = Some(route);
                 continue;
             }
             Decision::Try(_) => Next::Postponed { wait: dispatch::where_it_was(delivery, now) },
             Decision::Settle(next) => next,
         };
-        recorded.push(Recorded { owner: delivery.owner, line, settled: settled(delivery, None, next), effect: None });
+        recorded.push(PendingRecord { owner: delivery.owner, backlog, settled: settled(delivery, None, next), effect: None });
     }
     if let Some(route) = target {
         recorded.extend(attempt(core, route, &to_try).await);
@@ -108,7 +108,7 @@ fn decide(
     core: &Core,
     routes: &Result<Option<Arc<ApplicationRoutes>>, hookstream_store::Error>,
     delivery: &Claimed,
-    line: Option<Line>,
+    backlog: Option<Backlog>,
     now: Timestamp,
 ) -> Decision {
     let routes = match routes {
@@ -124,24 +124,24 @@ fn decide(
     if let Some(reason) = route.endpoint.skips(now) {
         return Decision::Settle(Next::Ended(DeliveryState::Skipped { reason }, now));
     }
-    // It stays pending, in its line, until the endpoint is active again.
-    if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, line, now) {
-        return Decision::Settle(Next::Postponed { wait: dispatch::in_line(route, delivery, now) });
+    // It stays pending, in its backlog, until the endpoint is active again.
+    if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, backlog, now) {
+        return Decision::Settle(Next::Postponed { wait: dispatch::in_backlog(route, delivery, now) });
     }
     Decision::Try(Arc::clone(route))
 }
 
-/// Whether a delivery must wait in its line after all: what is configured has changed, or another node has
-/// the line now.
-fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, line: Option<Line>, now: Timestamp) -> bool {
+/// Whether a delivery must wait in its backlog after all: what is configured has changed, or another node has
+/// the backlog now.
+fn is_elsewhere(core: &Core, route: &Route, delivery: &Claimed, backlog: Option<Backlog>, now: Timestamp) -> bool {
     let Claimed { message, target_id, failed, .. } = delivery;
-    let is_out_of_order = line.is_none() && route.keeps_order(*failed);
+    let is_out_of_order = backlog.is_none() && route.keeps_order(*failed);
     let is_limited = route.policy.is_limited(now);
-    is_out_of_order || (is_limited && core.has_line(Line::of_target(message.application_id, *target_id)).is_none())
+    is_out_of_order || (is_limited && core.has_line(Backlog::of_target(message.application_id, *target_id)).is_none())
 }
 
-/// Makes one try of deliveries to one endpoint, each with its line.
-async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Line>)]) -> Vec<Recorded> {
+/// Makes one try of deliveries to one endpoint, each with its backlog.
+async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option<Backlog>)]) -> Vec<PendingRecord> {
     let began_at = core.now();
     let began = Instant::now();
     // The receiver compares it with its own clock.
@@ -152,7 +152,7 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
     let (outcome, now) = (&tried.sent.outcome, core.now());
     let mut disable = None;
     let mut recorded = Vec::with_capacity(deliveries.len());
-    for (delivery, line) in deliveries {
+    for (delivery, backlog) in deliveries {
         let verdict = settlement::settle(delivery.trigger, delivery.failed, outcome, &route.schedule, now, core.jitter());
         disable = verdict.disable;
         let next = match verdict.settlement {
@@ -164,7 +164,7 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
             tracing::info!(message.id = %delivery.message.id, endpoint.id = %route.endpoint.id, reason = reason.as_str(), "delivery exhausted its retries");
         }
         let settled = settled(delivery, Some(describe(core, delivery, &tried)), next);
-        recorded.push(Recorded { owner: delivery.owner, line: *line, settled, effect: None });
+        recorded.push(PendingRecord { owner: delivery.owner, backlog: *backlog, settled, effect: None });
     }
     if let Some(first) = recorded.first_mut() {
         first.effect = Some(Effect { outcome: tried.sent.outcome, disable, at: now, route });
@@ -173,18 +173,18 @@ async fn attempt(core: &Core, route: Arc<Route>, deliveries: &[(&Claimed, Option
 }
 
 /// What the receiver reads.
-fn request(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
+fn request(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
     match deliveries {
         [(delivery, _)] if route.endpoint.batch.is_none() => single(route, delivery, signed_at),
         _ => together(route, deliveries, signed_at),
     }
 }
 
-/// Where the next try waits: in its line, where only the line's node may make it, else for anybody.
+/// Where the next try waits: in its backlog, where only the backlog's node may make it, else for anybody.
 fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
     let keeps_place = route.keeps_order(delivery.failed + 1);
     let is_in_line = keeps_place || route.policy.has_rate() || route.policy.is_held(now);
-    Wait { due_at, line: is_in_line.then(|| route.line(&delivery.message.payload)), keeps_place }
+    Wait { due_at, backlog: is_in_line.then(|| route.backlog(&delivery.message.payload)), keeps_place }
 }
 
 /// One message: its payload, byte for byte.
@@ -201,7 +201,7 @@ fn single(route: &Route, delivery: &Claimed, signed_at: Timestamp) -> Request {
 }
 
 /// Messages in a batch.
-fn together(route: &Route, deliveries: &[(&Claimed, Option<Line>)], signed_at: Timestamp) -> Request {
+fn together(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at: Timestamp) -> Request {
     let messages = || deliveries.iter().map(|(delivery, _)| &*delivery.message);
     let body = batch::body(messages());
     let attempt = 1 + deliveries.iter().map(|(delivery, _)| delivery.attempts).max().unwrap_or_default();
@@ -219,7 +219,7 @@ fn headers(route: &Route, id: &str, body: &[u8], attempt: u32, signed_at: Timest
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(ContentType::Json.as_str()));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for (name, value) in &route.headers {
-        // In place of ours: `extend` would append a second line.
+        // In place of ours: `extend` would append a second backlog.
         headers.insert(name, value.clone());
     }
     headers.insert(WEBHOOK_ID, header_value(id));

@@ -108,7 +108,7 @@ impl Handle {
             rate_limit,
             fingerprint: request.fingerprint(&selection),
             state: JobState::Running,
-            progress: Progress { total: None, made_owed: 0, skipped: 0, position: selection.start() },
+            progress: Progress { total: None, requeued: 0, skipped: 0, position: selection.start() },
             selection,
             started_at: None,
             updated_at: now,
@@ -232,11 +232,11 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
     };
     let slice = JobSlice { owner, messages, position, now, job };
     let job = slice.job.clone();
-    let made_owed = core.store.advance_job(slice).await?.unwrap_or(0);
-    if made_owed > 0 {
+    let requeued = core.store.advance_job(slice).await?.unwrap_or(0);
+    if requeued > 0 {
         core.note_due(now);
     }
-    Ok(job.pause_after(made_owed))
+    Ok(job.pause_after(requeued))
 }
 
 /// The next of what was found, as many as there may be, and the last that was looked at for them; `None` where
@@ -258,13 +258,13 @@ fn choose(job: &Job, found: &[Candidate], route: &Route, most: usize) -> Option<
 
 async fn end(core: &Core, job: &Job, owner: Owner, state: JobState, progress: Progress) -> Result<Duration, Error> {
     jobs::end(&*core.store, job.id, owner, state, progress).await?;
-    let made_owed = progress.made_owed;
+    let requeued = progress.requeued;
     match state {
         JobState::Failed { reason, .. } => {
-            tracing::warn!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, reason = reason.as_str(), "job failed");
+            tracing::warn!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = requeued, reason = reason.as_str(), "job failed");
         }
         JobState::Running | JobState::Completed { .. } | JobState::Cancelled { .. } => {
-            tracing::info!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = made_owed, "job completed");
+            tracing::info!(job.id = %job.id, endpoint.id = %job.endpoint_id, requeued = requeued, "job completed");
         }
     }
     Ok(Duration::ZERO)
@@ -286,7 +286,7 @@ mod tests {
             state::{DisabledReason, SkipReason, Trigger},
             timings::Timings,
         },
-        operations::{audit_log::Act, job::JobKind},
+        operations::{audit_log::AuditContext, job::JobKind},
         outbound::{
             application::{Application, ApplicationStatus},
             endpoint::{Endpoint, EndpointStatus, EndpointUrl},
@@ -329,7 +329,7 @@ mod tests {
     }
 
     /// An engine without its tasks, and an endpoint that has missed three messages.
-    struct World {
+    struct Fixture {
         handle: Handle,
         clock: ManualClock,
         tenant: Tenant,
@@ -338,7 +338,7 @@ mod tests {
         _directory: tempfile::TempDir,
     }
 
-    impl World {
+    impl Fixture {
         async fn new() -> Self {
             let directory = tempfile::tempdir().expect("a scratch directory");
             let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
@@ -352,7 +352,7 @@ mod tests {
             let application = Application {
                 id: ids.next(now).into(),
                 tenant,
-                name: "World".to_owned(),
+                name: "Fixture".to_owned(),
                 uid: Some("world".to_owned()),
                 description: None,
                 metadata: None,
@@ -361,11 +361,11 @@ mod tests {
                 created_at: now,
                 updated_at: now,
             };
-            let act = Act::of_system(ids.next(now), now);
+            let act = AuditContext::of_system(ids.next(now), now);
             applications::create(&*store, &act, &application, None).await.expect("made");
             let endpoint = endpoint(ids.next(now).into(), &application);
             let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
-            let act = Act::of_system(ids.next(now), now);
+            let act = AuditContext::of_system(ids.next(now), now);
             endpoints::create(&*store, &act, &endpoint, &secret, None, None).await.expect("made");
             for _ in 0..3 {
                 let message = Message {
@@ -401,8 +401,8 @@ mod tests {
             Self { handle, clock, tenant, application: application.id, endpoint: endpoint.id, _directory: directory }
         }
 
-        fn act(&self) -> Act {
-            Act::of_system(self.handle.new_id(), self.clock.now())
+        fn act(&self) -> AuditContext {
+            AuditContext::of_system(self.handle.new_id(), self.clock.now())
         }
 
         /// Stores a job for all that was missed.
@@ -428,7 +428,7 @@ mod tests {
         /// A job's word and how many it has made owed.
         async fn stands(&self, job: &Job) -> (&'static str, u64) {
             let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("it is there");
-            (job.state.as_str(), job.progress.made_owed)
+            (job.state.as_str(), job.progress.requeued)
         }
     }
 
@@ -463,16 +463,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_makes_one_slice_owed_and_waits_for_the_time_of_the_next() {
-        let world = World::new().await;
+        let world = Fixture::new().await;
         let job = world.ask(1).await;
         assert_eq!(job.progress.total, Some(3));
         let mut pace = Pace::new();
-        for made_owed in 1..=3 {
+        for requeued in 1..=3 {
             assert!(world.step(&mut pace).await > Duration::from_millis(500));
-            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            assert_eq!(world.stands(&job).await, ("running", requeued));
             // Asked too early, nothing is done.
             world.step(&mut pace).await;
-            assert_eq!(world.stands(&job).await, ("running", made_owed));
+            assert_eq!(world.stands(&job).await, ("running", requeued));
             pace.clear();
         }
         world.step(&mut pace).await;
@@ -487,7 +487,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_whose_endpoint_is_switched_off_fails_with_what_it_had_done() {
-        let world = World::new().await;
+        let world = Fixture::new().await;
         let job = world.ask(1).await;
         let mut pace = Pace::new();
         world.step(&mut pace).await;
@@ -501,7 +501,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_begun_after_a_stop() {
-        let world = World::new().await;
+        let world = Fixture::new().await;
         let job = world.ask(1).await;
         world.handle.core.stop.cancel();
         world.step(&mut Pace::new()).await;

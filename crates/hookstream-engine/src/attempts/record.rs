@@ -8,8 +8,8 @@ use std::{
 
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::{attempt::Attempt, outcome::Outcome, queue::Line, state::DisabledReason},
-    operations::audit_log::Act,
+    delivery::{attempt::Attempt, outcome::Outcome, queue::Backlog, state::DisabledReason},
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Error,
@@ -26,11 +26,11 @@ use crate::{
 };
 
 /// What became of a delivery whose turn it was.
-pub(crate) struct Recorded {
+pub(crate) struct PendingRecord {
     /// Whose it was.
     pub(crate) owner: Owner,
-    /// The line in which it keeps back what is behind it.
-    pub(crate) line: Option<Line>,
+    /// The backlog in which it keeps back what is behind it.
+    pub(crate) backlog: Option<Backlog>,
     pub(crate) settled: Settled,
     /// What follows for its target, where a try was made.
     pub(crate) effect: Option<Effect>,
@@ -59,7 +59,7 @@ const REFUSED: Duration = Duration::from_millis(500);
 const REFUSED_ROUNDS: u32 = 3;
 
 /// Records outcomes until the engine has stopped.
-pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>) {
+pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<PendingRecord>) {
     loop {
         let mut batch = Vec::new();
         tokio::select! {
@@ -74,7 +74,7 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>)
             batch.push(recorded);
         }
         // As a rule all are under one number.
-        let mut by_owner: BTreeMap<Owner, Vec<Recorded>> = BTreeMap::new();
+        let mut by_owner: BTreeMap<Owner, Vec<PendingRecord>> = BTreeMap::new();
         for recorded in batch {
             by_owner.entry(recorded.owner).or_default().push(recorded);
         }
@@ -87,7 +87,7 @@ pub(crate) async fn run(core: Arc<Core>, mut outcomes: mpsc::Receiver<Recorded>)
 /// Outcomes that are recorded in one commit. A part stays together until that is known to have come about: where nobody
 /// heard of a commit, an attempt that is there already tells for all of it.
 struct Part {
-    rows: Vec<Recorded>,
+    rows: Vec<PendingRecord>,
     /// Whether an earlier commit may have come about.
     is_doubtful: bool,
 }
@@ -103,7 +103,7 @@ impl Part {
 /// Records a batch. It does not give up while the engine runs: an outcome that is not recorded keeps its permit, so a
 /// store that refuses slows the engine down and loses nothing. What the store goes on to refuse is left to a task of its
 /// own, so that no other outcome waits for it.
-async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<Recorded>) {
+async fn record(core: &Arc<Core>, owner: Owner, batch: Vec<PendingRecord>) {
     let mut refused = settle(core, owner, vec![Part { rows: batch, is_doubtful: false }]).await;
     for _ in 0..REFUSED_ROUNDS {
         if refused.is_empty() || !wait(core).await {
@@ -173,19 +173,19 @@ async fn settle(core: &Arc<Core>, owner: Owner, parts: Vec<Part>) -> Vec<Part> {
 }
 
 /// Settles deliveries in one commit, and does what follows from it. Where the store refuses, they come back.
-async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<Recorded>) -> Result<(), (Error, Vec<Recorded>)> {
+async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) -> Result<(), (Error, Vec<PendingRecord>)> {
     let finished: Vec<_> = part.iter().map(finished).collect();
     let next_due = part.iter().filter_map(|recorded| due_at(&recorded.settled)).min();
     let mut settled = Vec::with_capacity(part.len());
     let mut beside = Vec::with_capacity(part.len());
-    for Recorded { line, settled: row, effect, owner: _ } in part {
+    for PendingRecord { backlog, settled: row, effect, owner: _ } in part {
         settled.push(row);
-        beside.push((line, effect));
+        beside.push((backlog, effect));
     }
     let settled = Arc::new(settled);
     if let Err(error) = core.store.settle(owner, Arc::clone(&settled)).await {
         let settled = Arc::try_unwrap(settled).unwrap_or_else(|shared| shared.to_vec());
-        let back = settled.into_iter().zip(beside).map(|(settled, (line, effect))| Recorded { owner, line, settled, effect });
+        let back = settled.into_iter().zip(beside).map(|(settled, (backlog, effect))| PendingRecord { owner, backlog, settled, effect });
         return Err((error, back.collect()));
     }
     for effect in beside.into_iter().filter_map(|(_, effect)| effect) {
@@ -200,7 +200,7 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<Recorded>) -> Resu
 
 /// Settles one delivery without the parts of its attempt that the store may have refused: the response's body, then
 /// the text behind the word of its error. Where the store refuses even that, more is wrong, and the row comes back whole.
-async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Result<(), Recorded> {
+async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: PendingRecord) -> Result<(), PendingRecord> {
     let (message, target) = (row.settled.message_id, row.settled.target_id);
     let Some(whole) = row.settled.attempt.clone() else { return Err(row) };
     // By itself and whole first: others may have been in its way.
@@ -232,7 +232,7 @@ async fn settle_reduced(core: &Arc<Core>, owner: Owner, mut row: Recorded) -> Re
     Err(row)
 }
 
-async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: Recorded, attempt: Attempt) -> Result<(), Recorded> {
+async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: PendingRecord, attempt: Attempt) -> Result<(), PendingRecord> {
     row.settled.attempt = Some(attempt);
     match try_settle(core, owner, vec![row]).await {
         Ok(()) => Ok(()),
@@ -240,13 +240,13 @@ async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: Recorded, attemp
     }
 }
 
-/// What is behind a delivery in its line waits where the delivery does.
-fn finished(recorded: &Recorded) -> Finished {
+/// What is behind a delivery in its backlog waits where the delivery does.
+fn finished(recorded: &PendingRecord) -> Finished {
     let moves_on = match recorded.settled.next {
         Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_place,
         Next::Succeeded | Next::Ended(..) => true,
     };
-    Finished { target: recorded.settled.target_id, line: recorded.line, moves_on }
+    Finished { target: recorded.settled.target_id, backlog: recorded.backlog, moves_on }
 }
 
 /// When a delivery that is owed still falls due.
@@ -266,7 +266,7 @@ fn apply(core: &Arc<Core>, effect: Effect) {
 }
 
 async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledReason, at: Timestamp) {
-    let act = Act::of_system(core.new_id(), core.now());
+    let act = AuditContext::of_system(core.new_id(), core.now());
     let disabled = match reason {
         DisabledReason::Gone | DisabledReason::AskedToStop => endpoints::disable(&*core.store, &act, key, reason).await,
         DisabledReason::KeptFailing => {

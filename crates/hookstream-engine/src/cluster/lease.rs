@@ -10,13 +10,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hookstream_model::{
     base::ids::{ApplicationId, TargetId},
-    delivery::queue::{GROUPS, Group, Groups, Line},
+    delivery::queue::{Backlog, SHARDS, Shard, Shards},
 };
 use hookstream_store::{
     Error,
     delivery::{
         deliveries::{Claimed, Owner},
-        nodes::{NodeReport, NodeSelf, Standing},
+        nodes::{LeaseRenewal, NodeReport, NodeSelf},
     },
 };
 use tokio::time::Instant;
@@ -42,10 +42,10 @@ pub(crate) struct Lease {
     valid_until: Option<Instant>,
     /// What is in memory under each number: waiting, under way or not yet recorded.
     held: HashMap<Owner, usize>,
-    /// The groups of lines that this node works on, and since when.
-    groups: [Option<Instant>; GROUPS as usize],
+    /// The shards of backlogs that this node works on, and since when.
+    shards: [Option<Instant>; SHARDS as usize],
     /// Those of them that are about to be given up: nothing more of them is begun.
-    leaving: Groups,
+    leaving: Shards,
 }
 
 impl Lease {
@@ -57,8 +57,8 @@ impl Lease {
             is_doubted: false,
             valid_until: length.map(|length| at + reliable(length)),
             held: HashMap::new(),
-            groups: [None; GROUPS as usize],
-            leaving: Groups::NONE,
+            shards: [None; SHARDS as usize],
+            leaving: Shards::NONE,
         }
     }
 
@@ -92,14 +92,14 @@ impl Lease {
         }
     }
 
-    /// Since when this node works on a group, where it does.
-    pub(crate) fn works_on(&self, group: Group) -> Option<Instant> {
-        self.groups[usize::from(group.number())].filter(|_| !self.leaving.contains(group))
+    /// Since when this node works on a shard, where it does.
+    pub(crate) fn works_on(&self, shard: Shard) -> Option<Instant> {
+        self.shards[usize::from(shard.number())].filter(|_| !self.leaving.contains(shard))
     }
 
-    /// The groups that this node works on.
-    pub(crate) fn groups(&self) -> Groups {
-        (0..GROUPS).filter_map(Group::new).filter(|group| self.works_on(*group).is_some()).collect()
+    /// The shards that this node works on.
+    pub(crate) fn shards(&self) -> Shards {
+        (0..SHARDS).filter_map(Shard::new).filter(|shard| self.works_on(*shard).is_some()).collect()
     }
 
     /// Notes that something may stand under the current number that is in no memory.
@@ -112,10 +112,10 @@ impl Lease {
         self.is_doubted || !self.retiring.is_empty()
     }
 
-    fn set_groups(&mut self, groups: Groups, now: Instant) {
-        for group in (0..GROUPS).filter_map(Group::new) {
-            let since = &mut self.groups[usize::from(group.number())];
-            *since = groups.contains(group).then(|| since.unwrap_or(now));
+    fn set_groups(&mut self, shards: Shards, now: Instant) {
+        for shard in (0..SHARDS).filter_map(Shard::new) {
+            let since = &mut self.shards[usize::from(shard.number())];
+            *since = shards.contains(shard).then(|| since.unwrap_or(now));
         }
     }
 
@@ -177,18 +177,18 @@ pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) ->
 /// Renews until the engine has stopped.
 pub(crate) async fn run(core: Arc<Core>) {
     let period = core.store.lease().map_or(REPORT, |length| length / RENEWALS);
-    // At once: only then it is known which lines are this node's.
+    // At once: only then it is known which backlogs are this node's.
     let mut wait = Duration::ZERO;
     loop {
         let rolls_over = tokio::select! {
             biased;
             () = core.finished.cancelled() => return,
-            () = core.roll_over.notified() => true,
+            () = core.rotate_owner.notified() => true,
             () = tokio::time::sleep(wait) => false,
         };
-        if rolls_over && roll_over(&core).await.is_err() {
+        if rolls_over && rotate_owner(&core).await.is_err() {
             // Asked for again, after a pause.
-            core.roll_over.notify_one();
+            core.rotate_owner.notify_one();
             tokio::time::sleep(AGAIN).await;
         }
         wait = match renew(&core).await {
@@ -202,7 +202,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Takes a new number; the one before runs dry.
-async fn roll_over(core: &Core) -> Result<(), Error> {
+async fn rotate_owner(core: &Core) -> Result<(), Error> {
     let replaced = core.owner();
     let owner = enlist(core, Some(replaced)).await?;
     let mut lease = core.lease();
@@ -215,23 +215,23 @@ async fn roll_over(core: &Core) -> Result<(), Error> {
 async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     let begun = Instant::now();
     let report = report(core);
-    // The current number first: it has the groups, and others must not have those while what is of their lines
+    // The current number first: it has the shards, and others must not have those while what is of their backlogs
     // stands under an earlier one.
     let owners: Vec<Owner> = core.lease().all().into_iter().rev().collect();
     for owner in owners {
         let standing = core.store.renew(owner, report, core.now()).await?;
         tracing::debug!(took_us = begun.elapsed().as_micros(), "renewed this node's lease");
         match standing {
-            Standing::Held { released, groups, surplus } => {
+            LeaseRenewal::Held { released, shards, surplus } => {
                 if released > 0 {
                     tracing::info!(deliveries = released, "took over the deliveries of lost nodes");
                     core.note_due(core.now());
                 }
                 if core.owner() == owner {
-                    share_groups(core, owner, groups, surplus).await?;
+                    share_groups(core, owner, shards, surplus).await?;
                 }
             }
-            Standing::Lapsed => lapsed(core, owner).await?,
+            LeaseRenewal::Lapsed => lapsed(core, owner).await?,
         }
     }
     if let Some(length) = core.store.lease() {
@@ -247,44 +247,44 @@ async fn renew(core: &Arc<Core>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes up the groups that are this node's now, and gives up what is more than its share: first nothing
+/// Takes up the shards that are this node's now, and gives up what is more than its share: first nothing
 /// more of them is begun, and once nothing of them is under way, others may have them.
-async fn share_groups(core: &Arc<Core>, owner: Owner, groups: Groups, surplus: u32) -> Result<(), Error> {
+async fn share_groups(core: &Arc<Core>, owner: Owner, shards: Shards, surplus: u32) -> Result<(), Error> {
     let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
-    let leaving: Groups = groups.iter().collect::<Vec<_>>().into_iter().rev().take(surplus).collect();
+    let leaving: Shards = shards.iter().collect::<Vec<_>>().into_iter().rev().take(surplus).collect();
     let is_more = {
         let mut lease = core.lease();
-        let before = lease.groups();
-        lease.set_groups(groups, Instant::now());
+        let before = lease.shards();
+        lease.set_groups(shards, Instant::now());
         lease.leaving = leaving;
-        lease.groups().without(before) != Groups::NONE
+        lease.shards().without(before) != Shards::NONE
     };
     if is_more {
-        // What waits in their lines may go.
+        // What waits in their backlogs may go.
         core.note_due(core.now());
     }
-    if leaving == Groups::NONE {
+    if leaving == Shards::NONE {
         return Ok(());
     }
-    // What was on its way into the lanes is in them now, and nothing of these groups comes after it.
+    // What was on its way into the lanes is in them now, and nothing of these shards comes after it.
     drop(core.line_claims.lock().await);
-    let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Line::of_target(application, target).group());
-    let let_go = core.lanes().let_go(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id), Instant::now());
-    dispatch::put_back(core, let_go).await;
-    // All of an application's lines are in one group, whatever the target.
+    let of_leaving = |application: ApplicationId, target: TargetId| leaving.contains(Backlog::of_target(application, target).shard());
+    let evict = core.lanes().evict(|delivery| !of_leaving(delivery.message.application_id, delivery.target_id), Instant::now());
+    dispatch::requeue(core, evict).await;
+    // All of an application's backlogs are in one shard, whatever the target.
     let is_under_way = {
         let now = core.now();
         let lanes = core.lanes();
         lanes.policies_at_work().any(|policy| policy.is_limited(now) && of_leaving(policy.application, TargetId::from_bytes([0; 16])))
     };
-    // What was claimed from their lines and nobody heard of is under way as well: who had the groups now would pass it by.
+    // What was claimed from their backlogs and nobody heard of is under way as well: who had the shards now would pass it by.
     if is_under_way || core.lease().is_in_doubt() {
         return Ok(());
     }
-    core.store.give_up_groups(owner, leaving).await?;
+    core.store.release_shards(owner, leaving).await?;
     let mut lease = core.lease();
-    lease.set_groups(groups.without(leaving), Instant::now());
-    lease.leaving = Groups::NONE;
+    lease.set_groups(shards.without(leaving), Instant::now());
+    lease.leaving = Shards::NONE;
     Ok(())
 }
 
@@ -293,23 +293,23 @@ async fn share_groups(core: &Arc<Core>, owner: Owner, groups: Groups, surplus: u
 async fn lapsed(core: &Arc<Core>, owner: Owner) -> Result<(), Error> {
     let is_current = core.lease().current == owner;
     if is_current {
-        core.lease().set_groups(Groups::NONE, Instant::now());
+        core.lease().set_groups(Shards::NONE, Instant::now());
         let successor = enlist(core, None).await?;
         let mut lease = core.lease();
         (lease.current, lease.is_doubted) = (successor, false);
     }
     core.lease().retiring.retain(|retiring| *retiring != owner);
-    let let_go = {
+    let evict = {
         let mut lanes = core.lanes();
         let now = Instant::now();
-        let let_go = lanes.let_go(|delivery: &Claimed| delivery.owner != owner, now);
-        let lines = let_go.iter().filter_map(|delivery| Some((delivery.target_id, delivery.line?)));
-        lines.for_each(|(target, line)| lanes.put_back(target, line, now));
+        let evict = lanes.evict(|delivery: &Claimed| delivery.owner != owner, now);
+        let backlogs = evict.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?)));
+        backlogs.for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
         let mut lease = core.lease();
-        (0..let_go.len()).for_each(|_| lease.release(owner));
-        let_go.len()
+        (0..evict.len()).for_each(|_| lease.release(owner));
+        evict.len()
     };
-    tracing::warn!(deliveries = let_go, "this node's lease expired; other nodes have taken over its deliveries");
+    tracing::warn!(deliveries = evict, "this node's lease expired; other nodes have taken over its deliveries");
     Ok(())
 }
 

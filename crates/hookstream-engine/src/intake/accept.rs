@@ -34,7 +34,7 @@ use crate::{
     routing::routes::{ApplicationRoutes, Route},
     upkeep::{
         budgets::Full,
-        quotas::{Place, Reached},
+        quotas::{Reached, Reservation},
     },
 };
 
@@ -150,7 +150,7 @@ pub enum SendError {
 
 /// To whom a message goes.
 #[derive(Clone, Copy)]
-enum Addressees {
+enum Recipients {
     /// Every endpoint that wants its type.
     Wanting,
     /// One endpoint, whatever it wants, as a test.
@@ -171,7 +171,7 @@ impl Handle {
     /// # Errors
     /// Says why the message is not accepted; then nothing of it is kept.
     pub async fn send(&self, tenant: Tenant, application: &str, draft: Draft) -> Result<Accepted, SendError> {
-        accept(&self.core, tenant, application, draft, Addressees::Wanting).await
+        accept(&self.core, tenant, application, draft, Recipients::Wanting).await
     }
 
     /// Sends a message to one endpoint only, whatever its filter, to see whether it arrives. There is
@@ -180,13 +180,13 @@ impl Handle {
     /// # Errors
     /// As [`send`](Self::send), and where the endpoint is not there or receives nothing.
     pub async fn send_test(&self, tenant: Tenant, application: &str, endpoint: EndpointId, draft: Draft) -> Result<Accepted, SendError> {
-        accept(&self.core, tenant, application, draft, Addressees::Only(endpoint)).await
+        accept(&self.core, tenant, application, draft, Recipients::Only(endpoint)).await
     }
 }
 
 /// Decides by what is remembered, and lets the store check that it is still so. Where it is not, and
 /// before a message is refused for what is remembered, it is read again.
-async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Addressees) -> Result<Accepted, SendError> {
+async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draft, to: Recipients) -> Result<Accepted, SendError> {
     let Draft { event_type, payload, event_id, channels, idempotency, hops, is_event } = draft;
     if hops.is_loop() {
         return Err(SendError::Loop(hops));
@@ -215,7 +215,7 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             }
         };
         let application_id = routes.application.id;
-        let place = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Place::uncounted()) };
+        let place = if is_event { routes.meter.take(id.timestamp()) } else { Ok(Reservation::uncounted()) };
         let place = match place {
             Ok(place) => place,
             Err(reached) => return beyond(core, tenant, application_id, idempotency, id, reached).await,
@@ -228,8 +228,8 @@ async fn accept(core: &Arc<Core>, tenant: Tenant, application: &str, draft: Draf
             window_start: id.timestamp() - core.options.idempotency_window,
             deliveries,
             trigger: match to {
-                Addressees::Wanting => Trigger::Initial,
-                Addressees::Only(_) => Trigger::Test,
+                Recipients::Wanting => Trigger::Initial,
+                Recipients::Only(_) => Trigger::Test,
             },
             seen,
             event_id: event_id.clone(),
@@ -292,18 +292,18 @@ async fn decide(
     event_type: &str,
     channels: &[String],
     payload: &Payload,
-    to: Addressees,
+    to: Recipients,
 ) -> Result<(Versions, Vec<First>), SendError> {
     if routes.application.status == ApplicationStatus::Disabled {
         return Err(SendError::ApplicationDisabled);
     }
     let now = core.now();
     let deliveries = match to {
-        Addressees::Wanting => {
+        Recipients::Wanting => {
             let wanting = routes.endpoints.iter().filter(|route| route.endpoint.wants(event_type, channels));
             wanting.map(|route| first_state(core, route, payload, now)).collect()
         }
-        Addressees::Only(id) => {
+        Recipients::Only(id) => {
             let route = routes.endpoint(id).ok_or(SendError::EndpointNotFound)?;
             if let Some(reason) = route.endpoint.skips(now) {
                 return Err(SendError::EndpointSkips(reason.as_str()));
@@ -333,23 +333,23 @@ struct First {
 }
 
 /// How a delivery begins: skipped where its endpoint is off, else owed, and owned by this process where it
-/// delivers, the lane has room, and no other process has to send it. What is not, waits in its line.
+/// delivers, the lane has room, and no other process has to send it. What is not, waits in its backlog.
 fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) -> First {
     let target_id = TargetId::from(route.endpoint.id);
     if let Some(reason) = route.endpoint.skips(now) {
         return First { delivery: NewDelivery { target_id, state: NewState::Skipped(reason) }, ours: None };
     }
-    let limited = route.policy.is_limited(now).then(|| route.line(payload));
+    let limited = route.policy.is_limited(now).then(|| route.backlog(payload));
     let is_for_us = match limited {
-        // An order is kept by taking from the line only.
-        Some(line) => !route.policy.is_ordered && !route.policy.is_held(now) && core.has_line(line).is_some(),
+        // An order is kept by taking from the backlog only.
+        Some(backlog) => !route.policy.is_ordered && !route.policy.is_held(now) && core.has_line(backlog).is_some(),
         None => true,
     };
     let may_begin = core.options.role.delivers() && core.may_begin();
     let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
     // A node that has no room for it leaves it to its lane; one that does not deliver, to anybody.
-    let line = limited.or_else(|| (may_begin && !is_ours).then(|| route.line(payload)));
-    let state = NewState::Owed { owner: is_ours.then(|| core.owner()), line, in_order: route.policy.is_ordered };
+    let backlog = limited.or_else(|| (may_begin && !is_ours).then(|| route.backlog(payload)));
+    let state = NewState::Owed { owner: is_ours.then(|| core.owner()), backlog, in_order: route.policy.is_ordered };
     First { delivery: NewDelivery { target_id, state }, ours: is_ours.then(|| Arc::clone(&route.policy)) }
 }
 
@@ -357,7 +357,7 @@ async fn store_and_offer(
     core: Arc<Core>,
     publication: Publication,
     policies: Vec<Option<Arc<LanePolicy>>>,
-    place: Place,
+    place: Reservation,
 ) -> Result<Published, hookstream_store::Error> {
     let message = Arc::clone(&publication.message);
     let (trigger, environment_id) = (publication.trigger, publication.tenant.environment);
@@ -365,7 +365,7 @@ async fn store_and_offer(
     let mut left_to_claim = false;
     for (delivery, policy) in publication.deliveries.iter().zip(policies) {
         match (delivery.state, policy) {
-            (NewState::Owed { owner: Some(owner), line, .. }, Some(policy)) => ours.push((owner, delivery.target_id, line, policy)),
+            (NewState::Owed { owner: Some(owner), backlog, .. }, Some(policy)) => ours.push((owner, delivery.target_id, backlog, policy)),
             (NewState::Owed { .. }, _) => left_to_claim = true,
             (NewState::Skipped(_), _) => {}
         }
@@ -378,7 +378,7 @@ async fn store_and_offer(
         Err(error) => {
             if matches!(error, hookstream_store::Error::Unavailable { .. }) && !ours.is_empty() {
                 // It may be stored all the same, under a number that does not know of it.
-                core.doubt_number();
+                core.suspect_owner();
             }
             return Err(error);
         }
@@ -386,11 +386,11 @@ async fn store_and_offer(
     if published == Published::Stored {
         place.keep();
         core.budgets.accepted(environment_id, message.payload.body.len());
-        let offered = ours.into_iter().map(|(owner, target_id, line, policy)| {
+        let offered = ours.into_iter().map(|(owner, target_id, backlog, policy)| {
             let due_at = message.id.timestamp();
             let message = Arc::clone(&message);
-            let delivery = Claimed { owner, environment_id, message, target_id, line, attempts: 0, failed: 0, trigger, due_at };
-            Offered { delivery, policy, line: None }
+            let delivery = Claimed { owner, environment_id, message, target_id, backlog, attempts: 0, failed: 0, trigger, due_at };
+            Offered { delivery, policy, backlog: None }
         });
         dispatch::offer(&core, offered);
         if left_to_claim {

@@ -1,7 +1,7 @@
 //! Letting the lanes take turns, and claiming what falls due for them.
 //!
-//! What the lanes have no room for, and what may not go for now, waits in the store in its line, and is taken
-//! from there when its lane has room. Only the process that has a line's group takes from it, and only it
+//! What the lanes have no room for, and what may not go for now, waits in the store in its backlog, and is taken
+//! from there when its lane has room. Only the process that has a backlog's shard takes from it, and only it
 //! sends what has a rate, an order or a hold.
 
 use std::{
@@ -15,11 +15,11 @@ use hookstream_model::{
         ids::{ApplicationId, EndpointId, TargetId},
         time::Timestamp,
     },
-    delivery::{outcome::Outcome, queue::Line},
+    delivery::{outcome::Outcome, queue::Backlog},
 };
 use hookstream_store::{
     Error,
-    delivery::deliveries::{ClaimLimits, Claimed, LineHead, LineWant, Next, Owner, Settled, Wait},
+    delivery::deliveries::{BacklogHead, BacklogRequest, ClaimLimits, Claimed, Next, Owner, Settled, Wait},
     outbound::endpoints::EndpointKey,
 };
 use tokio::time::Instant;
@@ -28,14 +28,14 @@ use crate::{
     attempts::attempt,
     cluster::lease::InUse,
     core::Core,
-    queues::lanes::{Gather, LanePolicy, Lanes, Now, Spot, Turn},
+    queues::lanes::{Batch, Gather, LanePolicy, Lanes, Now, Slot},
     routing::routes::Route,
     upkeep::holds,
 };
 
 /// The most deliveries in one claim: each is a small write in the transaction.
 const CLAIM: usize = 1_000;
-/// The most lines that are looked at in one go; where there are more, the next look goes on behind them.
+/// The most backlogs that are looked at in one go; where there are more, the next look goes on behind them.
 const LINES: usize = 1_000;
 /// What falls due is claimed so often at the most; a claim costs the database far more than a wait of so
 /// little costs a retry. What is due already when it is told of is claimed at once.
@@ -45,44 +45,44 @@ const GAP: Duration = Duration::from_millis(5);
 /// When to look again while there is no room in memory.
 const FULL: Duration = Duration::from_millis(20);
 
-/// What is known from one look for lines to the next.
+/// What is known from one look for backlogs to the next.
 #[derive(Debug, Default)]
 struct Look {
-    /// Where there are more lines than are looked at in one go, the last of those that were.
-    after: Option<Line>,
-    /// Since when something gathers in lines that keep an order.
-    gathering: HashMap<Line, Instant>,
+    /// Where there are more backlogs than are looked at in one go, the last of those that were.
+    after: Option<Backlog>,
+    /// Since when something gathers in backlogs that keep an order.
+    gathering: HashMap<Backlog, Instant>,
 }
 
 impl Look {
-    /// How many are to be taken of a line of this length, so that they go together: as many as make full tries, or
+    /// How many are to be taken of a backlog of this length, so that they go together: as many as make full tries, or
     /// all where the first has waited long enough.
-    fn gathered(&mut self, line: Line, gather: Gather, length: usize, now: Instant, wait: &mut Duration) -> usize {
+    fn gathered(&mut self, backlog: Backlog, gather: Gather, length: usize, now: Instant, wait: &mut Duration) -> usize {
         if self.gathering.len() >= GATHERING_KEPT {
             self.gathering.clear();
         }
-        let until = *self.gathering.entry(line).or_insert(now) + gather.wait;
+        let until = *self.gathering.entry(backlog).or_insert(now) + gather.wait;
         let taken = if until <= now { length } else { length - length % gather.most };
         if taken > 0 {
-            self.gathering.remove(&line);
+            self.gathering.remove(&backlog);
         }
         if taken < length {
-            let since = *self.gathering.entry(line).or_insert(now);
+            let since = *self.gathering.entry(backlog).or_insert(now);
             *wait = (*wait).min((since + gather.wait).saturating_duration_since(now).max(GAP));
         }
         taken
     }
 }
 
-/// The most lines of which it is known since when something gathers; at so many, all begin anew.
+/// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
 const GATHERING_KEPT: usize = 100_000;
 
 /// A delivery for a lane, with what is configured for it.
 pub(crate) struct Offered {
     pub(crate) delivery: Claimed,
     pub(crate) policy: Arc<LanePolicy>,
-    /// The line whose order it keeps.
-    pub(crate) line: Option<Line>,
+    /// The backlog whose order it keeps.
+    pub(crate) backlog: Option<Backlog>,
 }
 
 /// Puts deliveries that this process owns into their lanes, and begins what may be begun.
@@ -91,15 +91,15 @@ pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>
         let mut lanes = core.lanes();
         let mut lease = core.lease();
         let now = core.both_clocks();
-        for Offered { delivery, policy, line } in offered {
+        for Offered { delivery, policy, backlog } in offered {
             // Under a number that has lapsed it is somebody else's by now.
             if !lease.has(delivery.owner) {
                 continue;
             }
             lease.hold(delivery.owner);
-            let spot = Spot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, line };
+            let spot = Slot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, backlog };
             let since =
-                policy.has_rate().then(|| lease.works_on(Line::of_target(policy.application, delivery.target_id).group())).flatten();
+                policy.has_rate().then(|| lease.works_on(Backlog::of_target(policy.application, delivery.target_id).shard())).flatten();
             lanes.offer(delivery.target_id, delivery, spot, &policy, since, now);
         }
     }
@@ -109,31 +109,36 @@ pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>
 /// A try that is recorded.
 pub(crate) struct Finished {
     pub(crate) target: TargetId,
-    pub(crate) line: Option<Line>,
-    /// Whether what is behind it in its line may go.
+    pub(crate) backlog: Option<Backlog>,
+    /// Whether what is behind it in its backlog may go.
     pub(crate) moves_on: bool,
 }
 
 /// Tries that are recorded make room for others.
 pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIterator<Item = Finished>) {
-    let let_go = {
+    let evict = {
         let mut lanes = core.lanes();
         let mut lease = core.lease();
         let now = Instant::now();
-        let mut let_go = Vec::new();
-        for Finished { target, line, moves_on } in finished {
-            let_go.extend(lanes.finish(target, line, moves_on, now));
+        let mut evict = Vec::new();
+        for Finished { target, backlog, moves_on } in finished {
+            evict.extend(lanes.finish(target, backlog, moves_on, now));
             lease.release(owner);
         }
-        let_go
+        evict
     };
     begin(core);
     core.idle.notify_waiters();
-    put_back(core, let_go).await;
+    requeue(core, evict).await;
 }
 
 /// A try is over: what is next in turn, if anything may be begun.
-pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&Outcome, &Route)>, begun: Instant) -> Option<Turn<Claimed>> {
+pub(crate) fn answered(
+    core: &Arc<Core>,
+    turn: &Batch<Claimed>,
+    tried: Option<(&Outcome, &Route)>,
+    begun: Instant,
+) -> Option<Batch<Claimed>> {
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
     let now = core.both_clocks();
@@ -142,12 +147,12 @@ pub(crate) fn answered(core: &Arc<Core>, turn: &Turn<Claimed>, tried: Option<(&O
         holds::note(core, EndpointKey::from(&route.endpoint), answered.held_before, hold);
     }
     let next = if may_begin { next(core, &mut lanes) } else { None };
-    let (timer_moved, is_hungry) = (lanes.take_timer_moved(), lanes.take_hungry());
+    let (timer_moved, needs_refill) = (lanes.take_timer_moved(), lanes.take_needs_refill());
     drop(lanes);
-    wake(core, timer_moved, is_hungry, now.wall);
-    if !answered.let_go.is_empty() {
+    wake(core, timer_moved, needs_refill, now.wall);
+    if !answered.evict.is_empty() {
         let core_too = Arc::clone(core);
-        core.tasks.spawn(async move { put_back(&core_too, answered.let_go).await });
+        core.tasks.spawn(async move { requeue(&core_too, answered.evict).await });
     }
     next
 }
@@ -158,18 +163,18 @@ pub(crate) fn begin(core: &Arc<Core>) {
         let Some(turn) = next(core, &mut core.lanes()) else { break };
         core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), turn));
     }
-    let (timer_moved, is_hungry) = {
+    let (timer_moved, needs_refill) = {
         let mut lanes = core.lanes();
-        (lanes.take_timer_moved(), lanes.take_hungry())
+        (lanes.take_timer_moved(), lanes.take_needs_refill())
     };
-    wake(core, timer_moved, is_hungry, core.now());
+    wake(core, timer_moved, needs_refill, core.now());
 }
 
 /// The next delivery to attempt.
 ///
 /// The clock is read while the lanes are locked. A thread that reads it first and then waits for the lock, or for a turn on
 /// the CPU, would have its delivery count against a rate as if it had gone earlier than it does.
-fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Turn<Claimed>> {
+fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Batch<Claimed>> {
     let permitted_at = tracing::enabled!(tracing::Level::TRACE).then(|| core.clock.wall().as_millis());
     let turn = lanes.next(Instant::now())?;
     if let Some(permitted_at) = permitted_at {
@@ -178,11 +183,11 @@ fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Turn<Claimed>> {
     Some(turn)
 }
 
-fn wake(core: &Core, timer_moved: bool, is_hungry: bool, now: Timestamp) {
+fn wake(core: &Core, timer_moved: bool, needs_refill: bool, now: Timestamp) {
     if timer_moved {
         core.timer_moved.notify_one();
     }
-    if is_hungry {
+    if needs_refill {
         core.note_due(now);
     }
 }
@@ -233,7 +238,7 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
     core.forget_noted_due();
     let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
     let claimed = match claim(core, limits).await {
-        Ok(wait) => from_lines(core, look, bytes / 2).await.map(|of_lines| wait.min(of_lines)),
+        Ok(wait) => from_backlogs(core, look, bytes / 2).await.map(|of_backlogs| wait.min(of_backlogs)),
         Err(error) => Err(error),
     };
     match claimed {
@@ -242,14 +247,14 @@ async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim due deliveries; retrying");
             if matches!(error, Error::Unavailable { .. }) {
                 // It may have been claimed all the same, by a number that then owns what nobody knows of.
-                core.doubt_number();
+                core.suspect_owner();
             }
             core.options.poll_period
         }
     }
 }
 
-/// Claims what waits in no line. Returns for how long nothing more is known to fall due.
+/// Claims what waits in no backlog. Returns for how long nothing more is known to fall due.
 async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error> {
     let (now, begun) = (core.now(), Instant::now());
     let in_use = InUse::current(core);
@@ -265,15 +270,15 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
     })
 }
 
-/// Takes from the lines whose lanes have room. Returns for how long nothing more is known to fall due.
-async fn from_lines(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
+/// Takes from the backlogs whose lanes have room. Returns for how long nothing more is known to fall due.
+async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
     let _claiming = core.line_claims.lock().await;
-    // Under the number that has the groups now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
+    // Under the number that has the shards now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
     let in_use = InUse::current(core);
-    let groups = core.lease().groups();
-    let heads = core.store.lines(groups, look.after, LINES).await?;
+    let shards = core.lease().shards();
+    let heads = core.store.backlogs(shards, look.after, LINES).await?;
     let is_all = look.after.is_none() && heads.len() < LINES;
-    look.after = if heads.len() < LINES { None } else { heads.last().map(|head| head.line) };
+    look.after = if heads.len() < LINES { None } else { heads.last().map(|head| head.backlog) };
     let mut wait = if is_all { core.options.poll_period } else { QUANTUM };
     if heads.is_empty() {
         core.lanes().note_more(Vec::new());
@@ -291,42 +296,46 @@ async fn from_lines(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<D
     let now = core.both_clocks();
     let mut wants = wants(core, &heads, &policies, look, &lengths, now, &mut wait);
     if core.lease().is_in_doubt() {
-        // The first of a line may stand under an earlier number, and in nobody's memory.
+        // The first of a backlog may stand under an earlier number, and in nobody's memory.
         wants.retain(|want| !want.in_order);
     }
     if wants.is_empty() {
         return Ok(wait);
     }
     let begun = Instant::now();
-    let lines = wants.len();
-    let claimed = core.store.claim_lines(in_use.owner, now.wall, wants, bytes).await?;
-    tracing::debug!(claimed = claimed.len(), lines, took_us = begun.elapsed().as_micros(), "claimed deliveries from lines");
+    let backlogs = wants.len();
+    let claimed = core.store.claim_backlogs(in_use.owner, now.wall, wants, bytes).await?;
+    tracing::debug!(claimed = claimed.len(), backlogs, took_us = begun.elapsed().as_micros(), "claimed deliveries from backlogs");
     place(core, claimed).await;
     Ok(wait)
 }
 
-/// How many wait in the lines that keep an order and whose deliveries gather: they do so in the store, since nothing
+/// How many wait in the backlogs that keep an order and whose deliveries gather: they do so in the store, since nothing
 /// may be added to what was taken of an order while that may be under way.
-async fn lengths(core: &Core, heads: &[LineHead], policies: &HashMap<TargetId, Arc<LanePolicy>>) -> Result<HashMap<Line, usize>, Error> {
-    let gathers = |head: &&LineHead| policies.get(&head.target_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
-    let lines: Vec<_> = heads.iter().filter(gathers).map(|head| head.line).collect();
-    if lines.is_empty() {
+async fn lengths(
+    core: &Core,
+    heads: &[BacklogHead],
+    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+) -> Result<HashMap<Backlog, usize>, Error> {
+    let gathers = |head: &&BacklogHead| policies.get(&head.target_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
+    let backlogs: Vec<_> = heads.iter().filter(gathers).map(|head| head.backlog).collect();
+    if backlogs.is_empty() {
         return Ok(HashMap::new());
     }
-    let lengths = core.store.line_lengths(lines.clone(), CLAIM).await?;
-    Ok(lines.into_iter().zip(lengths).collect())
+    let lengths = core.store.backlog_lengths(backlogs.clone(), CLAIM).await?;
+    Ok(backlogs.into_iter().zip(lengths).collect())
 }
 
-/// How much is to be taken from which line.
+/// How much is to be taken from which backlog.
 fn wants(
     core: &Core,
-    heads: &[LineHead],
+    heads: &[BacklogHead],
     policies: &HashMap<TargetId, Arc<LanePolicy>>,
     look: &mut Look,
-    lengths: &HashMap<Line, usize>,
+    lengths: &HashMap<Backlog, usize>,
     now: Now,
     wait: &mut Duration,
-) -> Vec<LineWant> {
+) -> Vec<BacklogRequest> {
     let mut lanes = core.lanes();
     let mut wants = Vec::new();
     let mut with_more = Vec::new();
@@ -334,7 +343,7 @@ fn wants(
     for head in heads {
         let Some(policy) = policies.get(&head.target_id) else { continue };
         if policy.is_paused {
-            // Whoever resumes it has the lines looked at again.
+            // Whoever resumes it has the backlogs looked at again.
             continue;
         }
         // Where an order is kept the rest is a place, and due.
@@ -349,20 +358,20 @@ fn wants(
         } else if policy.is_held(now.wall) {
             *wait = (*wait).min(QUANTUM.max(policy.hold.map_or(QUANTUM, |hold| hold.until.since(now.wall))));
         }
-        // The lines of one target share its room.
+        // The backlogs of one target share its room.
         let of_target = wanted.entry(head.target_id).or_default();
-        let deliveries = lanes.wants_from(head.target_id, head.line, policy, now);
+        let deliveries = lanes.wants_from(head.target_id, head.backlog, policy, now);
         let is_probe = policy.is_held(now.wall);
         let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(CLAIM.saturating_sub(*of_target)) };
-        let deliveries = match (lengths.get(&head.line), policy.gather) {
+        let deliveries = match (lengths.get(&head.backlog), policy.gather) {
             (Some(length), Some(gather)) if deliveries > 0 => {
-                look.gathered(head.line, gather, *length, now.monotonic, wait).min(deliveries)
+                look.gathered(head.backlog, gather, *length, now.monotonic, wait).min(deliveries)
             }
             (Some(_) | None, _) => deliveries,
         };
         if deliveries > 0 {
             *of_target += deliveries;
-            wants.push(LineWant { line: head.line, deliveries, in_order: policy.is_ordered });
+            wants.push(BacklogRequest { backlog: head.backlog, deliveries, in_order: policy.is_ordered });
         }
     }
     lanes.note_more(with_more);
@@ -373,7 +382,7 @@ fn wants(
 async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Result<Arc<LanePolicy>, Error> {
     Ok(match route(core, application, target).await? {
         Some(route) => Arc::clone(&route.policy),
-        None => core.free_policy(application),
+        None => core.unrestricted(application),
     })
 }
 
@@ -382,7 +391,7 @@ async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Res
     Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(target)).cloned()))
 }
 
-/// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its line.
+/// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its backlog.
 async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
     let mut unreadable = BTreeSet::new();
@@ -392,7 +401,7 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         let route = match route {
             Some(Some(route)) => route,
             Some(None) => {
-                offered.push(Offered { policy: core.free_policy(application), delivery, line: None });
+                offered.push(Offered { policy: core.unrestricted(application), delivery, backlog: None });
                 continue;
             }
             // It may keep an order, so it waits where it was, and what is behind it too.
@@ -403,36 +412,36 @@ async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
                 continue;
             }
         };
-        let line = route.keeps_order(delivery.failed).then_some(delivery.line).flatten();
-        let is_from_line = delivery.line.is_some();
+        let backlog = route.keeps_order(delivery.failed).then_some(delivery.backlog).flatten();
+        let is_from_line = delivery.backlog.is_some();
         let may_go = is_from_line || may_go(core, &route, &delivery);
         if may_go {
-            offered.push(Offered { policy: Arc::clone(&route.policy), delivery, line });
+            offered.push(Offered { policy: Arc::clone(&route.policy), delivery, backlog });
         } else {
             core.lease().hold(delivery.owner);
             put_back_now.push(delivery);
         }
     }
     offer(core, offered);
-    put_back(core, put_back_now).await;
+    requeue(core, put_back_now).await;
 }
 
-/// Whether what waited in no line may go into its lane.
+/// Whether what waited in no backlog may go into its lane.
 fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
     let now = core.now();
     let is_limited = route.policy.is_limited(now);
     let is_out_of_order = route.keeps_order(delivery.failed);
-    let is_elsewhere = is_limited && core.has_line(Line::of_target(delivery.message.application_id, delivery.target_id)).is_none();
+    let is_elsewhere = is_limited && core.has_line(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
     !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
 }
 
-/// Puts what is in this process's hands, and counted there, into its line in the store.
-pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
+/// Puts what is in this process's hands, and counted there, into its backlog in the store.
+pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
-    let lines: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.line?))).collect();
+    let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
-            Ok(Some(route)) => in_line(&route, &delivery, core.now()),
+            Ok(Some(route)) => in_backlog(&route, &delivery, core.now()),
             Ok(None) => where_it_was(&delivery, core.now()),
             Err(_) => where_it_was(&delivery, core.now() + attempt::UNREADABLE),
         };
@@ -445,8 +454,8 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
         let count = batch.len();
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
             // They stand under a number that is in no memory for them; it runs dry and is then given up.
-            core.doubt_number();
-            tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their lines");
+            core.suspect_owner();
+            tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their backlogs");
         }
         let mut lease = core.lease();
         (0..count).for_each(|_| lease.release(owner));
@@ -455,19 +464,19 @@ pub(crate) async fn put_back(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     }
     let now = Instant::now();
     let mut lanes = core.lanes();
-    lines.into_iter().for_each(|(target, line)| lanes.put_back(target, line, now));
+    backlogs.into_iter().for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
 }
 
-/// How a delivery waits of whose target nothing can be read: in the line that it came from, at its place.
+/// How a delivery waits of whose target nothing can be read: in the backlog that it came from, at its place.
 pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
-    Wait { due_at, line: delivery.line, keeps_place: delivery.line.is_some() }
+    Wait { due_at, backlog: delivery.backlog, keeps_place: delivery.backlog.is_some() }
 }
 
-/// How a delivery waits in its line that may go when its lane lets it.
-pub(crate) fn in_line(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
+/// How a delivery waits in its backlog that may go when its lane lets it.
+pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
     let keeps_place = route.keeps_order(delivery.failed);
     let due_at = if keeps_place { Timestamp::EPOCH } else { now };
-    Wait { due_at, line: Some(route.line(&delivery.message.payload)), keeps_place }
+    Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_place }
 }
 
 #[cfg(test)]
@@ -480,11 +489,11 @@ mod tests {
     fn what_keeps_an_order_gathers_until_there_is_enough_or_the_first_has_waited() {
         let mut look = Look::default();
         let gather = Gather { most: 4, bytes: 1_000, wait: Duration::from_millis(300) };
-        let line = Line::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
+        let backlog = Backlog::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
         let begin = Instant::now();
         let mut ask = |length: usize, millis: u64| {
             let mut wait = Duration::from_secs(1);
-            (look.gathered(line, gather, length, begin + Duration::from_millis(millis), &mut wait), wait.as_millis())
+            (look.gathered(backlog, gather, length, begin + Duration::from_millis(millis), &mut wait), wait.as_millis())
         };
         assert_eq!(ask(1, 0), (0, 300));
         assert_eq!(ask(3, 100), (0, 200));

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash};
 
 /// What is remembered, each with its weight. All together never weigh more than twice a generation and one entry.
 #[derive(Debug)]
-pub(crate) struct Generations<K, V> {
+pub(crate) struct AgingCache<K, V> {
     young: HashMap<K, (V, usize)>,
     old: HashMap<K, (V, usize)>,
     /// What the young weigh.
@@ -14,7 +14,7 @@ pub(crate) struct Generations<K, V> {
     most: usize,
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> Generations<K, V> {
+impl<K: Eq + Hash + Copy, V: Clone> AgingCache<K, V> {
     pub(crate) fn new(most: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), weight: 0, most }
     }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
-        let mut kept = Generations::new(10);
+        let mut kept = AgingCache::new(10);
         kept.insert(0, "often", 1);
         for number in 1..100 {
             assert_eq!(kept.rejuvenate(0), Some("often"), "{number}");

@@ -25,7 +25,7 @@ use hookstream_model::{
     },
     delivery::{
         ordering::{OnFailure, Ordering},
-        queue::Line,
+        queue::Backlog,
         retry::RetrySchedule,
     },
     identity::tenancy::Tenant,
@@ -53,8 +53,8 @@ use crate::{
     Options,
     intake::schemas::Checks,
     queues::lanes::{Gather, LanePolicy},
-    routing::generations::Generations,
-    upkeep::quotas::{Meter, Quotas},
+    routing::generations::AgingCache,
+    upkeep::quotas::{EventMeter, Quotas},
 };
 
 /// The most endpoints that are surely remembered; up to twice as many are while they are asked for. With what
@@ -77,7 +77,7 @@ pub struct ApplicationRoutes {
     /// Its endpoints, oldest first.
     pub endpoints: Vec<Arc<Route>>,
     /// How many events its organization may have.
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Arc<EventMeter>,
 }
 
 impl ApplicationRoutes {
@@ -132,11 +132,11 @@ pub struct Routes {
 }
 
 struct Kept {
-    applications: Generations<ApplicationId, Remembered>,
+    applications: AgingCache<ApplicationId, Remembered>,
     /// The applications that are being read, and whether each has changed since that began.
     reading: HashMap<ApplicationId, bool>,
     /// What the lanes were told of last.
-    told: Generations<ApplicationId, Arc<ApplicationRoutes>>,
+    told: AgingCache<ApplicationId, Arc<ApplicationRoutes>>,
     uids: HashMap<EnvironmentId, HashMap<String, ApplicationId>>,
     schemas: HashMap<EnvironmentId, Schemas>,
     /// Memory of all of them.
@@ -152,7 +152,7 @@ struct Remembered {
 }
 
 /// What the lanes of an application have to be told.
-pub(crate) struct News {
+pub(crate) struct RouteChanges {
     /// Routes that are new or changed.
     pub(crate) changed: Vec<Arc<Route>>,
     /// Endpoints that are not there any more; `None` where that is not known.
@@ -179,9 +179,9 @@ impl Routes {
             payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
             kept: RwLock::new(Kept {
-                applications: Generations::new(ENDPOINTS),
+                applications: AgingCache::new(ENDPOINTS),
                 reading: HashMap::new(),
-                told: Generations::new(ENDPOINTS),
+                told: AgingCache::new(ENDPOINTS),
                 uids: HashMap::new(),
                 schemas: HashMap::new(),
                 schema_bytes: 0,
@@ -306,7 +306,7 @@ impl Routes {
 
     /// What has changed of an application since this was last asked, and the application as it is now; `None` where it
     /// is not there.
-    pub(crate) async fn news(&self, id: ApplicationId) -> Result<Option<News>, Error> {
+    pub(crate) async fn news(&self, id: ApplicationId) -> Result<Option<RouteChanges>, Error> {
         let Some(routes) = self.get(id).await? else {
             self.write(|kept| kept.told.remove(&id));
             return Ok(None);
@@ -316,11 +316,11 @@ impl Routes {
             kept.told.insert(id, Arc::clone(&routes), 1 + routes.endpoints.len());
             before
         });
-        let Some(before) = before else { return Ok(Some(News { changed: routes.endpoints.clone(), gone: None })) };
+        let Some(before) = before else { return Ok(Some(RouteChanges { changed: routes.endpoints.clone(), gone: None })) };
         let is_known = |route: &&Arc<Route>| before.endpoint(route.endpoint.id).is_some_and(|known| Arc::ptr_eq(known, route));
         let changed = routes.endpoints.iter().filter(|route| !is_known(route)).cloned().collect();
         let ids = before.endpoints.iter().map(|route| route.endpoint.id);
-        Ok(Some(News { changed, gone: Some(ids.filter(|id| routes.endpoint(*id).is_none()).collect()) }))
+        Ok(Some(RouteChanges { changed, gone: Some(ids.filter(|id| routes.endpoint(*id).is_none()).collect()) }))
     }
 
     /// Notes since when an endpoint fails, as it is written now.
@@ -472,20 +472,20 @@ impl Route {
         (millis != WELL).then(|| Timestamp::from_millis(millis))
     }
 
-    /// The line that a payload to this endpoint waits in: that of its key, where the endpoint keeps an
+    /// The backlog that a payload to this endpoint waits in: that of its key, where the endpoint keeps an
     /// order by key. Messages without the key are in one together.
-    pub(crate) fn line(&self, payload: &Payload) -> Line {
+    pub(crate) fn backlog(&self, payload: &Payload) -> Backlog {
         let (application, target) = (self.endpoint.application_id, TargetId::from(self.endpoint.id));
         match &self.endpoint.ordering {
-            Ordering::None | Ordering::Strict => Line::of_target(application, target),
+            Ordering::None | Ordering::Strict => Backlog::of_target(application, target),
             Ordering::ByKey(path) => {
                 let key = path.find(&payload.body).unwrap_or_default();
-                Line::of_key(application, target, key.as_bytes())
+                Backlog::of_key(application, target, key.as_bytes())
             }
         }
     }
 
-    /// Whether a delivery that failed so often keeps its place in its line.
+    /// Whether a delivery that failed so often keeps its place in its backlog.
     pub(crate) fn keeps_order(&self, failed: u32) -> bool {
         match self.endpoint.ordering {
             Ordering::None => false,

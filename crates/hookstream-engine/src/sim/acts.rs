@@ -9,7 +9,7 @@ use hookstream_model::{
     },
     identity::tenancy::Tenant,
     operations::{
-        audit_log::Act,
+        audit_log::AuditContext,
         job::{JobKind, JobRequest},
     },
     outbound::{
@@ -30,7 +30,7 @@ use super::{
     gate::State,
     history::{AcceptedMessage, History, Loss, Moment},
     receivers::Behaviour,
-    world::{PATIENCE, STARTS, World},
+    world::{PATIENCE, STARTS, Simulation},
 };
 use crate::{Draft, Handle};
 
@@ -44,7 +44,7 @@ pub(super) struct Outgoing {
     sent: Option<Moment>,
 }
 
-impl World {
+impl Simulation {
     /// One thing happens.
     pub(super) async fn step(&mut self, step: usize) {
         let drawn = self.rng.random_range(0..100);
@@ -197,8 +197,8 @@ impl World {
     }
 
     /// An act of the world's. Their entries are one: an id of its own would be drawn, and change what the seeds mean.
-    fn act(&self) -> Act {
-        Act::of_system(EntryId::from_bytes([0; 16]), self.clock.now())
+    fn act(&self) -> AuditContext {
+        AuditContext::of_system(EntryId::from_bytes([0; 16]), self.clock.now())
     }
 
     async fn endpoint_is_deleted(&mut self) {

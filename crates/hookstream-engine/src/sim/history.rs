@@ -84,7 +84,7 @@ pub(super) enum How {
 
 /// A commit that changed where a delivery stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Change {
+pub(super) struct HistoryEvent {
     pub(super) at: Moment,
     pub(super) delivery: Delivery,
     pub(super) how: How,
@@ -111,7 +111,7 @@ pub(super) struct Past {
     pub(super) application_rates: Vec<(ApplicationId, u32)>,
     pub(super) accepted: Vec<AcceptedMessage>,
     pub(super) tries: Vec<Try>,
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<HistoryEvent>,
     pub(super) losses: Vec<(Moment, u32, Loss)>,
     /// When the wall's clock was behind where it had been, from when and until when.
     pub(super) clock_behind: Vec<(Moment, Option<Moment>)>,

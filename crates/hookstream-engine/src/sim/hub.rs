@@ -1,7 +1,7 @@
-//! Leases and groups of lines for several nodes on one store in memory, as PostgreSQL has them.
+//! Leases and shards of backlogs for several nodes on one store in memory, as PostgreSQL has them.
 //!
 //! It is a model of `postgres/nodes.rs` in the simulation's time: a node that is not renewed is removed by
-//! whoever renews, what stands under numbers that no node has is released, and then its groups are free.
+//! whoever renews, what stands under numbers that no node has is released, and then its shards are free.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,13 +11,13 @@ use std::{
 
 use hookstream_model::{
     base::{ids::AttemptId, time::Timestamp},
-    delivery::queue::{GROUPS, Group, Groups},
+    delivery::queue::{SHARDS, Shard, Shards},
 };
 use hookstream_store::{
     Error, Store,
     delivery::{
         deliveries::{Owner, Settled},
-        nodes::{NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, NodeSelf, Nudge},
     },
     sqlite::SqliteStore,
 };
@@ -32,13 +32,13 @@ pub(super) const LEASE: Duration = Duration::from_secs(2);
 struct Standings {
     nodes: BTreeMap<Owner, Member>,
     gone: BTreeSet<Owner>,
-    groups: Vec<Option<Owner>>,
+    shards: Vec<Option<Owner>>,
 }
 
 #[derive(Debug, Clone)]
 struct Member {
     lapses_at: Instant,
-    takes_lines: bool,
+    takes_backlogs: bool,
     gate: Arc<Gate>,
 }
 
@@ -52,41 +52,41 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new(inner: Arc<SqliteStore>) -> Self {
-        let groups = vec![None; usize::from(GROUPS)];
-        let standings = Standings { nodes: BTreeMap::new(), gone: BTreeSet::new(), groups };
+        let shards = vec![None; usize::from(SHARDS)];
+        let standings = Standings { nodes: BTreeMap::new(), gone: BTreeSet::new(), shards };
         Self { inner, standings: Mutex::new(standings), recorded: Mutex::default(), nudges: broadcast::channel(64).0 }
     }
 
     pub(super) async fn enlist(&self, gate: &Arc<Gate>, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error> {
         let owner = self.inner.enlist_beside(now).await?;
         let mut standings = self.lock();
-        let member = Member { lapses_at: Instant::now() + LEASE, takes_lines: true, gate: Arc::clone(gate) };
+        let member = Member { lapses_at: Instant::now() + LEASE, takes_backlogs: true, gate: Arc::clone(gate) };
         standings.nodes.insert(owner, member);
         if let Some(before) = node.replaces {
             if let Some(member) = standings.nodes.get_mut(&before) {
-                member.takes_lines = false;
+                member.takes_backlogs = false;
             }
-            standings.groups.iter_mut().filter(|group| **group == Some(before)).for_each(|group| *group = Some(owner));
+            standings.shards.iter_mut().filter(|shard| **shard == Some(before)).for_each(|shard| *shard = Some(owner));
         }
         Ok(owner)
     }
 
-    pub(super) async fn renew(&self, owner: Owner, now: Timestamp) -> Result<Standing, Error> {
+    pub(super) async fn renew(&self, owner: Owner, now: Timestamp) -> Result<LeaseRenewal, Error> {
         if !self.lock().renew(owner) {
-            return Ok(Standing::Lapsed);
+            return Ok(LeaseRenewal::Lapsed);
         }
         let released = self.release(now).await?;
         let mut standings = self.lock();
         let share = standings.share();
-        standings.take_groups(owner, share);
-        let groups = standings.groups_of(owner);
-        Ok(Standing::Held { released, groups, surplus: groups.count().saturating_sub(share) })
+        standings.take_shards(owner, share);
+        let shards = standings.groups_of(owner);
+        Ok(LeaseRenewal::Held { released, shards, surplus: shards.count().saturating_sub(share) })
     }
 
-    pub(super) fn give_up_groups(&self, owner: Owner, given_up: Groups) {
+    pub(super) fn release_shards(&self, owner: Owner, given_up: Shards) {
         let mut standings = self.lock();
-        for group in given_up.iter() {
-            let has = &mut standings.groups[usize::from(group.number())];
+        for shard in given_up.iter() {
+            let has = &mut standings.shards[usize::from(shard.number())];
             if *has == Some(owner) {
                 *has = None;
             }
@@ -102,7 +102,7 @@ impl Hub {
         self.release(now).await.map(|_| ())
     }
 
-    /// Releases what stands under numbers that no node has, and then their groups. Returns how many nodes had
+    /// Releases what stands under numbers that no node has, and then their shards. Returns how many nodes had
     /// lapsed.
     pub(super) async fn release(&self, now: Timestamp) -> Result<u64, Error> {
         let (lapsed, gone) = self.lock().remove_lapsed();
@@ -111,8 +111,8 @@ impl Hub {
         }
         let mut standings = self.lock();
         let nodes: BTreeSet<Owner> = standings.nodes.keys().copied().collect();
-        for group in &mut standings.groups {
-            *group = group.filter(|owner| nodes.contains(owner));
+        for shard in &mut standings.shards {
+            *shard = shard.filter(|owner| nodes.contains(owner));
         }
         Ok(lapsed)
     }
@@ -137,7 +137,7 @@ impl Hub {
 
     /// Whether this number is the one that works on jobs.
     pub(super) fn works_on_jobs(&self, owner: Owner) -> bool {
-        self.lock().nodes.iter().find(|(_, member)| member.takes_lines).is_some_and(|(first, _)| *first == owner)
+        self.lock().nodes.iter().find(|(_, member)| member.takes_backlogs).is_some_and(|(first, _)| *first == owner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Standings> {
@@ -166,20 +166,20 @@ impl Standings {
     }
 
     fn share(&self) -> u32 {
-        let takers = self.nodes.values().filter(|member| member.takes_lines).count().max(1);
-        u32::from(GROUPS).div_ceil(u32::try_from(takers).unwrap_or(u32::MAX))
+        let takers = self.nodes.values().filter(|member| member.takes_backlogs).count().max(1);
+        u32::from(SHARDS).div_ceil(u32::try_from(takers).unwrap_or(u32::MAX))
     }
 
-    fn take_groups(&mut self, owner: Owner, share: u32) {
-        if !self.nodes.get(&owner).is_some_and(|member| member.takes_lines) {
+    fn take_shards(&mut self, owner: Owner, share: u32) {
+        if !self.nodes.get(&owner).is_some_and(|member| member.takes_backlogs) {
             return;
         }
         let has = self.groups_of(owner).count();
         let room = usize::try_from(share.saturating_sub(has)).unwrap_or(0);
-        self.groups.iter_mut().filter(|group| group.is_none()).take(room).for_each(|group| *group = Some(owner));
+        self.shards.iter_mut().filter(|shard| shard.is_none()).take(room).for_each(|shard| *shard = Some(owner));
     }
 
-    fn groups_of(&self, owner: Owner) -> Groups {
-        (0..GROUPS).filter_map(Group::new).filter(|group| self.groups[usize::from(group.number())] == Some(owner)).collect()
+    fn groups_of(&self, owner: Owner) -> Shards {
+        (0..SHARDS).filter_map(Shard::new).filter(|shard| self.shards[usize::from(shard.number())] == Some(owner)).collect()
     }
 }

@@ -9,7 +9,7 @@ use hookstream_model::{
     delivery::{ordering::OnFailure, state::DeliveryState},
 };
 
-use super::history::{AcceptedMessage, Change, Delivery, EndpointPast, How, LARGEST_BATCH, Loss, Moment, Past, Try};
+use super::history::{AcceptedMessage, Delivery, EndpointPast, HistoryEvent, How, LARGEST_BATCH, Loss, Moment, Past, Try};
 
 /// For how long an answer to a change may be unknown to another node: it asks each second, and asks again where
 /// that fails.
@@ -21,7 +21,7 @@ const UNRECORDED: usize = 4;
 
 /// How an accepted message stands in the end; `None` is that it is not there.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(super) struct ExpectedState {
     pub(super) message: MessageId,
     pub(super) deliveries: Option<Vec<(EndpointId, DeliveryState)>>,
 }
@@ -47,7 +47,7 @@ pub(super) fn faults_of(past: &Past) -> Vec<String> {
 /// What happened to each delivery.
 struct ByDelivery<'a> {
     tries: BTreeMap<Delivery, Vec<&'a Try>>,
-    changes: BTreeMap<Delivery, Vec<&'a Change>>,
+    changes: BTreeMap<Delivery, Vec<&'a HistoryEvent>>,
 }
 
 impl<'a> ByDelivery<'a> {
@@ -62,7 +62,7 @@ impl<'a> ByDelivery<'a> {
         by_delivery
     }
 
-    fn changes(&self, delivery: Delivery) -> &[&'a Change] {
+    fn changes(&self, delivery: Delivery) -> &[&'a HistoryEvent] {
         self.changes.get(&delivery).map_or(&[], Vec::as_slice)
     }
 
@@ -253,15 +253,15 @@ fn a_line_has_one_in_flight(past: &Past, by_delivery: &ByDelivery<'_>) -> Vec<St
             let start = Moment::default();
             endpoint.ordered == Some(OnFailure::Park) && by_delivery.became(one.delivery, How::Retried, start, one.begun)
         };
-        let mut lines: BTreeMap<u8, Vec<&Try>> = BTreeMap::new();
+        let mut backlogs: BTreeMap<u8, Vec<&Try>> = BTreeMap::new();
         for one in past.tries.iter().filter(|one| one.delivery.1 == endpoint.id && !is_parked(one)) {
-            lines.entry(if endpoint.by_key { one.key } else { 0 }).or_default().push(one);
+            backlogs.entry(if endpoint.by_key { one.key } else { 0 }).or_default().push(one);
         }
-        for pair in lines.values().flat_map(|tries| tries.windows(2)) {
+        for pair in backlogs.values().flat_map(|tries| tries.windows(2)) {
             let (first, second) = (pair[0], pair[1]);
             let is_at_once = first.ended.is_none_or(|ended| ended > second.begun);
             if is_at_once && !second.rides && !is_lost_between(past, first, second) {
-                faults.push(format!("{:?} and {:?} of one line were under way at once", first.delivery, second.delivery));
+                faults.push(format!("{:?} and {:?} of one backlog were under way at once", first.delivery, second.delivery));
             }
         }
     }
@@ -303,7 +303,7 @@ fn a_key_stands_for_one_message(past: &Past) -> Vec<String> {
 
 /// In the end, each message that was accepted is there with a delivery for each endpoint that there was, each of
 /// them arrived or is on record with a reason that was so, and nothing is owed.
-pub(super) fn all_is_accounted_for(past: &Past, standings: &[Standing]) -> Vec<String> {
+pub(super) fn all_is_accounted_for(past: &Past, standings: &[ExpectedState]) -> Vec<String> {
     let mut faults = Vec::new();
     let by_delivery = ByDelivery::of(past);
     for standing in standings {

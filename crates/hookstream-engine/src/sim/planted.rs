@@ -10,8 +10,8 @@ use hookstream_model::{
 };
 
 use super::{
-    history::{AcceptedMessage, Change, EndpointPast, How, Loss, Moment, Past, Try},
-    oracle::{Standing, all_is_accounted_for, faults_of},
+    history::{AcceptedMessage, EndpointPast, HistoryEvent, How, Loss, Moment, Past, Try},
+    oracle::{ExpectedState, all_is_accounted_for, faults_of},
     store::Planted,
     tests::run,
 };
@@ -33,8 +33,8 @@ fn sent(node: u32, n: u8, ms: u64, accepted: bool) -> Try {
     Try { node, delivery: (message(n), ENDPOINT), key: b'a', rides: false, begun: at(ms), ended: Some(at(ms + 10)), accepted }
 }
 
-fn became(n: u8, ms: u64, how: How) -> Change {
-    Change { at: at(ms), delivery: (message(n), ENDPOINT), how }
+fn became(n: u8, ms: u64, how: How) -> HistoryEvent {
+    HistoryEvent { at: at(ms), delivery: (message(n), ENDPOINT), how }
 }
 
 fn accepted(n: u8, ms: u64) -> AcceptedMessage {
@@ -180,7 +180,7 @@ fn an_order_that_is_swapped_is_found() {
 
 #[test]
 fn two_of_one_line_under_way_are_found() {
-    check("of one line", |past| past.tries[1].begun = at(35));
+    check("of one backlog", |past| past.tries[1].begun = at(35));
     check_fine(|past| {
         past.tries[1].begun = at(35);
         past.tries[1].key = b'b';
@@ -220,12 +220,12 @@ fn a_key_that_is_two_messages_is_found() {
 
 #[test]
 fn what_is_not_accounted_for_is_found() {
-    let stands = |state| Standing { message: message(1), deliveries: Some(vec![(ENDPOINT, state)]) };
+    let stands = |state| ExpectedState { message: message(1), deliveries: Some(vec![(ENDPOINT, state)]) };
     let count = |past: &Past, standing| all_is_accounted_for(past, &[standing]).len();
     let past = sound();
     assert_eq!(count(&past, stands(DeliveryState::Succeeded)), 0);
-    assert_eq!(count(&past, Standing { message: message(1), deliveries: None }), 1, "it is lost");
-    assert_eq!(count(&past, Standing { message: message(1), deliveries: Some(Vec::new()) }), 1, "a delivery is lost");
+    assert_eq!(count(&past, ExpectedState { message: message(1), deliveries: None }), 1, "it is lost");
+    assert_eq!(count(&past, ExpectedState { message: message(1), deliveries: Some(Vec::new()) }), 1, "a delivery is lost");
     assert_eq!(count(&past, stands(DeliveryState::Pending { due_at: hookstream_model::base::time::Timestamp::from_millis(0) })), 1);
     // Each of these says what did not happen.
     for state in [

@@ -11,7 +11,7 @@ use hookstream_destinations::{AddressRefused, Request, Sent, Target, Transport};
 use hookstream_model::{
     base::ids::{EndpointId, MessageId},
     delivery::{
-        outcome::{Answer, Failure, FailureKind, Outcome},
+        outcome::{Failure, FailureKind, Outcome, ReceiverResponse},
         retry::RetryAfter,
         timings::Timings,
     },
@@ -71,7 +71,7 @@ impl Receivers {
         let behaviour = state.1.get(&endpoint).copied().unwrap_or(Behaviour::Well);
         let rng = &mut state.0;
         let after = Duration::from_millis(rng.random_range(0..60));
-        let answer = |status| Outcome::from_answer(Answer { status, ..Answer::default() });
+        let answer = |status| Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() });
         let failed = |kind| Outcome::Failed(Failure::new(kind, "as it was told"));
         match behaviour {
             Behaviour::Well => (after, answer(200)),
@@ -80,7 +80,7 @@ impl Receivers {
             Behaviour::Refuses(status) => (after, answer(status)),
             Behaviour::AsksToWait(status, seconds) => {
                 let retry_after = Some(RetryAfter::Seconds(seconds));
-                (after, Outcome::from_answer(Answer { status, retry_after, ..Answer::default() }))
+                (after, Outcome::from_answer(ReceiverResponse { status, retry_after, ..ReceiverResponse::default() }))
             }
             Behaviour::Hangs => (timeout, failed(FailureKind::Timeout)),
             Behaviour::Resets => (after / 8, failed(FailureKind::ConnectionReset)),

@@ -14,7 +14,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::{Clock, Day, Timestamp},
     },
-    delivery::queue::{Groups, Line},
+    delivery::queue::{Backlog, Shards},
     identity::tenancy::Tenant,
     operations::job::{Candidate, Job},
 };
@@ -25,15 +25,15 @@ use hookstream_store::{
         vault::Vault,
     },
     delivery::{
-        audit::Audit,
+        audit::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
-            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Next, Owner, Publication, Published, Redelivered,
-            Redelivery, Settled,
+            BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Next, Owner, Publication, Published,
+            Redelivered, Redelivery, Settled,
         },
         finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -48,7 +48,7 @@ use tokio::sync::broadcast;
 use super::{
     clock::SimClock,
     gate::Gate,
-    history::{Change, History, How, Loss},
+    history::{History, HistoryEvent, How, Loss},
     hub::{Hub, LEASE},
 };
 
@@ -67,7 +67,7 @@ pub(super) struct Faults {
 pub(super) enum Planted {
     /// Some settlements are answered and not made.
     LosesSettlements,
-    /// What is taken from a line comes in the wrong order.
+    /// What is taken from a backlog comes in the wrong order.
     TurnsLinesRound,
 }
 
@@ -155,7 +155,7 @@ impl NodeStore {
 
     fn changed(&self, delivery: (MessageId, TargetId), how: How) {
         let delivery = (delivery.0, delivery.1.into());
-        self.history.change(|past, at| past.changes.push(Change { at, delivery, how }));
+        self.history.change(|past, at| past.changes.push(HistoryEvent { at, delivery, how }));
     }
 
     /// Tells the other nodes, as a rule.
@@ -250,7 +250,7 @@ impl Store for NodeStore {
         self.hub.is_some().then_some(LEASE)
     }
 
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
         let renew = async {
             match &self.hub {
                 Some(hub) => hub.renew(owner, now).await,
@@ -260,15 +260,15 @@ impl Store for NodeStore {
         self.call("renew", false, renew).await
     }
 
-    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
         let give_up = async {
             match &self.hub {
-                Some(hub) => hub.give_up_groups(owner, groups),
-                None => self.inner.give_up_groups(owner, groups).await?,
+                Some(hub) => hub.release_shards(owner, shards),
+                None => self.inner.release_shards(owner, shards).await?,
             }
             Ok(())
         };
-        self.call("give up groups", true, give_up).await
+        self.call("give up shards", true, give_up).await
     }
 
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
@@ -322,27 +322,27 @@ impl Store for NodeStore {
         self.call("claim", false, claim).await
     }
 
-    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
-        self.call("find lines", false, self.inner.lines(groups, after, limit)).await
+    async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
+        self.call("find backlogs", false, self.inner.backlogs(shards, after, limit)).await
     }
 
-    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
-        self.call("count lines", false, self.inner.line_lengths(lines, at_most)).await
+    async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error> {
+        self.call("count backlogs", false, self.inner.backlog_lengths(backlogs, at_most)).await
     }
 
-    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+    async fn claim_backlogs(&self, owner: Owner, now: Timestamp, wants: Vec<BacklogRequest>, bytes: usize) -> Result<Vec<Claimed>, Error> {
         let claim = async {
             if let Some(hub) = &self.hub {
                 // Nothing is taken in order while something stands under a number that no node has.
                 hub.release(now).await?;
             }
-            let mut claimed = self.inner.claim_lines(owner, now, wants, bytes).await?;
+            let mut claimed = self.inner.claim_backlogs(owner, now, wants, bytes).await?;
             if self.faults.planted == Some(Planted::TurnsLinesRound) {
                 claimed.reverse();
             }
             Ok(claimed)
         };
-        self.call("claim from lines", true, claim).await
+        self.call("claim from backlogs", true, claim).await
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
@@ -376,7 +376,7 @@ impl Store for NodeStore {
         let (messages, target) = (slice.messages.clone(), TargetId::from(slice.job.endpoint_id));
         let advance = async {
             let done = self.inner.advance_job(slice).await?;
-            if done.is_some_and(|made_owed| made_owed > 0) {
+            if done.is_some_and(|requeued| requeued > 0) {
                 messages.into_iter().for_each(|message| self.changed((message, target), How::OwedAgain));
             }
             Ok(done)
@@ -420,7 +420,7 @@ impl Store for NodeStore {
         self.call("measure days", false, self.inner.day_sizes()).await
     }
 
-    async fn audit(&self) -> Result<Audit, Error> {
+    async fn audit(&self) -> Result<ConsistencyReport, Error> {
         self.call("audit", false, self.inner.audit()).await
     }
 

@@ -3,17 +3,17 @@
 use super::{
     history::Past,
     store::Planted,
-    world::{Verdict, World},
+    world::{Simulation, Verdict},
 };
 
 /// Seeds that have failed once, and fail again without the fix of what was wrong.
 const ONCE_FAILED: &[u64] = &[
-    147,  // letting go of a group's lines forgot the rates of all lanes that had nothing
+    147,  // letting go of a shard's backlogs forgot the rates of all lanes that had nothing
     190,  // what could not be put back was passed until the node had its new number
     200,  // on SQLite a new number released what the node had in memory under the one before
     442,  // an endpoint that could not be read was taken for one without an order and a rate
     722,  // a number was given up while a message was being stored under it
-    1895, // a current number lapsed, with its groups, before an earlier one that had something of their lines
+    1895, // a current number lapsed, with its shards, before an earlier one that had something of their backlogs
 ];
 /// What happens in a world before everything is put right.
 const STEPS: usize = 60;
@@ -24,7 +24,7 @@ const LINES: usize = 60;
 pub(super) fn run(seed: u64, planted: Option<Planted>) -> (Verdict, Past) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let mut world = World::new(seed, planted).await;
+        let mut world = Simulation::new(seed, planted).await;
         let verdict = world.run(STEPS).await;
         (verdict, world.history.look(Past::clone))
     })

@@ -19,7 +19,7 @@ use hookstream_model::{
         state::DeliveryState,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
     outbound::{
         application::{Application, ApplicationStatus},
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
@@ -45,7 +45,7 @@ use super::{
     gate::Gate,
     history::{EndpointPast, History, LARGEST_BATCH},
     hub::Hub,
-    oracle::{self, Standing},
+    oracle::{self, ExpectedState},
     receivers::{ENDPOINT, Receivers, Wire},
     store::{Faults, NodeStore, Planted},
 };
@@ -67,7 +67,7 @@ pub(super) struct Node {
 }
 
 /// All there is, and what may still happen to it.
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) rng: StdRng,
     pub(super) inner: Arc<SqliteStore>,
     pub(super) hub: Option<Arc<Hub>>,
@@ -91,7 +91,7 @@ pub(super) struct World {
 /// What is wrong, and with it the world ends.
 pub(super) type Verdict = Result<(), Vec<String>>;
 
-impl World {
+impl Simulation {
     /// A world with everything that it has from the beginning.
     pub(super) async fn new(seed: u64, planted: Option<Planted>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -155,7 +155,7 @@ impl World {
         let application = Application {
             id: self.ids.next(now).into(),
             tenant: self.tenant,
-            name: "World".to_owned(),
+            name: "Simulation".to_owned(),
             uid: Some(format!("world-{number}")),
             description: None,
             metadata: None,
@@ -165,7 +165,7 @@ impl World {
             updated_at: now,
         };
         // Its entry has the same id: another would be drawn, and change what the seeds mean.
-        let act = Act::of_system(EntryId::from_bytes(*application.id.as_bytes()), now);
+        let act = AuditContext::of_system(EntryId::from_bytes(*application.id.as_bytes()), now);
         applications::create(&*self.inner, &act, &application, None).await.expect("an application");
         self.applications.push(application.id);
         if let Some(rate) = application.rate_limit {
@@ -214,7 +214,7 @@ impl World {
             updated_at: now,
         };
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[7; 32]);
-        let act = Act::of_system(EntryId::from_bytes(*id.as_bytes()), now);
+        let act = AuditContext::of_system(EntryId::from_bytes(*id.as_bytes()), now);
         endpoints::create(&*self.inner, &act, &endpoint, &secret, None, None).await.expect("an endpoint");
         self.endpoints.push(EndpointKey::from(&endpoint));
         self.history.note(format_args!("endpoint {id}: {} {} rate {rate:?} batch {batch:?}", ordering.as_str(), on_failure.as_str()));
@@ -308,8 +308,8 @@ impl World {
         let first = owed.take(5).map(|(message, delivery)| format!("{message} {delivery:?}")).collect::<Vec<_>>();
         let mut faults = vec![format!("nothing is broken any more, and yet this is owed still at {}: {first:?}", self.clock.now())];
         for node in &self.nodes {
-            let (lanes, groups) = (node.handle.lanes(self.tenant.environment), node.handle.core.lease().groups());
-            faults.push(format!("node {} has {} groups and {lanes:?}", node.gate.node, groups.count()));
+            let (lanes, shards) = (node.handle.lanes(self.tenant.environment), node.handle.core.lease().shards());
+            faults.push(format!("node {} has {} shards and {lanes:?}", node.gate.node, shards.count()));
         }
         Err(faults)
     }
@@ -328,14 +328,14 @@ impl World {
     }
 
     /// How all that was accepted stands.
-    async fn standings(&self) -> Vec<Standing> {
+    async fn standings(&self) -> Vec<ExpectedState> {
         let accepted = self.history.look(|past| past.accepted.clone());
         let mut standings = Vec::new();
         for message in accepted {
             let found = self.inner.message(self.tenant, message.application, message.id).await.expect("read");
             let deliveries =
                 found.map(|found| found.deliveries.into_iter().map(|delivery| (delivery.target_id.into(), delivery.state)).collect());
-            standings.push(Standing { message: message.id, deliveries });
+            standings.push(ExpectedState { message: message.id, deliveries });
         }
         standings
     }

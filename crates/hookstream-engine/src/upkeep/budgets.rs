@@ -41,13 +41,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What is known of those environments that have a budget.
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
-    meters: Mutex<HashMap<EnvironmentId, Meter>>,
+    meters: Mutex<HashMap<EnvironmentId, PayloadMeter>>,
     /// Wakes whoever counts.
     passed: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Meter {
+struct PayloadMeter {
     budget: u64,
     /// What there was when it was counted, and what was accepted here since.
     bytes: u64,
@@ -84,7 +84,7 @@ impl Budgets {
         self.passed.notify_one();
     }
 
-    fn meters(&self) -> MutexGuard<'_, HashMap<EnvironmentId, Meter>> {
+    fn meters(&self) -> MutexGuard<'_, HashMap<EnvironmentId, PayloadMeter>> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +143,7 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     }
     let meter = |(environment, limits): (EnvironmentId, Limits)| {
         let (budget, bytes) = (limits.max_payload_bytes?, counted.get(&environment).copied().unwrap_or(0));
-        Some((environment, Meter { budget, bytes, is_full: bytes > budget }))
+        Some((environment, PayloadMeter { budget, bytes, is_full: bytes > budget }))
     };
     *core.budgets.meters() = limited.into_iter().filter_map(meter).collect();
     Ok(())

@@ -21,11 +21,11 @@ const AT_ONCE: usize = 200;
 /// What is known beyond what the store says.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    changed: BTreeMap<EndpointId, Change>,
+    changed: BTreeMap<EndpointId, HealthChange>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Change {
+struct HealthChange {
     key: EndpointKey,
     failing_since: Option<Timestamp>,
 }
@@ -37,7 +37,7 @@ impl Health {
         let known = self.changed.get(&endpoint.id).map_or_else(|| route.failing_since(), |change| change.failing_since);
         let failing_since = if succeeded { None } else { Some(known.unwrap_or(at)) };
         if failing_since != known {
-            self.changed.insert(endpoint.id, Change { key: EndpointKey::from(endpoint), failing_since });
+            self.changed.insert(endpoint.id, HealthChange { key: EndpointKey::from(endpoint), failing_since });
         }
         failing_since.filter(|since| settlement::has_failed_too_long(*since, at, allowed)).map(|_| DisabledReason::KeptFailing)
     }
@@ -66,7 +66,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 async fn write(core: &Core) {
-    let changed: Vec<Change> = core.health().changed.values().copied().collect();
+    let changed: Vec<HealthChange> = core.health().changed.values().copied().collect();
     for changes in changed.chunks(AT_ONCE) {
         let health: Vec<_> = changes.iter().map(|change| (change.key, change.failing_since)).collect();
         if let Err(error) = endpoints::record_health(&*core.store, &health).await {

@@ -112,7 +112,7 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
     let news = match core.routes.news(application).await {
         Ok(Some(news)) => news,
         Ok(None) => {
-            core.lanes().let_loose(application, |_| false, Instant::now());
+            core.lanes().clear_hold(application, |_| false, Instant::now());
             core.note_due(core.now());
             return;
         }
@@ -122,19 +122,19 @@ pub(crate) async fn refresh(core: &Arc<Core>, application: ApplicationId) {
         }
     };
     let now = core.both_clocks();
-    let let_go = {
+    let evict = {
         let mut lanes = core.lanes();
         match &news.gone {
-            Some(gone) => lanes.let_loose_each(gone.iter().map(|id| TargetId::from(*id)), now.monotonic),
+            Some(gone) => lanes.clear_each_hold(gone.iter().map(|id| TargetId::from(*id)), now.monotonic),
             None => {
                 let is_there = |target| news.changed.binary_search_by_key(&EndpointId::from(target), |route| route.endpoint.id).is_ok();
-                lanes.let_loose(application, is_there, now.monotonic);
+                lanes.clear_hold(application, is_there, now.monotonic);
             }
         }
         news.changed.iter().flat_map(|route| lanes.set_policy(route.endpoint.id.into(), &route.policy, now)).collect::<Vec<_>>()
     };
     dispatch::begin(core);
-    dispatch::put_back(core, let_go).await;
+    dispatch::requeue(core, evict).await;
     // What waits in the store may go by what is configured now.
     core.note_due(now.wall);
 }

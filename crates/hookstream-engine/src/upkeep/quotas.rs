@@ -41,14 +41,14 @@ const USED: u64 = (1 << MONTH_SHIFT) - 1;
 /// The meters of all organizations that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
-    meters: Mutex<HashMap<OrganizationId, Arc<Meter>>>,
+    meters: Mutex<HashMap<OrganizationId, Arc<EventMeter>>>,
     /// Wakes whoever counts.
     learned: Notify,
 }
 
 /// What an organization may accept in a month, and has.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct EventMeter {
     most: AtomicI64,
     /// The month's number, and behind it what was used in it as far as is known.
     used: AtomicU64,
@@ -70,16 +70,16 @@ pub(crate) struct Reached {
 
 /// A message's place. It is given back unless the message is stored.
 #[derive(Debug)]
-pub(crate) struct Place(Option<(Arc<Meter>, u16)>);
+pub(crate) struct Reservation(Option<(Arc<EventMeter>, u16)>);
 
-impl Place {
+impl Reservation {
     /// The place of a message that no quota is about.
     pub(crate) const fn uncounted() -> Self {
         Self(None)
     }
 }
 
-impl Default for Meter {
+impl Default for EventMeter {
     fn default() -> Self {
         Self {
             most: AtomicI64::new(UNLIMITED),
@@ -91,10 +91,10 @@ impl Default for Meter {
     }
 }
 
-impl Meter {
+impl EventMeter {
     /// Takes a place for a message that is accepted then.
-    pub(crate) fn take(self: &Arc<Self>, at: Timestamp) -> Result<Place, Reached> {
-        let Ok(most) = u64::try_from(self.most.load(Ordering::Relaxed)) else { return Ok(Place(None)) };
+    pub(crate) fn take(self: &Arc<Self>, at: Timestamp) -> Result<Reservation, Reached> {
+        let Ok(most) = u64::try_from(self.most.load(Ordering::Relaxed)) else { return Ok(Reservation(None)) };
         let month = Month::of(at);
         let number = month.number();
         let one_more = |known: u64| {
@@ -109,7 +109,7 @@ impl Meter {
         match self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
             Ok(_) => {
                 self.taken.fetch_add(1, Ordering::AcqRel);
-                Ok(Place(Some((Arc::clone(self), number))))
+                Ok(Reservation(Some((Arc::clone(self), number))))
             }
             Err(_) => Err(Reached { most, until: month.end().start() }),
         }
@@ -141,7 +141,7 @@ impl Meter {
     }
 }
 
-impl Place {
+impl Reservation {
     /// The message is stored.
     pub(crate) fn keep(mut self) {
         if let Some((meter, _)) = self.0.take() {
@@ -150,7 +150,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some((meter, month)) = self.0.take() {
             meter.give_back(month);
@@ -161,14 +161,14 @@ impl Drop for Place {
 impl Quotas {
     /// The meter of a tenant's organization, whether it has a limit or not. The first time, the limit and what counts
     /// towards it are read, so that no message is accepted before they are known.
-    pub(crate) async fn known_meter(&self, store: &dyn Store, tenant: Tenant, now: Timestamp) -> Result<Arc<Meter>, Error> {
+    pub(crate) async fn known_meter(&self, store: &dyn Store, tenant: Tenant, now: Timestamp) -> Result<Arc<EventMeter>, Error> {
         let organization = tenant.organization;
         if let Some(meter) = self.meters().get(&organization) {
             return Ok(Arc::clone(meter));
         }
         let environment = environments::find_any(store, tenant.environment).await?;
         let most = environment.and_then(|environment| environment.quotas.get(Quota::EventsPerMonth));
-        let meter = Meter { most: AtomicI64::new(limit(most)), ..Meter::default() };
+        let meter = EventMeter { most: AtomicI64::new(limit(most)), ..EventMeter::default() };
         if meter.is_limited() {
             let month = Month::of(now);
             let counted = quotas::events(store, month, Some(organization)).await?;
@@ -183,7 +183,7 @@ impl Quotas {
         Ok(meter)
     }
 
-    fn meters(&self) -> MutexGuard<'_, HashMap<OrganizationId, Arc<Meter>>> {
+    fn meters(&self) -> MutexGuard<'_, HashMap<OrganizationId, Arc<EventMeter>>> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -214,7 +214,7 @@ impl Quotas {
         }
     }
 
-    fn limited(&self) -> Vec<(OrganizationId, Arc<Meter>)> {
+    fn limited(&self) -> Vec<(OrganizationId, Arc<EventMeter>)> {
         let meters = self.meters();
         meters.iter().filter(|(_, meter)| meter.is_limited()).map(|(id, meter)| (*id, Arc::clone(meter))).collect()
     }
@@ -282,8 +282,8 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn limited(most: i64) -> Arc<Meter> {
-        Arc::new(Meter { most: AtomicI64::new(most), ..Meter::default() })
+    fn limited(most: i64) -> Arc<EventMeter> {
+        Arc::new(EventMeter { most: AtomicI64::new(most), ..EventMeter::default() })
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
         let meter = limited(1_000);
         let taken: usize = std::thread::scope(|scope| {
             let takers: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..500).filter_map(|_| meter.take(at(NOON)).ok()).map(Place::keep).count())).collect();
+                (0..4).map(|_| scope.spawn(|| (0..500).filter_map(|_| meter.take(at(NOON)).ok()).map(Reservation::keep).count())).collect();
             takers.into_iter().map(|taker| taker.join().expect("it does not panic")).sum()
         });
         assert_eq!(taken, 1_000);

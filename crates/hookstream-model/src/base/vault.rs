@@ -1,7 +1,7 @@
 //! What is secret at rest: sealed under a key, for one place, and opened again there only.
 //!
 //! The store calls it for what it writes and reads. A sealed text names its key by the key's [id](KeyId), so that
-//! several keys may be in use while one takes over from another. It is bound to its [`Place`]: moved to another row
+//! several keys may be in use while one takes over from another. It is bound to its [`SealContext`]: moved to another row
 //! or column it does not open. Chance is passed in, as the nonce.
 //!
 //! The cipher is XChaCha20-Poly1305: its nonces of 24 bytes may be drawn by any number of nodes without a count of
@@ -46,7 +46,7 @@ pub struct KeyId([u8; 8]);
 
 /// Where a sealed text belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SealContext {
     /// Table and column.
     pub column: &'static str,
     /// What tells the row from others of its table.
@@ -169,7 +169,7 @@ impl Keys {
     }
 
     /// Seals a text for its place under the current key. A nonce is random, and never used again.
-    pub fn seal(&self, place: &Place, text: &str, nonce: [u8; NONCE_BYTES]) -> String {
+    pub fn seal(&self, place: &SealContext, text: &str, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: text.as_bytes(), aad: &place.bytes() };
         let sealed = self.current.cipher().encrypt(&nonce.into(), payload).expect("a text is shorter than 256 GiB");
         format!("{MARK}{}:{}", self.current.id(), STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat()))
@@ -179,7 +179,7 @@ impl Keys {
     ///
     /// # Errors
     /// Where its key is not among these, or it is not what was sealed for this place.
-    pub fn open(&self, place: &Place, text: &str) -> Result<String, Unopened> {
+    pub fn open(&self, place: &SealContext, text: &str) -> Result<String, Unopened> {
         let Some(sealed) = text.strip_prefix(MARK) else { return Ok(text.to_owned()) };
         let (id, sealed) = sealed.split_once(':').ok_or(Unopened::Damaged)?;
         let id = KeyId::parse(id).ok_or(Unopened::Damaged)?;
@@ -223,7 +223,7 @@ impl FromStr for Keys {
     }
 }
 
-impl Place {
+impl SealContext {
     /// What a text is sealed together with. A column's name has no zero, so that no two places are the same.
     fn bytes(&self) -> Vec<u8> {
         [self.column.as_bytes(), &[0], &self.row].concat()
@@ -259,8 +259,8 @@ mod tests {
         Keys::new(bytes.iter().copied().map(key)).expect("at least one")
     }
 
-    fn place(row: u8) -> Place {
-        Place { column: "endpoints.secret", row: vec![row; 16] }
+    fn place(row: u8) -> SealContext {
+        SealContext { column: "endpoints.secret", row: vec![row; 16] }
     }
 
     #[test]
@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn what_was_moved_does_not_open() {
         let sealed = keys(&[1]).seal(&place(1), "text", NONCE);
-        let elsewhere = [place(2), Place { column: "endpoints.previous_secret", ..place(1) }, Place { row: vec![1; 15], ..place(1) }];
+        let elsewhere =
+            [place(2), SealContext { column: "endpoints.previous_secret", ..place(1) }, SealContext { row: vec![1; 15], ..place(1) }];
         for other in elsewhere {
             assert_eq!(keys(&[1]).open(&other, &sealed), Err(Unopened::Damaged), "{other:?}");
         }
@@ -357,7 +358,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_comes_back(text in ".*", row in any::<Vec<u8>>(), nonce in any::<[u8; NONCE_BYTES]>()) {
-            let place = Place { column: "idempotency_keys.body", row };
+            let place = SealContext { column: "idempotency_keys.body", row };
             let sealed = keys(&[1]).seal(&place, &text, nonce);
             prop_assert_eq!(keys(&[2, 1]).open(&place, &sealed), Ok(text));
         }

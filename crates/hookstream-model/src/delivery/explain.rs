@@ -59,7 +59,7 @@ pub fn why_unmatched(endpoint: &Endpoint, message: Sendable<'_>, accepted_at: Ti
 
 /// The place of a delivery's next try in the retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct ScheduledAttempt {
     /// Counted from 1 since the message was sent, or since it was last asked for again.
     pub number: u32,
     /// How many there are at the most.
@@ -67,7 +67,7 @@ pub struct Step {
 }
 
 /// Which try comes next of a delivery that has failed so often since it was last made owed.
-pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> Step {
+pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> ScheduledAttempt {
     let number = failed.saturating_add(1);
     let scheduled = match trigger {
         Trigger::Test => 1,
@@ -76,7 +76,7 @@ pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> Ste
         }
     };
     // A schedule that was shortened meanwhile: the next try is the last.
-    Step { number, of: scheduled.max(number) }
+    ScheduledAttempt { number, of: scheduled.max(number) }
 }
 
 /// What keeps back a delivery that is due.
@@ -121,14 +121,14 @@ pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
     /// What has to be changed about the endpoint before.
-    pub changes: Vec<Change>,
+    pub changes: Vec<EndpointChange>,
     /// What to do then.
-    pub act: Act,
+    pub act: AuditContext,
 }
 
 /// What keeps an endpoint from receiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum EndpointChange {
     /// It is to be enabled.
     Enable,
     /// It is to be resumed.
@@ -143,7 +143,7 @@ pub enum Change {
 
 /// What makes the next try happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum AuditContext {
     /// Nothing is to be done: it arrived.
     Nothing,
     /// It is tried by itself.
@@ -180,35 +180,35 @@ pub struct Sendable<'a> {
 /// Retrying asks who wants the type now; recovering takes what is owed to the endpoint, whatever it wants.
 pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message: Sendable<'_>, now: Timestamp) -> Remedy {
     if state == Some(DeliveryState::Succeeded) {
-        return Remedy { changes: vec![], act: Act::Nothing };
+        return Remedy { changes: vec![], act: AuditContext::Nothing };
     }
     if !message.has_payload {
-        return Remedy { changes: vec![], act: Act::SendAnew };
+        return Remedy { changes: vec![], act: AuditContext::SendAnew };
     }
-    let Some(endpoint) = endpoint else { return Remedy { changes: vec![], act: Act::MakeEndpoint } };
+    let Some(endpoint) = endpoint else { return Remedy { changes: vec![], act: AuditContext::MakeEndpoint } };
     let is_wanted = endpoint.wants(message.event_type, message.channels);
     let act = match state {
-        None => Act::Retry,
-        Some(DeliveryState::Pending { due_at }) => Act::Wait { until: due_at },
-        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) if is_wanted => Act::RetryOrRecover,
-        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) => Act::Recover,
-        Some(DeliveryState::Cancelled { .. }) => Act::Retry,
-        Some(DeliveryState::Succeeded) => Act::Nothing,
+        None => AuditContext::Retry,
+        Some(DeliveryState::Pending { due_at }) => AuditContext::Wait { until: due_at },
+        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) if is_wanted => AuditContext::RetryOrRecover,
+        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) => AuditContext::Recover,
+        Some(DeliveryState::Cancelled { .. }) => AuditContext::Retry,
+        Some(DeliveryState::Succeeded) => AuditContext::Nothing,
     };
     let mut changes = Vec::new();
     match endpoint.status {
         EndpointStatus::Active => {}
-        EndpointStatus::Paused => changes.push(Change::Resume),
-        EndpointStatus::Disabled => changes.push(Change::Enable),
+        EndpointStatus::Paused => changes.push(EndpointChange::Resume),
+        EndpointStatus::Disabled => changes.push(EndpointChange::Enable),
     }
     if endpoint.is_expired(now) {
-        changes.push(Change::Extend);
+        changes.push(EndpointChange::Extend);
     }
-    if act == Act::Retry && !endpoint.wants_type(message.event_type) {
-        changes.push(Change::WidenFilter);
+    if act == AuditContext::Retry && !endpoint.wants_type(message.event_type) {
+        changes.push(EndpointChange::WidenFilter);
     }
-    if act == Act::Retry && !endpoint.listens_to(message.channels) {
-        changes.push(Change::AddChannel);
+    if act == AuditContext::Retry && !endpoint.listens_to(message.channels) {
+        changes.push(EndpointChange::AddChannel);
     }
     Remedy { changes, act }
 }
@@ -305,7 +305,7 @@ mod tests {
             assert_eq!(endpoint.wants(TYPE, &channels), expected.is_none(), "{endpoint:?} {channels:?}");
             let why = why_unmatched(endpoint, message, NOW + MINUTE, false);
             assert_eq!(why, expected.unwrap_or(Unmatched::ChangedLater));
-            let adds_channel = remedy(None, Some(endpoint), message, NOW).changes.contains(&Change::AddChannel);
+            let adds_channel = remedy(None, Some(endpoint), message, NOW).changes.contains(&EndpointChange::AddChannel);
             assert_eq!(adds_channel, !endpoint.listens_to(&channels));
         };
         check(&endpoint(&[]), &[], None);
@@ -333,12 +333,12 @@ mod tests {
 
     #[test]
     fn what_makes_it_go_follows_from_delivery_and_endpoint() {
-        let check = |state, endpoint: Option<&Endpoint>, changes: &[Change], act| {
+        let check = |state, endpoint: Option<&Endpoint>, changes: &[EndpointChange], act| {
             let expected = Remedy { changes: changes.to_vec(), act };
             let message = |has_payload| Sendable { event_type: TYPE, channels: &[], has_payload };
             assert_eq!(remedy(state, endpoint, message(true), NOW), expected, "{state:?}");
-            let anew = Remedy { changes: vec![], act: Act::SendAnew };
-            let without = if expected.act == Act::Nothing { expected } else { anew };
+            let anew = Remedy { changes: vec![], act: AuditContext::SendAnew };
+            let without = if expected.act == AuditContext::Nothing { expected } else { anew };
             assert_eq!(remedy(state, endpoint, message(false), NOW), without, "{state:?}");
         };
         let wanting = endpoint(&[TYPE]);
@@ -348,26 +348,26 @@ mod tests {
         let expired = Endpoint { expires_at: Some(NOW), ..endpoint(&[]) };
         let both = Endpoint { expires_at: Some(NOW), ..disabled.clone() };
         let pending = Some(DeliveryState::Pending { due_at: NOW + MINUTE });
-        let wait = Act::Wait { until: NOW + MINUTE };
+        let wait = AuditContext::Wait { until: NOW + MINUTE };
         let exhausted = Some(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded });
         let skipped = Some(DeliveryState::Skipped { reason: SkipReason::EndpointDisabled });
         let cancelled = Some(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted });
 
-        check(Some(DeliveryState::Succeeded), Some(&disabled), &[], Act::Nothing);
-        check(Some(DeliveryState::Succeeded), None, &[], Act::Nothing);
+        check(Some(DeliveryState::Succeeded), Some(&disabled), &[], AuditContext::Nothing);
+        check(Some(DeliveryState::Succeeded), None, &[], AuditContext::Nothing);
         check(pending, Some(&wanting), &[], wait);
         check(pending, Some(&other), &[], wait);
-        check(pending, Some(&both), &[Change::Enable, Change::Extend], wait);
-        check(pending, Some(&paused), &[Change::Resume], wait);
-        check(pending, None, &[], Act::MakeEndpoint);
-        check(exhausted, Some(&wanting), &[], Act::RetryOrRecover);
-        check(exhausted, Some(&other), &[], Act::Recover);
-        check(skipped, Some(&disabled), &[Change::Enable], Act::RetryOrRecover);
-        check(skipped, Some(&expired), &[Change::Extend], Act::RetryOrRecover);
-        check(skipped, Some(&wanting), &[], Act::RetryOrRecover);
-        check(cancelled, None, &[], Act::MakeEndpoint);
-        check(None, Some(&wanting), &[], Act::Retry);
-        check(None, Some(&other), &[Change::WidenFilter], Act::Retry);
-        check(None, Some(&both), &[Change::Enable, Change::Extend], Act::Retry);
+        check(pending, Some(&both), &[EndpointChange::Enable, EndpointChange::Extend], wait);
+        check(pending, Some(&paused), &[EndpointChange::Resume], wait);
+        check(pending, None, &[], AuditContext::MakeEndpoint);
+        check(exhausted, Some(&wanting), &[], AuditContext::RetryOrRecover);
+        check(exhausted, Some(&other), &[], AuditContext::Recover);
+        check(skipped, Some(&disabled), &[EndpointChange::Enable], AuditContext::RetryOrRecover);
+        check(skipped, Some(&expired), &[EndpointChange::Extend], AuditContext::RetryOrRecover);
+        check(skipped, Some(&wanting), &[], AuditContext::RetryOrRecover);
+        check(cancelled, None, &[], AuditContext::MakeEndpoint);
+        check(None, Some(&wanting), &[], AuditContext::Retry);
+        check(None, Some(&other), &[EndpointChange::WidenFilter], AuditContext::Retry);
+        check(None, Some(&both), &[EndpointChange::Enable, EndpointChange::Extend], AuditContext::Retry);
     }
 }

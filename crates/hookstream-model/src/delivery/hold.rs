@@ -138,7 +138,7 @@ pub fn after_try(hold: Option<Hold>, outcome: &Outcome, failures: u32, policy: B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::outcome::{Answer, Failure, FailureKind};
+    use crate::delivery::outcome::{Failure, FailureKind, ReceiverResponse};
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
     const POLICY: BreakerPolicy = BreakerPolicy { threshold: 5, cooldown: Duration::from_secs(60) };
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
-        Outcome::from_answer(Answer { status, retry_after: retry_after.map(RetryAfter::Seconds), ..Answer::default() })
+        Outcome::from_answer(ReceiverResponse { status, retry_after: retry_after.map(RetryAfter::Seconds), ..ReceiverResponse::default() })
     }
 
     #[test]

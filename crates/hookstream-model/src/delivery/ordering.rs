@@ -58,7 +58,7 @@ impl Ordering {
     }
 }
 
-/// What a message that fails does to those behind it in its line.
+/// What a message that fails does to those behind it in its backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
     /// They wait until it has arrived: where its schedule ends, it is tried on at the schedule's last wait.
@@ -95,15 +95,15 @@ impl OnFailure {
 }
 
 /// A path to a value in a JSON payload: `$` and then names after dots, or indexes and quoted names in
-/// brackets, as in `$.order.lines[0]['sku']` (the singular queries of RFC 9535).
+/// brackets, as in `$.order.backlogs[0]['sku']` (the singular queries of RFC 9535).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath {
     text: String,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Name(String),
     Index(usize),
 }
@@ -115,7 +115,7 @@ impl KeyPath {
     /// Where it is none, or longer than 256 bytes.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let refuse =
-            || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.lines[0]['sku'], of at most 256 bytes");
+            || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.backlogs[0]['sku'], of at most 256 bytes");
         let mut rest = text.strip_prefix('$').filter(|_| text.len() <= KEY_PATH_MAX).ok_or_else(refuse)?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
@@ -131,11 +131,11 @@ impl KeyPath {
         let mut value: &RawValue = serde_json::from_slice(payload).ok()?;
         for step in &self.steps {
             value = match step {
-                Step::Name(name) => {
+                PathStep::Name(name) => {
                     let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(value.get()).ok()?;
                     *object.get(name.as_str())?
                 }
-                Step::Index(index) => {
+                PathStep::Index(index) => {
                     let array: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
                     array.get(*index)?
                 }
@@ -151,22 +151,22 @@ impl fmt::Display for KeyPath {
     }
 }
 
-fn next_step(text: &str) -> Option<(Step, &str)> {
+fn next_step(text: &str) -> Option<(PathStep, &str)> {
     if let Some(text) = text.strip_prefix('.') {
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         let is_plain = !name.is_empty() && !name.chars().any(|c| c.is_control() || c.is_whitespace() || "]'\"*?@$".contains(c));
-        return is_plain.then(|| (Step::Name(name.to_owned()), rest));
+        return is_plain.then(|| (PathStep::Name(name.to_owned()), rest));
     }
     let text = text.strip_prefix('[')?;
     if let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) {
         let (name, rest) = text[1..].split_once(quote)?;
         let is_plain = !name.contains('\\') && !name.chars().any(char::is_control);
-        return is_plain.then_some((Step::Name(name.to_owned()), rest.strip_prefix(']')?));
+        return is_plain.then_some((PathStep::Name(name.to_owned()), rest.strip_prefix(']')?));
     }
     let (index, rest) = text.split_once(']')?;
     let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| index.parse().ok()).flatten().map(|index| (Step::Index(index), rest))
+    is_number.then(|| index.parse().ok()).flatten().map(|index| (PathStep::Index(index), rest))
 }
 
 #[cfg(test)]

@@ -8,16 +8,16 @@ use crate::delivery::retry::RetryAfter;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The target took it (HTTP: 2xx).
-    Accepted(Answer),
+    Accepted(ReceiverResponse),
     /// The target answered, but did not take it.
-    Refused(Answer),
+    Refused(ReceiverResponse),
     /// There was no answer that could be used.
     Failed(Failure),
 }
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct ReceiverResponse {
     /// The HTTP status.
     pub status: u16,
     /// The first bytes of the body, at most [`BODY_KEPT`].
@@ -130,7 +130,7 @@ impl FailureKind {
 
 impl Outcome {
     /// The outcome that an HTTP answer stands for: 2xx is accepted, all else refused.
-    pub fn from_answer(answer: Answer) -> Self {
+    pub fn from_answer(answer: ReceiverResponse) -> Self {
         if (200..300).contains(&answer.status) { Self::Accepted(answer) } else { Self::Refused(answer) }
     }
 
@@ -140,7 +140,7 @@ impl Outcome {
     }
 
     /// The answer, where there was one.
-    pub const fn answer(&self) -> Option<&Answer> {
+    pub const fn answer(&self) -> Option<&ReceiverResponse> {
         match self {
             Self::Accepted(answer) | Self::Refused(answer) => Some(answer),
             Self::Failed(_) => None,
@@ -160,7 +160,7 @@ impl Outcome {
     }
 }
 
-pub(crate) fn redirect_detail(answer: &Answer) -> String {
+pub(crate) fn redirect_detail(answer: &ReceiverResponse) -> String {
     match &answer.location {
         Some(location) => {
             format!(
@@ -181,7 +181,7 @@ mod tests {
         for (status, accepted) in
             [(199, false), (200, true), (204, true), (299, true), (300, false), (304, false), (410, false), (500, false)]
         {
-            let outcome = Outcome::from_answer(Answer { status, ..Answer::default() });
+            let outcome = Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() });
             assert_eq!(outcome.is_accepted(), accepted, "{status}");
             assert_eq!(outcome.error().is_none(), accepted, "{status}");
         }
@@ -190,9 +190,16 @@ mod tests {
     #[test]
     fn an_error_is_a_word_of_the_vocabulary_and_a_sentence() {
         let check = |outcome: Outcome, expected: &str| assert_eq!(outcome.error().as_deref(), Some(expected));
-        check(Outcome::from_answer(Answer { status: 500, ..Answer::default() }), "http_status: the receiver answered 500");
         check(
-            Outcome::from_answer(Answer { status: 302, location: Some("http://a.example/".into()), ..Answer::default() }),
+            Outcome::from_answer(ReceiverResponse { status: 500, ..ReceiverResponse::default() }),
+            "http_status: the receiver answered 500",
+        );
+        check(
+            Outcome::from_answer(ReceiverResponse {
+                status: 302,
+                location: Some("http://a.example/".into()),
+                ..ReceiverResponse::default()
+            }),
             "redirect_refused: the receiver answered 302 with a redirect to http://a.example/; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
         );
         check(Outcome::Failed(Failure::new(FailureKind::Timeout, "no answer within 20 s")), "timeout: no answer within 20 s");

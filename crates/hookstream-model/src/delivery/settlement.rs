@@ -80,14 +80,14 @@ pub fn has_failed_too_long(failing_since: Timestamp, now: Timestamp, allowed: Du
 mod tests {
     use super::*;
     use crate::delivery::{
-        outcome::{Answer, Failure, FailureKind},
+        outcome::{Failure, FailureKind, ReceiverResponse},
         retry::RetryAfter,
     };
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
-    fn answered(status: u16) -> Answer {
-        Answer { status, ..Answer::default() }
+    fn answered(status: u16) -> ReceiverResponse {
+        ReceiverResponse { status, ..ReceiverResponse::default() }
     }
 
     fn verdict(trigger: Trigger, failed_before: u32, outcome: &Outcome) -> Verdict {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_delivery_settles_by_its_outcome() {
-        let check = |failed_before, answer: Answer, settlement, disable| {
+        let check = |failed_before, answer: ReceiverResponse, settlement, disable| {
             let found = verdict(Trigger::Initial, failed_before, &Outcome::from_answer(answer.clone()));
             assert_eq!(found, Verdict { settlement, disable }, "{answer:?}");
         };
@@ -107,7 +107,7 @@ mod tests {
         check(0, answered(301), retry_in(5), None);
         check(9, answered(500), Settlement::Exhausted(ExhaustedReason::ScheduleEnded), None);
         check(0, answered(410), Settlement::Exhausted(ExhaustedReason::Gone), Some(DisabledReason::Gone));
-        let asked = |status, directive| Answer { directive: Some(directive), ..answered(status) };
+        let asked = |status, directive| ReceiverResponse { directive: Some(directive), ..answered(status) };
         check(0, asked(500, Directive::AbortMessage), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), None);
         check(0, asked(500, Directive::Disable), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), Some(DisabledReason::AskedToStop));
         check(0, asked(200, Directive::Disable), Settlement::Succeeded, Some(DisabledReason::AskedToStop));
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn retry_after_counts_for_429_and_503_only() {
         let check = |status, seconds, expected: u64| {
-            let outcome = Outcome::from_answer(Answer { retry_after: Some(RetryAfter::Seconds(seconds)), ..answered(status) });
+            let outcome = Outcome::from_answer(ReceiverResponse { retry_after: Some(RetryAfter::Seconds(seconds)), ..answered(status) });
             let expected = Settlement::RetryAt(NOW + Duration::from_secs(expected));
             assert_eq!(verdict(Trigger::Initial, 0, &outcome).settlement, expected, "{status}");
         };

@@ -51,7 +51,7 @@ impl fmt::Display for UserCode {
 
 /// Where a request for access stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum DeviceStatus {
     /// Nobody has decided yet.
     Pending,
     /// Nobody has, and the program asks too often.
@@ -65,17 +65,23 @@ pub enum Standing {
 }
 
 /// Where a request stands for a program that asks now.
-pub fn standing(is_allowed: bool, is_denied: bool, last_asked_at: Option<Timestamp>, expires_at: Timestamp, now: Timestamp) -> Standing {
+pub fn standing(
+    is_allowed: bool,
+    is_denied: bool,
+    last_asked_at: Option<Timestamp>,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> DeviceStatus {
     if now >= expires_at {
-        Standing::Expired
+        DeviceStatus::Expired
     } else if is_denied {
-        Standing::Denied
+        DeviceStatus::Denied
     } else if is_allowed {
-        Standing::Allowed
+        DeviceStatus::Allowed
     } else if last_asked_at.is_some_and(|last| now.since(last) + TOLERANCE < INTERVAL) {
-        Standing::TooSoon
+        DeviceStatus::TooSoon
     } else {
-        Standing::Pending
+        DeviceStatus::Pending
     }
 }
 
@@ -101,11 +107,11 @@ mod tests {
         let start = Timestamp::from_millis(1_000_000_000_000);
         let end = start + VALID_FOR;
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(standing(false, false, None, end, start), Standing::Pending);
-        assert_eq!(standing(false, false, Some(start), end, after(4)), Standing::TooSoon);
-        assert_eq!(standing(false, false, Some(start), end, after(5)), Standing::Pending);
-        assert_eq!(standing(true, false, Some(start), end, after(1)), Standing::Allowed);
-        assert_eq!(standing(false, true, Some(start), end, after(1)), Standing::Denied);
-        assert_eq!(standing(true, false, None, end, end), Standing::Expired);
+        assert_eq!(standing(false, false, None, end, start), DeviceStatus::Pending);
+        assert_eq!(standing(false, false, Some(start), end, after(4)), DeviceStatus::TooSoon);
+        assert_eq!(standing(false, false, Some(start), end, after(5)), DeviceStatus::Pending);
+        assert_eq!(standing(true, false, Some(start), end, after(1)), DeviceStatus::Allowed);
+        assert_eq!(standing(false, true, Some(start), end, after(1)), DeviceStatus::Denied);
+        assert_eq!(standing(true, false, None, end, end), DeviceStatus::Expired);
     }
 }

@@ -142,7 +142,7 @@ impl KeyLevel {
     }
 }
 
-/// What is known of an API key once it was recognised.
+/// What is known of an API key once it was principal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id.

@@ -144,7 +144,7 @@ pub struct Selection {
 
 /// Where a delivery stands as a job comes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum DeliveryStatus {
     /// It is owed.
     Pending,
     /// It arrived; it was last tried then.
@@ -161,7 +161,7 @@ pub enum Standing {
     TestOfAnother,
 }
 
-impl Standing {
+impl DeliveryStatus {
     /// Reads what a store knows of a delivery: whether it is owed; how and when it ended, where it did not arrive;
     /// when it was last tried; and whether its message was ever tried as a test.
     pub fn read(is_pending: bool, undelivered: Option<&str>, ended_at: Option<i64>, last_try: Option<i64>, is_test: bool) -> Self {
@@ -189,7 +189,7 @@ pub struct Candidate {
     /// The channels of the message.
     pub channels: Vec<String>,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: DeliveryStatus,
     /// Whether the payload is there still; without it nothing can be sent.
     pub has_payload: bool,
 }
@@ -275,11 +275,11 @@ impl Selection {
         let is_of_type = self.event_types.as_ref().is_none_or(|types| types.contains(&candidate.event_type));
         is_of_type
             && match candidate.standing {
-                Standing::Delivered(at) => at < self.asked_at && self.statuses.contains(&Status::Delivered),
-                Standing::Exhausted(at) => at <= self.asked_at && self.statuses.contains(&Status::Exhausted),
-                Standing::Skipped(at) => at <= self.asked_at && self.statuses.contains(&Status::Skipped),
-                Standing::Missing => is_wanted && self.statuses.contains(&Status::Missing),
-                Standing::Pending | Standing::Cancelled | Standing::TestOfAnother => false,
+                DeliveryStatus::Delivered(at) => at < self.asked_at && self.statuses.contains(&Status::Delivered),
+                DeliveryStatus::Exhausted(at) => at <= self.asked_at && self.statuses.contains(&Status::Exhausted),
+                DeliveryStatus::Skipped(at) => at <= self.asked_at && self.statuses.contains(&Status::Skipped),
+                DeliveryStatus::Missing => is_wanted && self.statuses.contains(&Status::Missing),
+                DeliveryStatus::Pending | DeliveryStatus::Cancelled | DeliveryStatus::TestOfAnother => false,
             }
     }
 
@@ -458,7 +458,7 @@ pub struct Progress {
     /// How many deliveries were meant when it was asked for; `None` where that took too long to count.
     pub total: Option<u64>,
     /// How many it has made owed.
-    pub made_owed: u64,
+    pub requeued: u64,
     /// How many of the total were owed already, had been tried otherwise or had no payload any more when their turn came.
     pub skipped: u64,
     /// The last message it has looked at.
@@ -468,8 +468,8 @@ pub struct Progress {
 impl Progress {
     /// The progress of a job that has come to its end: what was counted and not made owed was skipped.
     pub fn completed(self) -> Self {
-        let total = self.total.unwrap_or(0).max(self.made_owed);
-        Self { total: Some(total), skipped: total - self.made_owed, ..self }
+        let total = self.total.unwrap_or(0).max(self.requeued);
+        Self { total: Some(total), skipped: total - self.requeued, ..self }
     }
 }
 
@@ -478,12 +478,12 @@ impl Job {
     pub fn next_slice(&self) -> usize {
         let slice = u64::from((self.rate_limit / SLICES_PER_SECOND).max(1));
         let most = self.selection.max_messages.map_or(u64::MAX, u64::from);
-        usize::try_from(slice.min(most.saturating_sub(self.progress.made_owed))).unwrap_or(usize::MAX)
+        usize::try_from(slice.min(most.saturating_sub(self.progress.requeued))).unwrap_or(usize::MAX)
     }
 
     /// How long after the beginning of a slice the next may begin.
-    pub fn pause_after(&self, made_owed: usize) -> Duration {
-        (Duration::from_secs(1) * u32::try_from(made_owed).unwrap_or(u32::MAX) / self.rate_limit.max(1)).max(BREATH)
+    pub fn pause_after(&self, requeued: usize) -> Duration {
+        (Duration::from_secs(1) * u32::try_from(requeued).unwrap_or(u32::MAX) / self.rate_limit.max(1)).max(BREATH)
     }
 }
 
@@ -509,7 +509,7 @@ mod tests {
         Some(words.iter().map(|word| (*word).to_owned()).collect())
     }
 
-    fn candidate(standing: Standing) -> Candidate {
+    fn candidate(standing: DeliveryStatus) -> Candidate {
         Candidate {
             message_id: MessageId::before_all_at(NOW - SECOND),
             event_type: "a.b".to_owned(),
@@ -519,7 +519,7 @@ mod tests {
         }
     }
 
-    fn job(rate_limit: u32, max_messages: Option<u32>, made_owed: u64) -> Job {
+    fn job(rate_limit: u32, max_messages: Option<u32>, requeued: u64) -> Job {
         let request = JobRequest { rate_limit: Some(rate_limit), max_messages, ..request(JobKind::Replay) };
         let (selection, rate_limit) = request.check(NOW).expect("a request");
         Job {
@@ -531,7 +531,7 @@ mod tests {
             rate_limit,
             fingerprint: request.fingerprint(&selection),
             state: JobState::Running,
-            progress: Progress { total: None, made_owed, skipped: 0, position: selection.start() },
+            progress: Progress { total: None, requeued, skipped: 0, position: selection.start() },
             selection,
             started_at: None,
             updated_at: NOW,
@@ -593,37 +593,37 @@ mod tests {
             assert_eq!(selection.takes(&candidate(standing), true), expected, "{standing:?} {statuses:?}");
         };
         let all = ["delivered", "exhausted", "skipped", "missing"];
-        for standing in [Standing::Pending, Standing::Cancelled, Standing::TestOfAnother] {
+        for standing in [DeliveryStatus::Pending, DeliveryStatus::Cancelled, DeliveryStatus::TestOfAnother] {
             check(standing, &all, false);
         }
         for (status, at) in [
-            ("delivered", Standing::Delivered as fn(Timestamp) -> Standing),
-            ("exhausted", Standing::Exhausted),
-            ("skipped", Standing::Skipped),
+            ("delivered", DeliveryStatus::Delivered as fn(Timestamp) -> DeliveryStatus),
+            ("exhausted", DeliveryStatus::Exhausted),
+            ("skipped", DeliveryStatus::Skipped),
         ] {
             check(at(before), &[status], true);
             check(at(after), &[status], false);
             check(at(before), &all, true);
             check(at(before), &["missing"], false);
         }
-        check(Standing::Missing, &["missing"], true);
-        check(Standing::Missing, &["delivered", "exhausted", "skipped"], false);
+        check(DeliveryStatus::Missing, &["missing"], true);
+        check(DeliveryStatus::Missing, &["delivered", "exhausted", "skipped"], false);
     }
 
     #[test]
     fn where_a_delivery_stands_follows_from_what_is_kept_of_it() {
         let check = |known: (bool, Option<&str>, Option<i64>, Option<i64>, bool), expected| {
-            assert_eq!(Standing::read(known.0, known.1, known.2, known.3, known.4), expected, "{known:?}");
+            assert_eq!(DeliveryStatus::read(known.0, known.1, known.2, known.3, known.4), expected, "{known:?}");
         };
         let at = Timestamp::from_millis;
-        check((true, None, None, Some(7), false), Standing::Pending);
-        check((false, Some("exhausted"), Some(5), Some(7), false), Standing::Exhausted(at(5)));
-        check((false, Some("skipped"), Some(5), None, false), Standing::Skipped(at(5)));
-        check((false, Some("cancelled"), Some(5), None, false), Standing::Cancelled);
-        check((false, Some("unheard_of"), Some(5), None, false), Standing::Cancelled);
-        check((false, None, None, Some(7), true), Standing::Delivered(at(7)));
-        check((false, None, None, None, true), Standing::TestOfAnother);
-        check((false, None, None, None, false), Standing::Missing);
+        check((true, None, None, Some(7), false), DeliveryStatus::Pending);
+        check((false, Some("exhausted"), Some(5), Some(7), false), DeliveryStatus::Exhausted(at(5)));
+        check((false, Some("skipped"), Some(5), None, false), DeliveryStatus::Skipped(at(5)));
+        check((false, Some("cancelled"), Some(5), None, false), DeliveryStatus::Cancelled);
+        check((false, Some("unheard_of"), Some(5), None, false), DeliveryStatus::Cancelled);
+        check((false, None, None, Some(7), true), DeliveryStatus::Delivered(at(7)));
+        check((false, None, None, None, true), DeliveryStatus::TestOfAnother);
+        check((false, None, None, None, false), DeliveryStatus::Missing);
     }
 
     #[test]
@@ -633,18 +633,18 @@ mod tests {
             let selection = request.check(NOW).expect("a request").0;
             assert_eq!(selection.takes(&candidate(standing), is_wanted), expected, "{types:?} {standing:?}");
         };
-        let delivered = Standing::Delivered(NOW - SECOND);
+        let delivered = DeliveryStatus::Delivered(NOW - SECOND);
         check(&[], false, delivered, true);
         check(&["a.b"], false, delivered, true);
         check(&["other"], true, delivered, false);
-        check(&[], false, Standing::Missing, false);
-        check(&[], true, Standing::Missing, true);
-        check(&["other"], true, Standing::Missing, false);
+        check(&[], false, DeliveryStatus::Missing, false);
+        check(&[], true, DeliveryStatus::Missing, true);
+        check(&["other"], true, DeliveryStatus::Missing, false);
     }
 
     #[test]
     fn a_slice_is_a_tenth_of_a_second_and_ends_with_what_was_asked_for() {
-        let check = |rate, most, made_owed, expected| assert_eq!(job(rate, most, made_owed).next_slice(), expected, "{rate} {most:?}");
+        let check = |rate, most, requeued, expected| assert_eq!(job(rate, most, requeued).next_slice(), expected, "{rate} {most:?}");
         check(1, None, 0, 1);
         check(19, None, 0, 1);
         check(100, None, 1_000_000, 10);
@@ -655,7 +655,7 @@ mod tests {
 
     #[test]
     fn the_pause_keeps_the_rate() {
-        let check = |rate, made_owed, expected| assert_eq!(job(rate, None, 0).pause_after(made_owed), Duration::from_millis(expected));
+        let check = |rate, requeued, expected| assert_eq!(job(rate, None, 0).pause_after(requeued), Duration::from_millis(expected));
         check(1, 1, 1_000);
         check(100, 10, 100);
         check(1_000, 100, 100);
@@ -667,9 +667,9 @@ mod tests {
 
     #[test]
     fn at_its_end_all_is_accounted_for() {
-        let progress = |total, made_owed| Progress { made_owed, total, ..job(1, None, 0).progress };
-        let check = |total, made_owed, expected: (u64, u64)| {
-            let done = progress(total, made_owed).completed();
+        let progress = |total, requeued| Progress { requeued, total, ..job(1, None, 0).progress };
+        let check = |total, requeued, expected: (u64, u64)| {
+            let done = progress(total, requeued).completed();
             assert_eq!((done.total.expect("known"), done.skipped), expected);
         };
         check(Some(10), 10, (10, 0));

@@ -99,7 +99,7 @@ impl Quotas {
 
 /// What was decided about a quota of one organization.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Allowance {
+pub enum QuotaLimit {
     /// Nothing: the installation's goes.
     #[default]
     Default,
@@ -109,7 +109,7 @@ pub enum Allowance {
     Most(u64),
 }
 
-impl Allowance {
+impl QuotaLimit {
     /// What goes, where the installation has this.
     pub const fn or(self, installation: Option<u64>) -> Option<u64> {
         match self {
@@ -120,7 +120,7 @@ impl Allowance {
     }
 }
 
-impl fmt::Display for Allowance {
+impl fmt::Display for QuotaLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -130,7 +130,7 @@ impl fmt::Display for Allowance {
     }
 }
 
-impl FromStr for Allowance {
+impl FromStr for QuotaLimit {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -147,11 +147,11 @@ impl FromStr for Allowance {
 
 /// What was decided about one organization.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Allowances([Allowance; 6]);
+pub struct QuotaLimits([QuotaLimit; 6]);
 
-impl Allowances {
+impl QuotaLimits {
     /// What was decided about a quota.
-    pub const fn get(&self, quota: Quota) -> Allowance {
+    pub const fn get(&self, quota: Quota) -> QuotaLimit {
         self.0[quota.index()]
     }
 
@@ -159,9 +159,9 @@ impl Allowances {
     ///
     /// # Errors
     /// Where it cannot be so little or so much.
-    pub fn set(&mut self, quota: Quota, allowance: Allowance) -> Result<(), InvalidField> {
+    pub fn set(&mut self, quota: Quota, allowance: QuotaLimit) -> Result<(), InvalidField> {
         let (least, most) = quota.bounds();
-        if let Allowance::Most(given) = allowance
+        if let QuotaLimit::Most(given) = allowance
             && !(least..=most).contains(&given)
         {
             return Err(InvalidField::new(quota.as_str(), format!("must be from {least} to {most}, none or default")));
@@ -219,18 +219,18 @@ mod tests {
     #[test]
     fn what_is_decided_about_an_organization_counts_in_place_of_the_settings() {
         let settings = Quotas::default().with(Quota::Applications, Some(3)).with(Quota::EventTypes, Some(4));
-        let mut own = Allowances::default();
+        let mut own = QuotaLimits::default();
         assert_eq!(own.or(&settings), settings);
-        own.set(Quota::Applications, Allowance::Unlimited).expect("allowed");
-        own.set(Quota::EventTypes, Allowance::Most(9)).expect("allowed");
-        own.set(Quota::Environments, Allowance::Most(1)).expect("allowed");
+        own.set(Quota::Applications, QuotaLimit::Unlimited).expect("allowed");
+        own.set(Quota::EventTypes, QuotaLimit::Most(9)).expect("allowed");
+        own.set(Quota::Environments, QuotaLimit::Most(1)).expect("allowed");
         let expected = Quotas::default().with(Quota::EventTypes, Some(9)).with(Quota::Environments, Some(1));
         assert_eq!(own.or(&settings), expected);
     }
 
     #[test]
     fn a_quota_has_bounds_and_a_word() {
-        let mut own = Allowances::default();
+        let mut own = QuotaLimits::default();
         for (quota, given, allowed) in [
             (Quota::Applications, 0, true),
             (Quota::Environments, 0, false),
@@ -239,16 +239,16 @@ mod tests {
             (Quota::EventsPerMonth, MOST, true),
             (Quota::EventsPerMonth, MOST + 1, false),
         ] {
-            assert_eq!(own.set(quota, Allowance::Most(given)).is_ok(), allowed, "{quota:?} {given}");
+            assert_eq!(own.set(quota, QuotaLimit::Most(given)).is_ok(), allowed, "{quota:?} {given}");
         }
         for quota in Quota::ALL {
             assert_eq!(Quota::parse(quota.as_str()), Ok(quota));
         }
         assert!(Quota::parse("sources").expect_err("there is none").problem.contains("events_per_month, applications"));
-        for allowance in [Allowance::Default, Allowance::Unlimited, Allowance::Most(7)] {
+        for allowance in [QuotaLimit::Default, QuotaLimit::Unlimited, QuotaLimit::Most(7)] {
             assert_eq!(allowance.to_string().parse(), Ok(allowance));
         }
-        assert!("-1".parse::<Allowance>().is_err());
+        assert!("-1".parse::<QuotaLimit>().is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hookstream_model::{
         vault::Keys,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
     outbound::signature::{SigningAlgorithm, SigningKey},
 };
 use rand::rngs::StdRng;
@@ -65,7 +65,7 @@ pub async fn forget(
     keys: Keys,
     nonces: StdRng,
     random: &mut (dyn FnMut() -> [u8; 32] + Send),
-    act: &mut (dyn FnMut() -> Act + Send),
+    act: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<Forgotten, Error> {
     vault::remove_marks_without_key(db, &keys).await?;
     vault::unlock(db, keys, nonces).await?;
@@ -77,7 +77,7 @@ pub async fn forget(
     Ok(forgotten)
 }
 
-fn opens(db: &dyn Database, place: &hookstream_model::base::vault::Place, text: &str) -> Result<bool, Error> {
+fn opens(db: &dyn Database, place: &hookstream_model::base::vault::SealContext, text: &str) -> Result<bool, Error> {
     match db.vault().open(place, text) {
         Ok(_) => Ok(true),
         Err(Error::Unopened { .. }) => Ok(false),
@@ -123,7 +123,7 @@ async fn answers(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Err
     }
 }
 
-async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMut() -> Act + Send)) -> Result<(), Error> {
+async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMut() -> AuditContext + Send)) -> Result<(), Error> {
     let mut after = Vec::new();
     loop {
         let rows = db.read(Statement::new(USERS, vec![Value::Blob(after.clone()), sql_limit(SLICE).into()])).await?;
@@ -152,7 +152,7 @@ async fn endpoints(
     db: &dyn Database,
     forgotten: &mut Forgotten,
     random: &mut (dyn FnMut() -> [u8; 32] + Send),
-    act: &mut (dyn FnMut() -> Act + Send),
+    act: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<(), Error> {
     let mut after = Vec::new();
     loop {

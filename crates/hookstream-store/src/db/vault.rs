@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use hookstream_model::base::{
     ids::{EndpointId, EnvironmentId, UserId},
-    vault::{KeyId, Keys, NONCE_BYTES, Place, Unopened, VaultKey, is_sealed},
+    vault::{KeyId, Keys, NONCE_BYTES, SealContext, Unopened, VaultKey, is_sealed},
 };
 use rand::{Rng, rngs::StdRng};
 
@@ -90,14 +90,14 @@ pub struct Rotated {
 }
 
 impl Vault {
-    pub(crate) fn seal(&self, place: &Place, text: &str) -> Result<String, Error> {
+    pub(crate) fn seal(&self, place: &SealContext, text: &str) -> Result<String, Error> {
         let unlocked = self.unlocked()?;
         let mut nonce = [0; NONCE_BYTES];
         unlocked.nonces.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut nonce);
         Ok(unlocked.keys.seal(place, text, nonce))
     }
 
-    pub(crate) fn open(&self, place: &Place, text: &str) -> Result<String, Error> {
+    pub(crate) fn open(&self, place: &SealContext, text: &str) -> Result<String, Error> {
         self.unlocked()?.keys.open(place, text).map_err(|cause| Error::Unopened { what: place.column, cause })
     }
 
@@ -111,28 +111,28 @@ impl Vault {
 }
 
 /// Where an endpoint's current secret belongs.
-pub(crate) fn secret_of(id: EndpointId) -> Place {
-    Place { column: "endpoints.secret", row: id.as_bytes().to_vec() }
+pub(crate) fn secret_of(id: EndpointId) -> SealContext {
+    SealContext { column: "endpoints.secret", row: id.as_bytes().to_vec() }
 }
 
 /// Where the one before it belongs.
-pub(crate) fn previous_secret_of(id: EndpointId) -> Place {
-    Place { column: "endpoints.previous_secret", row: id.as_bytes().to_vec() }
+pub(crate) fn previous_secret_of(id: EndpointId) -> SealContext {
+    SealContext { column: "endpoints.previous_secret", row: id.as_bytes().to_vec() }
 }
 
 /// Where the answer kept under a key belongs.
-pub(crate) fn answer_of(environment: EnvironmentId, key: &str) -> Place {
-    Place { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }
+pub(crate) fn answer_of(environment: EnvironmentId, key: &str) -> SealContext {
+    SealContext { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }
 }
 
 /// Where the secret of somebody's second factor belongs.
-pub(crate) fn totp_secret_of(id: UserId) -> Place {
-    Place { column: "users.totp_secret", row: id.as_bytes().to_vec() }
+pub(crate) fn totp_secret_of(id: UserId) -> SealContext {
+    SealContext { column: "users.totp_secret", row: id.as_bytes().to_vec() }
 }
 
 /// Where a setting's value belongs.
-pub(crate) fn setting_of(name: &str) -> Place {
-    Place { column: "settings.value", row: name.as_bytes().to_vec() }
+pub(crate) fn setting_of(name: &str) -> SealContext {
+    SealContext { column: "settings.value", row: name.as_bytes().to_vec() }
 }
 
 /// What the store tells about keys.
@@ -355,7 +355,7 @@ impl Walk {
         })
     }
 
-    fn reseal(&self, vault: &Vault, place: &Place, text: &str) -> Result<String, Error> {
+    fn reseal(&self, vault: &Vault, place: &SealContext, text: &str) -> Result<String, Error> {
         if self.is_outdated(vault, text)? { vault.seal(place, &vault.open(place, text)?) } else { Ok(text.to_owned()) }
     }
 

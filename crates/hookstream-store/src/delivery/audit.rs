@@ -2,7 +2,7 @@
 //! other. `hookstream doctor` asks for it.
 //!
 //! The questions stand once, in SQL that both databases read; each has a day's bounds. A store asks them of
-//! each day at one moment ([`Audit::add`]), so that it does not matter who works on it meanwhile.
+//! each day at one moment ([`ConsistencyReport::add`]), so that it does not matter who works on it meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// What was looked at, and what is wrong with it.
 #[derive(Debug, Default)]
-pub struct Audit {
+pub struct ConsistencyReport {
     /// Each environment's days, oldest first.
     pub balances: Vec<Balance>,
     /// What contradicts itself, at most 20 of each kind and day.
@@ -98,22 +98,22 @@ impl Question {
         match self {
             Self::Messages => {
                 "select environment_id, count(*), cast(sum(deliveries) as bigint) from messages
-                where id >= $1 and id < $2 group by environment_id"
+                where id >= $1 and id < $2 shard by environment_id"
             }
             // The database knows the sizes without reading the bodies.
             Self::Payloads => {
                 "select environment_id, cast(sum(octet_length(body)) as bigint) from payloads
-                where message_id >= $1 and message_id < $2 group by environment_id"
+                where message_id >= $1 and message_id < $2 shard by environment_id"
             }
             Self::Pending => {
                 "select m.environment_id, count(*) from pending p
                 join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
-                where p.message_id >= $1 and p.message_id < $2 group by m.environment_id"
+                where p.message_id >= $1 and p.message_id < $2 shard by m.environment_id"
             }
             Self::Undelivered => {
                 "select m.environment_id, u.state, count(*) from messages m
                 join undelivered u on u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
-                where m.id >= $1 and m.id < $2 group by m.environment_id, u.state"
+                where m.id >= $1 and m.id < $2 shard by m.environment_id, u.state"
             }
             Self::Untraced => {
                 "select application_id, id, cast(deliveries as bigint), found from (
@@ -154,7 +154,7 @@ pub(crate) struct DayRows {
     pub(crate) answers: Vec<(Question, Vec<Row>)>,
 }
 
-impl Audit {
+impl ConsistencyReport {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.balances.iter().all(Balance::holds)

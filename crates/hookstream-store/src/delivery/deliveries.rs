@@ -9,7 +9,7 @@ use hookstream_model::{
     },
     delivery::{
         attempt::Attempt,
-        queue::Line,
+        queue::Backlog,
         state::{DeliveryState, SkipReason, Trigger},
     },
     identity::tenancy::Tenant,
@@ -105,9 +105,9 @@ pub enum NewState {
     Owed {
         /// Who delivers it, where somebody has room for it.
         owner: Option<Owner>,
-        /// The line it waits in, or goes back to when its owner lets go of it.
-        line: Option<Line>,
-        /// Whether it has a place in the line, behind all that was stored before.
+        /// The backlog it waits in, or goes back to when its owner lets go of it.
+        backlog: Option<Backlog>,
+        /// Whether it has a place in the backlog, behind all that was stored before.
         in_order: bool,
     },
     /// Not sent, but on record and recoverable.
@@ -155,11 +155,11 @@ pub struct Claim {
     pub next_due: Option<Timestamp>,
 }
 
-/// A line with something in it.
+/// A backlog with something in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineHead {
-    /// Which line.
-    pub line: Line,
+pub struct BacklogHead {
+    /// Which backlog.
+    pub backlog: Backlog,
     /// The application of what is first in it.
     pub application_id: ApplicationId,
     /// Its target.
@@ -170,11 +170,11 @@ pub struct LineHead {
     pub retry_at: Option<Timestamp>,
 }
 
-/// How much to take from a line.
+/// How much to take from a backlog.
 #[derive(Debug, Clone, Copy)]
-pub struct LineWant {
-    /// Which line.
-    pub line: Line,
+pub struct BacklogRequest {
+    /// Which backlog.
+    pub backlog: Backlog,
     /// So many deliveries at the most.
     pub deliveries: usize,
     /// Whether nothing may be taken that stands behind one whose next try is not due yet.
@@ -192,8 +192,8 @@ pub struct Claimed {
     pub message: Arc<Message>,
     /// To whom.
     pub target_id: TargetId,
-    /// The line it waited in, where it did.
-    pub line: Option<Line>,
+    /// The backlog it waited in, where it did.
+    pub backlog: Option<Backlog>,
     /// Tries made so far, over its whole life.
     pub attempts: u32,
     /// Failures since it was last made owed; the place in the retry schedule.
@@ -245,28 +245,28 @@ pub enum Next {
 pub struct Wait {
     /// When it is due again. For what keeps its place the epoch is at once, whatever a clock says later.
     pub due_at: Timestamp,
-    /// The line it waits in; otherwise anybody takes it then.
-    pub line: Option<Line>,
-    /// Whether it keeps its place in the line, and what stands behind it waits too.
+    /// The backlog it waits in; otherwise anybody takes it then.
+    pub backlog: Option<Backlog>,
+    /// Whether it keeps its place in the backlog, and what stands behind it waits too.
     pub keeps_place: bool,
 }
 
 impl Wait {
     /// Until then, for anybody to take.
     pub const fn until(due_at: Timestamp) -> Self {
-        Self { due_at, line: None, keeps_place: false }
+        Self { due_at, backlog: None, keeps_place: false }
     }
 
-    /// What stands in the columns `owner` and `line`.
+    /// What stands in the columns `owner` and `backlog`.
     pub(crate) fn line_number(self) -> i64 {
-        self.line.map_or(0, Line::number)
+        self.backlog.map_or(0, Backlog::number)
     }
 
-    /// What stands in the columns `due_at`, where it changes, and `retry_at`. In a line that keeps an order `due_at`
+    /// What stands in the columns `due_at`, where it changes, and `retry_at`. In a backlog that keeps an order `due_at`
     /// is a place, of which no clock decides whether it is due: `retry_at` alone does.
     pub(crate) fn times(self) -> (Option<i64>, Option<i64>) {
         let at = Some(self.due_at.as_millis());
-        match (self.keeps_place, self.line) {
+        match (self.keeps_place, self.backlog) {
             (true, _) => (None, at.filter(|_| self.due_at > Timestamp::EPOCH)),
             (false, Some(_)) => (at, at),
             (false, None) => (at, None),

@@ -110,7 +110,7 @@ pub struct Owed {
     pub trigger: Trigger,
     /// Whether a node has it: it waits in its target's lane there, or is being tried.
     pub is_taken: bool,
-    /// Whether it waits in its line until its target's lane may have it.
+    /// Whether it waits in its backlog until its target's lane may have it.
     pub is_in_line: bool,
 }
 
@@ -129,7 +129,7 @@ impl MessageDetail {
         if let Some(last) = attempts.last() {
             message.updated_at = last.created_at;
         }
-        // What keeps a place in a line has that in the stead of its time.
+        // What keeps a place in a backlog has that in the stead of its time.
         for delivery in &mut deliveries {
             if let DeliveryState::Pending { due_at } = &mut delivery.state {
                 *due_at = (*due_at).max(message.id.timestamp());

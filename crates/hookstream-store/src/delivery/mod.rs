@@ -4,7 +4,7 @@ pub mod audit;
 pub mod counts;
 pub mod deliveries;
 pub mod finding;
-pub mod forgetful;
 pub mod messages;
 pub mod nodes;
+pub mod non_durable;
 pub mod payloads;

@@ -1,6 +1,6 @@
 //! The processes that work on a store, and what they tell each other.
 
-use hookstream_model::{base::time::Timestamp, delivery::queue::Groups};
+use hookstream_model::{base::time::Timestamp, delivery::queue::Shards};
 
 use crate::delivery::deliveries::Owner;
 
@@ -13,7 +13,7 @@ pub struct NodeSelf {
     pub role: &'static str,
     /// The program's version.
     pub version: &'static str,
-    /// The number that it had before, whose groups of lines go over to the new one.
+    /// The number that it had before, whose shards of backlogs go over to the new one.
     pub replaces: Option<Owner>,
 }
 
@@ -51,13 +51,13 @@ pub struct Node {
 
 /// Whether an owner still stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseRenewal {
     /// It does.
     Held {
         /// How many deliveries of lapsed owners are anybody's now.
         released: u64,
-        /// The groups of lines that it works on, and nobody else.
-        groups: Groups,
+        /// The shards of backlogs that it works on, and nobody else.
+        shards: Shards,
         /// How many of them are more than its share: others wait for them.
         surplus: u32,
     },

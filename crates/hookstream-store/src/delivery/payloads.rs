@@ -12,7 +12,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::{Day, Timestamp},
     },
-    delivery::{queue::Line, state::Trigger},
+    delivery::{queue::Backlog, state::Trigger},
     outbound::{
         hops::Hops,
         message::{ContentType, Message, Payload},
@@ -191,7 +191,7 @@ pub(crate) struct SealedDelivery {
     pub(crate) payload: StoredPayload,
     pub(crate) hops: Hops,
     pub(crate) target_id: TargetId,
-    pub(crate) line: Option<Line>,
+    pub(crate) backlog: Option<Backlog>,
     pub(crate) attempts: u32,
     pub(crate) failed: u32,
     pub(crate) trigger: Trigger,
@@ -215,9 +215,9 @@ pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
                 return None;
             }
         };
-        let SealedDelivery { target_id, line, attempts, failed, trigger, due_at, .. } = sealed;
+        let SealedDelivery { target_id, backlog, attempts, failed, trigger, due_at, .. } = sealed;
         let message = Arc::new(Message { id: message_id, application_id, event_type, payload, hops });
-        Some(Claimed { owner, environment_id, message, target_id, line, attempts, failed, trigger, due_at })
+        Some(Claimed { owner, environment_id, message, target_id, backlog, attempts, failed, trigger, due_at })
     };
     sealed.into_iter().filter_map(open).collect()
 }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn long() -> Payload {
-        payload(&r#"{"line":"invoice","amount":12345678901234567890} "#.repeat(100))
+        payload(&r#"{"backlog":"invoice","amount":12345678901234567890} "#.repeat(100))
     }
 
     #[test]

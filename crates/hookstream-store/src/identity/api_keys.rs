@@ -9,7 +9,7 @@ use hookstream_model::{
         scopes::Scopes,
         tenancy::{ApiKey, ApiKeyText, KeyHash, KeyLevel, Tenant, parse_networks},
     },
-    operations::audit_log::{Act, Action, Change, fields::Recorded},
+    operations::audit_log::{Action, AuditContext, Change, fields::Audited},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     operations::audit_log,
     outbound::{
         applications::{Created, create_with_answer},
-        idempotency::KeptAnswer,
+        idempotency::StoredAnswer,
     },
 };
 
@@ -93,7 +93,7 @@ pub struct Use {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, act: &Act, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+pub async fn create(db: &dyn Database, act: &AuditContext, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
     let statements = vec![insert(key, text, act.at).required(), made(act, key)];
     Ok(db.write("store an API key", statements).await?.is_committed())
 }
@@ -104,10 +104,10 @@ pub async fn create(db: &dyn Database, act: &Act, key: &ApiKey, text: &ApiKeyTex
 /// Where the store fails.
 pub async fn create_answered(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Created, Error> {
     create_with_answer(db, "store an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
 }
@@ -119,12 +119,12 @@ pub async fn create_answered(
 /// Where the store fails.
 pub async fn replace(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     old: &ApiKey,
     old_until: Timestamp,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Created, Error> {
     let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.id.as_bytes().into(), old_until.into()]);
     let mut statements = vec![end.required(), insert(key, text, act.at)];
@@ -178,7 +178,7 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn revoke(db: &dyn Database, act: &Act, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
+pub async fn revoke(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
     let Some(found) = find_listed(db, tenant, id).await? else { return Ok(false) };
     let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()]);
     let mut statements = vec![revoke.required()];
@@ -198,7 +198,7 @@ pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
 }
 
 /// The entry of a key that is made.
-pub(crate) fn made(act: &Act, key: &ApiKey) -> Statement {
+pub(crate) fn made(act: &AuditContext, key: &ApiKey) -> Statement {
     audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
 }
 

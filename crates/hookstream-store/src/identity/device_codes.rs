@@ -9,7 +9,7 @@ use hookstream_model::{
         device::UserCode,
         tenancy::{ApiKey, ApiKeyText, KeyHash, Tenant},
     },
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 
 use crate::{
@@ -127,7 +127,7 @@ pub async fn ask(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Opt
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn redeem(db: &dyn Database, act: &Act, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+pub async fn redeem(db: &dyn Database, act: &AuditContext, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
     let statements = vec![
         Statement::new(TAKE, vec![hash.as_bytes().into()]).required(),
         api_keys::insert(key, text, act.at).required(),

@@ -4,7 +4,7 @@ use hookstream_model::{
     base::ids::{EnvironmentId, OrganizationId},
     identity::{environment::Environment, tenancy::Tenant},
     operations::{
-        audit_log::{Act, Action, Change},
+        audit_log::{Action, AuditContext, Change},
         quota::{Quota, Quotas},
     },
 };
@@ -21,7 +21,7 @@ use crate::{
     },
     outbound::{
         applications::{Created, create_with_answer},
-        idempotency::KeptAnswer,
+        idempotency::StoredAnswer,
     },
 };
 
@@ -113,10 +113,10 @@ pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<O
 /// Where the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     environment: &Environment,
     tenant: Tenant,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Created, Error> {
     let values = vec![
         environment.id.as_bytes().into(),
@@ -146,7 +146,7 @@ pub enum Deleted {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Deleted, Error> {
+pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Deleted, Error> {
     let Tenant { organization, environment } = tenant;
     let mut tried = None;
     loop {
@@ -183,7 +183,7 @@ pub enum Restored {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn restore(db: &dyn Database, act: &Act, tenant: Tenant) -> Result<Restored, Error> {
+pub async fn restore(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Restored, Error> {
     const GUARDED: [Quota; 3] = [Quota::Environments, Quota::Applications, Quota::EventTypes];
     let Tenant { organization, environment } = tenant;
     let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
@@ -244,7 +244,7 @@ pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {

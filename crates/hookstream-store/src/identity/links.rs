@@ -9,7 +9,7 @@ use hookstream_model::{
         tenancy::{KeyHash, Tenant},
         user::User,
     },
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 
 use crate::{
@@ -122,7 +122,7 @@ async fn password_link(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Resu
 /// Where the store fails.
 pub async fn set_up(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     hash: KeyHash,
     user: &User,
     password: &PasswordHash,
@@ -149,7 +149,7 @@ pub async fn set_up(
 /// Where the store fails; [`Error::Conflict`] where somebody with this address came meanwhile.
 pub async fn make_owner(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     user: &User,
     is_new: bool,
     password: Option<&PasswordHash>,
@@ -173,7 +173,13 @@ pub async fn make_owner(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn set_password(db: &dyn Database, act: &Act, hash: KeyHash, user: UserId, password: &PasswordHash) -> Result<bool, Error> {
+pub async fn set_password(
+    db: &dyn Database,
+    act: &AuditContext,
+    hash: KeyHash,
+    user: UserId,
+    password: &PasswordHash,
+) -> Result<bool, Error> {
     let now = act.at;
     let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(whose, _)| *whose == user) else { return Ok(false) };
     let mut statements = vec![
@@ -190,7 +196,7 @@ pub async fn set_password(db: &dyn Database, act: &Act, hash: KeyHash, user: Use
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 
-fn entry(act: &Act, user: &User, tenant: Tenant) -> Statement {
+fn entry(act: &AuditContext, user: &User, tenant: Tenant) -> Statement {
     let change = Change::done(&members::shown(user, Role::Owner));
     audit_log::entry_of_organization(tenant.organization, act, Action::MemberMakeOwner, user.id.as_bytes(), &change)
 }

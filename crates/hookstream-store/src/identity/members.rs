@@ -12,8 +12,8 @@ use hookstream_model::{
         user::{Email, User},
     },
     operations::audit_log::{
-        Act, Action, Change,
-        fields::{Fields, Recorded},
+        Action, AuditContext, Change,
+        fields::{Audited, Fields},
     },
 };
 
@@ -105,7 +105,7 @@ pub struct Invitation {
     pub sent_at: Option<Timestamp>,
 }
 
-impl Recorded for Invitation {
+impl Audited for Invitation {
     fn fields(&self) -> Fields {
         Fields::default()
             .with("email", self.email.as_str())
@@ -185,7 +185,7 @@ pub async fn roles(db: &dyn Database, user: UserId) -> Result<Vec<(OrganizationI
 /// Where the store fails.
 pub async fn change_role(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     organization: OrganizationId,
     user: &User,
     from: Role,
@@ -204,7 +204,7 @@ pub async fn change_role(
 /// Where the store fails.
 pub async fn transfer_ownership(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     organization: OrganizationId,
     owner: UserId,
     to: UserId,
@@ -227,7 +227,13 @@ pub async fn transfer_ownership(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn remove(db: &dyn Database, act: &Act, organization: OrganizationId, user: &User, from: Role) -> Result<Changed, Error> {
+pub async fn remove(
+    db: &dyn Database,
+    act: &AuditContext,
+    organization: OrganizationId,
+    user: &User,
+    from: Role,
+) -> Result<Changed, Error> {
     let values = vec![organization.as_bytes().into(), user.id.as_bytes().into(), from.as_str().into()];
     let change = Change { before: Some(shown(user, from).shown()), after: None };
     let entry = audit_log::entry_of_organization(organization, act, Action::MemberRemove, user.id.as_bytes(), &change);
@@ -256,7 +262,7 @@ async fn write(db: &dyn Database, operation: &'static str, statements: Vec<State
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn invite(db: &dyn Database, act: &Act, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
+pub async fn invite(db: &dyn Database, act: &AuditContext, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
     let (organization, email) = (invitation.organization, &invitation.email);
     let values = vec![
         invitation.id.as_bytes().into(),
@@ -299,7 +305,7 @@ pub async fn invitations(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn uninvite(db: &dyn Database, act: &Act, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
+pub async fn uninvite(db: &dyn Database, act: &AuditContext, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
     let values = || vec![organization.as_bytes().into(), id.as_bytes().into()];
     let Some(row) = db.read(Statement::new(INVITATION, values())).await?.into_iter().next() else { return Ok(false) };
     // No invitation changes, so it is what was read that goes.
@@ -333,7 +339,13 @@ pub enum Guest<'a> {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn accept(db: &dyn Database, act: &Act, invitation: &Invitation, hash: KeyHash, guest: Guest<'_>) -> Result<bool, Error> {
+pub async fn accept(
+    db: &dyn Database,
+    act: &AuditContext,
+    invitation: &Invitation,
+    hash: KeyHash,
+    guest: Guest<'_>,
+) -> Result<bool, Error> {
     let now = act.at;
     let mut statements = vec![Statement::new(TAKE, vec![hash.as_bytes().into(), now.into()]).required()];
     let user = match guest {
@@ -372,7 +384,7 @@ pub async fn invitations_of(db: &dyn Database, email: &Email, now: Timestamp) ->
 /// Where the store fails.
 pub async fn accept_all(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     invitations: &[Invitation],
     user: &User,
     identity: Identity<'_>,
@@ -391,14 +403,14 @@ pub async fn accept_all(
 }
 
 /// Makes somebody a member by an invitation that is taken.
-fn join(invitation: &Invitation, act: &Act, user: UserId) -> [Statement; 2] {
+fn join(invitation: &Invitation, act: &AuditContext, user: UserId) -> [Statement; 2] {
     let told =
         Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
     let entry = entry(invitation, act, Action::InvitationAccept, &Change::done(&told));
     [insert(invitation.organization, user, invitation.role, act.at), entry]
 }
 
-fn entry(invitation: &Invitation, act: &Act, action: Action, change: &Change) -> Statement {
+fn entry(invitation: &Invitation, act: &AuditContext, action: Action, change: &Change) -> Statement {
     audit_log::entry_of_organization(invitation.organization, act, action, invitation.id.as_bytes(), change)
 }
 

@@ -6,7 +6,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::{member::Role, organization::Organization, tenancy::Tenant},
-    operations::audit_log::{Act, Action, Change},
+    operations::audit_log::{Action, AuditContext, Change},
 };
 
 use crate::{
@@ -76,7 +76,7 @@ pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: 
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create_owned(db: &dyn Database, act: &Act, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
+pub async fn create_owned(db: &dyn Database, act: &AuditContext, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
     let now = act.at;
     let made = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
@@ -148,7 +148,7 @@ pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organizatio
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rename(db: &dyn Database, act: &Act, id: OrganizationId, name: &str) -> Result<bool, Error> {
+pub async fn rename(db: &dyn Database, act: &AuditContext, id: OrganizationId, name: &str) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
         let values = vec![id.as_bytes().into(), before.name.as_str().into(), name.into()];
         let mut statements = vec![Statement::new(RENAME, values).required()];
@@ -166,7 +166,7 @@ pub async fn rename(db: &dyn Database, act: &Act, id: OrganizationId, name: &str
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
         let values = vec![id.as_bytes().into(), before.name.as_str().into(), act.at.into()];
         let entry = entry(id, act, Action::OrganizationDelete, &Change::removed(&before));
@@ -183,7 +183,7 @@ pub async fn delete(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn restore(db: &dyn Database, act: &Act, id: OrganizationId) -> Result<bool, Error> {
+pub async fn restore(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     let restore = Statement::new(RESTORE, vec![id.as_bytes().into()]).required();
     let entry = entry(id, act, Action::OrganizationRestore, &Change::default());
     Ok(db.write("restore an organization", vec![restore, note(id), entry]).await?.is_committed())
@@ -193,7 +193,7 @@ async fn find_open(db: &dyn Database, id: OrganizationId) -> Result<Option<Organ
     Ok(find(db, id).await?.filter(|found| found.deleted_at.is_none()))
 }
 
-fn entry(id: OrganizationId, act: &Act, action: Action, change: &Change) -> Statement {
+fn entry(id: OrganizationId, act: &AuditContext, action: Action, change: &Change) -> Statement {
     audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
 }
 

@@ -12,7 +12,7 @@ use hookstream_model::{
         tenancy::{KeyHash, Tenant},
         user::{Email, User},
     },
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ const FORGET: &str = "delete from sessions where expires_at < $1 or last_seen_at
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, act: &Act, session: &Session, text: &SessionText) -> Result<(), Error> {
+pub async fn create(db: &dyn Database, act: &AuditContext, session: &Session, text: &SessionText) -> Result<(), Error> {
     let told = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
     let mut statements = audit_log::entries_of_person(db, session.user, act, Action::PersonSignIn, &Change::done(&told)).await?;
     statements.push(insert(session, text));
@@ -143,7 +143,7 @@ pub async fn turn_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Result
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn end(db: &dyn Database, act: &Act, user: UserId, id: SessionId) -> Result<bool, Error> {
+pub async fn end(db: &dyn Database, act: &AuditContext, user: UserId, id: SessionId) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(END, vec![user.as_bytes().into(), id.as_bytes().into()]).required()];
     let told = Change::done(&Fields::default().with("session_id", id.to_string()));
     statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &told).await?);
@@ -154,7 +154,7 @@ pub async fn end(db: &dyn Database, act: &Act, user: UserId, id: SessionId) -> R
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn end_all(db: &dyn Database, act: &Act, user: UserId) -> Result<(), Error> {
+pub async fn end_all(db: &dyn Database, act: &AuditContext, user: UserId) -> Result<(), Error> {
     let mut statements = vec![end_others(user, None)];
     // No session is named: they all are.
     statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &Change::default()).await?);

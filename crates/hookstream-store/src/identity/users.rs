@@ -11,7 +11,7 @@ use hookstream_model::{
         sign_in::{Counter, FORGOTTEN_AFTER},
         user::{Email, User},
     },
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 
 use crate::{
@@ -157,7 +157,7 @@ pub async fn find_by_email(db: &dyn Database, email: &Email) -> Result<Option<Ac
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn rename(db: &dyn Database, act: &Act, user: &User, name: &str) -> Result<bool, Error> {
+pub async fn rename(db: &dyn Database, act: &AuditContext, user: &User, name: &str) -> Result<bool, Error> {
     let values = vec![user.id.as_bytes().into(), name.into(), act.at.into()];
     let mut statements = vec![Statement::new(RENAME, values).required()];
     let shown = |name: &str| Fields::default().with("name", name);
@@ -173,7 +173,7 @@ pub async fn rename(db: &dyn Database, act: &Act, user: &User, name: &str) -> Re
 /// Where the store fails.
 pub async fn set_password(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     id: UserId,
     password: &PasswordHash,
     kept: Option<SessionId>,
@@ -205,7 +205,7 @@ pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedS
 /// Where the store fails.
 pub async fn confirm_second_factor(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     account: &Account,
     step: i64,
     recovery: &[String],
@@ -229,7 +229,7 @@ pub async fn confirm_second_factor(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn remove_second_factor(db: &dyn Database, act: &Act, account: &Account) -> Result<(), Error> {
+pub async fn remove_second_factor(db: &dyn Database, act: &AuditContext, account: &Account) -> Result<(), Error> {
     let id = account.user.id;
     let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), act.at.into()])];
     // One that was never confirmed did not count.
@@ -253,7 +253,7 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn replace_recovery(db: &dyn Database, act: &Act, account: &Account, recovery: &[String]) -> Result<bool, Error> {
+pub async fn replace_recovery(db: &dyn Database, act: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
     let mut statements = vec![set_recovery(account, recovery, act.at)];
     let told = Change::default();
     statements.extend(audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &told).await?);
@@ -286,7 +286,7 @@ pub async fn identified(db: &dyn Database, identity: Identity<'_>) -> Result<Opt
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn identify(db: &dyn Database, act: &Act, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
+pub async fn identify(db: &dyn Database, act: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
     let mut statements = vec![identity_statement(identity, id, act.at)];
     statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonConnectProvider, &told_of(identity.issuer)).await?);
     Ok(db.write("connect an identity", statements).await?.is_committed())
@@ -309,7 +309,7 @@ pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn forget_identity(db: &dyn Database, act: &Act, id: UserId, issuer: &str) -> Result<bool, Error> {
+pub async fn forget_identity(db: &dyn Database, act: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(UNIDENTIFY, vec![id.as_bytes().into(), issuer.into()]).required()];
     statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonDisconnectProvider, &told_of(issuer)).await?);
     Ok(db.write("disconnect an identity", statements).await?.is_committed())

@@ -1,6 +1,6 @@
 //! The audit log: an entry for each change, written in the commit of the change, listed, and never changed again.
 //!
-//! The functions that change what is configured take the [`Act`] that it is and add [`entry`] to their statements.
+//! The functions that change what is configured take the [`AuditContext`] that it is and add [`entry`] to their statements.
 //! Both databases refuse to change an entry; they go by [`forget_before`] only, when their time is over.
 
 use hookstream_model::{
@@ -9,7 +9,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::{member::Role, tenancy::Tenant},
-    operations::audit_log::{Act, Action, Change},
+    operations::audit_log::{Action, AuditContext, Change},
 };
 use serde_json::{Map, Value as Json};
 
@@ -150,14 +150,14 @@ impl Filter {
 }
 
 /// The statement that keeps the entry of an act, for the transaction of what it does.
-pub(crate) fn entry(tenant: Tenant, act: &Act, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
+pub(crate) fn entry(tenant: Tenant, act: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
     insert(tenant.organization, Some(tenant.environment), act, action, Some(resource), change)
 }
 
 /// The same of what is about an organization as a whole.
 pub(crate) fn entry_of_organization(
     organization: OrganizationId,
-    act: &Act,
+    act: &AuditContext,
     action: Action,
     resource: &[u8; 16],
     change: &Change,
@@ -169,7 +169,7 @@ pub(crate) fn entry_of_organization(
 pub(crate) async fn entries_of_person(
     db: &dyn Database,
     user: UserId,
-    act: &Act,
+    act: &AuditContext,
     action: Action,
     change: &Change,
 ) -> Result<Vec<Statement>, Error> {
@@ -185,7 +185,7 @@ pub(crate) async fn entries_of_person(
 /// Where the store fails.
 pub async fn record(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     tenant: Tenant,
     action: Action,
     resource: ResourceId,
@@ -201,7 +201,7 @@ pub async fn record(
 /// Where the store fails; some organizations may have it then.
 pub async fn record_everywhere(
     db: &dyn Database,
-    act: &mut (dyn FnMut() -> Act + Send),
+    act: &mut (dyn FnMut() -> AuditContext + Send),
     action: Action,
     change: &Change,
 ) -> Result<(), Error> {
@@ -267,12 +267,12 @@ pub async fn forget_before(db: &dyn Database, before: Timestamp, limit: usize) -
 fn insert(
     organization: OrganizationId,
     environment: Option<EnvironmentId>,
-    act: &Act,
+    act: &AuditContext,
     action: Action,
     resource: Option<&[u8; 16]>,
     change: &Change,
 ) -> Statement {
-    let Act { entry, at: _, actor, address, request_id } = act;
+    let AuditContext { entry, at: _, actor, address, request_id } = act;
     let json = |fields: &Option<Map<String, Json>>| {
         fields.as_ref().map(|fields| serde_json::to_string(fields).expect("a map with texts for keys is JSON"))
     };

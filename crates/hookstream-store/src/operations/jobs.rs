@@ -11,7 +11,7 @@ use hookstream_model::{
     },
     identity::tenancy::Tenant,
     operations::{
-        audit_log::{Act, Action, Change, fields::Fields},
+        audit_log::{Action, AuditContext, Change, fields::Fields},
         job::{Job, JobKind, JobState, Progress, Selection, Status},
     },
 };
@@ -26,14 +26,14 @@ use crate::{
     operations::audit_log,
     outbound::{
         applications::{Created, create_with_answer, read_tenant},
-        idempotency::KeptAnswer,
+        idempotency::StoredAnswer,
     },
 };
 
 macro_rules! columns {
     () => {
         "id, organization_id, environment_id, application_id, endpoint_id, kind, since, until, statuses, event_types, max_messages,
-            rate_limit, fingerprint, status, error, total, made_owed, skipped, position, created_at, started_at, updated_at, completed_at"
+            rate_limit, fingerprint, status, error, total, requeued, skipped, position, created_at, started_at, updated_at, completed_at"
     };
 }
 
@@ -116,7 +116,7 @@ pub struct JobSlice {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, act: &Act, job: &Job, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, act: &AuditContext, job: &Job, answer: Option<StoredAnswer>) -> Result<Created, Error> {
     let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
     let failure = match job.state {
         JobState::Failed { reason, .. } => Some(reason.as_str()),
@@ -139,7 +139,7 @@ pub async fn create(db: &dyn Database, act: &Act, job: &Job, answer: Option<Kept
         job.state.as_str().into(),
         failure.into(),
         job.progress.total.map(count).into(),
-        count(job.progress.made_owed).into(),
+        count(job.progress.requeued).into(),
         count(job.progress.skipped).into(),
         job.progress.position.as_bytes().into(),
         (*asked_at).into(),
@@ -206,7 +206,7 @@ pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Err
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn cancel(db: &dyn Database, act: &Act, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+pub async fn cancel(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()];
     let status = |word: &str| Fields::default().with("status", word);
     let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
@@ -294,7 +294,7 @@ fn read(row: Row) -> Result<Job, Error> {
     let fingerprint = columns.text("fingerprint")?;
     let (status, error) = (columns.text("status")?, columns.optional_text("error")?);
     let total = columns.optional_integer("total")?.map(u64::try_from).transpose().map_err(|_| Error::Unreadable { what: "total" })?;
-    let made_owed = read_count(&mut columns, "made_owed")?;
+    let requeued = read_count(&mut columns, "requeued")?;
     let skipped = read_count(&mut columns, "skipped")?;
     let position = columns.id("position", MessageId::from_bytes)?;
     let asked_at = columns.time("created_at")?;
@@ -311,7 +311,7 @@ fn read(row: Row) -> Result<Job, Error> {
         rate_limit,
         fingerprint,
         state: JobState::parse(&status, ended_at, error.as_deref()).ok_or(Error::Unreadable { what: "job status" })?,
-        progress: Progress { total, made_owed, skipped, position },
+        progress: Progress { total, requeued, skipped, position },
         started_at,
         updated_at,
     })

@@ -20,8 +20,8 @@ use hookstream_model::{
     },
     identity::tenancy::Tenant,
     operations::{
-        audit_log::{Act, Action, Change},
-        quota::{Allowance, Allowances, Month, Quota, Quotas},
+        audit_log::{Action, AuditContext, Change},
+        quota::{Month, Quota, QuotaLimit, QuotaLimits, Quotas},
     },
 };
 
@@ -205,7 +205,7 @@ impl Guard {
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn find(db: &dyn Database, organization: OrganizationId) -> Result<Option<Allowances>, Error> {
+pub async fn find(db: &dyn Database, organization: OrganizationId) -> Result<Option<QuotaLimits>, Error> {
     let rows = db.read(Statement::new(FIND, vec![organization.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
 }
@@ -217,10 +217,10 @@ pub async fn find(db: &dyn Database, organization: OrganizationId) -> Result<Opt
 /// Where the store fails, or with what `change` says.
 pub async fn set<E: From<Error>>(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     organization: OrganizationId,
-    change: impl Fn(&mut Allowances) -> Result<(), E>,
-) -> Result<Option<Allowances>, E> {
+    change: impl Fn(&mut QuotaLimits) -> Result<(), E>,
+) -> Result<Option<QuotaLimits>, E> {
     while let Some(before) = find(db, organization).await? {
         let mut after = before;
         change(&mut after)?;
@@ -330,13 +330,13 @@ pub(crate) fn forget_events(before: Day) -> Statement {
 }
 
 /// Reads an organization's columns, in the order of [`Quota::ALL`].
-pub(crate) fn read(columns: &mut Columns) -> Result<Allowances, Error> {
-    let mut allowances = Allowances::default();
+pub(crate) fn read(columns: &mut Columns) -> Result<QuotaLimits, Error> {
+    let mut allowances = QuotaLimits::default();
     for quota in Quota::ALL {
         let allowance = match columns.optional_integer(quota.as_str())? {
-            None => Allowance::Default,
-            Some(UNLIMITED) => Allowance::Unlimited,
-            Some(most) => Allowance::Most(u64::try_from(most).map_err(|_| Error::Unreadable { what: quota.as_str() })?),
+            None => QuotaLimit::Default,
+            Some(UNLIMITED) => QuotaLimit::Unlimited,
+            Some(most) => QuotaLimit::Most(u64::try_from(most).map_err(|_| Error::Unreadable { what: quota.as_str() })?),
         };
         allowances.set(quota, allowance).map_err(|_| Error::Unreadable { what: quota.as_str() })?;
     }
@@ -352,11 +352,11 @@ fn read_kept(row: Row) -> Result<(DayEvents, OrganizationId), Error> {
     Ok((DayEvents { environment, day, events }, organization))
 }
 
-fn column(allowance: Allowance) -> Option<i64> {
+fn column(allowance: QuotaLimit) -> Option<i64> {
     match allowance {
-        Allowance::Default => None,
-        Allowance::Unlimited => Some(UNLIMITED),
-        Allowance::Most(most) => Some(number(most)),
+        QuotaLimit::Default => None,
+        QuotaLimit::Unlimited => Some(UNLIMITED),
+        QuotaLimit::Most(most) => Some(number(most)),
     }
 }
 

@@ -4,7 +4,7 @@ use hookstream_model::{
     base::ids::{ApplicationId, EnvironmentId, OrganizationId},
     identity::tenancy::Tenant,
     operations::{
-        audit_log::{Act, Action, Change},
+        audit_log::{Action, AuditContext, Change},
         quota::Quota,
     },
     outbound::application::{Application, ApplicationStatus},
@@ -22,7 +22,7 @@ use crate::{
         audit_log,
         quotas::{Guard, Reached},
     },
-    outbound::idempotency::{self, KeptAnswer},
+    outbound::idempotency::{self, StoredAnswer},
 };
 
 macro_rules! columns {
@@ -72,7 +72,7 @@ pub(crate) async fn create_with_answer(
     tenant: Tenant,
     inserts: Vec<Statement>,
     guard: Option<Guard>,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Created, Error> {
     let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
     // What is repeated is answered as before, whatever the quota says by now: the key comes first.
@@ -94,7 +94,12 @@ pub(crate) async fn create_with_answer(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, act: &Act, application: &Application, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(
+    db: &dyn Database,
+    act: &AuditContext,
+    application: &Application,
+    answer: Option<StoredAnswer>,
+) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -224,7 +229,7 @@ impl Changed {
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     tenant: Tenant,
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
@@ -265,7 +270,7 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];

@@ -16,7 +16,7 @@ use hookstream_model::{
         state::DisabledReason,
     },
     identity::tenancy::Tenant,
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
     outbound::{
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
         signature::{SECRETS_IN_GRACE_MAX, SigningAlgorithm},
@@ -34,7 +34,7 @@ use crate::{
     operations::{audit_log, quotas::Guard},
     outbound::{
         applications::{Created, create_with_answer, read_tenant},
-        idempotency::{self, KeptAnswer},
+        idempotency::{self, StoredAnswer},
     },
 };
 
@@ -142,7 +142,7 @@ impl EndpointKey {
     }
 
     /// The statement that keeps the entry of an act.
-    fn entry(self, act: &Act, action: Action, change: &Change) -> Statement {
+    fn entry(self, act: &AuditContext, action: Action, change: &Change) -> Statement {
         audit_log::entry(self.tenant, act, action, self.id.as_bytes(), change)
     }
 
@@ -174,11 +174,11 @@ impl From<&Endpoint> for EndpointKey {
 /// Where the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     endpoint: &Endpoint,
     secret: &Secret,
     of_customer: Option<u64>,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
@@ -294,7 +294,7 @@ pub async fn find_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Op
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn reveal_secrets(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
+pub async fn reveal_secrets(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
     let Some(found) = find_with_secrets(db, key).await? else { return Ok(None) };
     let change = Change::done(&Fields::default().with("application_id", key.application_id.to_string()));
     db.write("record the reveal of a secret", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
@@ -328,7 +328,7 @@ impl Changed {
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
 ) -> Result<Changed, E> {
@@ -409,10 +409,10 @@ pub enum Rotated {
 /// Where the store fails.
 pub async fn rotate_secret(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     key: EndpointKey,
     rotation: Rotation<'_>,
-    answer: Option<KeptAnswer>,
+    answer: Option<StoredAnswer>,
 ) -> Result<Rotated, Error> {
     let Rotation { secret, old_until } = rotation;
     let change = Change::done(&Fields::default().with("previous_secret_expires_at", old_until.to_string()));
@@ -477,7 +477,7 @@ fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, T
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
@@ -499,7 +499,7 @@ pub async fn delete(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bo
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn disable(db: &dyn Database, act: &Act, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
+pub async fn disable(db: &dyn Database, act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
     let mut values = key.values();
     values.extend([reason.as_str().into(), act.at.into()]);
     key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(act, key, reason))).await
@@ -510,7 +510,7 @@ pub async fn disable(db: &dyn Database, act: &Act, key: EndpointKey, reason: Dis
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn disable_failing(db: &dyn Database, act: &Act, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
+pub async fn disable_failing(db: &dyn Database, act: &AuditContext, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
     let reason = DisabledReason::KeptFailing;
     let mut values = key.values();
     values.extend([reason.as_str().into(), act.at.into(), since.into()]);
@@ -518,7 +518,7 @@ pub async fn disable_failing(db: &dyn Database, act: &Act, key: EndpointKey, sin
 }
 
 /// Of one that was active, and so had no reason to be disabled.
-fn disabled(act: &Act, key: EndpointKey, reason: DisabledReason) -> Statement {
+fn disabled(act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Statement {
     let before = Fields::default().with("status", EndpointStatus::Active.as_str());
     let after = Fields::default().with("status", EndpointStatus::Disabled.as_str()).with("disabled_reason", reason.as_str());
     key.entry(act, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
@@ -542,7 +542,7 @@ pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Tim
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn reset_hold(db: &dyn Database, act: &Act, key: EndpointKey) -> Result<bool, Error> {
+pub async fn reset_hold(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();

@@ -4,7 +4,7 @@ use hookstream_model::{
     base::ids::EventTypeId,
     identity::tenancy::Tenant,
     operations::{
-        audit_log::{Act, Action, Change},
+        audit_log::{Action, AuditContext, Change},
         quota::Quota,
     },
     outbound::event_type::{EventType, EventTypeStatus},
@@ -20,7 +20,7 @@ use crate::{
     operations::{audit_log, quotas::Guard},
     outbound::{
         applications::{Created, create_with_answer, read_tenant},
-        idempotency::KeptAnswer,
+        idempotency::StoredAnswer,
     },
 };
 
@@ -44,7 +44,7 @@ const DELETE: &str = "delete from event_types where environment_id = $1 and id =
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn create(db: &dyn Database, act: &Act, event_type: &EventType, answer: Option<KeptAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, act: &AuditContext, event_type: &EventType, answer: Option<StoredAnswer>) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -111,7 +111,7 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventType
 /// Where the store fails, or with what `change` says.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &Act,
+    act: &AuditContext,
     tenant: Tenant,
     id: EventTypeId,
     change: impl Fn(&mut EventType) -> Result<(), E>,
@@ -145,7 +145,7 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &Act, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), version.into()]);

@@ -21,7 +21,7 @@ const FORGET: &str = "delete from idempotency_keys where created_at < $1";
 
 /// An answer to keep with what it answered.
 #[derive(Debug, Clone)]
-pub struct KeptAnswer {
+pub struct StoredAnswer {
     /// The key and the hash of its request.
     pub key: IdempotencyKey,
     /// The HTTP status.
@@ -36,7 +36,7 @@ pub struct KeptAnswer {
 
 /// An answer that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredResponse {
     /// The hash of the request it answered.
     pub fingerprint: [u8; 32],
     /// The HTTP status.
@@ -49,7 +49,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// Where the store fails or is locked.
-pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Timestamp) -> Result<Option<Answer>, Error> {
+pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Timestamp) -> Result<Option<StoredResponse>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), key.into(), window_start.into()];
     let rows = db.read(Statement::new(FIND, values)).await?;
     let mut found = rows.into_iter().next().map(read).transpose()?;
@@ -61,7 +61,7 @@ pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Ti
 
 /// The statements that keep an answer in the same transaction as what it tells of. The last of them
 /// is unmet where the key has an answer already. They are for [`vault::write`].
-pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<[Statement; 2], Error> {
+pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<[Statement; 2], Error> {
     let sealed = db.vault().seal(&vault::answer_of(tenant.environment, &answer.key.key), &answer.body)?;
     let values = vec![
         tenant.environment.as_bytes().into(),
@@ -78,14 +78,14 @@ pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Res
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: KeptAnswer) -> Result<(), Error> {
+pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<(), Error> {
     vault::write(db, "store an answer", keep(db, tenant, answer)?.into()).await.map(|_| ())
 }
 
-fn read(row: Row) -> Result<Answer, Error> {
+fn read(row: Row) -> Result<StoredResponse, Error> {
     let mut columns = row.columns();
     let fingerprint = columns.blob("fingerprint")?;
-    Ok(Answer {
+    Ok(StoredResponse {
         fingerprint: fingerprint.try_into().map_err(|_| Error::Unreadable { what: "fingerprint" })?,
         status: columns.integer("status")?.try_into().map_err(|_| Error::Unreadable { what: "status" })?,
         body: columns.text("answer")?,

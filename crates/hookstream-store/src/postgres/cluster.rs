@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::queue::{Group, Groups},
+    delivery::queue::{Shard, Shards},
 };
 use tokio_postgres::types::Type;
 
@@ -16,30 +16,30 @@ use crate::{
     db::error::Error,
     delivery::{
         deliveries::Owner,
-        nodes::{Node, NodeReport, NodeSelf, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf},
     },
     postgres::db::connection::{Connection, Pool, connect},
 };
 
-const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_lines)
+const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_backlogs)
     values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
     returning number";
 /// Places begin at the present, so that what was given one by its time stands before them.
-const SET_PLACES: &str = "select setval('line_places', now.millis) from line_places,
+const SET_PLACES: &str = "select setval('backlog_places', now.millis) from backlog_places,
     (select (extract(epoch from clock_timestamp()) * 1000)::int8 as millis) now where last_value < now.millis";
-/// A number that is replaced runs dry; its groups go on under the new one.
-const REPLACE: &str = "update nodes set takes_lines = false where number = $1";
-const HAND_ON: &str = "update line_groups set owner = $2 where owner = $1";
-/// Groups whose node is gone are nobody's.
-const FREE_GROUPS: &str = "update line_groups set owner = 0 where owner > 0 and owner not in (select number from nodes)";
+/// A number that is replaced runs dry; its shards go on under the new one.
+const REPLACE: &str = "update nodes set takes_backlogs = false where number = $1";
+const HAND_ON: &str = "update shards set owner = $2 where owner = $1";
+/// Shards whose node is gone are nobody's.
+const FREE_GROUPS: &str = "update shards set owner = 0 where owner > 0 and owner not in (select number from nodes)";
 /// An equal share, rounded up, of those that are nobody's.
-const TAKE_GROUPS: &str = "update line_groups set owner = $1 where number in (
-        select number from line_groups where owner = 0 order by number
-        limit greatest(0, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_lines)::int8
-            - (select count(*) from line_groups where owner = $1))
+const TAKE_GROUPS: &str = "update shards set owner = $1 where number in (
+        select number from shards where owner = 0 order by number
+        limit greatest(0, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_backlogs)::int8
+            - (select count(*) from shards where owner = $1))
         for update skip locked
-    ) and (select takes_lines from nodes where number = $1)";
-const GIVE_UP_GROUPS: &str = "update line_groups set owner = 0 where owner = $1 and number = any($2)";
+    ) and (select takes_backlogs from nodes where number = $1)";
+const GIVE_UP_GROUPS: &str = "update shards set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
 const REMOVE_LAPSED: &str = "delete from nodes where number in
@@ -59,19 +59,19 @@ macro_rules! owners {
 pub(super) use owners;
 
 /// What there is to do after a renewal: whether a node has lapsed, the numbers that own something and belong to
-/// no node, whether groups of lines are to be
+/// no node, whether shards of backlogs are to be
 /// had, how many are a node's share, and which are this one's.
 const LOOK: &str = concat!(
     owners!(),
     "select exists (select 1 from nodes where lapses_at < clock_timestamp()),
         array(select number from owners where number is not null and number not in (select number from nodes)),
-        exists (select 1 from line_groups where owner not in (select number from nodes)),
-        (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_lines),
-        array(select number from line_groups where owner = $1 order by number)"
+        exists (select 1 from shards where owner not in (select number from nodes)),
+        (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_backlogs),
+        array(select number from shards where owner = $1 order by number)"
 );
 /// It is due from now on, where a claim looks first.
 const RELEASE: &str =
-    "update pending p set owner = p.line, due_at = case p.line when 0 then greatest(p.due_at, $2) else p.due_at end from (
+    "update pending p set owner = p.backlog, due_at = case p.backlog when 0 then greatest(p.due_at, $2) else p.due_at end from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
     ) held where p.message_id = held.message_id and p.target_id = held.target_id and p.owner = $1";
 const LIST: &str = "select number, name, role, version, (extract(epoch from started_at) * 1000)::int8,
@@ -99,13 +99,13 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
     connection.transaction(enlist, |_| true).await
 }
 
-pub(super) async fn give_up_groups(pool: &Pool, owner: Owner, groups: Groups) -> Result<(), Error> {
-    let numbers: Vec<i32> = groups.iter().map(|group| i32::from(group.number())).collect();
+pub(super) async fn release_shards(pool: &Pool, owner: Owner, shards: Shards) -> Result<(), Error> {
+    let numbers: Vec<i32> = shards.iter().map(|shard| i32::from(shard.number())).collect();
     let connection = connect(pool, "release shards").await?;
     connection.execute(GIVE_UP_GROUPS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
 }
 
-pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<Standing, Error> {
+pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<LeaseRenewal, Error> {
     let connection = connect(pool, "renew the lease of a node").await?;
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let lag = i64::try_from(report.lag_ms).unwrap_or(i64::MAX);
@@ -117,7 +117,7 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
         (&lag as _, Type::INT8),
     ];
     if connection.execute(RENEW, &values).await? == 0 {
-        return Ok(Standing::Lapsed);
+        return Ok(LeaseRenewal::Lapsed);
     }
     let owner = [(&owner.number() as _, Type::INT8)];
     let look = async || connection.query(LOOK, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });
@@ -135,15 +135,15 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
         }
         seen = look().await?;
     }
-    // Not before what their lines miss is back in them: another node may be about to release some of it.
+    // Not before what their backlogs miss is back in them: another node may be about to release some of it.
     if (is_one_lapsed || is_group_free) && seen.get::<_, Vec<i64>>(1).is_empty() {
         connection.execute(FREE_GROUPS, &[]).await?;
         connection.execute(TAKE_GROUPS, &owner).await?;
         seen = look().await?;
     }
-    let groups: Groups = seen.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Group::new(u8::try_from(number).ok()?)).collect();
+    let shards: Shards = seen.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Shard::new(u8::try_from(number).ok()?)).collect();
     let share = u32::try_from(seen.get::<_, i64>(3)).unwrap_or(0);
-    Ok(Standing::Held { released, groups, surplus: groups.count().saturating_sub(share) })
+    Ok(LeaseRenewal::Held { released, shards, surplus: shards.count().saturating_sub(share) })
 }
 
 pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {

@@ -27,7 +27,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId},
         time::{Day, Timestamp},
     },
-    delivery::queue::{Groups, Line},
+    delivery::queue::{Backlog, Shards},
     identity::tenancy::Tenant,
     operations::job::{Candidate, Job},
 };
@@ -43,15 +43,15 @@ use crate::{
         vault::Vault,
     },
     delivery::{
-        audit::Audit,
+        audit::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
-            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, NewState, Owner, Publication, Published, Redelivered,
+            BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
         finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -189,9 +189,9 @@ impl Store for PostgresStore {
         Some(self.lease)
     }
 
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
         let standing = crate::postgres::cluster::renew(&self.hot, owner, report, self.lease, now).await?;
-        if matches!(standing, Standing::Held { released: 1.., .. }) {
+        if matches!(standing, LeaseRenewal::Held { released: 1.., .. }) {
             self.tell.notify_one();
         }
         Ok(standing)
@@ -247,20 +247,20 @@ impl Store for PostgresStore {
         crate::postgres::deliveries::claim::claim_due(&self.hot, &self.floor, owner, now, limits).await
     }
 
-    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
-        crate::postgres::deliveries::claim::lines(&self.hot, &groups.ranges(), after, limit).await
+    async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
+        crate::postgres::deliveries::claim::backlogs(&self.hot, &shards.ranges(), after, limit).await
     }
 
-    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
-        crate::postgres::deliveries::claim::line_lengths(&self.plain, &lines, at_most).await
+    async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error> {
+        crate::postgres::deliveries::claim::backlog_lengths(&self.plain, &backlogs, at_most).await
     }
 
-    async fn claim_lines(&self, owner: Owner, now: Timestamp, wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
-        crate::postgres::deliveries::claim::claim_lines(&self.hot, owner, now, &wants, bytes).await
+    async fn claim_backlogs(&self, owner: Owner, now: Timestamp, wants: Vec<BacklogRequest>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+        crate::postgres::deliveries::claim::claim_backlogs(&self.hot, owner, now, &wants, bytes).await
     }
 
-    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
-        crate::postgres::cluster::give_up_groups(&self.hot, owner, groups).await
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
+        crate::postgres::cluster::release_shards(&self.hot, owner, shards).await
     }
 
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error> {
@@ -287,11 +287,11 @@ impl Store for PostgresStore {
     }
 
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
-        let made_owed = crate::postgres::deliveries::jobs::advance(&self.plain, &slice).await?;
-        if made_owed.is_some_and(|made_owed| made_owed > 0) {
+        let requeued = crate::postgres::deliveries::jobs::advance(&self.plain, &slice).await?;
+        if requeued.is_some_and(|requeued| requeued > 0) {
             self.tell.notify_one();
         }
-        Ok(made_owed)
+        Ok(requeued)
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
@@ -326,7 +326,7 @@ impl Store for PostgresStore {
         crate::postgres::retention::days::sizes(&self.plain).await
     }
 
-    async fn audit(&self) -> Result<Audit, Error> {
+    async fn audit(&self) -> Result<ConsistencyReport, Error> {
         crate::postgres::history::audit::audit(&self.plain).await
     }
 

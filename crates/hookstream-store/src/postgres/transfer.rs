@@ -16,8 +16,8 @@ use crate::{
         error::Error,
         statement::Value,
         transfer::{
-            ADVANCE, Advance, Limits, Side, Slice, Step,
-            tables::{Column, DayBy, Kind, TABLES, Table},
+            ADVANCE, Advance, Limits, Side, Slice, TableOrder,
+            tables::{Column, ColumnKind, DayBy, TABLES, Table},
         },
     },
     postgres::{
@@ -60,7 +60,7 @@ impl Side for PostgresStore {
         days_with_rows(&connect(&self.hot, OPERATION).await?).await
     }
 
-    async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
+    async fn rows(&self, step: TableOrder, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
         let (sql, values) = select(step, after.as_deref(), limits)?;
         let connection = connect(&self.hot, OPERATION).await?;
         let found = connection.query(&sql, &borrowed(&values)).await?;
@@ -71,7 +71,7 @@ impl Side for PostgresStore {
         Ok(Slice { rows, last })
     }
 
-    async fn write_rows(&self, step: Step, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, Error> {
+    async fn write_rows(&self, step: TableOrder, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, Error> {
         let (sql, values) = insert(step, &rows)?;
         let write = async |connection: &Connection| {
             let marks = [(&advance.from as _, Type::TEXT), (&advance.to as _, Type::TEXT)];
@@ -119,7 +119,7 @@ async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<D
 }
 
 /// The next rows of a step, up to the limits: what is too much is not even sent.
-fn select(step: Step, after: Option<&[Value]>, limits: Limits) -> Result<(String, Vec<Typed<'static>>), Error> {
+fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(String, Vec<Typed<'static>>), Error> {
     let (table, form) = (step.table, &step.table.postgres);
     let (columns, key) = (table.column_list(), form.key.join(", "));
     let mut values: Vec<Typed<'static>> = Vec::new();
@@ -157,13 +157,13 @@ fn select(step: Step, after: Option<&[Value]>, limits: Limits) -> Result<(String
 
 /// The bytes of a row, which the database knows without reading them.
 fn size(table: &Table) -> String {
-    let sized = table.columns.iter().filter(|column| matches!(column.kind, Kind::Text | Kind::Bytes));
+    let sized = table.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Text | ColumnKind::Bytes));
     let sizes: Vec<_> = sized.map(|column| format!("coalesce(octet_length({}), 0)", column.name)).collect();
     if sizes.is_empty() { "0".to_owned() } else { sizes.join(" + ") }
 }
 
 /// A statement that inserts rows, given by column.
-fn insert<'a>(step: Step, rows: &'a [Vec<Value>]) -> Result<(String, Vec<Typed<'a>>), Error> {
+fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<Typed<'a>>), Error> {
     let (table, form) = (step.table, &step.table.postgres);
     let mut columns = table.column_list();
     let mut selected = columns.clone();
@@ -221,12 +221,12 @@ fn boolean(value: &Value) -> Option<bool> {
 /// One value of a column.
 fn typed(column: &Column, value: &Value) -> Result<Typed<'static>, Error> {
     let typed: Option<Typed<'static>> = match column.kind {
-        Kind::Id => id(value).map(|id| (Box::new(id) as _, Type::UUID)),
-        Kind::Bytes => bytes(value).map(|bytes| (Box::new(bytes.to_vec()) as _, Type::BYTEA)),
-        Kind::Text => text(value).map(|text| (Box::new(text.to_owned()) as _, Type::TEXT)),
-        Kind::Integer => integer(value).map(|number| (Box::new(number) as _, Type::INT8)),
-        Kind::Small => small(value).map(|number| (Box::new(number) as _, Type::INT4)),
-        Kind::Boolean => boolean(value).map(|yes| (Box::new(yes) as _, Type::BOOL)),
+        ColumnKind::Id => id(value).map(|id| (Box::new(id) as _, Type::UUID)),
+        ColumnKind::Bytes => bytes(value).map(|bytes| (Box::new(bytes.to_vec()) as _, Type::BYTEA)),
+        ColumnKind::Text => text(value).map(|text| (Box::new(text.to_owned()) as _, Type::TEXT)),
+        ColumnKind::Integer => integer(value).map(|number| (Box::new(number) as _, Type::INT8)),
+        ColumnKind::Small => small(value).map(|number| (Box::new(number) as _, Type::INT4)),
+        ColumnKind::Boolean => boolean(value).map(|yes| (Box::new(yes) as _, Type::BOOL)),
     };
     typed.ok_or(Error::Unreadable { what: column.name })
 }
@@ -247,24 +247,24 @@ fn array<'a>(column: &Column, index: usize, rows: &'a [Vec<Value>]) -> Result<Ty
     }
     let what = column.name;
     Ok(match column.kind {
-        Kind::Id => (Box::new(all(what, index, rows, id)?), Type::UUID_ARRAY),
-        Kind::Bytes => (Box::new(all(what, index, rows, bytes)?), Type::BYTEA_ARRAY),
-        Kind::Text => (Box::new(all(what, index, rows, text)?), Type::TEXT_ARRAY),
-        Kind::Integer => (Box::new(all(what, index, rows, integer)?), Type::INT8_ARRAY),
-        Kind::Small => (Box::new(all(what, index, rows, small)?), Type::INT4_ARRAY),
-        Kind::Boolean => (Box::new(all(what, index, rows, boolean)?), Type::BOOL_ARRAY),
+        ColumnKind::Id => (Box::new(all(what, index, rows, id)?), Type::UUID_ARRAY),
+        ColumnKind::Bytes => (Box::new(all(what, index, rows, bytes)?), Type::BYTEA_ARRAY),
+        ColumnKind::Text => (Box::new(all(what, index, rows, text)?), Type::TEXT_ARRAY),
+        ColumnKind::Integer => (Box::new(all(what, index, rows, integer)?), Type::INT8_ARRAY),
+        ColumnKind::Small => (Box::new(all(what, index, rows, small)?), Type::INT4_ARRAY),
+        ColumnKind::Boolean => (Box::new(all(what, index, rows, boolean)?), Type::BOOL_ARRAY),
     })
 }
 
 fn value_at(row: &Row, index: usize, column: &Column) -> Result<Value, Error> {
     let unreadable = |_| Error::Unreadable { what: column.name };
     let value = match column.kind {
-        Kind::Id => row.try_get::<_, Option<Uuid>>(index).map_err(unreadable)?.map(|id| Value::Blob(id.into_bytes().to_vec())),
-        Kind::Bytes => row.try_get::<_, Option<Vec<u8>>>(index).map_err(unreadable)?.map(Value::Blob),
-        Kind::Text => row.try_get::<_, Option<String>>(index).map_err(unreadable)?.map(Value::Text),
-        Kind::Integer => row.try_get::<_, Option<i64>>(index).map_err(unreadable)?.map(Value::Integer),
-        Kind::Small => row.try_get::<_, Option<i32>>(index).map_err(unreadable)?.map(|number| Value::Integer(number.into())),
-        Kind::Boolean => row.try_get::<_, Option<bool>>(index).map_err(unreadable)?.map(|yes| Value::Integer(yes.into())),
+        ColumnKind::Id => row.try_get::<_, Option<Uuid>>(index).map_err(unreadable)?.map(|id| Value::Blob(id.into_bytes().to_vec())),
+        ColumnKind::Bytes => row.try_get::<_, Option<Vec<u8>>>(index).map_err(unreadable)?.map(Value::Blob),
+        ColumnKind::Text => row.try_get::<_, Option<String>>(index).map_err(unreadable)?.map(Value::Text),
+        ColumnKind::Integer => row.try_get::<_, Option<i64>>(index).map_err(unreadable)?.map(Value::Integer),
+        ColumnKind::Small => row.try_get::<_, Option<i32>>(index).map_err(unreadable)?.map(|number| Value::Integer(number.into())),
+        ColumnKind::Boolean => row.try_get::<_, Option<bool>>(index).map_err(unreadable)?.map(|yes| Value::Integer(yes.into())),
     };
     Ok(value.unwrap_or(Value::Null))
 }
@@ -282,16 +282,16 @@ mod tests {
     use super::{super::Options, *};
 
     const COLUMNS: &str = "select c.table_name::text, c.column_name::text, c.data_type::text from information_schema.columns c
-        where c.table_schema = current_schema() and c.table_name not in ('schema_steps', 'nodes', 'line_groups', 'changes')";
+        where c.table_schema = current_schema() and c.table_name not in ('schema_steps', 'nodes', 'shards', 'changes')";
 
-    const fn type_name(kind: Kind) -> &'static str {
+    const fn type_name(kind: ColumnKind) -> &'static str {
         match kind {
-            Kind::Id => "uuid",
-            Kind::Bytes => "bytea",
-            Kind::Integer => "bigint",
-            Kind::Small => "integer",
-            Kind::Boolean => "boolean",
-            Kind::Text => "text",
+            ColumnKind::Id => "uuid",
+            ColumnKind::Bytes => "bytea",
+            ColumnKind::Integer => "bigint",
+            ColumnKind::Small => "integer",
+            ColumnKind::Boolean => "boolean",
+            ColumnKind::Text => "text",
         }
     }
 

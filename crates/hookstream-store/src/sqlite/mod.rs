@@ -27,7 +27,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId},
         time::{Day, Timestamp},
     },
-    delivery::queue::{Groups, Line},
+    delivery::queue::{Backlog, Shards},
     identity::tenancy::Tenant,
     operations::job::{Candidate, Job},
 };
@@ -42,15 +42,15 @@ use crate::{
         vault::Vault,
     },
     delivery::{
-        audit::Audit,
+        audit::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
-            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
-            Settled,
+            BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
+            Redelivery, Settled,
         },
         finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed, Sealed, opened},
     },
     operations::{
@@ -225,7 +225,7 @@ fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
         |_| String::new(),
         |about| {
             let mode = about.permissions().mode() & 0o7777;
-            format!(" (it belongs to user {} and group {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
+            format!(" (it belongs to user {} and shard {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
         },
     );
     Error::Open { what: format!("the data directory {}{whose}", directory.display()), cause: cause.into() }
@@ -349,14 +349,14 @@ impl Store for SqliteStore {
         None
     }
 
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
         let mut alone = self.alone();
         let stands = alone.node.as_ref().is_some_and(|node| node.owner == owner) || alone.earlier.contains(&owner);
         if let Some(node) = alone.node.as_mut().filter(|node| node.owner == owner) {
             node.renewed_at = now;
             node.report = report;
         }
-        Ok(if stands { Standing::Held { released: 0, groups: Groups::ALL, surplus: 0 } } else { Standing::Lapsed })
+        Ok(if stands { LeaseRenewal::Held { released: 0, shards: Shards::ALL, surplus: 0 } } else { LeaseRenewal::Lapsed })
     }
 
     async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
@@ -421,19 +421,19 @@ impl Store for SqliteStore {
         Ok(claim)
     }
 
-    async fn lines(&self, groups: Groups, after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
+    async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
         let owed = self.known.that_may_be_owed();
         let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
-            let ranges = groups.ranges();
-            let mut heads: BTreeMap<Line, LineHead> = BTreeMap::new();
+            let ranges = shards.ranges();
+            let mut heads: BTreeMap<Backlog, BacklogHead> = BTreeMap::new();
             for day in owed {
                 let of_day = |connection: &rusqlite::Connection| {
-                    crate::sqlite::deliveries::claim::lines(connection, &ranges, after, limit)
-                        .map_err(crate::sqlite::db::connection::failed("find lines"))
+                    crate::sqlite::deliveries::claim::backlogs(connection, &ranges, after, limit)
+                        .map_err(crate::sqlite::db::connection::failed("find backlogs"))
                 };
-                // What is first in a line is of its oldest day.
+                // What is first in a backlog is of its oldest day.
                 for head in days.read(day, of_day)?.unwrap_or_default() {
-                    heads.entry(head.line).or_insert(head);
+                    heads.entry(head.backlog).or_insert(head);
                 }
             }
             Ok(heads.into_values().take(limit).collect())
@@ -441,15 +441,15 @@ impl Store for SqliteStore {
         self.readers.days(read).await
     }
 
-    async fn line_lengths(&self, lines: Vec<Line>, at_most: usize) -> Result<Vec<usize>, Error> {
+    async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error> {
         let owed = self.known.that_may_be_owed();
         let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
-            let mut lengths = vec![0; lines.len()];
+            let mut lengths = vec![0; backlogs.len()];
             for day in owed {
-                for (line, length) in lines.iter().zip(&mut lengths) {
+                for (backlog, length) in backlogs.iter().zip(&mut lengths) {
                     let room = at_most.saturating_sub(*length);
                     let of_day = |connection: &rusqlite::Connection| {
-                        crate::sqlite::deliveries::claim::line_length(connection, *line, room)
+                        crate::sqlite::deliveries::claim::backlog_length(connection, *backlog, room)
                             .map_err(crate::sqlite::db::connection::failed("count waiting deliveries"))
                     };
                     *length += days.read(day, of_day)?.unwrap_or(0);
@@ -460,20 +460,30 @@ impl Store for SqliteStore {
         self.readers.days(read).await
     }
 
-    async fn claim_lines(&self, owner: Owner, now: Timestamp, mut wants: Vec<LineWant>, bytes: usize) -> Result<Vec<Claimed>, Error> {
+    async fn claim_backlogs(
+        &self,
+        owner: Owner,
+        now: Timestamp,
+        mut wants: Vec<BacklogRequest>,
+        bytes: usize,
+    ) -> Result<Vec<Claimed>, Error> {
         let mut claimed: Vec<Claimed> = Vec::new();
         let mut room = bytes;
         for day in self.known.that_may_be_owed() {
             let of_day = wants.clone();
-            match self.writer.run(move |files| crate::sqlite::deliveries::claim::claim_lines(files, day, owner, now, &of_day, room)).await {
+            match self
+                .writer
+                .run(move |files| crate::sqlite::deliveries::claim::claim_backlogs(files, day, owner, now, &of_day, room))
+                .await
+            {
                 Ok(found) => {
                     let taken: usize = found.claimed.iter().map(|delivery| delivery.payload.size().max(1)).sum();
                     room = room.saturating_sub(taken);
                     for want in &mut wants {
-                        let of_line = found.claimed.iter().filter(|delivery| delivery.line == Some(want.line)).count();
+                        let of_line = found.claimed.iter().filter(|delivery| delivery.backlog == Some(want.backlog)).count();
                         want.deliveries = want.deliveries.saturating_sub(of_line);
                     }
-                    wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.line));
+                    wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.backlog));
                     claimed.extend(opened(found.claimed));
                 }
                 Err(error) if claimed.is_empty() => return Err(error),
@@ -487,7 +497,7 @@ impl Store for SqliteStore {
         Ok(claimed)
     }
 
-    async fn give_up_groups(&self, _: Owner, _: Groups) -> Result<(), Error> {
+    async fn release_shards(&self, _: Owner, _: Shards) -> Result<(), Error> {
         // There is nobody to have them.
         Ok(())
     }
@@ -514,12 +524,12 @@ impl Store for SqliteStore {
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
         let slice = Arc::new(slice);
         let made = Arc::clone(&slice);
-        let Some(done) = self.writer.run(move |files| crate::sqlite::deliveries::jobs::make_owed(files, &made)).await? else {
+        let Some(done) = self.writer.run(move |files| crate::sqlite::deliveries::jobs::make_pending(files, &made)).await? else {
             return Ok(None);
         };
         // In a commit of its own: were it in the same, the job's row might be kept and the day's file not.
         self.writer.run(move |files| crate::sqlite::deliveries::jobs::follow(files, &slice, done)).await?;
-        Ok(Some(done.made_owed))
+        Ok(Some(done.requeued))
     }
 
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
@@ -559,7 +569,7 @@ impl Store for SqliteStore {
         self.readers.days(|days| Ok(days.sizes())).await
     }
 
-    async fn audit(&self) -> Result<Audit, Error> {
+    async fn audit(&self) -> Result<ConsistencyReport, Error> {
         self.readers.days(crate::sqlite::history::audit::audit).await
     }
 

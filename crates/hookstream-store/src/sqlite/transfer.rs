@@ -11,7 +11,7 @@ use crate::{
     db::{
         error::Error,
         statement::{Database, Statement, Value},
-        transfer::{ADVANCE, Advance, Limits, Side, Slice, Step, tables::Table},
+        transfer::{ADVANCE, Advance, Limits, Side, Slice, TableOrder, tables::Table},
     },
     sqlite::db::{connection::failed, files::Files, readers::Days},
 };
@@ -38,7 +38,7 @@ impl Side for SqliteStore {
         Ok(self.known.all())
     }
 
-    async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
+    async fn rows(&self, step: TableOrder, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, Error> {
         let Some(day) = step.day else {
             return self.readers.core(move |core| read(core, step.table, after.as_deref(), limits)).await;
         };
@@ -50,7 +50,7 @@ impl Side for SqliteStore {
         self.readers.days(read_day).await
     }
 
-    async fn write_rows(&self, step: Step, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, Error> {
+    async fn write_rows(&self, step: TableOrder, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, Error> {
         self.writer.run(move |files| write(files, step, &rows)).await?;
         let advance = Statement::new(ADVANCE, vec![advance.from.into(), advance.to.into()]).required();
         Ok(self.write(OPERATION, vec![advance]).await?.is_committed())
@@ -123,7 +123,7 @@ fn drop_replaced(days: &Days<'_>, day: Day, table: &'static Table, mut rows: Vec
 }
 
 /// A row that is there already was written by a slice whose mark did not follow.
-fn write(files: &mut Files, step: Step, rows: &[Vec<Value>]) -> Result<(), Error> {
+fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(), Error> {
     let connection = match step.day {
         None => files.core()?,
         Some(day) => files.day(day)?.connection(),
@@ -174,7 +174,7 @@ mod tests {
             let mut there = schema(migrations);
             there.remove("owners");
             there.remove("job_slices");
-            there.remove("line_places");
+            there.remove("backlog_places");
             let moved = TABLES.iter().filter(|table| table.by_day == by_day).map(|table| {
                 let names = table.columns.iter().map(|column| column.name).chain(table.sqlite.zero.iter().copied());
                 (table.sqlite.into.to_owned(), names.map(str::to_owned).collect())

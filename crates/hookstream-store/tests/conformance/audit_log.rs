@@ -20,7 +20,7 @@ use hookstream_model::{
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     },
     operations::{
-        audit_log::{Act, Action, Actor, Change},
+        audit_log::{Action, Actor, AuditContext, Change},
         job::{JobKind, JobRequest},
     },
     outbound::{
@@ -47,7 +47,7 @@ use hookstream_store::{
 use hookstream_testkit::postgres::ScratchDatabase;
 use serde_json::{Value, json};
 
-use crate::world::{DAY, NOON, SECOND, World};
+use crate::world::{DAY, Fixture, NOON, SECOND};
 
 const ALL: PageRequest<EntryId> = PageRequest { after: None, limit: 1_000 };
 
@@ -55,12 +55,12 @@ async fn list(db: &dyn Database, reach: Reach, filter: Filter) -> Vec<Entry> {
     audit_log::list(db, reach, &filter, ALL).await.expect("read").items
 }
 
-async fn of_tenant(world: &World, tenant: Tenant) -> Vec<Entry> {
+async fn of_tenant(world: &Fixture, tenant: Tenant) -> Vec<Entry> {
     list(&*world.store, Reach::Environment(tenant), Filter::default()).await
 }
 
 /// What the newest entry says was done, to what, and how it was before and after.
-async fn newest(world: &World) -> (String, Option<ResourceId>, Value, Value) {
+async fn newest(world: &Fixture) -> (String, Option<ResourceId>, Value, Value) {
     let entry = of_tenant(world, world.tenant).await.into_iter().next().expect("there is one");
     assert_eq!((entry.organization, entry.environment), (world.tenant.organization, Some(world.tenant.environment)));
     assert_eq!(entry.action.split('.').next(), Some(entry.resource_type.as_str()));
@@ -69,13 +69,13 @@ async fn newest(world: &World) -> (String, Option<ResourceId>, Value, Value) {
 }
 
 /// Checks that one entry was added, and what it says.
-async fn check(world: &World, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
+async fn check(world: &Fixture, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
     *count += 1;
     assert_eq!(of_tenant(world, world.tenant).await.len(), *count, "{action}");
     assert_eq!(newest(world).await, (action.to_owned(), Some(ResourceId::from_bytes(*resource)), before, after));
 }
 
-fn event_type(world: &World) -> EventType {
+fn event_type(world: &Fixture) -> EventType {
     EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -88,12 +88,12 @@ fn event_type(world: &World) -> EventType {
     }
 }
 
-fn job(world: &World, kind: JobKind) -> hookstream_model::operations::job::Job {
+fn job(world: &Fixture, kind: JobKind) -> hookstream_model::operations::job::Job {
     let asked = JobRequest { kind, since: NOON, until: None, statuses: None, event_types: None, rate_limit: None, max_messages: Some(9) };
     crate::jobs::job(world, world.target(), &asked)
 }
 
-pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &World) {
+pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &Fixture) {
     let db = &*world.store;
     // The world has made an application.
     let mut count = 1;
@@ -154,7 +154,7 @@ pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &World
     }
 }
 
-async fn endpoint_changes(world: &World, count: &mut usize) {
+async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/hooks");
     let (key, id) = (EndpointKey::from(&endpoint), endpoint.id.as_bytes());
@@ -211,7 +211,7 @@ async fn endpoint_changes(world: &World, count: &mut usize) {
     check(world, count, "endpoint.delete", id, gone, Value::Null).await;
 }
 
-async fn key_changes(world: &World, count: &mut usize) {
+async fn key_changes(world: &Fixture, count: &mut usize) {
     let db = &*world.store;
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
@@ -233,7 +233,7 @@ async fn key_changes(world: &World, count: &mut usize) {
 }
 
 /// Checks that the organization has one entry more, about it as a whole, and what that says.
-async fn check_whole(world: &World, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
+async fn check_whole(world: &Fixture, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
     *count += 1;
     let entries = list(&*world.store, Reach::Organization(world.tenant.organization), Filter::default()).await;
     assert_eq!(entries.len(), *count, "{action}");
@@ -244,7 +244,7 @@ async fn check_whole(world: &World, count: &mut usize, action: &str, resource: &
     assert_eq!((json(entry.before), json(entry.after)), (before, after), "{action}");
 }
 
-pub(crate) async fn what_is_done_about_an_organization_is_told_to_it(world: &World) {
+pub(crate) async fn what_is_done_about_an_organization_is_told_to_it(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let (ada, grace) = (crate::people::kept(world, "ada@example.com").await, crate::people::kept(world, "grace@example.com").await);
@@ -298,7 +298,7 @@ pub(crate) async fn what_is_done_about_an_organization_is_told_to_it(world: &Wor
     assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
 }
 
-pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their_organizations(world: &World) {
+pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their_organizations(world: &Fixture) {
     let db = &*world.store;
     let ada = crate::people::kept(world, "ada@example.com").await;
     let session = crate::people::session(world, &ada);
@@ -362,7 +362,7 @@ pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their
     assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
 }
 
-pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
+pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -405,9 +405,13 @@ pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &World) {
 }
 
 /// Records something that changes no row, at a moment, and returns its id.
-async fn record(world: &World, at: Timestamp, tenant: Tenant, actor: Actor, action: Action, resource: ResourceId) -> EntryId {
-    let act =
-        Act { actor, address: Some("203.0.113.7".parse().expect("an address")), request_id: Some("req_1".to_owned()), ..world.act_at(at) };
+async fn record(world: &Fixture, at: Timestamp, tenant: Tenant, actor: Actor, action: Action, resource: ResourceId) -> EntryId {
+    let act = AuditContext {
+        actor,
+        address: Some("203.0.113.7".parse().expect("an address")),
+        request_id: Some("req_1".to_owned()),
+        ..world.act_at(at)
+    };
     audit_log::record(&*world.store, &act, tenant, action, resource, &Change::default()).await.expect("recorded");
     act.entry
 }
@@ -416,7 +420,7 @@ fn key_actor(byte: u8) -> Actor {
     Actor::ApiKey { id: ApiKeyId::from_bytes([byte; 16]), name: "ci".to_owned() }
 }
 
-pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world: &World) {
+pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world: &Fixture) {
     let resource = |byte| ResourceId::from_bytes([byte; 16]);
     let day = |number: u32| NOON + DAY * number;
     let neighbour = Tenant { organization: world.tenant.organization, environment: world.stranger.environment };
@@ -472,7 +476,7 @@ pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world
     assert_eq!(entry, expected);
 }
 
-pub(crate) async fn entries_are_paged_from_either_end(world: &World) {
+pub(crate) async fn entries_are_paged_from_either_end(world: &Fixture) {
     let mut made = Vec::new();
     for number in 0..11 {
         let at = NOON + SECOND * (1 + number % 3);
@@ -505,7 +509,7 @@ pub(crate) async fn entries_are_paged_from_either_end(world: &World) {
     assert_eq!(oldest_first, made);
 }
 
-pub(crate) async fn no_secret_is_in_any_entry(world: &World) {
+pub(crate) async fn no_secret_is_in_any_entry(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/");
     endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-one".to_owned())]));
@@ -533,7 +537,7 @@ pub(crate) async fn no_secret_is_in_any_entry(world: &World) {
     }
 }
 
-pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &World) {
+pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &Fixture) {
     let mut made = Vec::new();
     for number in 0..5 {
         made.push(
@@ -549,8 +553,8 @@ pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &World) {
     assert_eq!(left, made[3..]);
 }
 
-pub(crate) async fn what_concerns_the_installation_is_told_to_each_organization(world: &World) {
-    let mut act = || Act::of_operator(world.new_id(NOON), NOON);
+pub(crate) async fn what_concerns_the_installation_is_told_to_each_organization(world: &Fixture) {
+    let mut act = || AuditContext::of_operator(world.new_id(NOON), NOON);
     audit_log::record_everywhere(&*world.store, &mut act, Action::InstallationRotateKey, &Change::default()).await.expect("recorded");
     let filter = Filter { action: Some(Action::InstallationRotateKey), ..Filter::default() };
     for tenant in [world.tenant, world.stranger] {
@@ -565,7 +569,7 @@ pub(crate) async fn what_concerns_the_installation_is_told_to_each_organization(
 async fn sqlite_refuses_to_change_an_entry() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let store = std::sync::Arc::new(SqliteStore::open(directory.path()).expect("a store"));
-    let world = World::in_store(store.clone()).await;
+    let world = Fixture::in_store(store.clone()).await;
     let before = of_tenant(&world, world.tenant).await;
     store.close().await;
     let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
@@ -582,7 +586,7 @@ async fn sqlite_refuses_to_change_an_entry() {
 async fn postgres_refuses_to_change_an_entry() {
     let database = ScratchDatabase::create().await;
     let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
-    let world = World::in_store(std::sync::Arc::new(PostgresStore::open(&options).await.expect("a store"))).await;
+    let world = Fixture::in_store(std::sync::Arc::new(PostgresStore::open(&options).await.expect("a store"))).await;
     let before = of_tenant(&world, world.tenant).await;
     let client = hookstream_testkit::postgres::connect(&database.url()).await;
     for sql in ["update audit_log set actor_kind = 'system'", "truncate audit_log"] {

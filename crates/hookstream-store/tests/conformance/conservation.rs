@@ -20,7 +20,7 @@ use hookstream_store::{
     operations::jobs::{self, JobSlice, Survey},
 };
 
-use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
@@ -28,13 +28,13 @@ const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason
 const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_600_000);
 
 /// That the counts are what the rows say. Tests settle as they like, so a success may have left no attempt.
-pub(crate) async fn check_balances(world: &World) {
+pub(crate) async fn check_balances(world: &Fixture) {
     let audit = world.store.audit().await.expect("read");
     assert!(audit.balances.iter().all(Balance::holds), "{audit:#?}");
 }
 
 /// That the store agrees with itself in everything. Returns what it has counted of the world's tenant.
-pub(crate) async fn check_conservation(world: &World) -> Counts {
+pub(crate) async fn check_conservation(world: &Fixture) -> Counts {
     let audit = world.store.audit().await.expect("read");
     assert!(audit.is_sound(), "{audit:#?}");
     let mut total = Counts::default();
@@ -50,14 +50,14 @@ pub(crate) async fn check_conservation(world: &World) -> Counts {
 }
 
 /// Messages, and deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
-async fn standing(world: &World) -> [i64; 7] {
+async fn standing(world: &Fixture) -> [i64; 7] {
     let counts = check_conservation(world).await;
     let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, .. } = counts;
     [messages, accepted, succeeded, counts.pending(), exhausted, skipped, cancelled]
 }
 
 /// Claims all that is due, and settles each as its target is to be.
-async fn settle_all(world: &World, owner: Owner, at: Timestamp, next: impl Fn(TargetId) -> Next) {
+async fn settle_all(world: &Fixture, owner: Owner, at: Timestamp, next: impl Fn(TargetId) -> Next) {
     let mut batch = Vec::new();
     for claimed in world.claim(owner, at).await {
         let next = next(claimed.target_id);
@@ -68,7 +68,7 @@ async fn settle_all(world: &World, owner: Owner, at: Timestamp, next: impl Fn(Ta
     assert!(world.store.settle(owner, Arc::new(batch)).await.expect("settled").into_iter().all(|counted| counted));
 }
 
-async fn redeliver(world: &World, message_id: MessageId, targets: &[TargetId]) {
+async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[TargetId]) {
     let redelivery = Redelivery {
         tenant: world.tenant,
         application_id: world.application,
@@ -81,7 +81,7 @@ async fn redeliver(world: &World, message_id: MessageId, targets: &[TargetId]) {
 }
 
 /// Runs a job over what it finds, all in slices of two.
-async fn run_job(world: &World, owner: Owner, target: TargetId, kind: JobKind, statuses: &[&str]) {
+async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind, statuses: &[&str]) {
     let request = JobRequest {
         kind,
         since: NOON,
@@ -101,7 +101,7 @@ async fn run_job(world: &World, owner: Owner, target: TargetId, kind: JobKind, s
         rate_limit,
         fingerprint: request.fingerprint(&selection),
         state: JobState::Running,
-        progress: Progress { total: None, made_owed: 0, skipped: 0, position: selection.start() },
+        progress: Progress { total: None, requeued: 0, skipped: 0, position: selection.start() },
         selection,
         started_at: None,
         updated_at: ASKED,
@@ -122,7 +122,7 @@ async fn run_job(world: &World, owner: Owner, target: TargetId, kind: JobKind, s
     jobs::end(&*world.store, job.id, owner, done, job.progress.completed()).await.expect("ended");
 }
 
-pub(crate) async fn every_transition_is_counted(world: &World) {
+pub(crate) async fn every_transition_is_counted(world: &Fixture) {
     let owner = world.enlist().await;
     let [good, slow, dead, off, gone] = [(); 5].map(|()| world.target());
     assert_eq!(standing(world).await, [0; 7]);
@@ -179,7 +179,7 @@ pub(crate) async fn every_transition_is_counted(world: &World) {
     assert_eq!((after[1], after[3], after[5]), (10, 0, before[3]));
 }
 
-pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
+pub(crate) async fn what_happens_at_once_is_counted(world: &Fixture) {
     const EACH: usize = 60;
     let owners = [world.enlist().await, world.enlist().await];
     let (good, dead) = (world.target(), world.target());
@@ -191,14 +191,14 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
     let work = async |owner| {
         for number in 0..EACH {
             let at = NOON + DAY * u32::try_from(number % 3).expect("small");
-            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), line: None, in_order: false } };
+            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
             let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
             let message = Arc::clone(&publication.message);
             assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
             let settle = |target_id, next| {
                 let (environment_id, message) = (world.tenant.environment, Arc::clone(&message));
                 let (trigger, due_at) = (Trigger::Initial, at);
-                let taken = Claimed { owner, environment_id, message, target_id, line: None, attempts: 0, failed: 0, trigger, due_at };
+                let taken = Claimed { owner, environment_id, message, target_id, backlog: None, attempts: 0, failed: 0, trigger, due_at };
                 settled(&taken, Some(world.attempt(&taken, at)), next)
             };
             let batch = vec![settle(good, Next::Succeeded), settle(dead, Next::Ended(EXHAUSTED, at))];
@@ -222,7 +222,7 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &World) {
     assert_eq!(standing(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
 }
 
-pub(crate) async fn bytes_are_counted_as_they_stand(world: &World) {
+pub(crate) async fn bytes_are_counted_as_they_stand(world: &Fixture) {
     let bytes = async || check_conservation(world).await.payload_bytes;
     assert_eq!(bytes().await, 0);
     world.publish(NOON, &[world.target()]).await;
@@ -244,7 +244,7 @@ pub(crate) async fn bytes_are_counted_as_they_stand(world: &World) {
     assert_eq!(of_days, [2, counted - 2]);
 }
 
-pub(crate) async fn two_tenants_are_counted_apart(world: &World) {
+pub(crate) async fn two_tenants_are_counted_apart(world: &Fixture) {
     world.publish(NOON, &[world.target(), world.target()]).await;
     assert_eq!(standing(world).await, [1, 2, 0, 2, 0, 0, 0]);
     assert_eq!(world.store.delivery_counts(world.stranger).await.expect("read"), []);
@@ -264,7 +264,7 @@ pub(crate) async fn two_tenants_are_counted_apart(world: &World) {
     assert_eq!(standing(world).await, [51, 52, 0, 52, 0, 0, 0]);
 }
 
-pub(crate) async fn a_day_is_dropped_with_its_counts(world: &World) {
+pub(crate) async fn a_day_is_dropped_with_its_counts(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, slow) = (world.target(), world.target());
     world.publish(NOON, &[target]).await;
@@ -280,7 +280,7 @@ pub(crate) async fn a_day_is_dropped_with_its_counts(world: &World) {
     assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [2]);
 }
 
-pub(crate) async fn a_stale_settlement_counts_nothing(world: &World) {
+pub(crate) async fn a_stale_settlement_counts_nothing(world: &Fixture) {
     let (first, second) = (world.enlist().await, world.enlist().await);
     world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(second, NOON).await;

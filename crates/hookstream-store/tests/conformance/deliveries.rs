@@ -14,15 +14,15 @@ use hookstream_model::{
 use hookstream_store::delivery::{
     deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
     messages::Owed,
-    nodes::{NodeReport, NodeSelf, Standing},
+    nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
 
-use crate::world::{DAY, NOON, SECOND, World, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
 
-pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(world: &World) {
+pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let late = world.publish(NOON + SECOND * 2, &[target]).await;
@@ -39,14 +39,14 @@ pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(worl
     assert_eq!(rest.next_due, None);
 }
 
-pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &World) {
+pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &Fixture) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None, in_order: false } };
+    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
 
-pub(crate) async fn a_claim_keeps_its_limits(world: &World) {
+pub(crate) async fn a_claim_keeps_its_limits(world: &Fixture) {
     let owner = world.enlist().await;
     for _ in 0..5 {
         world.publish(NOON, &[world.target()]).await;
@@ -61,7 +61,7 @@ pub(crate) async fn a_claim_keeps_its_limits(world: &World) {
     assert_eq!(claim(10, 1_000).await, (1, false));
 }
 
-pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &World) {
+pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &Fixture) {
     let first = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     assert_eq!(world.claim(first, NOON).await.len(), 1);
@@ -71,7 +71,7 @@ pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &World) {
     assert_eq!(world.claim(second, NOON).await[0].message.id, id);
 }
 
-pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &World) {
+pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &Fixture) {
     let first = world.enlist().await;
     for _ in 0..2 {
         world.publish(NOON, &[world.target()]).await;
@@ -82,17 +82,17 @@ pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &Worl
     assert!(world.claim(second, NOON).await.is_empty(), "it is in the node's memory under the number before");
     for owner in [first, second] {
         let standing = world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed");
-        assert!(matches!(standing, Standing::Held { .. }), "{standing:?}");
+        assert!(matches!(standing, LeaseRenewal::Held { .. }), "{standing:?}");
     }
     assert!(world.settle(first, settled(&claimed[0], None, Next::Succeeded)).await);
     world.store.retire(first, NOON).await.expect("retired");
     let standing = world.store.renew(first, NodeReport::default(), NOON).await.expect("renewed");
-    assert_eq!(standing, Standing::Lapsed);
+    assert_eq!(standing, LeaseRenewal::Lapsed);
     let rest = world.claim(second, NOON).await;
     assert_eq!(rest.iter().map(|delivery| delivery.message.id).collect::<Vec<_>>(), [claimed[1].message.id]);
 }
 
-pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
+pub(crate) async fn a_stale_owner_settles_nothing(world: &Fixture) {
     let stale = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(stale, NOON).await;
@@ -114,7 +114,7 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &World) {
     assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "a delivery is settled once");
 }
 
-pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again(world: &World) {
+pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again(world: &Fixture) {
     if world.store.lease().is_none() {
         // A commit to a file is never in doubt.
         return;
@@ -134,7 +134,7 @@ pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_
     assert_eq!(world.detail(id).await.attempts.len(), 2);
 }
 
-pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &World) {
+pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(owner, NOON).await;
@@ -149,7 +149,7 @@ pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &World) {
     assert_eq!((detail.deliveries[0].state, detail.deliveries[0].attempts), (DeliveryState::Succeeded, 1));
 }
 
-pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &World) {
+pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target(), world.target(), world.target()]).await;
     let micros = |number| Some(Duration::from_micros(number));
@@ -176,7 +176,7 @@ pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &Worl
     assert_eq!(kept.iter().map(|attempt| attempt.waterfall).collect::<Vec<_>>(), waterfalls);
 }
 
-pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) {
+pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let mut due_at = NOON;
@@ -203,7 +203,7 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &World) 
     );
 }
 
-pub(crate) async fn a_postponement_counts_no_try(world: &World) {
+pub(crate) async fn a_postponement_counts_no_try(world: &Fixture) {
     let owner = world.enlist().await;
     world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(owner, NOON).await;
@@ -213,7 +213,7 @@ pub(crate) async fn a_postponement_counts_no_try(world: &World) {
     assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (0, 0, Trigger::Initial));
 }
 
-pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &World) {
+pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &Fixture) {
     let owner = world.enlist().await;
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
     for (state, status) in [(EXHAUSTED, MessageStatus::Failed), (SKIPPED, MessageStatus::Skipped), (cancelled, MessageStatus::Skipped)] {
@@ -227,7 +227,7 @@ pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &World) {
 
 /// Publishes a message whose one delivery ends so after a try.
 async fn end(
-    world: &World,
+    world: &Fixture,
     owner: Owner,
     at: hookstream_model::base::time::Timestamp,
     target: TargetId,
@@ -240,7 +240,7 @@ async fn end(
     id
 }
 
-fn redelivery(world: &World, message_id: MessageId, targets: Vec<TargetId>) -> Redelivery {
+fn redelivery(world: &Fixture, message_id: MessageId, targets: Vec<TargetId>) -> Redelivery {
     Redelivery {
         tenant: world.tenant,
         application_id: world.application,
@@ -251,7 +251,7 @@ fn redelivery(world: &World, message_id: MessageId, targets: Vec<TargetId>) -> R
     }
 }
 
-pub(crate) async fn a_message_can_be_made_owed_again(world: &World) {
+pub(crate) async fn a_message_can_be_made_owed_again(world: &Fixture) {
     let owner = world.enlist().await;
     let (failed, new) = (world.target(), world.target());
     let id = end(world, owner, NOON, failed, EXHAUSTED).await;
@@ -281,7 +281,7 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &World) {
     assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotThere);
 }
 
-pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World) {
+pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let id = world.publish(NOON, &[target]).await;
@@ -295,7 +295,7 @@ pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &World
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
 }
 
-pub(crate) async fn what_is_owed_can_be_set_aside(world: &World) {
+pub(crate) async fn what_is_owed_can_be_set_aside(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let past = [world.publish(NOON, &[target]).await, world.publish(NOON + DAY, &[target]).await];

@@ -36,11 +36,11 @@ use hookstream_store::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
         event_types,
-        idempotency::{self, KeptAnswer},
+        idempotency::{self, StoredAnswer},
     },
 };
 
-use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
 
 /// What a receiver answered; the second knows no bounds.
 pub(crate) const ANSWERS: [&str; 2] = ["größer \u{1f980} \"quoted\" \\ \r\n", "nul\0led"];
@@ -58,7 +58,7 @@ pub(crate) struct Installation {
 impl Installation {
     /// Fills a store.
     pub(crate) async fn make(store: Arc<dyn Store>) -> Self {
-        let world = World::in_store(store).await;
+        let world = Fixture::in_store(store).await;
         let key = configure(&world).await;
         let owner = world.enlist().await;
         let mut messages = Vec::new();
@@ -69,7 +69,7 @@ impl Installation {
         messages.extend(publish_payloads(&world).await);
         let owned = world.publication(
             world.message(NOON, "{}"),
-            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), line: None, in_order: false } }],
+            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } }],
         );
         let id = owned.message.id;
         publish(&world, owned).await;
@@ -117,14 +117,14 @@ const fn all<Id>() -> PageRequest<Id> {
 }
 
 /// The rows of what is configured.
-async fn configure(world: &World) -> ApiKeyText {
+async fn configure(world: &Fixture) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
     assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
     let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("00ff") };
     assert!(portal_keys::make_unless_since(db, &portal_key, NOON).await.expect("written"));
-    let answer = KeptAnswer {
+    let answer = StoredAnswer {
         key: idempotency_key("answer"),
         status: 201,
         body: r#"{"name":"Ärger"}"#.to_owned(),
@@ -185,7 +185,7 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), fingerprint: [9; 32] }
 }
 
-async fn publish(world: &World, publication: Publication) {
+async fn publish(world: &Fixture, publication: Publication) {
     let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").version;
     let environment = hookstream_store::identity::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
     let seen = hookstream_store::delivery::deliveries::Versions { application: current, environment };
@@ -193,7 +193,7 @@ async fn publish(world: &World, publication: Publication) {
 }
 
 /// A message of a day for each way in which a delivery can stand.
-async fn settle_in_every_way(world: &World, owner: Owner, day: u32) -> Vec<MessageId> {
+async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<MessageId> {
     let at = NOON + DAY * day;
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
     let ways = [
@@ -221,7 +221,7 @@ async fn settle_in_every_way(world: &World, owner: Owner, day: u32) -> Vec<Messa
 }
 
 /// One that is repeated after its window has two rows on SQLite, of which the newer counts.
-async fn publish_with_keys(world: &World) -> Vec<MessageId> {
+async fn publish_with_keys(world: &Fixture) -> Vec<MessageId> {
     let mut ids = Vec::new();
     for at in [NOON, NOON + DAY * 2] {
         let mut publication = world.publication(world.message(at, "{}"), vec![owed(world.target())]);
@@ -233,7 +233,7 @@ async fn publish_with_keys(world: &World) -> Vec<MessageId> {
     ids
 }
 
-async fn publish_payloads(world: &World) -> Vec<MessageId> {
+async fn publish_payloads(world: &Fixture) -> Vec<MessageId> {
     let large: &'static str = "0123456789abcdef".repeat(65_536).leak();
     let mut ids = Vec::new();
     for (body, content_type) in [(large, ContentType::Json), ("größer \0 \u{1f980}", ContentType::Text), ("", ContentType::Text)] {

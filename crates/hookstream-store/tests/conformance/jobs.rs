@@ -6,7 +6,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     delivery::state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason, Trigger},
-    operations::job::{Job, JobFailure, JobKind, JobRequest, JobState, Progress, Standing},
+    operations::job::{DeliveryStatus, Job, JobFailure, JobKind, JobRequest, JobState, Progress},
     outbound::message::MessageStatus,
 };
 use hookstream_store::{
@@ -16,7 +16,7 @@ use hookstream_store::{
     outbound::applications::Created,
 };
 
-use crate::world::{DAY, NOON, SECOND, World, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
@@ -36,7 +36,7 @@ fn request(kind: JobKind, statuses: &[&str]) -> JobRequest {
 }
 
 /// A job for a target, not stored.
-pub(crate) fn job(world: &World, target: TargetId, request: &JobRequest) -> Job {
+pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Job {
     let (selection, rate_limit) = request.check(ASKED).expect("a request");
     Job {
         id: world.new_id(ASKED).into(),
@@ -47,7 +47,7 @@ pub(crate) fn job(world: &World, target: TargetId, request: &JobRequest) -> Job 
         rate_limit,
         fingerprint: request.fingerprint(&selection),
         state: JobState::Running,
-        progress: Progress { total: Some(3), made_owed: 0, skipped: 0, position: selection.start() },
+        progress: Progress { total: Some(3), requeued: 0, skipped: 0, position: selection.start() },
         selection,
         started_at: None,
         updated_at: ASKED,
@@ -55,24 +55,24 @@ pub(crate) fn job(world: &World, target: TargetId, request: &JobRequest) -> Job 
 }
 
 /// A job for a target that is stored and taken up.
-async fn begun(world: &World, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
+async fn begun(world: &Fixture, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
     let job = job(world, target, request);
     assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
     taken(world, owner, &job).await.expect("it is taken up")
 }
 
 /// A job as the one who works on it reads it.
-async fn taken(world: &World, owner: Owner, job: &Job) -> Option<Job> {
+async fn taken(world: &Fixture, owner: Owner, job: &Job) -> Option<Job> {
     let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
     taken.into_iter().find(|taken| taken.id == job.id)
 }
 
-async fn kept(world: &World, job: &Job) -> Job {
+async fn kept(world: &Fixture, job: &Job) -> Job {
     jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("it is there")
 }
 
 /// The next slice of a job: at most so many of what it takes.
-async fn slice(world: &World, owner: Owner, job: &Job, most: usize) -> Option<JobSlice> {
+async fn slice(world: &Fixture, owner: Owner, job: &Job, most: usize) -> Option<JobSlice> {
     let found = world.store.survey(Survey::of(job, 3)).await.expect("found");
     let (mut messages, mut position) = (Vec::new(), found.first()?.message_id);
     for candidate in &found {
@@ -88,7 +88,7 @@ async fn slice(world: &World, owner: Owner, job: &Job, most: usize) -> Option<Jo
 }
 
 /// Goes through a job to its end. Returns how many each slice made owed.
-async fn run(world: &World, owner: Owner, mut job: Job, most: usize) -> Vec<usize> {
+async fn run(world: &Fixture, owner: Owner, mut job: Job, most: usize) -> Vec<usize> {
     let mut slices = Vec::new();
     while let Some(slice) = slice(world, owner, &job, most).await {
         slices.push(world.store.advance_job(slice).await.expect("done").expect("it runs and is ours"));
@@ -98,7 +98,7 @@ async fn run(world: &World, owner: Owner, mut job: Job, most: usize) -> Vec<usiz
 }
 
 /// Publishes a message whose one delivery has been tried and stands so.
-async fn end(world: &World, owner: Owner, at: Timestamp, target: TargetId, next: Next) -> MessageId {
+async fn end(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId, next: Next) -> MessageId {
     let id = world.publish(at, &[target]).await;
     let claimed = world.claim(owner, at).await;
     let mut attempt = world.attempt(&claimed[0], at);
@@ -108,13 +108,13 @@ async fn end(world: &World, owner: Owner, at: Timestamp, target: TargetId, next:
 }
 
 /// The messages that are owed now, with what for.
-async fn owed(world: &World, owner: Owner) -> Vec<(MessageId, Trigger)> {
+async fn owed(world: &Fixture, owner: Owner) -> Vec<(MessageId, Trigger)> {
     let mut owed: Vec<_> = world.claim(owner, ASKED).await.iter().map(|claimed| (claimed.message.id, claimed.trigger)).collect();
     owed.sort_unstable_by_key(|(id, _)| *id);
     owed
 }
 
-pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(world: &World) {
+pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(world: &Fixture) {
     let full = JobRequest {
         until: Some(NOON + DAY),
         event_types: Some(vec!["a.b".to_owned(), "c.d".to_owned()]),
@@ -156,7 +156,7 @@ pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(w
     assert_eq!(kept(world, &made[0]).await.state, JobState::Failed { at: ASKED + DAY, reason: JobFailure::Restored });
 }
 
-pub(crate) async fn the_same_job_runs_once_at_a_time(world: &World) {
+pub(crate) async fn the_same_job_runs_once_at_a_time(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let asked = request(JobKind::Recover, &["skipped"]);
@@ -180,7 +180,7 @@ pub(crate) async fn the_same_job_runs_once_at_a_time(world: &World) {
     assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("stored"), Created::Stored);
 }
 
-pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &World) {
+pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
@@ -208,13 +208,13 @@ pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &World) {
         }
     };
     let expected = [
-        (delivered, Standing::Delivered(NOON)),
-        (exhausted, Standing::Exhausted(NOON + SECOND * 2)),
-        (cancelled, Standing::Cancelled),
-        (pending, Standing::Pending),
-        (missing, Standing::Missing),
-        (skipped, Standing::Skipped(at)),
-        (test, Standing::TestOfAnother),
+        (delivered, DeliveryStatus::Delivered(NOON)),
+        (exhausted, DeliveryStatus::Exhausted(NOON + SECOND * 2)),
+        (cancelled, DeliveryStatus::Cancelled),
+        (pending, DeliveryStatus::Pending),
+        (missing, DeliveryStatus::Missing),
+        (skipped, DeliveryStatus::Skipped(at)),
+        (test, DeliveryStatus::TestOfAnother),
     ];
     for limit in [1, 2, 100] {
         assert_eq!(standings(&all, limit).await, expected);
@@ -226,7 +226,7 @@ pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &World) {
 }
 
 /// A message that was a test of `target`.
-async fn end_test(world: &World, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
+async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
     let mut publication = world.publication(world.message(at, "{}"), vec![crate::world::owed(target)]);
     publication.trigger = Trigger::Test;
     let id = publication.message.id;
@@ -237,7 +237,7 @@ async fn end_test(world: &World, owner: Owner, at: Timestamp, target: TargetId) 
     id
 }
 
-pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
+pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let exhausted = |at| Next::Ended(EXHAUSTED, at);
@@ -254,14 +254,14 @@ pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &World) {
     let job = begun(world, owner, target, &asked).await;
     assert_eq!(run(world, owner, job.clone(), 2).await.iter().sum::<usize>(), 3);
     let progress = kept(world, &job).await.progress;
-    assert_eq!((progress.made_owed, progress.skipped), (3, 0));
+    assert_eq!((progress.requeued, progress.skipped), (3, 0));
     assert_eq!(owed(world, owner).await, [first, second, next_day].map(|id| (id, Trigger::Recover)));
     for untouched in [too_early, ended_since, too_late, others] {
         assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
     }
 }
 
-pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(world: &World) {
+pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
@@ -286,7 +286,7 @@ pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(w
     }
 }
 
-pub(crate) async fn a_slice_is_made_owed_once(world: &World) {
+pub(crate) async fn a_slice_is_made_owed_once(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
@@ -296,7 +296,7 @@ pub(crate) async fn a_slice_is_made_owed_once(world: &World) {
     assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), None, "the job has moved on");
     assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)]);
     let progress = kept(world, &job).await.progress;
-    assert_eq!((progress.made_owed, progress.position), (1, ids[0]));
+    assert_eq!((progress.requeued, progress.position), (1, ids[0]));
 
     // What was tried since the job was asked for is passed over, whoever had it tried.
     let now = taken(world, owner, &job).await.expect("it runs");
@@ -312,12 +312,12 @@ pub(crate) async fn a_slice_is_made_owed_once(world: &World) {
     world.store.redeliver(by_hand).await.expect("done");
     assert_eq!(world.store.advance_job(second).await.expect("done"), Some(0));
     let progress = kept(world, &job).await.progress;
-    assert_eq!((progress.made_owed, progress.skipped, progress.position), (1, 1, ids[1]));
+    assert_eq!((progress.requeued, progress.skipped, progress.position), (1, 1, ids[1]));
     assert_eq!(owed(world, owner).await, [(ids[1], Trigger::Manual)]);
     assert_eq!(world.detail(ids[1]).await.message.counts.pending, 1);
 }
 
-pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &World) {
+pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
@@ -327,13 +327,13 @@ pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &World) {
     let now = taken(world, owner, &job).await.expect("it runs");
     let second = slice(world, owner, &now, 1).await.expect("there is one");
     let cancelled = jobs::cancel(&*world.store, &world.act_at(ASKED), world.tenant, job.id).await.expect("done").expect("it is there");
-    assert_eq!(cancelled.progress.made_owed, 1);
+    assert_eq!(cancelled.progress.requeued, 1);
     assert_eq!(world.store.advance_job(second).await.expect("done"), None);
     assert_eq!(taken(world, owner, &job).await, None);
     assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)], "what was made owed stays so");
 }
 
-pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &World) {
+pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &Fixture) {
     let gone = world.enlist().await;
     let target = world.target();
     for second in 0..3 {
@@ -348,14 +348,14 @@ pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &World
 
     let owner = world.enlist().await;
     let taken_over = taken(world, owner, &job).await.expect("it is nobody's");
-    assert_eq!(taken_over.progress.made_owed, 1);
+    assert_eq!(taken_over.progress.requeued, 1);
     assert_eq!(world.store.advance_job(stale).await.expect("done"), None, "it is another's now");
     assert_eq!(run(world, owner, taken_over, 10).await.iter().sum::<usize>(), 2);
     assert_eq!(owed(world, owner).await.len(), 3);
-    assert_eq!(kept(world, &job).await.progress.made_owed, 3);
+    assert_eq!(kept(world, &job).await.progress.requeued, 3);
 }
 
-pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &World) {
+pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &Fixture) {
     let before = world.enlist().await;
     let job = begun(world, before, world.target(), &request(JobKind::Recover, &["skipped"])).await;
     let owner = world.enlist().await;
@@ -363,7 +363,7 @@ pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &W
     assert_eq!(taken.iter().map(|taken| taken.id).collect::<Vec<_>>(), [job.id]);
 }
 
-pub(crate) async fn a_full_node_takes_no_more_jobs(world: &World) {
+pub(crate) async fn a_full_node_takes_no_more_jobs(world: &Fixture) {
     let owner = world.enlist().await;
     for _ in 0..3 {
         let job = job(world, world.target(), &request(JobKind::Recover, &["skipped"]));

@@ -1,12 +1,12 @@
 //! What every store must do. A database joins by opening itself here; the suite is the same for all.
 
 mod audit_log;
+mod backlogs;
 mod conservation;
 mod deliveries;
 mod expiry;
 mod installation;
 mod jobs;
-mod lines;
 mod messages;
 mod migration;
 mod people;
@@ -24,7 +24,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::World::on_sqlite().await;
+                    let world = crate::world::Fixture::on_sqlite().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                 })*
@@ -37,7 +37,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::World::in_memory().await;
+                    let world = crate::world::Fixture::in_memory().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                 })*
@@ -48,7 +48,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::World::on_postgres().await;
+                    let world = crate::world::Fixture::on_postgres().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                     world.end().await;
@@ -116,7 +116,7 @@ suite! {
         two_tenants_are_counted_apart
         a_day_is_dropped_with_its_counts
         a_stale_settlement_counts_nothing;
-    lines:
+    backlogs:
         what_waits_in_a_line_is_taken_from_it_only
         lines_are_found_by_their_first
         what_keeps_its_place_blocks_what_is_behind_it

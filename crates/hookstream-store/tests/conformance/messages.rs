@@ -14,9 +14,9 @@ use hookstream_store::{
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use crate::world::{DAY, NOON, SECOND, World, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
 
-pub(crate) async fn a_message_reads_back_as_it_was_published(world: &World) {
+pub(crate) async fn a_message_reads_back_as_it_was_published(world: &Fixture) {
     let (wanting, disabled) = (world.target(), world.target());
     let mut message = world.message(NOON, "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }");
     message.payload.content_type = ContentType::Text;
@@ -40,13 +40,13 @@ pub(crate) async fn a_message_reads_back_as_it_was_published(world: &World) {
     assert_eq!(detail.attempts, []);
 }
 
-pub(crate) async fn a_long_payload_comes_back_however_it_is_read(world: &World) {
+pub(crate) async fn a_long_payload_comes_back_however_it_is_read(world: &Fixture) {
     let target = world.target();
     // Below what is compressed, above it, and what does not shrink.
-    let line = "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }";
+    let backlog = "{ \"b\" :1, \"a\": 12345678901234567890, \"a\":\"\\u00fc ü\" }";
     let mut rng = StdRng::seed_from_u64(3);
     let noise: String = (0..4_000).map(|_| char::from(rng.random_range(b' '..b'~'))).collect();
-    let bodies = [line.to_owned(), line.repeat(20), line.repeat(20_000), noise];
+    let bodies = [backlog.to_owned(), backlog.repeat(20), backlog.repeat(20_000), noise];
     let mut expected = Vec::new();
     for body in bodies {
         let mut message = world.message(NOON, "");
@@ -70,12 +70,12 @@ pub(crate) async fn a_long_payload_comes_back_however_it_is_read(world: &World) 
     assert_eq!(world.store.claim_due(owner, NOON, limits).await.expect("claimed").deliveries.len(), 3);
 }
 
-async fn page(world: &World, after: Option<MessageId>, limit: usize) -> (Vec<MessageId>, bool) {
+async fn page(world: &Fixture, after: Option<MessageId>, limit: usize) -> (Vec<MessageId>, bool) {
     let page = world.store.messages(world.tenant, world.application, None, PageRequest { after, limit }).await.expect("a page");
     (page.items.into_iter().map(|message| message.id).collect(), page.has_more)
 }
 
-pub(crate) async fn messages_are_listed_newest_first_over_all_days(world: &World) {
+pub(crate) async fn messages_are_listed_newest_first_over_all_days(world: &Fixture) {
     let mut expected = Vec::new();
     for day in 0..3 {
         for _ in 0..2 {
@@ -89,7 +89,7 @@ pub(crate) async fn messages_are_listed_newest_first_over_all_days(world: &World
     assert_eq!(page(world, Some(expected[2]), 3).await, (expected[3..].to_vec(), false));
 }
 
-pub(crate) async fn a_page_never_skips_or_repeats_while_messages_are_added(world: &World) {
+pub(crate) async fn a_page_never_skips_or_repeats_while_messages_are_added(world: &Fixture) {
     for seed in 0..8 {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut at = NOON + SECOND * u32::try_from(seed).expect("small");
@@ -118,7 +118,7 @@ pub(crate) async fn a_page_never_skips_or_repeats_while_messages_are_added(world
     }
 }
 
-pub(crate) async fn a_list_can_be_of_one_event_type(world: &World) {
+pub(crate) async fn a_list_can_be_of_one_event_type(world: &Fixture) {
     let mut other = world.message(NOON, "{}");
     other.event_type = "user.created".to_owned();
     let id = other.id;
@@ -129,7 +129,7 @@ pub(crate) async fn a_list_can_be_of_one_event_type(world: &World) {
     assert_eq!(found.items.iter().map(|message| message.id).collect::<Vec<_>>(), [id]);
 }
 
-pub(crate) async fn what_waits_for_one_commit_is_all_there(world: &World) {
+pub(crate) async fn what_waits_for_one_commit_is_all_there(world: &Fixture) {
     let target = world.target();
     let publications: Vec<_> = (0..200).map(|_| world.publication(world.message(NOON, "{}"), vec![owed(target)])).collect();
     let mut expected: Vec<_> = publications.iter().map(|publication| publication.message.id).collect();
@@ -145,7 +145,7 @@ pub(crate) async fn what_waits_for_one_commit_is_all_there(world: &World) {
     assert_eq!(world.claim(owner, NOON).await.len(), 200);
 }
 
-pub(crate) async fn another_tenant_sees_nothing(world: &World) {
+pub(crate) async fn another_tenant_sees_nothing(world: &Fixture) {
     let id = world.publish(NOON, &[world.target()]).await;
     assert_eq!(world.store.message(world.stranger, world.application, id).await.expect("read"), None);
     let request = PageRequest { after: None, limit: 5 };
@@ -159,7 +159,7 @@ fn key(text: &str, fingerprint: u8) -> Option<IdempotencyKey> {
     Some(IdempotencyKey { key: text.to_owned(), fingerprint: [fingerprint; 32] })
 }
 
-pub(crate) async fn an_idempotency_key_stands_for_its_first_message(world: &World) {
+pub(crate) async fn an_idempotency_key_stands_for_its_first_message(world: &Fixture) {
     // Just before midnight, so that the second request falls on another day.
     let midnight = NOON.day().end();
     let publish = async |at, tenant, idempotency| {
@@ -178,7 +178,7 @@ pub(crate) async fn an_idempotency_key_stands_for_its_first_message(world: &Worl
     assert_eq!(page(world, None, 10).await.0.len(), 2, "neither repetition nor refusal left a message");
 }
 
-pub(crate) async fn an_idempotency_key_is_free_again_after_its_window(world: &World) {
+pub(crate) async fn an_idempotency_key_is_free_again_after_its_window(world: &Fixture) {
     let publish = async |at| {
         let mut publication = world.publication(world.message(at, "{}"), vec![]);
         publication.idempotency = key("k", 1);
@@ -189,7 +189,7 @@ pub(crate) async fn an_idempotency_key_is_free_again_after_its_window(world: &Wo
     assert_eq!(publish(NOON + DAY + SECOND).await, Published::Stored);
 }
 
-pub(crate) async fn an_event_id_is_unique_per_application_within_its_window(world: &World) {
+pub(crate) async fn an_event_id_is_unique_per_application_within_its_window(world: &Fixture) {
     let publish = async |at, application| {
         let mut message = world.message(at, "{}");
         message.application_id = application;
@@ -206,7 +206,7 @@ pub(crate) async fn an_event_id_is_unique_per_application_within_its_window(worl
     assert_eq!(publish(NOON + DAY * 2, world.application).await.1, Published::Stored);
 }
 
-pub(crate) async fn messages_are_counted_per_application(world: &World) {
+pub(crate) async fn messages_are_counted_per_application(world: &Fixture) {
     for day in 0..2 {
         for _ in 0..3 {
             world.publish(NOON + DAY * day, &[]).await;
@@ -216,7 +216,7 @@ pub(crate) async fn messages_are_counted_per_application(world: &World) {
     assert_eq!(counts, [0, 6]);
 }
 
-pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &World) {
+pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &Fixture) {
     let target = world.target();
     let owner = world.enlist().await;
     let settled_id = world.publish(NOON, &[target]).await;
@@ -237,7 +237,7 @@ pub(crate) async fn a_day_is_dropped_whole_unless_something_is_owed(world: &Worl
     assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "what is gone cannot be settled");
 }
 
-pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &World) {
+pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &Fixture) {
     let endpoint = world.endpoint("https://example.com/");
     let secret = hookstream_model::base::secret::Secret::new("one");
     endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None, None).await.expect("stored");
@@ -245,7 +245,7 @@ pub(crate) async fn what_was_decided_by_an_older_version_is_not_stored(world: &W
     let id = stale.message.id;
     assert_eq!(world.store.publish(stale).await.expect("an answer"), Published::Stale);
     assert_eq!(world.store.message(world.tenant, world.application, id).await.expect("read"), None);
-    let seen = Versions { application: World::SEEN.application + 1, ..World::SEEN };
+    let seen = Versions { application: Fixture::SEEN.application + 1, ..Fixture::SEEN };
     let current = Publication { seen, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(current).await.expect("published"), Published::Stored);
 

@@ -9,7 +9,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::tenancy::{KeyHash, Tenant},
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Error, PageRequest, Store,
@@ -77,7 +77,7 @@ async fn check(store: &dyn Store) {
         audit_log::list(store, Reach::Environment(TENANT), &Filter::default(), all).await.expect("read").items
     };
     assert_eq!(entries().await, [], "what was before has no entries");
-    let act = Act::of_system(EntryId::from_bytes([7; 16]), NOON);
+    let act = AuditContext::of_system(EntryId::from_bytes([7; 16]), NOON);
     let rename = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
         Ok(())

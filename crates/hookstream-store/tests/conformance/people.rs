@@ -15,7 +15,7 @@ use hookstream_model::{
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
         user::{Email, User},
     },
-    operations::{audit_log::Act, quota::Quotas},
+    operations::{audit_log::AuditContext, quota::Quotas},
 };
 use hookstream_store::{
     PageRequest, Store,
@@ -31,11 +31,11 @@ use hookstream_store::{
     outbound::applications::{self, Created},
 };
 
-use crate::world::{NOON, SECOND, World};
+use crate::world::{Fixture, NOON, SECOND};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn user(world: &World, email: &str) -> User {
+fn user(world: &Fixture, email: &str) -> User {
     User { id: world.new_id(NOON).into(), email: Email::parse(email).expect("an address"), name: email.to_owned(), created_at: NOON }
 }
 
@@ -48,13 +48,13 @@ pub(crate) fn token(byte: u8) -> SessionText {
     SessionText::generate(&[byte; 32])
 }
 
-pub(crate) async fn kept(world: &World, email: &str) -> User {
+pub(crate) async fn kept(world: &Fixture, email: &str) -> User {
     let user = user(world, email);
     assert!(users::create(&*world.store, &user, Some(&hash("one"))).await.expect("written"));
     user
 }
 
-pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &World) {
+pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &Fixture) {
     let db = &*world.store;
     assert!(!users::is_any(db).await.expect("read"));
     let ada = kept(world, "ada@example.com").await;
@@ -93,7 +93,7 @@ fn identity<'a>(issuer: &'a str, subject: &'a str) -> Identity<'a> {
     Identity { issuer, subject }
 }
 
-pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &World) {
+pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &Fixture) {
     let db = &*world.store;
     let (ada, grace) = (user(world, "ada@example.com"), kept(world, "grace@example.com").await);
     assert!(users::create(db, &ada, None).await.expect("written"));
@@ -115,7 +115,7 @@ pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &World
     assert_eq!(users::identified(db, other).await.expect("read"), None);
 }
 
-pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
+pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let until = NOON + HOUR;
@@ -180,7 +180,7 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &World) {
     assert_eq!(users::find(db, twin.id).await.expect("read"), None);
 }
 
-pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
+pub(crate) async fn failures_are_counted_and_forgotten(world: &Fixture) {
     let db = &*world.store;
     let email = Email::parse("ada@example.com").expect("an address");
     let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiar::No);
@@ -197,7 +197,7 @@ pub(crate) async fn failures_are_counted_and_forgotten(world: &World) {
     assert_eq!(counts().await, [1, 1, 1]);
 }
 
-pub(crate) fn session(world: &World, user: &User) -> Session {
+pub(crate) fn session(world: &Fixture, user: &User) -> Session {
     Session {
         id: world.new_id(NOON).into(),
         user: user.id,
@@ -212,7 +212,7 @@ pub(crate) fn session(world: &World, user: &User) -> Session {
     }
 }
 
-pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
+pub(crate) async fn a_session_is_found_renewed_and_ended(world: &Fixture) {
     let db = &*world.store;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
     let mut session = session(world, &ada);
@@ -243,7 +243,7 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &World) {
     assert!(find(4, NOON).await.is_none());
 }
 
-pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
+pub(crate) async fn an_organization_keeps_an_owner(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
@@ -268,7 +268,7 @@ pub(crate) async fn an_organization_keeps_an_owner(world: &World) {
     assert_eq!(members::list(db, world.stranger.organization, PageRequest { limit: 10, after: None }).await.expect("read").items, []);
 }
 
-pub(crate) fn invitation(world: &World, email: &str) -> Invitation {
+pub(crate) fn invitation(world: &Fixture, email: &str) -> Invitation {
     Invitation {
         id: world.new_id(NOON).into(),
         organization: world.tenant.organization,
@@ -281,7 +281,7 @@ pub(crate) fn invitation(world: &World, email: &str) -> Invitation {
     }
 }
 
-pub(crate) async fn an_invitation_is_taken_once(world: &World) {
+pub(crate) async fn an_invitation_is_taken_once(world: &Fixture) {
     let db = &*world.store;
     let invitation = |email| invitation(world, email);
     let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
@@ -308,7 +308,7 @@ pub(crate) async fn an_invitation_is_taken_once(world: &World) {
     assert_eq!(invited(3, NOON).await, None);
 }
 
-pub(crate) async fn a_link_is_good_once(world: &World) {
+pub(crate) async fn a_link_is_good_once(world: &Fixture) {
     let db = &*world.store;
     let until = NOON + HOUR;
     for byte in [1, 2] {
@@ -341,7 +341,7 @@ pub(crate) async fn a_link_is_good_once(world: &World) {
     assert_eq!(organizations::of_user(db, other.id).await.expect("read").len(), 2);
 }
 
-pub(crate) async fn a_device_code_is_redeemed_once(world: &World) {
+pub(crate) async fn a_device_code_is_redeemed_once(world: &Fixture) {
     let db = &*world.store;
     let ada = kept(world, "ada@example.com").await;
     let code = DeviceCode {
@@ -372,7 +372,7 @@ pub(crate) async fn a_device_code_is_redeemed_once(world: &World) {
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
 }
 
-pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World) {
+pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let environment = Environment {
@@ -432,7 +432,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
     assert_eq!(environments::find(db, organization, environment.id).await.expect("read"), None);
     assert_eq!(organizations::remove_deleted(db, NOON + HOUR).await.expect("written"), []);
 
-    let long_ago = Act { at: Timestamp::from_millis(1), ..world.act() };
+    let long_ago = AuditContext { at: Timestamp::from_millis(1), ..world.act() };
     let lone = Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
     let ada = kept(world, "ada@example.com").await;
     organizations::create_owned(db, &world.act(), lone, "lone", ada.id).await.expect("written");
@@ -444,7 +444,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &World
 }
 
 /// Rows of each table of people.
-pub(crate) async fn fill(world: &World) {
+pub(crate) async fn fill(world: &Fixture) {
     let db = &*world.store;
     let ada = kept(world, "ädä@example.com").await;
     users::begin_second_factor(db, ada.id, &SharedSecret::generate(&[7; 32]), NOON).await.expect("written");

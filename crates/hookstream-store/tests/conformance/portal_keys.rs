@@ -13,7 +13,7 @@ use hookstream_store::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::world::{DAY, NOON, SECOND, World};
+use crate::world::{DAY, Fixture, NOON, SECOND};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,7 +22,7 @@ fn made(at: Timestamp, secret: &str) -> PortalKey {
     PortalKey { id: IdSource::new(StdRng::seed_from_u64(seed)).next(at).into(), secret: Secret::new(secret) }
 }
 
-pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(world: &World) {
+pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(world: &Fixture) {
     let db = &*world.store;
     let find = async |id: PortalKeyId, now: Timestamp| portal_keys::find(db, id, now).await.expect("read");
     let current = async || portal_keys::current(db).await.expect("read").map(|key| key.id);
@@ -46,7 +46,7 @@ pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(w
     assert_eq!(find(PortalKeyId::from_bytes([9; 16]), NOON).await, None);
 }
 
-pub(crate) async fn a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_asked(world: &World) {
+pub(crate) async fn a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_asked(world: &Fixture) {
     let db = &*world.store;
     // As older versions kept theirs.
     settings::get_or_keep(db, "portal_key", "plain".to_owned()).await.expect("kept");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookstream_model::{
     base::{ids::OrganizationId, secret::Secret},
     identity::{environment::Environment, tenancy::Tenant},
-    operations::quota::{Allowance, Allowances, Month, Quota, Quotas},
+    operations::quota::{Month, Quota, QuotaLimit, QuotaLimits, Quotas},
     outbound::{
         event_type::{EventType, EventTypeStatus},
         message::MessageStatus,
@@ -32,11 +32,11 @@ use hookstream_store::{
 };
 use tokio::task::JoinSet;
 
-use crate::world::{DAY, NOON, World};
+use crate::world::{DAY, Fixture, NOON};
 
 /// Quotas of an organization, and the events of an environment that is gone.
-pub(crate) async fn fill(world: &World) {
-    set(world, &[(Quota::EventsPerMonth, Allowance::Most(1 << 50)), (Quota::Applications, Allowance::Unlimited)]).await;
+pub(crate) async fn fill(world: &Fixture) {
+    set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(1 << 50)), (Quota::Applications, QuotaLimit::Unlimited)]).await;
     let gone = staging(world);
     let created = environments::create(&*world.store, &world.act(), &gone, world.tenant, None).await.expect("answered");
     assert_eq!(created, Created::Stored);
@@ -44,7 +44,7 @@ pub(crate) async fn fill(world: &World) {
     environments::remove(&*world.store, gone.id, &[events]).await.expect("removed");
 }
 
-fn staging(world: &World) -> Environment {
+fn staging(world: &Fixture) -> Environment {
     Environment {
         id: world.new_id(NOON).into(),
         organization_id: world.tenant.organization,
@@ -61,8 +61,8 @@ fn staging(world: &World) -> Environment {
     }
 }
 
-async fn set(world: &World, given: &[(Quota, Allowance)]) -> Allowances {
-    let change = |own: &mut Allowances| -> Result<(), Error> {
+async fn set(world: &Fixture, given: &[(Quota, QuotaLimit)]) -> QuotaLimits {
+    let change = |own: &mut QuotaLimits| -> Result<(), Error> {
         given.iter().for_each(|(quota, allowance)| own.set(*quota, *allowance).expect("allowed"));
         Ok(())
     };
@@ -82,11 +82,11 @@ async fn stored(mut made: JoinSet<Created>, expected: Reached) -> usize {
     stored
 }
 
-pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &World) {
+pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &Fixture) {
     let db = &*world.store;
     // The settings say 4 for everybody, which is more than one may have and less than another.
     db.installation_quotas().set(Quota::ALL.into_iter().fold(Quotas::default(), |all, quota| all.with(quota, Some(4))));
-    set(world, &[(Quota::EndpointsPerApplication, Allowance::Most(2)), (Quota::EventTypes, Allowance::Unlimited)]).await;
+    set(world, &[(Quota::EndpointsPerApplication, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Unlimited)]).await;
 
     let mut made = JoinSet::new();
     for number in 0..12 {
@@ -112,7 +112,7 @@ pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &World
     assert_eq!(stored(made, Reached { quota: Quota::EventTypes, most: 0 }).await, 8);
 
     // What is fewer than there are takes nothing away, and what goes makes room only below it.
-    set(world, &[(Quota::Applications, Allowance::Most(2)), (Quota::EventTypes, Allowance::Default)]).await;
+    set(world, &[(Quota::Applications, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Default)]).await;
     let held = quotas::held(db, world.tenant.organization).await.expect("read");
     assert_eq!((held.applications, held.event_types, held.environments), (4, 8, 1));
     let page = applications::list(db, world.tenant, None, PageRequest { after: None, limit: 10 }).await.expect("read");
@@ -124,7 +124,7 @@ pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &World
     assert_eq!(refused, Created::QuotaReached(Reached { quota: Quota::EventTypes, most: 4 }));
 }
 
-fn event_type(world: &World, number: u32) -> EventType {
+fn event_type(world: &Fixture, number: u32) -> EventType {
     EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -137,17 +137,17 @@ fn event_type(world: &World, number: u32) -> EventType {
     }
 }
 
-pub(crate) async fn what_is_decided_about_an_organization_is_found_and_told(world: &World) {
+pub(crate) async fn what_is_decided_about_an_organization_is_found_and_told(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
-    assert_eq!(quotas::find(db, organization).await.expect("read"), Some(Allowances::default()));
-    let own = set(world, &[(Quota::EventsPerMonth, Allowance::Most(7)), (Quota::RetentionDays, Allowance::Unlimited)]).await;
+    assert_eq!(quotas::find(db, organization).await.expect("read"), Some(QuotaLimits::default()));
+    let own = set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(7)), (Quota::RetentionDays, QuotaLimit::Unlimited)]).await;
     assert_eq!(quotas::find(db, organization).await.expect("read"), Some(own));
-    assert_eq!(quotas::find(db, world.stranger.organization).await.expect("read"), Some(Allowances::default()));
+    assert_eq!(quotas::find(db, world.stranger.organization).await.expect("read"), Some(QuotaLimits::default()));
     let environment = environments::find(db, organization, world.tenant.environment).await.expect("read").expect("it is there");
     assert_eq!(environment.quotas, own.or(&Quotas::default()));
     // The same again is no change.
-    set(world, &[(Quota::EventsPerMonth, Allowance::Most(7))]).await;
-    set(world, &[(Quota::EventsPerMonth, Allowance::Default), (Quota::RetentionDays, Allowance::Default)]).await;
+    set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(7))]).await;
+    set(world, &[(Quota::EventsPerMonth, QuotaLimit::Default), (Quota::RetentionDays, QuotaLimit::Default)]).await;
     let page = PageRequest { after: None, limit: 10 };
     let entries = audit_log::list(db, Reach::Organization(organization), &Filter::default(), page).await.expect("read").items;
     let entries: Vec<_> = entries.into_iter().filter(|entry| entry.action == "organization.set_quotas").collect();
@@ -159,11 +159,11 @@ pub(crate) async fn what_is_decided_about_an_organization_is_found_and_told(worl
     assert_eq!(quotas::set(db, &world.act(), nobody, |_| Ok::<_, Error>(())).await.expect("read"), None);
 }
 
-pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &World) {
+pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
     let environment = staging(world);
     let staging = Tenant { organization, environment: environment.id };
-    set(world, &[(Quota::Environments, Allowance::Most(2))]).await;
+    set(world, &[(Quota::Environments, QuotaLimit::Most(2))]).await;
     let create = async |environment: &Environment| environments::create(db, &world.act(), environment, world.tenant, None).await;
     assert_eq!(create(&environment).await.expect("answered"), Created::Stored);
     let third = Environment { id: world.new_id(NOON).into(), slug: "third".to_owned(), ..environment.clone() };
@@ -177,15 +177,15 @@ pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &World
     assert_eq!(create(&third).await.expect("answered"), Created::Stored);
     let restore = async || environments::restore(db, &world.act(), staging).await.expect("answered");
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Environments, 2)));
-    set(world, &[(Quota::Environments, Allowance::Most(3)), (Quota::Applications, Allowance::Most(1))]).await;
+    set(world, &[(Quota::Environments, QuotaLimit::Most(3)), (Quota::Applications, QuotaLimit::Most(1))]).await;
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Applications, 1)));
     assert!(environments::find(db, organization, staging.environment).await.expect("read").is_some_and(|it| it.deleted_at.is_some()));
-    set(world, &[(Quota::Applications, Allowance::Most(2))]).await;
+    set(world, &[(Quota::Applications, QuotaLimit::Most(2))]).await;
     assert_eq!(restore().await, Restored::Done);
     assert_eq!(restore().await, Restored::NotThere);
 }
 
-pub(crate) async fn events_stay_counted_whatever_goes(world: &World) {
+pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
     let month = Month::of(NOON);
     let events = async || {
@@ -234,7 +234,7 @@ pub(crate) async fn events_stay_counted_whatever_goes(world: &World) {
     assert_eq!(events().await, 0);
 }
 
-pub(crate) async fn a_key_is_looked_up_without_a_message(world: &World) {
+pub(crate) async fn a_key_is_looked_up_without_a_message(world: &Fixture) {
     let key = |byte| IdempotencyKey { key: "once".to_owned(), fingerprint: [byte; 32] };
     let find = async |tenant, byte, since| world.store.find_earlier(tenant, key(byte), since).await.expect("looked up");
     assert_eq!(find(world.tenant, 1, NOON - DAY).await, None);

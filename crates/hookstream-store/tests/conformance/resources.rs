@@ -32,13 +32,13 @@ use hookstream_store::{
         applications::{self, Created},
         endpoints::{self, EndpointKey, Rotated, Rotation},
         event_types,
-        idempotency::{self, KeptAnswer},
+        idempotency::{self, StoredAnswer},
     },
 };
 
-use crate::world::{DAY, NOON, SECOND, World};
+use crate::world::{DAY, Fixture, NOON, SECOND};
 
-pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &World) {
+pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let application = world.application(NOON, "acme");
     assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("stored"), Created::Stored);
@@ -67,7 +67,7 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Wor
     assert_eq!(find(world.tenant).await, None);
 }
 
-pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
+pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
     let create = async |tenant| {
         let mut application = world.application(NOON, "acme");
         application.tenant = tenant;
@@ -91,7 +91,7 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &World) {
     assert_eq!(changed, applications::Changed::UidTaken);
 }
 
-pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
+pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     for uid in ["alpha", "Beta_1", "gamma%", "delta\\x"] {
         applications::create(&*world.store, &world.act(), &world.application(NOON, uid), None).await.expect("stored");
     }
@@ -129,7 +129,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &World) {
     check("nobody", &[]).await;
 }
 
-pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(world: &World) {
+pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(world: &Fixture) {
     let mut there_before = Vec::new();
     for number in 0..25 {
         let application = world.application(NOON, &format!("a{number}"));
@@ -153,7 +153,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
     assert_eq!(seen, there_before);
 }
 
-pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_are_added(world: &World) {
+pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_are_added(world: &Fixture) {
     let db = &*world.store;
     let add = async |at, number: usize| {
         let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
@@ -184,9 +184,9 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     assert_eq!((seen_endpoints, seen_types), (endpoints_before, types_before));
 }
 
-pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
+pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
     let db = &*world.store;
-    let answer = |at| KeptAnswer {
+    let answer = |at| StoredAnswer {
         key: IdempotencyKey { key: "k".to_owned(), fingerprint: [3; 32] },
         status: 201,
         body: "{}".to_owned(),
@@ -216,7 +216,7 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &World) {
     assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
 }
 
-pub(crate) async fn two_changes_at_once_both_count(world: &World) {
+pub(crate) async fn two_changes_at_once_both_count(world: &Fixture) {
     let application = world.application(NOON, "acme");
     applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
     let mut running = tokio::task::JoinSet::new();
@@ -235,7 +235,7 @@ pub(crate) async fn two_changes_at_once_both_count(world: &World) {
     assert_eq!(found.rate_limit, Some(20));
 }
 
-pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
+pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/hooks");
     endpoint.description = Some("for invoices".to_owned());
@@ -278,7 +278,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &World) {
     assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
 }
 
-pub(crate) async fn what_changed_since_a_version_is_found(world: &World) {
+pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
     let db = &*world.store;
     let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("it is there");
     let since = async |version| {
@@ -309,7 +309,7 @@ pub(crate) async fn what_changed_since_a_version_is_found(world: &World) {
     assert_eq!(endpoints::ids(db, world.tenant, world.application).await.expect("read"), [two.id]);
 }
 
-pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &World) {
+pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &Fixture) {
     let db = &*world.store;
     let with_uid =
         |url: &str, uid: &str| hookstream_model::outbound::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
@@ -334,7 +334,7 @@ pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &World)
     }
 }
 
-pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
+pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -349,7 +349,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
     // The next rotation leaves the first its own end, and one that is the endpoint's secret already is none.
-    let rotate = async |act: &hookstream_model::operations::audit_log::Act, secret: &str, old_until| {
+    let rotate = async |act: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
         endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("an answer")
     };
     let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("it is there").rotated;
@@ -367,7 +367,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     // What has ended makes room.
-    let later = hookstream_model::operations::audit_log::Act { at: NOON + hour, ..world.act() };
+    let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.act() };
     assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
@@ -379,7 +379,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &World) {
     );
 }
 
-pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
+pub(crate) async fn an_endpoint_is_disabled_once(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -392,7 +392,7 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &World) {
     assert_eq!(found.failing_since, Some(NOON));
 }
 
-pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
+pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -420,7 +420,7 @@ pub(crate) async fn an_endpoint_is_held_and_let_go(world: &World) {
     assert_eq!(holds().await, [None, None], "what is off is not held");
 }
 
-pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World) {
+pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &Fixture) {
     let db = &*world.store;
     let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
     let endpoint = world.endpoint("https://example.com/");
@@ -430,7 +430,7 @@ pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &World)
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
 }
 
-fn event_type(world: &World) -> EventType {
+fn event_type(world: &Fixture) -> EventType {
     EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -443,7 +443,7 @@ fn event_type(world: &World) -> EventType {
     }
 }
 
-pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
+pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let event_type = event_type(world);
     assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("an answer"), Created::Stored);
@@ -464,7 +464,7 @@ pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &World) {
     assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("written"));
 }
 
-pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
+pub(crate) async fn an_api_key_is_found_by_its_hash(world: &Fixture) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
@@ -475,7 +475,7 @@ pub(crate) async fn an_api_key_is_found_by_its_hash(world: &World) {
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }
 
-pub(crate) async fn the_default_organization_is_made_once(world: &World) {
+pub(crate) async fn the_default_organization_is_made_once(world: &Fixture) {
     let db = &*world.store;
     let tenant = || Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
     let (first, second) =
@@ -483,13 +483,13 @@ pub(crate) async fn the_default_organization_is_made_once(world: &World) {
     assert_eq!([first.expect("an answer"), second.expect("an answer")].iter().filter(|made| **made).count(), 1);
 }
 
-pub(crate) async fn a_setting_is_made_once(world: &World) {
+pub(crate) async fn a_setting_is_made_once(world: &Fixture) {
     let keep = async |fresh: &str| settings::get_or_keep(&*world.store, "name", fresh.to_owned()).await.expect("kept");
     assert_eq!(keep("one").await, "one");
     assert_eq!(keep("two").await, "one");
 }
 
-pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(world: &World) {
+pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(world: &Fixture) {
     let Tenant { organization, environment } = world.tenant;
     let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("it is there");
     let (limits, weight) = ((found.retention_days, found.payload_retention_days, found.max_payload_bytes), found.weight);

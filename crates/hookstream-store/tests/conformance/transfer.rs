@@ -17,19 +17,19 @@ use hookstream_testkit::postgres::ScratchDatabase;
 
 use crate::{
     installation::{ANSWERS, Installation},
-    world::{DAY, NOON, PLENTY, SECOND, World, unlock},
+    world::{DAY, Fixture, NOON, PLENTY, SECOND, unlock},
 };
 
 /// So little that even a small table takes several.
 const SMALL: Limits = Limits { rows: 2, bytes: 1_000 };
 
 /// Somewhere to keep a store.
-pub(crate) enum Place {
+pub(crate) enum StoreLocation {
     Directory(tempfile::TempDir),
     Database(ScratchDatabase),
 }
 
-impl Place {
+impl StoreLocation {
     pub(crate) fn directory() -> Self {
         Self::Directory(tempfile::tempdir().expect("a scratch directory"))
     }
@@ -73,7 +73,7 @@ fn go_on(_: Moved) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-async fn transfer(source: &Place, target: &Place) -> Result<Report, Error> {
+async fn transfer(source: &StoreLocation, target: &StoreLocation) -> Result<Report, Error> {
     let (from, to) = (source.open().await, target.open().await);
     let done = transfer_between(&*from, &*to, Limits::default()).await;
     from.close().await;
@@ -91,7 +91,7 @@ async fn transfer_between(from: &dyn Side, to: &dyn Side, limits: Limits) -> Res
 }
 
 /// What can be read of an installation, and that what was owed can be claimed and its keys count.
-async fn read(place: &Place, installation: &Installation) -> Vec<String> {
+async fn read(place: &StoreLocation, installation: &Installation) -> Vec<String> {
     let store = place.open().await;
     unlock(&*store, &[1]).await.expect("unlocked");
     let read = installation.read(&*store).await;
@@ -106,7 +106,13 @@ fn without_nul(read: &[String]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_moves_to_postgres_and_back() {
-    let places = [Place::directory(), Place::database().await, Place::database().await, Place::directory(), Place::directory()];
+    let places = [
+        StoreLocation::directory(),
+        StoreLocation::database().await,
+        StoreLocation::database().await,
+        StoreLocation::directory(),
+        StoreLocation::directory(),
+    ];
     let installation = places[0].fill().await;
     let before = read(&places[0], &installation).await;
     assert!(before.iter().any(|text| text.contains("nul\\0led")) && before.iter().any(|text| text.contains(&ANSWERS[0][..7])));
@@ -128,7 +134,7 @@ async fn everything_moves_to_postgres_and_back() {
 }
 
 /// Whatever process had it; and keys stand for the newer message.
-async fn what_was_owed_is_claimed(place: &Place, installation: &Installation) {
+async fn what_was_owed_is_claimed(place: &StoreLocation, installation: &Installation) {
     let store = place.open().await;
     let owner =
         store.enlist(&NodeSelf { name: "next".to_owned(), role: "all", version: "0", replaces: None }, NOON).await.expect("enlisted");
@@ -140,9 +146,9 @@ async fn what_was_owed_is_claimed(place: &Place, installation: &Installation) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_and_event_ids_count_on_after_the_move() {
-    let (source, target) = (Place::directory(), Place::database().await);
+    let (source, target) = (StoreLocation::directory(), StoreLocation::database().await);
     let from = source.open().await;
-    let world = World::in_store(Arc::clone(&from) as Arc<dyn Store>).await;
+    let world = Fixture::in_store(Arc::clone(&from) as Arc<dyn Store>).await;
     let publication = || {
         let mut publication = world.publication(world.message(NOON, "{}"), vec![]);
         publication.idempotency = Some(IdempotencyKey { key: "k".to_owned(), fingerprint: [1; 32] });
@@ -164,7 +170,7 @@ async fn keys_and_event_ids_count_on_after_the_move() {
     target.end().await;
 }
 
-async fn broken_off_after_every_slice(source: Place, target: Place) {
+async fn broken_off_after_every_slice(source: StoreLocation, target: StoreLocation) {
     let installation = source.fill().await;
     let before = read(&source, &installation).await;
     let mut slices = 0;
@@ -194,18 +200,18 @@ async fn broken_off_after_every_slice(source: Place, target: Place) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_broken_off_to_postgres_goes_on() {
-    broken_off_after_every_slice(Place::directory(), Place::database().await).await;
+    broken_off_after_every_slice(StoreLocation::directory(), StoreLocation::database().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_broken_off_to_sqlite_goes_on() {
-    broken_off_after_every_slice(Place::database().await, Place::directory()).await;
+    broken_off_after_every_slice(StoreLocation::database().await, StoreLocation::directory()).await;
 }
 
 /// On SQLite the rows of a slice are durable before the mark is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slice_that_is_written_again_is_there_once() {
-    let (source, target) = (Place::directory(), Place::directory());
+    let (source, target) = (StoreLocation::directory(), StoreLocation::directory());
     let installation = source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut transfer = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
@@ -224,24 +230,24 @@ async fn a_slice_that_is_written_again_is_there_once() {
     assert_eq!(read(&target, &installation).await, read(&source, &installation).await);
 }
 
-fn core(place: &Place) -> PathBuf {
-    let Place::Directory(directory) = place else { panic!("no directory") };
+fn core(place: &StoreLocation) -> PathBuf {
+    let StoreLocation::Directory(directory) = place else { panic!("no directory") };
     directory.path().join("core.db")
 }
 
-fn set_mark(place: &Place, mark: &str) {
+fn set_mark(place: &StoreLocation, mark: &str) {
     let connection = rusqlite::Connection::open(core(place)).expect("opened");
     let changed = connection.execute("update settings set value = ?1 where name = 'transfer_from'", [mark]).expect("written");
     assert_eq!(changed, 1);
 }
 
-async fn refused(source: &Place, target: &Place) -> String {
+async fn refused(source: &StoreLocation, target: &StoreLocation) -> String {
     transfer(source, target).await.expect_err("refused").to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
-    let (source, target, empty) = (Place::directory(), Place::database().await, Place::directory());
+    let (source, target, empty) = (StoreLocation::directory(), StoreLocation::database().await, StoreLocation::directory());
     assert!(refused(&empty, &target).await.contains("no installation"));
     source.fill().await;
     transfer(&source, &target).await.expect("moved");
@@ -254,7 +260,7 @@ async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
     let store = target.open().await;
     let node = NodeSelf { name: "front".to_owned(), role: "all", version: "0", replaces: None };
     store.enlist(&node, NOON).await.expect("enlisted");
-    let Place::Database(database) = &target else { panic!("it is one") };
+    let StoreLocation::Database(database) = &target else { panic!("it is one") };
     database.execute("update nodes set lapses_at = now() + interval '60 s'").await;
     let told = refused(&target, &empty).await;
     assert!(told.contains("the source is in use: node \"front\""), "{told}");
@@ -264,7 +270,7 @@ async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
-    let (source, target, third) = (Place::directory(), Place::directory(), Place::directory());
+    let (source, target, third) = (StoreLocation::directory(), StoreLocation::directory(), StoreLocation::directory());
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let begin = async |name| Transfer::begin(&*from, name, &*to, SMALL).await;
@@ -281,7 +287,7 @@ async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_at_once_to_one_target_do_not_mix() {
-    let (source, target) = (Place::database().await, Place::database().await);
+    let (source, target) = (StoreLocation::database().await, StoreLocation::database().await);
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut first = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
@@ -299,12 +305,12 @@ async fn two_at_once_to_one_target_do_not_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_is_found_and_named() {
-    let (source, target) = (Place::directory(), Place::database().await);
+    let (source, target) = (StoreLocation::directory(), StoreLocation::database().await);
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut transfer = Transfer::begin(&*from, "here", &*to, Limits::default()).await.expect("begun");
     transfer.copy(&mut go_on).await.expect("copied");
-    let Place::Database(database) = &target else { panic!("it is one") };
+    let StoreLocation::Database(database) = &target else { panic!("it is one") };
     database.execute("update payloads set body = body || '\\x00' where size > 1000000").await;
     database.execute("delete from pending where message_id = (select message_id from pending order by 1 limit 1)").await;
     let report = transfer.verify().await.expect("compared");
@@ -319,9 +325,9 @@ async fn a_difference_is_found_and_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_in_use_cannot_be_opened() {
-    let source = Place::directory();
+    let source = StoreLocation::directory();
     source.fill().await;
     let _server = source.open().await;
-    let Place::Directory(directory) = &source else { panic!("it is one") };
+    let StoreLocation::Directory(directory) = &source else { panic!("it is one") };
     assert!(matches!(SqliteStore::open(directory.path()), Err(StoreError::InUse { .. })));
 }

@@ -20,28 +20,28 @@ use hookstream_store::{
     outbound::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
-        idempotency::{self, KeptAnswer},
+        idempotency::{self, StoredAnswer},
     },
 };
 use hookstream_testkit::postgres;
 
 use crate::{
-    transfer::Place,
-    world::{DAY, NOON, World, unlock},
+    transfer::StoreLocation,
+    world::{DAY, Fixture, NOON, unlock},
 };
 
 /// All that is secret in an installation.
 const SECRETS: [&str; 4] = ["whsec_marked_old", "whsec_marked_new", "marked_answer", "marked_portal_key"];
 
-async fn places() -> [Place; 2] {
-    [Place::directory(), Place::database().await]
+async fn places() -> [StoreLocation; 2] {
+    [StoreLocation::directory(), StoreLocation::database().await]
 }
 
 fn key(byte: u8) -> VaultKey {
     VaultKey::from_bytes([byte; 32])
 }
 
-impl Place {
+impl StoreLocation {
     /// Runs a statement as somebody who is not Hookstream, and returns the texts of its one column.
     async fn texts(&self, sql: &str) -> Vec<String> {
         match self {
@@ -75,14 +75,14 @@ impl Place {
     }
 }
 
-fn answer(key: &str) -> KeptAnswer {
+fn answer(key: &str) -> StoredAnswer {
     let key = IdempotencyKey { key: key.to_owned(), fingerprint: [3; 32] };
-    KeptAnswer { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
+    StoredAnswer { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
 }
 
 /// An endpoint with both its secrets, a kept answer and a portal key, and the world that they are in.
-async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
-    let world = World::in_store(store).await;
+async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
+    let world = Fixture::in_store(store).await;
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
@@ -106,7 +106,7 @@ async fn fill(store: Arc<dyn Store>) -> (World, Endpoint) {
 }
 
 /// What was filled in, as it is read.
-async fn read(store: &dyn Store, world: &World) -> Vec<String> {
+async fn read(store: &dyn Store, world: &Fixture) -> Vec<String> {
     let all = endpoints::all_with_secrets(store, world.tenant, world.application).await.expect("read");
     let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("it is kept");
     let portal = portal_keys::current(store).await.expect("read").expect("it is there").secret;
@@ -178,7 +178,7 @@ async fn a_wrong_key_is_refused_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_who_make_a_key_at_once_agree_on_one() {
-    let place = Place::database().await;
+    let place = StoreLocation::database().await;
     let (one, two) = (place.open().await, place.open().await);
     let (fresh_one, fresh_two) = (key(1), key(2));
     let (first, second) = tokio::join!(vault::keep_generated(&*one, &fresh_one), vault::keep_generated(&*two, &fresh_two));
@@ -257,7 +257,7 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
         }
         store.close().await;
         drop((store, world.store.clone()));
-        let World { tenant, application, .. } = world;
+        let Fixture { tenant, application, .. } = world;
         drop(world);
 
         let store = place.open_with(&[2, 1]).await;
@@ -294,7 +294,7 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_still_seals_under_a_retired_key_is_stopped() {
-    let place = Place::database().await;
+    let place = StoreLocation::database().await;
     let old = place.open_with(&[1, 2]).await;
     let (world, endpoint) = fill(old.clone()).await;
     let new = place.open_with(&[2, 1]).await;
@@ -314,7 +314,7 @@ async fn who_still_seals_under_a_retired_key_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_that_was_generated_is_forgotten_once_it_seals_nothing() {
-    let place = Place::directory();
+    let place = StoreLocation::directory();
     let store = place.open().await;
     let generated = vault::keep_generated(&*store, &key(1)).await.expect("kept");
     unlock(&*store, &[1]).await.expect("unlocked");

@@ -20,7 +20,7 @@ use hookstream_model::{
         timings::{Timings, Waterfall},
     },
     identity::tenancy::Tenant,
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
     outbound::{
         application::{Application, ApplicationStatus},
         endpoint::{Endpoint, EndpointStatus, EndpointUrl},
@@ -48,7 +48,7 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const PLENTY: ClaimLimits = ClaimLimits { deliveries: 1_000, bytes: 1 << 30 };
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tenant: Tenant,
     pub(crate) stranger: Tenant,
@@ -65,7 +65,7 @@ enum Scratch {
     Elsewhere,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let store = SqliteStore::open(directory.path()).expect("a new store");
@@ -112,12 +112,12 @@ impl World {
             hookstream_store::identity::organizations::create(&*store, tenant, "world", "test", NOON).await.expect("a tenant");
         }
         let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
-        let application = Application { id: world.application, name: "World".to_owned(), ..world.application(NOON, "world") };
+        let application = Application { id: world.application, name: "Fixture".to_owned(), ..world.application(NOON, "world") };
         applications::create(&*world.store, &world.act(), &application, None).await.expect("an application");
         world
     }
 
-    /// What is true of the application as [`World`] made it.
+    /// What is true of the application as [`Fixture`] made it.
     pub(crate) const SEEN: Versions = Versions { application: 1, environment: 1 };
 
     pub(crate) fn new_id(&self, at: Timestamp) -> NewId {
@@ -127,12 +127,12 @@ impl World {
     }
 
     /// Something that is done at noon, with an entry of its own.
-    pub(crate) fn act(&self) -> Act {
+    pub(crate) fn act(&self) -> AuditContext {
         self.act_at(NOON)
     }
 
-    pub(crate) fn act_at(&self, at: Timestamp) -> Act {
-        Act::of_system(self.new_id(at), at)
+    pub(crate) fn act_at(&self, at: Timestamp) -> AuditContext {
+        AuditContext::of_system(self.new_id(at), at)
     }
 
     pub(crate) fn target(&self) -> TargetId {
@@ -259,7 +259,7 @@ pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> 
 }
 
 pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Owed { owner: None, line: None, in_order: false } }
+    NewDelivery { target_id, state: NewState::Owed { owner: None, backlog: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {

@@ -14,7 +14,7 @@ use hookstream_store::{
     Store,
     db::transfer,
     delivery::{
-        audit::{Audit, Balance, Finding},
+        audit::{Balance, ConsistencyReport, Finding},
         counts::Counts,
     },
 };
@@ -68,7 +68,7 @@ struct Problem {
 /// What was looked at and found.
 struct Report {
     store: String,
-    audit: Audit,
+    audit: ConsistencyReport,
     problems: Vec<Problem>,
 }
 
@@ -130,7 +130,7 @@ async fn missing_keys(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<
     Ok(missing.into_iter().map(problem).collect())
 }
 
-async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Result<Audit> {
+async fn examine(store: &dyn Store, problems: &mut Vec<Problem>) -> anyhow::Result<ConsistencyReport> {
     if let Some(from) = transfer::unfinished(store).await? {
         let text = format!(
             "This store is an unfinished transfer from {from}: run the same `hookstream transfer` again before a server starts on it."

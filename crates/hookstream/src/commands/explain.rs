@@ -5,7 +5,6 @@ mod show;
 use anyhow::Context;
 use clap::Args;
 
-use self::show::Explanation;
 use super::{access::Access, client::path_segment, resources::application_of};
 use crate::output::{say, say_part};
 
@@ -42,8 +41,9 @@ pub(crate) async fn run(arguments: ExplainArgs) -> anyhow::Result<()> {
         say!("{answer}");
         return Ok(());
     }
-    let answer: show::Answer = serde_json::from_value(answer).context("the server's answer has another form: is it of another version?")?;
-    let explanation: Explanation = answer.explanation;
+    let answer: show::ExplainResponse =
+        serde_json::from_value(answer).context("the server's answer has another form: is it of another version?")?;
+    let explanation = answer.explanation;
     say_part!("{}", show::as_text(&explanation));
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) struct TransferArgs {
 
 /// Where a store is.
 #[derive(Debug)]
-enum Place {
+enum StoreLocation {
     Directory(PathBuf),
     Database(postgres::Options),
 }
@@ -63,7 +63,7 @@ enum Place {
 /// Moves everything, compares it, and says what was moved.
 pub(crate) async fn run(arguments: TransferArgs) -> anyhow::Result<()> {
     let began = Instant::now();
-    let (from, to) = (Place::parse(&arguments.from).context("--from")?, Place::parse(&arguments.to).context("--to")?);
+    let (from, to) = (StoreLocation::parse(&arguments.from).context("--from")?, StoreLocation::parse(&arguments.to).context("--to")?);
     let (from_name, to_name) = (from.name().context("--from")?, to.name().context("--to")?);
     if from_name == to_name {
         bail!("--from and --to are the same store, {from_name}");
@@ -120,13 +120,13 @@ async fn keys_needed(source: &dyn Side) -> anyhow::Result<Vec<String>> {
     Ok(known.marked.into_iter().filter(|id| Some(*id) != moved).map(|id| id.to_string()).collect())
 }
 
-fn about_keys(from: &Place, keys: &[String]) -> String {
+fn about_keys(from: &StoreLocation, keys: &[String]) -> String {
     let kept = match from {
-        Place::Directory(directory) => {
+        StoreLocation::Directory(directory) => {
             let path = own_file(directory);
             if path.exists() { format!("; the key that the source generated is in {}", path.display()) } else { String::new() }
         }
-        Place::Database(_) => String::new(),
+        StoreLocation::Database(_) => String::new(),
     };
     format!(
         "secrets are encrypted with the key {}: set it for the server on the target, in HOOKSTREAM_ENCRYPTION_KEY or \
@@ -135,7 +135,7 @@ fn about_keys(from: &Place, keys: &[String]) -> String {
     )
 }
 
-impl Place {
+impl StoreLocation {
     /// Reads a place. What is wrong is not repeated: it may hold a password.
     fn parse(text: &str) -> anyhow::Result<Self> {
         if let Some(directory) = text.strip_prefix("sqlite:").filter(|directory| !directory.is_empty()) {
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_place_is_a_directory_or_a_database_and_never_shows_a_password() {
-        let name = |text: &str| Place::parse(text).and_then(|place| place.name());
+        let name = |text: &str| StoreLocation::parse(text).and_then(|place| place.name());
         assert_eq!(name("sqlite:/nowhere/data").expect("a place"), "sqlite:/nowhere/data");
         assert_eq!(name("postgres://u:hunter2@h/db").expect("a place"), "postgres://h:5432/db");
         for wrong in ["postgre://u:hunter2@h/db", "sqlite:", "/var/lib/hookstream", "postgres://u:hunter2@h:port/db"] {

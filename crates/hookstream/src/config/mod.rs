@@ -654,7 +654,7 @@ fn parse(text: &str) -> anyhow::Result<Settings> {
     let mut flags: Vec<std::ffi::OsString> = Vec::new();
     let mut special = toml::Table::new();
     for (key, value) in table {
-        let at = Place { text, key: &key };
+        let at = SettingPlace { text, key: &key };
         if WITHOUT_FLAG.contains(&key.as_str()) {
             special.insert(key, value);
             continue;
@@ -685,7 +685,7 @@ fn parse(text: &str) -> anyhow::Result<Settings> {
     let matches = without_environment(command).try_get_matches_from(flags).context("each flag was read by itself")?;
     let mut settings = <Settings as clap::FromArgMatches>::from_arg_matches(&matches).context("each flag was read by itself")?;
     for (key, value) in special {
-        let at = Place { text, key: &key };
+        let at = SettingPlace { text, key: &key };
         settings.set_special(&key, value).map_err(|problem| anyhow::anyhow!("{at}: {problem}"))?;
     }
     Ok(settings)
@@ -697,12 +697,12 @@ fn without_environment(command: clap::Command) -> clap::Command {
 }
 
 /// Where a key stands in a file.
-struct Place<'a> {
+struct SettingPlace<'a> {
     text: &'a str,
     key: &'a str,
 }
 
-impl std::fmt::Display for Place<'_> {
+impl std::fmt::Display for SettingPlace<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let is_of_key = |line: &str| {
             let name = line.split_once('=').map_or(line, |(name, _)| name);

@@ -37,7 +37,7 @@ const PATH_MAX: usize = 100;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum Reply {
     Done(String),
     Failed(String),
 }
@@ -121,7 +121,7 @@ async fn answer(stream: UnixStream, owner: u32, installation: &Installation<'_>)
         Ok(request) => request.perform(installation).await,
         Err(_) => Err(anyhow::anyhow!("the running server does not know this command: is it of another version?")),
     };
-    let answer = done.map_or_else(|error| Answer::Failed(format!("{error:#}")), Answer::Done);
+    let answer = done.map_or_else(|error| Reply::Failed(format!("{error:#}")), Reply::Done);
     write_line(&mut stream, &answer).await
 }
 
@@ -150,8 +150,8 @@ pub(crate) async fn ask(directory: &Path, request: &Request) -> anyhow::Result<S
     let line = tokio::time::timeout(ANSWER_WITHIN, read_line(&mut stream)).await.context("the server did not answer in time")?;
     let line = line.context("the server stopped before it answered; look whether it was done, and run this again")?;
     match serde_json::from_str(&line).context("the server's answer cannot be read: is it of another version?")? {
-        Answer::Done(text) => Ok(text),
-        Answer::Failed(problem) => bail!(problem),
+        Reply::Done(text) => Ok(text),
+        Reply::Failed(problem) => bail!(problem),
     }
 }
 

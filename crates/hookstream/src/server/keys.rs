@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use hookstream_model::{
     base::vault::{KeyId, Keys, VaultKey},
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 use hookstream_store::{
     Database, Error as StoreError, Store,
@@ -198,7 +198,7 @@ fn write(path: &Path, key: &VaultKey) -> std::io::Result<()> {
 pub(crate) async fn record_rotation(
     store: &dyn Database,
     rotated: &Rotated,
-    act: &mut (dyn FnMut() -> Act + Send),
+    act: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<(), StoreError> {
     if rotated.rows == 0 && rotated.retired.is_empty() {
         return Ok(());
@@ -213,7 +213,12 @@ pub(crate) async fn record_rotation(
 /// node may not have the new one yet.
 ///
 /// `act` makes what it does into an act for the audit log.
-pub(crate) async fn seal_outdated(store: Arc<dyn Store>, is_alone: bool, mut act: impl FnMut() -> Act + Send, stop: CancellationToken) {
+pub(crate) async fn seal_outdated(
+    store: Arc<dyn Store>,
+    is_alone: bool,
+    mut act: impl FnMut() -> AuditContext + Send,
+    stop: CancellationToken,
+) {
     let work = async {
         if is_alone {
             let rotated = vault::rotate(&*store, &mut |_| ()).await?;

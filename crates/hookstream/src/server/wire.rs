@@ -23,12 +23,12 @@ use hookstream_model::{
         session::SessionText,
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
     },
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
     db::{settings, transfer},
-    delivery::forgetful::Forgetful,
+    delivery::non_durable::NonDurableStore,
     identity::{api_keys, links, organizations, users},
     operations::jobs,
     postgres::PostgresStore,
@@ -135,7 +135,7 @@ impl Server {
         );
         let stop = CancellationToken::new();
         let by_itself = engine.clone();
-        let acts = move || Act::of_system(by_itself.new_id(), SystemClock.now());
+        let acts = move || AuditContext::of_system(by_itself.new_id(), SystemClock.now());
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
         tokio::spawn(config.trust.clone().watch(transport.clone(), stop.clone()));
         #[expect(clippy::disallowed_methods, reason = "it ends with the token")]
@@ -239,7 +239,7 @@ impl Server {
 
     async fn keep_key(&self, name: &str, text: &ApiKeyText) -> anyhow::Result<()> {
         let key = ApiKey::unlimited(self.engine.new_id().into(), self.tenant, name.to_owned());
-        let act = Act::of_system(self.engine.new_id(), SystemClock.now());
+        let act = AuditContext::of_system(self.engine.new_id(), SystemClock.now());
         api_keys::create(&*self.store, &act, &key, text).await?;
         Ok(())
     }
@@ -270,7 +270,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     }
     if config.forget {
         tracing::warn!("messages are not stored on this server: each is sent once and dropped");
-        return Ok(Arc::new(Forgetful(store)));
+        return Ok(Arc::new(NonDurableStore(store)));
     }
     Ok(store)
 }
@@ -310,7 +310,7 @@ async fn bootstrap(store: &dyn Store, config: &Config, now: Timestamp, rng: &mut
     let tenant = organizations::first(store).await?.context("all organizations are deleted; restore one, or begin with an empty store")?;
     if let Some(KeyText(text)) = &config.bootstrap_api_key {
         let key = ApiKey::unlimited(ids.next(now).into(), tenant, "bootstrap".to_owned());
-        let is_new = api_keys::create(store, &Act::of_system(ids.next(now), now), &key, text).await?;
+        let is_new = api_keys::create(store, &AuditContext::of_system(ids.next(now), now), &key, text).await?;
         let is_valid = |found: ApiKey| found.expires_at.is_none_or(|end| end > now);
         if !is_new && !api_keys::find(store, text.hash()).await?.is_some_and(is_valid) {
             tracing::warn!(

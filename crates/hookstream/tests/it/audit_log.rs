@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ const STORIES: [&str; 19] = [
 const NOBODY: &str = "http://127.0.0.1:9/";
 
 /// One of each thing that operations are about.
-struct World {
+struct Fixture {
     endpoint: String,
     message: String,
     event_type: String,
@@ -71,7 +71,7 @@ fn id(value: &Value) -> String {
     value["id"].as_str().unwrap_or_else(|| panic!("no id: {value}")).to_owned()
 }
 
-impl World {
+impl Fixture {
     /// What is made is the owner's who signed in, so that it tells of people as well.
     async fn make(server: &Server, owner: &Visitor) -> Self {
         let client = &server.client;
@@ -175,7 +175,7 @@ async fn every_operation_that_changes_something_leaves_one_entry() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
-    let world = World::make(&server, &owner).await;
+    let world = Fixture::make(&server, &owner).await;
     let mut operations = operations(&server.client).await;
     operations.retain(|operation| operation.method != Method::GET && !STORIES.contains(&operation.id.as_str()));
     // What customers do is what the sender may do, and told by the portal's own test.
@@ -444,14 +444,14 @@ async fn fill(
 ) {
     use hookstream_model::{
         base::ids::{EntryId, ResourceId},
-        operations::audit_log::{Act, Action, Change, fields::Fields},
+        operations::audit_log::{Action, AuditContext, Change, fields::Fields},
     };
     let store = scratch.open_store().await;
     let change = Change::done(&Fields::default().with("note", "x".repeat(1_000)));
     for number in 0..entries {
         let mut id = *EntryId::before_all_at(at).as_bytes();
         id[12..].copy_from_slice(&number.to_be_bytes());
-        let act = Act::of_system(EntryId::from_bytes(id), at);
+        let act = AuditContext::of_system(EntryId::from_bytes(id), at);
         let resource = ResourceId::from_bytes([1; 16]);
         hookstream_store::operations::audit_log::record(&*store, &act, tenant, Action::EndpointTest, resource, &change)
             .await
@@ -495,7 +495,7 @@ async fn old_entries_go_and_an_export_is_of_any_length() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_hookstream_disables_has_an_entry_by_the_system() {
     let scratch = scratch();
-    let receiver = Receiver::answering(|_| Answer::status(410)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
     let server = Server::start(&scratch, &[]);
     let endpoint = id(&server.client.acme(json!({}), &receiver.url()).await);
     server.client.message(json!(1)).await;

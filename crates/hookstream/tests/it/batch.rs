@@ -10,7 +10,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Received, Receiver},
+    receiver::{CannedResponse, Received, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -76,9 +76,10 @@ async fn a_batch_that_fails_is_sent_again_whole_and_in_order() {
     let server = Server::start(&scratch, &["--retry-schedule", "1,1", "--circuit-breaker-threshold", "0"]);
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
-    let receiver =
-        Receiver::answering(move |_| Answer::status(if count.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 204 }).body("why not"))
-            .await;
+    let receiver = Receiver::answering(move |_| {
+        CannedResponse::status(if count.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 204 }).body("why not")
+    })
+    .await;
     let batch = json!({ "ordering": "strict", "batch": { "max_size": 4, "max_wait_ms": 300 } });
     server.client.acme(batch, &receiver.url()).await;
     for number in 0..12 {

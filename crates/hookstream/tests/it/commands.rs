@@ -147,7 +147,7 @@ async fn the_bench_leaves_nothing_on_a_server_and_takes_none_from_the_environmen
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_api_has_is_listed_shown_and_sent_again() {
-    use hookstream_testkit::receiver::{Answer, Receiver};
+    use hookstream_testkit::receiver::{CannedResponse, Receiver};
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "none", "--circuit-breaker-threshold", "0"]);
     let run = |arguments: &[&str]| {
@@ -160,14 +160,14 @@ async fn what_the_api_has_is_listed_shown_and_sent_again() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let object = |arguments: &[&str]| serde_json::from_str::<Value>(said(arguments).lines().next().expect("a line")).expect("JSON");
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await["id"].as_str().expect("an id").to_owned();
     for number in 0..3 {
         server.client.post("/v1/applications", json!({ "name": format!("App {number}"), "uid": format!("app-{number}") })).await;
     }
     let id = server.client.message(json!({ "a": 1 })).await;
     server.client.until(&id, "failed").await;
-    receiver.answer(|_| Answer::status(204));
+    receiver.answer(|_| CannedResponse::status(204));
 
     let listed = said(&["applications", "list"]);
     assert!(listed.starts_with("ID ") && listed.lines().count() == 5 && listed.contains("acme"), "{listed}");

@@ -11,7 +11,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn what_was_accepted_is_delivered_over_twenty_kills() {
     let directory = scratch();
     let arguments = ["--allow-targets", "127.0.0.0/8", "--max-in-flight-per-target", "8", "--retry-schedule", "0,0,0,1,1,1"];
     // A little slow, so that there always is something under way.
-    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(2))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(2))).await;
     let mut server = Server::start_on("127.0.0.1:0", &directory, &arguments);
     let address = server.address();
     server.client.acme(json!({}), &receiver.url()).await;
@@ -99,7 +99,7 @@ async fn what_was_accepted_is_delivered_over_twenty_kills() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_what_is_under_way_end_and_a_second_signal_does_not() {
     let directory = scratch();
-    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_millis(700))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_millis(700))).await;
     let mut server = Server::start(&directory, &[]);
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
@@ -110,7 +110,7 @@ async fn a_stop_lets_what_is_under_way_end_and_a_second_signal_does_not() {
     let seen = server.client.until(&id, "delivered").await;
     assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "it ended before the stop and was recorded");
 
-    receiver.answer(|_| Answer::status(200).after(Duration::from_secs(60)));
+    receiver.answer(|_| CannedResponse::status(200).after(Duration::from_secs(60)));
     server.client.message(json!({})).await;
     receiver.wait_for(2).await;
     server.terminate();

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use hookstream_testkit::receiver::{Answer, RawReceiver, Receiver, read_request};
+use hookstream_testkit::receiver::{CannedResponse, RawReceiver, Receiver, read_request};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -109,8 +109,10 @@ async fn a_receiver_that_fails_twice_is_tried_a_third_time() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,1,60"]);
     let tries = AtomicU32::new(0);
-    let receiver =
-        Receiver::answering(move |_| Answer::status(if tries.fetch_add(1, Ordering::SeqCst) < 2 { 503 } else { 200 }).body("sorry")).await;
+    let receiver = Receiver::answering(move |_| {
+        CannedResponse::status(if tries.fetch_add(1, Ordering::SeqCst) < 2 { 503 } else { 200 }).body("sorry")
+    })
+    .await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
 
@@ -134,7 +136,7 @@ async fn a_receiver_that_fails_twice_is_tried_a_third_time() {
 async fn retries_end_and_a_retry_by_hand_begins_anew() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0"]);
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -142,7 +144,7 @@ async fn retries_end_and_a_retry_by_hand_begins_anew() {
     assert_eq!(seen["deliveries"][0]["status"], "exhausted");
     assert_eq!(seen["deliveries"][0]["reason"], "schedule_ended");
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let (status, answer) = server.client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await;
     assert_eq!((status, answer), (200, json!({ "retried": true })));
     let seen = server.client.until(&id, "delivered").await;
@@ -154,7 +156,7 @@ async fn retries_end_and_a_retry_by_hand_begins_anew() {
 async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let receiver = Receiver::answering(|_| Answer::status(410)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     let first = server.client.message(json!({ "n": 1 })).await;
@@ -173,7 +175,7 @@ async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
     let (status, answer) = server.client.post(&format!("{path}/recover"), recover.clone()).await;
     assert_eq!((status, &answer["code"]), (400, &json!("endpoint_disabled")));
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let (status, answer) = server.client.patch(&path, json!({ "status": "active" })).await;
     assert_eq!((status, &answer["endpoint"]["disabled_reason"]), (200, &Value::Null));
     let (status, answer) = server.client.post(&format!("{path}/recover"), recover).await;
@@ -191,12 +193,12 @@ async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
 async fn a_receiver_may_ask_to_stop() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let receiver = Receiver::answering(|_| Answer::status(500).header("webhook-delivery", "abort-message")).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500).header("webhook-delivery", "abort-message")).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
     assert_eq!(seen["deliveries"][0]["reason"], "receiver_asked");
-    receiver.answer(|_| Answer::status(200).header("webhook-delivery", "disable"));
+    receiver.answer(|_| CannedResponse::status(200).header("webhook-delivery", "disable"));
     let id = server.client.message(json!({})).await;
     server.client.until(&id, "delivered").await;
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
@@ -213,7 +215,7 @@ async fn a_redirect_is_shown_and_not_followed() {
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let elsewhere = Receiver::start().await;
     let url = elsewhere.url();
-    let receiver = Receiver::answering(move |_| Answer::status(307).header("location", &url)).await;
+    let receiver = Receiver::answering(move |_| CannedResponse::status(307).header("location", &url)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -229,7 +231,7 @@ async fn a_redirect_is_shown_and_not_followed() {
 async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
-    let silent = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    let silent = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
     let prompt = Receiver::start().await;
     server.client.acme(json!({ "timeout_ms": 1000 }), &silent.url()).await;
     let (status, _) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": prompt.url() })).await;
@@ -246,7 +248,7 @@ async fn an_attempt_shows_how_long_its_parts_took() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "2"]);
     let thinks = Duration::from_millis(100);
-    let receiver = Receiver::answering(move |_| Answer::status(500).after(thinks)).await;
+    let receiver = Receiver::answering(move |_| CannedResponse::status(500).after(thinks)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -360,13 +362,13 @@ async fn an_expired_endpoint_receives_nothing_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_past_is_not_delivered_again_unless_asked() {
     let directory = scratch();
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let server = Server::start(&directory, &[]);
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     receiver.wait_for(1).await;
     server.kill();
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     // Where a lease has to lapse first, what a node had stays its own until then.
     let server = hookstream_testkit::eventually("the past is set aside", async || {
         let server = Server::start(&directory, &["--restored"]);

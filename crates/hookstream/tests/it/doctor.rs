@@ -4,7 +4,7 @@ use std::{process::Output, time::Duration};
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,3600", "--circuit-breaker-threshold", "0"]);
     let client = &server.client;
-    let (good, failing) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    let (good, failing) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
     let first = client.acme(json!({}), &good.url()).await;
     let add = async |url: &str| {
         let (status, answer) = client.post("/v1/applications/acme/endpoints", json!({ "url": url })).await;
@@ -129,7 +129,7 @@ async fn a_store_is_sound_after_all_that_can_happen_and_a_lost_row_is_named() {
 async fn what_is_owed_without_a_payload_is_named() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,3600", "--circuit-breaker-threshold", "0"]);
-    let failing = Receiver::answering(|_| Answer::status(500)).await;
+    let failing = Receiver::answering(|_| CannedResponse::status(500)).await;
     server.client.acme(json!({}), &failing.url()).await;
     let id = server.client.message(json!({})).await;
     failing.wait_for(1).await;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused
     let client = &server.client;
     let is_up = Arc::new(AtomicBool::new(true));
     let up = Arc::clone(&is_up);
-    let receiver = Receiver::answering(move |_| Answer::status(if up.load(Ordering::SeqCst) { 200 } else { 500 })).await;
+    let receiver = Receiver::answering(move |_| CannedResponse::status(if up.load(Ordering::SeqCst) { 200 } else { 500 })).await;
     client.acme(json!({}), &receiver.url()).await;
     let mut ids = Vec::new();
     for number in 0..8 {

@@ -1,6 +1,6 @@
 //! Why a message came or did not come: asked of the API, and by the command.
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     let server = Server::start(&directory, &["--retry-schedule", "3600,7200"]);
     let client = &server.client;
     let well = Receiver::start().await;
-    let busy = Receiver::answering(|_| Answer::status(503).body("too\n busy")).await;
+    let busy = Receiver::answering(|_| CannedResponse::status(503).body("too\n busy")).await;
     let arrived = client.acme(json!({}), &well.url()).await;
     let arrived = format!("/v1/applications/acme/endpoints/{}", arrived["id"].as_str().expect("an id"));
     let failing = endpoint(client, json!({ "url": busy.url() })).await;
@@ -129,7 +129,7 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     assert_eq!(about["attempts"], json!([]));
 
     // What it says would make it go does.
-    busy.answer(|_| Answer::status(200));
+    busy.answer(|_| CannedResponse::status(200));
     client.patch(&off, json!({ "status": "active" })).await;
     client.patch(&expired, json!({ "expires_at": null })).await;
     client.patch(&other, json!({ "filter_types": [] })).await;
@@ -151,7 +151,7 @@ async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let receiver = Receiver::answering(|_| Answer::status(410)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
     let (status, _) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
     assert_eq!(status, 201);
     let alone = client.message(json!({})).await;
@@ -170,7 +170,7 @@ async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
     says(&gone["why"], "the receiver answered 410");
     says(&gone["next_step"], "Enable the endpoint");
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     client.patch(&path, json!({ "status": "active" })).await;
     let unconcerned = endpoint(client, json!({ "url": receiver.url() })).await;
     let (_, test) = client.post(&format!("{path}/test"), json!({})).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookstream_testkit::receiver::{Answer, RawReceiver, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, RawReceiver, Receiver};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -45,7 +45,7 @@ async fn flood(client: &TestClient, count: u64) {
 async fn a_flood_for_one_application_is_not_felt_by_another() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--max-in-flight-per-target", "8"]);
-    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(20))).await;
+    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(20))).await;
     let receiver = Receiver::start().await;
     server.client.acme(json!({}), &slow.url()).await;
     make_other(&server.client, &receiver.url()).await;

@@ -1,6 +1,6 @@
 //! Payloads arrive byte for byte.
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use http::Method;
 use serde_json::json;
 
@@ -53,7 +53,8 @@ async fn a_compressed_payload_arrives_from_the_store_as_it_was_sent() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,0,0", "--circuit-breaker-threshold", "0"]);
     let receiver =
-        Receiver::answering(|try_of| Answer::status(if try_of.header("x-hookstream-delivery-attempt") == "3" { 200 } else { 500 })).await;
+        Receiver::answering(|try_of| CannedResponse::status(if try_of.header("x-hookstream-delivery-attempt") == "3" { 200 } else { 500 }))
+            .await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
     let payload =
@@ -94,7 +95,7 @@ async fn a_damaged_payload_is_an_error_that_holds_up_no_other() {
     let directory = scratch();
     let options = ["--retry-schedule", "0,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"];
     let server = Server::start(&directory, &options);
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let damaged = server.client.message(json!({ "text": "again and ".repeat(500) })).await;
     let whole = server.client.message(json!({ "text": "short" })).await;
@@ -102,7 +103,7 @@ async fn a_damaged_payload_is_an_error_that_holds_up_no_other() {
     stop(server).await;
     tamper(&directory, "update payloads set size = size + 1 where size > 1000").await;
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let server = Server::start(&directory, &options);
     server.client.until(&whole, "delivered").await;
     let (status, answer) = server.client.get(&format!("/v1/applications/acme/messages/{damaged}")).await;

@@ -13,7 +13,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
@@ -23,7 +23,7 @@ use hookstream_store::{
 };
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ async fn what_a_failing_endpoint_missed_is_recovered_and_stands_by_its_schedule(
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0", "--circuit-breaker-threshold", "0"]);
     let client = &server.client;
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let path = path_of(&client.acme(json!({}), &receiver.url()).await);
     let ids = send(client, 5, "failed").await;
     let recover = json!({ "since": EVER, "statuses": "[\"failed\"]" });
@@ -267,9 +267,9 @@ async fn a_job_keeps_its_rate_and_a_cancelled_one_stops() {
     assert_eq!((status, &answer["job"]["status"], &answer["job"]["total"]), (200, &json!("cancelled"), &json!(60)));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let cancelled = get(client, &job).await;
-    let made_owed = usize::try_from(cancelled["requeued"].as_u64().expect("a number")).expect("small");
-    assert!((30..60).contains(&made_owed), "{cancelled}");
-    assert_eq!(receiver.wait_for(60 + made_owed).await.len(), 60 + made_owed, "what was made owed stays so, and no more comes");
+    let requeued = usize::try_from(cancelled["requeued"].as_u64().expect("a number")).expect("small");
+    assert!((30..60).contains(&requeued), "{cancelled}");
+    assert_eq!(receiver.wait_for(60 + requeued).await.len(), 60 + requeued, "what was made owed stays so, and no more comes");
     assert_eq!(client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await.0, 200);
 
     let job = start(client, &path, json!({ "since": EVER, "max_messages": 1 })).await;
@@ -292,7 +292,7 @@ async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
     client.patch(&path, json!({ "status": "disabled" })).await;
     let failed = until(client, &job, "failed").await;
     assert_eq!(failed["error"], "endpoint_disabled: the endpoint was disabled; enable it, then start the job again");
-    assert!(failed["requeued"].as_u64().is_some_and(|made_owed| (1..20).contains(&made_owed)), "{failed}");
+    assert!(failed["requeued"].as_u64().is_some_and(|requeued| (1..20).contains(&requeued)), "{failed}");
 
     client.patch(&path, json!({ "status": "active" })).await;
     let job = start(client, &format!("{path}/replay"), replay).await;
@@ -374,7 +374,7 @@ async fn another_tenant(scratch: &Scratch) -> String {
     organizations::create(&*store, tenant, "other", "other", now).await.expect("made");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xfd; 32]);
     let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xfc; 16]), tenant, "other".to_owned());
-    assert!(api_keys::create(&*store, &Act::of_system(EntryId::from_bytes([0xeb; 16]), now), &key, &text).await.expect("made"));
+    assert!(api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xeb; 16]), now), &key, &text).await.expect("made"));
     store.close().await;
     text.expose().to_owned()
 }

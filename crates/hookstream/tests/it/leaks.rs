@@ -12,7 +12,7 @@ use hookstream_model::base::vault::Keys;
 use hookstream_store::{db::vault, identity::portal_keys};
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
     tls::Authority,
 };
 use http::{Method, Request};
@@ -341,7 +341,7 @@ async fn what_is_secret_is_in_no_log_no_error_and_no_file() {
     secrets.add(factor["secret"].as_str().expect("a secret"));
     let plain = Receiver::start().await;
     // By HTTP/2.
-    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&["h2"]), |_| Answer::status(204)).await;
+    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&["h2"]), |_| CannedResponse::status(204)).await;
     fill(&client, &plain, &secure, &secrets).await;
 
     let mut operations = operations(&client).await;

@@ -10,7 +10,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Received, Receiver},
+    receiver::{CannedResponse, Received, Receiver},
 };
 use serde_json::json;
 
@@ -79,7 +79,7 @@ async fn a_breaker_opens_lets_one_through_and_closes() {
     let scratch = scratch();
     let arguments = ["--circuit-breaker-cooldown-s", "2", "--retry-schedule", "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     assert_eq!((&endpoint["circuit_state"], &endpoint["held_until"]), (&json!("closed"), &json!(null)));
     let mut ids = Vec::new();
@@ -98,7 +98,7 @@ async fn a_breaker_opens_lets_one_through_and_closes() {
     receiver.wait_for(tries + 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(receiver.received().len(), tries + 1);
-    receiver.answer(|_| Answer::status(204));
+    receiver.answer(|_| CannedResponse::status(204));
     for id in &ids {
         server.client.until(id, "delivered").await;
     }
@@ -112,13 +112,13 @@ async fn an_open_breaker_survives_a_restart_and_can_be_reset() {
     let scratch = scratch();
     let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     eventually("an open breaker", async || (shown(&server, &endpoint).await["circuit_state"] == "open").then_some(())).await;
     server.kill();
     let server = Server::start(&scratch, &arguments);
-    receiver.answer(|_| Answer::status(204));
+    receiver.answer(|_| CannedResponse::status(204));
     let tries = receiver.received().len();
     let later = server.client.message(json!({})).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -140,7 +140,11 @@ async fn retry_after_is_for_the_whole_target() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let receiver = Receiver::answering(move |_| {
-        if count.fetch_add(1, Ordering::SeqCst) == 0 { Answer::status(429).header("retry-after", "3") } else { Answer::status(204) }
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            CannedResponse::status(429).header("retry-after", "3")
+        } else {
+            CannedResponse::status(204)
+        }
     })
     .await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
@@ -166,8 +170,8 @@ async fn the_lanes_show_who_uses_the_engine_and_what_waits() {
     drop(Server::start(&scratch, &[]));
     let stranger = scratch.add_stranger().await;
     let server = Server::start(&scratch, &["--retry-schedule", "0,0,0,0,0,0,0,0,0", "--circuit-breaker-cooldown-s", "3600"]);
-    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(5))).await;
-    let failing = Receiver::answering(|_| Answer::status(500)).await;
+    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(5))).await;
+    let failing = Receiver::answering(|_| CannedResponse::status(500)).await;
     let first = server.client.acme(json!({ "rate_limit_per_second": 2 }), &slow.url()).await;
     let (_, second) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": failing.url() })).await;
     for number in 0..50 {
@@ -196,7 +200,7 @@ async fn what_a_hold_kept_back_ends_with_its_endpoint() {
     let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
     for end in ["disabled", "deleted"] {
-        let receiver = Receiver::answering(|_| Answer::status(500)).await;
+        let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
         let (status, _) = server.client.post("/v1/applications", json!({ "name": end, "uid": end })).await;
         assert_eq!(status, 201);
         let (_, answer) = server.client.post(&format!("/v1/applications/{end}/endpoints"), json!({ "url": receiver.url() })).await;

@@ -8,7 +8,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ async fn the_control_socket_is_its_owners_and_goes_with_the_server() {
 async fn attempts_in_flight_have_what_is_left_of_the_grace() {
     let scratch = scratch();
     let mut server = Server::start(&scratch, &["--shutdown-grace-s", "5"]);
-    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(2))).await;
+    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(2))).await;
     server.client.acme(json!({}), &slow.url()).await;
     let id = server.client.message(json!(1)).await;
     slow.wait_for(1).await;
@@ -171,7 +171,7 @@ async fn a_grace_that_is_over_is_named_in_the_log() {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let arguments = ["--allow-targets", "127.0.0.0/8", "--shutdown-grace-s", "1"];
     let mut server = Server::start_with(&scratch, &arguments, &[], Some(log.path()));
-    let slow = Receiver::answering(|_| Answer::status(204).after(Duration::from_secs(20))).await;
+    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(20))).await;
     server.client.acme(json!({}), &slow.url()).await;
     server.client.message(json!(1)).await;
     slow.wait_for(1).await;

@@ -11,7 +11,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Received, Receiver},
+    receiver::{CannedResponse, Received, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -43,10 +43,10 @@ async fn a_strict_order_holds_through_failures_and_kills() {
     let kept = Arc::clone(&order);
     let receiver = Receiver::answering(move |received| {
         if count.fetch_add(1, Ordering::SeqCst) % 5 == 3 {
-            return Answer::status(500);
+            return CannedResponse::status(500);
         }
         kept.lock().expect("no panic").push(number_of(received));
-        Answer::status(204).after(Duration::from_millis(2))
+        CannedResponse::status(204).after(Duration::from_millis(2))
     })
     .await;
     let mut server = Server::start_on("127.0.0.1:0", &scratch, &arguments);
@@ -93,7 +93,7 @@ async fn keys_go_side_by_side_and_each_in_its_order() {
     let receiver = Receiver::answering(move |received| {
         let payload: Value = serde_json::from_slice(&received.body).expect("JSON");
         let fails = payload["customer"]["id"] == "bad" && failures.fetch_add(1, Ordering::SeqCst) == 0;
-        Answer::status(if fails { 500 } else { 204 })
+        CannedResponse::status(if fails { 500 } else { 204 })
     })
     .await;
     server.client.acme(json!({ "ordering": "key", "ordering_key": "$.customer.id" }), &receiver.url()).await;
@@ -142,7 +142,7 @@ async fn a_message_that_fails_blocks_is_skipped_or_parked() {
         let failures = AtomicUsize::new(0);
         let receiver = Receiver::answering(move |received| {
             let fails = number_of(received) == 0 && failures.fetch_add(1, Ordering::SeqCst) < 5;
-            Answer::status(if fails { 500 } else { 204 })
+            CannedResponse::status(if fails { 500 } else { 204 })
         })
         .await;
         let endpoint = json!({ "url": receiver.url(), "ordering": "strict", "on_failure": on_failure });
@@ -169,7 +169,7 @@ async fn a_message_that_fails_blocks_is_skipped_or_parked() {
 async fn an_order_can_be_asked_for_and_given_up_while_messages_wait() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--retry-schedule", "1,1,1,1", "--circuit-breaker-threshold", "0"]);
-    let receiver = Receiver::answering(|_| Answer::status(500)).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({ "ordering": "strict" }), &receiver.url()).await;
     let mut ids = Vec::new();
     for number in 0..10 {
@@ -182,7 +182,7 @@ async fn an_order_can_be_asked_for_and_given_up_while_messages_wait() {
     assert_eq!((status, answer["code"].as_str()), (400, Some("invalid_field")), "{answer}");
     let (status, answer) = server.client.patch(&path, json!({ "ordering": "none" })).await;
     assert_eq!((status, &answer["endpoint"]["ordering"]), (200, &json!("none")));
-    receiver.answer(|_| Answer::status(204));
+    receiver.answer(|_| CannedResponse::status(204));
     for id in &ids {
         server.client.until(id, "delivered").await;
     }

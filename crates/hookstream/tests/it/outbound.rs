@@ -2,7 +2,7 @@
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Received, Receiver},
+    receiver::{CannedResponse, Received, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -301,7 +301,7 @@ async fn messages_and_attempts_are_found_by_what_happened_to_them() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
     let good = client.acme(json!({ "uid": "good" }), &well.url()).await;
     let bad = endpoint(client, json!({ "url": broken.url(), "uid": "bad", "filter_types": ["invoice.failed"] })).await;
     client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
@@ -464,7 +464,7 @@ async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
     client.acme(json!({ "uid": "good" }), &well.url()).await;
     endpoint(client, json!({ "url": broken.url(), "uid": "bad" })).await;
     let id = client.message(json!({})).await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use serde_json::json;
 
 use crate::support::{Server, scratch};
@@ -10,7 +10,7 @@ use crate::support::{Server, scratch};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_takes_up_what_was_under_way_at_once() {
     let directory = scratch();
-    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
     let server = Server::start(&directory, &[]);
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     for _ in 0..3 {
@@ -19,7 +19,7 @@ async fn a_restart_takes_up_what_was_under_way_at_once() {
     let first = receiver.wait_for(3).await;
     server.kill();
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let began = tokio::time::Instant::now();
     let server = Server::start(&directory, &[]);
     let all = receiver.wait_for(6).await;

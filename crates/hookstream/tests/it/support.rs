@@ -16,7 +16,7 @@ use hookstream_model::{
         time::Timestamp,
     },
     identity::tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
@@ -206,7 +206,9 @@ impl Scratch {
         organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");
         let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
         let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xed; 16]), tenant, "stranger".to_owned());
-        assert!(api_keys::create(&*store, &Act::of_system(EntryId::from_bytes([0xec; 16]), now), &key, &text).await.expect("made"));
+        assert!(
+            api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xec; 16]), now), &key, &text).await.expect("made")
+        );
         store.close().await;
         text
     }

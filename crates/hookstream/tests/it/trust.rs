@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hookstream_testkit::{
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
     tls::{Authority, Identity},
 };
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn a_client_certificate_is_renewed_without_a_restart() {
         ],
     );
     let tls = authority.issue(&["127.0.0.1"]).server_for_clients_of(&authority, &["http/1.1"]);
-    let receiver = Receiver::secure(tls, |_| Answer::status(204)).await;
+    let receiver = Receiver::secure(tls, |_| CannedResponse::status(204)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!(1)).await;
     let seen = hookstream_testkit::eventually("a try", async || {

@@ -1,6 +1,6 @@
 //! `GET /v1/usage`: where an environment's deliveries stand and what its payloads take, and nobody else's.
 
-use hookstream_testkit::receiver::{Answer, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use serde_json::{Value, json};
 
 use crate::support::{Server, scratch};
@@ -39,7 +39,7 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
     };
     assert_eq!(figures(&usage().await), [0; 7]);
 
-    let (good, failing) = (Receiver::start().await, Receiver::answering(|_| Answer::status(500)).await);
+    let (good, failing) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
     let endpoint = client.acme(json!({}), &good.url()).await;
     client.post("/v1/applications/acme/endpoints", json!({ "url": failing.url() })).await;
     for number in 0..3 {

@@ -9,7 +9,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ async fn a_node_that_is_cut_off_is_stood_in_for_and_rejoins_by_itself() {
     }
     let scratch = scratch();
     // So slow that most of what is sent below is in the node's memory when it is cut off.
-    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(500))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(500))).await;
     let namespace = Namespace::make();
     let database = url::Url::parse(&scratch.database.as_ref().expect("a database").url()).expect("a URL");
     let server = format!("{}:{}", database.host_str().unwrap_or("127.0.0.1"), database.port().unwrap_or(5432));

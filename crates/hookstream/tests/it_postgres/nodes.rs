@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -88,14 +88,14 @@ async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
 async fn a_node_that_dies_gives_up_what_it_had_within_its_lease() {
     let scratch = scratch();
     let (dies, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
-    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(60))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
     dies.client.acme(json!({}), &receiver.url()).await;
     let mut ids = BTreeSet::new();
     for _ in 0..5 {
         ids.insert(dies.client.message(json!({})).await);
     }
     receiver.wait_for(5).await;
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     dies.kill();
     for id in &ids {
         lives.client.until(id, "delivered").await;
@@ -139,12 +139,12 @@ async fn a_job_has_one_node_and_another_goes_on_when_it_dies() {
 async fn a_node_that_was_stopped_past_its_lease_settles_nothing_it_lost() {
     let scratch = scratch();
     let (stopped, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
-    let receiver = Receiver::answering(|_| Answer::status(200).after(Duration::from_secs(3))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(3))).await;
     stopped.client.acme(json!({}), &receiver.url()).await;
     let id = stopped.client.message(json!({})).await;
     receiver.wait_for(1).await;
     stopped.signal("STOP");
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let seen = lives.client.until(&id, "delivered").await;
     assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "the other node's try");
     stopped.signal("CONT");
@@ -307,7 +307,7 @@ async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
         let payload: Value = serde_json::from_slice(&received.body).expect("JSON");
         payload["number"].as_u64().expect("a number")
     };
-    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(3))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(3))).await;
     let mut servers = vec![Server::start(&scratch, &[]), Server::start(&scratch, &[])];
     servers[0].client.acme(json!({ "ordering": "strict" }), &receiver.url()).await;
     send_numbers(&servers.iter().collect::<Vec<_>>(), 0..50).await;

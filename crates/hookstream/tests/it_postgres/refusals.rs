@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hookstream_testkit::{
     postgres::ScratchDatabase,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use serde_json::json;
 
@@ -35,11 +35,11 @@ async fn an_attempt_that_the_store_refuses_is_recorded_without_its_body_and_keep
     database.execute("alter table attempts add check (error is null or error not like '%http%418%')").await;
     let count = AtomicU32::new(0);
     let refused = Receiver::answering(move |_| match count.fetch_add(1, Ordering::SeqCst) % 2 {
-        0 => Answer::status(200).body("refused"),
-        _ => Answer::status(418).body("refused"),
+        0 => CannedResponse::status(200).body("refused"),
+        _ => CannedResponse::status(418).body("refused"),
     })
     .await;
-    let fine = Receiver::answering(|_| Answer::status(200).body("fine")).await;
+    let fine = Receiver::answering(|_| CannedResponse::status(200).body("fine")).await;
     server.client.acme(json!({}), &refused.url()).await;
     let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": fine.url() })).await;
     assert_eq!(status, 201, "{answer}");

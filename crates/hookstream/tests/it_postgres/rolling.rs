@@ -11,7 +11,7 @@ use std::{
 
 use hookstream_testkit::{
     eventually,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     let scratch = scratch();
-    let receiver = Receiver::answering(|_| Answer::status(204).after(Duration::from_millis(5))).await;
+    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(5))).await;
     let mut servers = [Server::start(&scratch, &[]), Server::start(&scratch, &[])];
     servers[0].client.acme(json!({}), &receiver.url()).await;
     let stop = Arc::new(AtomicBool::new(false));

@@ -4,7 +4,7 @@ use std::{process::Output, time::Duration};
 
 use hookstream_testkit::{
     eventually, postgres,
-    receiver::{Answer, Receiver},
+    receiver::{CannedResponse, Receiver},
 };
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn stop(mut server: Server) {
 
 /// Sends messages that fail at least once, and returns their ids.
 async fn fail(server: &Server, receiver: &Receiver, count: usize) -> Vec<String> {
-    receiver.answer(|_| Answer::status(503));
+    receiver.answer(|_| CannedResponse::status(503));
     let before = receiver.received().len();
     let mut ids = Vec::new();
     for number in 0..count {
@@ -100,7 +100,7 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
     let keys = postgres::connect(&database.url()).await.query("select prefix from api_keys", &[]).await.expect("rows");
     assert!(keys.len() == 1 && KEY.starts_with(&keys[0].get::<_, String>(0)));
 
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     // Secrets are moved as they are: without the key that the first one made, the second does not start.
     let key = first.path().join("encryption.key");
     let refused = hookstream().args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url()]).output().expect("it runs");
@@ -120,7 +120,7 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
 
     let report = moved(&second, &third);
     assert_eq!([rows(&report, "messages"), rows(&report, "pending")], [26, 5]);
-    receiver.answer(|_| Answer::status(200));
+    receiver.answer(|_| CannedResponse::status(200));
     let server = Server::start(&third, &arguments);
     arrive(&server, &receiver, &ids, &secret).await;
     stop(server).await;

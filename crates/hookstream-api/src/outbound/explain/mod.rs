@@ -124,7 +124,7 @@ pub(crate) struct NextAttempt {
     /// `attempt_number` that the attempt will have.
     #[schema(example = 2)]
     attempt_number: u32,
-    /// Step of the retry schedule, counted from 1. A manual retry starts the schedule again.
+    /// ScheduledAttempt of the retry schedule, counted from 1. A manual retry starts the schedule again.
     #[schema(example = 2)]
     step: u32,
     /// Number of steps of the retry schedule.

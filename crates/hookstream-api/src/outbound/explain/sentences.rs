@@ -5,7 +5,7 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt,
-        explain::{Act, Change, KeptBack, Remedy, Step, Unmatched},
+        explain::{AuditContext, EndpointChange, KeptBack, Remedy, ScheduledAttempt, Unmatched},
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
     },
     outbound::endpoint::Endpoint,
@@ -106,7 +106,7 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
 pub(super) fn why(
     subject: Subject<'_>,
     delivery: &Delivery,
-    step: Option<Step>,
+    step: Option<ScheduledAttempt>,
     kept_back: Option<KeptBack>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
@@ -166,11 +166,11 @@ fn why_pending(
     subject: Subject<'_>,
     delivery: &Delivery,
     due_at: Timestamp,
-    step: Option<Step>,
+    step: Option<ScheduledAttempt>,
     kept_back: Option<KeptBack>,
     last: Option<&Attempt>,
 ) -> Vec<Statement> {
-    let Some(Step { number, of }) = step else {
+    let Some(ScheduledAttempt { number, of }) = step else {
         let sentence = format!("The endpoint was deleted: the delivery is cancelled when its next attempt is due, at {due_at}.");
         return vec![Statement::new("endpoint_deleted", sentence, json!({ "due_at": due_at.to_string() }))];
     };
@@ -307,29 +307,31 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
     let changes = changes.join(" and ");
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
     let (code, sentence) = match remedy.act {
-        Act::Nothing => return None,
-        Act::Wait { until } if until <= now && changes.is_empty() => (
+        AuditContext::Nothing => return None,
+        AuditContext::Wait { until } if until <= now && changes.is_empty() => (
             "wait_for_turn",
             "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
                 .to_owned(),
         ),
-        Act::Wait { until } if changes.is_empty() => {
+        AuditContext::Wait { until } if changes.is_empty() => {
             ("wait", format!("The next attempt is automatic, at {until}; {retry} sends the message to this endpoint now."))
         }
-        Act::Wait { .. } if remedy.changes == [Change::Resume] => ("resume", format!("{changes}: the delivery is sent then.")),
-        Act::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
-        Act::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
-        Act::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
-        Act::RetryOrRecover => (
+        AuditContext::Wait { .. } if remedy.changes == [EndpointChange::Resume] => {
+            ("resume", format!("{changes}: the delivery is sent then."))
+        }
+        AuditContext::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
+        AuditContext::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
+        AuditContext::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
+        AuditContext::RetryOrRecover => (
             "retry_or_recover",
             format!(
                 "{first}{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."
             ),
         ),
-        Act::SendAnew => {
+        AuditContext::SendAnew => {
             ("send_anew", format!("The payload has expired and was removed: send a new message with POST {application}/messages."))
         }
-        Act::MakeEndpoint => (
+        AuditContext::MakeEndpoint => (
             "create_endpoint",
             format!(
                 "The endpoint was deleted: create another one, then POST {application}/messages/{}/retry with its endpoint_id sends the message to it.",
@@ -342,24 +344,26 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
     Some(Statement::new(code, capitalized(&sentence), params))
 }
 
-const fn code_of(change: Change) -> &'static str {
+const fn code_of(change: EndpointChange) -> &'static str {
     match change {
-        Change::Enable => "enable",
-        Change::Resume => "resume",
-        Change::Extend => "extend",
-        Change::WidenFilter => "widen_filter",
-        Change::AddChannel => "add_channel",
+        EndpointChange::Enable => "enable",
+        EndpointChange::Resume => "resume",
+        EndpointChange::Extend => "extend",
+        EndpointChange::WidenFilter => "widen_filter",
+        EndpointChange::AddChannel => "add_channel",
     }
 }
 
-fn told(change: Change, endpoint: &str, message: &Message) -> String {
+fn told(change: EndpointChange, endpoint: &str, message: &Message) -> String {
     match change {
-        Change::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
-        Change::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
-        Change::Extend => format!("move or remove its expires_at (PATCH {endpoint} with {{\"expires_at\":null}})"),
-        Change::WidenFilter => format!("add {} to its filter_types (PATCH {endpoint})", message.event_type),
-        Change::AddChannel if message.channels.is_empty() => format!("remove its channels (PATCH {endpoint} with {{\"channels\":null}})"),
-        Change::AddChannel => format!("add one of {} to its channels (PATCH {endpoint})", named(&message.channels)),
+        EndpointChange::Enable => format!("enable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
+        EndpointChange::Resume => format!("resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})"),
+        EndpointChange::Extend => format!("move or remove its expires_at (PATCH {endpoint} with {{\"expires_at\":null}})"),
+        EndpointChange::WidenFilter => format!("add {} to its filter_types (PATCH {endpoint})", message.event_type),
+        EndpointChange::AddChannel if message.channels.is_empty() => {
+            format!("remove its channels (PATCH {endpoint} with {{\"channels\":null}})")
+        }
+        EndpointChange::AddChannel => format!("add one of {} to its channels (PATCH {endpoint})", named(&message.channels)),
     }
 }
 
@@ -444,7 +448,7 @@ mod tests {
     fn a_delivery_says_why_it_stands_so() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
-        let step = Some(Step { number: 2, of: 10 });
+        let step = Some(ScheduledAttempt { number: 2, of: 10 });
         let check = |delivery: &Delivery, step, error: Option<&str>, expected: &str| {
             let last = error.map(failed);
             assert_eq!(text(&why(subject, delivery, step, None, last.as_ref())), expected);
@@ -487,7 +491,7 @@ mod tests {
     fn what_keeps_a_delivery_back_is_told_once_it_is_due() {
         let message = message();
         let subject = Subject { message: &message, endpoint: EndpointId::from_bytes([2; 16]), now: NOW };
-        let step = Some(Step { number: 1, of: 10 });
+        let step = Some(ScheduledAttempt { number: 1, of: 10 });
         let check = |due_at, kept_back, expected: &str| {
             let told = text(&why(subject, &pending(due_at, false), step, Some(kept_back), None));
             assert!(told.contains(expected), "{told}");
@@ -510,34 +514,34 @@ mod tests {
         let endpoint = format!("{application}/endpoints/{}", "02".repeat(16));
         let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
         let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
-        let check = |changes: &[Change], act, code: &str, expected: &str| {
+        let check = |changes: &[EndpointChange], act, code: &str, expected: &str| {
             let found = remedy(subject, &Remedy { changes: changes.to_vec(), act }).expect("a remedy");
             assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {act:?}");
             assert_eq!(found.params["endpoint_id"], "02".repeat(16));
         };
-        assert_eq!(remedy(subject, &Remedy { changes: vec![], act: Act::Nothing }), None);
+        assert_eq!(remedy(subject, &Remedy { changes: vec![], act: AuditContext::Nothing }), None);
         let until = NOW + MINUTE;
         check(
             &[],
-            Act::Wait { until },
+            AuditContext::Wait { until },
             "wait",
             &format!("The next attempt is automatic, at 2026-05-28T20:27:40.000Z; {retry} sends the message to this endpoint now."),
         );
         check(
-            &[Change::Enable],
-            Act::Wait { until },
+            &[EndpointChange::Enable],
+            AuditContext::Wait { until },
             "change_before",
             &format!("E{enable} before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then."),
         );
         check(
-            &[Change::Resume],
-            Act::Wait { until },
+            &[EndpointChange::Resume],
+            AuditContext::Wait { until },
             "resume",
             &format!("Resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}): the delivery is sent then."),
         );
         check(
-            &[Change::Enable, Change::WidenFilter],
-            Act::Retry,
+            &[EndpointChange::Enable, EndpointChange::WidenFilter],
+            AuditContext::Retry,
             "retry",
             &format!(
                 "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends the message to this endpoint."
@@ -545,19 +549,19 @@ mod tests {
         );
         check(
             &[],
-            Act::RetryOrRecover,
+            AuditContext::RetryOrRecover,
             "retry_or_recover",
             &format!("{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."),
         );
-        check(&[], Act::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
+        check(&[], AuditContext::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
         check(
             &[],
-            Act::SendAnew,
+            AuditContext::SendAnew,
             "send_anew",
             &format!("The payload has expired and was removed: send a new message with POST {application}/messages."),
         );
         let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message to it.", "00".repeat(16));
-        check(&[], Act::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
+        check(&[], AuditContext::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
     }
 
     #[test]
@@ -570,7 +574,7 @@ mod tests {
                 response_status: Some(500),
                 ..failed("http_status: the receiver answered 500")
             };
-            let told = why(subject, &pending(NOW + MINUTE, false), Some(Step { number: 2, of: 10 }), None, Some(&last));
+            let told = why(subject, &pending(NOW + MINUTE, false), Some(ScheduledAttempt { number: 2, of: 10 }), None, Some(&last));
             let told = told.iter().find(|statement| statement.code == "last_attempt_failed").expect("it is told");
             assert_eq!(told.sentence, format!("The last attempt failed (http_status: the receiver answered 500).{expected}"));
             assert_eq!(told.params["response_status"], 500);

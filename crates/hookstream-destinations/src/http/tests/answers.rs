@@ -7,7 +7,7 @@ use hookstream_model::{
         retry::RetryAfter,
     },
 };
-use hookstream_testkit::receiver::{Answer as Says, Receiver};
+use hookstream_testkit::receiver::{CannedResponse as Says, Receiver};
 
 use super::*;
 
@@ -19,9 +19,9 @@ async fn check(bytes: impl Into<Bytes>, expected: Outcome) {
     assert_eq!(outcome, expected, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
 }
 
-async fn check_header(header: &[u8], expected: Answer) {
+async fn check_header(header: &[u8], expected: ReceiverResponse) {
     let bytes = [b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n", header, b"\r\n\r\n"].concat();
-    check(bytes, Outcome::Refused(Answer { status: 503, ..expected })).await;
+    check(bytes, Outcome::Refused(ReceiverResponse { status: 503, ..expected })).await;
 }
 
 #[tokio::test]
@@ -74,7 +74,8 @@ async fn redirects_are_not_followed_and_say_where_they_lead() {
         for status in [301, 302, 303, 307, 308] {
             let to = location.to_owned();
             receiver.answer(move |_| Says::status(status).header("location", &to));
-            let expected = Outcome::Refused(Answer { status, location: Some(location.to_owned()), ..Answer::default() });
+            let expected =
+                Outcome::Refused(ReceiverResponse { status, location: Some(location.to_owned()), ..ReceiverResponse::default() });
             assert_eq!(send(&transport, &receiver.url(), AMPLE).await, expected);
         }
     }
@@ -85,14 +86,14 @@ async fn redirects_are_not_followed_and_say_where_they_lead() {
 
 #[tokio::test]
 async fn a_location_that_is_endless_or_not_text_is_shown_as_far_as_it_can_be() {
-    let located = |location: String| Answer { location: Some(location), ..Answer::default() };
+    let located = |location: String| ReceiverResponse { location: Some(location), ..ReceiverResponse::default() };
     check_header(b"location: http://a.example/\xff\xe4", located("http://a.example/\u{fffd}\u{fffd}".to_owned())).await;
     check_header(&[b"location: ", &[b'a'; 10_000][..]].concat(), located("a".repeat(2048))).await;
 }
 
 #[tokio::test]
 async fn retry_after_is_read_in_every_form_and_garbage_is_as_if_it_were_not_there() {
-    let after = |retry_after| Answer { retry_after, ..Answer::default() };
+    let after = |retry_after| ReceiverResponse { retry_after, ..ReceiverResponse::default() };
     let at = |millis| Some(RetryAfter::At(Timestamp::from_millis(millis)));
     for (value, expected) in [
         (&b"120"[..], Some(RetryAfter::Seconds(120))),
@@ -118,7 +119,7 @@ async fn the_directives_of_webhook_delivery_are_read() {
     for (value, expected) in
         [("disable", Some(Directive::Disable)), ("ABORT-message", Some(Directive::AbortMessage)), ("pause", None), ("", None)]
     {
-        let directed = Answer { directive: expected, ..Answer::default() };
+        let directed = ReceiverResponse { directive: expected, ..ReceiverResponse::default() };
         check_header(format!("Webhook-Delivery: {value}").as_bytes(), directed).await;
     }
 }
@@ -129,7 +130,11 @@ async fn at_most_16_kib_of_the_body_are_kept() {
     for length in [0, 1, BODY_KEPT - 1, BODY_KEPT, BODY_KEPT + 1, 60_000] {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
         let body = Bytes::copy_from_slice(&bytes[..length.min(BODY_KEPT)]);
-        check([&head[..], &bytes[..length]].concat(), Outcome::Accepted(Answer { status: 200, body, ..Answer::default() })).await;
+        check(
+            [&head[..], &bytes[..length]].concat(),
+            Outcome::Accepted(ReceiverResponse { status: 200, body, ..ReceiverResponse::default() }),
+        )
+        .await;
     }
 }
 
@@ -138,7 +143,7 @@ async fn a_packed_body_is_kept_as_it_came() {
     for coding in ["gzip", "br", "zstd", "gzip, gzip, gzip"] {
         let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff";
         let head = format!("HTTP/1.1 500 No\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", packed.len()).into_bytes();
-        let expected = Answer { status: 500, body: Bytes::from_static(packed), ..Answer::default() };
+        let expected = ReceiverResponse { status: 500, body: Bytes::from_static(packed), ..ReceiverResponse::default() };
         check([&head[..], packed].concat(), Outcome::Refused(expected)).await;
     }
 }
@@ -146,5 +151,5 @@ async fn a_packed_body_is_kept_as_it_came() {
 #[tokio::test]
 async fn a_body_in_chunks_is_put_together_and_its_trailers_are_nothing() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nretry-after: 5\r\n\r\n";
-    check(chunked, Outcome::Accepted(Answer { status: 200, body: "abcde".into(), ..Answer::default() })).await;
+    check(chunked, Outcome::Accepted(ReceiverResponse { status: 200, body: "abcde".into(), ..ReceiverResponse::default() })).await;
 }

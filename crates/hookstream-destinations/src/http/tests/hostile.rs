@@ -45,7 +45,7 @@ async fn a_body_without_end_is_given_up_and_its_status_counts() {
             noticed.notify_one();
         }
     });
-    let expected = Answer { status: 200, body: "abcd".repeat(4096).into(), ..Answer::default() };
+    let expected = ReceiverResponse { status: 200, body: "abcd".repeat(4096).into(), ..ReceiverResponse::default() };
     assert_eq!(outcome.await, Outcome::Accepted(expected));
     tokio::time::timeout(SLACK, closed.notified()).await.expect("the connection is given up");
 }
@@ -54,7 +54,7 @@ async fn a_body_without_end_is_given_up_and_its_status_counts() {
 async fn a_body_of_ten_gigabytes_is_not_waited_for() {
     let head = b"HTTP/1.1 500 No\r\ncontent-length: 10737418240\r\n\r\n".to_vec();
     let outcome = outcome_of_saying([head, vec![b'x'; 80_000]].concat()).await;
-    assert_eq!(outcome, Outcome::Refused(Answer { status: 500, body: "x".repeat(16_384).into(), ..Answer::default() }));
+    assert_eq!(outcome, Outcome::Refused(ReceiverResponse { status: 500, body: "x".repeat(16_384).into(), ..ReceiverResponse::default() }));
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn each_header_that_says_something_counts_though_the_body_breaks() {
     let outcome = outcome_of_closing_after(
         b"HTTP/1.1 503 Busy\r\nretry-after: 9\r\nwebhook-delivery: abort-message\r\nlocation: /x\r\ncontent-length: 10\r\n\r\nabc",
     );
-    let expected = Answer {
+    let expected = ReceiverResponse {
         status: 503,
         body: "abc".into(),
         retry_after: Some(RetryAfter::Seconds(9)),
@@ -235,7 +235,7 @@ async fn each_header_that_says_something_counts_though_the_body_breaks() {
 
 #[tokio::test]
 async fn an_answer_without_a_length_ends_with_the_connection() {
-    let expected = Answer { status: 200, body: "abc".into(), ..Answer::default() };
+    let expected = ReceiverResponse { status: 200, body: "abc".into(), ..ReceiverResponse::default() };
     for bytes in [&b"HTTP/1.1 200 OK\r\n\r\nabc"[..], b"HTTP/1.0 200 OK\r\n\r\nabc"] {
         assert_eq!(outcome_of_closing_after(bytes).await, Outcome::Accepted(expected.clone()));
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ::http::Version;
-use hookstream_testkit::receiver::{Answer as Says, Receiver};
+use hookstream_testkit::receiver::{CannedResponse as Says, Receiver};
 use tokio::{net::TcpStream, sync::Notify};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -112,7 +112,7 @@ async fn a_body_without_end_is_given_up_and_its_status_counts() {
     let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), move |_| Says::status(200).body(body.clone())).await;
     let transport = transport(trusting(authority.certificate()));
     for _ in 0..20 {
-        let expected = Answer { status: 200, body: "x".repeat(16_384).into(), ..Answer::default() };
+        let expected = ReceiverResponse { status: 200, body: "x".repeat(16_384).into(), ..ReceiverResponse::default() };
         assert_eq!(send(&transport, &receiver.url(), AMPLE).await, Outcome::Accepted(expected));
     }
     // The connection outlives what was given up on it.

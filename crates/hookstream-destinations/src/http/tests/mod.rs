@@ -24,7 +24,7 @@ use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookstream_model::{
-    delivery::outcome::{Answer, Failure, FailureKind, Outcome},
+    delivery::outcome::{Failure, FailureKind, Outcome, ReceiverResponse},
     outbound::endpoint::EndpointUrl,
 };
 use hookstream_testkit::{
@@ -98,7 +98,7 @@ async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body:
 }
 
 fn answered(status: u16) -> Outcome {
-    Outcome::from_answer(Answer { status, ..Answer::default() })
+    Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() })
 }
 
 fn failed(kind: FailureKind, detail: &str) -> Outcome {
@@ -131,7 +131,7 @@ fn head_too_large() -> Outcome {
 
 /// What a response means whose head has this status, of whose body these bytes arrived.
 fn answered_with(status: u16, body: impl Into<Bytes>) -> Outcome {
-    Outcome::from_answer(Answer { status, body: body.into(), ..Answer::default() })
+    Outcome::from_answer(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
 }
 
 /// A receiver that reads each request, answers with these bytes and waits for the other side to close.

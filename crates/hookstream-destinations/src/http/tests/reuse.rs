@@ -21,7 +21,7 @@ async fn one_connection_serves_many_deliveries_in_turn() {
 
 #[tokio::test]
 async fn a_connection_that_the_receiver_wants_closed_is_not_used_again() {
-    let answer = |_: &_| hookstream_testkit::receiver::Answer::status(200).header("connection", "close");
+    let answer = |_: &_| hookstream_testkit::receiver::CannedResponse::status(200).header("connection", "close");
     let receiver = Receiver::answering(answer).await;
     let transport = transport(options());
     for _ in 0..3 {
@@ -35,7 +35,7 @@ async fn a_connection_whose_answer_was_given_up_is_not_used_again() {
     let receiver = saying([b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 70_000]].concat()).await;
     let transport = transport(options());
     for _ in 0..3 {
-        let expected = Answer { status: 200, body: "x".repeat(16_384).into(), ..Answer::default() };
+        let expected = ReceiverResponse { status: 200, body: "x".repeat(16_384).into(), ..ReceiverResponse::default() };
         assert_eq!(send(&transport, &receiver.url(), AMPLE).await, Outcome::Accepted(expected));
     }
 }

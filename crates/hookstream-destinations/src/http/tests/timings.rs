@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hookstream_model::delivery::timings::Timings;
-use hookstream_testkit::receiver::{Answer as Answers, Receiver};
+use hookstream_testkit::receiver::{CannedResponse as Answers, Receiver};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 

@@ -1,7 +1,7 @@
 //! TLS: whom it trusts, and what it says of whom it does not.
 
 use hookstream_testkit::{
-    receiver::{Answer as Says, Receiver},
+    receiver::{CannedResponse as Says, Receiver},
     tls::Identity,
 };
 use rustls::ServerConfig;

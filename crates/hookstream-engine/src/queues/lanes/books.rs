@@ -8,9 +8,9 @@
 pub(crate) struct LaneBook {
     /// What it counts as waiting.
     pub(crate) queued: usize,
-    /// What waits outside of lines.
+    /// What waits outside of backlogs.
     pub(crate) in_queues: usize,
-    pub(crate) lines: Vec<LineBook>,
+    pub(crate) backlogs: Vec<BacklogBook>,
     /// Tries under way.
     pub(crate) open: usize,
     /// The deliveries of those, and those that are not recorded yet.
@@ -19,9 +19,9 @@ pub(crate) struct LaneBook {
     pub(crate) largest: usize,
 }
 
-/// The figures of one line of a lane.
+/// The figures of one backlog of a lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LineBook {
+pub(crate) struct BacklogBook {
     pub(crate) waiting: usize,
     /// How many of it are under way or not recorded yet.
     pub(crate) busy: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Totals {
 
 /// What is wrong with a lane that may have so many tries under way, and so many that are not recorded.
 pub(crate) fn fault_of_lane(book: &LaneBook, permits: usize, unrecorded: usize) -> Option<&'static str> {
-    let in_lines: usize = book.lines.iter().map(|line| line.waiting).sum();
+    let in_lines: usize = book.backlogs.iter().map(|backlog| backlog.waiting).sum();
     if book.queued != book.in_queues + in_lines {
         return Some("a lane counts as waiting what is not there, or misses what is");
     }
@@ -49,20 +49,20 @@ pub(crate) fn fault_of_lane(book: &LaneBook, permits: usize, unrecorded: usize) 
     if book.open > permits || book.in_flight >= unrecorded + book.largest || book.open > book.in_flight {
         return Some("a lane has more under way than it may");
     }
-    if book.lines.iter().map(|line| line.busy).sum::<usize>() > book.in_flight {
-        return Some("a line waits for something that is not under way");
+    if book.backlogs.iter().map(|backlog| backlog.busy).sum::<usize>() > book.in_flight {
+        return Some("a backlog waits for something that is not under way");
     }
-    book.lines.iter().find_map(fault_of_line)
+    book.backlogs.iter().find_map(fault_of_line)
 }
 
-fn fault_of_line(line: &LineBook) -> Option<&'static str> {
-    match (line.turns, line.busy > 0, line.waiting) {
-        (0, false, 1..) => Some("a line has something to send and no turn"),
-        (1, true, _) => Some("a line has a turn while one of it is under way"),
-        (1, _, 0) => Some("a line has a turn and nothing to send"),
-        (0, false, 0) if line.leaving == 0 => Some("a line is remembered that has nothing"),
+fn fault_of_line(backlog: &BacklogBook) -> Option<&'static str> {
+    match (backlog.turns, backlog.busy > 0, backlog.waiting) {
+        (0, false, 1..) => Some("a backlog has something to send and no turn"),
+        (1, true, _) => Some("a backlog has a turn while one of it is under way"),
+        (1, _, 0) => Some("a backlog has a turn and nothing to send"),
+        (0, false, 0) if backlog.leaving == 0 => Some("a backlog is remembered that has nothing"),
         (0 | 1, _, _) => None,
-        (2.., _, _) => Some("a line has two turns: two of it could be under way"),
+        (2.., _, _) => Some("a backlog has two turns: two of it could be under way"),
     }
 }
 
@@ -83,10 +83,10 @@ mod tests {
     use super::*;
 
     fn sound() -> LaneBook {
-        let busy = LineBook { waiting: 2, busy: 1, turns: 0, leaving: 0 };
-        let ready = LineBook { waiting: 1, busy: 0, turns: 1, leaving: 0 };
-        let left = LineBook { waiting: 0, busy: 0, turns: 0, leaving: 3 };
-        LaneBook { queued: 5, in_queues: 2, lines: vec![busy, ready, left], open: 2, in_flight: 3, largest: 1 }
+        let busy = BacklogBook { waiting: 2, busy: 1, turns: 0, leaving: 0 };
+        let ready = BacklogBook { waiting: 1, busy: 0, turns: 1, leaving: 0 };
+        let left = BacklogBook { waiting: 0, busy: 0, turns: 0, leaving: 3 };
+        LaneBook { queued: 5, in_queues: 2, backlogs: vec![busy, ready, left], open: 2, in_flight: 3, largest: 1 }
     }
 
     #[test]
@@ -102,15 +102,15 @@ mod tests {
         check(|book| book.open = 3, true);
         check(|book| book.in_flight = 5, true);
         check(|book| (book.in_flight, book.largest) = (5, 2), false);
-        check(|book| book.lines[0].busy = 3, false);
-        check(|book| book.lines[0].busy = 4, true);
+        check(|book| book.backlogs[0].busy = 3, false);
+        check(|book| book.backlogs[0].busy = 4, true);
         check(|book| (book.open, book.in_flight) = (2, 1), true);
         check(|book| (book.open, book.in_flight) = (0, 0), true);
-        check(|book| book.lines[0].turns = 1, true);
-        check(|book| book.lines[1].turns = 0, true);
-        check(|book| book.lines[1].turns = 2, true);
-        check(|book| book.lines[2].turns = 1, true);
-        check(|book| book.lines[2].leaving = 0, true);
+        check(|book| book.backlogs[0].turns = 1, true);
+        check(|book| book.backlogs[1].turns = 0, true);
+        check(|book| book.backlogs[1].turns = 2, true);
+        check(|book| book.backlogs[2].turns = 1, true);
+        check(|book| book.backlogs[2].leaving = 0, true);
     }
 
     #[test]

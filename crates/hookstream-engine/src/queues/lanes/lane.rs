@@ -7,14 +7,14 @@ use hookstream_model::{
     delivery::{
         hold::{self, BreakerPolicy, Hold, HoldReason},
         outcome::Outcome,
-        queue::Line,
+        queue::Backlog,
     },
 };
 use tokio::time::Instant;
 
 use super::{
     Map,
-    books::{LaneBook, LineBook},
+    books::{BacklogBook, LaneBook},
     concurrency::{Bearing, Concurrency},
     pace::Pace,
     policy::{Gather, LanePolicy, LaneView},
@@ -23,28 +23,28 @@ use super::{
 
 /// Where a delivery belongs in its lane.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spot {
+pub(crate) struct Slot {
     /// How much memory its payload takes.
     pub(crate) bytes: usize,
     /// Whether it was tried before.
     pub(crate) is_retry: bool,
-    /// The line whose order it keeps.
-    pub(crate) line: Option<Line>,
+    /// The backlog whose order it keeps.
+    pub(crate) backlog: Option<Backlog>,
 }
 
 /// A delivery whose turn it is, and those that go with it in one try.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Turn<D> {
+pub(crate) struct Batch<D> {
     pub(crate) delivery: D,
-    /// The line in which it keeps back what is behind it.
-    pub(crate) line: Option<Line>,
+    /// The backlog in which it keeps back what is behind it.
+    pub(crate) backlog: Option<Backlog>,
     /// Whether it counts as a further try.
     pub(crate) is_retry: bool,
-    /// The others, each with its line.
-    pub(crate) others: Vec<(D, Option<Line>)>,
+    /// The others, each with its backlog.
+    pub(crate) others: Vec<(D, Option<Backlog>)>,
 }
 
-impl<D> Turn<D> {
+impl<D> Batch<D> {
     /// How many deliveries go.
     pub(crate) const fn len(&self) -> usize {
         1 + self.others.len()
@@ -54,8 +54,8 @@ impl<D> Turn<D> {
 /// Where in a lane the next delivery waits.
 #[derive(Debug, Clone, Copy)]
 enum Source {
-    /// First in the line that is ready first.
-    Line,
+    /// First in the backlog that is ready first.
+    Backlog,
     /// In the queue of first tries or of further ones.
     Queue { is_retry: bool },
 }
@@ -66,9 +66,9 @@ pub(crate) struct Lane<D> {
     /// First tries and further ones, which take turns.
     queues: [VecDeque<(D, usize)>; 2],
     retries_next: bool,
-    lines: Map<Line, LineQueue<D>>,
-    /// Lines whose next may go.
-    ready: VecDeque<Line>,
+    backlogs: Map<Backlog, BacklogQueue<D>>,
+    /// Backlogs whose next may go.
+    ready: VecDeque<Backlog>,
     /// Since when something that could go gathers.
     gathering_since: Option<Instant>,
     /// How many went in the largest try.
@@ -90,9 +90,9 @@ pub(crate) struct Lane<D> {
     is_unsaved: bool,
 }
 
-/// What of one line is in memory.
+/// What of one backlog is in memory.
 #[derive(Debug)]
-struct LineQueue<D> {
+struct BacklogQueue<D> {
     queue: VecDeque<(D, usize)>,
     /// So many are under way or not yet recorded: one, or those of one try.
     busy: usize,
@@ -100,7 +100,7 @@ struct LineQueue<D> {
     leaving: usize,
 }
 
-impl<D> LineQueue<D> {
+impl<D> BacklogQueue<D> {
     fn is_done(&self) -> bool {
         self.queue.is_empty() && self.busy == 0 && self.leaving == 0
     }
@@ -111,7 +111,7 @@ impl<D> Lane<D> {
         let mut lane = Self {
             queues: [VecDeque::new(), VecDeque::new()],
             retries_next: false,
-            lines: Map::default(),
+            backlogs: Map::default(),
             ready: VecDeque::new(),
             gathering_since: None,
             largest: 1,
@@ -170,7 +170,7 @@ impl<D> Lane<D> {
     }
 
     /// Forgets what was held against a target that is not there any more.
-    pub(super) fn let_loose(&mut self) {
+    pub(super) fn clear_hold(&mut self) {
         self.failures = 0;
         self.hold = None;
         self.is_unsaved = false;
@@ -190,16 +190,16 @@ impl<D> Lane<D> {
         self.policy.is_paused || self.hold.is_some_and(|(_, until)| until > now)
     }
 
-    pub(super) fn push(&mut self, delivery: D, spot: Spot) {
+    pub(super) fn push(&mut self, delivery: D, spot: Slot) {
         self.queued += 1;
         self.queued_bytes += spot.bytes;
-        let Some(line) = spot.line else {
+        let Some(backlog) = spot.backlog else {
             self.queues[usize::from(spot.is_retry)].push_back((delivery, spot.bytes));
             return;
         };
-        let of_line = self.lines.entry(line).or_insert_with(|| LineQueue { queue: VecDeque::new(), busy: 0, leaving: 0 });
+        let of_line = self.backlogs.entry(backlog).or_insert_with(|| BacklogQueue { queue: VecDeque::new(), busy: 0, leaving: 0 });
         if of_line.queue.is_empty() && of_line.busy == 0 {
-            self.ready.push_back(line);
+            self.ready.push_back(backlog);
         }
         of_line.queue.push_back((delivery, spot.bytes));
     }
@@ -223,7 +223,7 @@ impl<D> Lane<D> {
 
     /// Whether a try as large as may be could be made.
     fn is_full(&self, gather: Gather) -> bool {
-        let in_lines = self.ready.iter().filter_map(|line| self.lines.get(line)).map(|of_line| &of_line.queue);
+        let in_lines = self.ready.iter().filter_map(|backlog| self.backlogs.get(backlog)).map(|of_line| &of_line.queue);
         let (mut count, mut bytes) = (0, 0);
         for queue in self.queues.iter().chain(in_lines) {
             count += queue.len();
@@ -252,11 +252,11 @@ impl<D> Lane<D> {
         self.has_next() && self.gathers_until(now).is_none() && self.open < most && self.in_flight < permits * unrecorded
     }
 
-    /// Takes the next try, of the kinds that may go: first tries, further ones. What is in a line counts as a
+    /// Takes the next try, of the kinds that may go: first tries, further ones. What is in a backlog counts as a
     /// first; what goes with another counts as that.
-    pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Turn<D>, usize)> {
+    pub(super) fn pop(&mut self, kinds: [bool; 2]) -> Option<(Batch<D>, usize)> {
         let (source, mut bytes) = self.source(kinds)?;
-        let (delivery, line) = self.take(source)?;
+        let (delivery, backlog) = self.take(source)?;
         let is_retry = matches!(source, Source::Queue { is_retry: true });
         let mut others = Vec::new();
         // Whether a receiver is well again is tried with one.
@@ -271,21 +271,21 @@ impl<D> Lane<D> {
                 others.push(taken);
             }
         }
-        // What is left of a line waits for what was taken from it.
-        if self.ready.front().and_then(|line| self.lines.get(line)).is_some_and(|of_line| of_line.busy > 0) {
+        // What is left of a backlog waits for what was taken from it.
+        if self.ready.front().and_then(|backlog| self.backlogs.get(backlog)).is_some_and(|of_line| of_line.busy > 0) {
             self.ready.pop_front();
         }
         self.open += 1;
         self.largest = self.largest.max(1 + others.len());
         self.gathering_since = None;
-        Some((Turn { delivery, line, is_retry, others }, bytes))
+        Some((Batch { delivery, backlog, is_retry, others }, bytes))
     }
 
     /// Where the next one of these kinds waits, and its bytes.
     fn source(&self, kinds: [bool; 2]) -> Option<(Source, usize)> {
-        let of_line = self.ready.front().filter(|_| kinds[0]).and_then(|line| self.lines.get(line));
+        let of_line = self.ready.front().filter(|_| kinds[0]).and_then(|backlog| self.backlogs.get(backlog));
         if let Some((_, bytes)) = of_line.and_then(|of_line| of_line.queue.front()) {
-            return Some((Source::Line, *bytes));
+            return Some((Source::Backlog, *bytes));
         }
         let order = if self.retries_next { [true, false] } else { [false, true] };
         order.into_iter().filter(|is_retry| kinds[usize::from(*is_retry)]).find_map(|is_retry| {
@@ -294,17 +294,17 @@ impl<D> Lane<D> {
         })
     }
 
-    fn take(&mut self, source: Source) -> Option<(D, Option<Line>)> {
-        let ((delivery, bytes), line) = match source {
-            Source::Line => {
-                let line = *self.ready.front()?;
-                let of_line = self.lines.get_mut(&line)?;
+    fn take(&mut self, source: Source) -> Option<(D, Option<Backlog>)> {
+        let ((delivery, bytes), backlog) = match source {
+            Source::Backlog => {
+                let backlog = *self.ready.front()?;
+                let of_line = self.backlogs.get_mut(&backlog)?;
                 let first = of_line.queue.pop_front()?;
                 of_line.busy += 1;
                 if of_line.queue.is_empty() {
                     self.ready.pop_front();
                 }
-                (first, Some(line))
+                (first, Some(backlog))
             }
             Source::Queue { is_retry } => {
                 let first = self.queues[usize::from(is_retry)].pop_front()?;
@@ -315,7 +315,7 @@ impl<D> Lane<D> {
         self.queued -= 1;
         self.queued_bytes -= bytes;
         self.in_flight += 1;
-        Some((delivery, line))
+        Some((delivery, backlog))
     }
 
     /// Notes what came of a try. Returns the hold where it has changed.
@@ -335,65 +335,65 @@ impl<D> Lane<D> {
         Some(after)
     }
 
-    /// One that was popped is recorded. What is behind it in its line and must wait for it is let go.
-    pub(super) fn finish(&mut self, line: Option<Line>, moves_on: bool) -> Vec<D> {
+    /// One that was popped is recorded. What is behind it in its backlog and must wait for it is let go.
+    pub(super) fn finish(&mut self, backlog: Option<Backlog>, moves_on: bool) -> Vec<D> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let Some(line) = line else { return Vec::new() };
-        let Some(of_line) = self.lines.get_mut(&line) else { return Vec::new() };
+        let Some(backlog) = backlog else { return Vec::new() };
+        let Some(of_line) = self.backlogs.get_mut(&backlog) else { return Vec::new() };
         of_line.busy = of_line.busy.saturating_sub(1);
         if moves_on && !of_line.queue.is_empty() {
             if of_line.busy == 0 {
-                self.ready.push_back(line);
+                self.ready.push_back(backlog);
             }
             return Vec::new();
         }
-        let let_go = std::mem::take(&mut of_line.queue);
-        of_line.leaving += let_go.len();
+        let evict = std::mem::take(&mut of_line.queue);
+        of_line.leaving += evict.len();
         if of_line.is_done() {
-            self.lines.remove(&line);
+            self.backlogs.remove(&backlog);
         }
-        self.count_out(let_go)
+        self.count_out(evict)
     }
 
-    /// One of a line that was let go is in the store again. Returns whether the line may be taken from.
-    pub(super) fn put_back(&mut self, line: Line) -> bool {
-        let Some(of_line) = self.lines.get_mut(&line) else { return true };
+    /// One of a backlog that was let go is in the store again. Returns whether the backlog may be taken from.
+    pub(super) fn requeue(&mut self, backlog: Backlog) -> bool {
+        let Some(of_line) = self.backlogs.get_mut(&backlog) else { return true };
         of_line.leaving = of_line.leaving.saturating_sub(1);
         let is_done = of_line.is_done();
         if is_done {
-            self.lines.remove(&line);
+            self.backlogs.remove(&backlog);
         }
         is_done
     }
 
-    fn count_out(&mut self, let_go: impl IntoIterator<Item = (D, usize)>) -> Vec<D> {
-        let let_go = let_go.into_iter().map(|(delivery, bytes)| {
+    fn count_out(&mut self, evict: impl IntoIterator<Item = (D, usize)>) -> Vec<D> {
+        let evict = evict.into_iter().map(|(delivery, bytes)| {
             self.queued -= 1;
             self.queued_bytes -= bytes;
             delivery
         });
-        let_go.collect()
+        evict.collect()
     }
 
     /// Lets go of what waits and is not to be kept.
-    pub(super) fn let_go(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
-        let mut let_go = Vec::new();
+    pub(super) fn evict(&mut self, keep: &impl Fn(&D) -> bool) -> Vec<D> {
+        let mut evict = Vec::new();
         let mut part = |queue: &mut VecDeque<(D, usize)>| {
             let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(|(delivery, _)| keep(delivery));
             queue.extend(kept);
             let count = gone.len();
-            let_go.extend(gone);
+            evict.extend(gone);
             count
         };
         for queue in &mut self.queues {
             part(queue);
         }
-        for of_line in self.lines.values_mut() {
+        for of_line in self.backlogs.values_mut() {
             of_line.leaving += part(&mut of_line.queue);
         }
-        let lines = &self.lines;
-        self.ready.retain(|line| lines.get(line).is_some_and(|of_line| !of_line.queue.is_empty()));
-        self.count_out(let_go)
+        let backlogs = &self.backlogs;
+        self.ready.retain(|backlog| backlogs.get(backlog).is_some_and(|of_line| !of_line.queue.is_empty()));
+        self.count_out(evict)
     }
 
     /// How many more are of use in memory.
@@ -401,9 +401,9 @@ impl<D> Lane<D> {
         most.min(self.policy.queue_of_use()).saturating_sub(self.queued)
     }
 
-    /// How many may be taken from a line in the store.
-    pub(super) fn wants_from(&self, line: Line, most: usize, now: Instant) -> usize {
-        if self.policy.is_ordered && self.lines.contains_key(&line) {
+    /// How many may be taken from a backlog in the store.
+    pub(super) fn wants_from(&self, backlog: Backlog, most: usize, now: Instant) -> usize {
+        if self.policy.is_ordered && self.backlogs.contains_key(&backlog) {
             return 0;
         }
         match self.hold {
@@ -422,7 +422,7 @@ impl<D> Lane<D> {
 
     /// What can be seen of it; `due_of` tells when a delivery fell due.
     pub(super) fn view(&self, target: TargetId, due_of: &impl Fn(&D) -> Timestamp, now: Now) -> LaneView {
-        let in_lines = self.lines.values().map(|of_line| &of_line.queue);
+        let in_lines = self.backlogs.values().map(|of_line| &of_line.queue);
         let fronts = self.queues.iter().chain(in_lines).filter_map(|queue| queue.front());
         let hold = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
         LaneView {
@@ -439,22 +439,22 @@ impl<D> Lane<D> {
 
     /// Its figures, to be checked.
     pub(super) fn book(&self) -> LaneBook {
-        let mut lines: Map<Line, LineBook> = Map::default();
-        for (line, of_line) in &self.lines {
-            let book = LineBook { waiting: of_line.queue.len(), busy: of_line.busy, turns: 0, leaving: of_line.leaving };
-            lines.insert(*line, book);
+        let mut backlogs: Map<Backlog, BacklogBook> = Map::default();
+        for (backlog, of_line) in &self.backlogs {
+            let book = BacklogBook { waiting: of_line.queue.len(), busy: of_line.busy, turns: 0, leaving: of_line.leaving };
+            backlogs.insert(*backlog, book);
         }
-        for line in &self.ready {
-            lines.entry(*line).or_default().turns += 1;
+        for backlog in &self.ready {
+            backlogs.entry(*backlog).or_default().turns += 1;
         }
         let in_queues = self.queues.iter().map(VecDeque::len).sum();
-        let lines = lines.into_values().collect();
-        LaneBook { queued: self.queued, in_queues, lines, open: self.open, in_flight: self.in_flight, largest: self.largest }
+        let backlogs = backlogs.into_values().collect();
+        LaneBook { queued: self.queued, in_queues, backlogs, open: self.open, in_flight: self.in_flight, largest: self.largest }
     }
 
     /// Whether anything of it is in this process's hands.
     pub(super) fn is_at_work(&self) -> bool {
-        self.queued > 0 || self.in_flight > 0 || !self.lines.is_empty()
+        self.queued > 0 || self.in_flight > 0 || !self.backlogs.is_empty()
     }
 
     /// Whether nothing of it is worth remembering but what counts until then.
@@ -463,7 +463,7 @@ impl<D> Lane<D> {
     }
 }
 
-/// The most of one line in memory: what is behind one that fails goes back to the store.
+/// The most of one backlog in memory: what is behind one that fails goes back to the store.
 pub(super) const OF_A_LINE: usize = 32;
 
 /// A hold that ends later by less is the same: what is under way together says so many times.

@@ -30,7 +30,7 @@ use hookstream_model::{
     delivery::{
         hold::{BreakerPolicy, Hold, HoldReason},
         outcome::Outcome,
-        queue::Line,
+        queue::Backlog,
     },
 };
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ use crate::Options;
 
 pub use self::policy::LaneView;
 pub(crate) use self::{
-    lane::{Now, Spot, Turn},
+    lane::{Batch, Now, Slot},
     policy::{Gather, LanePolicy},
 };
 
@@ -72,7 +72,7 @@ pub(crate) struct Lanes<D> {
     timer_moved: bool,
     /// Lanes that have more in the store.
     with_more: Vec<TargetId>,
-    is_hungry: bool,
+    needs_refill: bool,
     /// Tries under way: first ones, further ones.
     open: [usize; 2],
     /// Tries under way or not yet recorded.
@@ -147,7 +147,7 @@ const PART_OF_OPEN: usize = 4;
 const APPLICATION_TIMES_FREE: usize = 7;
 /// First tries, and further ones, may have all tries but this part: neither can keep out the other.
 const RESERVED: usize = 8;
-/// Outcomes on their way to be recorded, for each try that may be under way: recording groups them,
+/// Outcomes on their way to be recorded, for each try that may be under way: recording shards them,
 /// and a target need not wait for it.
 const UNRECORDED: usize = 4;
 /// Of so many lanes the totals are checked with each try that is recorded, in a build for tests.
@@ -163,7 +163,7 @@ pub(crate) struct Answered<D> {
     /// What the target's hold has become, where it has changed.
     pub(crate) hold: Option<Option<Hold>>,
     /// What is to wait in the store instead.
-    pub(crate) let_go: Vec<D>,
+    pub(crate) evict: Vec<D>,
 }
 
 impl<D> Lanes<D> {
@@ -181,7 +181,7 @@ impl<D> Lanes<D> {
             timers: BTreeSet::new(),
             timer_moved: false,
             with_more: Vec::new(),
-            is_hungry: false,
+            needs_refill: false,
             open: [0; 2],
             in_flight: 0,
             queued: 0,
@@ -216,13 +216,13 @@ impl<D> Lanes<D> {
         (self.limits.queued.saturating_sub(self.queued), self.limits.queued_bytes.saturating_sub(self.queued_bytes))
     }
 
-    /// How many deliveries are to be taken from a line of `target` in the store.
-    pub(crate) fn wants_from(&self, target: TargetId, line: Line, policy: &LanePolicy, now: Now) -> usize {
+    /// How many deliveries are to be taken from a backlog of `target` in the store.
+    pub(crate) fn wants_from(&self, target: TargetId, backlog: Backlog, policy: &LanePolicy, now: Now) -> usize {
         let (free, _) = self.free();
         let most = self.limits.queued_per_target.min(free / 2);
         match self.lanes.get(&target) {
-            Some(lane) => lane.wants_from(line, most, now.monotonic),
-            None => Lane::<D>::new(Arc::new(policy.clone()), 1, None, now).wants_from(line, most, now.monotonic),
+            Some(lane) => lane.wants_from(backlog, most, now.monotonic),
+            None => Lane::<D>::new(Arc::new(policy.clone()), 1, None, now).wants_from(backlog, most, now.monotonic),
         }
     }
 
@@ -246,7 +246,7 @@ impl<D> Lanes<D> {
     }
 
     /// Takes a delivery that is due. Since when what goes to the target is known is `since`; `None` is for ever.
-    pub(crate) fn offer(&mut self, target: TargetId, delivery: D, spot: Spot, policy: &Arc<LanePolicy>, since: Option<Instant>, now: Now) {
+    pub(crate) fn offer(&mut self, target: TargetId, delivery: D, spot: Slot, policy: &Arc<LanePolicy>, since: Option<Instant>, now: Now) {
         self.queued += 1;
         self.queued_bytes += spot.bytes;
         let most = self.limits.open_per_target;
@@ -265,25 +265,25 @@ impl<D> Lanes<D> {
     pub(crate) fn set_policy(&mut self, target: TargetId, policy: &Arc<LanePolicy>, now: Now) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
         lane.set_policy(policy, now);
-        let let_go = self.let_go_if_held(target, now.monotonic);
+        let evict = self.let_go_if_held(target, now.monotonic);
         self.give_turn(target, now.monotonic);
         self.forget_if_idle(target, now.monotonic);
-        let_go
+        evict
     }
 
     /// Holds back nothing of an application's targets that are not there any more: what waits for them is
     /// cancelled when its turn comes.
-    pub(crate) fn let_loose(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
+    pub(crate) fn clear_hold(&mut self, application: ApplicationId, is_there: impl Fn(TargetId) -> bool, now: Instant) {
         let of_application = self.lanes.iter().filter(|(_, lane)| lane.policy.application == application);
         let gone: Vec<_> = of_application.map(|(target, _)| *target).filter(|target| !is_there(*target)).collect();
-        self.let_loose_each(gone, now);
+        self.clear_each_hold(gone, now);
     }
 
     /// The same of these targets, which are not there any more.
-    pub(crate) fn let_loose_each(&mut self, gone: impl IntoIterator<Item = TargetId>, now: Instant) {
+    pub(crate) fn clear_each_hold(&mut self, gone: impl IntoIterator<Item = TargetId>, now: Instant) {
         for target in gone {
             if let Some(lane) = self.lanes.get_mut(&target) {
-                lane.let_loose();
+                lane.clear_hold();
                 self.give_turn(target, now);
                 self.forget_if_idle(target, now);
             }
@@ -303,7 +303,7 @@ impl<D> Lanes<D> {
     }
 
     /// The next delivery to try, from the lane whose turn it is; `None` where nothing may be tried now.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Turn<D>> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Batch<D>> {
         self.fire_timers(now);
         let open: usize = self.open.iter().sum();
         if open >= self.limits.open || self.in_flight >= self.limits.open * UNRECORDED {
@@ -329,7 +329,7 @@ impl<D> Lanes<D> {
     }
 
     /// Begins what is next in a lane whose turn it is, if it may go.
-    fn begin(&mut self, target: TargetId, free: [usize; 2], now: Instant) -> Option<Turn<D>> {
+    fn begin(&mut self, target: TargetId, free: [usize; 2], now: Instant) -> Option<Batch<D>> {
         let lane = self.lanes.get_mut(&target).expect("a lane with a turn is not removed");
         lane.has_turn = false;
         if !lane.may_send(self.limits.open_per_target, UNRECORDED, now) || !self.rate_allows(target, now) {
@@ -382,7 +382,7 @@ impl<D> Lanes<D> {
         begun: Instant,
         now: Now,
     ) -> Answered<D> {
-        let nothing = Answered { held_before: None, hold: None, let_go: Vec::new() };
+        let nothing = Answered { held_before: None, hold: None, evict: Vec::new() };
         self.open[usize::from(is_retry)] = self.open[usize::from(is_retry)].saturating_sub(1);
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
@@ -396,39 +396,39 @@ impl<D> Lanes<D> {
         }
         let held_before = lane.hold_reason();
         let hold = outcome.and_then(|outcome| lane.tried(outcome, begun, breaker, now));
-        let let_go = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
+        let evict = if hold.is_some() { self.let_go_if_held(target, now.monotonic) } else { Vec::new() };
         if hold == Some(None) {
             // What waited in the store goes again.
-            self.is_hungry = true;
+            self.needs_refill = true;
         }
         self.give_turn(target, now.monotonic);
         debug_assert_eq!(self.fault_at(target), None);
-        Answered { held_before, hold, let_go }
+        Answered { held_before, hold, evict }
     }
 
     /// What is [`answered`](Self::answered) is recorded. `moves_on` says whether what is behind it in its
-    /// line may go. Returns what is to wait in the store instead.
-    pub(crate) fn finish(&mut self, target: TargetId, line: Option<Line>, moves_on: bool, now: Instant) -> Vec<D> {
+    /// backlog may go. Returns what is to wait in the store instead.
+    pub(crate) fn finish(&mut self, target: TargetId, backlog: Option<Backlog>, moves_on: bool, now: Instant) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };
         let before = (lane.queued, lane.queued_bytes);
-        let let_go = lane.finish(line, moves_on);
+        let evict = lane.finish(backlog, moves_on);
         self.queued -= before.0 - lane.queued;
         self.queued_bytes -= before.1 - lane.queued_bytes;
-        self.is_hungry |= lane.runs_low(self.limits.queued_per_target);
+        self.needs_refill |= lane.runs_low(self.limits.queued_per_target);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.give_turn(target, now);
         self.forget_if_idle(target, now);
         debug_assert_eq!(self.fault_at(target), None);
         debug_assert!(self.lanes.len() > FEW || self.fault().is_none(), "{:?}", self.fault());
-        let_go
+        evict
     }
 
     /// Lets go of what waits and is not to be kept.
-    pub(crate) fn let_go(&mut self, keep: impl Fn(&D) -> bool, now: Instant) -> Vec<D> {
+    pub(crate) fn evict(&mut self, keep: impl Fn(&D) -> bool, now: Instant) -> Vec<D> {
         let mut all = Vec::new();
         for lane in self.lanes.values_mut() {
             let before = (lane.queued, lane.queued_bytes);
-            all.extend(lane.let_go(&keep));
+            all.extend(lane.evict(&keep));
             self.queued -= before.0 - lane.queued;
             self.queued_bytes -= before.1 - lane.queued_bytes;
         }
@@ -438,10 +438,10 @@ impl<D> Lanes<D> {
         all
     }
 
-    /// One of a line that was let go is in the store again, or lost to this process.
-    pub(crate) fn put_back(&mut self, target: TargetId, line: Line, now: Instant) {
+    /// One of a backlog that was let go is in the store again, or lost to this process.
+    pub(crate) fn requeue(&mut self, target: TargetId, backlog: Backlog, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&target) {
-            self.is_hungry |= lane.put_back(line);
+            self.needs_refill |= lane.requeue(backlog);
             self.forget_if_idle(target, now);
         }
     }
@@ -462,8 +462,8 @@ impl<D> Lanes<D> {
     }
 
     /// Whether the store should be asked for more, since this was last asked.
-    pub(crate) fn take_hungry(&mut self) -> bool {
-        std::mem::take(&mut self.is_hungry)
+    pub(crate) fn take_needs_refill(&mut self) -> bool {
+        std::mem::take(&mut self.needs_refill)
     }
 
     /// The lanes of an environment with something in them; `due_of` tells when a delivery fell due.
@@ -503,10 +503,10 @@ impl<D> Lanes<D> {
             return Vec::new();
         }
         let before = (lane.queued, lane.queued_bytes);
-        let let_go = lane.let_go(&|_| false);
+        let evict = lane.evict(&|_| false);
         self.queued -= before.0 - lane.queued;
         self.queued_bytes -= before.1 - lane.queued_bytes;
-        let_go
+        evict
     }
 
     fn give_turn(&mut self, target: TargetId, now: Instant) {
@@ -594,7 +594,7 @@ impl<D> Lanes<D> {
         if lane.policy.application_rate.is_some() {
             self.applications.entry(lane.policy.application).or_default().go(now);
         }
-        self.is_hungry |= lane.runs_low(self.limits.queued_per_target);
+        self.needs_refill |= lane.runs_low(self.limits.queued_per_target);
     }
 
     fn set_timer(&mut self, target: TargetId, at: Instant) {

@@ -31,7 +31,7 @@ pub(crate) struct LanePolicy {
 }
 
 impl LanePolicy {
-    /// Whether only the process that has the target's group of lines may send to it.
+    /// Whether only the process that has the target's shard of backlogs may send to it.
     pub(crate) fn is_limited(&self, now: Timestamp) -> bool {
         self.has_rate() || self.is_ordered || self.is_held(now)
     }

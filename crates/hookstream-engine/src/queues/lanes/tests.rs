@@ -6,7 +6,7 @@ use hookstream_model::{
     base::time::Timestamp,
     delivery::{
         hold::HoldReason,
-        outcome::{Answer, Failure, FailureKind},
+        outcome::{Failure, FailureKind, ReceiverResponse},
         retry::RetryAfter,
     },
 };
@@ -18,13 +18,13 @@ type Delivery = (u8, u32);
 const WALL: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
 /// Lanes, and a present that is moved by hand.
-struct World {
+struct Fixture {
     lanes: Lanes<Delivery>,
     begin: Instant,
     elapsed: Duration,
 }
 
-impl World {
+impl Fixture {
     fn new(options: &Options) -> Self {
         Self { lanes: Lanes::new(options), begin: Instant::now(), elapsed: Duration::ZERO }
     }
@@ -49,10 +49,10 @@ impl World {
     }
 
     fn offer(&mut self, lane: u8, n: u32, policy: &LanePolicy) {
-        self.offer_at(lane, n, policy, Spot { bytes: 1, is_retry: false, line: None });
+        self.offer_at(lane, n, policy, Slot { bytes: 1, is_retry: false, backlog: None });
     }
 
-    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, spot: Spot) {
+    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, spot: Slot) {
         let now = self.now();
         self.lanes.offer(target(lane), (lane, n), spot, &Arc::new(policy.clone()), None, now);
     }
@@ -61,7 +61,7 @@ impl World {
         (0..count).for_each(|n| self.offer(lane, n, &policy()));
     }
 
-    fn next(&mut self) -> Option<Turn<Delivery>> {
+    fn next(&mut self) -> Option<Batch<Delivery>> {
         self.lanes.next(self.now().monotonic)
     }
 
@@ -101,7 +101,7 @@ fn policy() -> LanePolicy {
 }
 
 fn arrived() -> Outcome {
-    Outcome::from_answer(Answer { status: 200, ..Answer::default() })
+    Outcome::from_answer(ReceiverResponse { status: 200, ..ReceiverResponse::default() })
 }
 
 fn failed() -> Outcome {
@@ -110,7 +110,7 @@ fn failed() -> Outcome {
 
 #[test]
 fn lanes_take_turns_and_keep_their_order() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     world.fill(1, 3);
     world.fill(2, 1);
     world.fill(3, 1);
@@ -124,7 +124,7 @@ fn lanes_take_turns_and_keep_their_order() {
 
 #[test]
 fn environments_take_turns_whatever_the_number_of_their_lanes() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let other = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
     (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
     (0..3).for_each(|n| world.offer(100, n, &other));
@@ -135,7 +135,7 @@ fn environments_take_turns_whatever_the_number_of_their_lanes() {
 
 #[test]
 fn applications_take_turns_whatever_the_number_of_their_lanes() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
     (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
     (100..103).for_each(|lane| world.offer(lane, 0, &other));
@@ -146,7 +146,7 @@ fn applications_take_turns_whatever_the_number_of_their_lanes() {
 
 #[test]
 fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
-    let mut world = World::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
+    let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
     (0..200).for_each(|lane| world.fill(lane, 1));
     let hanging = world.begin();
     assert!((45..57).contains(&hanging.len()), "{}", hanging.len());
@@ -168,7 +168,7 @@ fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
 
 #[test]
 fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     let paused = Arc::new(LanePolicy { is_paused: true, version: 2, ..policy() });
     world.fill(1, 3);
     let now = world.now();
@@ -183,7 +183,7 @@ fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
 
 #[test]
 fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let heavy = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
     world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
     (0..20).for_each(|lane| world.offer(lane, 0, &policy()));
@@ -192,7 +192,7 @@ fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
     let expected = [&[false, true, true, true].repeat(3)[..], &[false].repeat(17)].concat();
     assert_eq!(begun, expected);
     // One lane is enough for it.
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
     (0..3).for_each(|lane| world.offer(lane, 0, &policy()));
     (0..6).for_each(|n| world.offer(100, n, &heavy));
@@ -202,7 +202,7 @@ fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
 
 #[test]
 fn one_target_uses_at_most_its_own_permits() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     world.fill(1, 4);
     assert_eq!(world.begin().len(), 2);
     world.fill(2, 1);
@@ -211,7 +211,7 @@ fn one_target_uses_at_most_its_own_permits() {
 
 #[test]
 fn however_many_lanes_hang_something_is_left_for_the_next() {
-    let mut world = World::new(&Options { max_in_flight: 100, max_in_flight_per_target: 20, ..Options::default() });
+    let mut world = Fixture::new(&Options { max_in_flight: 100, max_in_flight_per_target: 20, ..Options::default() });
     (0..20).for_each(|lane| world.fill(lane, 40));
     while world.next().is_some() {}
     let begun = world.lanes.open[0];
@@ -234,16 +234,16 @@ fn however_many_lanes_hang_something_is_left_for_the_next() {
 #[test]
 fn first_tries_and_further_ones_cannot_keep_each_other_out() {
     for flood_is_retry in [true, false] {
-        let mut world = World::new(&Options { max_in_flight: 64, max_in_flight_per_target: 64, ..Options::default() });
+        let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 64, ..Options::default() });
         for lane in 0..100 {
             for n in 0..10 {
-                world.offer_at(lane, n, &policy(), Spot { bytes: 1, is_retry: flood_is_retry, line: None });
+                world.offer_at(lane, n, &policy(), Slot { bytes: 1, is_retry: flood_is_retry, backlog: None });
             }
         }
         while world.next().is_some() {}
         let of_flood = world.lanes.open[usize::from(flood_is_retry)];
         assert!(of_flood <= 64 - 64 / RESERVED, "{of_flood}");
-        world.offer_at(200, 0, &policy(), Spot { bytes: 1, is_retry: !flood_is_retry, line: None });
+        world.offer_at(200, 0, &policy(), Slot { bytes: 1, is_retry: !flood_is_retry, backlog: None });
         let found = (0..20).find_map(|_| world.next()).map(|turn| turn.delivery);
         assert_eq!(found, Some((200, 0)));
     }
@@ -251,15 +251,15 @@ fn first_tries_and_further_ones_cannot_keep_each_other_out() {
 
 #[test]
 fn within_a_lane_first_tries_and_further_ones_take_turns() {
-    let mut world = World::new(&Options { max_in_flight: 1_000, ..Options::default() });
-    (0..3).for_each(|n| world.offer_at(1, n, &policy(), Spot { bytes: 1, is_retry: true, line: None }));
-    (10..13).for_each(|n| world.offer_at(1, n, &policy(), Spot { bytes: 1, is_retry: false, line: None }));
+    let mut world = Fixture::new(&Options { max_in_flight: 1_000, ..Options::default() });
+    (0..3).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: true, backlog: None }));
+    (10..13).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
     assert_eq!(world.begin(), [(1, 10), (1, 0), (1, 11), (1, 1), (1, 12), (1, 2)]);
 }
 
 #[test]
 fn memory_is_bounded_per_target_and_in_all() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     world.fill(1, 4);
     assert!(!world.lanes.has_room(target(1), &policy()));
     assert!(world.lanes.has_room(target(2), &policy()));
@@ -269,13 +269,13 @@ fn memory_is_bounded_per_target_and_in_all() {
     assert_eq!(world.lanes.room_to_claim(), None);
     world.next();
     assert!(world.lanes.has_room(target(5), &policy()));
-    world.offer_at(5, 0, &policy(), Spot { bytes: 100, is_retry: false, line: None });
+    world.offer_at(5, 0, &policy(), Slot { bytes: 100, is_retry: false, backlog: None });
     assert!(!world.lanes.has_room(target(6), &policy()), "the bytes are bounded too");
 }
 
 #[test]
 fn a_target_need_not_wait_for_its_outcomes_to_be_recorded_but_they_are_bounded() {
-    let mut world = World::new(&Options { max_in_flight_per_target: 2, ..Options::default() });
+    let mut world = Fixture::new(&Options { max_in_flight_per_target: 2, ..Options::default() });
     world.fill(1, 100);
     let mut tried = 0;
     while world.next().is_some() {
@@ -289,7 +289,7 @@ fn a_target_need_not_wait_for_its_outcomes_to_be_recorded_but_they_are_bounded()
 
 #[test]
 fn an_empty_lane_is_forgotten() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     world.fill(1, 1);
     world.next();
     world.end(1);
@@ -300,13 +300,13 @@ fn an_empty_lane_is_forgotten() {
 
 #[test]
 fn what_is_let_go_leaves_no_trace_in_the_turns() {
-    let mut world = World::small();
+    let mut world = Fixture::small();
     world.fill(1, 3);
     world.fill(2, 1);
     assert_eq!(world.next().map(|turn| turn.delivery), Some((1, 0)));
-    let mut let_go = world.lanes.let_go(|(lane, n)| *lane == 1 && *n == 2, world.begin);
-    let_go.sort_unstable();
-    assert_eq!(let_go, [(1, 1), (2, 0)]);
+    let mut evict = world.lanes.evict(|(lane, n)| *lane == 1 && *n == 2, world.begin);
+    evict.sort_unstable();
+    assert_eq!(evict, [(1, 1), (2, 0)]);
     assert_eq!((world.lanes.queued(), world.lanes.queued_bytes), (1, 1));
     assert_eq!(world.begin(), [(1, 2)]);
     world.end(1);
@@ -315,14 +315,14 @@ fn what_is_let_go_leaves_no_trace_in_the_turns() {
     assert_eq!(world.begin(), [(2, 0)]);
     world.end(2);
     world.fill(3, 1);
-    world.lanes.let_go(|_| false, world.begin);
+    world.lanes.evict(|_| false, world.begin);
     assert_eq!(world.begin(), []);
     assert_eq!((world.lanes.lanes.len(), world.lanes.turns.len(), world.lanes.turns_within.len()), (0, 0, 0));
 }
 
 #[test]
 fn a_rate_delays_and_its_timer_says_until_when() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(3), ..policy() };
     (0..10).for_each(|n| world.offer(1, n, &limited));
     assert_eq!(world.begin().len(), 3);
@@ -340,7 +340,7 @@ fn a_rate_delays_and_its_timer_says_until_when() {
 
 #[test]
 fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     world.offer(1, 0, &limited);
     assert_eq!(world.begin().len(), 1);
@@ -357,13 +357,13 @@ fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
 
 #[test]
 fn what_went_counts_even_where_the_rest_was_let_go() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     world.offer(1, 0, &limited);
     assert_eq!(world.begin().len(), 1);
     world.end(1);
-    // As where other lines go to another node.
-    world.lanes.let_go(|_| false, world.now().monotonic);
+    // As where other backlogs go to another node.
+    world.lanes.evict(|_| false, world.now().monotonic);
     world.offer(1, 1, &limited);
     assert_eq!(world.begin().len(), 0);
     world.pass(1_010);
@@ -372,17 +372,17 @@ fn what_went_counts_even_where_the_rest_was_let_go() {
 
 #[test]
 fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), application_rate: NonZeroU32::new(1), ..policy() });
-    let spot = Spot { bytes: 1, is_retry: false, line: None };
-    let offer = |world: &mut World, n| {
+    let spot = Slot { bytes: 1, is_retry: false, backlog: None };
+    let offer = |world: &mut Fixture, n| {
         let now = world.now();
         world.lanes.offer(target(1), (1, n), spot, &limited, Some(now.monotonic), now);
     };
     offer(&mut world, 0);
     world.pass(1_010);
     assert_eq!(world.begin().len(), 1);
-    // A failure keeps the lane, and meanwhile another node had the line.
+    // A failure keeps the lane, and meanwhile another node had the backlog.
     world.answer(1, &failed());
     world.lanes.finish(target(1), None, true, world.now().monotonic);
     world.pass(60_000);
@@ -394,7 +394,7 @@ fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
 
 #[test]
 fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     (0..2).for_each(|n| world.offer(1, n, &limited));
     assert_eq!(world.begin().len(), 1);
@@ -407,7 +407,7 @@ fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
 
 #[test]
 fn an_applications_rate_is_over_all_its_lanes() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { application_rate: NonZeroU32::new(5), ..policy() };
     for lane in 1..=4 {
         (0..3).for_each(|n| world.offer(lane, n, &limited));
@@ -430,9 +430,9 @@ fn an_applications_rate_is_over_all_its_lanes() {
 
 #[test]
 fn a_lane_whose_group_was_just_taken_waits_for_what_went_before() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(5), ..policy() });
-    let (now, spot) = (world.now(), Spot { bytes: 1, is_retry: false, line: None });
+    let (now, spot) = (world.now(), Slot { bytes: 1, is_retry: false, backlog: None });
     world.lanes.offer(target(1), (1, 0), spot, &limited, Some(now.monotonic), now);
     assert_eq!(world.begin().len(), 0);
     world.pass(1_010);
@@ -441,11 +441,11 @@ fn a_lane_whose_group_was_just_taken_waits_for_what_went_before() {
 
 #[test]
 fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     world.fill(1, 20);
     let begun = world.begin().len();
     assert_eq!(begun, 20);
-    (20..30).for_each(|n| world.offer_at(1, n, &policy(), Spot { bytes: 1, is_retry: false, line: None }));
+    (20..30).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
     world.begin();
     (30..100).for_each(|n| world.offer(1, n, &policy()));
     for n in 1..=4 {
@@ -454,20 +454,20 @@ fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
     let opened = world.answer(1, &failed());
     let hold = Hold { until: WALL + Duration::from_secs(60), reason: HoldReason::Failing };
     assert_eq!(opened.hold, Some(Some(hold)));
-    assert!(!opened.let_go.is_empty());
+    assert!(!opened.evict.is_empty());
     assert_eq!(world.lanes.queued(), 0);
     (0..25).for_each(|_| assert!(world.answer(1, &failed()).hold.is_none(), "what was under way changes nothing"));
     (0..30).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
-    let line = Line::of_target(policy().application, target(1));
-    assert_eq!(world.lanes.wants_from(target(1), line, &policy(), world.now()), 0);
+    let backlog = Backlog::of_target(policy().application, target(1));
+    assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 0);
 
     world.pass(60_000);
-    assert_eq!(world.lanes.wants_from(target(1), line, &policy(), world.now()), 1);
+    assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 1);
     world.fill(1, 3);
     assert_eq!(world.begin().len(), 1, "one to see");
     let again = world.answer(1, &failed());
     assert_eq!(again.hold.flatten().map(|hold| hold.until), Some(WALL + Duration::from_secs(120)));
-    assert_eq!(again.let_go.len(), 2);
+    assert_eq!(again.evict.len(), 2);
     world.lanes.finish(target(1), None, true, world.now().monotonic);
 
     world.pass(60_000);
@@ -483,15 +483,16 @@ fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
 
 #[test]
 fn retry_after_holds_the_lane_and_ends_by_itself() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     world.fill(1, 2);
     world.begin();
     world.fill(1, 2);
     // One is not begun while the other is held back by nothing but its turn.
-    let busy = Outcome::from_answer(Answer { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..Answer::default() });
+    let busy =
+        Outcome::from_answer(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
     let held = world.answer(1, &busy);
     assert_eq!(held.hold.flatten().map(|hold| (hold.until, hold.reason)), Some((WALL + Duration::from_secs(30), HoldReason::RetryAfter)));
-    assert_eq!(held.let_go.len(), 2);
+    assert_eq!(held.evict.len(), 2);
     assert!(world.answer(1, &arrived()).hold.is_none(), "a success that was under way does not end it");
     (0..2).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
     world.fill(1, 5);
@@ -504,7 +505,7 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
 
 #[test]
 fn what_the_store_says_is_older_than_what_is_to_be_written() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let never = LanePolicy { rate: None, ..policy() };
     world.fill(1, 5);
     world.begin();
@@ -522,48 +523,48 @@ fn what_the_store_says_is_older_than_what_is_to_be_written() {
 
 #[test]
 fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..policy() };
-    let lines = [b"a", b"b"].map(|key| Line::of_key(policy().application, target(1), key));
+    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
     for n in 0..3 {
-        for (index, line) in (0..).zip(lines) {
-            world.offer_at(1, n * 10 + index, &ordered, Spot { bytes: 1, is_retry: false, line: Some(line) });
+        for (index, backlog) in (0..).zip(backlogs) {
+            world.offer_at(1, n * 10 + index, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlog) });
         }
     }
     assert_eq!(world.begin(), [(1, 0), (1, 1)], "one of each");
-    assert_eq!(world.lanes.wants_from(target(1), lines[0], &ordered, world.now()), 0);
+    assert_eq!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()), 0);
     world.answer(1, &arrived());
     assert_eq!(world.begin(), [], "it is not recorded yet");
-    assert_eq!(world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic), []);
+    assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic), []);
     assert_eq!(world.begin(), [(1, 10)]);
     world.answer(1, &failed());
-    assert_eq!(world.lanes.finish(target(1), Some(lines[1]), false, world.now().monotonic), [(1, 11), (1, 21)]);
+    assert_eq!(world.lanes.finish(target(1), Some(backlogs[1]), false, world.now().monotonic), [(1, 11), (1, 21)]);
     for _ in 0..2 {
-        assert_eq!(world.lanes.wants_from(target(1), lines[1], &ordered, world.now()), 0, "not all of it is in the store again");
-        world.lanes.put_back(target(1), lines[1], world.now().monotonic);
+        assert_eq!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()), 0, "not all of it is in the store again");
+        world.lanes.requeue(target(1), backlogs[1], world.now().monotonic);
     }
-    assert!(world.lanes.wants_from(target(1), lines[1], &ordered, world.now()) > 0);
+    assert!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()) > 0);
     world.answer(1, &arrived());
-    world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
     assert_eq!(world.begin(), [(1, 20)]);
     world.answer(1, &arrived());
-    world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
     assert_eq!((world.lanes.queued(), world.lanes.in_flight(), world.lanes.lanes.len()), (0, 0, 0));
-    assert!(world.lanes.wants_from(target(1), lines[0], &ordered, world.now()) > 1);
+    assert!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()) > 1);
 }
 
 #[test]
 fn what_is_held_back_of_a_target_that_is_gone_is_let_loose() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     world.fill(1, 5);
     world.begin();
     (0..5).for_each(|_| drop(world.answer(1, &failed())));
     (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
     world.fill(1, 3);
     assert_eq!(world.begin().len(), 0);
-    world.lanes.let_loose(policy().application, |_| true, world.now().monotonic);
+    world.lanes.clear_hold(policy().application, |_| true, world.now().monotonic);
     assert_eq!(world.begin().len(), 0);
-    world.lanes.let_loose(policy().application, |_| false, world.now().monotonic);
+    world.lanes.clear_hold(policy().application, |_| false, world.now().monotonic);
     assert_eq!(world.begin().len(), 3);
 }
 
@@ -571,7 +572,7 @@ fn gathering(most: usize, bytes: usize, wait_ms: u64) -> LanePolicy {
     LanePolicy { gather: Some(Gather { most, bytes, wait: Duration::from_millis(wait_ms) }), ..policy() }
 }
 
-impl World {
+impl Fixture {
     /// How many deliveries go in each try that may begin now.
     fn begin_together(&mut self) -> Vec<usize> {
         std::iter::from_fn(|| self.next()).map(|turn| turn.len()).collect()
@@ -580,7 +581,7 @@ impl World {
 
 #[test]
 fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let policy = gathering(3, 1_000, 500);
     (0..2).for_each(|n| world.offer(1, n, &policy));
     assert!(world.begin_together().is_empty());
@@ -602,16 +603,16 @@ fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
 
 #[test]
 fn a_try_takes_as_many_bytes_as_it_may_and_at_least_one_delivery() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let policy = gathering(10, 100, 0);
     for (n, bytes) in (0..).zip([60, 30, 20, 300, 5]) {
-        world.offer_at(1, n, &policy, Spot { bytes, is_retry: n == 2, line: None });
+        world.offer_at(1, n, &policy, Slot { bytes, is_retry: n == 2, backlog: None });
     }
     assert_eq!(world.begin_together().iter().sum::<usize>(), 5);
     let waits = gathering(10, 100, 1_000);
-    world.offer_at(2, 0, &waits, Spot { bytes: 99, is_retry: false, line: None });
+    world.offer_at(2, 0, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
     assert!(world.begin_together().is_empty());
-    world.offer_at(2, 1, &waits, Spot { bytes: 99, is_retry: false, line: None });
+    world.offer_at(2, 1, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
     assert_eq!(world.begin_together(), [1], "the second does not fit, and waits in turn");
     world.pass(1_000);
     assert_eq!(world.begin_together(), [1]);
@@ -619,35 +620,35 @@ fn a_try_takes_as_many_bytes_as_it_may_and_at_least_one_delivery() {
 
 #[test]
 fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..gathering(3, 1_000, 0) };
-    let lines = [b"a", b"b"].map(|key| Line::of_key(policy().application, target(1), key));
+    let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
     for n in 0..4 {
-        world.offer_at(1, n, &ordered, Spot { bytes: 1, is_retry: false, line: Some(lines[0]) });
+        world.offer_at(1, n, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[0]) });
     }
-    world.offer_at(1, 9, &ordered, Spot { bytes: 1, is_retry: false, line: Some(lines[1]) });
+    world.offer_at(1, 9, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[1]) });
     let first = world.next().expect("a try");
-    assert_eq!((first.delivery, first.line), ((1, 0), Some(lines[0])));
-    assert_eq!(first.others, [((1, 1), Some(lines[0])), ((1, 2), Some(lines[0]))]);
-    let second = world.next().expect("the other line is free");
+    assert_eq!((first.delivery, first.backlog), ((1, 0), Some(backlogs[0])));
+    assert_eq!(first.others, [((1, 1), Some(backlogs[0])), ((1, 2), Some(backlogs[0]))]);
+    let second = world.next().expect("the other backlog is free");
     assert_eq!((second.delivery, second.others.len()), ((1, 9), 0));
     assert_eq!(world.next(), None);
     world.answer(1, &arrived());
     for _ in 0..2 {
-        world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+        world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
         assert_eq!(world.next(), None, "one of the try is not recorded yet");
     }
-    world.lanes.finish(target(1), Some(lines[0]), true, world.now().monotonic);
+    world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
     assert_eq!(world.begin(), [(1, 3)]);
     // Where it fails, all of it waits in the store, and what is behind as well.
     world.answer(1, &failed());
-    assert_eq!(world.lanes.finish(target(1), Some(lines[0]), false, world.now().monotonic), []);
-    assert!(world.lanes.wants_from(target(1), lines[0], &ordered, world.now()) >= 3);
+    assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), false, world.now().monotonic), []);
+    assert!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()) >= 3);
 }
 
 #[test]
 fn whether_a_receiver_is_well_again_is_tried_with_one_delivery() {
-    let mut world = World::new(&Options::default());
+    let mut world = Fixture::new(&Options::default());
     let hold = Some(Hold { until: WALL + Duration::from_secs(5), reason: HoldReason::Failing });
     let policy = LanePolicy { hold, ..gathering(10, 1_000, 0) };
     (0..4).for_each(|n| world.offer(1, n, &policy));

@@ -30,7 +30,7 @@ pub struct Claims {
 
 /// The same as it stands in a token and in what the provider answers for one.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct RawClaims {
     sub: String,
     email: Option<String>,
     email_verified: Option<Flag>,
@@ -45,8 +45,8 @@ enum Flag {
     Text(String),
 }
 
-impl From<Told> for Claims {
-    fn from(told: Told) -> Self {
+impl From<RawClaims> for Claims {
+    fn from(told: RawClaims) -> Self {
         let is_email_verified = match told.email_verified {
             Some(Flag::Native(is)) => is,
             Some(Flag::Text(text)) => text == "true",
@@ -66,7 +66,7 @@ impl Claims {
     /// `None` where it is no answer, or about somebody else.
     #[must_use]
     pub fn completed(self, answer: &[u8]) -> Option<Self> {
-        let told = Self::from(serde_json::from_slice::<Told>(answer).ok()?);
+        let told = Self::from(serde_json::from_slice::<RawClaims>(answer).ok()?);
         if told.subject != self.subject {
             return None;
         }

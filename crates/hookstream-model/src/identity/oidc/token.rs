@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use super::{
-    Claims, SUBJECT_MAX, Told,
+    Claims, RawClaims, SUBJECT_MAX,
     keys::{Algorithm, KeySet},
 };
 use crate::base::time::Timestamp;
@@ -80,7 +80,7 @@ struct Payload {
     nbf: Option<f64>,
     nonce: Option<String>,
     #[serde(flatten)]
-    told: Told,
+    told: RawClaims,
 }
 
 #[derive(Deserialize)]

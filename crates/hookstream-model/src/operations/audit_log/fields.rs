@@ -13,7 +13,7 @@ use crate::{
     identity::{environment::Environment, organization::Organization, tenancy::ApiKey},
     operations::{
         job::Job,
-        quota::{Allowance, Allowances, Quota},
+        quota::{Quota, QuotaLimit, QuotaLimits},
     },
     outbound::{application::Application, endpoint::Endpoint, event_type::EventType},
 };
@@ -22,7 +22,7 @@ use crate::{
 pub const HIDDEN: &str = "***";
 
 /// A resource that entries tell of.
-pub trait Recorded {
+pub trait Audited {
     /// What there is to tell of it.
     fn fields(&self) -> Fields;
 }
@@ -93,7 +93,7 @@ fn time(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }
 
-impl Recorded for Application {
+impl Audited for Application {
     fn fields(&self) -> Fields {
         Fields::default()
             .with("name", self.name.as_str())
@@ -105,7 +105,7 @@ impl Recorded for Application {
     }
 }
 
-impl Recorded for Endpoint {
+impl Audited for Endpoint {
     fn fields(&self) -> Fields {
         let batch = self.batch.map(|batch| json!({ "max_size": batch.max_size(), "max_wait_ms": batch.max_wait_ms() }));
         Fields::default()
@@ -132,13 +132,13 @@ impl Recorded for Endpoint {
 }
 
 /// Why nothing is sent to an endpoint for now; it is no part of how the endpoint is configured.
-impl Recorded for Option<Hold> {
+impl Audited for Option<Hold> {
     fn fields(&self) -> Fields {
         Fields::default().with("held_until", time(self.map(|hold| hold.until))).with("hold_reason", self.map(|hold| hold.reason.as_str()))
     }
 }
 
-impl Recorded for EventType {
+impl Audited for EventType {
     fn fields(&self) -> Fields {
         Fields::default()
             .with("name", self.name.as_str())
@@ -148,13 +148,13 @@ impl Recorded for EventType {
     }
 }
 
-impl Recorded for Organization {
+impl Audited for Organization {
     fn fields(&self) -> Fields {
         Fields::default().with("name", self.name.as_str())
     }
 }
 
-impl Recorded for Environment {
+impl Audited for Environment {
     fn fields(&self) -> Fields {
         Fields::default()
             .with("name", self.name.as_str())
@@ -167,7 +167,7 @@ impl Recorded for Environment {
     }
 }
 
-impl Recorded for ApiKey {
+impl Audited for ApiKey {
     fn fields(&self) -> Fields {
         let networks: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
         Fields::default()
@@ -179,7 +179,7 @@ impl Recorded for ApiKey {
     }
 }
 
-impl Recorded for Job {
+impl Audited for Job {
     fn fields(&self) -> Fields {
         let statuses: Vec<_> = self.selection.statuses.iter().map(|status| status.as_str()).collect();
         Fields::default()
@@ -194,12 +194,12 @@ impl Recorded for Job {
     }
 }
 
-impl Recorded for Allowances {
+impl Audited for QuotaLimits {
     fn fields(&self) -> Fields {
         let shown = |quota| match self.get(quota) {
-            Allowance::Default => serde_json::Value::Null,
-            Allowance::Unlimited => "none".into(),
-            Allowance::Most(most) => most.into(),
+            QuotaLimit::Default => serde_json::Value::Null,
+            QuotaLimit::Unlimited => "none".into(),
+            QuotaLimit::Most(most) => most.into(),
         };
         Quota::ALL.into_iter().fold(Fields::default(), |fields, quota| fields.with(quota.as_str(), shown(quota)))
     }

@@ -1,6 +1,6 @@
 //! The audit log: who did what, from where, and how it was before and after.
 //!
-//! Every change of what is configured is an [`Act`] that leaves one entry, in the commit of the change; the store's
+//! Every change of what is configured is an [`AuditContext`] that leaves one entry, in the commit of the change; the store's
 //! functions take the act and write the entry. What an entry shows of a resource is decided in [`fields`]: no secret.
 
 pub mod fields;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use self::fields::{Fields, Recorded};
+use self::fields::{Audited, Fields};
 use crate::{
     InvalidField,
     base::{
@@ -240,7 +240,7 @@ pub fn parse_resource_type(word: &str) -> Result<&'static str, InvalidField> {
 
 /// Who does something, from where and when: what an entry says besides the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
+pub struct AuditContext {
     /// The id of the entry that tells of it. An act that is recorded twice leaves one entry.
     pub entry: EntryId,
     /// When it is done.
@@ -253,7 +253,7 @@ pub struct Act {
     pub request_id: Option<String>,
 }
 
-impl Act {
+impl AuditContext {
     /// Something that Hookstream does by itself.
     pub fn of_system(entry: impl Into<EntryId>, at: Timestamp) -> Self {
         Self { entry: entry.into(), at, actor: Actor::System, address: None, request_id: None }
@@ -285,17 +285,17 @@ pub struct Change {
 
 impl Change {
     /// Something was made: what it is, without what it leaves out.
-    pub fn made(resource: &impl Recorded) -> Self {
+    pub fn made(resource: &impl Audited) -> Self {
         Self { before: None, after: Some(resource.fields().shown()) }
     }
 
     /// Something was removed: what it was.
-    pub fn removed(resource: &impl Recorded) -> Self {
+    pub fn removed(resource: &impl Audited) -> Self {
         Self { before: Some(resource.fields().shown()), after: None }
     }
 
     /// Something was changed: the fields that differ. `None` where none does.
-    pub fn between(before: &impl Recorded, after: &impl Recorded) -> Option<Self> {
+    pub fn between(before: &impl Audited, after: &impl Audited) -> Option<Self> {
         Self::of(&before.fields(), &after.fields())
     }
 
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn entries_of_one_act_have_ids_of_their_own_and_the_same_time() {
-        let act = Act::of_system(EntryId::from_bytes([7; 16]), Timestamp::EPOCH);
+        let act = AuditContext::of_system(EntryId::from_bytes([7; 16]), Timestamp::EPOCH);
         assert_eq!(act.with_entry_of(0), act);
         let other = act.with_entry_of(1);
         assert_ne!(other.entry, act.entry);

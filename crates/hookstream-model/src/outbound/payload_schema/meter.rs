@@ -67,11 +67,11 @@ fn charge_bytes(bytes: usize, cost: u64) {
 }
 
 /// Keyword that stands in each subschema: counts that it is used, and refuses everything where it stands for `false`.
-pub(super) struct Step {
+pub(super) struct Work {
     pub(super) allows: bool,
 }
 
-impl<'i> Keyword<'i, Metered> for Step {
+impl<'i> Keyword<'i, Metered> for Work {
     fn validate(&self, _: Node<'i>) -> Result<(), ValidationError<'i>> {
         charge(1);
         if self.allows { Ok(()) } else { Err(ValidationError::custom("no value is allowed here")) }

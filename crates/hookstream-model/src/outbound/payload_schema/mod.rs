@@ -17,7 +17,7 @@ use std::fmt;
 use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind};
 use serde_json::{Map, Value};
 
-use self::meter::{Metered, Node, Step};
+use self::meter::{Metered, Node, Work};
 use crate::{
     InvalidField,
     outbound::message::{ContentType, Payload},
@@ -118,7 +118,7 @@ impl PayloadSchema {
                 )
                 .with_keyword(survey::STEP, |_: &Map<String, Value>, value: &Value, _| {
                     meter::charge(1);
-                    Ok(Box::new(Step { allows: value != &Value::Bool(false) }))
+                    Ok(Box::new(Work { allows: value != &Value::Bool(false) }))
                 })
                 .build(&schema)
                 .map_err(|error| refuse(explain(&error)))

@@ -46,7 +46,7 @@ pub(super) fn survey(schema: &mut Value) -> Result<Survey, String> {
         patterns: 0,
         pattern_cost: 1,
     };
-    walk.schema(schema, &mut Place::default())?;
+    walk.schema(schema, &mut SchemaPosition::default())?;
     walk.check_references()?;
     walk.check_unevaluated(schema)?;
     Ok(Survey { patterns: walk.patterns, pattern_cost: walk.pattern_cost })
@@ -62,7 +62,7 @@ fn check_draft(schema: &Value) -> Result<(), String> {
 
 /// Where the walk is: a JSON Pointer, and that of the innermost resource with an `$id`.
 #[derive(Default)]
-struct Place {
+struct SchemaPosition {
     pointer: String,
     resource: usize,
 }
@@ -89,7 +89,7 @@ struct Reference {
 }
 
 impl Walk {
-    fn schema(&mut self, schema: &mut Value, place: &mut Place) -> Result<(), String> {
+    fn schema(&mut self, schema: &mut Value, place: &mut SchemaPosition) -> Result<(), String> {
         let members = match schema {
             Value::Bool(allows) => {
                 let allows = *allows;
@@ -137,7 +137,7 @@ impl Walk {
         Ok(())
     }
 
-    fn keyword(&mut self, keyword: &str, value: &mut Value, place: &mut Place) -> Result<(), String> {
+    fn keyword(&mut self, keyword: &str, value: &mut Value, place: &mut SchemaPosition) -> Result<(), String> {
         match keyword {
             "not"
             | "if"
@@ -176,7 +176,7 @@ impl Walk {
         Ok(())
     }
 
-    fn list(&mut self, value: &mut Value, place: &mut Place) -> Result<(), String> {
+    fn list(&mut self, value: &mut Value, place: &mut SchemaPosition) -> Result<(), String> {
         for (index, schema) in value.as_array_mut().into_iter().flatten().enumerate() {
             let length = place.pointer.len();
             push(&mut place.pointer, &index.to_string());
@@ -186,7 +186,7 @@ impl Walk {
         Ok(())
     }
 
-    fn map(&mut self, value: &mut Value, place: &mut Place) -> Result<(), String> {
+    fn map(&mut self, value: &mut Value, place: &mut SchemaPosition) -> Result<(), String> {
         for (name, schema) in value.as_object_mut().into_iter().flatten() {
             let length = place.pointer.len();
             push(&mut place.pointer, name);
@@ -196,7 +196,7 @@ impl Walk {
         Ok(())
     }
 
-    fn pattern(&mut self, pattern: &str, place: &Place) -> Result<(), String> {
+    fn pattern(&mut self, pattern: &str, place: &SchemaPosition) -> Result<(), String> {
         self.patterns += 1;
         if self.patterns > PATTERNS_MAX {
             return Err(format!("has more than {PATTERNS_MAX} regular expressions; at most {PATTERNS_MAX} are allowed"));

@@ -7,7 +7,7 @@ use hookstream_model::base::time::Day;
 use super::{
     Error, Slice, Transfer, converted,
     marker::Advance,
-    tables::{Step, steps},
+    tables::{TableOrder, steps},
 };
 use crate::db::statement::Value;
 
@@ -52,7 +52,7 @@ impl Transfer<'_> {
     }
 
     /// Writes rows while it reads those after them.
-    async fn write_and_read_on(&mut self, step: Step, rows: Vec<Vec<Value>>, last: Vec<Value>) -> Result<Slice, Error> {
+    async fn write_and_read_on(&mut self, step: TableOrder, rows: Vec<Vec<Value>>, last: Vec<Value>) -> Result<Slice, Error> {
         let marker = self.marker.at(step, last.clone());
         let advance = Advance { from: self.marker.text(), to: marker.text() };
         let write = self.target.write_rows(step, Arc::new(converted(rows, self.target)), advance);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, tables::Step};
+use super::{Error, tables::TableOrder};
 use crate::db::{
     settings,
     statement::{Database, Statement, Value},
@@ -69,7 +69,7 @@ impl Marker {
     }
 
     /// After the rows of a step up to this key.
-    pub(super) fn at(&self, step: Step, key: Vec<Value>) -> Self {
+    pub(super) fn at(&self, step: TableOrder, key: Vec<Value>) -> Self {
         Self { step: Some(step.to_string()), after: key.into_iter().map(Part::from).collect(), ..self.clone() }
     }
 

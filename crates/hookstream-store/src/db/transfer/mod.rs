@@ -24,7 +24,7 @@ pub use self::{
     checksum::Checksum,
     copy::Moved,
     marker::Advance,
-    tables::Step,
+    tables::TableOrder,
     verify::{Difference, Report, TableReport},
 };
 use self::{marker::Marker, tables::steps};
@@ -50,10 +50,10 @@ pub trait Side: Store {
     async fn days(&self) -> Result<Vec<Day>, crate::Error>;
 
     /// The rows of a step after a key, or its first.
-    async fn rows(&self, step: Step, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, crate::Error>;
+    async fn rows(&self, step: TableOrder, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, crate::Error>;
 
     /// Writes rows of a step and moves the mark on. Returns whether the mark was what it had to be.
-    async fn write_rows(&self, step: Step, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, crate::Error>;
+    async fn write_rows(&self, step: TableOrder, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, crate::Error>;
 }
 
 /// How much is read and written at once.

@@ -8,7 +8,7 @@ use hookstream_model::base::time::Day;
 
 /// How the values of a column stand in SQLite and in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ColumnKind {
     /// An id: blob, uuid.
     Id,
     /// Bytes, and the ids of what is configured: blob, bytea.
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ColumnKind,
 }
 
 /// How a table stands in one database.
@@ -73,12 +73,12 @@ pub(crate) struct Table {
 
 /// A table, of a day where it is kept by day: what is copied and compared in one go.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub struct TableOrder {
     pub(crate) table: &'static Table,
     pub(crate) day: Option<Day>,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for TableOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.table.name)?;
         self.day.map_or(Ok(()), |day| write!(f, " of {day}"))
@@ -86,9 +86,10 @@ impl fmt::Display for Step {
 }
 
 /// The steps of a transfer in their order: what is configured, then day by day what happened.
-pub(crate) fn steps(days: &[Day]) -> Vec<Step> {
-    let configured = TABLES.iter().filter(|table| !table.by_day).map(|table| Step { table, day: None });
-    let of_day = |day: &Day| TABLES.iter().filter(|table| table.by_day).map(|table| Step { table, day: Some(*day) }).collect::<Vec<_>>();
+pub(crate) fn steps(days: &[Day]) -> Vec<TableOrder> {
+    let configured = TABLES.iter().filter(|table| !table.by_day).map(|table| TableOrder { table, day: None });
+    let of_day =
+        |day: &Day| TABLES.iter().filter(|table| table.by_day).map(|table| TableOrder { table, day: Some(*day) }).collect::<Vec<_>>();
     configured.chain(days.iter().flat_map(of_day)).collect()
 }
 
@@ -131,22 +132,22 @@ const fn happened(name: &'static str, key: &'static [&'static str], id: &'static
 }
 
 const fn id(name: &'static str) -> Column {
-    Column { name, kind: Kind::Id }
+    Column { name, kind: ColumnKind::Id }
 }
 const fn bytes(name: &'static str) -> Column {
-    Column { name, kind: Kind::Bytes }
+    Column { name, kind: ColumnKind::Bytes }
 }
 const fn integer(name: &'static str) -> Column {
-    Column { name, kind: Kind::Integer }
+    Column { name, kind: ColumnKind::Integer }
 }
 const fn small(name: &'static str) -> Column {
-    Column { name, kind: Kind::Small }
+    Column { name, kind: ColumnKind::Small }
 }
 const fn boolean(name: &'static str) -> Column {
-    Column { name, kind: Kind::Boolean }
+    Column { name, kind: ColumnKind::Boolean }
 }
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: Kind::Text }
+    Column { name, kind: ColumnKind::Text }
 }
 
 /// The settings but for the transfer's own mark.
@@ -155,7 +156,7 @@ const SETTINGS: Form =
 
 /// The nodes' counts of a day in one.
 const COUNTS_ON_POSTGRES: Form = Form {
-    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts group by day, application_id) counted",
+    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts shard by day, application_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("message_counts", &["application_id"]).without_owner()
 };
@@ -165,20 +166,21 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
         sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
         sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes,
-        sum(events)::int8 as events from delivery_counts group by day, environment_id) counted",
+        sum(events)::int8 as events from delivery_counts shard by day, environment_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };
 
-/// What is owed, by nobody or in its line: no owner goes along.
-const OWED: &str = "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, line, retry_at, line as owner
+/// What is owed, by nobody or in its backlog: no owner goes along.
+const OWED: &str =
+    "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
     from pending) owed";
 
 /// A message has one key and one event id at the most, and PostgreSQL finds both by the message's id.
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
 /// All that is moved. What is not: owners and nodes, which are processes; changes, which are for nodes that
-/// remember; the last place in a line, which is not before what was moved; and how far a job had come in a day of
+/// remember; the last place in a backlog, which is not before what was moved; and how far a job had come in a day of
 /// SQLite when its process ended at that very moment.
 pub(crate) static TABLES: &[Table] = &[
     configured(
@@ -406,7 +408,7 @@ pub(crate) static TABLES: &[Table] = &[
             text("status"),
             text("error"),
             integer("total"),
-            integer("made_owed"),
+            integer("requeued"),
             integer("skipped"),
             bytes("position"),
             integer("created_at"),
@@ -512,7 +514,7 @@ pub(crate) static TABLES: &[Table] = &[
             small("attempts"),
             small("failed"),
             text("trigger_type"),
-            integer("line"),
+            integer("backlog"),
             integer("retry_at"),
             integer("owner"),
         ],

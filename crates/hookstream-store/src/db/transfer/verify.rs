@@ -6,7 +6,7 @@ use hookstream_model::base::time::Day;
 
 use super::{
     Checksum, Error, Side, Transfer, converted,
-    tables::{Step, TABLES, steps},
+    tables::{TABLES, TableOrder, steps},
 };
 
 /// What was compared.
@@ -55,7 +55,7 @@ impl Report {
         self.tables.iter().map(|table| table.source.rows).sum()
     }
 
-    fn add(&mut self, step: Step, source: Checksum, target: Checksum) {
+    fn add(&mut self, step: TableOrder, source: Checksum, target: Checksum) {
         let Some(table) = self.tables.iter_mut().find(|table| table.table == step.table.name) else { return };
         table.days += usize::from(step.day.is_some() && source.rows > 0);
         table.source.add(source);
@@ -89,7 +89,7 @@ impl Transfer<'_> {
     }
 
     /// Of a step's rows as the target has them or should.
-    async fn checksum(&self, side: &dyn Side, step: Step) -> Result<Checksum, Error> {
+    async fn checksum(&self, side: &dyn Side, step: TableOrder) -> Result<Checksum, Error> {
         let mut sum = Checksum::default();
         let mut slice = side.rows(step, None, self.limits).await?;
         while let Some(last) = slice.last {

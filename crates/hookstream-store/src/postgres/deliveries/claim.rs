@@ -11,7 +11,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::Timestamp,
     },
-    delivery::{queue::Line, state::Trigger},
+    delivery::{queue::Backlog, state::Trigger},
     outbound::{hops::Hops, message::Message},
 };
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     db::error::Error,
     delivery::{
-        deliveries::{Claim, ClaimLimits, Claimed, LineHead, LineWant, Owner},
+        deliveries::{BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, Owner},
         payloads::{self, StoredPayload},
     },
     postgres::{
@@ -32,15 +32,15 @@ use crate::{
 };
 
 /// In the order of the index; what another node is about to take is left to it.
-const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at
+const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
-/// Of lines, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
+/// Of backlogs, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
 /// nothing passes it.
 const SELECT_IN_LINES: &str =
-    "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (line, deliveries, in_order, number)
+    "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (backlog, deliveries, in_order, number)
     cross join lateral (
-        select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, line, retry_at from pending
-        where owner = want.line and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
+        select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at from pending
+        where owner = want.backlog and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
     ) p order by want.number, p.due_at, p.message_id";
 /// Whether something stands under a number that no node has. A node that was frozen in the middle of a claim
 /// and has lapsed since can still commit it: whoever waited for its rows passes over them then.
@@ -59,7 +59,7 @@ const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.en
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
 
-/// Each line's first, one look into the index for each.
+/// Each backlog's first, one look into the index for each.
 const LINES: &str = "with recursive heads as (
         (select owner, application_id, target_id, due_at, retry_at from pending
             where owner > $1 and owner <= $2 order by owner, due_at limit 1)
@@ -71,8 +71,8 @@ const LINES: &str = "with recursive heads as (
     )
     select owner, application_id, target_id, coalesce(retry_at, due_at), retry_at from heads limit $3";
 
-const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = line.number limit $2) counted)
-    from unnest($1::int8[]) with ordinality as line (number, place) order by line.place";
+const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = backlog.number limit $2) counted)
+    from unnest($1::int8[]) with ordinality as backlog (number, place) order by backlog.place";
 
 /// Below which due time nothing is looked for, as a rule.
 ///
@@ -146,7 +146,7 @@ struct Due {
     failed: u32,
     trigger: Trigger,
     due_at: Timestamp,
-    line: Option<Line>,
+    backlog: Option<Backlog>,
     retry_at: Option<i64>,
     /// In bytes; `None` where the message is gone.
     size: Option<usize>,
@@ -211,7 +211,7 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
             environment_id: *environment_id,
             message: Arc::clone(message),
             target_id: TargetId::from_bytes(due.target_id.into_bytes()),
-            line: due.line,
+            backlog: due.backlog,
             attempts: due.attempts,
             failed: due.failed,
             trigger: due.trigger,
@@ -222,9 +222,9 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     due.into_iter().filter_map(claimed).collect()
 }
 
-/// The lines within ranges of numbers.
-pub(crate) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> Result<Vec<LineHead>, Error> {
-    let connection = connect(pool, "find lines").await?;
+/// The backlogs within ranges of numbers.
+pub(crate) async fn backlogs(pool: &Pool, ranges: &[(i64, i64)], after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
+    let connection = connect(pool, "find backlogs").await?;
     let mut heads = Vec::new();
     for (first, last) in ranges {
         let begin = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
@@ -234,8 +234,8 @@ pub(crate) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line
         let room = i64::try_from(limit - heads.len()).unwrap_or(i64::MAX);
         let rows = connection.query(LINES, &[(&begin, Type::INT8), (last, Type::INT8), (&room, Type::INT8)]).await?;
         let head = |row: &tokio_postgres::Row| {
-            Some(LineHead {
-                line: Line::from_number(row.get(0))?,
+            Some(BacklogHead {
+                backlog: Backlog::from_number(row.get(0))?,
                 application_id: ApplicationId::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
                 target_id: TargetId::from_bytes(row.get::<_, Uuid>(2).into_bytes()),
                 due_at: Timestamp::from_millis(row.get(3)),
@@ -247,29 +247,29 @@ pub(crate) async fn lines(pool: &Pool, ranges: &[(i64, i64)], after: Option<Line
     Ok(heads)
 }
 
-/// How many wait in each of these lines, counted up to a bound.
-pub(crate) async fn line_lengths(pool: &Pool, lines: &[Line], at_most: usize) -> Result<Vec<usize>, Error> {
-    let numbers: Vec<_> = lines.iter().map(|line| line.number()).collect();
+/// How many wait in each of these backlogs, counted up to a bound.
+pub(crate) async fn backlog_lengths(pool: &Pool, backlogs: &[Backlog], at_most: usize) -> Result<Vec<usize>, Error> {
+    let numbers: Vec<_> = backlogs.iter().map(|backlog| backlog.number()).collect();
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     let connection = connect(pool, "count waiting deliveries").await?;
     let rows = connection.query(LENGTHS, &[(&numbers as _, Type::INT8_ARRAY), (&at_most as _, Type::INT8)]).await?;
     Ok(rows.iter().map(|row| usize::try_from(row.get::<_, i64>(0)).unwrap_or(0)).collect())
 }
 
-pub(crate) async fn claim_lines(
+pub(crate) async fn claim_backlogs(
     pool: &Pool,
     owner: Owner,
     now: Timestamp,
-    wants: &[LineWant],
+    wants: &[BacklogRequest],
     bytes: usize,
 ) -> Result<Vec<Claimed>, Error> {
-    let lines: Vec<_> = wants.iter().map(|want| want.line.number()).collect();
+    let backlogs: Vec<_> = wants.iter().map(|want| want.backlog.number()).collect();
     let counts: Vec<_> = wants.iter().map(|want| i64::try_from(want.deliveries).unwrap_or(i64::MAX)).collect();
     let in_order: Vec<_> = wants.iter().map(|want| want.in_order).collect();
-    let connection = connect(pool, "claim deliveries from lines").await?;
-    let from_lines = async |connection: &Connection| {
+    let connection = connect(pool, "claim deliveries from backlogs").await?;
+    let from_backlogs = async |connection: &Connection| {
         let values = [
-            (&lines as _, Type::INT8_ARRAY),
+            (&backlogs as _, Type::INT8_ARRAY),
             (&counts as _, Type::INT8_ARRAY),
             (&now.as_millis() as _, Type::INT8),
             (&in_order as _, Type::BOOL_ARRAY),
@@ -277,8 +277,8 @@ pub(crate) async fn claim_lines(
         let rows = connection.query(SELECT_IN_LINES, &values).await?;
         let mut due: Vec<_> = rows.iter().map(read_due).collect();
         if in_order.contains(&true) && is_orphaned(connection).await? {
-            // It may be what stands before these: they wait until it is back in its line.
-            due.retain(|due| wants.iter().any(|want| !want.in_order && Some(want.line) == due.line));
+            // It may be what stands before these: they wait until it is back in its backlog.
+            due.retain(|due| wants.iter().any(|want| !want.in_order && Some(want.backlog) == due.backlog));
         }
         let due = add_sizes(connection, due).await?;
         let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
@@ -287,7 +287,7 @@ pub(crate) async fn claim_lines(
         let messages = take(connection, owner, &due).await?;
         Ok((due, messages))
     };
-    let (due, messages) = connection.transaction(from_lines, |_| true).await?;
+    let (due, messages) = connection.transaction(from_backlogs, |_| true).await?;
     Ok(claimed(owner, due, messages))
 }
 
@@ -296,15 +296,15 @@ async fn is_orphaned(connection: &Connection) -> Result<bool, Error> {
 }
 
 /// Without what is not due yet, and without what stands behind it where an order is kept.
-fn without_blocked(due: Vec<Due>, wants: &[LineWant], now: Timestamp) -> Vec<Due> {
-    let keep_order: HashSet<Line> = wants.iter().filter(|want| want.in_order).map(|want| want.line).collect();
+fn without_blocked(due: Vec<Due>, wants: &[BacklogRequest], now: Timestamp) -> Vec<Due> {
+    let keep_order: HashSet<Backlog> = wants.iter().filter(|want| want.in_order).map(|want| want.backlog).collect();
     let mut blocked = HashSet::new();
     let may_go = |due: &Due| {
         let is_due = due.retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
         if !is_due {
-            blocked.extend(due.line.filter(|line| keep_order.contains(line)));
+            blocked.extend(due.backlog.filter(|backlog| keep_order.contains(backlog)));
         }
-        is_due && due.line.is_none_or(|line| !blocked.contains(&line))
+        is_due && due.backlog.is_none_or(|backlog| !blocked.contains(&backlog))
     };
     due.into_iter().filter(may_go).collect()
 }
@@ -325,7 +325,7 @@ fn read_due(row: &tokio_postgres::Row) -> Due {
         failed: count(4),
         trigger: Trigger::parse(row.get(5)).unwrap_or(Trigger::Automatic),
         due_at: Timestamp::from_millis(row.get::<_, Option<i64>>(8).unwrap_or_else(|| row.get(6))),
-        line: Line::from_number(row.get(7)),
+        backlog: Backlog::from_number(row.get(7)),
         retry_at: row.get(8),
         size: None,
     }

@@ -11,7 +11,7 @@ use hookstream_model::{
         ids::MessageId,
         time::{Day, Timestamp},
     },
-    operations::job::{Candidate, Standing},
+    operations::job::{Candidate, DeliveryStatus},
 };
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
@@ -89,7 +89,7 @@ const OWE: &str = "with given as (
         select g.message_id, $2, $3, 0, $4, coalesce(g.tries, 0), 0, $7 from given g
     )
     select g.message_id, r.state, g.tries is not null from given g left join revived r on r.message_id = g.message_id";
-const MOVE_ON: &str = "update jobs set position = $2, made_owed = made_owed + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
+const MOVE_ON: &str = "update jobs set position = $2, requeued = requeued + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
 
 pub(crate) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate>, Error> {
     let values = [
@@ -125,22 +125,22 @@ pub(crate) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usiz
         if connection.query(HOLD_JOB, &held).await?.is_empty() {
             return Ok(None);
         }
-        let made_owed = make_owed(connection, slice).await?;
-        let skipped = slice.messages.len() - made_owed;
+        let requeued = make_pending(connection, slice).await?;
+        let skipped = slice.messages.len() - requeued;
         let moved = [
             (&job as _, Type::BYTEA),
             (&slice.position.as_bytes().as_slice() as _, Type::BYTEA),
-            (&sql_limit(made_owed) as _, Type::INT8),
+            (&sql_limit(requeued) as _, Type::INT8),
             (&sql_limit(skipped) as _, Type::INT8),
             (&slice.now.as_millis() as _, Type::INT8),
         ];
         connection.execute(MOVE_ON, &moved).await?;
-        Ok(Some(made_owed))
+        Ok(Some(requeued))
     };
     connection.transaction(advance, Option::is_some).await
 }
 
-async fn make_owed(connection: &Connection, slice: &JobSlice) -> Result<usize, Error> {
+async fn make_pending(connection: &Connection, slice: &JobSlice) -> Result<usize, Error> {
     let messages: Vec<_> = slice.messages.iter().map(|message| uuid(message.as_bytes())).collect();
     let (Some(first), Some(last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(0) };
     let job = &slice.job;
@@ -189,7 +189,7 @@ fn uuid(id: &[u8; 16]) -> Uuid {
 
 fn read(row: &Row) -> Candidate {
     let undelivered: Option<&str> = row.get(3);
-    let standing = Standing::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
+    let standing = DeliveryStatus::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
     Candidate {
         message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
         event_type: row.get(1),

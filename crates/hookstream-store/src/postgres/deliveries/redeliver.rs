@@ -19,9 +19,9 @@ use crate::{
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
 const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
-/// What keeps its place in a line keeps it: its `due_at` is no time, and not its `retry_at` either.
+/// What keeps its place in a backlog keeps it: its `due_at` is no time, and not its `retry_at` either.
 const HURRY: &str = "update pending set
-    due_at = case when line <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
+    due_at = case when backlog <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
 const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
 const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
@@ -42,7 +42,7 @@ const SET_ASIDE: &str = "with owed as (
         select ('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::int8 / 86400000 as day, m.environment_id, 0, 0, 0, 0, 0,
             count(*), 0
         from removed r join messages m on m.application_id = r.application_id and m.id = r.message_id
-        group by 1, 2 order by 1, 2
+        shard by 1, 2 order by 1, 2
         on conflict (environment_id, day, owner) do update set skipped = delivery_counts.skipped + excluded.skipped
     )
     insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)

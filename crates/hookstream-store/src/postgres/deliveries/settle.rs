@@ -24,13 +24,13 @@ use crate::{
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
                 $22::int8[], $23::int8[], $24::uuid[], $25::int8[])
-            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, line, retry_at, environment_id, day)
+            as g (number, message_id, target_id, kind, tried, at, failed, state, reason, backlog, retry_at, environment_id, day)
     ), removed as (
         delete from pending p using given g
         where g.kind in (0, 3) and p.message_id = g.message_id and p.target_id = g.target_id and p.owner = $1
         returning g.number, p.attempts, g.kind, g.state, g.day, g.environment_id
     ), kept as (
-        update pending p set owner = g.line, line = g.line, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
+        update pending p set owner = g.backlog, backlog = g.backlog, due_at = coalesce(g.at, p.due_at), retry_at = g.retry_at,
             attempts = p.attempts + g.tried::int4, failed = coalesce(g.failed, p.failed),
             trigger_type = case g.kind when 1 then 'automatic' else p.trigger_type end
         from given g
@@ -46,7 +46,7 @@ const SETTLE: &str = "with given as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
         select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
             count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
-        from removed group by day, environment_id order by day, environment_id
+        from removed shard by day, environment_id order by day, environment_id
         on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
             exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
             cancelled = delivery_counts.cancelled + excluded.cancelled
@@ -82,7 +82,7 @@ struct Columns {
     failed: Vec<Option<i32>>,
     states: Vec<Option<&'static str>>,
     reasons: Vec<Option<&'static str>>,
-    lines: Vec<i64>,
+    backlogs: Vec<i64>,
     retry_at: Vec<Option<i64>>,
     environments: Vec<Uuid>,
     days: Vec<i64>,
@@ -119,7 +119,7 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         failed,
         states,
         reasons,
-        lines,
+        backlogs,
         retry_at,
         environments,
         days,
@@ -148,7 +148,7 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (&waterfalls as _, Type::BYTEA_ARRAY),
         (&attempts.errors as _, Type::TEXT_ARRAY),
         (&attempts.response_bodies as _, Type::TEXT_ARRAY),
-        (lines as _, Type::INT8_ARRAY),
+        (backlogs as _, Type::INT8_ARRAY),
         (retry_at as _, Type::INT8_ARRAY),
         (environments as _, Type::UUID_ARRAY),
         (days as _, Type::INT8_ARRAY),
@@ -196,11 +196,11 @@ impl Columns {
             Next::Postponed { wait } => (2, wait.times().0, None, None),
             Next::Ended(state, at) => (3, Some(at.as_millis()), None, Some(state)),
         };
-        let (line, retry_at) = match settled.next {
+        let (backlog, retry_at) = match settled.next {
             Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times().1),
             Next::Succeeded | Next::Ended(..) => (0, None),
         };
-        self.lines.push(line);
+        self.backlogs.push(backlog);
         self.retry_at.push(retry_at);
         self.environments.push(Uuid::from_bytes(*settled.environment_id.as_bytes()));
         self.days.push(days::number(settled.message_id.timestamp().day()));

@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         statement::{Row, Value},
     },
-    delivery::audit::{Audit, DayRows, Finding, Question},
+    delivery::audit::{ConsistencyReport, DayRows, Finding, Question},
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
@@ -22,12 +22,12 @@ const OPERATION: &str = "compare counts with rows";
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0";
 const COUNTED: &str = "select environment_id, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8,
         sum(skipped)::int8, sum(cancelled)::int8, sum(payload_bytes)::int8
-    from delivery_counts where day = $1 group by environment_id";
+    from delivery_counts where day = $1 shard by environment_id";
 const OWNERS_GONE: &str = "select owner, count(*) from pending
-    where owner > 0 and owner not in (select number from nodes) group by owner order by owner limit 20";
+    where owner > 0 and owner not in (select number from nodes) shard by owner order by owner limit 20";
 
-pub(crate) async fn audit(pool: &Pool) -> Result<Audit, Error> {
-    let mut audit = Audit::default();
+pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {
+    let mut audit = ConsistencyReport::default();
     for day in transfer::days_with_rows(&connect(pool, OPERATION).await?).await? {
         let rows = connect(pool, OPERATION).await?.transaction(async |connection| read(connection, day).await, |_| true).await?;
         audit.add(day, rows)?;

@@ -35,12 +35,12 @@ const STATEMENTS_CACHED: usize = 64;
 
 /// Which kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     Core,
     Day,
 }
 
-impl Kind {
+impl FileKind {
     const fn migrations(self) -> &'static [&'static str] {
         match self {
             Self::Core => CORE_MIGRATIONS,
@@ -50,16 +50,16 @@ impl Kind {
 }
 
 /// The one connection that writes to a file.
-pub(crate) fn open_writer(path: &Path, kind: Kind) -> Result<Connection, Error> {
+pub(crate) fn open_writer(path: &Path, kind: FileKind) -> Result<Connection, Error> {
     restrict(path).map_err(|cause| Error::Open { what: path.display().to_string(), cause: cause.into() })?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
-        if kind == Kind::Day {
+        if kind == FileKind::Day {
             // So that it can give back, page by page, what its payloads took. It counts for a new file only; an
             // insert takes 0 to 3 % more of the processor by it.
             connection.pragma_update(None, "auto_vacuum", "incremental")?;
         }
-        if kind == Kind::Core {
+        if kind == FileKind::Core {
             // What was sealed under a key that is no longer trusted, or not sealed at all, does not stay behind in
             // the pages that it was removed from. This file is small and changes rarely.
             connection.pragma_update(None, "secure_delete", true)?;
@@ -97,7 +97,7 @@ fn restrict(path: &Path) -> std::io::Result<()> {
 
 /// A file that is in memory only, for as long as the connection is open.
 #[cfg(feature = "in-memory")]
-pub(crate) fn open_in_memory(kind: Kind) -> Result<Connection, Error> {
+pub(crate) fn open_in_memory(kind: FileKind) -> Result<Connection, Error> {
     let path = Path::new(":memory:");
     let mut connection = Connection::open_in_memory().map_err(|cause| open_error(path, cause))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);

@@ -12,7 +12,7 @@ use hookstream_model::base::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::connection::{Kind, failed, open_writer};
+use super::connection::{FileKind, failed, open_writer};
 use crate::{
     db::error::Error,
     delivery::{counts::Counts, deliveries::Versions},
@@ -21,9 +21,9 @@ use crate::{
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
-const SET_PLACE: &str = "update line_places set last = ?1";
-const ADD_PLACE: &str = "insert into line_places (last) values (?1)";
-const LAST_PLACE: &str = "select coalesce(max(last), 0) from line_places";
+const SET_PLACE: &str = "update backlog_places set last = ?1";
+const ADD_PLACE: &str = "insert into backlog_places (last) values (?1)";
+const LAST_PLACE: &str = "select coalesce(max(last), 0) from backlog_places";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
     (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -168,7 +168,7 @@ pub(crate) struct DayFile {
     added: HashMap<ApplicationId, i64>,
     /// How deliveries have moved in the open transaction, by environment.
     moved: HashMap<EnvironmentId, Counts>,
-    /// The last place in a line that was given in the open transaction.
+    /// The last place in a backlog that was given in the open transaction.
     place: Option<i64>,
 }
 
@@ -206,7 +206,7 @@ impl DayFile {
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
         }
         if let Some(place) = self.place.take() {
-            self.keep_place(place).map_err(failed("store a position in a line"))?;
+            self.keep_place(place).map_err(failed("store a position in a backlog"))?;
         }
         self.file.commit()
     }
@@ -239,9 +239,9 @@ enum Place {
 impl Place {
     fn open_day(&self, day: Day) -> Result<Connection, Error> {
         match self {
-            Self::Directory(directory) => open_writer(&day_path(directory, day), Kind::Day),
+            Self::Directory(directory) => open_writer(&day_path(directory, day), FileKind::Day),
             #[cfg(feature = "in-memory")]
-            Self::Memory => super::connection::open_in_memory(Kind::Day),
+            Self::Memory => super::connection::open_in_memory(FileKind::Day),
         }
     }
 
@@ -288,7 +288,7 @@ pub(crate) struct Files {
     /// Versions as they stand in `core.db`; `None` for an application that is not there. Only the writer
     /// changes them, so they hold until it does.
     versions: HashMap<ApplicationId, Option<Versions>>,
-    /// The last place that was given in a line that keeps an order, once it was looked for.
+    /// The last place that was given in a backlog that keeps an order, once it was looked for.
     last_place: Option<i64>,
     /// The files used since [`take_touched`](Self::take_touched) was last called.
     touched: BTreeSet<Key>,
@@ -297,13 +297,13 @@ pub(crate) struct Files {
 impl Files {
     /// Opens `core.db`; the days are opened when they are needed.
     pub(crate) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
-        Ok(Self::with(Place::Directory(directory.to_owned()), open_writer(&core_path(directory), Kind::Core)?, known))
+        Ok(Self::with(Place::Directory(directory.to_owned()), open_writer(&core_path(directory), FileKind::Core)?, known))
     }
 
     /// The same in memory.
     #[cfg(feature = "in-memory")]
     pub(crate) fn in_memory(known: Arc<KnownDays>) -> Result<Self, Error> {
-        Ok(Self::with(Place::Memory, super::connection::open_in_memory(Kind::Core)?, known))
+        Ok(Self::with(Place::Memory, super::connection::open_in_memory(FileKind::Core)?, known))
     }
 
     fn with(place: Place, core: Connection, known: Arc<KnownDays>) -> Self {
@@ -381,7 +381,7 @@ impl Files {
         let mut last = 0;
         for day in self.days_that_may_be_owed() {
             let read = self.day(day)?.connection().query_row(LAST_PLACE, [], |row| row.get(0));
-            last = last.max(read.map_err(failed("read the last position in a line"))?);
+            last = last.max(read.map_err(failed("read the last position in a backlog"))?);
         }
         Ok(last)
     }

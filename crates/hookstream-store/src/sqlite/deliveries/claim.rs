@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId, TargetId},
         time::{Day, Timestamp},
     },
-    delivery::{queue::Line, state::Trigger},
+    delivery::{queue::Backlog, state::Trigger},
     outbound::hops::Hops,
 };
 use rusqlite::{Connection, Row, params};
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params};
 use crate::{
     db::error::Error,
     delivery::{
-        deliveries::{ClaimLimits, LineHead, LineWant, Owner},
+        deliveries::{BacklogHead, BacklogRequest, ClaimLimits, Owner},
         payloads::SealedDelivery,
     },
     sqlite::{
@@ -24,16 +24,16 @@ use crate::{
 
 const OPERATION: &str = "claim due deliveries";
 const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
-const RELEASE_ALL: &str = "update pending set owner = line where owner > 0";
-const RELEASE: &str = "update pending set owner = line where owner = ?1";
-/// Of a line, or of what is in none, in the order of the index.
+const RELEASE_ALL: &str = "update pending set owner = backlog where owner > 0";
+const RELEASE: &str = "update pending set owner = backlog where owner = ?1";
+/// Of a backlog, or of what is in none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
-        b.is_text, b.encoding, b.size, b.body, p.due_at, p.line, p.retry_at, m.environment_id, m.hops
+        b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
     where p.owner = ?3 and p.due_at <= ?1 order by p.due_at, p.message_id limit ?2";
-/// The first line after a number, and what is first in it.
+/// The first backlog after a number, and what is first in it.
 const NEXT_LINE: &str = "select owner, application_id, target_id, due_at, retry_at from pending
     where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
 const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
@@ -108,45 +108,51 @@ fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> ru
     Ok(())
 }
 
-/// What was taken from the lines of a day.
+/// What was taken from the backlogs of a day.
 #[derive(Debug, Default)]
 pub(crate) struct FromLines {
     pub(crate) claimed: Vec<SealedDelivery>,
-    /// Lines that nothing may be taken from that is behind.
-    pub(crate) blocked: Vec<Line>,
+    /// Backlogs that nothing may be taken from that is behind.
+    pub(crate) blocked: Vec<Backlog>,
 }
 
-/// Takes from lines, from one day: a claim is kept whole or not at all.
-pub(crate) fn claim_lines(
+/// Takes from backlogs, from one day: a claim is kept whole or not at all.
+pub(crate) fn claim_backlogs(
     files: &mut Files,
     day: Day,
     owner: Owner,
     now: Timestamp,
-    wants: &[LineWant],
+    wants: &[BacklogRequest],
     bytes: usize,
 ) -> Result<FromLines, Error> {
     let Some(file) = files.existing_day(day)? else { return Ok(FromLines::default()) };
-    from_lines(file.connection(), owner, now, wants, bytes).map_err(failed(OPERATION))
+    from_backlogs(file.connection(), owner, now, wants, bytes).map_err(failed(OPERATION))
 }
 
-fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[LineWant], bytes: usize) -> rusqlite::Result<FromLines> {
+fn from_backlogs(
+    connection: &Connection,
+    owner: Owner,
+    now: Timestamp,
+    wants: &[BacklogRequest],
+    bytes: usize,
+) -> rusqlite::Result<FromLines> {
     let mut found = FromLines::default();
     let mut room = bytes;
     for want in wants {
         if room == 0 {
             // Nothing is known of the rest: what is behind waits for the next claim.
-            found.blocked.push(want.line);
+            found.blocked.push(want.backlog);
             continue;
         }
         let mut select = connection.prepare_cached(SELECT_DUE)?;
         // In an order the column is a place, which no clock decides about.
         let until = if want.in_order { i64::MAX } else { now.as_millis() };
-        let mut rows = select.query(params![until, want.deliveries, want.line.number()])?;
+        let mut rows = select.query(params![until, want.deliveries, want.backlog.number()])?;
         while let Some(row) = rows.next()? {
             let retry_at: Option<i64> = row.get(13)?;
             let is_due = retry_at.is_none_or(|retry_at| retry_at <= now.as_millis());
             if room == 0 || (!is_due && want.in_order) {
-                found.blocked.push(want.line);
+                found.blocked.push(want.backlog);
                 break;
             }
             if is_due {
@@ -160,13 +166,18 @@ fn from_lines(connection: &Connection, owner: Owner, now: Timestamp, wants: &[Li
     Ok(found)
 }
 
-/// How many wait in a line, of one day.
-pub(crate) fn line_length(connection: &Connection, line: Line, at_most: usize) -> rusqlite::Result<usize> {
-    connection.prepare_cached(LENGTH)?.query_row(params![line.number(), at_most], |row| row.get(0))
+/// How many wait in a backlog, of one day.
+pub(crate) fn backlog_length(connection: &Connection, backlog: Backlog, at_most: usize) -> rusqlite::Result<usize> {
+    connection.prepare_cached(LENGTH)?.query_row(params![backlog.number(), at_most], |row| row.get(0))
 }
 
-/// The lines within ranges of numbers, of one day.
-pub(crate) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Option<Line>, limit: usize) -> rusqlite::Result<Vec<LineHead>> {
+/// The backlogs within ranges of numbers, of one day.
+pub(crate) fn backlogs(
+    connection: &Connection,
+    ranges: &[(i64, i64)],
+    after: Option<Backlog>,
+    limit: usize,
+) -> rusqlite::Result<Vec<BacklogHead>> {
     let mut heads = Vec::new();
     let mut next = connection.prepare_cached(NEXT_LINE)?;
     for (first, last) in ranges {
@@ -176,9 +187,9 @@ pub(crate) fn lines(connection: &Connection, ranges: &[(i64, i64)], after: Optio
             let Some(row) = rows.next()? else { break };
             number = row.get(0)?;
             let (due_at, retry_at): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
-            let Some(line) = Line::from_number(number) else { break };
-            heads.push(LineHead {
-                line,
+            let Some(backlog) = Backlog::from_number(number) else { break };
+            heads.push(BacklogHead {
+                backlog,
                 application_id: ApplicationId::from_bytes(row.get(1)?),
                 target_id: TargetId::from_bytes(row.get(2)?),
                 due_at: Timestamp::from_millis(retry_at.unwrap_or(due_at)),
@@ -200,7 +211,7 @@ fn read(row: &Row<'_>, owner: Owner) -> rusqlite::Result<SealedDelivery> {
         payload: read_payload(row, 7)?,
         hops: Hops::new(row.get(15)?),
         target_id: TargetId::from_bytes(row.get(1)?),
-        line: Line::from_number(row.get(12)?),
+        backlog: Backlog::from_number(row.get(12)?),
         attempts: row.get(3)?,
         failed: row.get(4)?,
         trigger: Trigger::parse(&trigger).unwrap_or(Trigger::Automatic),

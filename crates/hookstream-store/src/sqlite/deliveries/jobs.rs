@@ -9,7 +9,7 @@ use hookstream_model::{
         ids::{ApplicationId, MessageId},
         time::Timestamp,
     },
-    operations::job::{Candidate, Job, Standing},
+    operations::job::{Candidate, DeliveryStatus, Job},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -46,16 +46,16 @@ const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.applicat
 const TAKE: &str = "update jobs set owner = ?1, started_at = coalesce(started_at, ?2)
     where id in (select id from jobs where status = 'running' and owner <> ?1 order by id limit ?3) returning id, position";
 const IS_AT: &str = "select exists (select 1 from jobs where id = ?1 and owner = ?2 and status = 'running' and position = ?3)";
-const MOVE_ON: &str = "update jobs set position = ?3, made_owed = made_owed + ?4, skipped = skipped + ?5, updated_at = ?6
+const MOVE_ON: &str = "update jobs set position = ?3, requeued = requeued + ?4, skipped = skipped + ?5, updated_at = ?6
     where id = ?1 and position = ?2";
-const SLICE: &str = "select position, made_owed from job_slices where job_id = ?1 and position > ?2";
-const KEEP_SLICE: &str = "insert or replace into job_slices (job_id, position, made_owed) values (?1, ?2, ?3)";
+const SLICE: &str = "select position, requeued from job_slices where job_id = ?1 and position > ?2";
+const KEEP_SLICE: &str = "insert or replace into job_slices (job_id, position, requeued) values (?1, ?2, ?3)";
 
 /// What was made owed in a day, and the last message that was looked at for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Done {
     position: MessageId,
-    pub(crate) made_owed: usize,
+    pub(crate) requeued: usize,
     skipped: usize,
 }
 
@@ -115,7 +115,7 @@ fn follow_slices(files: &mut Files, job: [u8; 16], mut position: MessageId, now:
 
 /// Makes owed what is of the first message's day. `None` where the job is not there any more, or not the
 /// owner's.
-pub(crate) fn make_owed(files: &mut Files, slice_of: &JobSlice) -> Result<Option<Done>, Error> {
+pub(crate) fn make_pending(files: &mut Files, slice_of: &JobSlice) -> Result<Option<Done>, Error> {
     const OPERATION: &str = "requeue the deliveries of a job";
     let JobSlice { job, owner, messages, position, now } = slice_of;
     let at = params![job.id.as_bytes(), owner.number(), job.progress.position.as_bytes()];
@@ -129,23 +129,23 @@ pub(crate) fn make_owed(files: &mut Files, slice_of: &JobSlice) -> Result<Option
         Some(last) if of_day.len() < messages.len() => *last,
         Some(_) | None => *position,
     };
-    let nothing = Done { position, made_owed: 0, skipped: of_day.len() };
+    let nothing = Done { position, requeued: 0, skipped: of_day.len() };
     let Some(day) = day else { return Ok(Some(nothing)) };
     files.note_owed(day, true);
     let Some(file) = files.existing_day(day)? else { return Ok(Some(nothing)) };
     if let Some(done) = slice(file.connection(), *job.id.as_bytes(), job.progress.position)? {
         return Ok(Some(done));
     }
-    let mut made_owed = 0;
+    let mut requeued = 0;
     for message in &of_day {
         if let Some(moved) = make_one_owed(file.connection(), job, *message, *now).map_err(failed(OPERATION))? {
             file.count_deliveries(job.tenant.environment, moved);
-            made_owed += 1;
+            requeued += 1;
         }
     }
-    let kept = params![job.id.as_bytes(), position.as_bytes(), sql_limit(made_owed)];
+    let kept = params![job.id.as_bytes(), position.as_bytes(), sql_limit(requeued)];
     file.connection().prepare_cached(KEEP_SLICE).and_then(|mut keep| keep.execute(kept)).map_err(failed(OPERATION))?;
-    Ok(Some(Done { position, made_owed, skipped: of_day.len() - made_owed }))
+    Ok(Some(Done { position, requeued, skipped: of_day.len() - requeued }))
 }
 
 /// Notes in the job's row what stands in the day's file.
@@ -154,14 +154,14 @@ pub(crate) fn follow(files: &mut Files, slice: &JobSlice, done: Done) -> Result<
 }
 
 fn move_on(files: &mut Files, job: [u8; 16], from: MessageId, done: Done, now: Timestamp) -> Result<(), Error> {
-    let (made_owed, skipped) = (sql_limit(done.made_owed), sql_limit(done.skipped));
-    let values = params![job, from.as_bytes(), done.position.as_bytes(), made_owed, skipped, now.as_millis()];
+    let (requeued, skipped) = (sql_limit(done.requeued), sql_limit(done.skipped));
+    let values = params![job, from.as_bytes(), done.position.as_bytes(), requeued, skipped, now.as_millis()];
     files.core()?.prepare_cached(MOVE_ON).and_then(|mut update| update.execute(values)).map(|_| ()).map_err(failed("advance a job"))
 }
 
 /// The last slice of a job in a day, where it is after `position`.
 fn slice(connection: &Connection, job: [u8; 16], position: MessageId) -> Result<Option<Done>, Error> {
-    let read = |row: &Row<'_>| Ok(Done { position: MessageId::from_bytes(row.get(0)?), made_owed: row.get(1)?, skipped: 0 });
+    let read = |row: &Row<'_>| Ok(Done { position: MessageId::from_bytes(row.get(0)?), requeued: row.get(1)?, skipped: 0 });
     let found = connection.prepare_cached(SLICE).and_then(|mut find| find.query_row(params![job, position.as_bytes()], read).optional());
     found.map_err(failed("read the progress of a job"))
 }
@@ -183,7 +183,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let ended_at: Option<i64> = row.get(4)?;
     let last_try: Option<i64> = row.get(5)?;
     let undelivered: Option<String> = row.get(3)?;
-    let standing = Standing::read(row.get(2)?, undelivered.as_deref(), ended_at, last_try, row.get(6)?);
+    let standing = DeliveryStatus::read(row.get(2)?, undelivered.as_deref(), ended_at, last_try, row.get(6)?);
     let channels = read_channels(row.get::<_, Option<String>>(8)?.as_deref());
     let message_id = MessageId::from_bytes(row.get(0)?);
     Ok(Candidate { message_id, event_type: row.get(1)?, channels, standing, has_payload: row.get(7)? })
@@ -199,7 +199,7 @@ mod tests {
         delivery::state::Trigger,
         identity::tenancy::Tenant,
         operations::{
-            audit_log::Act,
+            audit_log::AuditContext,
             job::{JobKind, JobRequest, JobState, Progress},
         },
     };
@@ -268,21 +268,21 @@ mod tests {
             rate_limit,
             fingerprint: asked.fingerprint(&selection),
             state: JobState::Running,
-            progress: Progress { total: Some(3), made_owed: 0, skipped: 0, position: selection.start() },
+            progress: Progress { total: Some(3), requeued: 0, skipped: 0, position: selection.start() },
             selection,
             started_at: None,
             updated_at: at,
         };
-        jobs::create(&store, &Act::of_system(EntryId::from_bytes([9; 16]), at), &job, None).await.expect("stored");
+        jobs::create(&store, &AuditContext::of_system(EntryId::from_bytes([9; 16]), at), &job, None).await.expect("stored");
         let owner = enlist(&store).await;
         let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
         let slice = JobSlice { job: job.clone(), owner, messages: vec![message(1), message(2)], position: message(2), now: at };
         let again = slice.clone();
-        let done = store.writer.run(move |files| make_owed(files, &slice)).await.expect("done").expect("it is ours");
-        assert_eq!(done.made_owed, 2);
+        let done = store.writer.run(move |files| make_pending(files, &slice)).await.expect("done").expect("it is ours");
+        assert_eq!(done.requeued, 2);
         // The same once more, as the writer does where the other file's commit failed.
-        let done = store.writer.run(move |files| make_owed(files, &again)).await.expect("done").expect("it is ours");
-        assert_eq!((done.made_owed, done.position), (2, message(2)));
+        let done = store.writer.run(move |files| make_pending(files, &again)).await.expect("done").expect("it is ours");
+        assert_eq!((done.requeued, done.position), (2, message(2)));
         // The process ends before the job's row has followed.
         store.close().await;
         drop(store);
@@ -290,11 +290,11 @@ mod tests {
         let store = SqliteStore::open(directory.path()).expect("opened");
         let owner = enlist(&store).await;
         let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
-        assert_eq!((job.progress.made_owed, job.progress.position), (2, message(2)));
+        assert_eq!((job.progress.requeued, job.progress.position), (2, message(2)));
         let slice = JobSlice { job, owner, messages: vec![message(3)], position: message(3), now: at };
         assert_eq!(store.advance_job(slice).await.expect("done"), Some(1));
         let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
-        assert_eq!((job.progress.made_owed, job.progress.position), (3, message(3)));
+        assert_eq!((job.progress.requeued, job.progress.position), (3, message(3)));
         let owed = |files: &mut Files| {
             let connection = files.day(NOON.day())?.connection();
             let count = "select count(*) from pending where trigger_type = ?1 and attempts = 1";

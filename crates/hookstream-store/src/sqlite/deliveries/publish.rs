@@ -5,7 +5,7 @@ use hookstream_model::{
         ids::{EnvironmentId, MessageId},
         time::Timestamp,
     },
-    delivery::queue::Line,
+    delivery::queue::Backlog,
     identity::tenancy::Tenant,
     outbound::message::MessageStatus,
 };
@@ -27,7 +27,7 @@ const INSERT_MESSAGE: &str = "insert into messages (application_id, id, environm
 const INSERT_PAYLOAD: &str = "insert into payloads (message_id, environment_id, is_text, encoding, size, body)
     values (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_PENDING: &str = "insert into pending
-    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
+    (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)";
 const INSERT_SKIPPED: &str =
     "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, 'skipped', ?3, 0, ?4)";
 const FIND_KEY: &str = "select message_id, fingerprint, first_status from idempotency_keys where environment_id = ?1 and key = ?2";
@@ -68,7 +68,7 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     Ok(())
 }
 
-/// `place` is where it stands in lines that keep an order.
+/// `place` is where it stands in backlogs that keep an order.
 fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, place: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
@@ -88,16 +88,16 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            NewState::Owed { owner, line, in_order } => {
-                let line = line.map_or(0, Line::number);
+            NewState::Owed { owner, backlog, in_order } => {
+                let backlog = backlog.map_or(0, Backlog::number);
                 connection.prepare_cached(INSERT_PENDING)?.execute(params![
                     id,
                     target,
                     application,
-                    owner.map_or(line, Owner::number),
+                    owner.map_or(backlog, Owner::number),
                     if in_order { place } else { accepted_at.as_millis() },
                     publication.trigger.as_str(),
-                    line,
+                    backlog,
                 ])?
             }
             NewState::Skipped(reason) => {

@@ -20,9 +20,9 @@ use crate::{
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
 const HAS_PAYLOAD: &str = "select exists (select 1 from payloads where message_id = ?1)";
-/// What keeps its place in a line keeps it: its `due_at` is no time, and not its `retry_at` either.
+/// What keeps its place in a backlog keeps it: its `due_at` is no time, and not its `retry_at` either.
 const HURRY: &str = "update pending set
-    due_at = case when line <> 0 and retry_at is not due_at then due_at else min(due_at, ?3) end, retry_at = null, trigger_type = ?4
+    due_at = case when backlog <> 0 and retry_at is not due_at then due_at else min(due_at, ?3) end, retry_at = null, trigger_type = ?4
     where message_id = ?1 and target_id = ?2 and owner <= 0";
 const IS_PENDING: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)";
 const TRIES: &str = "select max(number) from attempts where message_id = ?1 and target_id = ?2";
@@ -36,7 +36,7 @@ const SET_ASIDE: &str = "insert into undelivered (message_id, target_id, state, 
 /// How many of those each environment has.
 const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)
     from (select message_id, application_id from pending where message_id < ?1 order by message_id, target_id limit ?2) p
-    join messages m on m.application_id = p.application_id and m.id = p.message_id group by m.environment_id";
+    join messages m on m.application_id = p.application_id and m.id = p.message_id shard by m.environment_id";
 /// Nothing stands in both tables but what was just copied.
 const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 

@@ -23,9 +23,9 @@ const OPERATION: &str = "record the results of deliveries";
 const REMOVE: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3";
 const REMOVE_COUNTED: &str = "delete from pending where message_id = ?1 and target_id = ?2 and owner = ?3 returning attempts";
 const RETRY: &str = "update pending
-    set owner = ?4, line = ?4, due_at = coalesce(?5, due_at), retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
+    set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6, attempts = attempts + 1, failed = ?7, trigger_type = 'automatic'
     where message_id = ?1 and target_id = ?2 and owner = ?3";
-const POSTPONE: &str = "update pending set owner = ?4, line = ?4, due_at = coalesce(?5, due_at), retry_at = ?6
+const POSTPONE: &str = "update pending set owner = ?4, backlog = ?4, due_at = coalesce(?5, due_at), retry_at = ?6
     where message_id = ?1 and target_id = ?2 and owner = ?3";
 const END: &str =
     "insert or replace into undelivered (message_id, target_id, state, reason, attempts, ended_at) values (?1, ?2, ?3, ?4, ?5, ?6)";

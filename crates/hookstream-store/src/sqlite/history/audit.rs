@@ -5,15 +5,15 @@ use rusqlite::Connection;
 
 use crate::{
     db::{error::Error, statement::Statement},
-    delivery::audit::{Audit, DayRows, Question},
+    delivery::audit::{ConsistencyReport, DayRows, Question},
     sqlite::db::{connection::failed, plain, readers::Days},
 };
 
 const COUNTED: &str = "select environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
     from delivery_counts";
 
-pub(crate) fn audit(days: &Days<'_>) -> Result<Audit, Error> {
-    let mut audit = Audit::default();
+pub(crate) fn audit(days: &Days<'_>) -> Result<ConsistencyReport, Error> {
+    let mut audit = ConsistencyReport::default();
     for day in days.newest_first().into_iter().rev() {
         if let Some(rows) = days.read(day, |connection| read(connection, day))? {
             audit.add(day, rows)?;

@@ -14,7 +14,7 @@ use hookstream_model::{
         scopes::Scopes,
         tenancy::{ApiKey, ApiKeyText, KeyLevel, KeyMode, Tenant, check_key_name, parse_networks},
     },
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
@@ -115,7 +115,7 @@ pub(super) async fn perform(on: &Installation<'_>, new: NewKey) -> anyhow::Resul
     let mut ids = IdSource::new(rng);
     let expires_at = expires_in.map(|seconds| now + Duration::from_secs(seconds));
     let key = ApiKey { level, scopes, networks, expires_at, ..ApiKey::unlimited(ids.next(now).into(), tenant, name) };
-    api_keys::create(on.store, &Act::of_operator(ids.next(now), now), &key, &text).await?;
+    api_keys::create(on.store, &AuditContext::of_operator(ids.next(now), now), &key, &text).await?;
     let end = key.expires_at.map_or_else(|| "no expiry".to_owned(), |at| format!("expires {at}"));
     Ok(format!(
         "Created the API key {} ({}) for the environment {}: level {}, scopes {}, {end}.\n\n    {}\n\nSave it now; it won't be shown again.",

@@ -19,7 +19,7 @@ use hookstream_model::{
         tenancy::Tenant,
         user::{Email, User, check_name},
     },
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
@@ -109,7 +109,7 @@ pub(super) async fn perform(on: &Installation<'_>, owner: NewOwner) -> anyhow::R
     let is_new = known.is_none();
     let has_password = hash.is_some() || known.as_ref().is_some_and(|account| account.password.is_some());
     let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
-    let act = Act::of_operator(ids.next(now), now);
+    let act = AuditContext::of_operator(ids.next(now), now);
     let id = ids.next(now).into();
     let user = known.map_or(User { id, email, name, created_at: now }, |account| account.user);
     links::make_owner(store, &act, &user, is_new, hash.as_ref(), tenant).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{
     base::{ids::IdSource, time::Clock},
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::{
     Store,
@@ -77,7 +77,7 @@ async fn forget(store: &dyn Store, config: &Config) -> anyhow::Result<Forgotten>
     let mut ids = IdSource::new(rng);
     let mut act = || {
         let now = SystemClock.now();
-        Act::of_operator(ids.next(now), now)
+        AuditContext::of_operator(ids.next(now), now)
     };
     Ok(lost_key::forget(store, keys, nonces, &mut random, &mut act).await?)
 }

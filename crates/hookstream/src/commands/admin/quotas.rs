@@ -8,8 +8,8 @@ use hookstream_model::{
         time::Clock,
     },
     operations::{
-        audit_log::Act,
-        quota::{Allowance, Allowances, Month, Quota, Quotas},
+        audit_log::AuditContext,
+        quota::{Month, Quota, QuotaLimit, QuotaLimits, Quotas},
     },
 };
 use hookstream_store::{Store, identity::organizations, operations::quotas};
@@ -67,7 +67,7 @@ struct Where {
 
 /// Quotas to set, each as `name=value`, and whose.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Change {
+pub(crate) struct QuotaChange {
     organization: Option<String>,
     set: Vec<String>,
 }
@@ -80,11 +80,11 @@ pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
         QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
     };
     set.iter().try_for_each(|text| read_setting(text).map(drop))?;
-    request::run(place.store, Settings::default(), Request::Quotas(Change { organization: place.organization, set })).await
+    request::run(place.store, Settings::default(), Request::Quotas(QuotaChange { organization: place.organization, set })).await
 }
 
 /// Sets quotas and shows those that apply then.
-pub(super) async fn perform(on: &Installation<'_>, change: Change) -> anyhow::Result<String> {
+pub(super) async fn perform(on: &Installation<'_>, change: QuotaChange) -> anyhow::Result<String> {
     let store = on.store;
     let changes = change.set.iter().map(|text| read_setting(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let organization = change.organization.as_deref();
@@ -95,8 +95,8 @@ pub(super) async fn perform(on: &Installation<'_>, change: Change) -> anyhow::Re
     } else {
         let mut ids = IdSource::new(StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?);
         let now = SystemClock.now();
-        let act = Act::of_operator(ids.next(now), now);
-        let change = |own: &mut Allowances| -> anyhow::Result<()> {
+        let act = AuditContext::of_operator(ids.next(now), now);
+        let change = |own: &mut QuotaLimits| -> anyhow::Result<()> {
             changes.iter().try_for_each(|(quota, allowance)| own.set(*quota, *allowance))?;
             Ok(())
         };
@@ -116,22 +116,22 @@ pub(super) async fn perform(on: &Installation<'_>, change: Change) -> anyhow::Re
 }
 
 /// A table: what there may be, what there is, and where that is set.
-fn show(organization: OrganizationId, own: &Allowances, settings: &Quotas, has: impl Fn(Quota) -> Option<u64>) -> String {
+fn show(organization: OrganizationId, own: &QuotaLimits, settings: &Quotas, has: impl Fn(Quota) -> Option<u64>) -> String {
     let mut text = format!("organization {organization}\n");
     for quota in Quota::ALL {
         let goes = own.get(quota).or(settings.get(quota)).map_or_else(|| "no limit".to_owned(), |most| most.to_string());
         let used = has(quota).map_or_else(String::new, |used| used.to_string());
         let whence = match (own.get(quota), settings.get(quota)) {
-            (Allowance::Default, None) => "not set",
-            (Allowance::Default, Some(_)) => "by the settings",
-            (Allowance::Unlimited | Allowance::Most(_), _) => "set for it",
+            (QuotaLimit::Default, None) => "not set",
+            (QuotaLimit::Default, Some(_)) => "by the settings",
+            (QuotaLimit::Unlimited | QuotaLimit::Most(_), _) => "set for it",
         };
         text.push_str(&format!("  {:<26} {goes:>16}  used {used:>12}  {whence}\n", quota.as_str()));
     }
     text
 }
 
-fn read_setting(text: &str) -> anyhow::Result<(Quota, Allowance)> {
+fn read_setting(text: &str) -> anyhow::Result<(Quota, QuotaLimit)> {
     let (name, value) = text.split_once('=').with_context(|| format!("{text:?} is no quota with a value, such as applications=20"))?;
     let quota = Quota::parse(name)?;
     let allowance = value.parse().map_err(|problem| anyhow::anyhow!("{name} {problem}"))?;

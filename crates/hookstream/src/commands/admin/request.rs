@@ -22,7 +22,7 @@ pub(crate) enum Request {
     CreateApiKey(create_api_key::NewKey),
     CreateOwner(create_owner::NewOwner),
     PasswordLink(password_link::Whose),
-    Quotas(quotas::Change),
+    Quotas(quotas::QuotaChange),
     RotateKey(rotate_key::Rotation),
     RotatePortalKey(rotate_portal_key::Rotation),
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hookstream_model::{
     base::{ids::IdSource, time::Clock},
-    operations::audit_log::Act,
+    operations::audit_log::AuditContext,
 };
 use hookstream_store::db::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
@@ -79,7 +79,7 @@ pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow
     let mut ids = IdSource::new(rng);
     let mut act = || {
         let now = SystemClock.now();
-        Act::of_operator(ids.next(now), now)
+        AuditContext::of_operator(ids.next(now), now)
     };
     keys::record_rotation(on.store, &rotated, &mut act).await?;
     report(&rotated)

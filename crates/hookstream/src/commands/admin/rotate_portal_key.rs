@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use hookstream_model::{
     base::{ids::IdSource, secret::Secret, time::Clock},
-    operations::audit_log::{Act, Action, Change, fields::Fields},
+    operations::audit_log::{Action, AuditContext, Change, fields::Fields},
 };
 use hookstream_store::{
     Store,
@@ -77,7 +77,7 @@ async fn rotate(store: &dyn Store, former: Former) -> anyhow::Result<PortalKey> 
     };
     let mut act = || {
         let now = SystemClock.now();
-        Act::of_operator(ids.next(now), now)
+        AuditContext::of_operator(ids.next(now), now)
     };
     let change = Change::done(&Fields::default().with("former", told));
     audit_log::record_everywhere(store, &mut act, Action::InstallationRotatePortalKey, &change).await?;

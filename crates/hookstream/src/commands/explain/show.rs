@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// The API's answer, as far as it is shown.
 #[derive(Debug, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct ExplainResponse {
     pub(super) explanation: Explanation,
 }
 

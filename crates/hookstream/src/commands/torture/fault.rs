@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::{RngExt, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use super::{cluster::Stop, jumps, missed, receiver::Mood, world::World};
+use super::{cluster::Stop, jumps, missed, receiver::Mood, world::Installation};
 
 /// How long sends may go on being accepted while the disk is full.
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
@@ -97,8 +97,8 @@ impl Fault {
     }
 
     /// Breaks it and puts it right, with the messages coming in all the time.
-    pub(super) async fn inflict(self, world: &mut World, rng: &mut StdRng) -> anyhow::Result<Broken> {
-        let World { stage, fleet, ledger, receiver, .. } = world;
+    pub(super) async fn inflict(self, world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+        let Installation { stage, fleet, ledger, receiver, .. } = world;
         let all = fleet.count();
         let nodes = match self {
             Self::Kill => {

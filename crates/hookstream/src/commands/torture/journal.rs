@@ -2,7 +2,7 @@
 
 /// A change, or a sync of changes before it. Paths are below the directory that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     /// A file or directory that was there was opened, and goes by this number from here on.
     Opened {
         file: u32,
@@ -47,7 +47,7 @@ const HEAD: usize = 24;
 ///
 /// # Errors
 /// Where a record is not one that the shim writes.
-pub(super) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, Change)>> {
+pub(super) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, FileChange)>> {
     let mut changes = Vec::new();
     let mut position = 0;
     while let Some((change, length)) = first(&journal[position..])? {
@@ -58,7 +58,7 @@ pub(super) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, Change)>> {
 }
 
 /// The first record and its length, where it is whole.
-fn first(journal: &[u8]) -> anyhow::Result<Option<(Change, usize)>> {
+fn first(journal: &[u8]) -> anyhow::Result<Option<(FileChange, usize)>> {
     let Some((head, rest)) = journal.split_at_checked(HEAD) else { return Ok(None) };
     let four = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| head[at + byte]));
     let eight = |at: usize| usize::try_from(u64::from_ne_bytes(std::array::from_fn(|byte| head[at + byte])));
@@ -66,18 +66,18 @@ fn first(journal: &[u8]) -> anyhow::Result<Option<(Change, usize)>> {
     let Some(bytes) = rest.get(..length) else { return Ok(None) };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
     let change = match kind {
-        1 => Change::Opened { file, path: text(bytes)? },
-        2 => Change::Created { file, path: text(bytes)? },
-        3 => Change::Written { file, at, bytes: bytes.to_vec() },
-        4 => Change::Truncated { file, length: at },
-        5 => Change::Synced { file, until: at },
-        6 => Change::Unlinked { path: text(bytes)? },
+        1 => FileChange::Opened { file, path: text(bytes)? },
+        2 => FileChange::Created { file, path: text(bytes)? },
+        3 => FileChange::Written { file, at, bytes: bytes.to_vec() },
+        4 => FileChange::Truncated { file, length: at },
+        5 => FileChange::Synced { file, until: at },
+        6 => FileChange::Unlinked { path: text(bytes)? },
         7 => {
             let both = text(bytes)?;
             let Some((from, to)) = both.split_once('\0') else { anyhow::bail!("a record of a rename has one name") };
-            Change::Renamed { from: from.to_owned(), to: to.to_owned() }
+            FileChange::Renamed { from: from.to_owned(), to: to.to_owned() }
         }
-        8 => Change::MadeDirectory { path: text(bytes)? },
+        8 => FileChange::MadeDirectory { path: text(bytes)? },
         other => anyhow::bail!("a record of kind {other} is not one of the shim's; was it built from this version's source?"),
     };
     Ok(Some((change, HEAD + length)))
@@ -97,10 +97,10 @@ mod tests {
         let written = record(3, 1, 7, b"abc");
         let journal = [&record(2, 1, 0, b"a.db")[..], &written, &record(7, 0, 0, b"x\0y"), &record(5, 1, 55, b"")].concat();
         let all = [
-            (0, Change::Created { file: 1, path: "a.db".to_owned() }),
-            (28, Change::Written { file: 1, at: 7, bytes: b"abc".to_vec() }),
-            (55, Change::Renamed { from: "x".to_owned(), to: "y".to_owned() }),
-            (82, Change::Synced { file: 1, until: 55 }),
+            (0, FileChange::Created { file: 1, path: "a.db".to_owned() }),
+            (28, FileChange::Written { file: 1, at: 7, bytes: b"abc".to_vec() }),
+            (55, FileChange::Renamed { from: "x".to_owned(), to: "y".to_owned() }),
+            (82, FileChange::Synced { file: 1, until: 55 }),
         ];
         assert_eq!(read(&journal).expect("read"), all);
         for cut in 1..written.len() {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     fault::{Broken, between},
-    world::World,
+    world::Installation,
 };
 
 /// How far a jump goes, in milliseconds.
@@ -61,7 +61,7 @@ impl Clocks {
 }
 
 /// Turns the clock of a node once or twice, sees that all goes on meanwhile, and puts it right.
-pub(super) async fn inflict(world: &mut World, rng: &mut StdRng) -> anyhow::Result<Broken> {
+pub(super) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
     let node = rng.random_range(0..world.fleet.count());
     for _ in 0..rng.random_range(1..=2) {
         let ms = rng.random_range(JUMP_MS);
@@ -77,7 +77,7 @@ pub(super) async fn inflict(world: &mut World, rng: &mut StdRng) -> anyhow::Resu
     Ok(Broken { ended: Instant::now(), nodes: 0 })
 }
 
-fn turn(world: &mut World, node: u32, ms: i64) -> anyhow::Result<()> {
+fn turn(world: &mut Installation, node: u32, ms: i64) -> anyhow::Result<()> {
     world.stage.shim()?.turn_clock(node, ms)?;
     world.clocks.turn(node, ms);
     Ok(())

@@ -12,7 +12,7 @@ use std::{
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::order::{Event, LINES, Line, Share, Verdict};
+use super::order::{Event, LINES, OrderedBacklog, Share, Verdict};
 
 /// A try this soon after one that was refused is one too early: the first wait in the nodes' schedule, and a little less,
 /// since clocks that agree are still not the same.
@@ -36,7 +36,7 @@ struct Books {
     duplicates: u64,
     twice: Vec<[String; 2]>,
     refused: BTreeMap<u16, u64>,
-    lines: [Line; LINES],
+    lines: [OrderedBacklog; LINES],
     /// Those that arrived of what is in a line.
     ordered: u64,
     came_again_late: u64,

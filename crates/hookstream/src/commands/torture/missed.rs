@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     fault::{Broken, between},
-    world::World,
+    world::Installation,
 };
 use crate::server::clock::SystemClock;
 
@@ -33,7 +33,7 @@ struct Missed {
 
 /// Turns the endpoint off and on, has what it missed sent again, kills the node that does so or cancels the job, and
 /// returns once the endpoint has missed nothing.
-pub(super) async fn inflict(world: &mut World, rng: &mut StdRng) -> anyhow::Result<Broken> {
+pub(super) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
     let mut missed = Missed { since: SystemClock.now() - BEFORE, asked: 0 };
     set_status(world, "disabled").await?;
     sleep(between(rng, 500, 1_500)).await;
@@ -67,7 +67,7 @@ pub(super) async fn inflict(world: &mut World, rng: &mut StdRng) -> anyhow::Resu
 
 impl Missed {
     /// Has a node begin a job, and returns its id.
-    async fn ask(&mut self, world: &World, node: u32, rate: u32) -> anyhow::Result<String> {
+    async fn ask(&mut self, world: &Installation, node: u32, rate: u32) -> anyhow::Result<String> {
         // The same request again would be answered with the same job.
         self.asked += 1;
         let since = self.since - Duration::from_millis(self.asked);
@@ -77,23 +77,23 @@ impl Missed {
     }
 
     /// How many deliveries the endpoint has missed.
-    async fn count(&self, world: &World) -> anyhow::Result<u64> {
+    async fn count(&self, world: &Installation) -> anyhow::Result<u64> {
         let body = json!({ "since": self.since.to_string() }).to_string();
         let told = world.client()?.post(&format!("{}/recover?dry_run=1", path(world)), body, None).await?.accepted()?;
         told["dry_run"]["count"].as_u64().context("a dry run tells a count")
     }
 }
 
-async fn set_status(world: &World, status: &str) -> anyhow::Result<()> {
+async fn set_status(world: &Installation, status: &str) -> anyhow::Result<()> {
     world.client()?.patch(&path(world), json!({ "status": status }).to_string()).await?.accepted().map(drop)
 }
 
-fn path(world: &World) -> String {
+fn path(world: &Installation) -> String {
     format!("/applications/{}/endpoints/{}", world.application, world.endpoint)
 }
 
 /// Waits until a job is so, and returns it.
-async fn until(world: &World, job: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+async fn until(world: &Installation, job: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
     let (client, end) = (world.client()?, Instant::now() + DONE_WITHIN);
     loop {
         let job = client.get(&format!("/jobs/{job}")).await?.accepted()?["job"].take();

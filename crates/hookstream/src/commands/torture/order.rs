@@ -76,7 +76,7 @@ pub(super) enum Verdict {
 
 /// What is known of one line.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct OrderedBacklog {
     /// How many events there were: the time here.
     now: u64,
     /// When the first send of a message began; those that have not arrived.
@@ -88,7 +88,7 @@ pub(super) struct Line {
     latest: Option<usize>,
 }
 
-impl Line {
+impl OrderedBacklog {
     /// Notes what happened next.
     pub(super) fn note(&mut self, event: Event) -> Verdict {
         self.now += 1;
@@ -133,7 +133,7 @@ mod tests {
 
     /// Of a sequence, all that does not fit, by the number of the event.
     fn odd(events: &[Event]) -> Vec<(usize, Verdict)> {
-        let mut line = Line::default();
+        let mut line = OrderedBacklog::default();
         let verdicts = events.iter().map(|event| line.note(*event)).enumerate();
         verdicts.filter(|(_, verdict)| *verdict != Verdict::Fits).collect()
     }

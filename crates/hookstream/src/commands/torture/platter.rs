@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use rand::{RngExt, rngs::StdRng};
 
-use super::journal::Change;
+use super::journal::FileChange;
 
 /// What a write is not torn below, where a disk keeps its promises.
 const SECTOR: usize = 512;
@@ -43,7 +43,7 @@ impl Kept {
 }
 
 /// The disk while a journal is played on it.
-struct Platter {
+struct SimulatedDisk {
     /// Contents, by number. A file keeps its number whatever its name is.
     contents: Vec<Vec<u8>>,
     /// What is durable of the names.
@@ -53,7 +53,7 @@ struct Platter {
     /// The journal's numbers.
     open: BTreeMap<u32, Opened>,
     /// What is not synced, in order.
-    waiting: Vec<(usize, Step)>,
+    waiting: Vec<(usize, DiskStep)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ enum Opened {
 
 /// A change that may be lost.
 #[derive(Debug)]
-enum Step {
+enum DiskStep {
     Write { content: usize, at: usize, bytes: Vec<u8> },
     Truncate { content: usize, length: usize },
     Link { path: String, entry: Entry },
@@ -82,8 +82,8 @@ enum Step {
 ///
 /// # Errors
 /// Where the journal does not go with what was there.
-pub(super) fn after_a_cut(before: &Tree, journal: Vec<(usize, Change)>, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
-    let mut platter = Platter::of(before);
+pub(super) fn after_a_cut(before: &Tree, journal: Vec<(usize, FileChange)>, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
+    let mut platter = SimulatedDisk::of(before);
     for (position, change) in journal {
         platter.play(position, change)?;
     }
@@ -91,7 +91,7 @@ pub(super) fn after_a_cut(before: &Tree, journal: Vec<(usize, Change)>, kept: Ke
     Ok(platter.tree())
 }
 
-impl Platter {
+impl SimulatedDisk {
     fn of(tree: &Tree) -> Self {
         let mut contents = Vec::new();
         let mut entry = |node: &Node| match node {
@@ -105,9 +105,9 @@ impl Platter {
         Self { contents, seen: names.clone(), names, open: BTreeMap::new(), waiting: Vec::new() }
     }
 
-    fn play(&mut self, position: usize, change: Change) -> anyhow::Result<()> {
+    fn play(&mut self, position: usize, change: FileChange) -> anyhow::Result<()> {
         let step = match change {
-            Change::Opened { file, path } => {
+            FileChange::Opened { file, path } => {
                 let opened = match self.seen.get(&path) {
                     Some(Entry::File(content)) => Opened::File(*content),
                     Some(Entry::Directory) => Opened::Directory(path),
@@ -117,18 +117,18 @@ impl Platter {
                 self.open.insert(file, opened);
                 return Ok(());
             }
-            Change::Created { file, path } => {
+            FileChange::Created { file, path } => {
                 self.contents.push(Vec::new());
                 let content = self.contents.len() - 1;
                 self.open.insert(file, Opened::File(content));
-                Step::Link { path, entry: Entry::File(content) }
+                DiskStep::Link { path, entry: Entry::File(content) }
             }
-            Change::MadeDirectory { path } => Step::Link { path, entry: Entry::Directory },
-            Change::Written { file, at, bytes } => Step::Write { content: self.content(file)?, at, bytes },
-            Change::Truncated { file, length } => Step::Truncate { content: self.content(file)?, length },
-            Change::Unlinked { path } => Step::Unlink { path },
-            Change::Renamed { from, to } => Step::Rename { from, to },
-            Change::Synced { file, until } => return self.sync(file, until),
+            FileChange::MadeDirectory { path } => DiskStep::Link { path, entry: Entry::Directory },
+            FileChange::Written { file, at, bytes } => DiskStep::Write { content: self.content(file)?, at, bytes },
+            FileChange::Truncated { file, length } => DiskStep::Truncate { content: self.content(file)?, length },
+            FileChange::Unlinked { path } => DiskStep::Unlink { path },
+            FileChange::Renamed { from, to } => DiskStep::Rename { from, to },
+            FileChange::Synced { file, until } => return self.sync(file, until),
         };
         step.name(&mut self.seen);
         self.waiting.push((position, step));
@@ -144,29 +144,29 @@ impl Platter {
 
     fn sync(&mut self, file: u32, until: usize) -> anyhow::Result<()> {
         let opened = self.open.get(&file).with_context(|| format!("file {file} of the journal was synced and never opened"))?;
-        let is_synced = |(position, step): &mut (usize, Step)| *position < until && step.is_of(opened);
+        let is_synced = |(position, step): &mut (usize, DiskStep)| *position < until && step.is_of(opened);
         let durable: Vec<_> = self.waiting.extract_if(.., is_synced).collect();
         durable.into_iter().for_each(|(_, step)| self.keep(step));
         Ok(())
     }
 
-    fn keep(&mut self, step: Step) {
+    fn keep(&mut self, step: DiskStep) {
         step.name(&mut self.names);
         match step {
-            Step::Write { content, at, bytes } => {
+            DiskStep::Write { content, at, bytes } => {
                 let (content, end) = (&mut self.contents[content], at + bytes.len());
                 content.resize(content.len().max(end), 0);
                 content[at..end].copy_from_slice(&bytes);
             }
-            Step::Truncate { content, length } => self.contents[content].resize(length, 0),
-            Step::Link { .. } | Step::Unlink { .. } | Step::Rename { .. } => {}
+            DiskStep::Truncate { content, length } => self.contents[content].resize(length, 0),
+            DiskStep::Link { .. } | DiskStep::Unlink { .. } | DiskStep::Rename { .. } => {}
         }
     }
 
     /// Keeps some of what was not synced; the last write of that may be torn.
     fn cut(&mut self, kept: Kept, rng: &mut StdRng) {
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(_, step)| step);
-        let mut left: Vec<Step> = match kept {
+        let mut left: Vec<DiskStep> = match kept {
             Kept::Nothing => return,
             Kept::All => return waiting.for_each(|step| self.keep(step)),
             Kept::Prefix => {
@@ -175,7 +175,7 @@ impl Platter {
             }
             Kept::Some => waiting.filter(|_| rng.random_bool(0.5)).collect(),
         };
-        if let Some(Step::Write { at, bytes, .. }) = left.last_mut() {
+        if let Some(DiskStep::Write { at, bytes, .. }) = left.last_mut() {
             let torn = match rng.random_range(0..3) {
                 0 => bytes.len(),
                 1 => rng.random_range(0..=bytes.len()),
@@ -206,7 +206,7 @@ impl Platter {
     }
 }
 
-impl Step {
+impl DiskStep {
     /// Whether a sync of this file or directory makes it durable.
     fn is_of(&self, opened: &Opened) -> bool {
         match (self, opened) {
@@ -249,20 +249,20 @@ mod tests {
 
     use super::*;
 
-    fn created(file: u32, path: &str) -> Change {
-        Change::Created { file, path: path.to_owned() }
+    fn created(file: u32, path: &str) -> FileChange {
+        FileChange::Created { file, path: path.to_owned() }
     }
 
-    fn opened(file: u32, path: &str) -> Change {
-        Change::Opened { file, path: path.to_owned() }
+    fn opened(file: u32, path: &str) -> FileChange {
+        FileChange::Opened { file, path: path.to_owned() }
     }
 
-    fn written(file: u32, at: usize, bytes: &str) -> Change {
-        Change::Written { file, at, bytes: bytes.as_bytes().to_vec() }
+    fn written(file: u32, at: usize, bytes: &str) -> FileChange {
+        FileChange::Written { file, at, bytes: bytes.as_bytes().to_vec() }
     }
 
     /// What is there after changes of which nothing but the synced is kept; a position is an index here.
-    fn left(before: &Tree, changes: &[Change], kept: Kept, seed: u64) -> Tree {
+    fn left(before: &Tree, changes: &[FileChange], kept: Kept, seed: u64) -> Tree {
         let journal = changes.iter().cloned().enumerate().collect();
         after_a_cut(before, journal, kept, &mut StdRng::seed_from_u64(seed)).expect("it goes with what was there")
     }
@@ -275,40 +275,43 @@ mod tests {
     #[test]
     fn what_was_synced_stays_and_what_was_not_goes() {
         let before = tree(&[("a", Some("old"))]);
-        let check = |changes: &[Change], expected: &[(&str, Option<&str>)]| {
+        let check = |changes: &[FileChange], expected: &[(&str, Option<&str>)]| {
             assert_eq!(left(&before, changes, Kept::Nothing, 0), tree(expected), "{changes:?}");
         };
         let write = [opened(1, "a"), written(1, 0, "n"), written(1, 5, "w")];
         check(&write, &[("a", Some("old"))]);
-        check(&[&write[..], &[Change::Synced { file: 1, until: 3 }]].concat(), &[("a", Some("nld\0\0w"))]);
+        check(&[&write[..], &[FileChange::Synced { file: 1, until: 3 }]].concat(), &[("a", Some("nld\0\0w"))]);
         // What was written while the sync was under way is not covered by it.
-        check(&[&write[..], &[Change::Synced { file: 1, until: 2 }]].concat(), &[("a", Some("nld"))]);
-        check(&[opened(1, "a"), Change::Truncated { file: 1, length: 1 }], &[("a", Some("old"))]);
-        check(&[opened(1, "a"), Change::Truncated { file: 1, length: 1 }, Change::Synced { file: 1, until: 2 }], &[("a", Some("o"))]);
+        check(&[&write[..], &[FileChange::Synced { file: 1, until: 2 }]].concat(), &[("a", Some("nld"))]);
+        check(&[opened(1, "a"), FileChange::Truncated { file: 1, length: 1 }], &[("a", Some("old"))]);
+        check(
+            &[opened(1, "a"), FileChange::Truncated { file: 1, length: 1 }, FileChange::Synced { file: 1, until: 2 }],
+            &[("a", Some("o"))],
+        );
     }
 
     #[test]
     fn a_name_is_made_removed_and_changed_by_a_sync_of_its_directory_alone() {
         let before = tree(&[("a", Some("old")), ("d", None)]);
-        let check = |changes: &[Change], synced: u32, expected: &[(&str, Option<&str>)]| {
+        let check = |changes: &[FileChange], synced: u32, expected: &[(&str, Option<&str>)]| {
             let opens = [opened(8, ""), opened(9, "d")];
-            let sync = [Change::Synced { file: 1, until: 100 }, Change::Synced { file: synced, until: 100 }];
+            let sync = [FileChange::Synced { file: 1, until: 100 }, FileChange::Synced { file: synced, until: 100 }];
             assert_eq!(left(&before, &[&opens[..], changes, &sync].concat(), Kept::Nothing, 0), tree(expected), "{changes:?}");
         };
         let make = [created(1, "d/x"), written(1, 0, "new")];
         check(&make, 8, &[("a", Some("old")), ("d", None)]);
         check(&make, 9, &[("a", Some("old")), ("d", None), ("d/x", Some("new"))]);
-        let remove = [opened(1, "a"), Change::Unlinked { path: "a".to_owned() }];
+        let remove = [opened(1, "a"), FileChange::Unlinked { path: "a".to_owned() }];
         check(&remove, 9, &[("a", Some("old")), ("d", None)]);
         check(&remove, 8, &[("d", None)]);
-        let rename = [opened(1, "a"), Change::Renamed { from: "a".to_owned(), to: "b".to_owned() }];
+        let rename = [opened(1, "a"), FileChange::Renamed { from: "a".to_owned(), to: "b".to_owned() }];
         check(&rename, 9, &[("a", Some("old")), ("d", None)]);
         check(&rename, 8, &[("b", Some("old")), ("d", None)]);
         // A file in a directory that did not stay is not to be reached.
-        let nested = [Change::MadeDirectory { path: "e".to_owned() }, opened(7, "e"), created(1, "e/x")];
+        let nested = [FileChange::MadeDirectory { path: "e".to_owned() }, opened(7, "e"), created(1, "e/x")];
         check(&nested, 7, &[("a", Some("old")), ("d", None)]);
         // A file that was made anew under a name is another one.
-        let anew = [Change::Unlinked { path: "a".to_owned() }, created(1, "a"), written(1, 0, "anew")];
+        let anew = [FileChange::Unlinked { path: "a".to_owned() }, created(1, "a"), written(1, 0, "anew")];
         check(&anew, 9, &[("a", Some("old")), ("d", None)]);
         check(&anew, 8, &[("a", Some("anew")), ("d", None)]);
     }
@@ -336,6 +339,6 @@ mod tests {
         let refused = |change| after_a_cut(&Tree::new(), vec![(0, change)], Kept::Nothing, &mut StdRng::seed_from_u64(0)).is_err();
         assert!(refused(opened(1, "a")));
         assert!(refused(written(1, 0, "x")));
-        assert!(refused(Change::Synced { file: 1, until: 0 }));
+        assert!(refused(FileChange::Synced { file: 1, until: 0 }));
     }
 }

@@ -83,7 +83,7 @@ impl Mood {
 
 impl Receiver {
     /// Listens on loopback, and notes what arrives.
-    pub(super) async fn start(desk: Desk, tasks: &TaskTracker) -> anyhow::Result<Self> {
+    pub(super) async fn start(desk: MailQueue, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
         let mood = desk.mood.clone();
@@ -100,7 +100,7 @@ impl Receiver {
     }
 }
 
-async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<Desk>, tasks: TaskTracker) {
+async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<MailQueue>, tasks: TaskTracker) {
     let mut moods = desk.mood.subscribe();
     loop {
         tokio::select! {
@@ -133,7 +133,7 @@ async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> Tc
     }
 }
 
-async fn serve(stream: TcpStream, desk: Arc<Desk>) {
+async fn serve(stream: TcpStream, desk: Arc<MailQueue>) {
     // Whenever we close it, it is reset.
     let _ = stream.set_zero_linger();
     let mut moods = desk.mood.subscribe();
@@ -148,7 +148,7 @@ async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) 
 }
 
 /// Where requests are answered.
-pub(super) struct Desk {
+pub(super) struct MailQueue {
     ledger: Arc<Ledger>,
     clocks: Arc<Clocks>,
     /// The share of messages whose first try is answered 500.
@@ -156,7 +156,7 @@ pub(super) struct Desk {
     mood: watch::Sender<Mood>,
 }
 
-impl Desk {
+impl MailQueue {
     pub(super) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
         Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
     }
@@ -174,7 +174,7 @@ fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>
     is_as_told.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
 }
 
-impl Receive for Desk {
+impl Receive for MailQueue {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
     async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
@@ -253,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
         let ledger = Arc::new(Ledger::default());
-        let desk = Desk::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
+        let desk = MailQueue::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
         let receiver = Receiver::start(desk, &TaskTracker::new()).await.expect("it listens");
         let check = async |mood, expected: Result<&str, io::ErrorKind>| {
             receiver.set(mood);

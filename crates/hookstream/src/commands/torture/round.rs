@@ -14,7 +14,7 @@ use super::{
     ledger::Totals,
     report::{self, Tally},
     senders::Senders,
-    world::World,
+    world::Installation,
 };
 
 /// How long after all was put right all that was accepted may take to arrive.
@@ -34,7 +34,7 @@ pub(super) struct Plan {
 
 /// Plays all rounds, up to the first that fails.
 pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut world = World::build(plan, ground).await?;
+    let mut world = Installation::build(plan, ground).await?;
     let senders = Senders::start(&world.target, plan.rate);
     let played = rounds(plan, &mut world, rng, tally).await;
     senders.stop().await;
@@ -55,7 +55,7 @@ pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
     played.and(settled)
 }
 
-async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
+async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
     let mut before = Totals::default();
     for round in 1..=plan.rounds {
         report::progress(plan.fault, round, plan.rounds);
@@ -90,7 +90,7 @@ async fn rounds(plan: &Plan, world: &mut World, rng: &mut StdRng, tally: &mut Ta
     Ok(())
 }
 
-impl World {
+impl Installation {
     /// Waits for all that was accepted so far, and notes what is lost.
     async fn judge(&mut self, tally: &mut Tally, when: &str) -> anyhow::Result<()> {
         let missing = self.ledger.settled_within(SETTLED_WITHIN).await;

@@ -14,7 +14,7 @@ use super::{
     ground::{Ground, Stage},
     jumps::Clocks,
     ledger::Ledger,
-    receiver::{Desk, Receiver},
+    receiver::{MailQueue, Receiver},
     round::Plan,
     senders::Target,
 };
@@ -37,7 +37,7 @@ const FAIL_SHARE: f64 = 0.02;
 const FAIL_SHARE_CLOCK: f64 = 0.05;
 
 /// What takes part. Nodes end before what they stand on.
-pub(super) struct World {
+pub(super) struct Installation {
     pub(super) fleet: Fleet,
     pub(super) target: Arc<Target>,
     pub(super) ledger: Arc<Ledger>,
@@ -49,7 +49,7 @@ pub(super) struct World {
     pub(super) stage: Stage,
 }
 
-impl World {
+impl Installation {
     pub(super) async fn build(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&plan.directory).with_context(|| format!("could not make {}", plan.directory.display()))?;
         let stage = Stage::build(ground, plan.fault, plan.rounds, &plan.directory, plan.shim.as_deref()).await?;
@@ -59,7 +59,7 @@ impl World {
         let tasks = TaskTracker::new();
         let clocks = Arc::new(Clocks::new(plan.nodes));
         let fail_share = if plan.fault == Fault::Clock { FAIL_SHARE_CLOCK } else { FAIL_SHARE };
-        let receiver = Receiver::start(Desk::new(Arc::clone(&ledger), Arc::clone(&clocks), fail_share), &tasks).await?;
+        let receiver = Receiver::start(MailQueue::new(Arc::clone(&ledger), Arc::clone(&clocks), fail_share), &tasks).await?;
         let (server, api_key) = fleet.server()?;
         let timeout_ms = (plan.fault == Fault::Receivers).then_some(TIMEOUT_MS);
         let (application, endpoint) = make_application(&ApiClient::new(server, api_key)?, &receiver.url(), timeout_ms).await?;

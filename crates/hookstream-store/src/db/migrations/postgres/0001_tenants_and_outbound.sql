@@ -181,18 +181,18 @@ create table nodes (
     queued bigint not null,
     in_flight bigint not null,
     lag_ms bigint not null,
-    -- Whether it is given groups of lines: it delivers, and this is its latest number.
-    takes_lines boolean not null
+    -- Whether it is given shards of backlogs: it delivers, and this is its latest number.
+    takes_backlogs boolean not null
 ) with (fillfactor = 50);
 
--- Which node works on which group of lines; 0 is none. Only it sends what has a limit or an order.
-create table line_groups (
+-- Which node works on which shard of backlogs; 0 is none. Only it sends what has a limit or an order.
+create table shards (
     number integer not null primary key,
     owner bigint not null
 ) with (fillfactor = 50);
--- Places in lines that keep an order: whatever the nodes' clocks say, what is stored later stands behind.
-create sequence line_places;
-insert into line_groups (number, owner) select number, 0 from generate_series(0, 63) as number;
+-- Places in backlogs that keep an order: whatever the nodes' clocks say, what is stored later stands behind.
+create sequence backlog_places;
+insert into shards (number, owner) select number, 0 from generate_series(0, 63) as number;
 
 -- What happened with messages. Kept by day of the message's id, a partition a day: retention drops one
 -- whole. Rows are appended in about the order of their keys.
@@ -252,7 +252,7 @@ create table attempts (
 ) partition by range (message_id);
 
 -- What is still owed: small, whatever was ever sent. A row is deleted when it is settled. Owner 0 is
--- nobody, a number below 0 the line that it waits in. It lives short, so it is swept often and without pause.
+-- nobody, a number below 0 the backlog that it waits in. It lives short, so it is swept often and without pause.
 create table pending (
     message_id uuid not null,
     target_id uuid not null,
@@ -262,9 +262,9 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
-    -- The line that it goes back to when its owner lets go of it; 0 is none.
-    line bigint not null default 0,
-    -- When the next try of one that keeps its place in a line is due: due_at is its place.
+    -- The backlog that it goes back to when its owner lets go of it; 0 is none.
+    backlog bigint not null default 0,
+    -- When the next try of one that keeps its place in a backlog is due: due_at is its place.
     retry_at bigint,
     primary key (message_id, target_id)
 ) with (

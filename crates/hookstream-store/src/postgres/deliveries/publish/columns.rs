@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hookstream_model::delivery::queue::Line;
+use hookstream_model::delivery::queue::Backlog;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -34,10 +34,10 @@ const STORE: &str = "with seen as (
         insert into payloads (message_id, environment_id, is_text, encoding, size, body)
         select id, environment_id, is_text, encoding, size, body from given
     ), owed as (
-        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, line)
-        select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('line_places')), 0, 0, p.trigger_type, p.line
+        insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog)
+        select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type, p.backlog
         from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
-            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, line)
+            as p (seen, message_id, target_id, application_id, owner, due_at, trigger_type, backlog)
         where p.seen in (select number from seen)
     ), skipped as (
         insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
@@ -57,7 +57,7 @@ const STORE: &str = "with seen as (
         from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[], $43::int8[])
             as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes, events)
         where d.seen in (select number from seen)
-        group by d.day, d.environment_id order by d.day, d.environment_id
+        shard by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
             accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
             payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes, events = delivery_counts.events + excluded.events
@@ -99,7 +99,7 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&counts.days as _, Type::INT8_ARRAY),
         (&counts.applications as _, Type::UUID_ARRAY),
         (&counts.messages as _, Type::INT8_ARRAY),
-        (&owed.lines as _, Type::INT8_ARRAY),
+        (&owed.backlogs as _, Type::INT8_ARRAY),
         (&standings.seen as _, Type::INT4_ARRAY),
         (&standings.days as _, Type::INT8_ARRAY),
         (&standings.environments as _, Type::UUID_ARRAY),
@@ -166,7 +166,7 @@ struct Owed {
     /// None for the next place.
     due_at: Vec<Option<i64>>,
     triggers: Vec<&'static str>,
-    lines: Vec<i64>,
+    backlogs: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -261,16 +261,16 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Owed { owner, line, in_order } => {
-                    let line = line.map_or(0, Line::number);
+                NewState::Owed { owner, backlog, in_order } => {
+                    let backlog = backlog.map_or(0, Backlog::number);
                     self.owed.seen.push(seen);
                     self.owed.messages.push(id);
                     self.owed.targets.push(target);
                     self.owed.applications.push(application);
-                    self.owed.owners.push(owner.map_or(line, Owner::number));
+                    self.owed.owners.push(owner.map_or(backlog, Owner::number));
                     self.owed.due_at.push((!in_order).then_some(accepted_at));
                     self.owed.triggers.push(publication.trigger.as_str());
-                    self.owed.lines.push(line);
+                    self.owed.backlogs.push(backlog);
                 }
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);

@@ -25,7 +25,7 @@ create table payloads (
     body blob not null
 ) strict, without rowid;
 
--- What is still owed. A row is deleted when it is settled. Owner 0 is nobody, a number below 0 the line
+-- What is still owed. A row is deleted when it is settled. Owner 0 is nobody, a number below 0 the backlog
 -- that it waits in.
 create table pending (
     message_id blob not null,
@@ -36,9 +36,9 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
-    -- The line that it goes back to when its owner lets go of it; 0 is none.
-    line integer not null default 0,
-    -- When the next try of one that keeps its place in a line is due: due_at is its place.
+    -- The backlog that it goes back to when its owner lets go of it; 0 is none.
+    backlog integer not null default 0,
+    -- When the next try of one that keeps its place in a backlog is due: due_at is its place.
     retry_at integer,
     primary key (message_id, target_id)
 ) strict, without rowid;
@@ -73,9 +73,9 @@ create table attempts (
     primary key (message_id, id)
 ) strict, without rowid;
 
--- The last place that was given in a line that keeps an order: whatever the clock says, what is stored later stands
+-- The last place that was given in a backlog that keeps an order: whatever the clock says, what is stored later stands
 -- behind.
-create table line_places (
+create table backlog_places (
     last integer not null
 ) strict;
 

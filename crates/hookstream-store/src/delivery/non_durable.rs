@@ -10,7 +10,7 @@ use hookstream_model::{
         ids::{ApplicationId, EnvironmentId, MessageId},
         time::{Day, Timestamp},
     },
-    delivery::queue::{Groups, Line},
+    delivery::queue::{Backlog, Shards},
     identity::tenancy::Tenant,
     operations::job::{Candidate, Job},
 };
@@ -23,15 +23,15 @@ use crate::{
         vault::Vault,
     },
     delivery::{
-        audit::Audit,
+        audit::ConsistencyReport,
         counts::DayCounts,
         deliveries::{
-            Claim, ClaimLimits, Claimed, IdempotencyKey, LineHead, LineWant, Owner, Publication, Published, Redelivered, Redelivery,
-            Settled,
+            BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
+            Redelivery, Settled,
         },
         finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
-        nodes::{Node, NodeReport, NodeSelf, Nudge, Standing},
+        nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
     },
     operations::{
@@ -41,10 +41,10 @@ use crate::{
 };
 
 /// Around a store for what is configured.
-pub struct Forgetful(pub Arc<dyn Store>);
+pub struct NonDurableStore(pub Arc<dyn Store>);
 
 #[async_trait]
-impl Database for Forgetful {
+impl Database for NonDurableStore {
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         self.0.read(statement).await
     }
@@ -63,7 +63,7 @@ impl Database for Forgetful {
 }
 
 #[async_trait]
-impl Store for Forgetful {
+impl Store for NonDurableStore {
     async fn publish(&self, _: Publication) -> Result<Published, Error> {
         Ok(Published::Stored)
     }
@@ -80,15 +80,15 @@ impl Store for Forgetful {
         Ok(Claim::default())
     }
 
-    async fn lines(&self, _: Groups, _: Option<Line>, _: usize) -> Result<Vec<LineHead>, Error> {
+    async fn backlogs(&self, _: Shards, _: Option<Backlog>, _: usize) -> Result<Vec<BacklogHead>, Error> {
         Ok(Vec::new())
     }
 
-    async fn line_lengths(&self, lines: Vec<Line>, _: usize) -> Result<Vec<usize>, Error> {
-        Ok(vec![0; lines.len()])
+    async fn backlog_lengths(&self, backlogs: Vec<Backlog>, _: usize) -> Result<Vec<usize>, Error> {
+        Ok(vec![0; backlogs.len()])
     }
 
-    async fn claim_lines(&self, _: Owner, _: Timestamp, _: Vec<LineWant>, _: usize) -> Result<Vec<Claimed>, Error> {
+    async fn claim_backlogs(&self, _: Owner, _: Timestamp, _: Vec<BacklogRequest>, _: usize) -> Result<Vec<Claimed>, Error> {
         Ok(Vec::new())
     }
 
@@ -100,12 +100,12 @@ impl Store for Forgetful {
         self.0.lease()
     }
 
-    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<Standing, Error> {
+    async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
         self.0.renew(owner, report, now).await
     }
 
-    async fn give_up_groups(&self, owner: Owner, groups: Groups) -> Result<(), Error> {
-        self.0.give_up_groups(owner, groups).await
+    async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error> {
+        self.0.release_shards(owner, shards).await
     }
 
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
@@ -176,7 +176,7 @@ impl Store for Forgetful {
         self.0.day_sizes().await
     }
 
-    async fn audit(&self) -> Result<Audit, Error> {
+    async fn audit(&self) -> Result<ConsistencyReport, Error> {
         self.0.audit().await
     }
 

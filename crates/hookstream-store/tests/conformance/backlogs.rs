@@ -1,4 +1,4 @@
-//! Lines: what waits for one target apart from all others, in its order.
+//! Backlogs: what waits for one target apart from all others, in its order.
 
 use std::collections::BTreeSet;
 
@@ -8,44 +8,44 @@ use hookstream_model::{
         time::Timestamp,
     },
     delivery::{
-        queue::{Groups, Line},
+        queue::{Backlog, Shards},
         state::Trigger,
     },
 };
 use hookstream_store::delivery::{
-    deliveries::{Claimed, LineWant, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
-    nodes::{NodeReport, Standing},
+    deliveries::{BacklogRequest, Claimed, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
+    nodes::{LeaseRenewal, NodeReport},
 };
 
-use crate::world::{DAY, NOON, SECOND, World, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, settled};
 
-fn line_of(world: &World, target: TargetId) -> Line {
-    Line::of_target(world.application, target)
+fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
+    Backlog::of_target(world.application, target)
 }
 
-/// Publishes a message that waits in its target's line.
-async fn publish_in_line(world: &World, at: Timestamp, target: TargetId) -> MessageId {
-    let state = NewState::Owed { owner: None, line: Some(line_of(world, target)), in_order: false };
+/// Publishes a message that waits in its target's backlog.
+async fn publish_in_line(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
+    let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
     let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
     id
 }
 
-async fn take(world: &World, owner: Owner, now: Timestamp, target: TargetId, deliveries: usize, in_order: bool) -> Vec<Claimed> {
-    let want = LineWant { line: line_of(world, target), deliveries, in_order };
-    world.store.claim_lines(owner, now, vec![want], 1 << 20).await.expect("claimed")
+async fn take(world: &Fixture, owner: Owner, now: Timestamp, target: TargetId, deliveries: usize, in_order: bool) -> Vec<Claimed> {
+    let want = BacklogRequest { backlog: backlog_of(world, target), deliveries, in_order };
+    world.store.claim_backlogs(owner, now, vec![want], 1 << 20).await.expect("claimed")
 }
 
 fn ids(claimed: &[Claimed]) -> Vec<MessageId> {
     claimed.iter().map(|claimed| claimed.message.id).collect()
 }
 
-fn in_place(world: &World, due_at: Timestamp, target: TargetId) -> Wait {
-    Wait { due_at, line: Some(line_of(world, target)), keeps_place: true }
+fn in_place(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
+    Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_place: true }
 }
 
-pub(crate) async fn what_waits_in_a_line_is_taken_from_it_only(world: &World) {
+pub(crate) async fn what_waits_in_a_line_is_taken_from_it_only(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let second = publish_in_line(world, NOON + SECOND, target).await;
@@ -53,49 +53,49 @@ pub(crate) async fn what_waits_in_a_line_is_taken_from_it_only(world: &World) {
     let next_day = publish_in_line(world, NOON + DAY, target).await;
     let others = publish_in_line(world, NOON, other).await;
     let now = NOON + DAY * 2;
-    assert_eq!(world.claim(owner, now).await.len(), 0, "a line is nobody's to claim from otherwise");
+    assert_eq!(world.claim(owner, now).await.len(), 0, "a backlog is nobody's to claim from otherwise");
     assert_eq!(ids(&take(world, owner, now, target, 1, false).await), [first]);
     let rest = take(world, owner, now, target, 10, true).await;
     assert_eq!(ids(&rest), [second, next_day]);
-    assert_eq!(rest[0].line, Some(line_of(world, target)));
+    assert_eq!(rest[0].backlog, Some(backlog_of(world, target)));
     assert_eq!(ids(&take(world, owner, now, other, 10, false).await), [others]);
     assert_eq!(take(world, owner, now, target, 10, false).await.len(), 0);
 }
 
-pub(crate) async fn lines_are_found_by_their_first(world: &World) {
+pub(crate) async fn lines_are_found_by_their_first(world: &Fixture) {
     let owner = world.enlist().await;
     let targets = [world.target(), world.target(), world.target()];
     for (index, target) in targets.iter().enumerate() {
         publish_in_line(world, NOON + DAY * u32::try_from(index).expect("small"), *target).await;
         publish_in_line(world, NOON + DAY * 3, *target).await;
     }
-    let heads = world.store.lines(Groups::ALL, None, 10).await.expect("read");
-    let found: BTreeSet<_> = heads.iter().map(|head| (head.target_id, head.due_at, head.application_id, head.line)).collect();
+    let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
+    let found: BTreeSet<_> = heads.iter().map(|head| (head.target_id, head.due_at, head.application_id, head.backlog)).collect();
     let due = |index: u32| NOON + DAY * index;
-    let expected = (0..3).zip(targets).map(|(index, target)| (target, due(index), world.application, line_of(world, target)));
+    let expected = (0..3).zip(targets).map(|(index, target)| (target, due(index), world.application, backlog_of(world, target)));
     assert_eq!(found, expected.collect());
-    assert!(heads.is_sorted_by_key(|head| head.line));
+    assert!(heads.is_sorted_by_key(|head| head.backlog));
 
-    let some = world.store.lines(Groups::ALL, None, 2).await.expect("read");
+    let some = world.store.backlogs(Shards::ALL, None, 2).await.expect("read");
     assert_eq!(some, heads[..2]);
-    assert_eq!(world.store.lines(Groups::ALL, Some(some[1].line), 2).await.expect("read"), heads[2..]);
-    let ours: Groups = [heads[0].line.group()].into_iter().collect();
-    assert_eq!(world.store.lines(ours, None, 10).await.expect("read").len(), 3, "an application's lines are in one group");
-    assert_eq!(world.store.lines(Groups::ALL.without(ours), None, 10).await.expect("read"), []);
+    assert_eq!(world.store.backlogs(Shards::ALL, Some(some[1].backlog), 2).await.expect("read"), heads[2..]);
+    let ours: Shards = [heads[0].backlog.shard()].into_iter().collect();
+    assert_eq!(world.store.backlogs(ours, None, 10).await.expect("read").len(), 3, "an application's backlogs are in one shard");
+    assert_eq!(world.store.backlogs(Shards::ALL.without(ours), None, 10).await.expect("read"), []);
 
-    let lines: Vec<_> = targets.into_iter().map(|target| line_of(world, target)).collect();
-    assert_eq!(world.store.line_lengths(lines.clone(), 10).await.expect("counted"), [2, 2, 2]);
-    assert_eq!(world.store.line_lengths(lines.clone(), 1).await.expect("counted"), [1, 1, 1]);
-    let nobodys = line_of(world, world.target());
-    assert_eq!(world.store.line_lengths(vec![nobodys, lines[0]], 10).await.expect("counted"), [0, 2]);
+    let backlogs: Vec<_> = targets.into_iter().map(|target| backlog_of(world, target)).collect();
+    assert_eq!(world.store.backlog_lengths(backlogs.clone(), 10).await.expect("counted"), [2, 2, 2]);
+    assert_eq!(world.store.backlog_lengths(backlogs.clone(), 1).await.expect("counted"), [1, 1, 1]);
+    let nobodys = backlog_of(world, world.target());
+    assert_eq!(world.store.backlog_lengths(vec![nobodys, backlogs[0]], 10).await.expect("counted"), [0, 2]);
 
     for claimed in take(world, owner, NOON + DAY * 9, targets[0], 10, true).await {
         assert!(world.settle(owner, settled(&claimed, None, Next::Succeeded)).await);
     }
-    assert_eq!(world.store.lines(Groups::ALL, None, 10).await.expect("read").len(), 2);
+    assert_eq!(world.store.backlogs(Shards::ALL, None, 10).await.expect("read").len(), 2);
 }
 
-pub(crate) async fn what_keeps_its_place_blocks_what_is_behind_it(world: &World) {
+pub(crate) async fn what_keeps_its_place_blocks_what_is_behind_it(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let first = publish_in_line(world, NOON, target).await;
@@ -106,7 +106,7 @@ pub(crate) async fn what_keeps_its_place_blocks_what_is_behind_it(world: &World)
     let attempt = world.attempt(&claimed[0], NOON + DAY);
     assert!(world.settle(owner, settled(&claimed[0], Some(attempt), next)).await);
 
-    let heads = world.store.lines(Groups::ALL, None, 10).await.expect("read");
+    let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
     assert_eq!((heads.len(), heads[0].due_at), (1, retry_at));
     assert_eq!(ids(&take(world, owner, retry_at - SECOND, target, 10, true).await), []);
     // Where no order is kept (any more), what is due goes.
@@ -116,7 +116,7 @@ pub(crate) async fn what_keeps_its_place_blocks_what_is_behind_it(world: &World)
     assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (1, 1, Trigger::Automatic));
 }
 
-pub(crate) async fn what_is_given_back_to_a_line_has_its_place_again(world: &World) {
+pub(crate) async fn what_is_given_back_to_a_line_has_its_place_again(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
@@ -126,14 +126,14 @@ pub(crate) async fn what_is_given_back_to_a_line_has_its_place_again(world: &Wor
         assert!(world.settle(owner, settled(claimed, None, next)).await);
     }
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
-    // An owner that is gone leaves its deliveries in their line, not to anybody.
+    // An owner that is gone leaves its deliveries in their backlog, not to anybody.
     world.store.retire(owner, NOON + DAY).await.expect("retired");
     let next = world.enlist().await;
     assert_eq!(world.claim(next, NOON + DAY * 2).await.len(), 0);
     assert_eq!(ids(&take(world, next, NOON + DAY * 2, target, 10, true).await), order);
 }
 
-pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &World) {
+pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
@@ -153,20 +153,20 @@ pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &World) {
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
 }
 
-pub(crate) async fn a_retry_in_a_line_without_order_is_due_then(world: &World) {
+pub(crate) async fn a_retry_in_a_line_without_order_is_due_then(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let first = publish_in_line(world, NOON, target).await;
     let second = publish_in_line(world, NOON + SECOND, target).await;
     let claimed = take(world, owner, NOON + SECOND, target, 1, false).await;
     assert_eq!(ids(&claimed), [first]);
-    let wait = Wait { due_at: NOON + DAY, line: Some(line_of(world, target)), keeps_place: false };
+    let wait = Wait { due_at: NOON + DAY, backlog: Some(backlog_of(world, target)), keeps_place: false };
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait, failed: 1 })).await);
     assert_eq!(ids(&take(world, owner, NOON + DAY - SECOND, target, 10, false).await), [second]);
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, false).await), [first]);
 }
 
-pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &World) {
+pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &Fixture) {
     let owner = world.enlist().await;
     let targets = [world.target(), world.target()];
     for target in targets {
@@ -174,12 +174,12 @@ pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &World) {
             publish_in_line(world, NOON, target).await;
         }
     }
-    let want = |target| LineWant { line: line_of(world, target), deliveries: 3, in_order: true };
+    let want = |target| BacklogRequest { backlog: backlog_of(world, target), deliveries: 3, in_order: true };
     let wants: Vec<_> = targets.into_iter().map(want).collect();
     let mut taken = Vec::new();
     loop {
         // Each payload has two bytes.
-        let claimed = world.store.claim_lines(owner, NOON, wants.clone(), 3).await.expect("claimed");
+        let claimed = world.store.claim_backlogs(owner, NOON, wants.clone(), 3).await.expect("claimed");
         if claimed.is_empty() {
             break;
         }
@@ -187,47 +187,47 @@ pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &World) {
         taken.extend(claimed.into_iter().map(|claimed| (claimed.target_id, claimed.message.id)));
     }
     assert_eq!(taken.len(), 6);
-    assert!(taken.is_sorted_by_key(|(target, id)| (*target != targets[0], *id)), "each line in its order");
+    assert!(taken.is_sorted_by_key(|(target, id)| (*target != targets[0], *id)), "each backlog in its order");
 }
 
-/// The groups that a node has after it was renewed, and how many of them are too many.
-async fn renew(world: &World, owner: Owner) -> (Groups, u32) {
+/// The shards that a node has after it was renewed, and how many of them are too many.
+async fn renew(world: &Fixture, owner: Owner) -> (Shards, u32) {
     match world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed") {
-        Standing::Held { groups, surplus, .. } => (groups, surplus),
-        Standing::Lapsed => panic!("it stands"),
+        LeaseRenewal::Held { shards, surplus, .. } => (shards, surplus),
+        LeaseRenewal::Lapsed => panic!("it stands"),
     }
 }
 
-pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &World) {
+pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &Fixture) {
     let first = world.enlist().await;
-    assert_eq!(renew(world, first).await, (Groups::ALL, 0));
+    assert_eq!(renew(world, first).await, (Shards::ALL, 0));
     if world.store.lease().is_none() {
         return;
     }
     let second = world.enlist().await;
-    assert_eq!(renew(world, second).await, (Groups::NONE, 0), "what another works on is not taken from it");
+    assert_eq!(renew(world, second).await, (Shards::NONE, 0), "what another works on is not taken from it");
     let (all, surplus) = renew(world, first).await;
-    assert_eq!((all, surplus), (Groups::ALL, 32));
-    let given: Groups = all.iter().take(32).collect();
-    world.store.give_up_groups(second, given).await.expect("nothing done");
-    assert_eq!(renew(world, second).await.0, Groups::NONE, "nobody gives up what is another's");
-    world.store.give_up_groups(first, given).await.expect("given up");
+    assert_eq!((all, surplus), (Shards::ALL, 32));
+    let given: Shards = all.iter().take(32).collect();
+    world.store.release_shards(second, given).await.expect("nothing done");
+    assert_eq!(renew(world, second).await.0, Shards::NONE, "nobody gives up what is another's");
+    world.store.release_shards(first, given).await.expect("given up");
     assert_eq!(renew(world, second).await, (given, 0));
     assert_eq!(renew(world, first).await, (all.without(given), 0));
     // Under a new number a node has what it had.
     let node = hookstream_store::delivery::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
     let renewed = world.store.enlist(&node, NOON).await.expect("enlisted");
     assert_eq!(renew(world, renewed).await, (given, 0));
-    assert_eq!(renew(world, second).await, (Groups::NONE, 0));
+    assert_eq!(renew(world, second).await, (Shards::NONE, 0));
     world.store.retire(first, NOON).await.expect("retired");
-    assert_eq!(renew(world, renewed).await, (Groups::ALL, 0));
+    assert_eq!(renew(world, renewed).await, (Shards::ALL, 0));
 }
 
-pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
+pub(crate) async fn places_are_given_in_the_order_of_storing(world: &Fixture) {
     world.enlist().await;
     let target = world.target();
     let store = async |at: u32| {
-        let state = NewState::Owed { owner: None, line: Some(line_of(world, target)), in_order: true };
+        let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
         let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
         let id = publication.message.id;
         world.store.publish(publication).await.expect("published");
@@ -237,7 +237,7 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
     let mut stored = vec![store(3).await, store(1).await, store(2).await];
     let owner = world.enlist().await;
     stored.push(store(0).await);
-    let heads = world.store.lines(Groups::ALL, None, 10).await.expect("read");
+    let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
     assert_eq!((heads.len(), heads[0].retry_at), (1, None), "it is due, whatever its place");
     // Asked for once more by hand, it keeps its place.
     let key = (world.tenant, world.application, stored[1]);
@@ -264,7 +264,7 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &World) {
     assert_eq!(ids(&take(world, owner, now + SECOND, target, 10, true).await), stored[3..]);
 }
 
-pub(crate) async fn nothing_is_taken_in_order_while_something_is_nobodys(world: &World) {
+pub(crate) async fn nothing_is_taken_in_order_while_something_is_nobodys(world: &Fixture) {
     if world.store.lease().is_none() {
         // There is nobody else.
         return;
