@@ -5,32 +5,30 @@
 //! sends what has a rate, an order or a hold.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
 use hookstream_model::{
-    base::{
-        ids::{ApplicationId, EndpointId, TargetId},
-        time::Timestamp,
-    },
-    delivery::{outcome::Outcome, queue::Backlog},
+    base::ids::{ApplicationId, TargetId},
+    delivery::queue::Backlog,
 };
 use hookstream_store::{
     Error,
-    delivery::deliveries::{BacklogHead, BacklogRequest, ClaimLimits, Claimed, Next, Owner, Settled, Wait},
-    outbound::endpoints::EndpointKey,
+    delivery::deliveries::{BacklogHead, BacklogRequest, ClaimLimits, Claimed},
 };
 use tokio::time::Instant;
 
 use crate::{
-    attempts::attempt,
-    cluster::lease::InUse,
+    cluster::owner_in_use::InUse,
     core::Core,
-    queues::lanes::{Batch, Gather, LanePolicy, Lanes, Now, Slot},
-    routing::routes::Route,
-    upkeep::holds,
+    queues::{
+        lanes::{Gather, LanePolicy, Now},
+        requeue::{requeue, route},
+        schedule::{Offered, offer},
+    },
+    routing::route::Route,
 };
 
 /// The most deliveries in one claim: each is a small write in the transaction.
@@ -76,138 +74,6 @@ impl Look {
 
 /// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
 const GATHERING_KEPT: usize = 100_000;
-
-/// A delivery for a lane, with what is configured for it.
-pub(crate) struct Offered {
-    pub(crate) delivery: Claimed,
-    pub(crate) policy: Arc<LanePolicy>,
-    /// The backlog whose order it keeps.
-    pub(crate) backlog: Option<Backlog>,
-}
-
-/// Puts deliveries that this process owns into their lanes, and begins what may be begun.
-pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>) {
-    {
-        let mut lanes = core.lanes();
-        let mut lease = core.lease();
-        let now = core.both_clocks();
-        for Offered { delivery, policy, backlog } in offered {
-            // Under a number that has lapsed it is somebody else's by now.
-            if !lease.has(delivery.owner) {
-                continue;
-            }
-            lease.hold(delivery.owner);
-            let spot = Slot { bytes: delivery.message.payload.body.len(), is_retry: delivery.failed > 0, backlog };
-            let since =
-                policy.has_rate().then(|| lease.works_on(Backlog::of_target(policy.application, delivery.target_id).shard())).flatten();
-            lanes.offer(delivery.target_id, delivery, spot, &policy, since, now);
-        }
-    }
-    begin(core);
-}
-
-/// A try that is recorded.
-pub(crate) struct Finished {
-    pub(crate) target: TargetId,
-    pub(crate) backlog: Option<Backlog>,
-    /// Whether what is behind it in its backlog may go.
-    pub(crate) moves_on: bool,
-}
-
-/// Tries that are recorded make room for others.
-pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIterator<Item = Finished>) {
-    let evict = {
-        let mut lanes = core.lanes();
-        let mut lease = core.lease();
-        let now = Instant::now();
-        let mut evict = Vec::new();
-        for Finished { target, backlog, moves_on } in finished {
-            evict.extend(lanes.finish(target, backlog, moves_on, now));
-            lease.release(owner);
-        }
-        evict
-    };
-    begin(core);
-    core.idle.notify_waiters();
-    requeue(core, evict).await;
-}
-
-/// A try is over: what is next in turn, if anything may be begun.
-pub(crate) fn answered(
-    core: &Arc<Core>,
-    turn: &Batch<Claimed>,
-    tried: Option<(&Outcome, &Route)>,
-    begun: Instant,
-) -> Option<Batch<Claimed>> {
-    let may_begin = core.may_begin();
-    let mut lanes = core.lanes();
-    let now = core.both_clocks();
-    let answered = lanes.answered(turn.delivery.target_id, turn.is_retry, tried.map(|(outcome, _)| outcome), begun, now);
-    if let (Some(hold), Some((_, route))) = (answered.hold, tried) {
-        holds::note(core, EndpointKey::from(&route.endpoint), answered.held_before, hold);
-    }
-    let next = if may_begin { next(core, &mut lanes) } else { None };
-    let (timer_moved, needs_refill) = (lanes.take_timer_moved(), lanes.take_needs_refill());
-    drop(lanes);
-    wake(core, timer_moved, needs_refill, now.wall);
-    if !answered.evict.is_empty() {
-        let core_too = Arc::clone(core);
-        core.tasks.spawn(async move { requeue(&core_too, answered.evict).await });
-    }
-    next
-}
-
-/// Begins what may be begun.
-pub(crate) fn begin(core: &Arc<Core>) {
-    while core.may_begin() {
-        let Some(turn) = next(core, &mut core.lanes()) else { break };
-        core.tasks.spawn(attempt::deliver_in_turn(Arc::clone(core), turn));
-    }
-    let (timer_moved, needs_refill) = {
-        let mut lanes = core.lanes();
-        (lanes.take_timer_moved(), lanes.take_needs_refill())
-    };
-    wake(core, timer_moved, needs_refill, core.now());
-}
-
-/// The next delivery to attempt.
-///
-/// The clock is read while the lanes are locked. A thread that reads it first and then waits for the lock, or for a turn on
-/// the CPU, would have its delivery count against a rate as if it had gone earlier than it does.
-fn next(core: &Core, lanes: &mut Lanes<Claimed>) -> Option<Batch<Claimed>> {
-    let permitted_at = tracing::enabled!(tracing::Level::TRACE).then(|| core.clock.wall().as_millis());
-    let turn = lanes.next(Instant::now())?;
-    if let Some(permitted_at) = permitted_at {
-        tracing::trace!(target.id = %turn.delivery.target_id, permitted_at, "attempt may begin");
-    }
-    Some(turn)
-}
-
-fn wake(core: &Core, timer_moved: bool, needs_refill: bool, now: Timestamp) {
-    if timer_moved {
-        core.timer_moved.notify_one();
-    }
-    if needs_refill {
-        core.note_due(now);
-    }
-}
-
-/// Begins what a rate has kept back, when it may go, until the engine stops.
-pub(crate) async fn run_timers(core: Arc<Core>) {
-    loop {
-        let at = core.lanes().next_timer();
-        tokio::select! {
-            biased;
-            () = core.stop.cancelled() => return,
-            () = core.timer_moved.notified() => {}
-            () = async { tokio::time::sleep_until(at.expect("polled only where there is one")).await }, if at.is_some() => {
-                // Also where nothing may be begun for now: what is past must not be waited for again and again.
-                core.lanes().fire_timers(Instant::now());
-                begin(&core);
-            }
-        }
-    }
-}
 
 /// Claims what falls due until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -386,11 +252,6 @@ async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Re
     })
 }
 
-async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {
-    let routes = core.routes.get(application).await?;
-    Ok(routes.and_then(|routes| routes.endpoint(EndpointId::from(target)).cloned()))
-}
-
 /// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its backlog.
 async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
@@ -433,50 +294,6 @@ fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
     let is_out_of_order = route.keeps_order(delivery.failed);
     let is_elsewhere = is_limited && core.has_line(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
     !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
-}
-
-/// Puts what is in this process's hands, and counted there, into its backlog in the store.
-pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
-    let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
-    let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
-    for delivery in deliveries {
-        let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
-            Ok(Some(route)) => in_backlog(&route, &delivery, core.now()),
-            Ok(None) => where_it_was(&delivery, core.now()),
-            Err(_) => where_it_was(&delivery, core.now() + attempt::UNREADABLE),
-        };
-        let next = Next::Postponed { wait };
-        let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
-        let settled = Settled { environment_id, message_id, target_id, attempt: None, next };
-        by_owner.entry(delivery.owner).or_default().push(settled);
-    }
-    for (owner, batch) in by_owner {
-        let count = batch.len();
-        if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
-            // They stand under a number that is in no memory for them; it runs dry and is then given up.
-            core.suspect_owner();
-            tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their backlogs");
-        }
-        let mut lease = core.lease();
-        (0..count).for_each(|_| lease.release(owner));
-        drop(lease);
-        core.note_due(core.now());
-    }
-    let now = Instant::now();
-    let mut lanes = core.lanes();
-    backlogs.into_iter().for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
-}
-
-/// How a delivery waits of whose target nothing can be read: in the backlog that it came from, at its place.
-pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
-    Wait { due_at, backlog: delivery.backlog, keeps_place: delivery.backlog.is_some() }
-}
-
-/// How a delivery waits in its backlog that may go when its lane lets it.
-pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
-    let keeps_place = route.keeps_order(delivery.failed);
-    let due_at = if keeps_place { Timestamp::EPOCH } else { now };
-    Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_place }
 }
 
 #[cfg(test)]
