@@ -492,9 +492,9 @@ impl<D> Lanes<D> {
     /// What is wrong with the invariants of all lanes.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let totals = invariants::Totals { queued: self.queued, open: self.open.iter().sum(), in_flight: self.in_flight };
-        let invariants: Vec<_> = self.lanes.values().map(Lane::book).collect();
+        let figures: Vec<_> = self.lanes.values().map(Lane::book).collect();
         let of_lanes = self.lanes.keys().find_map(|target| self.fault_at(*target));
-        of_lanes.or_else(|| invariants::fault_of_totals(totals, &books))
+        of_lanes.or_else(|| invariants::fault_of_totals(totals, &figures))
     }
 
     fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {
