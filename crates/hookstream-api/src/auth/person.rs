@@ -1,4 +1,4 @@
-//! Somebody who signed in: the session of a request's cookie.
+//! Signed-in user, for operations on their own account.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, MatchedPath};
 use hookstream_model::{
     identity::{
         session::{Method, Session, SessionText},
-        tenancy::{KeyHash, Tenant},
+        tenancy::Tenant,
         user::User,
     },
     operations::audit_log::Actor,
@@ -16,37 +16,15 @@ use http::{HeaderValue, StatusCode, request::Parts};
 
 use crate::{
     auth::{
-        acting::ClientDetails,
-        caller::{Credentials, Principal},
+        audited_caller::ClientDetails,
+        credentials::{Credentials, Principal},
         permissions::{self, Need},
         same_origin,
+        session::SignedIn,
     },
     http::{cookies, error::ApiError},
     state::Api,
 };
-
-/// A session that lasts, and whose it is.
-#[derive(Debug, Clone)]
-pub(crate) struct SignedIn {
-    pub(crate) session: Session,
-    pub(crate) user: User,
-}
-
-impl SignedIn {
-    /// The session of a token, where it lasts; that it is used is noted.
-    pub(crate) async fn find(api: &Api, token: &str) -> Result<Option<Self>, hookstream_store::Error> {
-        let now = api.now();
-        let Some((mut session, user)) = sessions::find(&*api.store, KeyHash::of(token), now).await? else { return Ok(None) };
-        if !session.lasts(api.options.sessions, now) {
-            return Ok(None);
-        }
-        if session.is_seen_anew(now) {
-            sessions::see(&*api.store, session.id, now).await?;
-            session.last_seen_at = now;
-        }
-        Ok(Some(Self { session, user }))
-    }
-}
 
 /// Somebody who signed in, for operations that are about themselves. It goes first among a handler's extractors.
 pub(crate) struct Person(pub(crate) Arc<SignedIn>);

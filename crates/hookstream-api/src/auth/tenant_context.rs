@@ -12,7 +12,7 @@ use hookstream_model::{
 use hookstream_store::identity::{environments, organizations};
 use http::{Method, StatusCode, request::Parts};
 
-use crate::{auth::signed_in::SignedIn, http::error::ApiError, state::Api};
+use crate::{auth::session::SignedIn, http::error::ApiError, state::Api};
 
 /// Which organization and environment a request names.
 #[derive(Debug, Default)]

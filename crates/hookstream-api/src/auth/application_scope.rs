@@ -13,7 +13,11 @@ use http::request::Parts;
 use serde::Deserialize;
 
 use crate::{
-    auth::caller::{Caller, Credentials, Principal, Refusal, check_tenant, unauthorized},
+    auth::{
+        caller::{Caller, check_tenant},
+        credentials::{Credentials, Principal},
+        refusal::{Refusal, unauthorized},
+    },
     http::error::ApiError,
     state::Api,
 };

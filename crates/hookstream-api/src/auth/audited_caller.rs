@@ -7,8 +7,11 @@ use hookstream_model::operations::audit_log::{Actor, AuditContext};
 use http::{header, request::Parts};
 
 use crate::{
-    auth::caller::{Credentials, Refusal, unauthorized},
-    http::{address::client_address, cookies, error::ApiError, request::RequestId},
+    auth::{
+        credentials::Credentials,
+        refusal::{Refusal, unauthorized},
+    },
+    http::{address::client_address, cookies, error::ApiError, request_id::RequestId},
     state::Api,
 };
 
@@ -16,7 +19,7 @@ use crate::{
 const USER_AGENT_MAX: usize = 255;
 
 /// Whoever makes a request. It says nothing about what they may do: put it behind [`Caller`](crate::auth::caller::Caller) or
-/// [`Person`](crate::auth::signed_in::Person).
+/// [`Person`](crate::auth::person::Person).
 #[derive(Debug)]
 pub(crate) struct AuditedCaller {
     actor: Actor,
