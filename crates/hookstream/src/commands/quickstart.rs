@@ -18,13 +18,9 @@ use super::{
     sink::{self, SinkOptions},
 };
 use crate::{
-    config::{Config, Settings, Sources, listen_address},
+    config::{Config, Settings, Sources, key_source::KeySource, listen_address},
     output::say,
-    server::{
-        keys::{self, KeySource},
-        lifecycle,
-        wire::Server,
-    },
+    server::{keys, lifecycle, wire::Server},
 };
 
 /// How long the first delivery may take before we say that something is wrong.

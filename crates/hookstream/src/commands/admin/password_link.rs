@@ -12,7 +12,7 @@ use hookstream_store::identity::{links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request, public_url_of};
+use super::installation::{Installation, public_url_of};
 use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// For how long the link is good.
@@ -47,11 +47,11 @@ pub(crate) struct Whose {
     public_url: Option<String>,
 }
 
-/// Creates the link and prints it.
-pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, Settings, Whose)> {
     let PasswordLinkArgs { email, public_url, store, encryption_key_file } = arguments;
     let settings = Settings { encryption_key_file, ..Settings::default() };
-    request::run(store, settings, Request::PasswordLink(Whose { email, public_url })).await
+    Ok((store, settings, Whose { email, public_url }))
 }
 
 /// Creates the link.

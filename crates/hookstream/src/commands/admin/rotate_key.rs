@@ -15,7 +15,7 @@ use hookstream_store::db::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
+use super::installation::Installation;
 use crate::{
     commands::existing::ExistingStore,
     config::Settings,
@@ -42,10 +42,10 @@ pub(crate) struct RotateKeyArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Encrypts everything again and says how much that was.
-pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: RotateKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
     let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
-    request::run(arguments.store, settings, Request::RotateKey(Rotation::default())).await
+    Ok((arguments.store, settings, Rotation::default()))
 }
 
 /// Which key is to be the current one.

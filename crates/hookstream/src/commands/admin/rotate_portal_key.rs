@@ -16,7 +16,7 @@ use hookstream_store::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
+use super::installation::Installation;
 use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
 
 /// Which store, and what becomes of the tokens there are.
@@ -44,11 +44,11 @@ pub(crate) struct Rotation {
     now: bool,
 }
 
-/// Creates the key and says what that means.
-pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: RotatePortalKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
     let RotatePortalKeyArgs { now, store, encryption_key_file } = arguments;
     let settings = Settings { encryption_key_file, ..Settings::default() };
-    request::run(store, settings, Request::RotatePortalKey(Rotation { now })).await
+    Ok((store, settings, Rotation { now }))
 }
 
 /// Creates the key.
