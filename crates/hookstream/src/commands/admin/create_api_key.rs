@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{EnvironmentId, IdSource},
@@ -24,7 +25,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// A key's environment, name and limits.
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{IdSource, OrganizationId},
@@ -29,7 +30,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::{Installation, public_url_of};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);

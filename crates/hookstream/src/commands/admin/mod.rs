@@ -12,6 +12,7 @@ mod rotate_portal_key;
 mod test_mail;
 
 use clap::{Args, Subcommand};
+use hookstream_cli::say;
 use hookstream_store::Store;
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -19,7 +20,6 @@ use self::{installation::Installation, request::Request};
 use crate::{
     commands::existing::{ExistingStore, Opened},
     config::{Config, Settings},
-    output::say,
     server::{control, keys},
 };
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{IdSource, OrganizationId},
@@ -17,7 +18,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// Shows or sets them.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::{clock::SystemClock, note};
 use hookstream_model::{
     base::{ids::IdSource, time::Clock},
     operations::audit_log::AuditContext,
@@ -16,12 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{
-    commands::existing::ExistingStore,
-    config::Settings,
-    output::note,
-    server::{clock::SystemClock, keys},
-};
+use crate::{commands::existing::ExistingStore, config::Settings, server::keys};
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{ids::IdSource, secret::Secret, time::Clock},
     operations::audit_log::{Action, AuditContext, Change, fields::Fields},
@@ -17,7 +18,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::installation::Installation;
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// Which store, and what becomes of the tokens there are.
 #[derive(Debug, Args)]

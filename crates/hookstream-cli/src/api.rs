@@ -12,16 +12,18 @@ use hyper_util::{
 use serde_json::Value;
 
 /// Which server, and as whom.
-pub(crate) struct ApiClient {
+pub struct ApiClient {
     base: String,
     key: Option<HeaderValue>,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// An answer of the API.
-pub(crate) struct ApiAnswer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Value,
+pub struct ApiAnswer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// JSON body.
+    pub body: Value,
 }
 
 impl ApiClient {
@@ -29,7 +31,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where the key cannot stand in a header or TLS cannot be set up.
-    pub(crate) fn new(url: &str, key: &str) -> anyhow::Result<Self> {
+    pub fn new(url: &str, key: &str) -> anyhow::Result<Self> {
         let mut key = HeaderValue::from_str(key.trim()).context("the API key has characters that no key has")?;
         key.set_sensitive(true);
         Ok(Self { key: Some(key), ..Self::anonymous(url)? })
@@ -39,7 +41,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub(crate) fn anonymous(url: &str) -> anyhow::Result<Self> {
+    pub fn anonymous(url: &str) -> anyhow::Result<Self> {
         let provider = rustls::crypto::ring::default_provider();
         let https = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider).context("could not set up TLS")?;
         let connector = https.https_or_http().enable_http1().build();
@@ -51,7 +53,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where there is no answer, or one that is not the API's.
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>, idempotency_key: Option<&str>) -> anyhow::Result<ApiAnswer> {
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>, idempotency_key: Option<&str>) -> anyhow::Result<ApiAnswer> {
         let mut request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
@@ -63,7 +65,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where there is no answer, or one that is not the API's.
-    pub(crate) async fn patch(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<ApiAnswer> {
+    pub async fn patch(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<ApiAnswer> {
         self.send(self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/json"), body.into()).await
     }
 
@@ -71,7 +73,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where there is no answer, or one that is not the API's.
-    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+    pub async fn delete(&self, path: &str) -> anyhow::Result<ApiAnswer> {
         self.send(self.request(Method::DELETE, path), Bytes::new()).await
     }
 
@@ -79,7 +81,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// Where there is no answer, or one that is not the API's.
-    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<ApiAnswer> {
+    pub async fn get(&self, path: &str) -> anyhow::Result<ApiAnswer> {
         self.send(self.request(Method::GET, path), Bytes::new()).await
     }
 
@@ -108,7 +110,7 @@ impl ApiAnswer {
     ///
     /// # Errors
     /// With the API's own sentence, where it says no.
-    pub(crate) fn accepted(self) -> anyhow::Result<Value> {
+    pub fn accepted(self) -> anyhow::Result<Value> {
         if self.status.is_success() {
             return Ok(self.body);
         }
@@ -118,7 +120,7 @@ impl ApiAnswer {
 }
 
 /// A text as one segment of a path (RFC 3986 section 3.3).
-pub(crate) fn path_segment(text: &str) -> String {
+pub fn path_segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@+".contains(&byte);
     text.bytes().fold(String::new(), |path, byte| {
         if is_plain(byte) { path + char::from(byte).encode_utf8(&mut [0; 4]) } else { path + &format!("%{byte:02X}") }

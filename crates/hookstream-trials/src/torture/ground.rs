@@ -4,12 +4,14 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
 use rand::rngs::StdRng;
+use serde_json::Value;
 
 use super::{
     TortureArgs,
@@ -19,7 +21,7 @@ use super::{
     psql::Psql,
     shim::Shim,
 };
-use crate::{commands::doctor, config::Settings};
+use crate::traffic::process::program;
 
 /// How long a lease of a node is, in milliseconds: short, so that rounds are.
 const LEASE_MS: u64 = 2_000;
@@ -199,7 +201,19 @@ impl Stage {
             Database::One { cluster, .. } => (None, Some(cluster.psql().node_url().to_owned())),
             Database::Pair { primary, replica, .. } => (None, Some(Cluster::url_of_both(primary, replica))),
         };
-        doctor::problems_of(Settings { data_dir, database_url, ..Settings::default() }).await
+        let mut arguments: Vec<OsString> = vec!["doctor".into(), "--json".into()];
+        arguments.extend(data_dir.into_iter().flat_map(|data_dir| ["--data-dir".into(), data_dir.into_os_string()]));
+        arguments.extend(database_url.into_iter().flat_map(|url| ["--database-url".into(), OsString::from(url)]));
+        let mut command = program()?;
+        command.args(arguments).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await?.context("could not run doctor")?;
+        // The command fails if it finds a problem, and prints its report all the same.
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("doctor printed no report: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
+        let problems = report["problems"].as_array().context("the report of doctor has problems")?.iter();
+        // The nodes have the encryption key, not this command.
+        let problems = problems.filter(|problem| problem["kind"] != "encryption_key_missing");
+        Ok(problems.map(|problem| problem["text"].as_str().unwrap_or("a problem without text").to_owned()).collect())
     }
 
     /// The settings by which a node finds its database.

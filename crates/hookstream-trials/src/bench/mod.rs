@@ -21,20 +21,16 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use hookstream_cli::{api::ApiClient, duration::parse_duration, say};
 use hookstream_model::{base::secret::Secret, outbound::signature::VerificationKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::{load::Plan, receiver::Receiver, run::Run};
-use super::{
-    client::ApiClient,
-    sink::parse_duration,
-    traffic::{
-        listener,
-        process::{Cpu, ServerProcess},
-    },
+use super::traffic::{
+    listener,
+    process::{Cpu, ServerProcess},
 };
-use crate::output::say;
 
 /// Measurements of one question each, on servers of their own.
 #[derive(Debug, Clone, Subcommand)]
@@ -56,7 +52,7 @@ enum Question {
     hookstream bench --nodes 2 --server-args '--database-url postgres://localhost/scratch'\n\n\
     Without --url, bench starts a server on a temporary directory."
 )]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     #[command(subcommand)]
     question: Option<Question>,
 
@@ -155,7 +151,7 @@ impl BenchArgs {
 }
 
 /// Runs the load and prints the result. Fails if an accepted message is lost.
-pub(crate) async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+pub async fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match &arguments.question {
         Some(Question::Fairness(arguments)) => return fairness::run(arguments).await,
         Some(Question::Scale(arguments)) => return scale::run(arguments).await,

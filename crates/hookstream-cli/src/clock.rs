@@ -12,7 +12,7 @@ use hookstream_model::base::{
 
 /// The time of the machine: for commands, which do their work and end.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -22,14 +22,14 @@ impl Clock for SystemClock {
 
 /// The time of a server: one that does not jump where the machine's does.
 #[derive(Debug)]
-pub(crate) struct SteadyClock {
+pub struct SteadyClock {
     began: Instant,
     steady: Mutex<Steady>,
 }
 
 impl SteadyClock {
     /// Begins with what the machine's clock shows.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let steady = Steady::new(Look { wall_us: wall_us(), monotonic_us: 0 });
         Self { began: Instant::now(), steady: Mutex::new(steady) }
     }

@@ -94,7 +94,7 @@ impl Psql {
         let mut terminating = terminate.spawn().context("could not run psql")?;
         let hold = |count: usize| (0..count).map(|_| self.command(&self.node_url, HOLD).spawn()).collect::<Result<Vec<_>, _>>();
         let mut held = Held(hold(places).context("could not run psql")?);
-        let ended = crate::commands::traffic::process::ended_within(&mut terminating, WITHIN).await;
+        let ended = crate::traffic::process::ended_within(&mut terminating, WITHIN).await;
         held.0.push(terminating);
         anyhow::ensure!(ended, "the connections could not be ended");
         held.0.extend(hold(places / 4).context("could not run psql")?);
@@ -183,7 +183,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::commands::torture::{
+    use crate::torture::{
         cluster::{Programs, Stop},
         disk::SmallDisk,
         fault::Fault,
@@ -245,7 +245,7 @@ mod tests {
         let sleeping = "select count(*) from pg_stat_activity where application_name = 'a node'";
         while psql.run(sleeping).await.expect("it answers").trim() != "1" {}
         let held = psql.hold_all_connections().await.expect("all places");
-        assert!(crate::commands::traffic::process::ended_within(&mut other, WITHIN).await);
+        assert!(crate::traffic::process::ended_within(&mut other, WITHIN).await);
         let refused = insert(&stage).await.expect_err("there is no place").to_string();
         assert!(refused.contains("connection slots"), "{refused}");
         held.let_go();

@@ -26,13 +26,11 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{jumps::Clocks, ledger::Ledger, senders::PROBES_FROM};
-use crate::{
-    commands::traffic::{
-        listener::{Receive, converse, fails_first, header, plain},
-        payload,
-    },
-    server::clock::SystemClock,
+use crate::traffic::{
+    listener::{Receive, converse, fails_first, header, plain},
+    payload,
 };
+use hookstream_cli::clock::SystemClock;
 
 /// How long an answer takes.
 const DELAY: Duration = Duration::from_millis(15);
@@ -83,7 +81,7 @@ impl Mood {
 
 impl Receiver {
     /// Listens on loopback, and notes what arrives.
-    pub(super) async fn start(desk: MailQueue, tasks: &TaskTracker) -> anyhow::Result<Self> {
+    pub(super) async fn start(desk: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
         let mood = desk.mood.clone();
@@ -100,7 +98,7 @@ impl Receiver {
     }
 }
 
-async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<MailQueue>, tasks: TaskTracker) {
+async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<ReceiverState>, tasks: TaskTracker) {
     let mut moods = desk.mood.subscribe();
     loop {
         tokio::select! {
@@ -133,7 +131,7 @@ async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> Tc
     }
 }
 
-async fn serve(stream: TcpStream, desk: Arc<MailQueue>) {
+async fn serve(stream: TcpStream, desk: Arc<ReceiverState>) {
     // Whenever we close it, it is reset.
     let _ = stream.set_zero_linger();
     let mut moods = desk.mood.subscribe();
@@ -148,7 +146,7 @@ async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) 
 }
 
 /// Where requests are answered.
-pub(super) struct MailQueue {
+pub(super) struct ReceiverState {
     ledger: Arc<Ledger>,
     clocks: Arc<Clocks>,
     /// The share of messages whose first try is answered 500.
@@ -156,7 +154,7 @@ pub(super) struct MailQueue {
     mood: watch::Sender<Mood>,
 }
 
-impl MailQueue {
+impl ReceiverState {
     pub(super) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
         Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
     }
@@ -174,7 +172,7 @@ fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>
     is_as_told.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
 }
 
-impl Receive for MailQueue {
+impl Receive for ReceiverState {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
     async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
@@ -253,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
         let ledger = Arc::new(Ledger::default());
-        let desk = MailQueue::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
+        let desk = ReceiverState::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
         let receiver = Receiver::start(desk, &TaskTracker::new()).await.expect("it listens");
         let check = async |mood, expected: Result<&str, io::ErrorKind>| {
             receiver.set(mood);

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{fleet::Addresses, ledger::Ledger, order::Share};
-use crate::commands::traffic::{
+use crate::traffic::{
     connection::{self, Connection},
     payload,
 };

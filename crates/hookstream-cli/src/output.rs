@@ -16,25 +16,26 @@ static CLOSED: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::ne
 static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Writes a line to standard output.
+#[macro_export]
 macro_rules! say {
     () => { $crate::output::standard(format_args!("\n")) };
     ($($argument:tt)*) => { $crate::output::standard(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
 /// Writes text to standard output as it is.
+#[macro_export]
 macro_rules! say_part {
     ($($argument:tt)*) => { $crate::output::standard(format_args!($($argument)*)) };
 }
 
 /// Writes a line to standard error.
+#[macro_export]
 macro_rules! note {
     ($($argument:tt)*) => { $crate::output::error(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
-pub(crate) use {note, say, say_part};
-
 /// Writes to standard output at once. A failure is remembered, not returned.
-pub(crate) fn standard(text: fmt::Arguments<'_>) {
+pub fn standard(text: fmt::Arguments<'_>) {
     if let Err(error) = try_standard(text) {
         if error.kind() == io::ErrorKind::BrokenPipe {
             CLOSED.cancel();
@@ -48,14 +49,14 @@ pub(crate) fn standard(text: fmt::Arguments<'_>) {
 ///
 /// # Errors
 /// The pipe is closed, or the text could not be written.
-pub(crate) fn try_standard(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn try_standard(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_fmt(text)?;
     output.flush()
 }
 
 /// Writes to standard error. A failure has no other place to be told.
-pub(crate) fn error(text: fmt::Arguments<'_>) {
+pub fn error(text: fmt::Arguments<'_>) {
     let _ = try_error(text);
 }
 
@@ -63,16 +64,16 @@ pub(crate) fn error(text: fmt::Arguments<'_>) {
 ///
 /// # Errors
 /// The pipe is closed, or the text could not be written.
-pub(crate) fn try_error(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn try_error(text: fmt::Arguments<'_>) -> io::Result<()> {
     io::stderr().lock().write_fmt(text)
 }
 
 /// Waits until the reader of standard output has closed the pipe, which the next write after that finds out.
-pub(crate) async fn closed() {
+pub async fn closed() {
     CLOSED.cancelled().await;
 }
 
 /// The first failure of standard output other than a closed pipe.
-pub(crate) fn fault() -> Option<io::Error> {
+pub fn fault() -> Option<io::Error> {
     FAULT.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

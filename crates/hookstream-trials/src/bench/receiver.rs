@@ -7,17 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{base::time::Clock, outbound::signature::VerificationKey};
 use http::{Response, StatusCode, request::Parts};
 use http_body_util::Empty;
 
 use super::run::Run;
-use crate::{
-    commands::traffic::{
-        listener::{Receive, fails_first, header, plain},
-        payload,
-    },
-    server::clock::SystemClock,
+use crate::traffic::{
+    listener::{Receive, fails_first, header, plain},
+    payload,
 };
 
 /// A receiver for all endpoints of a run.

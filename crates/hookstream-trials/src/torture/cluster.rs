@@ -15,7 +15,7 @@ use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
 use super::psql::{ADMIN, DATABASE, NODE, Psql, output};
-use crate::commands::traffic::process::{ended_within, signal};
+use crate::traffic::process::{ended_within, signal};
 
 /// How long a cluster may take to start, which after a crash includes its recovery.
 const START: Duration = Duration::from_secs(60);

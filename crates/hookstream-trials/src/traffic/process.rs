@@ -24,6 +24,18 @@ pub(crate) struct ServerProcess {
     child: Option<Child>,
 }
 
+/// This program, for another process of it, without the settings in this process's environment.
+///
+/// # Errors
+/// If the path of this program is unknown.
+pub(crate) fn program() -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("could not find this program")?);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSTREAM_")) {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
 impl ServerProcess {
     /// A server that runs already.
     pub(crate) fn running(url: &str, key: &str, pid: Option<u32>) -> Self {
@@ -33,11 +45,8 @@ impl ServerProcess {
     /// Starts a server of our own on loopback, with these arguments and variables besides. It has no setting but
     /// those: what stands in the environment is meant for another server.
     pub(crate) async fn start(arguments: &[OsString], variables: &[(OsString, OsString)], stderr: Stdio) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = program()?;
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-targets", "127.0.0.0/8,::1/128", "--log", "warn"]).args(arguments);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKSTREAM_")) {
-            command.env_remove(name);
-        }
         command.envs(variables.iter().cloned());
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().context("could not start a server")?;

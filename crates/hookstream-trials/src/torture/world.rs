@@ -18,10 +18,8 @@ use super::{
     round::Plan,
     senders::Target,
 };
-use crate::{
-    commands::{client::ApiClient, traffic::payload},
-    server::clock::SystemClock,
-};
+use crate::traffic::payload;
+use hookstream_cli::{api::ApiClient, clock::SystemClock};
 
 /// How long a node may take to deliver again after all was put right.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use super::{
     load::Begun,
     run::{Counted, Run},
 };
-use crate::commands::traffic::process::Cpu;
+use crate::traffic::process::Cpu;
 
 /// The figures. Rates and times are of what was sent after the warm-up; the rest is of the whole run.
 pub(super) struct Report {

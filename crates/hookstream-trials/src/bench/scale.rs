@@ -4,6 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use hookstream_cli::{api::ApiClient, say};
 use serde_json::json;
 use tokio::{net::TcpListener, time::Instant};
 
@@ -14,10 +15,7 @@ use super::{
     run::Run,
     stream::{Behaviour, Stream},
 };
-use crate::{
-    commands::{client::ApiClient, traffic::listener},
-    output::say,
-};
+use crate::traffic::listener;
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]

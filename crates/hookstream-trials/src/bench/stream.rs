@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
+use hookstream_cli::api::ApiClient;
 use http::{Response, StatusCode, request::Parts};
 use http_body_util::Empty;
 use serde_json::{Value, json};
@@ -20,12 +21,9 @@ use super::{
     load::{self, Plan},
     run::Run,
 };
-use crate::commands::{
-    client::ApiClient,
-    traffic::{
-        listener::{self, Receive, plain},
-        payload,
-    },
+use crate::traffic::{
+    listener::{self, Receive, plain},
+    payload,
 };
 
 /// What a stream's receiver does.

@@ -39,7 +39,7 @@ use self::{
     ground::{Ground, Prevented},
     report::{Report, Tally},
 };
-use crate::{output::say, server::lifecycle};
+use hookstream_cli::say;
 
 /// What to break, how often, and on which database.
 #[derive(Debug, Clone, Args)]
@@ -52,7 +52,7 @@ use crate::{output::say, server::lifecycle};
     Columns: accepted messages; duplicates and their limit; accounted: not delivered, with a recorded reason.\n\
     The command fails if an accepted message is lost or accepted twice, if there are more duplicates than attempts in flight, if an\n\
     order is broken, if a node needs a restart, or if `hookstream doctor` finds a problem at the end.")]
-pub(crate) struct TortureArgs {
+pub struct TortureArgs {
     /// Number of rounds per fault
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: u32,
@@ -96,12 +96,12 @@ pub(crate) struct TortureArgs {
 }
 
 /// Breaks things and prints what became of it.
-pub(crate) async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
+pub async fn run(arguments: TortureArgs) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("hookstream-torture-").tempdir().context("could not make a scratch directory")?;
     let directory = arguments.scratch_dir.as_deref().map_or(Ok(scratch.path().to_owned()), std::path::absolute)?;
     let report = tokio::select! {
         report = torture(&arguments, &directory) => report,
-        told = lifecycle::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),
+        told = hookstream_cli::signals::until_told_to_stop() => told.and_then(|()| anyhow::bail!("interrupted")),
     }?;
     if arguments.json {
         say!("{}", report.as_json());

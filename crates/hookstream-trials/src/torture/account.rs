@@ -4,7 +4,7 @@ use anyhow::Context;
 use hookstream_model::base::time::{Clock, Timestamp};
 use serde_json::Value;
 
-use crate::{commands::client::ApiClient, server::clock::SystemClock};
+use hookstream_cli::{api::ApiClient, clock::SystemClock};
 
 /// Of messages that did not arrive: how many are accounted for, and those that are lost, with the reason.
 pub(super) struct Accounted {

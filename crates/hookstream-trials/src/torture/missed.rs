@@ -12,7 +12,7 @@ use super::{
     fault::{Broken, between},
     world::Installation,
 };
-use crate::server::clock::SystemClock;
+use hookstream_cli::clock::SystemClock;
 
 /// Deliveries a second that the job makes owed which is to be met midway.
 const SLOWLY: u32 = 50;

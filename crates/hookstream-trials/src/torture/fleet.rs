@@ -12,7 +12,7 @@ use anyhow::Context;
 use tokio_util::task::TaskTracker;
 
 use super::{order::KEYS, world::BATCH};
-use crate::commands::traffic::process::ServerProcess;
+use crate::traffic::process::ServerProcess;
 
 /// Tries a node makes at once to an endpoint.
 const IN_FLIGHT: u32 = 16;

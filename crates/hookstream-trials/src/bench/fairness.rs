@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use hookstream_cli::{duration::parse_duration, say};
 use serde_json::json;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     report::percentiles,
     stream::{Behaviour, Stream},
 };
-use crate::{commands::sink::parse_duration, output::say};
 
 /// What is asked.
 #[derive(Debug, Clone, Args)]

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
 
 use super::{Fleet, run::Run};
-use crate::commands::traffic::{
+use crate::traffic::{
     connection::{self, Connection},
     payload,
     process::{Cpu, ServerProcess},

@@ -28,7 +28,7 @@ pub(super) struct Tally {
 pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
     if std::io::stderr().is_terminal() {
         // The line of the table is written over it.
-        crate::output::error(format_args!("\r{:<18}{round:>6} of {rounds}\r", fault.name()));
+        hookstream_cli::output::error(format_args!("\r{:<18}{round:>6} of {rounds}\r", fault.name()));
     }
 }
 
