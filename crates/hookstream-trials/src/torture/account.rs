@@ -7,13 +7,13 @@ use serde_json::Value;
 use hookstream_cli::{api::ApiClient, clock::SystemClock};
 
 /// Of messages that did not arrive: how many are accounted for, and those that are lost, with the reason.
-pub(super) struct Accounted {
-    pub(super) accounted: u64,
-    pub(super) lost: Vec<String>,
+pub(crate) struct Accounted {
+    pub(crate) accounted: u64,
+    pub(crate) lost: Vec<String>,
 }
 
 /// Asks for each of them what is on record.
-pub(super) async fn account(client: &ApiClient, application: &str, missing: &[String]) -> anyhow::Result<Accounted> {
+pub(crate) async fn account(client: &ApiClient, application: &str, missing: &[String]) -> anyhow::Result<Accounted> {
     let mut result = Accounted { accounted: 0, lost: vec![] };
     for id in missing {
         let answer =

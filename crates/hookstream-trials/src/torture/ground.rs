@@ -13,15 +13,19 @@ use anyhow::Context;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
-use super::{
-    TortureArgs,
-    cluster::{Cluster, Programs, Stop},
-    disk::SmallDisk,
-    fault::{Fault, between},
-    psql::Psql,
-    shim::Shim,
+use super::TortureArgs;
+use crate::{
+    torture::{
+        database::{
+            cluster::{Cluster, Programs, Stop},
+            disk::SmallDisk,
+            psql::Psql,
+        },
+        faults::fault::{Fault, between},
+        power::shim::Shim,
+    },
+    traffic::process::program,
 };
-use crate::traffic::process::program;
 
 /// How long a lease of a node is, in milliseconds: short, so that rounds are.
 const LEASE_MS: u64 = 2_000;
@@ -31,7 +35,7 @@ const DISK_MIB_PER_ROUND: u32 = 8;
 
 /// What the user chose.
 #[derive(Debug)]
-pub(super) enum Ground {
+pub(crate) enum Ground {
     Sqlite,
     /// A database that exists, by its URL.
     Given(String),
@@ -40,7 +44,7 @@ pub(super) enum Ground {
 }
 
 /// What the nodes of one fault stand on. Clusters end when this is dropped.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     database: Database,
     directory: PathBuf,
     /// Where the fault needs it.
@@ -67,7 +71,7 @@ enum Database {
 }
 
 impl Ground {
-    pub(super) fn chosen(arguments: &TortureArgs) -> anyhow::Result<Self> {
+    pub(crate) fn chosen(arguments: &TortureArgs) -> anyhow::Result<Self> {
         Ok(match &arguments.database_url {
             Some(url) => Self::Given(url.clone()),
             None if arguments.postgres => Self::Own(Arc::new(Programs::find()?)),
@@ -75,7 +79,7 @@ impl Ground {
         })
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
             Self::Given(_) | Self::Own(_) => "PostgreSQL",
@@ -83,7 +87,7 @@ impl Ground {
     }
 
     /// How many nodes there are, where so many were asked for.
-    pub(super) fn nodes(&self, asked: Option<u32>) -> anyhow::Result<u32> {
+    pub(crate) fn nodes(&self, asked: Option<u32>) -> anyhow::Result<u32> {
         match self {
             Self::Sqlite => {
                 anyhow::ensure!(asked.unwrap_or(1) == 1, "SQLite has one node; --nodes goes with --postgres or --database-url");
@@ -94,7 +98,7 @@ impl Ground {
     }
 
     /// Why a fault is not possible here, where it is not.
-    pub(super) fn prevents(&self, fault: Fault, has_shim: bool) -> Option<Prevented> {
+    pub(crate) fn prevents(&self, fault: Fault, has_shim: bool) -> Option<Prevented> {
         let elsewhere = |what: &str| Some(Prevented::Elsewhere(what.to_owned()));
         match (fault, self) {
             (Fault::Power, Self::Given(_) | Self::Own(_)) => elsewhere("it is for SQLite"),
@@ -117,7 +121,7 @@ impl Ground {
 
 /// Why a fault is not possible.
 #[derive(Debug)]
-pub(super) enum Prevented {
+pub(crate) enum Prevented {
     /// It goes with another database.
     Elsewhere(String),
     /// The machine does not allow it.
@@ -126,7 +130,7 @@ pub(super) enum Prevented {
 
 impl Stage {
     /// Makes what a fault needs, with its data in a directory.
-    pub(super) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path, shim: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) async fn build(ground: &Ground, fault: Fault, rounds: u32, directory: &Path, shim: Option<&Path>) -> anyhow::Result<Self> {
         let disk = |owner| match fault {
             Fault::DiskFull => {
                 let size = rounds.saturating_mul(DISK_MIB_PER_ROUND).saturating_add(DISK_MIB);
@@ -180,21 +184,21 @@ impl Stage {
     }
 
     /// What a node has to find in its environment.
-    pub(super) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
+    pub(crate) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
         self.shim.as_ref().map_or(Ok(Vec::new()), |shim| shim.environment(node))
     }
 
-    pub(super) fn shim(&mut self) -> anyhow::Result<&mut Shim> {
+    pub(crate) fn shim(&mut self) -> anyhow::Result<&mut Shim> {
         self.shim.as_mut().context("there is no shim")
     }
 
     /// Whether what the shim told of a node that has stopped is all that there was.
-    pub(super) fn check_shim(&self, rng: &mut StdRng) -> anyhow::Result<()> {
+    pub(crate) fn check_shim(&self, rng: &mut StdRng) -> anyhow::Result<()> {
         self.shim.as_ref().map_or(Ok(()), |shim| shim.check(rng))
     }
 
     /// What is wrong in the store, as `hookstream doctor` tells it. No node runs any more.
-    pub(super) async fn examine(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn examine(&self) -> anyhow::Result<Vec<String>> {
         let (data_dir, database_url) = match &self.database {
             Database::Sqlite { data_dir, .. } => (Some(data_dir.clone()), None),
             Database::Given(psql) => (None, Some(psql.node_url().to_owned())),
@@ -217,7 +221,7 @@ impl Stage {
     }
 
     /// The settings by which a node finds its database.
-    pub(super) fn settings(&self) -> Vec<OsString> {
+    pub(crate) fn settings(&self) -> Vec<OsString> {
         let url = match &self.database {
             Database::Sqlite { data_dir, .. } => return vec!["--data-dir".into(), data_dir.into()],
             Database::Given(psql) => psql.node_url().to_owned(),
@@ -228,7 +232,7 @@ impl Stage {
     }
 
     /// How long a node is paused.
-    pub(super) fn pause(&self, rng: &mut StdRng) -> Duration {
+    pub(crate) fn pause(&self, rng: &mut StdRng) -> Duration {
         match self.database {
             Database::Sqlite { .. } => between(rng, 500, 1_500),
             // Longer than the lease, so that the others take over.
@@ -236,7 +240,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn psql(&self) -> anyhow::Result<Psql> {
+    pub(crate) fn psql(&self) -> anyhow::Result<Psql> {
         match &self.database {
             Database::Given(psql) => Ok(psql.clone()),
             Database::One { cluster, .. } | Database::Pair { primary: cluster, .. } => Ok(cluster.psql()),
@@ -244,14 +248,14 @@ impl Stage {
         }
     }
 
-    pub(super) fn primary(&mut self) -> anyhow::Result<&mut Cluster> {
+    pub(crate) fn primary(&mut self) -> anyhow::Result<&mut Cluster> {
         match &mut self.database {
             Database::One { cluster, .. } | Database::Pair { primary: cluster, .. } => Ok(cluster),
             Database::Sqlite { .. } | Database::Given(_) => anyhow::bail!("there is no cluster of our own"),
         }
     }
 
-    pub(super) fn disk(&mut self) -> anyhow::Result<&mut SmallDisk> {
+    pub(crate) fn disk(&mut self) -> anyhow::Result<&mut SmallDisk> {
         match &mut self.database {
             Database::Sqlite { disk, .. } | Database::One { disk, .. } => disk.as_mut().context("there is no small disk"),
             Database::Given(_) | Database::Pair { .. } => anyhow::bail!("there is no small disk"),
@@ -259,7 +263,7 @@ impl Stage {
     }
 
     /// The primary is gone at once; its replica takes over.
-    pub(super) async fn fail_over(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn fail_over(&mut self) -> anyhow::Result<()> {
         let Database::Pair { primary, replica, .. } = &mut self.database else { anyhow::bail!("there is no replica") };
         primary.stop(Stop::Immediate).await?;
         std::mem::swap(primary, replica);
@@ -267,7 +271,7 @@ impl Stage {
     }
 
     /// After a failover there is a replica again, in the place of the former primary.
-    pub(super) async fn prepare_next(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn prepare_next(&mut self) -> anyhow::Result<()> {
         let Database::Pair { primary, replica, made } = &mut self.database else { return Ok(()) };
         *made += 1;
         replica.become_replica_of(primary, &self.directory, &format!("cluster-{made}")).await

@@ -5,25 +5,18 @@
 //! stream of messages and one ledger, in which every id that was answered 201 must turn out delivered
 //! or accounted for ([`ledger`]).
 
+pub(crate) mod database;
+pub(crate) mod faults;
+pub(crate) mod installation;
+pub(crate) mod power;
+pub(crate) mod traffic;
+
 mod account;
-mod cluster;
-mod disk;
-mod fault;
-mod fleet;
 mod ground;
-mod journal;
-mod jumps;
-mod ledger;
-mod missed;
-mod order;
-mod platter;
-mod psql;
-mod receiver;
+mod knobs;
+mod plan;
 mod report;
 mod round;
-mod senders;
-mod shim;
-mod world;
 
 use std::{
     num::NonZeroU32,
@@ -32,14 +25,14 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::say;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use self::{
-    fault::Fault,
     ground::{Ground, Prevented},
     report::{Report, Tally},
 };
-use hookstream_cli::say;
+use crate::torture::faults::fault::Fault;
 
 /// What to break, how often, and on which database.
 #[derive(Debug, Clone, Args)]
@@ -152,7 +145,7 @@ async fn torture(arguments: &TortureArgs, directory: &Path) -> anyhow::Result<Re
         // Each fault has its own chance, so that one can be repeated without the others.
         let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(fault.number()) << 32));
         let mut tally = Tally::new(fault);
-        let plan = round::Plan {
+        let plan = crate::torture::plan::Plan {
             fault,
             rounds: arguments.rounds,
             nodes,

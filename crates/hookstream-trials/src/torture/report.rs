@@ -4,28 +4,29 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{fault::Fault, ground::Ground, ledger::Totals};
+use super::ground::Ground;
+use crate::torture::{faults::fault::Fault, traffic::ledger::Totals};
 
 /// What became of a fault's rounds.
 #[derive(Debug)]
-pub(super) struct Tally {
-    pub(super) fault: Fault,
-    pub(super) rounds: u32,
-    pub(super) totals: Totals,
+pub(crate) struct Tally {
+    pub(crate) fault: Fault,
+    pub(crate) rounds: u32,
+    pub(crate) totals: Totals,
     /// Not delivered, but on record with the reason.
-    pub(super) accounted: u64,
-    pub(super) lost: u64,
+    pub(crate) accounted: u64,
+    pub(crate) lost: u64,
     /// How many duplicates there may be, over all rounds.
-    pub(super) duplicates_allowed: u64,
+    pub(crate) duplicates_allowed: u64,
     /// The longest.
-    pub(super) recovery: Duration,
+    pub(crate) recovery: Duration,
     /// Sends that were answered otherwise than with 201, by status.
-    pub(super) refused: BTreeMap<u16, u64>,
-    pub(super) failures: Vec<String>,
+    pub(crate) refused: BTreeMap<u16, u64>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// Says how far a fault is, where somebody watches.
-pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
+pub(crate) fn progress(fault: Fault, round: u32, rounds: u32) {
     if std::io::stderr().is_terminal() {
         // The line of the table is written over it.
         hookstream_cli::output::error(format_args!("\r{:<18}{round:>6} of {rounds}\r", fault.name()));
@@ -34,17 +35,17 @@ pub(super) fn progress(fault: Fault, round: u32, rounds: u32) {
 
 /// What is told of a whole run.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     database: &'static str,
     nodes: u32,
     rate: u32,
     seed: u64,
-    pub(super) tallies: Vec<Tally>,
-    pub(super) skipped: Vec<(Fault, String)>,
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) skipped: Vec<(Fault, String)>,
 }
 
 impl Tally {
-    pub(super) fn new(fault: Fault) -> Self {
+    pub(crate) fn new(fault: Fault) -> Self {
         Self {
             fault,
             rounds: 0,
@@ -59,7 +60,7 @@ impl Tally {
     }
 
     /// Its line of the table.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Totals { accepted, delivered, duplicates, ordered, out_of_order, .. } = self.totals;
         let out_of_order = format!("{out_of_order} (of {ordered})");
         let duplicates = format!("{duplicates} (of {})", self.duplicates_allowed);
@@ -70,7 +71,7 @@ impl Tally {
     }
 
     /// Answers that are no part of a fault, such as `500 (3 times)`.
-    pub(super) fn odd_refusals(&self) -> Option<String> {
+    pub(crate) fn odd_refusals(&self) -> Option<String> {
         let odd = self.refused.iter().filter(|(status, _)| **status != 503);
         let told: Vec<_> = odd.map(|(status, count)| format!("{status} ({count} times)")).collect();
         (!told.is_empty()).then(|| told.join(", "))
@@ -99,24 +100,24 @@ impl Tally {
 }
 
 impl Report {
-    pub(super) fn new(ground: &Ground, nodes: u32, rate: u32, seed: u64) -> Self {
+    pub(crate) fn new(ground: &Ground, nodes: u32, rate: u32, seed: u64) -> Self {
         Self { database: ground.name(), nodes, rate, seed, tallies: vec![], skipped: vec![] }
     }
 
     /// Whether all that was promised held.
-    pub(super) fn is_fine(&self) -> bool {
+    pub(crate) fn is_fine(&self) -> bool {
         self.tallies.iter().all(|tally| tally.failures.is_empty())
     }
 
     /// What is told before the first fault.
-    pub(super) fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         let Self { database, nodes, rate, seed, .. } = self;
         let plural = if *nodes == 1 { "" } else { "s" };
         let columns = ["fault", "rounds", "accepted", "delivered", "accounted", "lost", "out of order", "duplicates", "longest recovery"];
         format!("{database}, {nodes} node{plural}, {rate} messages/s, seed {seed}\n\n{}", row(&columns))
     }
 
-    pub(super) fn as_json(&self) -> Value {
+    pub(crate) fn as_json(&self) -> Value {
         let skipped = |(fault, reason): &(Fault, String)| json!({ "fault": fault.name(), "reason": reason });
         json!({
             "database": self.database,

@@ -1,6 +1,6 @@
 //! The rounds of one fault: load, break, put right, wait until everything arrived, judge.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use rand::rngs::StdRng;
@@ -8,32 +8,25 @@ use tokio::time::sleep;
 
 use super::{
     account::account,
-    fault::{Fault, between},
-    fleet::{LATE_PER_NODE, TWICE_PER_NODE},
     ground::Ground,
-    ledger::Totals,
     report::{self, Tally},
-    senders::Senders,
-    world::Installation,
+};
+use crate::torture::{
+    faults::{
+        fault::{Fault, between},
+        inflict::inflict,
+    },
+    installation::Installation,
+    knobs::{LATE_PER_NODE, TWICE_PER_NODE},
+    plan::Plan,
+    traffic::{ledger::Totals, senders::Senders},
 };
 
 /// How long after all was put right all that was accepted may take to arrive.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
-/// What is to be done.
-pub(super) struct Plan {
-    pub(super) fault: Fault,
-    pub(super) rounds: u32,
-    pub(super) nodes: u32,
-    pub(super) rate: u32,
-    /// Where data and logs go.
-    pub(super) directory: PathBuf,
-    /// The library for the faults that need it.
-    pub(super) shim: Option<PathBuf>,
-}
-
 /// Plays all rounds, up to the first that fails.
-pub(super) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
+pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
     let mut world = Installation::build(plan, ground).await?;
     let senders = Senders::start(&world.target, plan.rate);
     let played = rounds(plan, &mut world, rng, tally).await;
@@ -60,7 +53,7 @@ async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: 
     for round in 1..=plan.rounds {
         report::progress(plan.fault, round, plan.rounds);
         sleep(between(rng, 200, 800)).await;
-        let broken = plan.fault.inflict(world, rng).await;
+        let broken = inflict(plan.fault, world, rng).await;
         world.fleet.check()?;
         let broken = broken.with_context(|| format!("round {round}"))?;
         let recovery = world.recovery(broken.ended).await;

@@ -11,25 +11,15 @@ use std::{
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
 
-use super::{order::KEYS, world::BATCH};
-use crate::traffic::process::ServerProcess;
+use crate::{torture::knobs::IN_FLIGHT, traffic::process::ServerProcess};
 
-/// Tries a node makes at once to an endpoint.
-const IN_FLIGHT: u32 = 16;
-/// What a node that lost track makes again at most: of the endpoint without an order tries under way, and
-/// outcomes that are not recorded yet, which are up to three times as many (ARCHITECTURE.md, "Start, stop,
-/// crash"); of the ordered one in each line; of the one that takes batches a batch.
-pub(super) const TWICE_PER_NODE: u32 = 4 * IN_FLIGHT + LATE_PER_NODE;
-/// Of these, what may come again behind what follows it in its order: each line's one, and a batch, whose last
-/// is the only one that nothing has followed.
-pub(super) const LATE_PER_NODE: u32 = KEYS + BATCH;
 /// Short waits, since a round is over when everything arrived; the last ones are for a fault that lasts.
 const SCHEDULE: &str = "1,1,1,2,2,5,5,10,10,10";
 /// For the same reason: a breaker that a bad receiver opened lets one delivery through soon.
 const COOLDOWN_S: &str = "1";
 
 /// All nodes of a fault.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     nodes: Vec<Node>,
     addresses: Arc<Addresses>,
     settings: Vec<OsString>,
@@ -45,10 +35,10 @@ struct Node {
 
 /// Where the nodes are, for the senders; a node that starts again may be elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Addresses(Mutex<Vec<String>>);
+pub(crate) struct Addresses(Mutex<Vec<String>>);
 
 impl Addresses {
-    pub(super) fn of(&self, node: usize) -> String {
+    pub(crate) fn of(&self, node: usize) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)[node].clone()
     }
 
@@ -62,7 +52,7 @@ impl Addresses {
 
 impl Fleet {
     /// Starts a node for each environment, all at once, with these settings; their logs go to a directory.
-    pub(super) async fn launch(
+    pub(crate) async fn launch(
         environments: Vec<Vec<(OsString, OsString)>>,
         mut settings: Vec<OsString>,
         logs: &Path,
@@ -81,33 +71,33 @@ impl Fleet {
         Ok(fleet)
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn addresses(&self) -> Arc<Addresses> {
+    pub(crate) fn addresses(&self) -> Arc<Addresses> {
         Arc::clone(&self.addresses)
     }
 
     /// A URL and the API key of a node, for a client.
-    pub(super) fn server(&self) -> anyhow::Result<(&str, &str)> {
+    pub(crate) fn server(&self) -> anyhow::Result<(&str, &str)> {
         let process = self.nodes.iter().find_map(|node| node.process.as_ref()).context("a node is there")?;
         Ok((&process.url, &process.api_key))
     }
 
     /// The same of a certain node.
-    pub(super) fn server_of(&self, node: u32) -> anyhow::Result<(&str, &str)> {
+    pub(crate) fn server_of(&self, node: u32) -> anyhow::Result<(&str, &str)> {
         let process = self.nodes[node as usize].process.as_ref().context("the node is not there")?;
         Ok((&process.url, &process.api_key))
     }
 
-    pub(super) fn kill(&mut self, node: u32) {
+    pub(crate) fn kill(&mut self, node: u32) {
         if let Some(process) = self.nodes[node as usize].process.take() {
             process.kill();
         }
     }
 
-    pub(super) async fn start(&mut self, node: u32) -> anyhow::Result<()> {
+    pub(crate) async fn start(&mut self, node: u32) -> anyhow::Result<()> {
         let node = node as usize;
         let Node { environment, log, .. } = &self.nodes[node];
         let process = start(log.clone(), self.settings.clone(), environment.clone()).await?;
@@ -115,16 +105,16 @@ impl Fleet {
         Ok(())
     }
 
-    pub(super) fn pause(&self, node: u32) -> anyhow::Result<()> {
+    pub(crate) fn pause(&self, node: u32) -> anyhow::Result<()> {
         self.signal(node, "STOP")
     }
 
-    pub(super) fn resume(&self, node: u32) -> anyhow::Result<()> {
+    pub(crate) fn resume(&self, node: u32) -> anyhow::Result<()> {
         self.signal(node, "CONT")
     }
 
     /// Says so where a node ended that was not told to.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         for (number, node) in (1..).zip(&mut self.nodes) {
             if let Some(status) = node.process.as_mut().and_then(ServerProcess::ended) {
                 anyhow::bail!("node {number} ended by itself ({status}); its log is {}", node.log.display());
@@ -134,7 +124,7 @@ impl Fleet {
     }
 
     /// Stops all nodes.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         for node in &mut self.nodes {
             if let Some(process) = node.process.take() {
                 process.stop().await;

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::base::time::{Clock, Timestamp};
 use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    fault::{Broken, between},
-    world::Installation,
-};
-use hookstream_cli::clock::SystemClock;
+use super::fault::{Broken, between};
+use crate::torture::installation::Installation;
 
 /// Deliveries a second that the job makes owed which is to be met midway.
 const SLOWLY: u32 = 50;
@@ -33,7 +31,7 @@ struct Missed {
 
 /// Turns the endpoint off and on, has what it missed sent again, kills the node that does so or cancels the job, and
 /// returns once the endpoint has missed nothing.
-pub(super) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+pub(crate) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
     let mut missed = Missed { since: SystemClock.now() - BEFORE, asked: 0 };
     set_status(world, "disabled").await?;
     sleep(between(rng, 500, 1_500)).await;

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::base::time::Clock;
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
@@ -25,12 +26,14 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{jumps::Clocks, ledger::Ledger, senders::PROBES_FROM};
-use crate::traffic::{
-    listener::{Receive, converse, fails_first, header, plain},
-    payload,
+use super::ledger::Ledger;
+use crate::{
+    torture::{faults::clocks::Clocks, knobs::PROBES_FROM},
+    traffic::{
+        listener::{Receive, converse, fails_first, header, plain},
+        payload,
+    },
 };
-use hookstream_cli::clock::SystemClock;
 
 /// How long an answer takes.
 const DELAY: Duration = Duration::from_millis(15);
@@ -41,7 +44,7 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 /// How the receiver behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     /// It takes what comes.
     Well,
     /// It answers a status, with a `Retry-After` of so many seconds where there is one.
@@ -57,7 +60,7 @@ pub(super) enum Mood {
 }
 
 /// A receiver that listens. It is gone when this is dropped.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     mood: watch::Sender<Mood>,
     _listening: AbortOnDropHandle<()>,
@@ -65,7 +68,7 @@ pub(super) struct Receiver {
 
 impl Mood {
     /// Any that is not well.
-    pub(super) fn bad(rng: &mut StdRng) -> Self {
+    pub(crate) fn bad(rng: &mut StdRng) -> Self {
         match rng.random_range(0..8) {
             0 => Self::Refuses(StatusCode::INTERNAL_SERVER_ERROR, None),
             1 => Self::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(rng.random_range(1..=2))),
@@ -81,7 +84,7 @@ impl Mood {
 
 impl Receiver {
     /// Listens on loopback, and notes what arrives.
-    pub(super) async fn start(desk: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
+    pub(crate) async fn start(desk: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
         let address = listener.local_addr()?;
         let mood = desk.mood.clone();
@@ -89,11 +92,11 @@ impl Receiver {
         Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    pub(super) fn set(&self, mood: Mood) {
+    pub(crate) fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
 }
@@ -146,7 +149,7 @@ async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) 
 }
 
 /// Where requests are answered.
-pub(super) struct ReceiverState {
+pub(crate) struct ReceiverState {
     ledger: Arc<Ledger>,
     clocks: Arc<Clocks>,
     /// The share of messages whose first try is answered 500.
@@ -155,7 +158,7 @@ pub(super) struct ReceiverState {
 }
 
 impl ReceiverState {
-    pub(super) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
+    pub(crate) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
         Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
     }
 }

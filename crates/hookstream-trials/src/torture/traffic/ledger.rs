@@ -12,7 +12,8 @@ use std::{
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::order::{Event, LINES, OrderedBacklog, Share, Verdict};
+use super::order::{Event, OrderedBacklog, Share, Verdict};
+use crate::torture::knobs::LINES;
 
 /// A try this soon after one that was refused is one too early: the first wait in the nodes' schedule, and a little less,
 /// since clocks that agree are still not the same.
@@ -20,7 +21,7 @@ const TOO_EARLY: Duration = Duration::from_millis(900);
 
 /// What is known of all messages of a fault.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     next: AtomicUsize,
     books: Mutex<Books>,
 }
@@ -50,37 +51,37 @@ struct Books {
 
 /// Totals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) accepted: u64,
+pub(crate) struct Totals {
+    pub(crate) accepted: u64,
     /// Of those that were accepted.
-    pub(super) delivered: u64,
+    pub(crate) delivered: u64,
     /// Arrivals of an id after one that we answered 2xx.
-    pub(super) duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Those that arrived of messages in a line.
-    pub(super) ordered: u64,
+    pub(crate) ordered: u64,
     /// Of those, how many arrived before one that they had to follow.
-    pub(super) out_of_order: u64,
+    pub(crate) out_of_order: u64,
     /// Duplicates of those that came when something behind them had arrived.
-    pub(super) came_again_late: u64,
+    pub(crate) came_again_late: u64,
     /// Those that came again sooner than the schedule says.
-    pub(super) too_early: u64,
+    pub(crate) too_early: u64,
     /// Tries whose signature had another time than its node's clock.
-    pub(super) wrongly_timed: u64,
+    pub(crate) wrongly_timed: u64,
 }
 
 impl Ledger {
     /// The number of the next message.
-    pub(super) fn next(&self) -> usize {
+    pub(crate) fn next(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes that a message is about to be sent.
-    pub(super) fn begun(&self, number: usize) {
+    pub(crate) fn begun(&self, number: usize) {
         self.books().order(number, Event::Begun(number));
     }
 
     /// Notes that a message was answered 201 with this id.
-    pub(super) fn accepted(&self, number: usize, id: &str) {
+    pub(crate) fn accepted(&self, number: usize, id: &str) {
         let mut books = self.books();
         books.order(number, Event::Answered(number));
         if books.accepted.insert(id.to_owned()) && !books.arrived.contains(id) {
@@ -90,22 +91,22 @@ impl Ledger {
     }
 
     /// Notes that a message was answered, but not with 201.
-    pub(super) fn refused(&self, status: StatusCode) {
+    pub(crate) fn refused(&self, status: StatusCode) {
         *self.books().refused.entry(status.as_u16()).or_default() += 1;
     }
 
     /// Notes that the first try of a message is about to be refused.
-    pub(super) fn failed_first(&self, number: usize) {
+    pub(crate) fn failed_first(&self, number: usize) {
         self.books().failed_first.insert(number, Instant::now());
     }
 
     /// Notes a try whose signature has another time than its node's clock.
-    pub(super) fn wrongly_timed(&self) {
+    pub(crate) fn wrongly_timed(&self) {
         self.books().wrongly_timed += 1;
     }
 
     /// Notes an arrival that is about to be answered 2xx.
-    pub(super) fn arrived(&self, number: usize, id: &str) {
+    pub(crate) fn arrived(&self, number: usize, id: &str) {
         let mut books = self.books();
         books.order(number, Event::Arrived(number));
         let failed = books.failed_first.remove(&number);
@@ -120,27 +121,27 @@ impl Ledger {
     }
 
     /// Whether an id has arrived.
-    pub(super) fn has_arrived(&self, id: &str) -> bool {
+    pub(crate) fn has_arrived(&self, id: &str) -> bool {
         self.books().arrived.contains(id)
     }
 
     /// How many sends were answered with this status so far.
-    pub(super) fn refused_with(&self, status: u16) -> u64 {
+    pub(crate) fn refused_with(&self, status: u16) -> u64 {
         self.books().refused.get(&status).copied().unwrap_or_default()
     }
 
     /// How many sends were answered otherwise than with 201, by status.
-    pub(super) fn all_refused(&self) -> BTreeMap<u16, u64> {
+    pub(crate) fn all_refused(&self) -> BTreeMap<u16, u64> {
         self.books().refused.clone()
     }
 
     /// Messages that were accepted under two ids, in spite of their idempotency key.
-    pub(super) fn twice(&self) -> Vec<[String; 2]> {
+    pub(crate) fn twice(&self) -> Vec<[String; 2]> {
         self.books().twice.clone()
     }
 
     /// The first few that arrived out of order, as people read it.
-    pub(super) fn overtakings(&self) -> Vec<String> {
+    pub(crate) fn overtakings(&self) -> Vec<String> {
         let books = self.books();
         let name = |number: &usize| books.ids.get(number).map_or("?", String::as_str);
         let told = books.overtakings.iter().take(5);
@@ -148,7 +149,7 @@ impl Ledger {
             .collect()
     }
 
-    pub(super) fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         let books = self.books();
         let accepted = books.accepted.len() as u64;
         Totals {
@@ -164,7 +165,7 @@ impl Ledger {
     }
 
     /// Waits until all that is owed now has arrived, and returns what had not when the time was over.
-    pub(super) async fn settled_within(&self, limit: Duration) -> Vec<String> {
+    pub(crate) async fn settled_within(&self, limit: Duration) -> Vec<String> {
         let end = Instant::now() + limit;
         let mut waiting: Vec<String> = self.books().owed.iter().cloned().collect();
         loop {

@@ -2,7 +2,7 @@
 
 /// A change, or a sync of changes before it. Paths are below the directory that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum FileChange {
+pub(crate) enum FileChange {
     /// A file or directory that was there was opened, and goes by this number from here on.
     Opened {
         file: u32,
@@ -47,7 +47,7 @@ const HEAD: usize = 24;
 ///
 /// # Errors
 /// Where a record is not one that the shim writes.
-pub(super) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, FileChange)>> {
+pub(crate) fn read(journal: &[u8]) -> anyhow::Result<Vec<(usize, FileChange)>> {
     let mut changes = Vec::new();
     let mut position = 0;
     while let Some((change, length)) = first(&journal[position..])? {

@@ -15,14 +15,14 @@ use super::cluster::is_root;
 const BALLAST: &str = "ballast";
 
 /// A mounted disk. It is unmounted when this is dropped.
-pub(super) struct SmallDisk {
+pub(crate) struct SmallDisk {
     path: PathBuf,
     data: PathBuf,
 }
 
 impl SmallDisk {
     /// Why there cannot be one on this machine, where there cannot.
-    pub(super) fn prevented() -> Option<String> {
+    pub(crate) fn prevented() -> Option<String> {
         if !is_root() {
             return Some("mounting a small disk needs root".to_owned());
         }
@@ -32,7 +32,7 @@ impl SmallDisk {
     }
 
     /// Mounts one of so many MiB that belongs to a user and group.
-    pub(super) fn mount(path: &Path, mib: u32, owner: Option<(u32, u32)>) -> anyhow::Result<Self> {
+    pub(crate) fn mount(path: &Path, mib: u32, owner: Option<(u32, u32)>) -> anyhow::Result<Self> {
         fs::create_dir(path).with_context(|| format!("could not make {}", path.display()))?;
         let (user, group) = owner.unwrap_or_default();
         let options = format!("size={mib}m,mode=0755,uid={user},gid={group}");
@@ -49,12 +49,12 @@ impl SmallDisk {
     }
 
     /// An empty directory on it.
-    pub(super) fn room(&self) -> &Path {
+    pub(crate) fn room(&self) -> &Path {
         &self.data
     }
 
     /// Takes all the room that is left.
-    pub(super) fn fill(&self) -> anyhow::Result<()> {
+    pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut ballast = File::create(self.path.join(BALLAST)).context("could not make the ballast")?;
         // Smaller and smaller, so that not a page is left.
         for size in [1024 * 1024, 4096] {
@@ -71,7 +71,7 @@ impl SmallDisk {
     }
 
     /// Gives the room back.
-    pub(super) fn make_room(&self) -> anyhow::Result<()> {
+    pub(crate) fn make_room(&self) -> anyhow::Result<()> {
         Ok(fs::remove_file(self.path.join(BALLAST))?)
     }
 }

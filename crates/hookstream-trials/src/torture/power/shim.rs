@@ -11,10 +11,8 @@ use std::{
 use anyhow::Context;
 use rand::rngs::StdRng;
 
-use super::{
-    journal,
-    platter::{Kept, Node, Tree, after_a_cut},
-};
+use super::journal;
+use crate::torture::power::simulated_disk::{Kept, Node, Tree, after_a_cut};
 
 /// What is compared, and written where it differs.
 const BLOCK: usize = 4096;
@@ -22,7 +20,7 @@ const BLOCK: usize = 4096;
 const SHARED_MEMORY: &str = "-shm";
 
 /// The library, with what it is told and what it tells.
-pub(super) struct Shim {
+pub(crate) struct Shim {
     library: PathBuf,
     /// The directory whose files are watched, where they are.
     root: Option<PathBuf>,
@@ -34,7 +32,7 @@ pub(super) struct Shim {
 
 impl Shim {
     /// Keeps what it needs in `directory`. Where there is a `root`, which is still empty, its files are watched.
-    pub(super) fn new(library: &Path, directory: &Path, root: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(library: &Path, directory: &Path, root: Option<&Path>) -> anyhow::Result<Self> {
         // It compares paths as the node names them.
         let real = |path: &Path| path.canonicalize().with_context(|| format!("could not find {}", path.display()));
         let directory = real(directory)?;
@@ -48,12 +46,12 @@ impl Shim {
     }
 
     /// The directory whose files are watched.
-    pub(super) fn root(&self) -> Option<&Path> {
+    pub(crate) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
     /// What a node has to find in its environment.
-    pub(super) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
+    pub(crate) fn environment(&self, node: u32) -> anyhow::Result<Vec<(OsString, OsString)>> {
         self.turn_clock(node, 0)?;
         let mut variables = vec![("LD_PRELOAD", &self.library), ("TORTURE_JOURNAL", &self.journal)];
         variables.extend(self.root.iter().map(|root| ("TORTURE_ROOT", root)));
@@ -63,7 +61,7 @@ impl Shim {
     }
 
     /// Turns the clock of a node to so many milliseconds before or after the true time.
-    pub(super) fn turn_clock(&self, node: u32, ms: i64) -> anyhow::Result<()> {
+    pub(crate) fn turn_clock(&self, node: u32, ms: i64) -> anyhow::Result<()> {
         let path = self.clock(node);
         let turned = File::options().create(true).truncate(false).write(true).open(&path);
         // In one piece: the node has it in its memory.
@@ -72,7 +70,7 @@ impl Shim {
     }
 
     /// Leaves in the directory of a node that was killed what a disk may have kept of it.
-    pub(super) fn cut_power(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
+    pub(crate) fn cut_power(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
         let root = self.root.clone().context("no files are watched")?;
         self.kept = self.play(Kept::by_chance(rng), rng)?;
         fs::remove_file(&self.journal).context("could not remove the journal")?;
@@ -81,7 +79,7 @@ impl Shim {
 
     /// Whether the journal tells all: played without a cut, it gives what a node that ended left. That one file is gone
     /// and told of is no fault: where the last thread of a node removes a log, its end may come before the record.
-    pub(super) fn check(&self, rng: &mut StdRng) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, rng: &mut StdRng) -> anyhow::Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
         let (told, mut found) = (self.play(Kept::All, rng)?, read(root, "")?);
         found.retain(|path, _| !path.ends_with(SHARED_MEMORY));

@@ -13,11 +13,11 @@ use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
 /// The superuser of a cluster of our own.
-pub(super) const ADMIN: &str = "postgres";
+pub(crate) const ADMIN: &str = "postgres";
 /// The role of the nodes there, which is none, so that it gets no connection that is kept for one.
-pub(super) const NODE: &str = "hookstream";
+pub(crate) const NODE: &str = "hookstream";
 /// The nodes' database there.
-pub(super) const DATABASE: &str = "hookstream";
+pub(crate) const DATABASE: &str = "hookstream";
 
 /// By which our own connections are known.
 const NAME: &str = "hookstream-torture";
@@ -43,7 +43,7 @@ const PROMOTE: &str = "select pg_promote(true, 60)";
 
 /// Where SQL goes.
 #[derive(Debug, Clone)]
-pub(super) struct Psql {
+pub(crate) struct Psql {
     program: PathBuf,
     /// With the rights that it takes.
     url: String,
@@ -52,19 +52,19 @@ pub(super) struct Psql {
 }
 
 /// Connections that are held; they are let go when this is dropped.
-pub(super) struct Held(Vec<Child>);
+pub(crate) struct Held(Vec<Child>);
 
 impl Psql {
-    pub(super) fn new(program: PathBuf, url: &str, node_url: &str) -> Self {
+    pub(crate) fn new(program: PathBuf, url: &str, node_url: &str) -> Self {
         Self { program, url: url.to_owned(), node_url: node_url.to_owned() }
     }
 
-    pub(super) fn node_url(&self) -> &str {
+    pub(crate) fn node_url(&self) -> &str {
         &self.node_url
     }
 
     /// Makes the nodes' role and their database, on a disk of its own where one is given.
-    pub(super) async fn create_database(&self, disk: Option<&Path>) -> anyhow::Result<()> {
+    pub(crate) async fn create_database(&self, disk: Option<&Path>) -> anyhow::Result<()> {
         let (maintenance, _) = self.url.rsplit_once('/').context("a URL ends in a database")?;
         let maintenance = Self { url: format!("{maintenance}/postgres"), ..self.clone() };
         maintenance.run(&format!("create role {NODE} login")).await?;
@@ -81,12 +81,12 @@ impl Psql {
     }
 
     /// Ends all connections but ours.
-    pub(super) async fn terminate_others(&self) -> anyhow::Result<()> {
+    pub(crate) async fn terminate_others(&self) -> anyhow::Result<()> {
         self.run(TERMINATE).await.map(drop)
     }
 
     /// Takes all places of connections that there are: those which are free, and then those of the others.
-    pub(super) async fn hold_all_connections(&self) -> anyhow::Result<Held> {
+    pub(crate) async fn hold_all_connections(&self) -> anyhow::Result<Held> {
         let places: usize = self.run("show max_connections").await?.trim().parse().context("max_connections is a number")?;
         anyhow::ensure!(places <= PLACES_MAX, "max_connections is {places}; more than {PLACES_MAX} are not taken");
         // Connected before the places are gone.
@@ -102,12 +102,12 @@ impl Psql {
     }
 
     /// Locks all tables against everything.
-    pub(super) fn lock_all_tables(&self) -> anyhow::Result<Held> {
+    pub(crate) fn lock_all_tables(&self) -> anyhow::Result<Held> {
         Ok(Held(vec![self.command(&self.url, LOCK).spawn().context("could not run psql")?]))
     }
 
     /// Waits until a node could connect.
-    pub(super) async fn until_it_answers(&self) -> anyhow::Result<()> {
+    pub(crate) async fn until_it_answers(&self) -> anyhow::Result<()> {
         let end = Instant::now() + WITHIN;
         loop {
             match output(self.command(&self.node_url, "select 1")).await {
@@ -119,7 +119,7 @@ impl Psql {
     }
 
     /// Lets the primary commit only with its replica, and waits until that follows.
-    pub(super) async fn wait_for_replica(&self) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_replica(&self) -> anyhow::Result<()> {
         self.run(COMMIT_WITH_REPLICA).await?;
         self.run(RELOAD).await?;
         let end = Instant::now() + WITHIN;
@@ -131,7 +131,7 @@ impl Psql {
     }
 
     /// Makes a replica the primary.
-    pub(super) async fn promote(&self) -> anyhow::Result<()> {
+    pub(crate) async fn promote(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.run(PROMOTE).await?.trim() == "t", "the replica was not promoted");
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Psql {
 }
 
 impl Held {
-    pub(super) fn let_go(self) {
+    pub(crate) fn let_go(self) {
         drop(self);
     }
 }
@@ -166,7 +166,7 @@ impl Drop for Held {
 }
 
 /// What a program prints, once it has ended well.
-pub(super) async fn output(mut command: Command) -> anyhow::Result<String> {
+pub(crate) async fn output(mut command: Command) -> anyhow::Result<String> {
     let program = command.get_program().to_owned();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = tokio::task::spawn_blocking(move || command.output()).await?;
@@ -184,9 +184,11 @@ mod tests {
 
     use super::*;
     use crate::torture::{
-        cluster::{Programs, Stop},
-        disk::SmallDisk,
-        fault::Fault,
+        database::{
+            cluster::{Programs, Stop},
+            disk::SmallDisk,
+        },
+        faults::fault::Fault,
         ground::{Ground, Stage},
     };
 

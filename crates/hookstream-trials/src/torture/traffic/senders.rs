@@ -19,9 +19,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{fleet::Addresses, ledger::Ledger, order::Share};
-use crate::traffic::{
-    connection::{self, Connection},
-    payload,
+use crate::{
+    torture::knobs::PROBES_FROM,
+    traffic::{
+        connection::{self, Connection},
+        payload,
+    },
 };
 
 /// Enough for the usual rate where an answer takes 50 ms.
@@ -33,11 +36,9 @@ const TRY: Duration = Duration::from_secs(1);
 const AWAY: Duration = Duration::from_secs(1);
 /// The wait before a message is sent again.
 const AGAIN: Duration = Duration::from_millis(20);
-/// Probes are numbered from here, other messages from 0.
-pub(super) const PROBES_FROM: usize = 1_000_000_000_000_000;
 
 /// Whom to send to, and where it is noted.
-pub(super) struct Target {
+pub(crate) struct Target {
     addresses: Arc<Addresses>,
     nodes: usize,
     api_key: String,
@@ -52,13 +53,13 @@ pub(super) struct Target {
 }
 
 /// The senders while they run; they stop when this is dropped.
-pub(super) struct Senders {
+pub(crate) struct Senders {
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
 }
 
 impl Target {
-    pub(super) fn new(
+    pub(crate) fn new(
         addresses: Arc<Addresses>,
         nodes: u32,
         api_key: &str,
@@ -81,7 +82,7 @@ impl Target {
     }
 
     /// Sends a message through one node until it is accepted there, and waits until it is delivered.
-    pub(super) async fn probe(&self, node: usize) {
+    pub(crate) async fn probe(&self, node: usize) {
         let number = self.probes.fetch_add(1, Ordering::Relaxed);
         let mut connection = None;
         let id = loop {
@@ -145,7 +146,7 @@ impl Target {
 
 impl Senders {
     /// Starts sending so many messages a second.
-    pub(super) fn start(target: &Arc<Target>, rate: u32) -> Self {
+    pub(crate) fn start(target: &Arc<Target>, rate: u32) -> Self {
         let stop = CancellationToken::new();
         let run = |_| target.tasks.spawn(run(Arc::clone(target), Duration::from_secs(1) / rate, stop.clone()));
         let running = (0..SENDERS).map(run).collect();
@@ -153,7 +154,7 @@ impl Senders {
     }
 
     /// Stops and waits until nothing is under way.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         for running in std::mem::take(&mut self.running) {
             let _ = running.await;

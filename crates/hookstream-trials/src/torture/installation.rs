@@ -3,30 +3,32 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use hookstream_cli::{api::ApiClient, clock::SystemClock};
 use hookstream_model::base::time::Clock;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    fault::Fault,
-    fleet::Fleet,
-    ground::{Ground, Stage},
-    jumps::Clocks,
-    ledger::Ledger,
-    receiver::{MailQueue, Receiver},
-    round::Plan,
-    senders::Target,
+use super::ground::{Ground, Stage};
+use crate::{
+    torture::{
+        faults::{clocks::Clocks, fault::Fault},
+        knobs::BATCH,
+        plan::Plan,
+        traffic::{
+            fleet::Fleet,
+            ledger::Ledger,
+            receiver::{Receiver, ReceiverState},
+            senders::Target,
+        },
+    },
+    traffic::payload,
 };
-use crate::traffic::payload;
-use hookstream_cli::{api::ApiClient, clock::SystemClock};
 
 /// How long a node may take to deliver again after all was put right.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a try may take where the receiver hangs: the least that there is.
 const TIMEOUT_MS: u32 = 1_000;
-/// The most messages of a batch.
-pub(super) const BATCH: u32 = 20;
 /// How long the first of a batch waits for others.
 const BATCH_WAIT_MS: u32 = 100;
 /// The share of messages whose first try is answered 500.
@@ -35,20 +37,20 @@ const FAIL_SHARE: f64 = 0.02;
 const FAIL_SHARE_CLOCK: f64 = 0.05;
 
 /// What takes part. Nodes end before what they stand on.
-pub(super) struct Installation {
-    pub(super) fleet: Fleet,
-    pub(super) target: Arc<Target>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) clocks: Arc<Clocks>,
-    pub(super) application: String,
+pub(crate) struct Installation {
+    pub(crate) fleet: Fleet,
+    pub(crate) target: Arc<Target>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) clocks: Arc<Clocks>,
+    pub(crate) application: String,
     /// The endpoint of what is in no line.
-    pub(super) endpoint: String,
-    pub(super) receiver: Receiver,
-    pub(super) stage: Stage,
+    pub(crate) endpoint: String,
+    pub(crate) receiver: Receiver,
+    pub(crate) stage: Stage,
 }
 
 impl Installation {
-    pub(super) async fn build(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
+    pub(crate) async fn build(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&plan.directory).with_context(|| format!("could not make {}", plan.directory.display()))?;
         let stage = Stage::build(ground, plan.fault, plan.rounds, &plan.directory, plan.shim.as_deref()).await?;
         let environments = (0..plan.nodes).map(|node| stage.environment(node)).collect::<anyhow::Result<_>>()?;
@@ -57,7 +59,7 @@ impl Installation {
         let tasks = TaskTracker::new();
         let clocks = Arc::new(Clocks::new(plan.nodes));
         let fail_share = if plan.fault == Fault::Clock { FAIL_SHARE_CLOCK } else { FAIL_SHARE };
-        let receiver = Receiver::start(MailQueue::new(Arc::clone(&ledger), Arc::clone(&clocks), fail_share), &tasks).await?;
+        let receiver = Receiver::start(ReceiverState::new(Arc::clone(&ledger), Arc::clone(&clocks), fail_share), &tasks).await?;
         let (server, api_key) = fleet.server()?;
         let timeout_ms = (plan.fault == Fault::Receivers).then_some(TIMEOUT_MS);
         let (application, endpoint) = make_application(&ApiClient::new(server, api_key)?, &receiver.url(), timeout_ms).await?;
@@ -66,19 +68,19 @@ impl Installation {
     }
 
     /// A client of a node that is there.
-    pub(super) fn client(&self) -> anyhow::Result<ApiClient> {
+    pub(crate) fn client(&self) -> anyhow::Result<ApiClient> {
         let (server, api_key) = self.fleet.server()?;
         ApiClient::new(server, api_key)
     }
 
     /// A client of a certain node.
-    pub(super) fn client_of(&self, node: u32) -> anyhow::Result<ApiClient> {
+    pub(crate) fn client_of(&self, node: u32) -> anyhow::Result<ApiClient> {
         let (server, api_key) = self.fleet.server_of(node)?;
         ApiClient::new(server, api_key)
     }
 
     /// How long after `since` a message sent through each node was delivered.
-    pub(super) async fn recovery(&self, since: Instant) -> anyhow::Result<Duration> {
+    pub(crate) async fn recovery(&self, since: Instant) -> anyhow::Result<Duration> {
         let mut probing = tokio::task::JoinSet::new();
         for node in 0..self.fleet.count() {
             let target = Arc::clone(&self.target);

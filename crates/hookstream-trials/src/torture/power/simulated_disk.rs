@@ -15,17 +15,17 @@ const SECTOR: usize = 512;
 
 /// A file or directory below the one that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Directory,
     File(Vec<u8>),
 }
 
 /// What stands on a disk, by path.
-pub(super) type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
 /// How much is kept of what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Nothing,
     /// The oldest part of it.
     Prefix,
@@ -37,7 +37,7 @@ pub(super) enum Kept {
 
 impl Kept {
     /// Any that a power cut may leave.
-    pub(super) fn by_chance(rng: &mut StdRng) -> Self {
+    pub(crate) fn by_chance(rng: &mut StdRng) -> Self {
         [Self::Nothing, Self::Prefix, Self::Some][rng.random_range(0..3)]
     }
 }
@@ -82,7 +82,7 @@ enum DiskStep {
 ///
 /// # Errors
 /// Where the journal does not go with what was there.
-pub(super) fn after_a_cut(before: &Tree, journal: Vec<(usize, FileChange)>, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
+pub(crate) fn after_a_cut(before: &Tree, journal: Vec<(usize, FileChange)>, kept: Kept, rng: &mut StdRng) -> anyhow::Result<Tree> {
     let mut platter = SimulatedDisk::of(before);
     for (position, change) in journal {
         platter.play(position, change)?;

@@ -37,7 +37,7 @@ const SETTINGS: [&str; 6] = [
 
 /// PostgreSQL's programs, and as whom they run.
 #[derive(Debug)]
-pub(super) struct Programs {
+pub(crate) struct Programs {
     bin: PathBuf,
     /// PostgreSQL refuses to run as root: the user and group to be instead.
     owner: Option<(u32, u32)>,
@@ -45,7 +45,7 @@ pub(super) struct Programs {
 
 /// How a cluster is stopped.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// Ends all connections and writes everything (SIGINT).
     Fast,
     /// Ends at once; the next start recovers as after a crash (SIGQUIT).
@@ -53,7 +53,7 @@ pub(super) enum Stop {
 }
 
 /// A cluster. It ends when this is dropped.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     programs: Arc<Programs>,
     data: PathBuf,
     log: PathBuf,
@@ -64,7 +64,7 @@ pub(super) struct Cluster {
 
 impl Programs {
     /// Finds them on PATH or where Debian keeps them.
-    pub(super) fn find() -> anyhow::Result<Self> {
+    pub(crate) fn find() -> anyhow::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let debian = fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path());
         let version = |path: &PathBuf| path.file_name().and_then(OsStr::to_str)?.parse::<u32>().ok();
@@ -79,7 +79,7 @@ impl Programs {
     }
 
     /// Whom data belongs to, where that is not us.
-    pub(super) fn owner(&self) -> Option<(u32, u32)> {
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
         self.owner
     }
 
@@ -120,7 +120,7 @@ impl Programs {
 
 impl Cluster {
     /// Makes an empty cluster and starts it.
-    pub(super) async fn create(programs: &Arc<Programs>, directory: &Path, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn create(programs: &Arc<Programs>, directory: &Path, name: &str) -> anyhow::Result<Self> {
         let mut cluster = Self::at(programs, directory, name)?;
         let mut initdb = programs.command("initdb");
         initdb.args(["--username", ADMIN, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--pgdata"]);
@@ -131,14 +131,14 @@ impl Cluster {
     }
 
     /// Makes a cluster that follows another, and lets that one commit nothing more without it.
-    pub(super) async fn replica_of(primary: &Self, directory: &Path, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn replica_of(primary: &Self, directory: &Path, name: &str) -> anyhow::Result<Self> {
         let mut replica = Self::at(&primary.programs, directory, name)?;
         replica.follow(primary).await?;
         Ok(replica)
     }
 
     /// Starts anew as a replica of another, at the same port; what this cluster had is removed.
-    pub(super) async fn become_replica_of(&mut self, primary: &Self, directory: &Path, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn become_replica_of(&mut self, primary: &Self, directory: &Path, name: &str) -> anyhow::Result<()> {
         let former = std::mem::replace(&mut self.data, directory.join(name));
         fs::remove_dir_all(&former).with_context(|| format!("could not remove {}", former.display()))?;
         self.programs.make_directory(&self.data)?;
@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     /// Starts it, and returns when it takes connections.
-    pub(super) async fn start(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log).context("could not open the log of a cluster")?;
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(&self.data).args(["-p", &self.port.to_string()]);
@@ -167,7 +167,7 @@ impl Cluster {
     }
 
     /// Stops it, and returns when it is gone.
-    pub(super) async fn stop(&mut self, mode: Stop) -> anyhow::Result<()> {
+    pub(crate) async fn stop(&mut self, mode: Stop) -> anyhow::Result<()> {
         let process = self.process.as_mut().context("the cluster runs")?;
         signal(process, mode.signal())?;
         anyhow::ensure!(ended_within(process, STOP).await, "a cluster did not stop; its log is {}", self.log.display());
@@ -176,13 +176,13 @@ impl Cluster {
     }
 
     /// SQL on the nodes' database.
-    pub(super) fn psql(&self) -> Psql {
+    pub(crate) fn psql(&self) -> Psql {
         let url = |role: &str| format!("postgres://{role}@127.0.0.1:{}/{DATABASE}", self.port);
         Psql::new(self.programs.bin.join("psql"), &url(ADMIN), &url(NODE))
     }
 
     /// The nodes' URL of whichever of two takes writes.
-    pub(super) fn url_of_both(one: &Self, other: &Self) -> String {
+    pub(crate) fn url_of_both(one: &Self, other: &Self) -> String {
         format!("postgres://{NODE}@127.0.0.1:{},127.0.0.1:{}/{DATABASE}?target_session_attrs=read-write", one.port, other.port)
     }
 
@@ -229,7 +229,7 @@ impl Stop {
 }
 
 /// Whether we are root; only Linux is asked.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 

@@ -8,12 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::senders::PROBES_FROM;
+use crate::torture::knobs::{KEYS, LINES, PROBES_FROM};
 
-/// How many keys there are at the endpoint that keeps an order by key.
-pub(super) const KEYS: u32 = 4;
-/// How many lines there are: one a key, and one of the endpoint that takes batches in a strict order.
-pub(super) const LINES: usize = KEYS as usize + 1;
 /// One message of so many is for the endpoint with keys, and one for that which takes batches.
 const EVERY: usize = 10;
 /// Which of them is for the latter.
@@ -23,7 +19,7 @@ const IN_A_ROW: usize = 3;
 
 /// Which endpoint a message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Share {
+pub(crate) enum Share {
     /// The one without an order.
     Plain,
     /// The one that keeps an order by key, with this key.
@@ -33,7 +29,7 @@ pub(super) enum Share {
 }
 
 impl Share {
-    pub(super) fn of(number: usize) -> Self {
+    pub(crate) fn of(number: usize) -> Self {
         match number % EVERY {
             _ if number >= PROBES_FROM => Self::Plain,
             0 => Self::Keyed(number / EVERY / IN_A_ROW % KEYS as usize),
@@ -43,7 +39,7 @@ impl Share {
     }
 
     /// In which line it is there, where it is in one.
-    pub(super) fn line(self) -> Option<usize> {
+    pub(crate) fn line(self) -> Option<usize> {
         match self {
             Self::Plain => None,
             Self::Keyed(key) => Some(key),
@@ -54,7 +50,7 @@ impl Share {
 
 /// What happens to a message, told in the order in which it happens.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A send begins; where it is not answered, so does another.
     Begun(usize),
     /// A send was answered 201.
@@ -65,7 +61,7 @@ pub(super) enum Event {
 
 /// What an event means for the order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It fits.
     Fits,
     /// It arrived before this one, which had been answered before it was sent.
@@ -76,7 +72,7 @@ pub(super) enum Verdict {
 
 /// What is known of one line.
 #[derive(Debug, Default)]
-pub(super) struct OrderedBacklog {
+pub(crate) struct OrderedBacklog {
     /// How many events there were: the time here.
     now: u64,
     /// When the first send of a message began; those that have not arrived.
@@ -90,7 +86,7 @@ pub(super) struct OrderedBacklog {
 
 impl OrderedBacklog {
     /// Notes what happened next.
-    pub(super) fn note(&mut self, event: Event) -> Verdict {
+    pub(crate) fn note(&mut self, event: Event) -> Verdict {
         self.now += 1;
         match event {
             Event::Begun(number) => {
