@@ -98,22 +98,22 @@ impl Question {
         match self {
             Self::Messages => {
                 "select environment_id, count(*), cast(sum(deliveries) as bigint) from messages
-                where id >= $1 and id < $2 shard by environment_id"
+                where id >= $1 and id < $2 group by environment_id"
             }
             // The database knows the sizes without reading the bodies.
             Self::Payloads => {
                 "select environment_id, cast(sum(octet_length(body)) as bigint) from payloads
-                where message_id >= $1 and message_id < $2 shard by environment_id"
+                where message_id >= $1 and message_id < $2 group by environment_id"
             }
             Self::Pending => {
                 "select m.environment_id, count(*) from pending p
                 join messages m on m.application_id = p.application_id and m.id = p.message_id and m.id >= $1 and m.id < $2
-                where p.message_id >= $1 and p.message_id < $2 shard by m.environment_id"
+                where p.message_id >= $1 and p.message_id < $2 group by m.environment_id"
             }
             Self::Undelivered => {
                 "select m.environment_id, u.state, count(*) from messages m
                 join undelivered u on u.message_id = m.id and u.message_id >= $1 and u.message_id < $2
-                where m.id >= $1 and m.id < $2 shard by m.environment_id, u.state"
+                where m.id >= $1 and m.id < $2 group by m.environment_id, u.state"
             }
             Self::Untraced => {
                 "select application_id, id, cast(deliveries as bigint), found from (

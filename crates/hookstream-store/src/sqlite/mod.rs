@@ -225,7 +225,7 @@ fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
         |_| String::new(),
         |about| {
             let mode = about.permissions().mode() & 0o7777;
-            format!(" (it belongs to user {} and shard {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
+            format!(" (it belongs to user {} and group {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
         },
     );
     Error::Open { what: format!("the data directory {}{whose}", directory.display()), cause: cause.into() }

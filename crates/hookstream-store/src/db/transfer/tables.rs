@@ -156,7 +156,7 @@ const SETTINGS: Form =
 
 /// The nodes' counts of a day in one.
 const COUNTS_ON_POSTGRES: Form = Form {
-    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts shard by day, application_id) counted",
+    from: "(select day, application_id, sum(messages)::int8 as messages from message_counts group by day, application_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("message_counts", &["application_id"]).without_owner()
 };
@@ -166,7 +166,7 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
         sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
         sum(cancelled)::int8 as cancelled, sum(payload_bytes)::int8 as payload_bytes,
-        sum(events)::int8 as events from delivery_counts shard by day, environment_id) counted",
+        sum(events)::int8 as events from delivery_counts group by day, environment_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };

@@ -42,7 +42,7 @@ const SET_ASIDE: &str = "with owed as (
         select ('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::int8 / 86400000 as day, m.environment_id, 0, 0, 0, 0, 0,
             count(*), 0
         from removed r join messages m on m.application_id = r.application_id and m.id = r.message_id
-        shard by 1, 2 order by 1, 2
+        group by 1, 2 order by 1, 2
         on conflict (environment_id, day, owner) do update set skipped = delivery_counts.skipped + excluded.skipped
     )
     insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)

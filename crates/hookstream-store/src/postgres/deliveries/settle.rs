@@ -46,7 +46,7 @@ const SETTLE: &str = "with given as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
         select day, environment_id, -$1, 0, 0, count(*) filter (where kind = 0), count(*) filter (where state = 'exhausted'),
             count(*) filter (where state = 'skipped'), count(*) filter (where state = 'cancelled')
-        from removed shard by day, environment_id order by day, environment_id
+        from removed group by day, environment_id order by day, environment_id
         on conflict (environment_id, day, owner) do update set succeeded = delivery_counts.succeeded + excluded.succeeded,
             exhausted = delivery_counts.exhausted + excluded.exhausted, skipped = delivery_counts.skipped + excluded.skipped,
             cancelled = delivery_counts.cancelled + excluded.cancelled

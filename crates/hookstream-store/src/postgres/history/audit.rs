@@ -22,9 +22,9 @@ const OPERATION: &str = "compare counts with rows";
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0";
 const COUNTED: &str = "select environment_id, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8,
         sum(skipped)::int8, sum(cancelled)::int8, sum(payload_bytes)::int8
-    from delivery_counts where day = $1 shard by environment_id";
+    from delivery_counts where day = $1 group by environment_id";
 const OWNERS_GONE: &str = "select owner, count(*) from pending
-    where owner > 0 and owner not in (select number from nodes) shard by owner order by owner limit 20";
+    where owner > 0 and owner not in (select number from nodes) group by owner order by owner limit 20";
 
 pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {
     let mut audit = ConsistencyReport::default();

@@ -27,11 +27,11 @@ const ADD: &str = "insert into delivery_counts
         payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes";
 const READ: &str = "select day, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8, sum(skipped)::int8,
         sum(cancelled)::int8, sum(payload_bytes)::int8
-    from delivery_counts where environment_id = $1 shard by day order by day";
+    from delivery_counts where environment_id = $1 group by day order by day";
 
 const EVENTS: &str = "select environment_id, day, sum(events)::int8 from delivery_counts
-    where environment_id = any($1) and day >= $2 and day < $3 shard by environment_id, day";
-const PAYLOAD_BYTES: &str = "select environment_id, sum(payload_bytes)::int8 from delivery_counts shard by environment_id";
+    where environment_id = any($1) and day >= $2 and day < $3 group by environment_id, day";
+const PAYLOAD_BYTES: &str = "select environment_id, sum(payload_bytes)::int8 from delivery_counts group by environment_id";
 
 /// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
 /// does so in their order, so that two never wait for each other.

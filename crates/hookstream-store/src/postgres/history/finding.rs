@@ -47,7 +47,7 @@ const NEWER: &str = chunk!("");
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 /// The days on which these applications have messages, and which of them.
 const DAYS: &str = "select day, array_agg(distinct application_id) from message_counts
-    where application_id = any($1) and day >= $2 and day <= $3 shard by day";
+    where application_id = any($1) and day >= $2 and day <= $3 group by day";
 const ARE_FOR: &str = "select message_id from pending where message_id = any($1) and target_id = $2
     union select message_id from undelivered where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4
     union select message_id from attempts where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4";

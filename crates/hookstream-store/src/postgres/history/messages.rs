@@ -51,7 +51,7 @@ const PENDING: &str =
     "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = $1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
 const COUNTS: &str =
-    "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) shard by application_id";
+    "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) group by application_id";
 /// So that a message, its attempts and its deliveries are of one moment.
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only";
 

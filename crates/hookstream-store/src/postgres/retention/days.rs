@@ -25,7 +25,7 @@ const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "
 const KEEP_EVENTS: [&str; 2] = [
     "insert into event_counts (environment_id, day, organization_id, events)
         select e.id, d.day, e.organization_id, sum(d.events)::int8
-        from delivery_counts d join environments e on e.id = uuid_send(d.environment_id) where d.day = $1 shard by e.id, d.day
+        from delivery_counts d join environments e on e.id = uuid_send(d.environment_id) where d.day = $1 group by e.id, d.day
         on conflict (environment_id, day) do update set events = excluded.events",
     "delete from event_counts where day < $1 - 62",
 ];

@@ -26,7 +26,7 @@ const FORGET_BYTES: &str = "update delivery_counts set payload_bytes = 0 where d
 
 /// The days of which an environment has payloads.
 const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1 and day >= $2 and day <= $3
-    shard by day having sum(payload_bytes) > 0 order by day";
+    group by day having sum(payload_bytes) > 0 order by day";
 /// What somebody is about to make owed again is left to the next time.
 const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.environment_id = $1 and b.message_id > $2 and b.message_id < $3

@@ -26,7 +26,7 @@ const SLICE: i64 = 500;
 
 /// The days of which an environment has messages.
 const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1 and day >= $2 and day < $3
-    shard by day having sum(messages) > 0 order by day";
+    group by day having sum(messages) > 0 order by day";
 /// What somebody is about to make owed again is left to the next time.
 const REMOVABLE: &str = "select m.application_id, m.id from messages m
     where m.environment_id = $1 and m.id >= $2 and m.id < $3 and (m.application_id, m.id) > ($4, $5)
@@ -48,7 +48,7 @@ const REMOVE: &str = "with gone as (
         delete from attempts a using gone where a.message_id = gone.id and a.message_id >= $3 and a.message_id <= $4
     ), counted as (
         insert into message_counts (day, application_id, owner, messages)
-        select $5, application_id, 0, -count(*) from gone shard by application_id order by application_id
+        select $5, application_id, 0, -count(*) from gone group by application_id order by application_id
         on conflict (application_id, day, owner) do update set messages = message_counts.messages + excluded.messages
     )
     select (select count(*) from gone), (select coalesce(sum(deliveries), 0)::int8 from gone),

@@ -36,7 +36,7 @@ const SET_ASIDE: &str = "insert into undelivered (message_id, target_id, state, 
 /// How many of those each environment has.
 const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)
     from (select message_id, application_id from pending where message_id < ?1 order by message_id, target_id limit ?2) p
-    join messages m on m.application_id = p.application_id and m.id = p.message_id shard by m.environment_id";
+    join messages m on m.application_id = p.application_id and m.id = p.message_id group by m.environment_id";
 /// Nothing stands in both tables but what was just copied.
 const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 

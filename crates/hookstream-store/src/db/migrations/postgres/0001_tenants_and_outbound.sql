@@ -128,7 +128,7 @@ create table jobs (
     status text not null,
     error text,
     total bigint,
-    made_owed bigint not null,
+    requeued bigint not null,
     skipped bigint not null,
     -- The last message that was looked at.
     position bytea not null,

@@ -57,7 +57,7 @@ const STORE: &str = "with seen as (
         from unnest($32::int4[], $33::int8[], $34::uuid[], $35::int8[], $36::int8[], $37::int8[], $40::int8[], $43::int8[])
             as d (seen, day, environment_id, messages, accepted, skipped, payload_bytes, events)
         where d.seen in (select number from seen)
-        shard by d.day, d.environment_id order by d.day, d.environment_id
+        group by d.day, d.environment_id order by d.day, d.environment_id
         on conflict (environment_id, day, owner) do update set messages = delivery_counts.messages + excluded.messages,
             accepted = delivery_counts.accepted + excluded.accepted, skipped = delivery_counts.skipped + excluded.skipped,
             payload_bytes = delivery_counts.payload_bytes + excluded.payload_bytes, events = delivery_counts.events + excluded.events

@@ -128,7 +128,7 @@ create table jobs (
     status text not null,
     error text,
     total integer,
-    made_owed integer not null,
+    requeued integer not null,
     skipped integer not null,
     -- The last message that was looked at.
     position blob not null,

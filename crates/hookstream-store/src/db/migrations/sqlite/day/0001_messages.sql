@@ -83,7 +83,7 @@ create table backlog_places (
 create table job_slices (
     job_id blob not null primary key,
     position blob not null,
-    made_owed integer not null
+    requeued integer not null
 ) strict, without rowid;
 
 create table message_counts (
