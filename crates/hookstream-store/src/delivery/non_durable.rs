@@ -1,6 +1,6 @@
-//! A store that keeps what is configured and forgets every message: what the program costs without one.
+//! Store that keeps the configuration and discards every message.
 //!
-//! For `hookstream bench --forget` only, to know what durability costs.
+//! `hookstream bench --forget` uses it to measure the cost of durability.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// Around a store for what is configured.
+/// Wrapper around the store that keeps the configuration.
 pub struct NonDurableStore(pub Arc<dyn Store>);
 
 #[async_trait]

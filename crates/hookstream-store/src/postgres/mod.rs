@@ -220,7 +220,7 @@ impl Store for PostgresStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None, .. }));
+        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Pending { owner: None, .. }));
         let published = self.publisher.publish(publication).await;
         match &published {
             Err(Error::Full { .. }) => self.note_full(Some(Instant::now())),

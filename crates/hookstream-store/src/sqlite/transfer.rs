@@ -1,4 +1,4 @@
-//! This store as one end of a transfer.
+//! This store as one side of a transfer.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Side for SqliteStore {
     }
 
     async fn user(&self) -> Result<Option<String>, Error> {
-        // The directory's lock is ours.
+        // The lock of the directory is held.
         Ok(None)
     }
 
@@ -82,7 +82,7 @@ fn read(connection: &Connection, table: &'static Table, after: Option<&[Value]>,
     Ok(Slice { rows, last })
 }
 
-/// A value and how many bytes it has.
+/// Returns a value and its size in bytes.
 fn value(found: ValueRef<'_>) -> Option<(Value, usize)> {
     match found {
         ValueRef::Null => Some((Value::Null, 0)),
@@ -93,8 +93,7 @@ fn value(found: ValueRef<'_>) -> Option<(Value, usize)> {
     }
 }
 
-/// Drops what no longer counts because a newer day has a row in its place: days are apart here, and in
-/// one table elsewhere.
+/// Removes rows that a row of a newer day replaces. Days have separate tables here but share one table in the other database.
 fn drop_replaced(days: &Days<'_>, day: Day, table: &'static Table, mut rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>, Error> {
     if table.newest_of.is_empty() {
         return Ok(rows);
@@ -122,7 +121,7 @@ fn drop_replaced(days: &Days<'_>, day: Day, table: &'static Table, mut rows: Vec
     Ok(rows)
 }
 
-/// A row that is there already was written by a slice whose mark did not follow.
+/// Writes rows. A row that exists already was written by a slice whose progress mark was not stored.
 fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(), Error> {
     let connection = match step.day {
         None => files.core()?,
@@ -140,7 +139,7 @@ fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(),
     Ok(())
 }
 
-/// `?1, ?2, …`
+/// Returns `?1, ?2, …`.
 fn places(count: usize) -> String {
     (1..=count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
@@ -153,7 +152,7 @@ mod tests {
     use crate::db::transfer::tables::TABLES;
     use crate::sqlite::db::connection::{CORE_MIGRATIONS, DAY_MIGRATIONS};
 
-    /// The tables of a schema with their columns.
+    /// Returns the tables of a schema with their columns.
     fn schema(migrations: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
         let connection = Connection::open_in_memory().expect("in memory");
         migrations.iter().for_each(|step| connection.execute_batch(step).expect("a schema"));
@@ -169,17 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn every_table_and_column_is_moved() {
+    fn transfer_covers_every_table_and_column() {
         for (by_day, migrations) in [(false, CORE_MIGRATIONS), (true, DAY_MIGRATIONS)] {
-            let mut there = schema(migrations);
-            there.remove("owners");
-            there.remove("job_slices");
-            there.remove("backlog_places");
+            let mut tables = schema(migrations);
+            tables.remove("owners");
+            tables.remove("job_slices");
+            tables.remove("backlog_places");
             let moved = TABLES.iter().filter(|table| table.by_day == by_day).map(|table| {
                 let names = table.columns.iter().map(|column| column.name).chain(table.sqlite.zero.iter().copied());
                 (table.sqlite.into.to_owned(), names.map(str::to_owned).collect())
             });
-            assert_eq!(there, moved.collect());
+            assert_eq!(tables, moved.collect());
         }
     }
 }

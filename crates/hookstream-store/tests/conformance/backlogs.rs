@@ -25,7 +25,7 @@ fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
 
 /// Publishes a message that waits in its target's backlog.
 async fn publish_in_line(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
-    let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
+    let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
     let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
@@ -149,7 +149,7 @@ pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &Fixture) {
         trigger: Trigger::Manual,
         now: NOON + DAY,
     };
-    assert_eq!(world.store.redeliver(again).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(again).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
 }
 
@@ -227,7 +227,7 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &Fixture) {
     world.enlist().await;
     let target = world.target();
     let store = async |at: u32| {
-        let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
+        let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
         let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
         let id = publication.message.id;
         world.store.publish(publication).await.expect("published");
@@ -249,7 +249,7 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &Fixture) {
         trigger: Trigger::Manual,
         now: NOON - DAY,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Requeued(1));
     // The clock is far behind where it was.
     let now = NOON - DAY;
     assert_eq!(ids(&take(world, owner, now, target, 2, true).await), stored[..2]);

@@ -77,7 +77,7 @@ async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[TargetId])
         trigger: Trigger::Manual,
         now: ASKED,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(targets.len()));
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Requeued(targets.len()));
 }
 
 /// Runs a job over what it finds, all in slices of two.
@@ -191,7 +191,7 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &Fixture) {
     let work = async |owner| {
         for number in 0..EACH {
             let at = NOON + DAY * u32::try_from(number % 3).expect("small");
-            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
+            let own = |target_id| NewDelivery { target_id, state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
             let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
             let message = Arc::clone(&publication.message);
             assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);

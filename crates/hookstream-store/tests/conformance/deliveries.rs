@@ -13,7 +13,7 @@ use hookstream_model::{
 };
 use hookstream_store::delivery::{
     deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
-    messages::Owed,
+    messages::PendingDetail,
     nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(worl
 
 pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &Fixture) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
+    let delivery = NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
@@ -195,11 +195,11 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &Fixture
     let detail = world.detail(id).await;
     assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(detail.deliveries[0].state, DeliveryState::Pending { due_at });
-    assert_eq!(detail.deliveries[0].owed, Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_line: false }));
+    assert_eq!(detail.deliveries[0].pending, Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_backlog: false }));
     world.claim(owner, due_at).await;
     assert_eq!(
-        world.detail(id).await.deliveries[0].owed,
-        Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: true, is_in_line: false })
+        world.detail(id).await.deliveries[0].pending,
+        Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: true, is_in_backlog: false })
     );
 }
 
@@ -256,7 +256,7 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &Fixture) {
     let (failed, new) = (world.target(), world.target());
     let id = end(world, owner, NOON, failed, EXHAUSTED).await;
     let again = world.store.redeliver(redelivery(world, id, vec![failed, new])).await.expect("done");
-    assert_eq!(again, Redelivered::Owed(2));
+    assert_eq!(again, Redelivered::Requeued(2));
     let detail = world.detail(id).await;
     assert_eq!((detail.message.counts.total, detail.message.counts.pending), (2, 2));
 
@@ -272,13 +272,13 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &Fixture) {
     assert_eq!(world.detail(id).await.message.counts.status(), MessageStatus::Delivered);
 
     // What arrived can be sent again, and is then no new delivery.
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(world.detail(id).await.message.counts.total, 2);
 
     let mut strangers = redelivery(world, id, vec![failed]);
     strangers.tenant = world.stranger;
-    assert_eq!(world.store.redeliver(strangers).await.expect("done"), Redelivered::NotThere);
-    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotThere);
+    assert_eq!(world.store.redeliver(strangers).await.expect("done"), Redelivered::NotFound);
+    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotFound);
 }
 
 pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &Fixture) {
@@ -286,11 +286,11 @@ pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &Fixtu
     let target = world.target();
     let id = world.publish(NOON, &[target]).await;
     let claimed = world.claim(owner, NOON).await;
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
     // One that waits for its next try is due at once.
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait: Wait::until(NOON + DAY), failed: 1 })).await);
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Requeued(1));
     let claimed = world.claim(owner, NOON + SECOND).await;
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
 }

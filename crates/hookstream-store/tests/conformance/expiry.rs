@@ -125,9 +125,9 @@ pub(crate) async fn nothing_is_owed_again_without_its_payload(world: &Fixture) {
             let mut owed = 0;
             for id in &ids {
                 match world.store.redeliver(redelivery(world, *id, target, at)).await.expect("done") {
-                    Redelivered::Owed(targets) => owed += targets,
+                    Redelivered::Requeued(targets) => owed += targets,
                     Redelivered::PayloadExpired => {}
-                    Redelivered::NotThere => panic!("the message stays"),
+                    Redelivered::NotFound => panic!("the message stays"),
                 }
             }
             owed

@@ -259,7 +259,7 @@ pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> 
 }
 
 pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Owed { owner: None, backlog: None, in_order: false } }
+    NewDelivery { target_id, state: NewState::Pending { owner: None, backlog: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {

@@ -198,7 +198,7 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
                 (environment_id, Arc::new(Message { id, application_id, event_type, payload, hops })),
             )),
             Err(error) => {
-                payloads::tell_damaged(id, &error);
+                payloads::log_damaged(id, &error);
                 None
             }
         }

@@ -175,7 +175,7 @@ async fn make_pending(connection: &Connection, slice: &JobSlice) -> Result<usize
     let mut moved: BTreeMap<Day, Counts> = BTreeMap::new();
     for row in connection.query(OWE, &owed).await? {
         let day = MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day();
-        *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
+        *moved.entry(day).or_default() += Counts::requeued(row.get(1), row.get(2));
     }
     for (day, moved) in moved {
         counts::add(connection, job.tenant.environment, day, moved).await?;

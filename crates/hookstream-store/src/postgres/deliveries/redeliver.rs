@@ -58,7 +58,7 @@ pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
         ];
         // The message's row is locked: two at once do this one after the other.
         if connection.query(IS_THERE, &key).await?.is_empty() {
-            return Ok(Redelivered::NotThere);
+            return Ok(Redelivered::NotFound);
         }
         // From here on until the end nobody drops it: what is owed has its payload.
         if connection.query(HAS_PAYLOAD, &[(&message_of(redelivery), Type::UUID)]).await?.is_empty() {
@@ -69,9 +69,9 @@ pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
             moved += redeliver_to(connection, redelivery, *target).await?;
         }
         counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
-        Ok(Redelivered::Owed(redelivery.targets.len()))
+        Ok(Redelivered::Requeued(redelivery.targets.len()))
     };
-    connection.transaction(again, |again| matches!(again, Redelivered::Owed(_))).await
+    connection.transaction(again, |again| matches!(again, Redelivered::Requeued(_))).await
 }
 
 fn message_of(redelivery: &Redelivery) -> Uuid {
@@ -107,7 +107,7 @@ async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: 
         (&trigger as _, Type::TEXT),
     ];
     connection.execute(OWE, &owe).await?;
-    Ok(Counts::owed_again(revived, tries.is_some()))
+    Ok(Counts::requeued(revived, tries.is_some()))
 }
 
 pub(crate) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {

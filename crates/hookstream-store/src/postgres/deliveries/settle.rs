@@ -197,7 +197,7 @@ impl Columns {
             Next::Ended(state, at) => (3, Some(at.as_millis()), None, Some(state)),
         };
         let (backlog, retry_at) = match settled.next {
-            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times().1),
+            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.backlog_number(), wait.times().1),
             Next::Succeeded | Next::Ended(..) => (0, None),
         };
         self.backlogs.push(backlog);

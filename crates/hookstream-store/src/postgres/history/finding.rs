@@ -79,14 +79,14 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
         let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
-        let mut meant: Vec<_> = messages.into_iter().filter(|message| search.filter.means(message)).collect();
+        let mut meant: Vec<_> = messages.into_iter().filter(|message| search.filter.matches_message(message)).collect();
         if let Some(target) = search.filter.target {
             let for_target = are_for(&connection, &meant, uuid(target.as_bytes())).await?;
             meant.retain(|message| for_target.contains(&message.id));
         }
         let meant = add_standing(&connection, meant).await?;
         let mut meant: HashMap<MessageId, Message> =
-            meant.into_iter().filter(|message| search.filter.means_standing(message)).map(|message| (message.id, message)).collect();
+            meant.into_iter().filter(|message| search.filter.matches_status(message)).map(|message| (message.id, message)).collect();
         for id in ids {
             examined = Some(behind(id, direction));
             if let Some(message) = meant.remove(&MessageId::from_bytes(id))

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     db::error::Error,
     delivery::{
-        messages::{Delivery, Message, MessageDetail, Owed, read_channels},
+        messages::{Delivery, Message, MessageDetail, PendingDetail, read_channels},
         payloads::StoredPayload,
     },
     postgres::db::connection::{Connection, Pool, connect},
@@ -176,13 +176,13 @@ pub(crate) fn read_attempt(row: &Row) -> Attempt {
 fn read_pending(row: &Row) -> Delivery {
     let state = DeliveryState::Pending { due_at: Timestamp::from_millis(row.get(1)) };
     let attempts = u32::try_from(row.get::<_, i32>(2)).unwrap_or(0);
-    let owed = Owed {
+    let pending = PendingDetail {
         failed: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
         trigger: Trigger::parse(row.get(4)).unwrap_or(Trigger::Automatic),
         is_taken: row.get::<_, i64>(5) > 0,
-        is_in_line: row.get::<_, i64>(5) < 0,
+        is_in_backlog: row.get::<_, i64>(5) < 0,
     };
-    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, owed: Some(owed) }
+    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, pending: Some(pending) }
 }
 
 /// `None` for a state of a newer version, which this one cannot name.
@@ -190,5 +190,5 @@ fn read_undelivered(row: &Row) -> Option<Delivery> {
     let state = DeliveryState::parse_undelivered(row.get(1), row.get(2))?;
     let attempts = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
     let ended_at = Some(Timestamp::from_millis(row.get(4)));
-    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, owed: None })
+    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, pending: None })
 }

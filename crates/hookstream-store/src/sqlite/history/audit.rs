@@ -1,4 +1,4 @@
-//! Comparing the counts with the rows, a day's file at a time.
+//! Comparison of the counts with the rows, one day's file at a time.
 
 use hookstream_model::base::{ids::MessageId, time::Day};
 use rusqlite::Connection;

@@ -261,7 +261,7 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Owed { owner, backlog, in_order } => {
+                NewState::Pending { owner, backlog, in_order } => {
                     let backlog = backlog.map_or(0, Backlog::number);
                     self.owed.seen.push(seen);
                     self.owed.messages.push(id);
