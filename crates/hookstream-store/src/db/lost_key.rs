@@ -1,7 +1,7 @@
-//! Replacing what was encrypted with a key that is lost, for `hookstream admin forget-secrets`. No server runs meanwhile.
+//! Replacement of secrets encrypted with a lost key, for `hookstream admin forget-secrets`. No server may run meanwhile.
 //!
-//! Rows are looked at one by one, not by the marks of their keys, so that an interrupted run can be repeated: what the given keys open
-//! stays as it is.
+//! Rows are checked one by one, not by the marks of their keys, so an interrupted run can be repeated. Secrets that
+//! the given keys open stay unchanged.
 
 use hookstream_model::{
     base::{
@@ -40,26 +40,26 @@ const ENDPOINTS: &str = "select id, organization_id, environment_id, application
     from endpoints where id > $1 order by id limit $2";
 const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secret = null, previous_secret_until = null, updated_at = $3,
     version = version + 1 where id = $1";
-const FORGET_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
+const REMOVE_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
     version = version + 1 where id = $1";
 
-/// What was replaced or removed.
+/// Replaced and removed secrets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Endpoints that sign with another secret from now on.
+    /// Endpoints with a new signing secret.
     pub endpoints: Vec<EndpointId>,
-    /// Addresses of users who have no second factor any more.
+    /// Email addresses of users who lost their second factor.
     pub users: Vec<String>,
-    /// Answers that were stored for an idempotency key.
+    /// Number of removed responses stored for an idempotency key.
     pub answers: usize,
-    /// Keys of the installation itself, which it creates again: of the portal and of the sign-in.
+    /// Number of removed keys of the installation (portal and sign-in), which it creates again.
     pub settings: usize,
 }
 
-/// Unlocks a store with `keys` and replaces all that they do not open. `random` makes secrets, `act` the acts for the audit log.
+/// Unlocks a store with `keys` and replaces everything that they do not open. `random` makes secrets, `act` the audit contexts.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget(
     db: &dyn Database,
     keys: Keys,
@@ -177,7 +177,7 @@ async fn endpoints(
             }
             let act = act();
             let change = if keeps_secret {
-                Statement::new(FORGET_PREVIOUS, vec![id.as_bytes().into(), act.at.into()])
+                Statement::new(REMOVE_PREVIOUS, vec![id.as_bytes().into(), act.at.into()])
             } else {
                 let fresh = SigningKey::generate(algorithm, &random());
                 let sealed = db.vault().seal(&vault::secret_of(id), fresh.expose())?;
@@ -186,8 +186,8 @@ async fn endpoints(
             };
             let mut statements = vec![change];
             statements.extend(changes::of_application(tenant, application));
-            let told = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
-            statements.push(audit_log::entry(tenant, &act, Action::EndpointRotateSecret, id.as_bytes(), &told));
+            let change = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
+            statements.push(audit_log::entry(tenant, &act, Action::EndpointRotateSecret, id.as_bytes(), &change));
             vault::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
         }
         if !is_full {

@@ -205,7 +205,7 @@ pub async fn restore(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> R
 /// # Errors
 /// Where the store fails.
 pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
-    let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).tells_others()];
+    let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).notifies_others()];
     statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
     db.write("delete the content of an environment", statements).await?;
     Ok(())

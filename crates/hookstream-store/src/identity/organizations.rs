@@ -199,7 +199,7 @@ fn entry(id: OrganizationId, act: &AuditContext, action: Action, change: &Change
 
 /// Has other nodes read anew what they remember of an organization.
 pub(crate) fn note(id: OrganizationId) -> Statement {
-    Statement::new(NOTE, vec![id.as_bytes().into()]).tells_others()
+    Statement::new(NOTE, vec![id.as_bytes().into()]).notifies_others()
 }
 
 /// Removes organizations for good that were deleted before a moment and have no environment any more. Returns which.

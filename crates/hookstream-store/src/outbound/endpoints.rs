@@ -156,7 +156,7 @@ impl EndpointKey {
         entry: Option<Statement>,
     ) -> Result<bool, Error> {
         let touch = changes::touch(self.tenant, self.application_id);
-        let mut statements = vec![touch, statement.required(), changes::note(self.tenant, self.application_id)];
+        let mut statements = vec![touch, statement.required(), changes::record(self.tenant, self.application_id)];
         statements.extend(entry);
         Ok(db.write(operation, statements).await?.is_committed())
     }
@@ -216,7 +216,7 @@ pub async fn create(
     );
     let entry = EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint));
     let (tenant, application) = (endpoint.tenant, endpoint.application_id);
-    let statements = vec![changes::touch(tenant, application), insert, changes::note(tenant, application), entry];
+    let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
     create_with_answer(db, "store an endpoint", endpoint.tenant, statements, Some(guard), answer).await
 }
@@ -446,7 +446,7 @@ pub async fn rotate_secret(
         statements.extend([
             changes::touch(key.tenant, key.application_id),
             Statement::new(ROTATE, values).required(),
-            changes::note(key.tenant, key.application_id),
+            changes::record(key.tenant, key.application_id),
             key.entry(act, Action::EndpointRotateSecret, &change),
         ]);
         match vault::write(db, "rotate a signing secret", statements).await? {
@@ -485,7 +485,7 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> 
         let statements = vec![
             changes::touch_deleted(key.tenant, key.application_id),
             Statement::new(DELETE, values).required(),
-            changes::note(key.tenant, key.application_id),
+            changes::record(key.tenant, key.application_id),
             key.entry(act, Action::EndpointDelete, &Change::removed(&before)),
         ];
         if db.write("delete an endpoint", statements).await?.is_committed() {
@@ -575,7 +575,7 @@ pub async fn record_holds(
     };
     let mut statements = vec![changes::touch(tenant, application_id)];
     statements.extend(holds.iter().map(record));
-    statements.push(changes::note(tenant, application_id));
+    statements.push(changes::record(tenant, application_id));
     db.write("record the holds of endpoints", statements).await?;
     Ok(())
 }

@@ -131,7 +131,7 @@ impl PostgresStore {
             (false, true) => tracing::error!(
                 "the database's disk is full: messages are refused until there is room; accepted ones continue to be delivered"
             ),
-            (true, false) => tracing::info!("there is room on the database's disk redelivered: messages are accepted"),
+            (true, false) => tracing::info!("there is room on the database's disk again: messages are accepted"),
             (false, false) | (true, true) => {}
         }
         *full_at = at;

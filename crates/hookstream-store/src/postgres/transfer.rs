@@ -141,7 +141,7 @@ fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(
             conditions.push(format!("{number} = ${next}"));
             values.push((Box::new(days::number(day)), Type::INT8));
         }
-        (DayBy::Place | DayBy::Id(_) | DayBy::Number(_), _) => {}
+        (DayBy::File | DayBy::Id(_) | DayBy::Number(_), _) => {}
     }
     let beyond = if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
     let (size, Limits { rows, bytes }) = (size(table), limits);
