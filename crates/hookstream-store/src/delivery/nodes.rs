@@ -62,7 +62,7 @@ pub enum LeaseRenewal {
         surplus: u32,
     },
     /// The lease had expired; the owner's deliveries belong to others now.
-    Lapsed,
+    Expired,
 }
 
 /// Notification from one process to the others.

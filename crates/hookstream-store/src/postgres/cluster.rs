@@ -115,7 +115,7 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
         (&lag as _, Type::INT8),
     ];
     if connection.execute(RENEW, &values).await? == 0 {
-        return Ok(LeaseRenewal::Lapsed);
+        return Ok(LeaseRenewal::Expired);
     }
     let owner = [(&owner.number() as _, Type::INT8)];
     let read_state = async || connection.query(STATE, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });

@@ -355,7 +355,7 @@ impl Store for SqliteStore {
             node.renewed_at = now;
             node.report = report;
         }
-        Ok(if is_known { LeaseRenewal::Held { released: 0, shards: Shards::ALL, surplus: 0 } } else { LeaseRenewal::Lapsed })
+        Ok(if is_known { LeaseRenewal::Held { released: 0, shards: Shards::ALL, surplus: 0 } } else { LeaseRenewal::Expired })
     }
 
     async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {

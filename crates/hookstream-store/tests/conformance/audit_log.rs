@@ -384,7 +384,7 @@ pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &Fixture) {
         endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("two"), old_until: NOON }, None)
             .await
             .expect("done"),
-        Rotated::NotThere
+        Rotated::NotFound
     );
     assert!(!endpoints::reset_hold(db, &world.act(), strangers).await.expect("done"));
     assert!(!endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("done"), "it does not fail");

@@ -194,7 +194,7 @@ pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &Fixture) {
 async fn renew(world: &Fixture, owner: Owner) -> (Shards, u32) {
     match world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed") {
         LeaseRenewal::Held { shards, surplus, .. } => (shards, surplus),
-        LeaseRenewal::Lapsed => panic!("it stands"),
+        LeaseRenewal::Expired => panic!("it stands"),
     }
 }
 

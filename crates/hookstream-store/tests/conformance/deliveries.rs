@@ -87,7 +87,7 @@ pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &Fixt
     assert!(world.settle(first, settled(&claimed[0], None, Next::Succeeded)).await);
     world.store.retire(first, NOON).await.expect("retired");
     let standing = world.store.renew(first, NodeReport::default(), NOON).await.expect("renewed");
-    assert_eq!(standing, LeaseRenewal::Lapsed);
+    assert_eq!(standing, LeaseRenewal::Expired);
     let rest = world.claim(second, NOON).await;
     assert_eq!(rest.iter().map(|delivery| delivery.message.id).collect::<Vec<_>>(), [claimed[1].message.id]);
 }

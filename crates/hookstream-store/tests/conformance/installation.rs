@@ -123,7 +123,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
     assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
     let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("00ff") };
-    assert!(portal_keys::make_unless_since(db, &portal_key, NOON).await.expect("written"));
+    assert!(portal_keys::create_unless_since(db, &portal_key, NOON).await.expect("written"));
     let answer = StoredAnswer {
         key: idempotency_key("answer"),
         status: 201,

@@ -100,9 +100,9 @@ pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &Fixtu
     let (google, other) = (identity("https://google.example", "1"), identity("https://other.example", "1"));
     assert!(users::identify(db, &world.act(), google, ada.id).await.expect("written"));
     assert!(!users::identify(db, &world.act(), google, grace.id).await.expect("written"), "it is Ada's");
-    assert_eq!(users::identified(db, google).await.expect("read"), Some(ada.id));
-    assert_eq!(users::identified(db, identity("https://google.example", "2")).await.expect("read"), None);
-    assert_eq!(users::identified(db, other).await.expect("read"), None);
+    assert_eq!(users::find_by_identity(db, google).await.expect("read"), Some(ada.id));
+    assert_eq!(users::find_by_identity(db, identity("https://google.example", "2")).await.expect("read"), None);
+    assert_eq!(users::find_by_identity(db, other).await.expect("read"), None);
     assert!(users::identify(db, &world.act(), other, ada.id).await.expect("written"));
     assert_eq!(users::issuers(db, ada.id).await.expect("read"), ["https://google.example", "https://other.example"]);
 
@@ -112,7 +112,7 @@ pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &Fixtu
     assert!(users::set_password(db, &world.act(), ada.id, &hash("one"), None).await.expect("written"));
     assert!(users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"));
     assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "it is gone");
-    assert_eq!(users::identified(db, other).await.expect("read"), None);
+    assert_eq!(users::find_by_identity(db, other).await.expect("read"), None);
 }
 
 pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
@@ -142,21 +142,21 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
     assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
     links::create_mailed(db, token(31).hash(), ada.id, NOON, until).await.expect("written");
     links::create_mailed(db, token(32).hash(), ada.id, NOON, until).await.expect("written");
-    assert_eq!(links::whose_password(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
+    assert_eq!(links::password_owner(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
     assert!(!links::set_password(db, &world.act(), token(32).hash(), world.new_id(NOON).into(), &hash("two")).await.expect("read"));
     assert!(links::set_password(db, &world.act(), token(32).hash(), ada.id, &hash("two")).await.expect("written"));
     assert!(is_verified(ada.id).await);
-    assert_eq!(users::identified(db, before).await.expect("read"), None, "they do not come back with it");
+    assert_eq!(users::find_by_identity(db, before).await.expect("read"), None, "they do not come back with it");
     assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
     links::create_mailed(db, token(35).hash(), ada.id, NOON, until).await.expect("written");
     assert!(links::set_password(db, &world.act(), token(35).hash(), ada.id, &hash("two")).await.expect("written"));
-    assert_eq!(users::identified(db, before).await.expect("read"), Some(ada.id), "it is theirs by then");
+    assert_eq!(users::find_by_identity(db, before).await.expect("read"), Some(ada.id), "it is theirs by then");
     links::create_mailed(db, token(33).hash(), ada.id, NOON, until).await.expect("written");
-    links::take_back(db, token(33).hash()).await.expect("written");
-    assert_eq!(links::whose_password(db, token(33).hash(), NOON).await.expect("read"), None);
+    links::revoke(db, token(33).hash()).await.expect("written");
+    assert_eq!(links::password_owner(db, token(33).hash(), NOON).await.expect("read"), None);
     links::create_mailed(db, token(34).hash(), ada.id, NOON, until).await.expect("written");
     assert!(users::set_password(db, &world.act(), ada.id, &hash("three"), None).await.expect("written"));
-    assert_eq!(links::whose_password(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends it");
+    assert_eq!(links::password_owner(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends it");
 
     // Whom a provider vouches for joins wherever they are invited, or nowhere.
     let grace = user(world, "grace@example.com");
@@ -173,7 +173,7 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
     assert!(members::accept_all(db, &act, &both[..1], &grace, known).await.expect("written"));
     let account = users::find(db, grace.id).await.expect("read").expect("there");
     assert!(account.is_verified && account.password.is_none());
-    assert_eq!(users::identified(db, known).await.expect("read"), Some(grace.id));
+    assert_eq!(users::find_by_identity(db, known).await.expect("read"), Some(grace.id));
     assert_eq!(members::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
     let twin = user(world, "twin@example.com");
     assert!(!members::accept_all(db, &world.act(), &[], &twin, known).await.expect("read"), "the identity is somebody's");
@@ -190,7 +190,7 @@ pub(crate) async fn failures_are_counted_and_forgotten(world: &Fixture) {
         users::count_failure(db, &counters, NOON).await.expect("written");
     }
     assert_eq!(users::failures(db, &counters).await.expect("read"), [(3, NOON); 3]);
-    users::forgive(db, &counters).await.expect("written");
+    users::reset_failures(db, &counters).await.expect("written");
     assert_eq!(counts().await, [0, 2, 2]);
     let late = NOON + FORGOTTEN_AFTER + SECOND;
     users::count_failure(db, &counters, late).await.expect("written");
@@ -220,8 +220,8 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &Fixture) {
     let find = async |byte, now| sessions::find(db, token(byte).hash(), now).await.expect("read");
     assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
     assert_eq!(find(2, NOON).await, None);
-    sessions::turn_to(db, session.id, world.tenant).await.expect("written");
-    sessions::see(db, session.id, NOON + SECOND).await.expect("written");
+    sessions::switch_to(db, session.id, world.tenant).await.expect("written");
+    sessions::record_use(db, session.id, NOON + SECOND).await.expect("written");
     session = Session { tenant: Some(world.tenant), last_seen_at: NOON + SECOND, ..session };
     assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
 
@@ -327,8 +327,8 @@ pub(crate) async fn a_link_is_good_once(world: &Fixture) {
     assert_eq!(members::find(db, world.tenant.organization, owner.id).await.expect("read").map(|member| member.role), Some(Role::Owner));
 
     links::create_password(db, token(3).hash(), owner.id, NOON, until).await.expect("written");
-    assert_eq!(links::whose_password(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
-    assert_eq!(links::whose_password(db, token(3).hash(), until).await.expect("read"), None);
+    assert_eq!(links::password_owner(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
+    assert_eq!(links::password_owner(db, token(3).hash(), until).await.expect("read"), None);
     assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "it is for something else");
     assert!(links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("two")).await.expect("written"));
     assert!(!links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("three")).await.expect("written"));
@@ -357,8 +357,8 @@ pub(crate) async fn a_device_code_is_redeemed_once(world: &Fixture) {
     assert!(device_codes::create(db, &code, token(1).hash()).await.expect("written"));
     assert!(!device_codes::create(db, &code, token(2).hash()).await.expect("written"), "the code is taken");
     assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), Some(code.clone()));
-    assert_eq!(device_codes::ask(db, token(1).hash(), NOON).await.expect("read"), Some(code.clone()));
-    let asked = device_codes::ask(db, token(1).hash(), NOON).await.expect("read").expect("it is there");
+    assert_eq!(device_codes::poll(db, token(1).hash(), NOON).await.expect("read"), Some(code.clone()));
+    let asked = device_codes::poll(db, token(1).hash(), NOON).await.expect("read").expect("it is there");
     assert_eq!(asked.last_asked_at, Some(NOON));
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "laptop".to_owned());
     let text = ApiKeyText::generate(KeyMode::Live, &[1; 32]);
@@ -404,7 +404,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixtu
     assert!(is_good().await);
 
     let strangers = Tenant { organization: world.stranger.organization, environment: environment.id };
-    assert_eq!(environments::delete(db, &world.act(), strangers).await.expect("written"), Deleted::NotThere);
+    assert_eq!(environments::delete(db, &world.act(), strangers).await.expect("written"), Deleted::NotFound);
     // Of an organization whose environments are deleted at once, one stays.
     let acts = (world.act(), world.act());
     let both = tokio::join!(environments::delete(db, &acts.0, tenant), environments::delete(db, &acts.1, world.tenant));
@@ -418,7 +418,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixtu
     assert_eq!(environments::oldest(db, organization).await.expect("read").map(|found| found.id), Some(world.tenant.environment));
     assert_eq!(environments::restore(db, &world.act(), tenant).await.expect("written"), Restored::Done);
     assert!(is_good().await);
-    assert_eq!(environments::restore(db, &world.act(), tenant).await.expect("written"), Restored::NotThere);
+    assert_eq!(environments::restore(db, &world.act(), tenant).await.expect("written"), Restored::NotFound);
 
     assert!(organizations::delete(db, &world.act(), organization).await.expect("written"));
     assert!(!is_good().await && !organizations::rename(db, &world.act(), organization, "x").await.expect("written"));

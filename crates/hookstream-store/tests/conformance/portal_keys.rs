@@ -28,13 +28,13 @@ pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(w
     let current = async || portal_keys::current(db).await.expect("read").map(|key| key.id);
     assert_eq!(current().await, None);
     let first = made(NOON, "one");
-    assert!(portal_keys::make_unless_since(db, &first, NOON - DAY).await.expect("kept"));
+    assert!(portal_keys::create_unless_since(db, &first, NOON - DAY).await.expect("kept"));
     // One that is young enough goes on to sign.
-    assert!(!portal_keys::make_unless_since(db, &made(NOON + HOUR, "no"), NOON).await.expect("not kept"));
+    assert!(!portal_keys::create_unless_since(db, &made(NOON + HOUR, "no"), NOON).await.expect("not kept"));
     assert_eq!((current().await, find(first.id, NOON + DAY).await), (Some(first.id), Some(Secret::new("one"))));
 
     let second = made(NOON + DAY, "two");
-    assert!(portal_keys::make_unless_since(db, &second, NOON + SECOND).await.expect("kept"));
+    assert!(portal_keys::create_unless_since(db, &second, NOON + SECOND).await.expect("kept"));
     assert_eq!(current().await, Some(second.id));
     assert_eq!(find(first.id, NOON + DAY + HOUR).await, Some(Secret::new("one")));
     assert_eq!(portal_keys::forget_over(db, NOON + DAY + HOUR).await.expect("looked"), 0);
@@ -51,7 +51,7 @@ pub(crate) async fn a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_ask
     // As older versions kept theirs.
     settings::get_or_keep(db, "portal_key", "plain".to_owned()).await.expect("kept");
     let first = made(NOON, "one");
-    assert!(portal_keys::make_unless_since(db, &first, NOON).await.expect("kept"));
+    assert!(portal_keys::create_unless_since(db, &first, NOON).await.expect("kept"));
     assert_eq!(settings::find(db, "portal_key").await.expect("read"), None);
     // By a clock that is behind.
     let mut fresh = |at| made(at, "two");

@@ -182,7 +182,7 @@ pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &Fixtu
     assert!(environments::find(db, organization, staging.environment).await.expect("read").is_some_and(|it| it.deleted_at.is_some()));
     set(world, &[(Quota::Applications, QuotaLimit::Most(2))]).await;
     assert_eq!(restore().await, Restored::Done);
-    assert_eq!(restore().await, Restored::NotThere);
+    assert_eq!(restore().await, Restored::NotFound);
 }
 
 pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {

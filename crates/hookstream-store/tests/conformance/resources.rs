@@ -375,7 +375,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
         endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
             .await
             .expect("written"),
-        Rotated::NotThere
+        Rotated::NotFound
     );
 }
 
@@ -498,7 +498,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
     assert_eq!(environments::find(&*world.store, world.stranger.organization, environment).await.expect("read"), None);
     let strangers = Tenant { organization, ..world.stranger };
     let no_change = |_: &mut Environment| -> Result<(), Error> { Ok(()) };
-    assert_eq!(environments::update(&*world.store, &world.act(), strangers, no_change).await.expect("done"), Changed::NotThere);
+    assert_eq!(environments::update(&*world.store, &world.act(), strangers, no_change).await.expect("done"), Changed::NotFound);
 
     let version = organizations::version(&*world.store, environment).await.expect("read");
     let expected = Environment {

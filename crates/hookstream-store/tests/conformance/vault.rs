@@ -101,7 +101,7 @@ async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
     );
     applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
     let key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new(SECRETS[3]) };
-    assert!(portal_keys::make_unless_since(db, &key, NOON).await.expect("written"));
+    assert!(portal_keys::create_unless_since(db, &key, NOON).await.expect("written"));
     (world, endpoint)
 }
 
@@ -150,7 +150,7 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
         );
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
-        locked(portal_keys::make_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
+        locked(portal_keys::create_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
         locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
         drop(store);
