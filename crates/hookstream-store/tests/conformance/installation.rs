@@ -1,4 +1,4 @@
-//! An installation with every kind of row in it, and all that can be read of one.
+//! Installation with every kind of row, and a reader of all its content.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -40,18 +40,18 @@ use hookstream_store::{
     },
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
 
-/// What a receiver answered; the second knows no bounds.
+/// Responses of receivers; the second contains a NUL.
 pub(crate) const ANSWERS: [&str; 2] = ["größer \u{1f980} \"quoted\" \\ \r\n", "nul\0led"];
 
-/// What is needed to read an installation.
+/// Values needed to read an installation.
 pub(crate) struct Installation {
     pub(crate) tenant: Tenant,
     pub(crate) application: ApplicationId,
     pub(crate) messages: Vec<MessageId>,
     key: ApiKeyText,
-    /// A message that a process which is gone had for itself.
+    /// Message owned by a process that is gone.
     pub(crate) owned: MessageId,
 }
 
@@ -77,19 +77,19 @@ impl Installation {
         Self { tenant: world.tenant, application: world.application, messages, key, owned: id }
     }
 
-    /// All that the store tells of it, as text.
+    /// Returns the whole content of the store as text.
     pub(crate) async fn read(&self, store: &dyn Store) -> Vec<String> {
         let mut read = vec![
-            format!("{:?}", api_keys::find(store, self.key.hash()).await.expect("read").expect("the key is there")),
+            format!("{:?}", api_keys::find(store, self.key.hash()).await.expect("read").expect("the key exists")),
             format!("{:?}", applications::list(store, self.tenant, None, all()).await.expect("read")),
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
-            format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
+            format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("stored")),
             format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
             format!(
                 "{:?}",
                 audit_log::list(store, Reach::Organization(self.tenant.organization), &Filter::default(), all()).await.expect("read")
             ),
-            portal_keys::current(store).await.expect("read").expect("it is there").secret.expose().to_owned(),
+            portal_keys::current(store).await.expect("read").expect("exists").secret.expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
             format!("{:?}", crate::people::filled(store).await),
@@ -103,20 +103,20 @@ impl Installation {
         let listed = store.messages(self.tenant, self.application, None, all()).await.expect("read");
         assert_eq!(listed.items.len(), self.messages.len());
         for id in &self.messages {
-            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("it is there");
-            // Who has a delivery is not moved.
+            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("exists");
+            // Ownership is not transferred.
             read.push(format!("{detail:?}").replace("is_taken: true", "is_taken: false"));
         }
         read
     }
 }
 
-/// One page with everything.
+/// Returns a request for one page with everything.
 const fn all<Id>() -> PageRequest<Id> {
     PageRequest { after: None, limit: 10_000 }
 }
 
-/// The rows of what is configured.
+/// Stores the rows of the configuration.
 async fn configure(world: &Fixture) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
@@ -186,13 +186,13 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
 }
 
 async fn publish(world: &Fixture, publication: Publication) {
-    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").version;
+    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("exists").version;
     let environment = hookstream_store::identity::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
     let seen = hookstream_store::delivery::deliveries::Versions { application: current, environment };
-    assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("an answer"), Published::Stored);
+    assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("a result"), Published::Stored);
 }
 
-/// A message of a day for each way in which a delivery can stand.
+/// Publishes a day's messages, one for each state of a delivery.
 async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<MessageId> {
     let at = NOON + DAY * day;
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
@@ -206,7 +206,7 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
     let mut ids = Vec::new();
     for (number, next) in ways.into_iter().enumerate() {
         let skipped = NewDelivery { target_id: world.target(), state: NewState::Skipped(SkipReason::EndpointDisabled) };
-        let publication = world.publication(world.message(at, "{}"), vec![owed(world.target()), skipped]);
+        let publication = world.publication(world.message(at, "{}"), vec![pending(world.target()), skipped]);
         ids.push(publication.message.id);
         publish(world, publication).await;
         for claimed in world.claim(owner, at).await {
@@ -220,11 +220,11 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
     ids
 }
 
-/// One that is repeated after its window has two rows on SQLite, of which the newer counts.
+/// Publishes a message, and repeats its keys after their window. SQLite then has two rows, of which the newer counts.
 async fn publish_with_keys(world: &Fixture) -> Vec<MessageId> {
     let mut ids = Vec::new();
     for at in [NOON, NOON + DAY * 2] {
-        let mut publication = world.publication(world.message(at, "{}"), vec![owed(world.target())]);
+        let mut publication = world.publication(world.message(at, "{}"), vec![pending(world.target())]);
         ids.push(publication.message.id);
         publication.event_id = Some("order-ü-7".to_owned());
         publication.idempotency = Some(idempotency_key("schlüssel"));

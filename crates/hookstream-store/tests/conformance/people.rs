@@ -1,4 +1,4 @@
-//! People: accounts, sessions, members, invitations, links, device codes, and the end of environments.
+//! Users: accounts, sessions, members, invitations, links, device codes, and the removal of environments.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn user(world: &Fixture, email: &str) -> User {
     User { id: world.new_id(NOON).into(), email: Email::parse(email).expect("an address"), name: email.to_owned(), created_at: NOON }
 }
 
-/// A hash as a row has it; making one takes long.
+/// Returns a password hash as a row stores it; computing one takes long.
 pub(crate) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_row(format!("$argon2id${text}"))
 }
@@ -54,34 +54,34 @@ pub(crate) async fn kept(world: &Fixture, email: &str) -> User {
     user
 }
 
-pub(crate) async fn an_account_is_kept_with_what_it_proves_itself_with(world: &Fixture) {
+pub(crate) async fn account_keeps_its_credentials(world: &Fixture) {
     let db = &*world.store;
     assert!(!users::is_any(db).await.expect("read"));
     let ada = kept(world, "ada@example.com").await;
     assert!(users::is_any(db).await.expect("read"));
     let twin = User { id: world.new_id(NOON).into(), ..ada.clone() };
     assert!(!users::create(db, &twin, None).await.expect("written"), "the address is taken");
-    let find = async || users::find_by_email(db, &ada.email).await.expect("read").expect("they are there");
+    let find = async || users::find_by_email(db, &ada.email).await.expect("read").expect("exists");
     assert_eq!((find().await.user, find().await.password), (ada.clone(), Some(hash("one"))));
 
     let secret = SharedSecret::generate(&[7; 32]);
     assert!(users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"));
     assert_eq!((find().await.secret, find().await.is_confirmed), (Some(secret.clone()), false));
-    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it does not count yet");
+    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "not in force yet");
     let session = session(world, &ada);
     sessions::create(db, &world.act(), &session, &token(1)).await.expect("written");
     sessions::create(db, &world.act(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
     let codes = ["a".to_owned(), "b".to_owned()];
     assert!(users::confirm_second_factor(db, &world.act(), &find().await, 5, &codes, session.id).await.expect("written"));
-    assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the others are over");
+    assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the other sessions have ended");
     assert!(!users::confirm_second_factor(db, &world.act(), &find().await, 6, &codes, session.id).await.expect("written"));
-    assert!(!users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"), "there is one");
-    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "it was taken");
+    assert!(!users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("written"), "one is in force");
+    assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "already used");
     assert!(users::take_step(db, ada.id, 6).await.expect("written"));
     let account = find().await;
     assert_eq!((account.is_confirmed, account.last_step, account.recovery.as_slice()), (true, Some(6), &codes[..]));
     assert!(users::take_recovery(db, &account, &codes[1..], NOON).await.expect("written"));
-    assert!(!users::replace_recovery(db, &world.act(), &account, &codes[1..]).await.expect("written"), "they are others by now");
+    assert!(!users::replace_recovery(db, &world.act(), &account, &codes[1..]).await.expect("written"), "the codes have changed");
     users::remove_second_factor(db, &world.act(), &find().await).await.expect("written");
     assert_eq!((find().await.secret, find().await.is_confirmed, find().await.recovery), (None, false, Vec::new()));
 
@@ -93,33 +93,33 @@ fn identity<'a>(issuer: &'a str, subject: &'a str) -> Identity<'a> {
     Identity { issuer, subject }
 }
 
-pub(crate) async fn an_identity_is_one_persons_and_leaves_a_way_in(world: &Fixture) {
+pub(crate) async fn identity_belongs_to_one_user_and_last_sign_in_method_stays(world: &Fixture) {
     let db = &*world.store;
     let (ada, grace) = (user(world, "ada@example.com"), kept(world, "grace@example.com").await);
     assert!(users::create(db, &ada, None).await.expect("written"));
     let (google, other) = (identity("https://google.example", "1"), identity("https://other.example", "1"));
     assert!(users::identify(db, &world.act(), google, ada.id).await.expect("written"));
-    assert!(!users::identify(db, &world.act(), google, grace.id).await.expect("written"), "it is Ada's");
+    assert!(!users::identify(db, &world.act(), google, grace.id).await.expect("written"), "it belongs to Ada");
     assert_eq!(users::find_by_identity(db, google).await.expect("read"), Some(ada.id));
     assert_eq!(users::find_by_identity(db, identity("https://google.example", "2")).await.expect("read"), None);
     assert_eq!(users::find_by_identity(db, other).await.expect("read"), None);
     assert!(users::identify(db, &world.act(), other, ada.id).await.expect("written"));
     assert_eq!(users::issuers(db, ada.id).await.expect("read"), ["https://google.example", "https://other.example"]);
 
-    // Whoever has no password keeps the last one.
+    // A user without a password keeps the last identity.
     assert!(users::forget_identity(db, &world.act(), ada.id, google.issuer).await.expect("written"));
-    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "nothing else is left");
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "the last sign-in method");
     assert!(users::set_password(db, &world.act(), ada.id, &hash("one"), None).await.expect("written"));
     assert!(users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"));
-    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "it is gone");
+    assert!(!users::forget_identity(db, &world.act(), ada.id, other.issuer).await.expect("written"), "already disconnected");
     assert_eq!(users::find_by_identity(db, other).await.expect("read"), None);
 }
 
-pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
+pub(crate) async fn only_mailed_link_verifies_an_address(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let until = NOON + HOUR;
-    let is_verified = async |id| users::find(db, id).await.expect("read").expect("there").is_verified;
+    let is_verified = async |id| users::find(db, id).await.expect("read").expect("exists").is_verified;
     let invitation = |email: &str, sent_at| Invitation { sent_at, ..invitation(world, email) };
     for (number, (email, sent_at)) in [("shown@example.com", None), ("sent@example.com", Some(NOON))].into_iter().enumerate() {
         let invitation = invitation(email, sent_at);
@@ -132,55 +132,55 @@ pub(crate) async fn only_what_was_sent_proves_an_address(world: &Fixture) {
         assert_eq!(is_verified(guest.id).await, sent_at.is_some(), "{email}");
     }
 
-    // The same of links that set a password; a new one ends those before.
+    // The same for password links; a new one ends the earlier ones.
     let ada = kept(world, "ada@example.com").await;
     links::create_password(db, token(30).hash(), ada.id, NOON, until).await.expect("written");
     assert!(links::set_password(db, &world.act(), token(30).hash(), ada.id, &hash("one")).await.expect("written"));
-    assert!(!is_verified(ada.id).await, "it was shown to somebody");
-    // Who connected this may be somebody who took the account before whoever has the address came.
+    assert!(!is_verified(ada.id).await, "the link was shown to a user");
+    // This identity may belong to another person, who registered the address before its holder.
     let before = identity("https://provider.example", "before");
     assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
     links::create_mailed(db, token(31).hash(), ada.id, NOON, until).await.expect("written");
     links::create_mailed(db, token(32).hash(), ada.id, NOON, until).await.expect("written");
-    assert_eq!(links::password_owner(db, token(31).hash(), NOON).await.expect("read"), None, "there is a newer one");
+    assert_eq!(links::password_owner(db, token(31).hash(), NOON).await.expect("read"), None, "a newer link exists");
     assert!(!links::set_password(db, &world.act(), token(32).hash(), world.new_id(NOON).into(), &hash("two")).await.expect("read"));
     assert!(links::set_password(db, &world.act(), token(32).hash(), ada.id, &hash("two")).await.expect("written"));
     assert!(is_verified(ada.id).await);
-    assert_eq!(users::find_by_identity(db, before).await.expect("read"), None, "they do not come back with it");
+    assert_eq!(users::find_by_identity(db, before).await.expect("read"), None, "disconnected by the verification");
     assert!(users::identify(db, &world.act(), before, ada.id).await.expect("written"));
     links::create_mailed(db, token(35).hash(), ada.id, NOON, until).await.expect("written");
     assert!(links::set_password(db, &world.act(), token(35).hash(), ada.id, &hash("two")).await.expect("written"));
-    assert_eq!(users::find_by_identity(db, before).await.expect("read"), Some(ada.id), "it is theirs by then");
+    assert_eq!(users::find_by_identity(db, before).await.expect("read"), Some(ada.id), "connected after the verification");
     links::create_mailed(db, token(33).hash(), ada.id, NOON, until).await.expect("written");
     links::revoke(db, token(33).hash()).await.expect("written");
     assert_eq!(links::password_owner(db, token(33).hash(), NOON).await.expect("read"), None);
     links::create_mailed(db, token(34).hash(), ada.id, NOON, until).await.expect("written");
     assert!(users::set_password(db, &world.act(), ada.id, &hash("three"), None).await.expect("written"));
-    assert_eq!(links::password_owner(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends it");
+    assert_eq!(links::password_owner(db, token(34).hash(), NOON).await.expect("read"), None, "a new password ends the link");
 
-    // Whom a provider vouches for joins wherever they are invited, or nowhere.
+    // A user vouched for by a provider accepts all invitations, or none.
     let grace = user(world, "grace@example.com");
     let known = identity("https://provider.example", "grace");
     let invited = invitation("grace@example.com", None);
     members::invite(db, &world.act(), &invited, token(40).hash()).await.expect("written");
     assert_eq!(members::invitations_of(db, &grace.email, NOON).await.expect("read"), std::slice::from_ref(&invited));
-    assert_eq!(members::invitations_of(db, &grace.email, until).await.expect("read"), [], "they are over");
+    assert_eq!(members::invitations_of(db, &grace.email, until).await.expect("read"), [], "they have expired");
     let over = invitation("grace@example.com", None);
     let both = [invited.clone(), over];
     let act = world.act();
-    assert!(!members::accept_all(db, &act, &both, &grace, known).await.expect("read"), "one is not there");
+    assert!(!members::accept_all(db, &act, &both, &grace, known).await.expect("read"), "one does not exist");
     assert_eq!(users::find(db, grace.id).await.expect("read"), None);
     assert!(members::accept_all(db, &act, &both[..1], &grace, known).await.expect("written"));
-    let account = users::find(db, grace.id).await.expect("read").expect("there");
+    let account = users::find(db, grace.id).await.expect("read").expect("exists");
     assert!(account.is_verified && account.password.is_none());
     assert_eq!(users::find_by_identity(db, known).await.expect("read"), Some(grace.id));
     assert_eq!(members::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
     let twin = user(world, "twin@example.com");
-    assert!(!members::accept_all(db, &world.act(), &[], &twin, known).await.expect("read"), "the identity is somebody's");
+    assert!(!members::accept_all(db, &world.act(), &[], &twin, known).await.expect("read"), "the identity belongs to another user");
     assert_eq!(users::find(db, twin.id).await.expect("read"), None);
 }
 
-pub(crate) async fn failures_are_counted_and_forgotten(world: &Fixture) {
+pub(crate) async fn failures_are_counted_and_reset(world: &Fixture) {
     let db = &*world.store;
     let email = Email::parse("ada@example.com").expect("an address");
     let counters = counters(&email, Some("192.0.2.1".parse().expect("an address")), Familiar::No);
@@ -212,7 +212,7 @@ pub(crate) fn session(world: &Fixture, user: &User) -> Session {
     }
 }
 
-pub(crate) async fn a_session_is_found_renewed_and_ended(world: &Fixture) {
+pub(crate) async fn session_is_found_renewed_and_ended(world: &Fixture) {
     let db = &*world.store;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
     let mut session = session(world, &ada);
@@ -226,13 +226,13 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &Fixture) {
     assert_eq!(find(1, NOON).await, Some((session.clone(), ada.clone())));
 
     assert!(sessions::renew(db, &session, &token(2), NOON + SECOND).await.expect("written"));
-    assert!(!sessions::renew(db, &session, &token(3), NOON + SECOND).await.expect("written"), "a twin did");
+    assert!(!sessions::renew(db, &session, &token(3), NOON + SECOND).await.expect("written"), "another request renewed it");
     session.renewed_at = NOON + SECOND;
     assert_eq!(find(2, NOON).await.map(|(found, _)| found), Some(session.clone()));
-    assert!(find(1, NOON + OVERLAP).await.is_some(), "what is under way has the one before");
+    assert!(find(1, NOON + OVERLAP).await.is_some(), "requests in progress have the former token");
     assert!(find(1, NOON + SECOND + OVERLAP).await.is_none());
 
-    assert!(!sessions::end(db, &world.act(), grace.id, session.id).await.expect("written"), "it is another's");
+    assert!(!sessions::end(db, &world.act(), grace.id, session.id).await.expect("written"), "the session belongs to another user");
     assert!(sessions::end(db, &world.act(), ada.id, session.id).await.expect("written"));
     assert!(find(2, NOON).await.is_none());
     sessions::create(db, &world.act(), &session, &token(4)).await.expect("written");
@@ -243,7 +243,7 @@ pub(crate) async fn a_session_is_found_renewed_and_ended(world: &Fixture) {
     assert!(find(4, NOON).await.is_none());
 }
 
-pub(crate) async fn an_organization_keeps_an_owner(world: &Fixture) {
+pub(crate) async fn organization_keeps_an_owner(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let (ada, grace) = (kept(world, "ada@example.com").await, kept(world, "grace@example.com").await);
@@ -253,9 +253,9 @@ pub(crate) async fn an_organization_keeps_an_owner(world: &Fixture) {
     let change = async |user: &User, from, to| members::change_role(db, &world.act(), organization, user, from, to).await.expect("written");
     assert_eq!(change(&ada, Role::Owner, Role::Admin).await, Changed::LastOwner);
     assert_eq!(members::remove(db, &world.act(), organization, &ada, Role::Owner).await.expect("written"), Changed::LastOwner);
-    assert_eq!(change(&grace, Role::Admin, Role::Owner).await, Changed::Moved, "they are a viewer");
+    assert_eq!(change(&grace, Role::Admin, Role::Owner).await, Changed::Moved, "the member is a viewer");
     assert_eq!(change(&grace, Role::Viewer, Role::Owner).await, Changed::Done);
-    // Two owners who take each other's role at once: one stays.
+    // Two owners remove each other's role at the same time: one stays owner.
     let both = tokio::join!(change(&ada, Role::Owner, Role::Viewer), change(&grace, Role::Owner, Role::Viewer));
     assert!(matches!(both, (Changed::Done, Changed::LastOwner) | (Changed::LastOwner, Changed::Done)), "{both:?}");
     let (owner, other) = if both.0 == Changed::Done { (&grace, &ada) } else { (&ada, &grace) };
@@ -281,14 +281,14 @@ pub(crate) fn invitation(world: &Fixture, email: &str) -> Invitation {
     }
 }
 
-pub(crate) async fn an_invitation_is_taken_once(world: &Fixture) {
+pub(crate) async fn invitation_is_accepted_once(world: &Fixture) {
     let db = &*world.store;
     let invitation = |email| invitation(world, email);
     let (first, second) = (invitation("grace@example.com"), invitation("grace@example.com"));
     members::invite(db, &world.act(), &first, token(1).hash()).await.expect("written");
     members::invite(db, &world.act(), &second, token(2).hash()).await.expect("written");
     let invited = async |byte, now| members::invited(db, token(byte).hash(), now).await.expect("read");
-    assert_eq!(invited(1, NOON).await, None, "the second took its place");
+    assert_eq!(invited(1, NOON).await, None, "replaced by the second");
     assert_eq!(invited(2, NOON).await, Some((second.clone(), "world".to_owned())));
     assert_eq!(invited(2, NOON + HOUR).await, None);
     let page = PageRequest { limit: 10, after: None };
@@ -308,7 +308,7 @@ pub(crate) async fn an_invitation_is_taken_once(world: &Fixture) {
     assert_eq!(invited(3, NOON).await, None);
 }
 
-pub(crate) async fn a_link_is_good_once(world: &Fixture) {
+pub(crate) async fn link_is_valid_once(world: &Fixture) {
     let db = &*world.store;
     let until = NOON + HOUR;
     for byte in [1, 2] {
@@ -322,17 +322,17 @@ pub(crate) async fn a_link_is_good_once(world: &Fixture) {
         links::set_up(db, &world.act(), token(byte).hash(), user, &password, world.tenant).await.expect("written")
     };
     let both = tokio::join!(set_up(1, &ada), set_up(2, &grace));
-    assert!(both.0 != both.1, "of two who come first, one is: {both:?}");
+    assert!(both.0 != both.1, "exactly one of two concurrent set-ups succeeds: {both:?}");
     let owner = if both.0 { &ada } else { &grace };
     assert_eq!(members::find(db, world.tenant.organization, owner.id).await.expect("read").map(|member| member.role), Some(Role::Owner));
 
     links::create_password(db, token(3).hash(), owner.id, NOON, until).await.expect("written");
     assert_eq!(links::password_owner(db, token(3).hash(), NOON).await.expect("read"), Some(owner.id));
     assert_eq!(links::password_owner(db, token(3).hash(), until).await.expect("read"), None);
-    assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "it is for something else");
+    assert!(!links::is_setup(db, token(3).hash(), NOON).await.expect("read"), "a link of another kind");
     assert!(links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("two")).await.expect("written"));
     assert!(!links::set_password(db, &world.act(), token(3).hash(), owner.id, &hash("three")).await.expect("written"));
-    let account = users::find(db, owner.id).await.expect("read").expect("they are there");
+    let account = users::find(db, owner.id).await.expect("read").expect("exists");
     assert_eq!(account.password, Some(hash("two")));
 
     let other = if both.0 { &grace } else { &ada };
@@ -341,7 +341,7 @@ pub(crate) async fn a_link_is_good_once(world: &Fixture) {
     assert_eq!(organizations::of_user(db, other.id).await.expect("read").len(), 2);
 }
 
-pub(crate) async fn a_device_code_is_redeemed_once(world: &Fixture) {
+pub(crate) async fn device_code_is_redeemed_once(world: &Fixture) {
     let db = &*world.store;
     let ada = kept(world, "ada@example.com").await;
     let code = DeviceCode {
@@ -358,21 +358,21 @@ pub(crate) async fn a_device_code_is_redeemed_once(world: &Fixture) {
     assert!(!device_codes::create(db, &code, token(2).hash()).await.expect("written"), "the code is taken");
     assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), Some(code.clone()));
     assert_eq!(device_codes::poll(db, token(1).hash(), NOON).await.expect("read"), Some(code.clone()));
-    let asked = device_codes::poll(db, token(1).hash(), NOON).await.expect("read").expect("it is there");
+    let asked = device_codes::poll(db, token(1).hash(), NOON).await.expect("read").expect("exists");
     assert_eq!(asked.last_asked_at, Some(NOON));
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "laptop".to_owned());
     let text = ApiKeyText::generate(KeyMode::Live, &[1; 32]);
     let redeem = async || device_codes::redeem(db, &world.act(), token(1).hash(), &key, &text).await.expect("written");
-    assert!(!redeem().await, "nobody has allowed it");
-    assert!(!device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON + HOUR).await.expect("written"), "it is over");
+    assert!(!redeem().await, "not approved yet");
+    assert!(!device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON + HOUR).await.expect("written"), "expired");
     assert!(device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON).await.expect("written"));
-    assert!(!device_codes::deny(db, &code.user_code, NOON).await.expect("written"), "it is decided");
+    assert!(!device_codes::deny(db, &code.user_code, NOON).await.expect("written"), "already decided");
     assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), None);
     assert!(redeem().await && !redeem().await);
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
 }
 
-pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixture) {
+pub(crate) async fn environment_is_deleted_restored_and_removed(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let environment = Environment {
@@ -405,7 +405,7 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixtu
 
     let strangers = Tenant { organization: world.stranger.organization, environment: environment.id };
     assert_eq!(environments::delete(db, &world.act(), strangers).await.expect("written"), Deleted::NotFound);
-    // Of an organization whose environments are deleted at once, one stays.
+    // If all environments of an organization are deleted at the same time, one stays.
     let acts = (world.act(), world.act());
     let both = tokio::join!(environments::delete(db, &acts.0, tenant), environments::delete(db, &acts.1, world.tenant));
     let both = (both.0.expect("written"), both.1.expect("written"));
@@ -437,13 +437,13 @@ pub(crate) async fn an_environment_is_deleted_restored_and_removed(world: &Fixtu
     let ada = kept(world, "ada@example.com").await;
     organizations::create_owned(db, &world.act(), lone, "lone", ada.id).await.expect("written");
     assert!(organizations::delete(db, &long_ago, lone.organization).await.expect("written"));
-    assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [], "it has an environment");
+    assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [], "an environment is left");
     environments::remove(db, lone.environment, &[]).await.expect("written");
     assert_eq!(organizations::remove_deleted(db, NOON).await.expect("written"), [lone.organization]);
     assert!(organizations::of_user(db, ada.id).await.expect("read").is_empty());
 }
 
-/// Rows of each table of people.
+/// Stores rows in each table of users.
 pub(crate) async fn fill(world: &Fixture) {
     let db = &*world.store;
     let ada = kept(world, "ädä@example.com").await;
@@ -482,9 +482,9 @@ pub(crate) async fn fill(world: &Fixture) {
     device_codes::allow(db, &code.user_code, ada.id, world.tenant, NOON).await.expect("written");
 }
 
-/// What can be read of them.
+/// Returns the content of these tables.
 pub(crate) async fn filled(db: &dyn Store) -> impl std::fmt::Debug {
-    let account = users::find_by_email(db, &Email::parse("ädä@example.com").expect("an address")).await.expect("read").expect("there");
+    let account = users::find_by_email(db, &Email::parse("ädä@example.com").expect("an address")).await.expect("read").expect("exists");
     let secret = account.secret.as_ref().map(|secret| secret.expose().to_owned());
     let listed = sessions::list(db, account.user.id).await.expect("read");
     let invited = members::invited(db, token(5).hash(), NOON).await.expect("read");

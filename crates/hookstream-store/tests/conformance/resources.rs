@@ -38,7 +38,7 @@ use hookstream_store::{
 
 use crate::world::{DAY, Fixture, NOON, SECOND};
 
-pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fixture) {
+pub(crate) async fn application_is_stored_found_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let application = world.application(NOON, "acme");
     assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("stored"), Created::Stored);
@@ -57,7 +57,7 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fix
         applications::update(db, &world.act(), tenant, application.id, change).await.expect("written").done()
     };
     assert_eq!(rename(world.stranger).await, None);
-    let changed = rename(world.tenant).await.expect("it is there");
+    let changed = rename(world.tenant).await.expect("exists");
     assert_eq!((changed.name.as_str(), changed.metadata.as_deref()), ("Acme & Söhne", None));
     assert_eq!(find(world.tenant).await, Some(changed));
 
@@ -67,11 +67,11 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fix
     assert_eq!(find(world.tenant).await, None);
 }
 
-pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
+pub(crate) async fn application_uid_is_unique_per_environment(world: &Fixture) {
     let create = async |tenant| {
         let mut application = world.application(NOON, "acme");
         application.tenant = tenant;
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("an answer")
+        applications::create(&*world.store, &world.act(), &application, None).await.expect("a result")
     };
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
@@ -79,7 +79,7 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
     let (db, nameless) =
         (&*world.store, |at| hookstream_model::outbound::application::Application { uid: None, ..world.application(at, "") });
     for _ in 0..2 {
-        assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("an answer"), Created::Stored);
+        assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("a result"), Created::Stored);
     }
     let other = nameless(NOON);
     applications::create(db, &world.act(), &other, None).await.expect("stored");
@@ -87,7 +87,7 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
         application.uid = Some("acme".to_owned());
         Ok(())
     };
-    let changed = applications::update(db, &world.act(), world.tenant, other.id, take).await.expect("an answer");
+    let changed = applications::update(db, &world.act(), world.tenant, other.id, take).await.expect("a result");
     assert_eq!(changed, applications::Changed::UidTaken);
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     check("_", &["Beta_1"]).await;
     check("%", &["gamma%"]).await;
     check("\\", &["delta\\x"]).await;
-    // Letters beyond ASCII, on each database and whatever its locale is.
+    // Letters beyond ASCII, on each database and in any locale.
     for (name, uid) in [("ÄRGER GmbH", "e1"), ("Łódź Ñandú ΟΔΟΣ", "e2")] {
         let application = hookstream_model::outbound::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
         applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
@@ -184,7 +184,7 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     assert_eq!((seen_endpoints, seen_types), (endpoints_before, types_before));
 }
 
-pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
+pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
     let db = &*world.store;
     let answer = |at| StoredAnswer {
         key: IdempotencyKey { key: "k".to_owned(), fingerprint: [3; 32] },
@@ -194,10 +194,10 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
         window_start: at - DAY,
     };
     let first = world.application(NOON, "first");
-    assert_eq!(applications::create(db, &world.act(), &first, Some(answer(NOON))).await.expect("an answer"), Created::Stored);
+    assert_eq!(applications::create(db, &world.act(), &first, Some(answer(NOON))).await.expect("a result"), Created::Stored);
     let second = world.application(NOON, "second");
-    assert_eq!(applications::create(db, &world.act(), &second, Some(answer(NOON + SECOND))).await.expect("an answer"), Created::KeyTaken);
-    assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing of it was kept");
+    assert_eq!(applications::create(db, &world.act(), &second, Some(answer(NOON + SECOND))).await.expect("a result"), Created::KeyTaken);
+    assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing was stored");
 
     let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");
     let kept = find(world.tenant, NOON).await.expect("kept");
@@ -205,18 +205,18 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
     assert_eq!(find(world.stranger, NOON).await, None);
     assert_eq!(find(world.tenant, NOON + SECOND).await, None);
     assert_eq!(
-        applications::create(db, &world.act(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("an answer"),
+        applications::create(db, &world.act(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("a result"),
         Created::Stored
     );
 
-    // Where the name is taken, no answer is kept either.
+    // If the name is taken, the response is not stored either.
     let mut other_key = answer(NOON);
     other_key.key.key = "l".to_owned();
-    assert_eq!(applications::create(db, &world.act(), &first, Some(other_key)).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(applications::create(db, &world.act(), &first, Some(other_key)).await.expect("a result"), Created::NameTaken);
     assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
 }
 
-pub(crate) async fn two_changes_at_once_both_count(world: &Fixture) {
+pub(crate) async fn concurrent_changes_are_both_kept(world: &Fixture) {
     let application = world.application(NOON, "acme");
     applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
     let mut running = tokio::task::JoinSet::new();
@@ -231,11 +231,11 @@ pub(crate) async fn two_changes_at_once_both_count(world: &Fixture) {
         });
     }
     running.join_all().await;
-    let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("it is there");
+    let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("exists");
     assert_eq!(found.rate_limit, Some(20));
 }
 
-pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
+pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/hooks");
     endpoint.description = Some("for invoices".to_owned());
@@ -252,7 +252,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
     endpoint.on_failure = OnFailure::Park;
     endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
-    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
     assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
 
@@ -273,14 +273,14 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
         endpoint.hold = None;
         Ok(())
     };
-    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").done().expect("it is there");
+    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").done().expect("exists");
     assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
     assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
 }
 
-pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
+pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture) {
     let db = &*world.store;
-    let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("it is there");
+    let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("exists");
     let since = async |version| {
         let found = endpoints::with_secrets_since(db, world.tenant, world.application, version).await.expect("read");
         found.into_iter().map(|found| found.endpoint.id).collect::<Vec<_>>()
@@ -298,7 +298,7 @@ pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
     let rotation = Rotation { secret: &Secret::new("y"), old_until: NOON };
     endpoints::rotate_secret(db, &world.act(), (&one).into(), rotation, None).await.expect("rotated");
     endpoints::record_health(db, &[((&two).into(), Some(NOON))]).await.expect("written");
-    assert_eq!(since(Some(held)).await, [one.id], "health alone is no change of how an endpoint is configured");
+    assert_eq!(since(Some(held)).await, [one.id], "a change of health is no change of the configuration");
     let rotated = version().await;
     assert!(rotated.endpoints_deleted_at <= before);
     endpoints::disable(db, &world.act(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
@@ -309,13 +309,13 @@ pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
     assert_eq!(endpoints::ids(db, world.tenant, world.application).await.expect("read"), [two.id]);
 }
 
-pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &Fixture) {
+pub(crate) async fn endpoint_uid_is_unique_per_application(world: &Fixture) {
     let db = &*world.store;
     let with_uid =
         |url: &str, uid: &str| hookstream_model::outbound::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
     let [one, two] = [with_uid("https://example.com/1", "a"), with_uid("https://example.com/2", "b")];
     let create = async |endpoint: &hookstream_model::outbound::endpoint::Endpoint| {
-        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("an answer")
+        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("a result")
     };
     assert_eq!((create(&one).await, create(&two).await), (Created::Stored, Created::Stored));
     assert_eq!(create(&with_uid("https://example.com/3", "a")).await, Created::NameTaken);
@@ -323,18 +323,18 @@ pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &Fixtur
         endpoint.uid = Some("a".to_owned());
         Ok(())
     };
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::UidTaken));
     assert!(endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted"));
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::Done(_)));
-    // Any number of them may have none.
+    // Any number of endpoints may have no uid.
     for url in ["https://example.com/4", "https://example.com/5"] {
         assert_eq!(create(&world.endpoint(url)).await, Created::Stored);
     }
 }
 
-pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
+pub(crate) async fn endpoint_rotates_its_secret(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -348,16 +348,16 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
     let all = endpoints::all_with_secrets(db, world.tenant, world.application).await.expect("read");
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
-    // The next rotation leaves the first its own end, and one that is the endpoint's secret already is none.
+    // The next rotation keeps the end of the first secret; a rotation to the current secret is refused.
     let rotate = async |act: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
-        endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("an answer")
+        endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("a result")
     };
-    let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("it is there").rotated;
+    let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("exists").rotated;
     assert_eq!(rotate(&world.act(), "two", NOON + DAY).await, Rotated::Same);
     let hour = DAY / 24;
     assert_eq!(rotate(&world.act(), "three", NOON + hour).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("one"), NOON + DAY), (Secret::new("two"), NOON + hour)]);
-    // One without grace is not kept; one that is rotated in again is no former one any more.
+    // A secret without a grace period is not kept; a former secret that becomes current again is no longer a former one.
     assert_eq!(rotate(&world.act(), "one", NOON).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("two"), NOON + hour)]);
     for number in 1..10 {
@@ -366,7 +366,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
     assert_eq!(rotate(&world.act(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
     assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
-    // What has ended makes room.
+    // An ended secret makes room.
     let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.act() };
     assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
@@ -379,7 +379,7 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
     );
 }
 
-pub(crate) async fn an_endpoint_is_disabled_once(world: &Fixture) {
+pub(crate) async fn endpoint_is_disabled_once(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -387,12 +387,12 @@ pub(crate) async fn an_endpoint_is_disabled_once(world: &Fixture) {
     endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("written");
     assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("written"));
     assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::KeptFailing).await.expect("written"));
-    let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
+    let (found, _) = endpoints::find(db, key).await.expect("read").expect("exists");
     assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
     assert_eq!(found.failing_since, Some(NOON));
 }
 
-pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
+pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
@@ -402,12 +402,12 @@ pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
     endpoints::create(db, &world.act(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {
         let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
-        [one.await, two.await].map(|found| found.expect("read").expect("it is there").0.hold)
+        [one.await, two.await].map(|found| found.expect("read").expect("exists").0.hold)
     };
     let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds).await.expect("written");
-    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("it is there").version;
+    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("exists").version;
     let before = version().await;
-    // What is gone meanwhile keeps nobody else from it, and the application changes once.
+    // A deleted endpoint does not prevent the record for others, and the application changes once.
     let gone = world.endpoint("https://example.com/gone").id;
     record(world.tenant, &[(gone, Some(hold)), (key.id, Some(hold)), (other.id, Some(hold))]).await;
     assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
@@ -417,12 +417,12 @@ pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
     assert_eq!(holds().await, [Some(hold), None]);
     assert!(endpoints::disable(db, &world.act(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
     record(world.tenant, &[(key.id, None), (other.id, Some(hold))]).await;
-    assert_eq!(holds().await, [None, None], "what is off is not held");
+    assert_eq!(holds().await, [None, None], "a disabled endpoint is not held");
 }
 
 pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &Fixture) {
     let db = &*world.store;
-    let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
+    let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("exists");
     let endpoint = world.endpoint("https://example.com/");
     endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
@@ -443,12 +443,12 @@ fn event_type(world: &Fixture) -> EventType {
     }
 }
 
-pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &Fixture) {
+pub(crate) async fn event_type_is_stored_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let event_type = event_type(world);
-    assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("a result"), Created::Stored);
     let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
-    assert_eq!(event_types::create(db, &world.act(), &twin, None).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(event_types::create(db, &world.act(), &twin, None).await.expect("a result"), Created::NameTaken);
     assert_eq!(event_types::find_by_name(db, world.tenant, "invoice.paid").await.expect("read").as_ref(), Some(&event_type));
     assert_eq!(event_types::find_by_name(db, world.stranger, "invoice.paid").await.expect("read"), None);
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
@@ -464,7 +464,7 @@ pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &Fixture) {
     assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("written"));
 }
 
-pub(crate) async fn an_api_key_is_found_by_its_hash(world: &Fixture) {
+pub(crate) async fn api_key_is_found_by_its_hash(world: &Fixture) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
@@ -475,23 +475,23 @@ pub(crate) async fn an_api_key_is_found_by_its_hash(world: &Fixture) {
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }
 
-pub(crate) async fn the_default_organization_is_made_once(world: &Fixture) {
+pub(crate) async fn default_organization_is_created_once(world: &Fixture) {
     let db = &*world.store;
     let tenant = || Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
     let (first, second) =
         tokio::join!(organizations::create_default(db, tenant(), NOON), organizations::create_default(db, tenant(), NOON));
-    assert_eq!([first.expect("an answer"), second.expect("an answer")].iter().filter(|made| **made).count(), 1);
+    assert_eq!([first.expect("a result"), second.expect("a result")].iter().filter(|made| **made).count(), 1);
 }
 
-pub(crate) async fn a_setting_is_made_once(world: &Fixture) {
+pub(crate) async fn setting_is_created_once(world: &Fixture) {
     let keep = async |fresh: &str| settings::get_or_keep(&*world.store, "name", fresh.to_owned()).await.expect("kept");
     assert_eq!(keep("one").await, "one");
     assert_eq!(keep("two").await, "one");
 }
 
-pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(world: &Fixture) {
+pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: &Fixture) {
     let Tenant { organization, environment } = world.tenant;
-    let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("it is there");
+    let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("exists");
     let (limits, weight) = ((found.retention_days, found.payload_retention_days, found.max_payload_bytes), found.weight);
     assert_eq!((found.name.as_str(), found.slug.as_str(), limits, weight), ("test", "test", (None, None, None), None));
     assert_eq!(environments::list(&*world.store, organization).await.expect("read"), std::slice::from_ref(&found));
@@ -528,7 +528,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         Ok(())
     };
     let Changed::Done(back) = environments::update(&*world.store, &world.act(), world.tenant, back).await.expect("done") else {
-        panic!("it is there")
+        panic!("the environment exists")
     };
     assert_eq!((back.retention_days, back.payload_retention_days, back.max_payload_bytes, back.weight), (None, Some(10), None, None));
 }
