@@ -48,7 +48,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
+        finding::{AttemptPosition, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -152,7 +152,7 @@ pub trait Store: Database {
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error>;
 
     /// Returns a page of attempts, ordered by message and then by attempt; bounded like messages.
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error>;
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error>;
 
     /// Returns a page of an application's messages, newest first.
     async fn messages(

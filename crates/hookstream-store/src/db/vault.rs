@@ -40,14 +40,14 @@ const SETTINGS: &str = "select name, value from settings
     where (name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\') and name > $1 order by name limit $2";
 const ENDPOINTS: &str = "select id, secret, previous_secret from endpoints where id > $1 order by id limit $2";
 const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
-const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
+const RESPONSES: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
     order by environment_id, key limit $3";
 // Each statement changes its row only if the row is unchanged since it was read.
 const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
     where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 returning id";
 const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
-const RESEAL_ANSWER: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
+const RESEAL_RESPONSE: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
 
 /// Keys of a store, once it is unlocked.
 #[derive(Debug, Default)]
@@ -91,15 +91,15 @@ pub struct Rotated {
 }
 
 impl Vault {
-    pub(crate) fn seal(&self, place: &SealContext, text: &str) -> Result<String, Error> {
+    pub(crate) fn seal(&self, context: &SealContext, text: &str) -> Result<String, Error> {
         let unlocked = self.unlocked()?;
         let mut nonce = [0; NONCE_BYTES];
         unlocked.nonces.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut nonce);
-        Ok(unlocked.keys.seal(place, text, nonce))
+        Ok(unlocked.keys.seal(context, text, nonce))
     }
 
-    pub(crate) fn open(&self, place: &SealContext, text: &str) -> Result<String, Error> {
-        self.unlocked()?.keys.open(place, text).map_err(|cause| Error::Unopened { what: place.column, cause })
+    pub(crate) fn open(&self, context: &SealContext, text: &str) -> Result<String, Error> {
+        self.unlocked()?.keys.open(context, text).map_err(|cause| Error::Unopened { what: context.column, cause })
     }
 
     fn keys(&self) -> Result<&Keys, Error> {
@@ -122,7 +122,7 @@ pub(crate) fn previous_secret_of(id: EndpointId) -> SealContext {
 }
 
 /// Returns the context of the response stored for an idempotency key.
-pub(crate) fn answer_of(environment: EnvironmentId, key: &str) -> SealContext {
+pub(crate) fn response_of(environment: EnvironmentId, key: &str) -> SealContext {
     SealContext { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }
 }
 
@@ -302,7 +302,7 @@ pub struct Walk {
 enum WalkPosition {
     Settings(String),
     Endpoints(Vec<u8>),
-    Answers(Vec<u8>, String),
+    Responses(Vec<u8>, String),
     Users(Vec<u8>),
     End,
 }
@@ -325,7 +325,7 @@ impl Walk {
         let (next, found) = match self.at.clone() {
             WalkPosition::Settings(after) => self.settings(db, vault, after).await?,
             WalkPosition::Endpoints(after) => self.endpoints(db, vault, after).await?,
-            WalkPosition::Answers(environment, key) => self.answers(db, vault, environment, key).await?,
+            WalkPosition::Responses(environment, key) => self.responses(db, vault, environment, key).await?,
             WalkPosition::Users(after) => self.users(db, vault, after).await?,
             WalkPosition::End => return Ok(false),
         };
@@ -356,8 +356,8 @@ impl Walk {
         })
     }
 
-    fn reseal(&self, vault: &Vault, place: &SealContext, text: &str) -> Result<String, Error> {
-        if self.is_outdated(vault, text)? { vault.seal(place, &vault.open(place, text)?) } else { Ok(text.to_owned()) }
+    fn reseal(&self, vault: &Vault, context: &SealContext, text: &str) -> Result<String, Error> {
+        if self.is_outdated(vault, text)? { vault.seal(context, &vault.open(context, text)?) } else { Ok(text.to_owned()) }
     }
 
     async fn settings(&self, db: &dyn Database, vault: &Vault, after: String) -> Result<(WalkPosition, Vec<Resealed>), Error> {
@@ -380,7 +380,7 @@ impl Walk {
 
     async fn endpoints(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let rows = db.read(Statement::new(ENDPOINTS, vec![Value::Blob(after), sql_limit(SLICE).into()])).await?;
-        let mut next = WalkPosition::Answers(Vec::new(), String::new());
+        let mut next = WalkPosition::Responses(Vec::new(), String::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
@@ -423,22 +423,22 @@ impl Walk {
         Ok((next, found))
     }
 
-    async fn answers(&self, db: &dyn Database, vault: &Vault, environment: Vec<u8>, key: String) -> Result<(WalkPosition, Vec<Resealed>), Error> {
+    async fn responses(&self, db: &dyn Database, vault: &Vault, environment: Vec<u8>, key: String) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let values = vec![Value::Blob(environment), key.into(), sql_limit(SLICE).into()];
-        let rows = db.read(Statement::new(ANSWERS, values)).await?;
+        let rows = db.read(Statement::new(RESPONSES, values)).await?;
         let mut next = WalkPosition::Users(Vec::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
             let mut columns = row.columns();
             let environment = columns.id("environment id", EnvironmentId::from_bytes)?;
-            let (key, body) = (columns.text("idempotency key")?, columns.text("answer")?);
-            found.push(self.reseal(vault, &answer_of(environment, &key), &body).map(|sealed| {
+            let (key, body) = (columns.text("idempotency key")?, columns.text("response")?);
+            found.push(self.reseal(vault, &response_of(environment, &key), &body).map(|sealed| {
                 let values = |sealed: String| vec![environment.as_bytes().into(), key.as_str().into(), sealed.into(), body.as_str().into()];
-                (sealed != body).then(|| Statement::new(RESEAL_ANSWER, values(sealed)))
+                (sealed != body).then(|| Statement::new(RESEAL_RESPONSE, values(sealed)))
             }));
             if is_full {
-                next = WalkPosition::Answers(environment.as_bytes().to_vec(), key);
+                next = WalkPosition::Responses(environment.as_bytes().to_vec(), key);
             }
         }
         Ok((next, found))

@@ -79,7 +79,7 @@ pub enum Finding {
 
 /// Query about one day.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Question {
+pub(crate) enum Query {
     Messages,
     Payloads,
     Pending,
@@ -89,7 +89,7 @@ pub(crate) enum Question {
     Twice,
 }
 
-impl Question {
+impl Query {
     pub(crate) const ALL: [Self; 7] =
         [Self::Messages, Self::Payloads, Self::Pending, Self::Undelivered, Self::Untraced, Self::Unsendable, Self::Twice];
 
@@ -151,7 +151,7 @@ pub(crate) struct DayRows {
     /// Rows of an environment and its kept counts.
     pub(crate) counted: Vec<Row>,
     /// Rows of each query.
-    pub(crate) answers: Vec<(Question, Vec<Row>)>,
+    pub(crate) results: Vec<(Query, Vec<Row>)>,
 }
 
 impl ConsistencyReport {
@@ -172,38 +172,38 @@ impl ConsistencyReport {
             }
             of_day.entry(environment).or_default().0 = Counts::of_columns(counts);
         }
-        for (question, rows) in rows.answers {
+        for (query, rows) in rows.results {
             for row in rows {
                 let mut columns = row.columns();
-                self.answer(question, &mut columns, &mut of_day)?;
+                self.add_row(query, &mut columns, &mut of_day)?;
             }
         }
         self.balances.extend(of_day.into_iter().map(|(environment_id, (counted, found))| Balance { day, environment_id, counted, found }));
         Ok(())
     }
 
-    fn answer(
+    fn add_row(
         &mut self,
-        question: Question,
+        query: Query,
         columns: &mut Columns,
         of_day: &mut BTreeMap<EnvironmentId, (Counts, Counts)>,
     ) -> Result<(), Error> {
-        match question {
+        match query {
             // A delivery that is neither pending nor ended has succeeded: the other queries subtract the rest.
-            Question::Messages => {
+            Query::Messages => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 let (messages, accepted) = (columns.integer("messages")?, columns.integer("deliveries")?);
                 *found += Counts { messages, accepted, succeeded: accepted, ..Counts::default() };
             }
-            Question::Payloads => {
+            Query::Payloads => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 found.payload_bytes += columns.integer("payload bytes")?;
             }
-            Question::Pending => {
+            Query::Pending => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 found.succeeded -= columns.integer("pending")?;
             }
-            Question::Undelivered => {
+            Query::Undelivered => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 let (state, number) = (columns.text("state")?, columns.integer("undelivered")?);
                 found.succeeded -= number;
@@ -213,13 +213,13 @@ impl ConsistencyReport {
                     _ => found.cancelled += number,
                 }
             }
-            Question::Untraced => {
+            Query::Untraced => {
                 let application_id = columns.id("application id", ApplicationId::from_bytes)?;
                 let message_id = columns.id("message id", MessageId::from_bytes)?;
                 let (deliveries, found) = (columns.integer("deliveries")?, columns.integer("deliveries")?);
                 self.findings.push(Finding::Untraced { application_id, message_id, deliveries, found });
             }
-            Question::Unsendable => {
+            Query::Unsendable => {
                 let (message, target) = delivery(columns)?;
                 let has_message = columns.optional_id("message id", MessageId::from_bytes)?.is_some();
                 self.findings.push(if has_message {
@@ -228,7 +228,7 @@ impl ConsistencyReport {
                     Finding::WithoutMessage(message, target)
                 });
             }
-            Question::Twice => {
+            Query::Twice => {
                 let (message, target) = delivery(columns)?;
                 self.findings.push(Finding::Twice(message, target));
             }

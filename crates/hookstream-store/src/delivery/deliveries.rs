@@ -249,13 +249,13 @@ pub struct Wait {
     /// Backlog in which the delivery waits; without one, any node may claim it when due.
     pub backlog: Option<Backlog>,
     /// Whether the delivery keeps its position in the backlog and blocks those behind it.
-    pub keeps_place: bool,
+    pub keeps_position: bool,
 }
 
 impl Wait {
     /// Waits until this time, for any node to claim.
     pub const fn until(due_at: Timestamp) -> Self {
-        Self { due_at, backlog: None, keeps_place: false }
+        Self { due_at, backlog: None, keeps_position: false }
     }
 
     /// Returns the value of the columns `owner` and `backlog`.
@@ -267,7 +267,7 @@ impl Wait {
     /// position that no clock is compared with: only `retry_at` decides whether the delivery is due.
     pub(crate) fn times(self) -> (Option<i64>, Option<i64>) {
         let at = Some(self.due_at.as_millis());
-        match (self.keeps_place, self.backlog) {
+        match (self.keeps_position, self.backlog) {
             (true, _) => (None, at.filter(|_| self.due_at > Timestamp::EPOCH)),
             (false, Some(_)) => (at, at),
             (false, None) => (at, None),

@@ -135,7 +135,7 @@ impl StatusClass {
 
 /// Position between attempts, which are ordered by message and then by their own ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptPlace {
+pub struct AttemptPosition {
     /// Message.
     pub message: IdBytes,
     /// Attempts of the message below this id are older than the position, the others newer.
@@ -148,7 +148,7 @@ pub struct AttemptSearch {
     /// Messages to examine.
     pub range: Range,
     /// Position at which to continue; the range begins with its message.
-    pub from: Option<AttemptPlace>,
+    pub from: Option<AttemptPosition>,
     /// Conditions on attempts.
     pub filter: AttemptFilter,
     /// Maximum number of rows.
@@ -168,11 +168,11 @@ pub struct FoundAttempt {
 
 /// Page of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<T, Place> {
+pub struct Found<T, Position> {
     /// Rows, newest first.
     pub items: Vec<T>,
     /// Position at which to continue, if there may be more rows.
-    pub next: Option<Place>,
+    pub next: Option<Position>,
 }
 
 /// Returns the next higher id.
@@ -182,29 +182,29 @@ pub(crate) fn successor(id: IdBytes) -> IdBytes {
 
 /// Collector of a page's rows, which also finds out whether more rows follow.
 #[derive(Debug)]
-pub(crate) struct Collector<T, Place> {
+pub(crate) struct Collector<T, Position> {
     items: Vec<T>,
     limit: usize,
     /// Position behind the last collected row.
-    taken: Option<Place>,
+    taken: Option<Position>,
     has_more: bool,
     /// Messages that may still be examined.
     budget: usize,
 }
 
-impl<T, Place: Copy> Collector<T, Place> {
+impl<T, Position: Copy> Collector<T, Position> {
     pub(crate) const fn new(limit: usize) -> Self {
         Self { items: Vec::new(), limit, taken: None, has_more: false, budget: EXAMINED }
     }
 
     /// Adds a row and the position behind it. Returns whether the page has room for another.
-    pub(crate) fn take(&mut self, item: T, place: Place) -> bool {
+    pub(crate) fn take(&mut self, item: T, position: Position) -> bool {
         if self.items.len() == self.limit {
             self.has_more = true;
             return false;
         }
         self.items.push(item);
-        self.taken = Some(place);
+        self.taken = Some(position);
         true
     }
 
@@ -215,7 +215,7 @@ impl<T, Place: Copy> Collector<T, Place> {
     }
 
     /// Returns the page. `examined` is the position behind the last examined message, unless the search reached its end.
-    pub(crate) fn finish(mut self, examined: Option<Place>, direction: Direction) -> Found<T, Place> {
+    pub(crate) fn finish(mut self, examined: Option<Position>, direction: Direction) -> Found<T, Position> {
         if direction == Direction::Newer {
             self.items.reverse();
         }
@@ -288,15 +288,15 @@ impl AttemptSearch {
     }
 
     /// Returns the position behind an attempt.
-    pub(crate) fn behind(&self, message: IdBytes, attempt: IdBytes) -> AttemptPlace {
-        AttemptPlace { message, attempt: behind(attempt, self.range.direction) }
+    pub(crate) fn behind(&self, message: IdBytes, attempt: IdBytes) -> AttemptPosition {
+        AttemptPosition { message, attempt: behind(attempt, self.range.direction) }
     }
 
     /// Returns the position behind all attempts of a message.
-    pub(crate) const fn behind_all(&self, message: IdBytes) -> AttemptPlace {
+    pub(crate) const fn behind_all(&self, message: IdBytes) -> AttemptPosition {
         match self.range.direction {
-            Direction::Older => AttemptPlace { message, attempt: [0; 16] },
-            Direction::Newer => AttemptPlace { message, attempt: [0xff; 16] },
+            Direction::Older => AttemptPosition { message, attempt: [0; 16] },
+            Direction::Newer => AttemptPosition { message, attempt: [0xff; 16] },
         }
     }
 }

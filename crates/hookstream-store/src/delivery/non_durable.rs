@@ -29,7 +29,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -156,7 +156,7 @@ impl Store for NonDurableStore {
         self.0.find_messages(search).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
         self.0.find_attempts(search).await
     }
 

@@ -22,7 +22,7 @@ use crate::{
     operations::audit_log,
     outbound::{
         applications::{Created, create_with_response},
-        idempotency::StoredAnswer,
+        idempotency::NewResponse,
     },
 };
 
@@ -93,8 +93,8 @@ pub struct Use {
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
-    let statements = vec![insert(key, text, act.at).required(), creation_entry(act, key)];
+pub async fn create(db: &dyn Database, context: &AuditContext, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+    let statements = vec![insert(key, text, context.at).required(), creation_entry(context, key)];
     Ok(db.write("store an API key", statements).await?.is_committed())
 }
 
@@ -102,14 +102,14 @@ pub async fn create(db: &dyn Database, act: &AuditContext, key: &ApiKey, text: &
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create_answered(
+pub async fn create_idempotent(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    create_with_response(db, "store an API key", key.tenant, vec![insert(key, text, act.at), creation_entry(act, key)], None, answer).await
+    create_with_response(db, "store an API key", key.tenant, vec![insert(key, text, context.at), creation_entry(context, key)], None, response).await
 }
 
 /// Stores a key that replaces another, which ends at `old_until`. Stores nothing if the old key no longer exists. The
@@ -119,21 +119,21 @@ pub async fn create_answered(
 /// Fails if the store fails.
 pub async fn replace(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     old: &ApiKey,
     old_until: Timestamp,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.id.as_bytes().into(), old_until.into()]);
-    let mut statements = vec![end.required(), insert(key, text, act.at)];
+    let mut statements = vec![end.required(), insert(key, text, context.at)];
     statements.extend(changes::of_environment(key.tenant));
     let ended = ApiKey { expires_at: Some(old_until), ..old.clone() };
     let after = ended.fields().with("new_key_id", key.id.to_string()).with("new_key_expires_at", key.expires_at.map(|at| at.to_string()));
     let change = Change::of(&old.fields(), &after).unwrap_or_default();
-    statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
-    create_with_response(db, "rotate an API key", key.tenant, statements, None, answer).await
+    statements.push(audit_log::entry(key.tenant, context, Action::ApiKeyRotate, old.id.as_bytes(), &change));
+    create_with_response(db, "rotate an API key", key.tenant, statements, None, response).await
 }
 
 /// Returns whether any API key was ever created, including revoked ones.
@@ -178,12 +178,12 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn revoke(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
+pub async fn revoke(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
     let Some(found) = find_listed(db, tenant, id).await? else { return Ok(false) };
-    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()]);
+    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), context.at.into()]);
     let mut statements = vec![revoke.required()];
     statements.extend(changes::of_environment(tenant));
-    statements.push(audit_log::entry(tenant, act, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
+    statements.push(audit_log::entry(tenant, context, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
     Ok(db.write("revoke an API key", statements).await?.is_committed())
 }
 
@@ -198,8 +198,8 @@ pub async fn record_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
 }
 
 /// Returns the audit entry of a created key.
-pub(crate) fn creation_entry(act: &AuditContext, key: &ApiKey) -> Statement {
-    audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::creation_entry(key))
+pub(crate) fn creation_entry(context: &AuditContext, key: &ApiKey) -> Statement {
+    audit_log::entry(key.tenant, context, Action::ApiKeyCreate, key.id.as_bytes(), &Change::creation_entry(key))
 }
 
 pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {

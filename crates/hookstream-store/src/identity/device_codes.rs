@@ -127,11 +127,11 @@ pub async fn poll(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Op
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn redeem(db: &dyn Database, act: &AuditContext, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+pub async fn redeem(db: &dyn Database, context: &AuditContext, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
     let statements = vec![
         Statement::new(TAKE, vec![hash.as_bytes().into()]).required(),
-        api_keys::insert(key, text, act.at).required(),
-        api_keys::creation_entry(act, key),
+        api_keys::insert(key, text, context.at).required(),
+        api_keys::creation_entry(context, key),
     ];
     Ok(db.write("redeem a device code", statements).await?.is_committed())
 }

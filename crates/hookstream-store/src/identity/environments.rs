@@ -21,7 +21,7 @@ use crate::{
     },
     outbound::{
         applications::{Created, create_with_response},
-        idempotency::StoredAnswer,
+        idempotency::NewResponse,
     },
 };
 
@@ -113,10 +113,10 @@ pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<O
 /// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     environment: &Environment,
     tenant: Tenant,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let values = vec![
         environment.id.as_bytes().into(),
@@ -126,9 +126,9 @@ pub async fn create(
         environment.created_at.into(),
     ];
     let made = Tenant { organization: environment.organization_id, environment: environment.id };
-    let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    let entry = audit_log::entry(made, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
     let guard = Guard::of(db, made.organization, Quota::Environments);
-    create_with_response(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
+    create_with_response(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), response).await
 }
 
 /// Result of deleting an environment.
@@ -146,7 +146,7 @@ pub enum Deleted {
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Deleted, Error> {
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant) -> Result<Deleted, Error> {
     let Tenant { organization, environment } = tenant;
     let mut failed_version = None;
     loop {
@@ -156,11 +156,11 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Re
         if failed_version == Some(version) {
             return Ok(Deleted::Last);
         }
-        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), act.at.into(), version.into()];
+        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), context.at.into(), version.into()];
         let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
         let mut statements = vec![queue, Statement::new(DELETE, values).required()];
         statements.extend(changes::of_environment(tenant));
-        statements.push(audit_log::entry(tenant, act, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
         if db.write("delete an environment", statements).await?.is_committed() {
             return Ok(Deleted::Done);
         }
@@ -183,14 +183,14 @@ pub enum Restored {
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn restore(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Restored, Error> {
+pub async fn restore(db: &dyn Database, context: &AuditContext, tenant: Tenant) -> Result<Restored, Error> {
     const GUARDED: [Quota; 3] = [Quota::Environments, Quota::Applications, Quota::EventTypes];
     let Tenant { organization, environment } = tenant;
     let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
     let mut statements: Vec<_> = guards.iter().map(Guard::queue).collect();
     statements.push(Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required());
     statements.extend(changes::of_environment(tenant));
-    statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
+    statements.push(audit_log::entry(tenant, context, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
     let first_guard = statements.len();
     statements.extend(guards.iter().map(Guard::check));
     match db.write("restore an environment", statements).await? {
@@ -244,7 +244,7 @@ pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
 /// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {
@@ -269,7 +269,7 @@ pub async fn update<E: From<Error>>(
         // The version increases, so that none of two concurrent changes is lost.
         statements.extend(changes::of_environment(tenant));
         if let Some(change) = Change::between(&before, &environment) {
-            statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::EnvironmentUpdate, id.as_bytes(), &change));
         }
         match db.write("update an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),

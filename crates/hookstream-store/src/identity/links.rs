@@ -122,19 +122,19 @@ async fn password_link(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Resu
 /// Fails if the store fails.
 pub async fn set_up(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     hash: KeyHash,
     user: &User,
     password: &PasswordHash,
     tenant: Tenant,
 ) -> Result<bool, Error> {
-    let now = act.at;
+    let now = context.at;
     let statements = vec![
         Statement::new(TAKE, values(hash, SETUP, now)).required(),
         Statement::new(BE_FIRST, vec![user.id.to_string().into()]).required(),
         users::insert(user, Some(password), None),
         members::insert(tenant.organization, user.id, Role::Owner, now),
-        entry(act, user, tenant),
+        entry(context, user, tenant),
     ];
     match db.write("create the first owner", statements).await {
         Ok(written) => Ok(written.is_committed()),
@@ -150,13 +150,13 @@ pub async fn set_up(
 /// Fails if the store fails; [`Error::Conflict`] if a user with this address was created meanwhile.
 pub async fn make_owner(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     user: &User,
     is_new: bool,
     password: Option<&PasswordHash>,
     tenant: Tenant,
 ) -> Result<(), Error> {
-    let now = act.at;
+    let now = context.at;
     let mut statements = vec![Statement::new(BE_FIRST, vec![user.id.to_string().into()])];
     if is_new {
         statements.push(users::insert(user, password, None));
@@ -164,7 +164,7 @@ pub async fn make_owner(
         statements.extend([users::password_statement(user.id, password, now), sessions::end_others(user.id, None)]);
     }
     statements.push(members::insert_or_promote(tenant.organization, user.id, now));
-    statements.push(entry(act, user, tenant));
+    statements.push(entry(context, user, tenant));
     db.write("create an owner", statements).await?;
     Ok(())
 }
@@ -175,12 +175,12 @@ pub async fn make_owner(
 /// Fails if the store fails.
 pub async fn set_password(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     hash: KeyHash,
     user: UserId,
     password: &PasswordHash,
 ) -> Result<bool, Error> {
-    let now = act.at;
+    let now = context.at;
     let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(owner, _)| *owner == user) else { return Ok(false) };
     let mut statements = vec![
         Statement::new(TAKE, values(hash, kind, now)).required(),
@@ -192,13 +192,13 @@ pub async fn set_password(
         statements.extend(users::verify(user, now));
     }
     let change = Change::done(&Fields::default().with("with", "link"));
-    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonChangePassword, &change).await?);
+    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 
-fn entry(act: &AuditContext, user: &User, tenant: Tenant) -> Statement {
+fn entry(context: &AuditContext, user: &User, tenant: Tenant) -> Statement {
     let change = Change::done(&members::fields_of(user, Role::Owner));
-    audit_log::entry_of_organization(tenant.organization, act, Action::MemberMakeOwner, user.id.as_bytes(), &change)
+    audit_log::entry_of_organization(tenant.organization, context, Action::MemberMakeOwner, user.id.as_bytes(), &change)
 }
 
 fn values(hash: KeyHash, kind: &'static str, now: Timestamp) -> Vec<crate::db::statement::Value> {

@@ -185,7 +185,7 @@ pub async fn roles(db: &dyn Database, user: UserId) -> Result<Vec<(OrganizationI
 /// Fails if the store fails.
 pub async fn change_role(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     organization: OrganizationId,
     user: &User,
     from: Role,
@@ -193,7 +193,7 @@ pub async fn change_role(
 ) -> Result<Changed, Error> {
     let mut statements = vec![queue(organization), change(organization, user.id, from, to)];
     if let Some(change) = Change::of(&fields_of(user, from), &fields_of(user, to)) {
-        statements.push(audit_log::entry_of_organization(organization, act, Action::MemberUpdate, user.id.as_bytes(), &change));
+        statements.push(audit_log::entry_of_organization(organization, context, Action::MemberUpdate, user.id.as_bytes(), &change));
     }
     write(db, "update a member's role", statements, from).await
 }
@@ -204,7 +204,7 @@ pub async fn change_role(
 /// Fails if the store fails.
 pub async fn transfer_ownership(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     organization: OrganizationId,
     owner: UserId,
     to: UserId,
@@ -217,7 +217,7 @@ pub async fn transfer_ownership(
     statements.push(change(organization, owner, Role::Owner, Role::Admin));
     let fields_of = |user: UserId| Fields::default().with("owner_id", user.to_string());
     if let Some(change) = Change::of(&fields_of(owner), &fields_of(to)) {
-        let entry = audit_log::entry_of_organization(organization, act, Action::OrganizationTransfer, organization.as_bytes(), &change);
+        let entry = audit_log::entry_of_organization(organization, context, Action::OrganizationTransfer, organization.as_bytes(), &change);
         statements.push(entry);
     }
     write(db, "transfer an organization", statements, from).await
@@ -229,14 +229,14 @@ pub async fn transfer_ownership(
 /// Fails if the store fails.
 pub async fn remove(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     organization: OrganizationId,
     user: &User,
     from: Role,
 ) -> Result<Changed, Error> {
     let values = vec![organization.as_bytes().into(), user.id.as_bytes().into(), from.as_str().into()];
     let change = Change { before: Some(fields_of(user, from).shown()), after: None };
-    let entry = audit_log::entry_of_organization(organization, act, Action::MemberRemove, user.id.as_bytes(), &change);
+    let entry = audit_log::entry_of_organization(organization, context, Action::MemberRemove, user.id.as_bytes(), &change);
     write(db, "remove a member", vec![queue(organization), Statement::new(REMOVE, values).required(), entry], from).await
 }
 
@@ -262,7 +262,7 @@ async fn write(db: &dyn Database, operation: &'static str, statements: Vec<State
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn invite(db: &dyn Database, act: &AuditContext, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
+pub async fn invite(db: &dyn Database, context: &AuditContext, invitation: &Invitation, hash: KeyHash) -> Result<(), Error> {
     let (organization, email) = (invitation.organization, &invitation.email);
     let values = vec![
         invitation.id.as_bytes().into(),
@@ -279,7 +279,7 @@ pub async fn invite(db: &dyn Database, act: &AuditContext, invitation: &Invitati
         queue(organization),
         Statement::new(DELETE_INVITATION_OF_ADDRESS, vec![organization.as_bytes().into(), email.as_str().into()]),
         Statement::new(INVITE, values),
-        entry(invitation, act, Action::InvitationCreate, &Change::made(invitation)),
+        entry(invitation, context, Action::InvitationCreate, &Change::made(invitation)),
     ];
     db.write("create an invitation", statements).await?;
     Ok(())
@@ -305,12 +305,12 @@ pub async fn invitations(
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn uninvite(db: &dyn Database, act: &AuditContext, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
+pub async fn uninvite(db: &dyn Database, context: &AuditContext, organization: OrganizationId, id: InvitationId) -> Result<bool, Error> {
     let values = || vec![organization.as_bytes().into(), id.as_bytes().into()];
     let Some(row) = db.read(Statement::new(INVITATION, values())).await?.into_iter().next() else { return Ok(false) };
     // An invitation never changes, so the deleted row is the one that was read.
     let before = read_invitation(&mut row.columns())?;
-    let entry = entry(&before, act, Action::InvitationDelete, &Change::removed(&before));
+    let entry = entry(&before, context, Action::InvitationDelete, &Change::removed(&before));
     Ok(db.write("delete an invitation", vec![Statement::new(DELETE_INVITATION, values()).required(), entry]).await?.is_committed())
 }
 
@@ -341,12 +341,12 @@ pub enum Guest<'a> {
 /// Fails if the store fails.
 pub async fn accept(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     invitation: &Invitation,
     hash: KeyHash,
     guest: Guest<'_>,
 ) -> Result<bool, Error> {
-    let now = act.at;
+    let now = context.at;
     let mut statements = vec![Statement::new(TAKE, vec![hash.as_bytes().into(), now.into()]).required()];
     let user = match guest {
         Guest::Known(user) => user,
@@ -359,7 +359,7 @@ pub async fn accept(
     if invitation.sent_at.is_some() {
         statements.extend(users::verify(user, now));
     }
-    statements.extend(join(invitation, act, user));
+    statements.extend(join(invitation, context, user));
     match db.write("accept an invitation", statements).await {
         Ok(written) => Ok(written.is_committed()),
         // A user with this address was created meanwhile.
@@ -384,16 +384,16 @@ pub async fn invitations_of(db: &dyn Database, email: &Email, now: Timestamp) ->
 /// Fails if the store fails.
 pub async fn accept_all(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     invitations: &[Invitation],
     user: &User,
     identity: Identity<'_>,
 ) -> Result<bool, Error> {
-    let now = act.at;
+    let now = context.at;
     let mut statements = vec![users::insert(user, None, Some(now)), users::identity_statement(identity, user.id, now)];
     for (number, invitation) in (0..).zip(invitations) {
         statements.push(Statement::new(TAKE_BY_ID, vec![invitation.id.as_bytes().into(), now.into()]).required());
-        statements.extend(join(invitation, &act.with_entry_of(number), user.id));
+        statements.extend(join(invitation, &context.with_entry_of(number), user.id));
     }
     match db.write("accept invitations", statements).await {
         Ok(written) => Ok(written.is_committed()),
@@ -403,15 +403,15 @@ pub async fn accept_all(
 }
 
 /// Returns the statements that make a user a member by an accepted invitation.
-fn join(invitation: &Invitation, act: &AuditContext, user: UserId) -> [Statement; 2] {
+fn join(invitation: &Invitation, context: &AuditContext, user: UserId) -> [Statement; 2] {
     let fields =
         Fields::default().with("user_id", user.to_string()).with("email", invitation.email.as_str()).with("role", invitation.role.as_str());
-    let entry = entry(invitation, act, Action::InvitationAccept, &Change::done(&fields));
-    [insert(invitation.organization, user, invitation.role, act.at), entry]
+    let entry = entry(invitation, context, Action::InvitationAccept, &Change::done(&fields));
+    [insert(invitation.organization, user, invitation.role, context.at), entry]
 }
 
-fn entry(invitation: &Invitation, act: &AuditContext, action: Action, change: &Change) -> Statement {
-    audit_log::entry_of_organization(invitation.organization, act, action, invitation.id.as_bytes(), change)
+fn entry(invitation: &Invitation, context: &AuditContext, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(invitation.organization, context, action, invitation.id.as_bytes(), change)
 }
 
 fn read(row: Row) -> Result<Member, Error> {

@@ -76,12 +76,12 @@ pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: 
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create_owned(db: &dyn Database, act: &AuditContext, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
-    let now = act.at;
+pub async fn create_owned(db: &dyn Database, context: &AuditContext, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
+    let now = context.at;
     let created = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
     statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
-    statements.push(entry(created.id, act, Action::OrganizationCreate, &Change::created(&created)));
+    statements.push(entry(created.id, context, Action::OrganizationCreate, &Change::created(&created)));
     db.write("create an organization", statements).await?;
     Ok(created)
 }
@@ -148,12 +148,12 @@ pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organizatio
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn rename(db: &dyn Database, act: &AuditContext, id: OrganizationId, name: &str) -> Result<bool, Error> {
+pub async fn rename(db: &dyn Database, context: &AuditContext, id: OrganizationId, name: &str) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
         let values = vec![id.as_bytes().into(), before.name.as_str().into(), name.into()];
         let mut statements = vec![Statement::new(RENAME, values).required()];
         let after = Organization { name: name.to_owned(), ..before.clone() };
-        statements.extend(Change::between(&before, &after).map(|change| entry(id, act, Action::OrganizationUpdate, &change)));
+        statements.extend(Change::between(&before, &after).map(|change| entry(id, context, Action::OrganizationUpdate, &change)));
         if db.write("rename an organization", statements).await?.is_committed() {
             return Ok(true);
         }
@@ -166,10 +166,10 @@ pub async fn rename(db: &dyn Database, act: &AuditContext, id: OrganizationId, n
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, context: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
-        let values = vec![id.as_bytes().into(), before.name.as_str().into(), act.at.into()];
-        let entry = entry(id, act, Action::OrganizationDelete, &Change::removed(&before));
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), context.at.into()];
+        let entry = entry(id, context, Action::OrganizationDelete, &Change::removed(&before));
         let statements = vec![Statement::new(DELETE, values).required(), record(id), entry];
         if db.write("delete an organization", statements).await?.is_committed() {
             return Ok(true);
@@ -183,9 +183,9 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, id: OrganizationId) -
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn restore(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
+pub async fn restore(db: &dyn Database, context: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     let restore = Statement::new(RESTORE, vec![id.as_bytes().into()]).required();
-    let entry = entry(id, act, Action::OrganizationRestore, &Change::default());
+    let entry = entry(id, context, Action::OrganizationRestore, &Change::default());
     Ok(db.write("restore an organization", vec![restore, record(id), entry]).await?.is_committed())
 }
 
@@ -193,8 +193,8 @@ async fn find_open(db: &dyn Database, id: OrganizationId) -> Result<Option<Organ
     Ok(find(db, id).await?.filter(|found| found.deleted_at.is_none()))
 }
 
-fn entry(id: OrganizationId, act: &AuditContext, action: Action, change: &Change) -> Statement {
-    audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
+fn entry(id: OrganizationId, context: &AuditContext, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(id, context, action, id.as_bytes(), change)
 }
 
 /// Returns the statement that makes other nodes reload an organization.

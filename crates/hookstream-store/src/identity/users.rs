@@ -158,12 +158,12 @@ pub async fn find_by_email(db: &dyn Database, email: &Email) -> Result<Option<Ac
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn rename(db: &dyn Database, act: &AuditContext, user: &User, name: &str) -> Result<bool, Error> {
-    let values = vec![user.id.as_bytes().into(), name.into(), act.at.into()];
+pub async fn rename(db: &dyn Database, context: &AuditContext, user: &User, name: &str) -> Result<bool, Error> {
+    let values = vec![user.id.as_bytes().into(), name.into(), context.at.into()];
     let mut statements = vec![Statement::new(RENAME, values).required()];
     let fields = |name: &str| Fields::default().with("name", name);
     if let Some(change) = Change::of(&fields(&user.name), &fields(name)) {
-        statements.extend(audit_log::entries_of_person(db, user.id, act, Action::PersonUpdate, &change).await?);
+        statements.extend(audit_log::entries_of_person(db, user.id, context, Action::PersonUpdate, &change).await?);
     }
     Ok(db.write("rename a user", statements).await?.is_committed())
 }
@@ -174,14 +174,14 @@ pub async fn rename(db: &dyn Database, act: &AuditContext, user: &User, name: &s
 /// Fails if the store fails.
 pub async fn set_password(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     id: UserId,
     password: &PasswordHash,
     kept: Option<SessionId>,
 ) -> Result<bool, Error> {
-    let mut statements = vec![password_statement(id, password, act.at), sessions::end_others(id, kept), links::end(id)];
+    let mut statements = vec![password_statement(id, password, context.at), sessions::end_others(id, kept), links::end(id)];
     let change = Change::done(&Fields::default().with("with", "password"));
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonChangePassword, &change).await?);
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password", statements).await?.is_committed())
 }
 
@@ -206,7 +206,7 @@ pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedS
 /// Fails if the store fails.
 pub async fn confirm_second_factor(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     account: &Account,
     step: i64,
     recovery: &[String],
@@ -220,9 +220,9 @@ pub async fn confirm_second_factor(
     if db.vault().open(&vault::totp_secret_of(id), &sealed).ok().as_deref() != account.secret.as_ref().map(SharedSecret::expose) {
         return Ok(false);
     }
-    let values = vec![id.as_bytes().into(), sealed.into(), act.at.into(), step.into(), json(recovery)];
+    let values = vec![id.as_bytes().into(), sealed.into(), context.at.into(), step.into(), json(recovery)];
     let mut statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonAddSecondFactor, &Change::default()).await?);
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonAddSecondFactor, &Change::default()).await?);
     Ok(db.write("confirm a second factor", statements).await?.is_committed())
 }
 
@@ -230,12 +230,12 @@ pub async fn confirm_second_factor(
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn remove_second_factor(db: &dyn Database, act: &AuditContext, account: &Account) -> Result<(), Error> {
+pub async fn remove_second_factor(db: &dyn Database, context: &AuditContext, account: &Account) -> Result<(), Error> {
     let id = account.user.id;
-    let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), act.at.into()])];
+    let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), context.at.into()])];
     // An unconfirmed second factor was not in force, so its removal has no audit entry.
     if account.is_confirmed {
-        statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonRemoveSecondFactor, &Change::default()).await?);
+        statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonRemoveSecondFactor, &Change::default()).await?);
     }
     db.write("remove a second factor", statements).await?;
     Ok(())
@@ -254,10 +254,10 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn replace_recovery(db: &dyn Database, act: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
-    let mut statements = vec![set_recovery(account, recovery, act.at)];
+pub async fn replace_recovery(db: &dyn Database, context: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
+    let mut statements = vec![set_recovery(account, recovery, context.at)];
     let change = Change::default();
-    statements.extend(audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &change).await?);
+    statements.extend(audit_log::entries_of_person(db, account.user.id, context, Action::PersonReplaceRecoveryCodes, &change).await?);
     Ok(db.write("replace recovery codes", statements).await?.is_committed())
 }
 
@@ -287,9 +287,9 @@ pub async fn find_by_identity(db: &dyn Database, identity: Identity<'_>) -> Resu
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn identify(db: &dyn Database, act: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
-    let mut statements = vec![identity_statement(identity, id, act.at)];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonConnectProvider, &issuer_change(identity.issuer)).await?);
+pub async fn identify(db: &dyn Database, context: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
+    let mut statements = vec![identity_statement(identity, id, context.at)];
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonConnectProvider, &issuer_change(identity.issuer)).await?);
     Ok(db.write("connect an identity", statements).await?.is_committed())
 }
 
@@ -310,9 +310,9 @@ pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn forget_identity(db: &dyn Database, act: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
+pub async fn forget_identity(db: &dyn Database, context: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(DELETE_IDENTITY, vec![id.as_bytes().into(), issuer.into()]).required()];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonDisconnectProvider, &issuer_change(issuer)).await?);
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonDisconnectProvider, &issuer_change(issuer)).await?);
     Ok(db.write("disconnect an identity", statements).await?.is_committed())
 }
 

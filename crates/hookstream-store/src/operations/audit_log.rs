@@ -150,31 +150,31 @@ impl Filter {
 }
 
 /// Returns the statement that stores an audit entry, for the transaction of the change.
-pub(crate) fn entry(tenant: Tenant, act: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
-    insert(tenant.organization, Some(tenant.environment), act, action, Some(resource), change)
+pub(crate) fn entry(tenant: Tenant, context: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
+    insert(tenant.organization, Some(tenant.environment), context, action, Some(resource), change)
 }
 
 /// Returns the statement that stores an audit entry about an organization as a whole.
 pub(crate) fn entry_of_organization(
     organization: OrganizationId,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     resource: &[u8; 16],
     change: &Change,
 ) -> Statement {
-    insert(organization, None, act, action, Some(resource), change)
+    insert(organization, None, context, action, Some(resource), change)
 }
 
 /// Returns the statements that store audit entries about a user, one for each of the user's organizations.
 pub(crate) async fn entries_of_person(
     db: &dyn Database,
     user: UserId,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     change: &Change,
 ) -> Result<Vec<Statement>, Error> {
     let of = |(number, (organization, _)): (u64, (OrganizationId, Role))| {
-        entry_of_organization(organization, &act.with_entry_of(number), action, user.as_bytes(), change)
+        entry_of_organization(organization, &context.with_entry_of(number), action, user.as_bytes(), change)
     };
     Ok((0..).zip(members::roles(db, user).await?).map(of).collect())
 }
@@ -185,22 +185,22 @@ pub(crate) async fn entries_of_person(
 /// Fails if the store fails.
 pub async fn record(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     action: Action,
     resource: ResourceId,
     change: &Change,
 ) -> Result<(), Error> {
-    db.write("write to the audit log", vec![entry(tenant, act, action, resource.as_bytes(), change)]).await.map(|_| ())
+    db.write("write to the audit log", vec![entry(tenant, context, action, resource.as_bytes(), change)]).await.map(|_| ())
 }
 
-/// Stores an audit entry that concerns the installation in each organization. `act` makes a new context for each.
+/// Stores an audit entry that concerns the installation in each organization. `context` makes a new context for each.
 ///
 /// # Errors
 /// Fails if the store fails; some organizations may have the entry then.
 pub async fn record_everywhere(
     db: &dyn Database,
-    act: &mut (dyn FnMut() -> AuditContext + Send),
+    context: &mut (dyn FnMut() -> AuditContext + Send),
     action: Action,
     change: &Change,
 ) -> Result<(), Error> {
@@ -208,7 +208,7 @@ pub async fn record_everywhere(
     let read = |row: Row| row.columns().id("organization id", OrganizationId::from_bytes);
     let organizations = organizations.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     for some in organizations.chunks(BATCH) {
-        let statements = some.iter().map(|organization| insert(*organization, None, &act(), action, None, change)).collect();
+        let statements = some.iter().map(|organization| insert(*organization, None, &context(), action, None, change)).collect();
         db.write("write to the audit log", statements).await?;
     }
     Ok(())
@@ -266,12 +266,12 @@ pub async fn forget_before(db: &dyn Database, before: Timestamp, limit: usize) -
 fn insert(
     organization: OrganizationId,
     environment: Option<EnvironmentId>,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     resource: Option<&[u8; 16]>,
     change: &Change,
 ) -> Statement {
-    let AuditContext { entry, at: _, actor, address, request_id } = act;
+    let AuditContext { entry, at: _, actor, address, request_id } = context;
     let json = |fields: &Option<Map<String, Json>>| {
         fields.as_ref().map(|fields| serde_json::to_string(fields).expect("a map with texts for keys is JSON"))
     };

@@ -25,7 +25,7 @@ use crate::{
     operations::audit_log,
     outbound::{
         applications::{Created, create_with_response, read_tenant},
-        idempotency::StoredAnswer,
+        idempotency::NewResponse,
     },
 };
 
@@ -115,7 +115,7 @@ pub struct JobSlice {
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, job: &Job, answer: Option<StoredAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, response: Option<NewResponse>) -> Result<Created, Error> {
     let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
     let failure = match job.state {
         JobState::Failed { reason, .. } => Some(reason.as_str()),
@@ -150,8 +150,8 @@ pub async fn create(db: &dyn Database, act: &AuditContext, job: &Job, answer: Op
         JobKind::Recover => Action::JobRecover,
         JobKind::Replay => Action::JobReplay,
     };
-    let entry = audit_log::entry(job.tenant, act, action, job.id.as_bytes(), &Change::made(job));
-    create_with_response(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, answer).await
+    let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::made(job));
+    create_with_response(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, response).await
 }
 
 /// Returns the job with this id.
@@ -205,11 +205,11 @@ pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Err
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn cancel(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
-    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()];
+pub async fn cancel(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), context.at.into()];
     let status = |word: &str| Fields::default().with("status", word);
     let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
-    let entry = audit_log::entry(tenant, act, Action::JobCancel, id.as_bytes(), &change);
+    let entry = audit_log::entry(tenant, context, Action::JobCancel, id.as_bytes(), &change);
     db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
     find(db, tenant, id).await
 }

@@ -216,7 +216,7 @@ pub async fn find(db: &dyn Database, organization: OrganizationId) -> Result<Opt
 /// Fails if the store fails, or with the error of `change`.
 pub async fn set<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     organization: OrganizationId,
     change: impl Fn(&mut QuotaLimits) -> Result<(), E>,
 ) -> Result<Option<QuotaLimits>, E> {
@@ -227,7 +227,7 @@ pub async fn set<E: From<Error>>(
         let mut values: Vec<Value> = vec![organization.as_bytes().into()];
         values.extend(Quota::ALL.map(|quota| column(after.get(quota)).into()));
         values.extend(Quota::ALL.map(|quota| column(before.get(quota)).unwrap_or(UNSET).into()));
-        let entry = audit_log::entry_of_organization(organization, act, Action::OrganizationSetQuotas, organization.as_bytes(), &entry_change);
+        let entry = audit_log::entry_of_organization(organization, context, Action::OrganizationSetQuotas, organization.as_bytes(), &entry_change);
         let statements = vec![Statement::new(SET, values).required(), organizations::record(organization), entry];
         if db.write("set quotas", statements).await?.is_committed() {
             return Ok(Some(after));

@@ -22,7 +22,7 @@ use crate::{
         audit_log,
         quotas::{Guard, Reached},
     },
-    outbound::idempotency::{self, StoredAnswer},
+    outbound::idempotency::{self, NewResponse},
 };
 
 macro_rules! columns {
@@ -72,11 +72,11 @@ pub(crate) async fn create_with_response(
     tenant: Tenant,
     inserts: Vec<Statement>,
     guard: Option<Guard>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
+    let stored = response.map(|response| idempotency::store_statements(db, tenant, response)).transpose()?;
     // The key comes first: a repeated request gets its first response again, whatever the quota allows by now.
-    let mut statements: Vec<Statement> = kept.into_iter().flatten().collect();
+    let mut statements: Vec<Statement> = stored.into_iter().flatten().collect();
     statements.extend(guard.as_ref().map(Guard::queue));
     statements.extend(inserts);
     let check = statements.len();
@@ -96,9 +96,9 @@ pub(crate) async fn create_with_response(
 /// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     application: &Application,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
@@ -118,9 +118,9 @@ pub async fn create(
         ],
     );
     let change = Change::made(application);
-    let entry = audit_log::entry(application.tenant, act, Action::ApplicationCreate, application.id.as_bytes(), &change);
+    let entry = audit_log::entry(application.tenant, context, Action::ApplicationCreate, application.id.as_bytes(), &change);
     let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
-    create_with_response(db, "store an application", application.tenant, vec![insert, entry], Some(guard), answer).await
+    create_with_response(db, "store an application", application.tenant, vec![insert, entry], Some(guard), response).await
 }
 
 /// Returns the application with this id.
@@ -229,7 +229,7 @@ impl Changed {
 /// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
@@ -254,7 +254,7 @@ pub async fn update<E: From<Error>>(
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_application(tenant, id));
         if let Some(change) = Change::between(&before, &application) {
-            statements.push(audit_log::entry(tenant, act, Action::ApplicationUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::ApplicationUpdate, id.as_bytes(), &change));
         }
         match db.write("update an application", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(application))),
@@ -270,7 +270,7 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
@@ -278,7 +278,7 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: A
         versioned.push(version.into());
         let mut statements = vec![Statement::new(DELETE, versioned).required(), Statement::new(DELETE_ENDPOINTS, values())];
         statements.extend(changes::of_application(tenant, id));
-        statements.push(audit_log::entry(tenant, act, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
         if db.write("delete an application", statements).await?.is_committed() {
             return Ok(true);
         }

@@ -34,7 +34,7 @@ use crate::{
     operations::{audit_log, quotas::Guard},
     outbound::{
         applications::{Created, create_with_response, read_tenant},
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 
@@ -142,8 +142,8 @@ impl EndpointKey {
     }
 
     /// Returns the statement that stores an audit entry.
-    fn entry(self, act: &AuditContext, action: Action, change: &Change) -> Statement {
-        audit_log::entry(self.tenant, act, action, self.id.as_bytes(), change)
+    fn entry(self, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        audit_log::entry(self.tenant, context, action, self.id.as_bytes(), change)
     }
 
     /// Runs a statement that changes the endpoint, with its audit entry, and notifies other processes. Returns
@@ -174,11 +174,11 @@ impl From<&Endpoint> for EndpointKey {
 /// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     endpoint: &Endpoint,
     secret: &Secret,
     of_customer: Option<u64>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
@@ -214,11 +214,11 @@ pub async fn create(
             db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?.into(),
         ],
     );
-    let entry = EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint));
+    let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::made(endpoint));
     let (tenant, application) = (endpoint.tenant, endpoint.application_id);
     let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
-    create_with_response(db, "store an endpoint", endpoint.tenant, statements, Some(guard), answer).await
+    create_with_response(db, "store an endpoint", endpoint.tenant, statements, Some(guard), response).await
 }
 
 /// Returns the endpoint, and the secret from which its public key may be derived.
@@ -294,10 +294,10 @@ pub async fn find_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Op
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn reveal_secrets(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
+pub async fn reveal_secrets(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
     let Some(found) = find_with_secrets(db, key).await? else { return Ok(None) };
     let change = Change::done(&Fields::default().with("application_id", key.application_id.to_string()));
-    db.write("record the reveal of a secret", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
+    db.write("record the reveal of a secret", vec![key.entry(context, Action::EndpointRevealSecret, &change)]).await?;
     Ok(Some(found))
 }
 
@@ -328,7 +328,7 @@ impl Changed {
 /// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
 ) -> Result<Changed, E> {
@@ -365,7 +365,7 @@ pub async fn update<E: From<Error>>(
             endpoint.metadata.as_deref().into(),
             json_text(endpoint.channels.as_ref()).into(),
         ]);
-        let entry = Change::between(&before, &endpoint).map(|change| key.entry(act, Action::EndpointUpdate, &change));
+        let entry = Change::between(&before, &endpoint).map(|change| key.entry(context, Action::EndpointUpdate, &change));
         match key.write(db, "update an endpoint", Statement::new(UPDATE, values), entry).await {
             Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
             Ok(false) => {}
@@ -409,28 +409,28 @@ pub enum Rotated {
 /// Fails if the store fails.
 pub async fn rotate_secret(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: EndpointKey,
     rotation: Rotation<'_>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Rotated, Error> {
     let Rotation { secret, old_until } = rotation;
     let change = Change::done(&Fields::default().with("previous_secret_expires_at", old_until.to_string()));
-    let kept = answer.map(|answer| idempotency::keep(db, key.tenant, answer)).transpose()?;
-    let kept: Vec<Statement> = kept.into_iter().flatten().collect();
-    let key_index = kept.len().checked_sub(1);
+    let stored = response.map(|response| idempotency::store_statements(db, key.tenant, response)).transpose()?;
+    let stored: Vec<Statement> = stored.into_iter().flatten().collect();
+    let key_index = stored.len().checked_sub(1);
     loop {
         let Some((found, version)) = find_versioned_with_secrets(db, key).await? else { return Ok(Rotated::NotFound) };
         if found.secret == *secret {
             return Ok(Rotated::Same);
         }
         let mut rotated = found.rotated;
-        rotated.retain(|(old, until)| *until > act.at && old != secret);
-        if old_until > act.at {
+        rotated.retain(|(old, until)| *until > context.at && old != secret);
+        if old_until > context.at {
             rotated.push((found.secret, old_until));
         }
         if rotated.len() > SECRETS_IN_GRACE_MAX {
-            let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(act.at);
+            let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(context.at);
             return Ok(Rotated::TooMany { until });
         }
         let latest = rotated.iter().map(|(_, until)| *until).max();
@@ -441,13 +441,13 @@ pub async fn rotate_secret(
         };
         let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
         let mut values = key.values();
-        values.extend([version.into(), sealed.into(), latest.into(), new.into(), act.at.into()]);
-        let mut statements = kept.clone();
+        values.extend([version.into(), sealed.into(), latest.into(), new.into(), context.at.into()]);
+        let mut statements = stored.clone();
         statements.extend([
             changes::touch(key.tenant, key.application_id),
             Statement::new(ROTATE, values).required(),
             changes::record(key.tenant, key.application_id),
-            key.entry(act, Action::EndpointRotateSecret, &change),
+            key.entry(context, Action::EndpointRotateSecret, &change),
         ]);
         match vault::write(db, "rotate a signing secret", statements).await? {
             Written::Committed(_) => return Ok(Rotated::Done),
@@ -477,7 +477,7 @@ fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, T
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
@@ -486,7 +486,7 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> 
             changes::touch_deleted(key.tenant, key.application_id),
             Statement::new(DELETE, values).required(),
             changes::record(key.tenant, key.application_id),
-            key.entry(act, Action::EndpointDelete, &Change::removed(&before)),
+            key.entry(context, Action::EndpointDelete, &Change::removed(&before)),
         ];
         if db.write("delete an endpoint", statements).await?.is_committed() {
             return Ok(true);
@@ -499,10 +499,10 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> 
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn disable(db: &dyn Database, act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
+pub async fn disable(db: &dyn Database, context: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
     let mut values = key.values();
-    values.extend([reason.as_str().into(), act.at.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(act, key, reason))).await
+    values.extend([reason.as_str().into(), context.at.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(context, key, reason))).await
 }
 
 /// Disables an active endpoint that is recorded as failing since `since` or earlier. Returns whether that held:
@@ -510,18 +510,18 @@ pub async fn disable(db: &dyn Database, act: &AuditContext, key: EndpointKey, re
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn disable_failing(db: &dyn Database, act: &AuditContext, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
+pub async fn disable_failing(db: &dyn Database, context: &AuditContext, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
     let reason = DisabledReason::KeptFailing;
     let mut values = key.values();
-    values.extend([reason.as_str().into(), act.at.into(), since.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(act, key, reason))).await
+    values.extend([reason.as_str().into(), context.at.into(), since.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(context, key, reason))).await
 }
 
 /// Returns the audit entry of disabling an endpoint that was active, and so had no reason.
-fn disabled(act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Statement {
+fn disabled(context: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Statement {
     let before = Fields::default().with("status", EndpointStatus::Active.as_str());
     let after = Fields::default().with("status", EndpointStatus::Disabled.as_str()).with("disabled_reason", reason.as_str());
-    key.entry(act, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
+    key.entry(context, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
 }
 
 /// Records in one commit the times since which endpoints fail; `None` for a healthy one.
@@ -542,13 +542,13 @@ pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Tim
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn reset_hold(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
+pub async fn reset_hold(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
         values.push(version.into());
         // Audited even if the hold has already ended.
-        let entry = key.entry(act, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
+        let entry = key.entry(context, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
         if key.write(db, "release an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
             return Ok(true);
         }

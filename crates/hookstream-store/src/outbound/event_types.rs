@@ -20,7 +20,7 @@ use crate::{
     operations::{audit_log, quotas::Guard},
     outbound::{
         applications::{Created, create_with_response, read_tenant},
-        idempotency::StoredAnswer,
+        idempotency::NewResponse,
     },
 };
 
@@ -44,7 +44,7 @@ const DELETE: &str = "delete from event_types where environment_id = $1 and id =
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, event_type: &EventType, answer: Option<StoredAnswer>) -> Result<Created, Error> {
+pub async fn create(db: &dyn Database, context: &AuditContext, event_type: &EventType, response: Option<NewResponse>) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -62,9 +62,9 @@ pub async fn create(db: &dyn Database, act: &AuditContext, event_type: &EventTyp
     let mut statements = vec![insert];
     statements.extend(changes::of_environment(event_type.tenant));
     let change = Change::made(event_type);
-    statements.push(audit_log::entry(event_type.tenant, act, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
+    statements.push(audit_log::entry(event_type.tenant, context, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
     let guard = Guard::of(db, event_type.tenant.organization, Quota::EventTypes);
-    create_with_response(db, "store an event type", event_type.tenant, statements, Some(guard), answer).await
+    create_with_response(db, "store an event type", event_type.tenant, statements, Some(guard), response).await
 }
 
 /// Returns the event type with this id.
@@ -111,7 +111,7 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventType
 /// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     id: EventTypeId,
     change: impl Fn(&mut EventType) -> Result<(), E>,
@@ -132,7 +132,7 @@ pub async fn update<E: From<Error>>(
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_environment(tenant));
         if let Some(change) = Change::between(&before, &event_type) {
-            statements.push(audit_log::entry(tenant, act, Action::EventTypeUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::EventTypeUpdate, id.as_bytes(), &change));
         }
         if db.write("update an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
@@ -145,13 +145,13 @@ pub async fn update<E: From<Error>>(
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), version.into()]);
         let mut statements = vec![statement.required()];
         statements.extend(changes::of_environment(tenant));
-        statements.push(audit_log::entry(tenant, act, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
         if db.write("delete an event type", statements).await?.is_committed() {
             return Ok(true);
         }

@@ -21,7 +21,7 @@ const DELETE_OLD: &str = "delete from idempotency_keys where created_at < $1";
 
 /// Response to store.
 #[derive(Debug, Clone)]
-pub struct StoredAnswer {
+pub struct NewResponse {
     /// Key and hash of the request.
     pub key: IdempotencyKey,
     /// HTTP status.
@@ -53,33 +53,33 @@ pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Ti
     let values = vec![tenant.environment.as_bytes().into(), key.into(), window_start.into()];
     let rows = db.read(Statement::new(FIND, values)).await?;
     let mut found = rows.into_iter().next().map(read).transpose()?;
-    if let Some(answer) = &mut found {
-        answer.body = db.vault().open(&vault::answer_of(tenant.environment, key), &answer.body)?;
+    if let Some(response) = &mut found {
+        response.body = db.vault().open(&vault::response_of(tenant.environment, key), &response.body)?;
     }
     Ok(found)
 }
 
 /// Returns the statements that store a response in the transaction of the change it reports. The last of them is
 /// unmet if the key already has a response. Only for [`vault::write`].
-pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<[Statement; 2], Error> {
-    let sealed = db.vault().seal(&vault::answer_of(tenant.environment, &answer.key.key), &answer.body)?;
+pub(crate) fn store_statements(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<[Statement; 2], Error> {
+    let sealed = db.vault().seal(&vault::response_of(tenant.environment, &response.key.key), &response.body)?;
     let values = vec![
         tenant.environment.as_bytes().into(),
-        answer.key.key.into(),
-        (&answer.key.fingerprint).into(),
-        u32::from(answer.status).into(),
+        response.key.key.into(),
+        (&response.key.fingerprint).into(),
+        u32::from(response.status).into(),
         sealed.into(),
-        answer.created_at.into(),
+        response.created_at.into(),
     ];
-    Ok([Statement::new(DELETE_OLD, vec![answer.window_start.into()]), Statement::new(INSERT, values).required()])
+    Ok([Statement::new(DELETE_OLD, vec![response.window_start.into()]), Statement::new(INSERT, values).required()])
 }
 
 /// Stores a response that reports no change, unless the key already has one.
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<(), Error> {
-    vault::write(db, "store a response", keep(db, tenant, answer)?.into()).await.map(|_| ())
+pub async fn store(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<(), Error> {
+    vault::write(db, "store a response", store_statements(db, tenant, response)?.into()).await.map(|_| ())
 }
 
 fn read(row: Row) -> Result<StoredResponse, Error> {
@@ -88,6 +88,6 @@ fn read(row: Row) -> Result<StoredResponse, Error> {
     Ok(StoredResponse {
         fingerprint: fingerprint.try_into().map_err(|_| Error::Unreadable { what: "fingerprint" })?,
         status: columns.integer("status")?.try_into().map_err(|_| Error::Unreadable { what: "status" })?,
-        body: columns.text("answer")?,
+        body: columns.text("response")?,
     })
 }

@@ -24,7 +24,7 @@ const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewe
     values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
     returning number";
 /// Moves the sequence of positions to the present, behind positions that were assigned by a clock.
-const SET_PLACES: &str = "select setval('backlog_places', now.millis) from backlog_places,
+const SET_POSITIONS: &str = "select setval('backlog_places', now.millis) from backlog_places,
     (select (extract(epoch from clock_timestamp()) * 1000)::int8 as millis) now where last_value < now.millis";
 /// A replaced number takes no more work; its shards move to the new number.
 const REPLACE: &str = "update nodes set takes_backlogs = false where number = $1";
@@ -85,7 +85,7 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
         (&millis(lease) as _, Type::INT8),
     ];
     let enlist = async |connection: &Connection| {
-        connection.query(SET_PLACES, &[]).await?;
+        connection.query(SET_POSITIONS, &[]).await?;
         let rows = connection.query(ENLIST, &values).await?;
         let number: i64 = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
         if let Some(before) = node.replaces {

@@ -49,7 +49,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -306,7 +306,7 @@ impl Store for PostgresStore {
         crate::postgres::history::finding::messages(&self.plain, &search).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
         crate::postgres::history::finding::attempts(&self.plain, &search).await
     }
 

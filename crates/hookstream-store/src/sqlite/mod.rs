@@ -48,7 +48,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed, Sealed, opened},
@@ -544,7 +544,7 @@ impl Store for SqliteStore {
         self.readers.days(move |days| crate::sqlite::history::finding::messages(days, &of_environment, &search)).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
         let of_environment = self.applications_in(&search.range).await?;
         self.readers.days(move |days| crate::sqlite::history::finding::attempts(days, &of_environment, &search)).await
     }

@@ -41,8 +41,8 @@ fn ids(claimed: &[Claimed]) -> Vec<MessageId> {
     claimed.iter().map(|claimed| claimed.message.id).collect()
 }
 
-fn in_place(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
-    Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_place: true }
+fn keeping_position(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
+    Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_position: true }
 }
 
 pub(crate) async fn backlog_delivery_is_claimed_from_its_backlog_only(world: &Fixture) {
@@ -102,7 +102,7 @@ pub(crate) async fn delivery_that_keeps_its_position_blocks_later_ones(world: &F
     let second = publish_in_backlog(world, NOON + DAY, target).await;
     let claimed = take(world, owner, NOON + DAY, target, 1, true).await;
     let retry_at = NOON + DAY * 3;
-    let next = Next::Retry { wait: in_place(world, retry_at, target), failed: 1 };
+    let next = Next::Retry { wait: keeping_position(world, retry_at, target), failed: 1 };
     let attempt = world.attempt(&claimed[0], NOON + DAY);
     assert!(world.settle(owner, settled(&claimed[0], Some(attempt), next)).await);
 
@@ -122,7 +122,7 @@ pub(crate) async fn returned_delivery_regains_its_position(world: &Fixture) {
     let order = [publish_in_backlog(world, NOON, target).await, publish_in_backlog(world, NOON + SECOND, target).await];
     let claimed = take(world, owner, NOON + DAY, target, 10, true).await;
     for claimed in claimed.iter().rev() {
-        let next = Next::Postponed { wait: in_place(world, NOON, target) };
+        let next = Next::Postponed { wait: keeping_position(world, NOON, target) };
         assert!(world.settle(owner, settled(claimed, None, next)).await);
     }
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
@@ -138,7 +138,7 @@ pub(crate) async fn manual_retry_keeps_the_order(world: &Fixture) {
     let target = world.target();
     let order = [publish_in_backlog(world, NOON, target).await, publish_in_backlog(world, NOON + SECOND, target).await];
     let claimed = take(world, owner, NOON + SECOND, target, 1, true).await;
-    let next = Next::Retry { wait: in_place(world, NOON + DAY * 3, target), failed: 1 };
+    let next = Next::Retry { wait: keeping_position(world, NOON + DAY * 3, target), failed: 1 };
     assert!(world.settle(owner, settled(&claimed[0], None, next)).await);
     assert_eq!(take(world, owner, NOON + DAY, target, 10, true).await.len(), 0);
     let again = Redelivery {
@@ -160,7 +160,7 @@ pub(crate) async fn retry_in_unordered_backlog_waits_for_its_due_time(world: &Fi
     let second = publish_in_backlog(world, NOON + SECOND, target).await;
     let claimed = take(world, owner, NOON + SECOND, target, 1, false).await;
     assert_eq!(ids(&claimed), [first]);
-    let wait = Wait { due_at: NOON + DAY, backlog: Some(backlog_of(world, target)), keeps_place: false };
+    let wait = Wait { due_at: NOON + DAY, backlog: Some(backlog_of(world, target)), keeps_position: false };
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait, failed: 1 })).await);
     assert_eq!(ids(&take(world, owner, NOON + DAY - SECOND, target, 10, false).await), [second]);
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, false).await), [first]);
@@ -256,9 +256,9 @@ pub(crate) async fn positions_follow_the_order_of_storing(world: &Fixture) {
     let rest = take(world, owner, now, target, 10, true).await;
     assert_eq!(ids(&rest), stored[2..]);
     // A delivery returned for an immediate attempt is due by every clock, and the one behind it waits for a retry.
-    let back = Wait { due_at: Timestamp::EPOCH, ..in_place(world, now, target) };
+    let back = Wait { due_at: Timestamp::EPOCH, ..keeping_position(world, now, target) };
     assert!(world.settle(owner, settled(&rest[0], None, Next::Postponed { wait: back })).await);
-    let retry = Next::Retry { wait: in_place(world, now + SECOND, target), failed: 1 };
+    let retry = Next::Retry { wait: keeping_position(world, now + SECOND, target), failed: 1 };
     assert!(world.settle(owner, settled(&rest[1], Some(world.attempt(&rest[1], now)), retry)).await);
     assert_eq!(ids(&take(world, owner, now, target, 10, true).await), stored[2..3]);
     assert_eq!(ids(&take(world, owner, now + SECOND, target, 10, true).await), stored[3..]);

@@ -106,7 +106,7 @@ async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind,
         started_at: None,
         updated_at: ASKED,
     };
-    jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+    jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     loop {
         let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
         let now = taken.into_iter().find(|taken| taken.id == job.id).expect("the job runs");

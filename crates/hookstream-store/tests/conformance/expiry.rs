@@ -185,7 +185,7 @@ pub(crate) async fn job_skips_messages_without_payload(world: &Fixture) {
     let undelivered = Survey { only_undelivered: true, ..Survey::of(&job, 10) };
     assert_eq!(world.store.survey(undelivered).await.expect("found"), []);
 
-    jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+    jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     let owner = world.enlist().await;
     for slice in [&expired, &kept] {
         let taken = world.store.take_jobs(owner, vec![], 10, NOON + DAY * 3).await.expect("taken").pop().expect("the job runs");

@@ -36,7 +36,7 @@ use hookstream_store::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
         event_types,
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 
@@ -121,17 +121,17 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
-    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
+    assert!(api_keys::create(db, &world.context(), &key, &text).await.expect("written"));
     let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("00ff") };
     assert!(portal_keys::create_unless_since(db, &portal_key, NOON).await.expect("written"));
-    let answer = StoredAnswer {
+    let answer = NewResponse {
         key: idempotency_key("answer"),
         status: 201,
         body: r#"{"name":"Ärger"}"#.to_owned(),
         created_at: NOON,
         window_start: NOON - DAY,
     };
-    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer)).await.expect("written");
+    applications::create(db, &world.context(), &world.application(NOON, "answered"), Some(answer)).await.expect("written");
     let event_type = EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -142,7 +142,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
         created_at: NOON,
         updated_at: NOON,
     };
-    event_types::create(db, &world.act(), &event_type, None).await.expect("written");
+    event_types::create(db, &world.context(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
     crate::quotas::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
@@ -157,10 +157,10 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     full.timeout_ms = Some(5_000);
     full.expires_at = Some(NOON + DAY * 9);
     for endpoint in [full, world.endpoint("https://example.com/plain")] {
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_one"), None, None).await.expect("written");
+        endpoints::create(db, &world.context(), &endpoint, &Secret::new("whsec_one"), None, None).await.expect("written");
         endpoints::rotate_secret(
             db,
-            &world.act(),
+            &world.context(),
             EndpointKey::from(&endpoint),
             Rotation { secret: &Secret::new("whsec_two"), old_until: NOON + DAY },
             None,
@@ -173,11 +173,11 @@ async fn configure(world: &Fixture) -> ApiKeyText {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
         let asked =
             JobRequest { kind, since: NOON - DAY, until: None, statuses: None, event_types, rate_limit: None, max_messages: Some(9) };
-        jobs::create(db, &world.act(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
+        jobs::create(db, &world.context(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
-    endpoints::create(db, &world.act(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");
-    endpoints::disable(db, &world.act(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
+    endpoints::create(db, &world.context(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");
+    endpoints::disable(db, &world.context(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
     text
 }
 

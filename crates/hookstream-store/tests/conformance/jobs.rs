@@ -57,7 +57,7 @@ pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Jo
 /// Stores a job for a target and takes it.
 async fn begun(world: &Fixture, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
     let job = job(world, target, request);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
     taken(world, owner, &job).await.expect("the job is taken")
 }
 
@@ -125,16 +125,16 @@ pub(crate) async fn job_keeps_all_fields_and_is_visible_to_its_tenant_only(world
     let mut made = Vec::new();
     for request in [full, request(JobKind::Recover, &["skipped"]), request(JobKind::Replay, &["skipped"])] {
         let job = job(world, world.target(), &request);
-        assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
+        assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
         assert_eq!(kept(world, &job).await, job);
         assert_eq!(jobs::find(&*world.store, world.stranger, job.id).await.expect("read"), None);
-        assert_eq!(jobs::cancel(&*world.store, &world.act_at(ASKED), world.stranger, job.id).await.expect("done"), None);
+        assert_eq!(jobs::cancel(&*world.store, &world.context_at(ASKED), world.stranger, job.id).await.expect("done"), None);
         made.push(job);
     }
     let cancelled =
-        jobs::cancel(&*world.store, &world.act_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("exists");
+        jobs::cancel(&*world.store, &world.context_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("exists");
     assert_eq!(cancelled.state, JobState::Cancelled { at: ASKED + SECOND });
-    let again = jobs::cancel(&*world.store, &world.act_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
+    let again = jobs::cancel(&*world.store, &world.context_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
     assert_eq!(again, Some(cancelled.clone()));
 
     let list = async |status, after, limit| {
@@ -162,11 +162,11 @@ pub(crate) async fn same_job_runs_once_at_a_time(world: &Fixture) {
     let requested = request(JobKind::Recover, &["skipped"]);
     let first = begun(world, owner, target, &requested).await;
     let twin = job(world, target, &requested);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("a result"), Created::NameTaken);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &twin, None).await.expect("a result"), Created::NameTaken);
     let same = async |since| jobs::find_same(&*world.store, &twin, since).await.expect("read").map(|job| job.id);
     assert_eq!(same(ASKED + DAY).await, Some(first.id));
     let other_target = job(world, world.target(), &requested);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &other_target, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &other_target, None).await.expect("stored"), Created::Stored);
 
     let done = JobState::Completed { at: ASKED + SECOND };
     let other_owner = world.enlist().await;
@@ -177,7 +177,7 @@ pub(crate) async fn same_job_runs_once_at_a_time(world: &Fixture) {
     assert_eq!((ended.state, ended.progress.skipped, ended.updated_at), (done, 3, ASKED + SECOND));
     assert_eq!(same(ASKED).await, Some(first.id), "requested recently");
     assert_eq!(same(ASKED + SECOND).await, None);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &twin, None).await.expect("stored"), Created::Stored);
 }
 
 pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
@@ -326,7 +326,7 @@ pub(crate) async fn cancelled_job_requeues_nothing(world: &Fixture) {
     assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
     let now = taken(world, owner, &job).await.expect("the job runs");
     let second = slice(world, owner, &now, 1).await.expect("one exists");
-    let cancelled = jobs::cancel(&*world.store, &world.act_at(ASKED), world.tenant, job.id).await.expect("done").expect("exists");
+    let cancelled = jobs::cancel(&*world.store, &world.context_at(ASKED), world.tenant, job.id).await.expect("done").expect("exists");
     assert_eq!(cancelled.progress.requeued, 1);
     assert_eq!(world.store.advance_job(second).await.expect("done"), None);
     assert_eq!(taken(world, owner, &job).await, None);
@@ -367,7 +367,7 @@ pub(crate) async fn full_node_takes_no_more_jobs(world: &Fixture) {
     let owner = world.enlist().await;
     for _ in 0..3 {
         let job = job(world, world.target(), &request(JobKind::Recover, &["skipped"]));
-        jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+        jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     }
     for limit in [2, 2, 3] {
         assert_eq!(world.store.take_jobs(owner, vec![], limit, ASKED).await.expect("taken").len(), limit);

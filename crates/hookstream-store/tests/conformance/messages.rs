@@ -201,7 +201,7 @@ pub(crate) async fn event_id_is_unique_per_application_within_its_window(world: 
     assert_eq!(published, Published::Stored);
     assert_eq!(publish(NOON + DAY, world.application).await.1, Published::DuplicateEventId { message_id: first });
     let other = world.application(NOON, "other");
-    applications::create(&*world.store, &world.act(), &other, None).await.expect("stored");
+    applications::create(&*world.store, &world.context(), &other, None).await.expect("stored");
     assert_eq!(publish(NOON + DAY, other.id).await.1, Published::Stored);
     assert_eq!(publish(NOON + DAY * 2, world.application).await.1, Published::Stored);
 }
@@ -234,13 +234,13 @@ pub(crate) async fn day_with_pending_deliveries_is_not_dropped(world: &Fixture) 
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await);
     let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
     assert_eq!(dropped, [(NOON + DAY).day()]);
-    assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "what is gone cannot be settled");
+    assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "a deleted delivery cannot be settled");
 }
 
 pub(crate) async fn stale_version_is_not_stored(world: &Fixture) {
     let endpoint = world.endpoint("https://example.com/");
     let secret = hookstream_model::base::secret::Secret::new("one");
-    endpoints::create(&*world.store, &world.act(), &endpoint, &secret, None, None).await.expect("stored");
+    endpoints::create(&*world.store, &world.context(), &endpoint, &secret, None, None).await.expect("stored");
     let stale = world.publication(world.message(NOON, "{}"), vec![]);
     let id = stale.message.id;
     assert_eq!(world.store.publish(stale).await.expect("a result"), Published::Stale);
@@ -249,14 +249,14 @@ pub(crate) async fn stale_version_is_not_stored(world: &Fixture) {
     let current = Publication { seen, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(current).await.expect("published"), Published::Stored);
 
-    // A key that came with something stale is free.
+    // The key of a stale publication is free.
     let key = IdempotencyKey { key: "k".to_owned(), fingerprint: [1; 32] };
     let stale = Publication { idempotency: Some(key.clone()), ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(stale).await.expect("a result"), Published::Stale);
     let current = Publication { seen, idempotency: Some(key), ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(current).await.expect("published"), Published::Stored);
 
-    assert!(applications::delete(&*world.store, &world.act(), world.tenant, world.application).await.expect("written"));
+    assert!(applications::delete(&*world.store, &world.context(), world.tenant, world.application).await.expect("written"));
     let gone = Publication { seen, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(world.store.publish(gone).await.expect("a result"), Published::Stale);
 }

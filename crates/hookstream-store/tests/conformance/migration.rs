@@ -77,12 +77,12 @@ async fn check(store: &dyn Store) {
         audit_log::list(store, Reach::Environment(TENANT), &Filter::default(), all).await.expect("read").items
     };
     assert_eq!(entries().await, [], "earlier changes have no entries");
-    let act = AuditContext::of_system(EntryId::from_bytes([7; 16]), NOON);
+    let context = AuditContext::of_system(EntryId::from_bytes([7; 16]), NOON);
     let rename = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
         Ok(())
     };
-    applications::update(store, &act, TENANT, APPLICATION, rename).await.expect("written").done().expect("exists");
+    applications::update(store, &context, TENANT, APPLICATION, rename).await.expect("written").done().expect("exists");
     let entries: Vec<_> = entries().await.into_iter().map(|entry| (entry.action, entry.before, entry.after)).collect();
     let name_json = |name: &str| Some(format!(r#"{{"name":"{name}"}}"#));
     assert_eq!(entries, [("application.update".to_owned(), name_json("Customer"), name_json("Renamed"))]);

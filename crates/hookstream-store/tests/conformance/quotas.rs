@@ -38,7 +38,7 @@ use crate::world::{DAY, Fixture, NOON};
 pub(crate) async fn fill(world: &Fixture) {
     set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(1 << 50)), (Quota::Applications, QuotaLimit::Unlimited)]).await;
     let gone = staging(world);
-    let created = environments::create(&*world.store, &world.act(), &gone, world.tenant, None).await.expect("answered");
+    let created = environments::create(&*world.store, &world.context(), &gone, world.tenant, None).await.expect("answered");
     assert_eq!(created, Created::Stored);
     let events = DayEvents { environment: gone.id, day: NOON.day(), events: 7 };
     environments::remove(&*world.store, gone.id, &[events]).await.expect("removed");
@@ -66,7 +66,7 @@ async fn set(world: &Fixture, given: &[(Quota, QuotaLimit)]) -> QuotaLimits {
         given.iter().for_each(|(quota, limit)| own.set(*quota, *limit).expect("allowed"));
         Ok(())
     };
-    quotas::set(&*world.store, &world.act(), world.tenant.organization, change).await.expect("set").expect("the organization exists")
+    quotas::set(&*world.store, &world.context(), world.tenant.organization, change).await.expect("set").expect("the organization exists")
 }
 
 /// Returns the number of stored resources; checks that the others met this limit.
@@ -90,24 +90,24 @@ pub(crate) async fn quota_is_exact_under_concurrent_creation(world: &Fixture) {
 
     let mut made = JoinSet::new();
     for number in 0..12 {
-        let (store, act) = (Arc::clone(&world.store), world.act());
+        let (store, context) = (Arc::clone(&world.store), world.context());
         let application = world.application(NOON, &format!("one-{number}"));
-        made.spawn(async move { applications::create(&*store, &act, &application, None).await.expect("answered") });
+        made.spawn(async move { applications::create(&*store, &context, &application, None).await.expect("answered") });
     }
     // One application exists already.
     assert_eq!(stored(made, Reached { quota: Quota::Applications, most: 4 }).await, 3);
 
     let mut made = JoinSet::new();
     for _ in 0..8 {
-        let (store, act, endpoint) = (Arc::clone(&world.store), world.act(), world.endpoint("https://example.com/"));
-        made.spawn(async move { endpoints::create(&*store, &act, &endpoint, &Secret::new("one"), None, None).await.expect("answered") });
+        let (store, context, endpoint) = (Arc::clone(&world.store), world.context(), world.endpoint("https://example.com/"));
+        made.spawn(async move { endpoints::create(&*store, &context, &endpoint, &Secret::new("one"), None, None).await.expect("answered") });
     }
     assert_eq!(stored(made, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
 
     let mut made = JoinSet::new();
     for number in 0..8 {
-        let (store, act, event_type) = (Arc::clone(&world.store), world.act(), event_type(world, number));
-        made.spawn(async move { event_types::create(&*store, &act, &event_type, None).await.expect("answered") });
+        let (store, context, event_type) = (Arc::clone(&world.store), world.context(), event_type(world, number));
+        made.spawn(async move { event_types::create(&*store, &context, &event_type, None).await.expect("answered") });
     }
     assert_eq!(stored(made, Reached { quota: Quota::EventTypes, most: 0 }).await, 8);
 
@@ -116,11 +116,11 @@ pub(crate) async fn quota_is_exact_under_concurrent_creation(world: &Fixture) {
     let held = quotas::held(db, world.tenant.organization).await.expect("read");
     assert_eq!((held.applications, held.event_types, held.environments), (4, 8, 1));
     let page = applications::list(db, world.tenant, None, PageRequest { after: None, limit: 10 }).await.expect("read");
-    assert!(applications::delete(db, &world.act(), world.tenant, page.items[0].id).await.expect("deleted"));
+    assert!(applications::delete(db, &world.context(), world.tenant, page.items[0].id).await.expect("deleted"));
     let another = world.application(NOON, "another");
-    let refused = applications::create(db, &world.act(), &another, None).await.expect("answered");
+    let refused = applications::create(db, &world.context(), &another, None).await.expect("answered");
     assert_eq!(refused, Created::QuotaReached(Reached { quota: Quota::Applications, most: 2 }));
-    let refused = event_types::create(db, &world.act(), &event_type(world, 9), None).await.expect("answered");
+    let refused = event_types::create(db, &world.context(), &event_type(world, 9), None).await.expect("answered");
     assert_eq!(refused, Created::QuotaReached(Reached { quota: Quota::EventTypes, most: 4 }));
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn organization_quotas_are_stored_and_audited(world: &Fixture) 
     assert_eq!(changes, [(Some(some), Some(none)), (Some(none), Some(some))]);
     let unknown = OrganizationId::from_bytes([9; 16]);
     assert_eq!(quotas::find(db, unknown).await.expect("read"), None);
-    assert_eq!(quotas::set(db, &world.act(), unknown, |_| Ok::<_, Error>(())).await.expect("read"), None);
+    assert_eq!(quotas::set(db, &world.context(), unknown, |_| Ok::<_, Error>(())).await.expect("read"), None);
 }
 
 pub(crate) async fn environment_restore_respects_quotas(world: &Fixture) {
@@ -164,18 +164,18 @@ pub(crate) async fn environment_restore_respects_quotas(world: &Fixture) {
     let environment = staging(world);
     let staging = Tenant { organization, environment: environment.id };
     set(world, &[(Quota::Environments, QuotaLimit::Most(2))]).await;
-    let create = async |environment: &Environment| environments::create(db, &world.act(), environment, world.tenant, None).await;
+    let create = async |environment: &Environment| environments::create(db, &world.context(), environment, world.tenant, None).await;
     assert_eq!(create(&environment).await.expect("answered"), Created::Stored);
     let third = Environment { id: world.new_id(NOON).into(), slug: "third".to_owned(), ..environment.clone() };
     let reached = |quota, most| Reached { quota, most };
     assert_eq!(create(&third).await.expect("answered"), Created::QuotaReached(reached(Quota::Environments, 2)));
     let mut application = world.application(NOON, "there");
     application.tenant = staging;
-    assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("answered"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &application, None).await.expect("answered"), Created::Stored);
 
-    assert_eq!(environments::delete(db, &world.act(), staging).await.expect("answered"), Deleted::Done);
+    assert_eq!(environments::delete(db, &world.context(), staging).await.expect("answered"), Deleted::Done);
     assert_eq!(create(&third).await.expect("answered"), Created::Stored);
-    let restore = async || environments::restore(db, &world.act(), staging).await.expect("answered");
+    let restore = async || environments::restore(db, &world.context(), staging).await.expect("answered");
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Environments, 2)));
     set(world, &[(Quota::Environments, QuotaLimit::Most(3)), (Quota::Applications, QuotaLimit::Most(1))]).await;
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Applications, 1)));
@@ -229,7 +229,7 @@ pub(crate) async fn event_counts_survive_removals(world: &Fixture) {
     assert_eq!(events().await, 5);
     db.drop_days_before(NOON.day()).await.expect("dropped");
     assert_eq!(events().await, 5);
-    assert!(organizations::delete(db, &world.act(), organization).await.expect("deleted"));
+    assert!(organizations::delete(db, &world.context(), organization).await.expect("deleted"));
     assert_eq!(organizations::remove_deleted(db, NOON + DAY).await.expect("removed"), [organization]);
     assert_eq!(events().await, 0);
 }

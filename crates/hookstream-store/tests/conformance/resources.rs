@@ -32,7 +32,7 @@ use hookstream_store::{
         applications::{self, Created},
         endpoints::{self, EndpointKey, Rotated, Rotation},
         event_types,
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 
@@ -41,7 +41,7 @@ use crate::world::{DAY, Fixture, NOON, SECOND};
 pub(crate) async fn application_is_stored_found_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let application = world.application(NOON, "acme");
-    assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("stored"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &application, None).await.expect("stored"), Created::Stored);
     let find = async |tenant| applications::find(db, tenant, application.id).await.expect("read");
     assert_eq!(find(world.tenant).await.as_ref(), Some(&application));
     assert_eq!(find(world.stranger).await, None);
@@ -54,16 +54,16 @@ pub(crate) async fn application_is_stored_found_changed_and_deleted(world: &Fixt
             application.metadata = None;
             Ok(())
         };
-        applications::update(db, &world.act(), tenant, application.id, change).await.expect("written").done()
+        applications::update(db, &world.context(), tenant, application.id, change).await.expect("written").done()
     };
     assert_eq!(rename(world.stranger).await, None);
     let changed = rename(world.tenant).await.expect("exists");
     assert_eq!((changed.name.as_str(), changed.metadata.as_deref()), ("Acme & Söhne", None));
     assert_eq!(find(world.tenant).await, Some(changed));
 
-    assert!(!applications::delete(db, &world.act(), world.stranger, application.id).await.expect("written"));
-    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
-    assert!(!applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.context(), world.stranger, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
     assert_eq!(find(world.tenant).await, None);
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn application_uid_is_unique_per_environment(world: &Fixture) {
     let create = async |tenant| {
         let mut application = world.application(NOON, "acme");
         application.tenant = tenant;
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("a result")
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("a result")
     };
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
@@ -79,21 +79,21 @@ pub(crate) async fn application_uid_is_unique_per_environment(world: &Fixture) {
     let (db, nameless) =
         (&*world.store, |at| hookstream_model::outbound::application::Application { uid: None, ..world.application(at, "") });
     for _ in 0..2 {
-        assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("a result"), Created::Stored);
+        assert_eq!(applications::create(db, &world.context(), &nameless(NOON), None).await.expect("a result"), Created::Stored);
     }
     let other = nameless(NOON);
-    applications::create(db, &world.act(), &other, None).await.expect("stored");
+    applications::create(db, &world.context(), &other, None).await.expect("stored");
     let take = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         application.uid = Some("acme".to_owned());
         Ok(())
     };
-    let changed = applications::update(db, &world.act(), world.tenant, other.id, take).await.expect("a result");
+    let changed = applications::update(db, &world.context(), world.tenant, other.id, take).await.expect("a result");
     assert_eq!(changed, applications::Changed::UidTaken);
 }
 
 pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     for uid in ["alpha", "Beta_1", "gamma%", "delta\\x"] {
-        applications::create(&*world.store, &world.act(), &world.application(NOON, uid), None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &world.application(NOON, uid), None).await.expect("stored");
     }
     let check = async |search: &str, expected: &[&str]| {
         let request = PageRequest { after: None, limit: 10 };
@@ -109,7 +109,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     // Letters beyond ASCII, on each database and in any locale.
     for (name, uid) in [("ÄRGER GmbH", "e1"), ("Łódź Ñandú ΟΔΟΣ", "e2")] {
         let application = hookstream_model::outbound::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
     }
     for needle in ["ÄRGER", "ärger", "Ärger gmbH"] {
         check(needle, &["e1"]).await;
@@ -122,7 +122,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
         application.name = "ÖLWECHSEL".to_owned();
         Ok(())
     };
-    applications::update(&*world.store, &world.act(), world.tenant, renamed.items[0].id, rename).await.expect("changed");
+    applications::update(&*world.store, &world.context(), world.tenant, renamed.items[0].id, rename).await.expect("changed");
     check("ölw", &["e1"]).await;
     check("ärger", &[]).await;
     check("company", &["delta\\x", "gamma%", "Beta_1", "alpha"]).await;
@@ -133,7 +133,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
     let mut there_before = Vec::new();
     for number in 0..25 {
         let application = world.application(NOON, &format!("a{number}"));
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
         there_before.push(application.id);
     }
     let mut seen = Vec::new();
@@ -143,7 +143,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
         seen.extend(page.items.iter().map(|application| application.id));
         after = seen.last().copied();
         let newcomer = world.application(NOON + SECOND, &format!("b{round}"));
-        applications::create(&*world.store, &world.act(), &newcomer, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &newcomer, None).await.expect("stored");
         if !page.has_more {
             break;
         }
@@ -157,9 +157,9 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     let db = &*world.store;
     let add = async |at, number: usize| {
         let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+        endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
         let event_type = EventType { id: world.new_id(at).into(), name: format!("type.{number}"), ..event_type(world) };
-        assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("stored"), Created::Stored);
+        assert_eq!(event_types::create(db, &world.context(), &event_type, None).await.expect("stored"), Created::Stored);
         (endpoint.id, event_type.id)
     };
     let (mut endpoints_before, mut types_before) = (Vec::new(), Vec::new());
@@ -186,7 +186,7 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
 
 pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
     let db = &*world.store;
-    let answer = |at| StoredAnswer {
+    let answer = |at| NewResponse {
         key: IdempotencyKey { key: "k".to_owned(), fingerprint: [3; 32] },
         status: 201,
         body: "{}".to_owned(),
@@ -194,9 +194,9 @@ pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
         window_start: at - DAY,
     };
     let first = world.application(NOON, "first");
-    assert_eq!(applications::create(db, &world.act(), &first, Some(answer(NOON))).await.expect("a result"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &first, Some(answer(NOON))).await.expect("a result"), Created::Stored);
     let second = world.application(NOON, "second");
-    assert_eq!(applications::create(db, &world.act(), &second, Some(answer(NOON + SECOND))).await.expect("a result"), Created::KeyTaken);
+    assert_eq!(applications::create(db, &world.context(), &second, Some(answer(NOON + SECOND))).await.expect("a result"), Created::KeyTaken);
     assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing was stored");
 
     let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");
@@ -205,29 +205,29 @@ pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
     assert_eq!(find(world.stranger, NOON).await, None);
     assert_eq!(find(world.tenant, NOON + SECOND).await, None);
     assert_eq!(
-        applications::create(db, &world.act(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("a result"),
+        applications::create(db, &world.context(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("a result"),
         Created::Stored
     );
 
     // If the name is taken, the response is not stored either.
     let mut other_key = answer(NOON);
     other_key.key.key = "l".to_owned();
-    assert_eq!(applications::create(db, &world.act(), &first, Some(other_key)).await.expect("a result"), Created::NameTaken);
+    assert_eq!(applications::create(db, &world.context(), &first, Some(other_key)).await.expect("a result"), Created::NameTaken);
     assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
 }
 
 pub(crate) async fn concurrent_changes_are_both_kept(world: &Fixture) {
     let application = world.application(NOON, "acme");
-    applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+    applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..20 {
-        let (store, act, tenant, id) = (world.store.clone(), world.act(), world.tenant, application.id);
+        let (store, context, tenant, id) = (world.store.clone(), world.context(), world.tenant, application.id);
         running.spawn(async move {
             let add = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
                 application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
                 Ok(())
             };
-            applications::update(&*store, &act, tenant, id, add).await.expect("written").done()
+            applications::update(&*store, &context, tenant, id, add).await.expect("written").done()
         });
     }
     running.join_all().await;
@@ -252,7 +252,7 @@ pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     endpoint.on_failure = OnFailure::Park;
     endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
-    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
+    assert_eq!(endpoints::create(db, &world.context(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
     assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
 
@@ -260,7 +260,7 @@ pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     for other in [elsewhere, strangers] {
         assert_eq!(endpoints::find(db, other).await.expect("read"), None);
-        assert!(!endpoints::delete(db, &world.act(), other).await.expect("written"));
+        assert!(!endpoints::delete(db, &world.context(), other).await.expect("written"));
     }
     let page = endpoints::list(db, world.tenant, world.application, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items.len(), 1);
@@ -273,9 +273,9 @@ pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
         endpoint.hold = None;
         Ok(())
     };
-    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").done().expect("exists");
+    let (changed, _) = endpoints::update(db, &world.context(), key, clear).await.expect("written").done().expect("exists");
     assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
-    assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
+    assert!(endpoints::delete(db, &world.context(), key).await.expect("written"));
 }
 
 pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture) {
@@ -287,7 +287,7 @@ pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture)
     };
     let [one, two] = ["https://example.com/1", "https://example.com/2"].map(|url| world.endpoint(url));
     for endpoint in [&one, &two] {
-        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("stored");
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("x"), None, None).await.expect("stored");
     }
     let before = version().await.version;
     assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
@@ -296,14 +296,14 @@ pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture)
     assert_eq!(since(Some(before)).await, [two.id]);
     let held = version().await.version;
     let rotation = Rotation { secret: &Secret::new("y"), old_until: NOON };
-    endpoints::rotate_secret(db, &world.act(), (&one).into(), rotation, None).await.expect("rotated");
+    endpoints::rotate_secret(db, &world.context(), (&one).into(), rotation, None).await.expect("rotated");
     endpoints::record_health(db, &[((&two).into(), Some(NOON))]).await.expect("written");
     assert_eq!(since(Some(held)).await, [one.id], "a change of health is no change of the configuration");
     let rotated = version().await;
     assert!(rotated.endpoints_deleted_at <= before);
-    endpoints::disable(db, &world.act(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
+    endpoints::disable(db, &world.context(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
     assert_eq!(since(Some(rotated.version)).await, [two.id]);
-    endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted");
+    endpoints::delete(db, &world.context(), (&one).into()).await.expect("deleted");
     let deleted = version().await;
     assert_eq!((deleted.endpoints_deleted_at, deleted.version), (rotated.version + 2, rotated.version + 2));
     assert_eq!(endpoints::ids(db, world.tenant, world.application).await.expect("read"), [two.id]);
@@ -315,7 +315,7 @@ pub(crate) async fn endpoint_uid_is_unique_per_application(world: &Fixture) {
         |url: &str, uid: &str| hookstream_model::outbound::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
     let [one, two] = [with_uid("https://example.com/1", "a"), with_uid("https://example.com/2", "b")];
     let create = async |endpoint: &hookstream_model::outbound::endpoint::Endpoint| {
-        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("a result")
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("x"), None, None).await.expect("a result")
     };
     assert_eq!((create(&one).await, create(&two).await), (Created::Stored, Created::Stored));
     assert_eq!(create(&with_uid("https://example.com/3", "a")).await, Created::NameTaken);
@@ -323,10 +323,10 @@ pub(crate) async fn endpoint_uid_is_unique_per_application(world: &Fixture) {
         endpoint.uid = Some("a".to_owned());
         Ok(())
     };
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("a result");
+    let changed = endpoints::update(db, &world.context(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::UidTaken));
-    assert!(endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted"));
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("a result");
+    assert!(endpoints::delete(db, &world.context(), (&one).into()).await.expect("deleted"));
+    let changed = endpoints::update(db, &world.context(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::Done(_)));
     // Any number of endpoints may have no uid.
     for url in ["https://example.com/4", "https://example.com/5"] {
@@ -337,10 +337,10 @@ pub(crate) async fn endpoint_uid_is_unique_per_application(world: &Fixture) {
 pub(crate) async fn endpoint_rotates_its_secret(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
+        endpoints::rotate_secret(db, &world.context(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
             .await
             .expect("written"),
         Rotated::Done
@@ -349,30 +349,30 @@ pub(crate) async fn endpoint_rotates_its_secret(world: &Fixture) {
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
     // The next rotation keeps the end of the first secret; a rotation to the current secret is refused.
-    let rotate = async |act: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
-        endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("a result")
+    let rotate = async |context: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
+        endpoints::rotate_secret(db, context, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("a result")
     };
     let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("exists").rotated;
-    assert_eq!(rotate(&world.act(), "two", NOON + DAY).await, Rotated::Same);
+    assert_eq!(rotate(&world.context(), "two", NOON + DAY).await, Rotated::Same);
     let hour = DAY / 24;
-    assert_eq!(rotate(&world.act(), "three", NOON + hour).await, Rotated::Done);
+    assert_eq!(rotate(&world.context(), "three", NOON + hour).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("one"), NOON + DAY), (Secret::new("two"), NOON + hour)]);
     // A secret without a grace period is not kept; a former secret that becomes current again is no longer a former one.
-    assert_eq!(rotate(&world.act(), "one", NOON).await, Rotated::Done);
+    assert_eq!(rotate(&world.context(), "one", NOON).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("two"), NOON + hour)]);
     for number in 1..10 {
-        assert_eq!(rotate(&world.act(), &format!("new {number}"), NOON + DAY).await, Rotated::Done, "{number}");
+        assert_eq!(rotate(&world.context(), &format!("new {number}"), NOON + DAY).await, Rotated::Done, "{number}");
     }
-    assert_eq!(rotate(&world.act(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
-    assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
+    assert_eq!(rotate(&world.context(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
+    assert_eq!(rotate(&world.context(), "without grace", NOON).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     // An ended secret makes room.
-    let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.act() };
+    let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.context() };
     assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
+        endpoints::rotate_secret(db, &world.context(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
             .await
             .expect("written"),
         Rotated::NotFound
@@ -382,11 +382,11 @@ pub(crate) async fn endpoint_rotates_its_secret(world: &Fixture) {
 pub(crate) async fn endpoint_is_disabled_once(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("written");
-    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("written"));
-    assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::KeptFailing).await.expect("written"));
+    assert!(endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("written"));
+    assert!(!endpoints::disable(db, &world.context(), key, DisabledReason::KeptFailing).await.expect("written"));
     let (found, _) = endpoints::find(db, key).await.expect("read").expect("exists");
     assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
     assert_eq!(found.failing_since, Some(NOON));
@@ -395,11 +395,11 @@ pub(crate) async fn endpoint_is_disabled_once(world: &Fixture) {
 pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
     let other = world.endpoint("https://example.com/other");
-    endpoints::create(db, &world.act(), &other, &Secret::new("two"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {
         let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
         [one.await, two.await].map(|found| found.expect("read").expect("exists").0.hold)
@@ -415,7 +415,7 @@ pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
     record(world.tenant, &[(other.id, None)]).await;
     assert_eq!(holds().await, [Some(hold), None]);
-    assert!(endpoints::disable(db, &world.act(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
+    assert!(endpoints::disable(db, &world.context(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
     record(world.tenant, &[(key.id, None), (other.id, Some(hold))]).await;
     assert_eq!(holds().await, [None, None], "a disabled endpoint is not held");
 }
@@ -424,9 +424,9 @@ pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &Fixtur
     let db = &*world.store;
     let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("exists");
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
-    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
 }
 
@@ -446,31 +446,31 @@ fn event_type(world: &Fixture) -> EventType {
 pub(crate) async fn event_type_is_stored_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let event_type = event_type(world);
-    assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("a result"), Created::Stored);
+    assert_eq!(event_types::create(db, &world.context(), &event_type, None).await.expect("a result"), Created::Stored);
     let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
-    assert_eq!(event_types::create(db, &world.act(), &twin, None).await.expect("a result"), Created::NameTaken);
+    assert_eq!(event_types::create(db, &world.context(), &twin, None).await.expect("a result"), Created::NameTaken);
     assert_eq!(event_types::find_by_name(db, world.tenant, "invoice.paid").await.expect("read").as_ref(), Some(&event_type));
     assert_eq!(event_types::find_by_name(db, world.stranger, "invoice.paid").await.expect("read"), None);
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
         event_type.status = EventTypeStatus::Archived;
         Ok(())
     };
-    assert_eq!(event_types::update(db, &world.act(), world.stranger, event_type.id, archive).await.expect("written"), None);
-    let changed = event_types::update(db, &world.act(), world.tenant, event_type.id, archive).await.expect("written");
+    assert_eq!(event_types::update(db, &world.context(), world.stranger, event_type.id, archive).await.expect("written"), None);
+    let changed = event_types::update(db, &world.context(), world.tenant, event_type.id, archive).await.expect("written");
     assert_eq!(event_types::find(db, world.tenant, event_type.id).await.expect("read"), changed);
     let page = event_types::list(db, world.tenant, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items, changed.into_iter().collect::<Vec<_>>());
-    assert!(!event_types::delete(db, &world.act(), world.stranger, event_type.id).await.expect("written"));
-    assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("written"));
+    assert!(!event_types::delete(db, &world.context(), world.stranger, event_type.id).await.expect("written"));
+    assert!(event_types::delete(db, &world.context(), world.tenant, event_type.id).await.expect("written"));
 }
 
 pub(crate) async fn api_key_is_found_by_its_hash(world: &Fixture) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
-    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
+    assert!(api_keys::create(db, &world.context(), &key, &text).await.expect("written"));
     let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
-    assert!(!api_keys::create(db, &world.act(), &again, &text).await.expect("written"));
+    assert!(!api_keys::create(db, &world.context(), &again, &text).await.expect("written"));
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }
@@ -498,7 +498,7 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
     assert_eq!(environments::find(&*world.store, world.stranger.organization, environment).await.expect("read"), None);
     let strangers = Tenant { organization, ..world.stranger };
     let no_change = |_: &mut Environment| -> Result<(), Error> { Ok(()) };
-    assert_eq!(environments::update(&*world.store, &world.act(), strangers, no_change).await.expect("done"), Changed::NotFound);
+    assert_eq!(environments::update(&*world.store, &world.context(), strangers, no_change).await.expect("done"), Changed::NotFound);
 
     let version = organizations::version(&*world.store, environment).await.expect("read");
     let expected = Environment {
@@ -517,7 +517,7 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
         Ok(())
     };
     assert_eq!(
-        environments::update(&*world.store, &world.act(), world.tenant, change).await.expect("done"),
+        environments::update(&*world.store, &world.context(), world.tenant, change).await.expect("done"),
         Changed::Done(Box::new(expected.clone()))
     );
     assert_eq!(environments::find(&*world.store, organization, environment).await.expect("read"), Some(expected.clone()));
@@ -527,7 +527,7 @@ pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: 
         (it.retention_days, it.max_payload_bytes, it.weight) = (None, None, None);
         Ok(())
     };
-    let Changed::Done(back) = environments::update(&*world.store, &world.act(), world.tenant, back).await.expect("done") else {
+    let Changed::Done(back) = environments::update(&*world.store, &world.context(), world.tenant, back).await.expect("done") else {
         panic!("the environment exists")
     };
     assert_eq!((back.retention_days, back.payload_retention_days, back.max_payload_bytes, back.weight), (None, Some(10), None, None));

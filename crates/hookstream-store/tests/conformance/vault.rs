@@ -20,7 +20,7 @@ use hookstream_store::{
     outbound::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 use hookstream_testkit::postgres;
@@ -75,9 +75,9 @@ impl StoreLocation {
     }
 }
 
-fn answer(key: &str) -> StoredAnswer {
+fn answer(key: &str) -> NewResponse {
     let key = IdempotencyKey { key: key.to_owned(), fingerprint: [3; 32] };
-    StoredAnswer { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
+    NewResponse { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
 }
 
 /// Stores an endpoint with both secrets, a response and a portal key. Returns the fixture and the endpoint.
@@ -85,12 +85,12 @@ async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
     let world = Fixture::in_store(store).await;
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
     let until = NOON + DAY;
     assert_eq!(
         endpoints::rotate_secret(
             db,
-            &world.act(),
+            &world.context(),
             (&endpoint).into(),
             Rotation { secret: &Secret::new(SECRETS[1]), old_until: until },
             None
@@ -99,7 +99,7 @@ async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
         .expect("written"),
         endpoints::Rotated::Done
     );
-    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
+    applications::create(db, &world.context(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
     let key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new(SECRETS[3]) };
     assert!(portal_keys::create_unless_since(db, &key, NOON).await.expect("written"));
     (world, endpoint)
@@ -135,21 +135,21 @@ async fn locked_store_neither_writes_nor_reads_secrets() {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         store.close().await;
-        let act = world.act();
+        let context = world.context();
         let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("x") };
         drop((store, world.store));
         let store = place.open().await;
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
         let key = EndpointKey::from(&endpoint);
         locked(endpoints::find(&*store, key).await.expect_err("locked"));
-        locked(endpoints::create(&*store, &act, &endpoint, &Secret::new("x"), None, None).await.expect_err("locked"));
+        locked(endpoints::create(&*store, &context, &endpoint, &Secret::new("x"), None, None).await.expect_err("locked"));
         locked(
-            endpoints::rotate_secret(&*store, &act, key, Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
+            endpoints::rotate_secret(&*store, &context, key, Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
                 .await
                 .expect_err("locked"),
         );
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
-        locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
+        locked(idempotency::store(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
         locked(portal_keys::create_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
         locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
@@ -196,7 +196,7 @@ async fn moved_secret_does_not_open() {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         let other = world.endpoint("https://example.com/other");
-        endpoints::create(&*store, &world.act(), &other, &Secret::new("theirs"), None, None).await.expect("written");
+        endpoints::create(&*store, &world.context(), &other, &Secret::new("theirs"), None, None).await.expect("written");
         let other_secret = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
         let moved = format!("update endpoints set secret = '{other_secret}' where url = 'https://example.com/' returning url");
         assert_eq!(place.texts(&moved).await.len(), 1);
@@ -250,10 +250,10 @@ async fn rotation_seals_every_row_again_and_retires_the_earlier_key() {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for number in 0..MANY {
-            endpoints::create(&*store, &world.act(), &world.endpoint("https://example.com/"), &Secret::new("x"), None, None)
+            endpoints::create(&*store, &world.context(), &world.endpoint("https://example.com/"), &Secret::new("x"), None, None)
                 .await
                 .expect("written");
-            idempotency::keep_alone(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
+            idempotency::store(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
         }
         store.close().await;
         drop((store, world.store.clone()));
@@ -301,10 +301,10 @@ async fn sealing_under_a_retired_key_is_refused() {
     assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
     assert_eq!(read(&*old, &world).await, SECRETS, "this node also has the new key");
     let rotated =
-        endpoints::rotate_secret(&*old, &world.act(), (&endpoint).into(), Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
+        endpoints::rotate_secret(&*old, &world.context(), (&endpoint).into(), Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
             .await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
-    let refused = idempotency::keep_alone(&*old, world.tenant, answer("l")).await;
+    let refused = idempotency::store(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");
     assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
     old.close().await;

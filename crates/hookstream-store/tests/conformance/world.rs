@@ -113,7 +113,7 @@ impl Fixture {
         }
         let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
         let application = Application { id: world.application, name: "Fixture".to_owned(), ..world.application(NOON, "world") };
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("an application");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("an application");
         world
     }
 
@@ -127,11 +127,11 @@ impl Fixture {
     }
 
     /// Returns an audit context at noon with an unused entry id.
-    pub(crate) fn act(&self) -> AuditContext {
-        self.act_at(NOON)
+    pub(crate) fn context(&self) -> AuditContext {
+        self.context_at(NOON)
     }
 
-    pub(crate) fn act_at(&self, at: Timestamp) -> AuditContext {
+    pub(crate) fn context_at(&self, at: Timestamp) -> AuditContext {
         AuditContext::of_system(self.new_id(at), at)
     }
 

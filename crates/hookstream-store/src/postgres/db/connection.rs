@@ -319,8 +319,8 @@ impl Connection {
     }
 
     /// Bounds the wait for a response, because a server may vanish silently.
-    async fn within<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-        match tokio::time::timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT, answer).await {
+    async fn within<T>(&self, response: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT, response).await {
             Ok(answered) => answered.map_err(failed(self.operation)),
             Err(cause) => Err(Error::Unavailable { operation: self.operation, cause: cause.into() }),
         }

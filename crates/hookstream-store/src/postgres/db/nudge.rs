@@ -59,7 +59,7 @@ async fn listen_once(connector: &Connector, nudges: &broadcast::Sender<Nudge>) -
             begun = &mut begin, if !is_listening => {
                 begun?;
                 is_listening = true;
-                // Notifications sent while nobody listened are lost.
+                // Notifications sent without a listener are lost.
                 let _ = nudges.send(Nudge::Resumed);
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {

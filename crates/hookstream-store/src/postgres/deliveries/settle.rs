@@ -153,8 +153,8 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (environments as _, Type::UUID_ARRAY),
         (days as _, Type::INT8_ARRAY),
     ];
-    let answer = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
-    match answer {
+    let result = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
+    match result {
         Ok(rows) => Ok(counted(&rows, batch.len())),
         // An attempt already exists. A batch is one commit, so an earlier commit succeeded without its response arriving.
         Err(Error::Conflict { .. }) => already_settled(pool, batch).await,

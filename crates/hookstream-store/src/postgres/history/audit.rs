@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         statement::{Row, Value},
     },
-    delivery::audit::{ConsistencyReport, DayRows, Finding, Question},
+    delivery::audit::{ConsistencyReport, DayRows, Finding, Query},
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
@@ -42,12 +42,12 @@ async fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {
     connection.batch(ONE_MOMENT).await?;
     let counted = connection.query_without_timeout(COUNTED, &[(&days::number(day), Type::INT8)]).await?;
     let (first, end) = (days::first_id_at(day.start()), days::first_id_at(day.end()));
-    let mut answers = Vec::new();
-    for question in Question::ALL {
-        let rows = connection.query_without_timeout(question.sql(), &[(&first, Type::UUID), (&end, Type::UUID)]).await?;
-        answers.push((question, read_rows(&rows)?));
+    let mut results = Vec::new();
+    for query in Query::ALL {
+        let rows = connection.query_without_timeout(query.sql(), &[(&first, Type::UUID), (&end, Type::UUID)]).await?;
+        results.push((query, read_rows(&rows)?));
     }
-    Ok(DayRows { counted: read_rows(&counted)?, answers })
+    Ok(DayRows { counted: read_rows(&counted)?, results })
 }
 
 /// Reads ids, integers and text.

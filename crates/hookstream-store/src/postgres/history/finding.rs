@@ -18,7 +18,7 @@ use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
             Range, StatusClass, behind, merge,
         },
         messages::Message,
@@ -105,7 +105,7 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     Ok(found)
 }
 
-pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let direction = search.range.direction;
     let connection = connect(pool, "find attempts").await?;
     let mut walk = Walk::begin(&connection, &search.range, CHUNK_OF_ATTEMPTS).await?;
@@ -127,9 +127,9 @@ pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Foun
                 of_message.reverse();
             }
             for attempt in of_message.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
-                let place = search.behind(id, *attempt.id.as_bytes());
+                let position = search.behind(id, *attempt.id.as_bytes());
                 let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
-                if !found.take(row, place) {
+                if !found.take(row, position) {
                     break 'pages;
                 }
             }

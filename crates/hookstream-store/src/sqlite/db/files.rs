@@ -21,9 +21,9 @@ use crate::{
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
-const SET_PLACE: &str = "update backlog_places set last = ?1";
-const ADD_PLACE: &str = "insert into backlog_places (last) values (?1)";
-const LAST_PLACE: &str = "select coalesce(max(last), 0) from backlog_places";
+const SET_POSITION: &str = "update backlog_places set last = ?1";
+const ADD_POSITION: &str = "insert into backlog_places (last) values (?1)";
+const LAST_POSITION: &str = "select coalesce(max(last), 0) from backlog_places";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
     (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -169,7 +169,7 @@ pub(crate) struct DayFile {
     /// Changes of the delivery counts in the open transaction, by environment.
     moved: HashMap<EnvironmentId, Counts>,
     /// Last backlog position assigned in the open transaction.
-    place: Option<i64>,
+    position: Option<i64>,
 }
 
 impl DayFile {
@@ -205,16 +205,16 @@ impl DayFile {
             let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
         }
-        if let Some(place) = self.place.take() {
-            self.keep_place(place).map_err(failed("store a position in a backlog"))?;
+        if let Some(position) = self.position.take() {
+            self.store_position(position).map_err(failed("store a position in a backlog"))?;
         }
         self.file.commit()
     }
 
-    fn keep_place(&self, place: i64) -> rusqlite::Result<()> {
+    fn store_position(&self, position: i64) -> rusqlite::Result<()> {
         let connection = &self.file.connection;
-        if connection.prepare_cached(SET_PLACE)?.execute([place])? == 0 {
-            connection.prepare_cached(ADD_PLACE)?.execute([place])?;
+        if connection.prepare_cached(SET_POSITION)?.execute([position])? == 0 {
+            connection.prepare_cached(ADD_POSITION)?.execute([position])?;
         }
         Ok(())
     }
@@ -222,7 +222,7 @@ impl DayFile {
     fn roll_back(&mut self) {
         self.added.clear();
         self.moved.clear();
-        self.place = None;
+        self.position = None;
         self.file.roll_back();
     }
 }
@@ -289,7 +289,7 @@ pub(crate) struct Files {
     /// until it does.
     versions: HashMap<ApplicationId, Option<Versions>>,
     /// Last position assigned in ordered backlogs, once known.
-    last_place: Option<i64>,
+    last_position: Option<i64>,
     /// Files used since the last call of [`take_touched`](Self::take_touched).
     touched: BTreeSet<Key>,
 }
@@ -308,7 +308,7 @@ impl Files {
 
     fn with(location: Location, core: Connection, known: Arc<KnownDays>) -> Self {
         let core = OpenFile::new(core);
-        Self { location, core, days: BTreeMap::new(), known, versions: HashMap::new(), last_place: None, touched: BTreeSet::new() }
+        Self { location, core, days: BTreeMap::new(), known, versions: HashMap::new(), last_position: None, touched: BTreeSet::new() }
     }
 
     /// Returns whether no other process needs notifications of changes: a directory belongs to one process.
@@ -357,7 +357,7 @@ impl Files {
                 self.location.sync_names()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), place: None });
+            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), position: None });
         }
         self.touched.insert(Some(day));
         let file = self.days.get_mut(&day).expect("inserted above");
@@ -366,21 +366,21 @@ impl Files {
     }
 
     /// Returns a position behind all earlier ones, for a message accepted at this time and stored in this day's file.
-    pub(crate) fn next_place(&mut self, day: Day, accepted_at: Timestamp) -> Result<i64, Error> {
-        let last = match self.last_place {
+    pub(crate) fn next_position(&mut self, day: Day, accepted_at: Timestamp) -> Result<i64, Error> {
+        let last = match self.last_position {
             Some(last) => last,
-            None => self.find_last_place()?,
+            None => self.find_last_position()?,
         };
-        let place = accepted_at.as_millis().max(last + 1);
-        self.last_place = Some(place);
-        self.day(day)?.place = Some(place);
-        Ok(place)
+        let position = accepted_at.as_millis().max(last + 1);
+        self.last_position = Some(position);
+        self.day(day)?.position = Some(position);
+        Ok(position)
     }
 
-    fn find_last_place(&mut self) -> Result<i64, Error> {
+    fn find_last_position(&mut self) -> Result<i64, Error> {
         let mut last = 0;
         for day in self.days_that_may_have_pending() {
-            let read = self.day(day)?.connection().query_row(LAST_PLACE, [], |row| row.get(0));
+            let read = self.day(day)?.connection().query_row(LAST_POSITION, [], |row| row.get(0));
             last = last.max(read.map_err(failed("read the last position in a backlog"))?);
         }
         Ok(last)

@@ -44,7 +44,7 @@ trait Operation: Send {
     /// Runs within the open transactions. May be called again after a rollback.
     fn run(&mut self, files: &mut Files) -> Result<(), Error>;
     /// Replies with the result of the commit.
-    fn answer(self: Box<Self>, committed: Result<(), Error>);
+    fn respond(self: Box<Self>, committed: Result<(), Error>);
 }
 
 struct Task<F, T> {
@@ -63,11 +63,11 @@ where
         Ok(())
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+    fn respond(self: Box<Self>, committed: Result<(), Error>) {
         let Self { output, reply, .. } = *self;
-        let answer = committed.map(|()| output.expect("run before the commit"));
+        let response = committed.map(|()| output.expect("run before the commit"));
         // The caller may be gone; the work is done all the same.
-        let _ = reply.send(answer);
+        let _ = reply.send(response);
     }
 }
 
@@ -107,9 +107,9 @@ impl Writer {
         message: impl FnOnce(Box<dyn Operation>) -> Message,
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         self.executor.take(message(Box::new(Task { work, output: None, reply }))).await?;
-        answer.await.map_err(|_| Error::Closed)?
+        response.await.map_err(|_| Error::Closed)?
     }
 
     /// Finishes the waiting operations and ends the thread, which closes the files.
@@ -195,12 +195,12 @@ fn commit(files: &mut Files, mut batch: Vec<Box<dyn Operation>>) {
         }
     };
     if unfinished.is_empty() {
-        return batch.into_iter().for_each(|operation| operation.answer(Ok(())));
+        return batch.into_iter().for_each(|operation| operation.respond(Ok(())));
     }
     files.roll_back();
     let is_unfinished = |used: &BTreeSet<Key>| unfinished.iter().any(|(key, _)| used.contains(key));
     let (kept, undone): (Vec<_>, Vec<_>) = batch.into_iter().zip(touched).partition(|(_, used)| !is_unfinished(used));
-    kept.into_iter().for_each(|(operation, _)| operation.answer(Ok(())));
+    kept.into_iter().for_each(|(operation, _)| operation.respond(Ok(())));
     if let Some((_, error)) = unfinished.into_iter().next() {
         repeat_one_by_one(files, undone.into_iter().map(|(operation, _)| operation).collect(), error);
     }
@@ -209,7 +209,7 @@ fn commit(files: &mut Files, mut batch: Vec<Box<dyn Operation>>) {
 /// Repeats the operations one by one. An operation that was alone in its batch has failed for good.
 fn repeat_one_by_one(files: &mut Files, mut batch: Vec<Box<dyn Operation>>, error: Error) {
     match batch.pop() {
-        Some(only) if batch.is_empty() => only.answer(Err(error)),
+        Some(only) if batch.is_empty() => only.respond(Err(error)),
         last => batch.into_iter().chain(last).for_each(|operation| commit(files, vec![operation])),
     }
 }
@@ -227,8 +227,8 @@ mod tests {
     fn task<T: Send + 'static>(
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> (Box<dyn Operation>, oneshot::Receiver<Result<T, Error>>) {
-        let (reply, answer) = oneshot::channel();
-        (Box::new(Task { work, output: None, reply }), answer)
+        let (reply, response) = oneshot::channel();
+        (Box::new(Task { work, output: None, reply }), response)
     }
 
     #[test]

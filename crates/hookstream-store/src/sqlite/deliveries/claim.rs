@@ -112,7 +112,7 @@ fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> ru
 #[derive(Debug, Default)]
 pub(crate) struct FromBacklogs {
     pub(crate) claimed: Vec<SealedDelivery>,
-    /// Backlogs of which later days must not be claimed.
+    /// Backlogs whose deliveries of later days must not be claimed.
     pub(crate) blocked: Vec<Backlog>,
 }
 

@@ -58,18 +58,18 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let message = &publication.message;
     let accepted_at = message.id.timestamp();
     let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Pending { in_order: true, .. });
-    let place = if publication.deliveries.iter().any(is_in_order) { files.next_place(accepted_at.day(), accepted_at)? } else { 0 };
+    let position = if publication.deliveries.iter().any(is_in_order) { files.next_position(accepted_at.day(), accepted_at)? } else { 0 };
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
-    write(file.connection(), publication, accepted_at, place).map_err(failed(OPERATION))?;
+    write(file.connection(), publication, accepted_at, position).map_err(failed(OPERATION))?;
     files.note_pending(accepted_at.day(), true);
     files.note_payloads(accepted_at.day());
     Ok(())
 }
 
 /// Writes all rows. `place` is the position in ordered backlogs.
-fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, place: i64) -> rusqlite::Result<()> {
+fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, position: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
     let environment = publication.tenant.environment;
@@ -95,7 +95,7 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
                     target,
                     application,
                     owner.map_or(backlog, Owner::number),
-                    if in_order { place } else { accepted_at.as_millis() },
+                    if in_order { position } else { accepted_at.as_millis() },
                     publication.trigger.as_str(),
                     backlog,
                 ])?

@@ -16,7 +16,7 @@ use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
             Range, behind, merge,
         },
         messages::Message,
@@ -94,7 +94,7 @@ pub(crate) fn attempts(
     days: &Days<'_>,
     of_environment: &HashSet<ApplicationId>,
     search: &AttemptSearch,
-) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let filter = &search.filter;
     let bounds = filter.class.and_then(crate::delivery::finding::StatusClass::bounds);
     let is_unanswered = filter.class.is_some() && bounds.is_none();
@@ -123,9 +123,9 @@ pub(crate) fn attempts(
                     attempts.reverse();
                 }
                 for attempt in attempts.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
-                    let place = search.behind(id, *attempt.id.as_bytes());
+                    let position = search.behind(id, *attempt.id.as_bytes());
                     let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
-                    if !found.take(row, place) {
+                    if !found.take(row, position) {
                         return Ok(Some(id));
                     }
                 }

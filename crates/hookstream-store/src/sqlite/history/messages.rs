@@ -75,7 +75,7 @@ pub(crate) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<
     Ok(totals)
 }
 
-/// A message of which nothing is known yet but how many deliveries it has; its payload is still to come.
+/// Reads a message without its payload, and without the counts of its deliveries except their total.
 pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
     Ok(Message {

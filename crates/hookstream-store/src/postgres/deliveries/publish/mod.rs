@@ -73,9 +73,9 @@ struct Submission {
 }
 
 impl Submission {
-    fn answer(self, answer: Result<Published, Error>) {
+    fn respond(self, response: Result<Published, Error>) {
         // The caller may be gone; the message is stored all the same.
-        let _ = self.reply.send(answer);
+        let _ = self.reply.send(response);
     }
 }
 
@@ -93,12 +93,12 @@ impl Publisher {
 
     /// Stores a message in the next commit.
     pub(crate) async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         let owner = self.owner.load(Ordering::Relaxed);
         let publication = Sealed::of(publication).await?;
         let submission = Submission { publication, owner, reply, until: Instant::now() + RETRY_FOR, may_be_stored: false };
         self.submissions.send(submission).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        response.await.map_err(|_| Error::Closed)?
     }
 }
 
@@ -163,7 +163,7 @@ async fn publish(pool: &Pool, mut batch: Vec<Submission>, keyed: bool) -> Vec<Su
     }
     match published {
         Ok(results) => {
-            batch.into_iter().zip(results).for_each(|(submission, answer)| submission.answer(Ok(answer)));
+            batch.into_iter().zip(results).for_each(|(submission, response)| submission.respond(Ok(response)));
             Vec::new()
         }
         Err(Error::Unavailable { operation, cause }) => {
@@ -171,7 +171,7 @@ async fn publish(pool: &Pool, mut batch: Vec<Submission>, keyed: bool) -> Vec<Su
             let now = Instant::now();
             let (retries, given_up): (Vec<_>, Vec<_>) = batch.into_iter().partition(|submission| submission.until > now);
             for submission in given_up {
-                submission.answer(Err(Error::Unavailable { operation, cause: "it was unavailable for too long".into() }));
+                submission.respond(Err(Error::Unavailable { operation, cause: "it was unavailable for too long".into() }));
             }
             retries.into_iter().map(|submission| Submission { may_be_stored: true, ..submission }).collect()
         }
@@ -179,13 +179,13 @@ async fn publish(pool: &Pool, mut batch: Vec<Submission>, keyed: bool) -> Vec<Su
         Err(error) if is_transient(&error) && batch.iter().all(|submission| submission.until > Instant::now()) => batch,
         // A full disk has room for none of the messages.
         Err(Error::Full { operation }) => {
-            batch.into_iter().for_each(|submission| submission.answer(Err(Error::Full { operation })));
+            batch.into_iter().for_each(|submission| submission.respond(Err(Error::Full { operation })));
             Vec::new()
         }
         Err(error) => {
             let Some(last) = batch.pop() else { return Vec::new() };
             if batch.is_empty() && (last.may_be_stored || !matches!(error, Error::Conflict { .. })) {
-                last.answer(Err(error));
+                last.respond(Err(error));
                 return Vec::new();
             }
             // Repeat each message separately: an invalid one must not fail the others, and an existing one was stored by an
@@ -222,8 +222,8 @@ async fn try_publish(pool: &Pool, batch: &[Submission], keyed: bool) -> Result<V
     } else {
         columns::store(&connection, &missing, owner).await?
     };
-    let answer = |submission: &Submission| published.remove(&id_of(&submission.publication)).unwrap_or(Published::Stored);
-    Ok(batch.iter().map(answer).collect())
+    let response = |submission: &Submission| published.remove(&id_of(&submission.publication)).unwrap_or(Published::Stored);
+    Ok(batch.iter().map(response).collect())
 }
 
 fn id_of(publication: &Publication) -> Uuid {
