@@ -226,14 +226,14 @@ pub enum Next {
     Succeeded,
     /// Still pending, after `failed` failures.
     Retry {
-        /// Place and end of the wait.
+        /// Backlog and end of the wait.
         wait: Wait,
         /// Failures since the delivery last became pending.
         failed: u32,
     },
     /// Still pending, without an attempt.
     Postponed {
-        /// Place and end of the wait.
+        /// Backlog and end of the wait.
         wait: Wait,
     },
     /// Ended at that time without a delivery: exhausted, skipped or cancelled.

@@ -355,7 +355,7 @@ pub async fn count_failure(db: &dyn Database, counters: &[Counter], now: Timesta
     Ok(())
 }
 
-/// Reverts the counts of a successful attempt: the first counter starts again at 0, the others lose one failure.
+/// Reverts the counts of a successful attempt. Of several counters the first starts again at 0; the others lose one failure.
 ///
 /// # Errors
 /// Fails if the store fails.

@@ -67,7 +67,7 @@ const STATE: &str = concat!(
         (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_backlogs),
         array(select number from shards where owner = $1 order by number)"
 );
-/// Releases a slice. Released deliveries are due from now on, because claims look there first.
+/// Releases a slice. Outside backlogs, released deliveries are due from now on, because claims look there first.
 const RELEASE: &str =
     "update pending p set owner = p.backlog, due_at = case p.backlog when 0 then greatest(p.due_at, $2) else p.due_at end from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked

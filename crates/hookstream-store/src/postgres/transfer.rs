@@ -128,7 +128,7 @@ fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(
         for (index, value) in table.positions(form.key).into_iter().zip(after) {
             values.push(typed(&table.columns[index], value)?);
         }
-        conditions.push(format!("({key}) > ({})", places(1, values.len())));
+        conditions.push(format!("({key}) > ({})", placeholders(1, values.len())));
     }
     let next = values.len() + 1;
     match (form.day, step.day) {
@@ -171,7 +171,7 @@ fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<T
     for (index, column) in table.columns.iter().enumerate() {
         values.push(array(column, index, rows)?);
     }
-    let given = places(1, values.len());
+    let given = placeholders(1, values.len());
     for name in form.zero {
         columns += &format!(", {name}");
         selected += ", 0";
@@ -186,7 +186,7 @@ fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<T
 }
 
 /// Returns `$1, $2, …`.
-fn places(first: usize, count: usize) -> String {
+fn placeholders(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 

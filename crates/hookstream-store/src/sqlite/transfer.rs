@@ -60,7 +60,7 @@ impl Side for SqliteStore {
 fn read(connection: &Connection, table: &'static Table, after: Option<&[Value]>, limits: Limits) -> Result<Slice, Error> {
     let (columns, form) = (table.column_list(), &table.sqlite);
     let key = form.key.join(", ");
-    let beyond = after.map_or_else(String::new, |after| format!("where ({key}) > ({})", places(after.len())));
+    let beyond = after.map_or_else(String::new, |after| format!("where ({key}) > ({})", placeholders(after.len())));
     let select = format!("select {columns} from {} {beyond} order by {key} limit {}", form.from, limits.rows);
     let mut statement = connection.prepare_cached(&select).map_err(failed(OPERATION))?;
     let mut found = statement.query(rusqlite::params_from_iter(after.unwrap_or_default())).map_err(failed(OPERATION))?;
@@ -130,8 +130,8 @@ fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(),
     let form = &step.table.sqlite;
     let zero_names: String = form.zero.iter().map(|name| format!(", {name}")).collect();
     let zeros = ", 0".repeat(form.zero.len());
-    let (columns, places) = (step.table.column_list(), places(step.table.columns.len()));
-    let insert = format!("insert into {} ({columns}{zero_names}) values ({places}{zeros}) on conflict do nothing", form.into);
+    let (columns, placeholders) = (step.table.column_list(), placeholders(step.table.columns.len()));
+    let insert = format!("insert into {} ({columns}{zero_names}) values ({placeholders}{zeros}) on conflict do nothing", form.into);
     let mut insert = connection.prepare_cached(&insert).map_err(failed(OPERATION))?;
     for row in rows {
         insert.execute(rusqlite::params_from_iter(row)).map_err(failed(OPERATION))?;
@@ -140,7 +140,7 @@ fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(),
 }
 
 /// Returns `?1, ?2, …`.
-fn places(count: usize) -> String {
+fn placeholders(count: usize) -> String {
     (1..=count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 

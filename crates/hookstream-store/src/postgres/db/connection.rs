@@ -137,8 +137,8 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 const SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'";
 
 /// Settings for the engine's own statements. They are planned once, perhaps while a table is empty, and must use the
-/// index when it is not. Without a usable index, `enable_seqscan = off` makes the planner consider them expensive,
-/// and compiling one takes longer than running it a hundred times.
+/// index when it is not. Without a usable index, `enable_seqscan = off` makes the planner consider them expensive, and
+/// JIT compilation would take longer than a hundred runs.
 const HOT_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s';
     set enable_seqscan = off;
     set jit = off";

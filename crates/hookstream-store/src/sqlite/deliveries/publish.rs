@@ -68,7 +68,7 @@ fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes all rows. `place` is the position in ordered backlogs.
+/// Writes all rows. `position` applies to deliveries of ordered backlogs.
 fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, position: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
