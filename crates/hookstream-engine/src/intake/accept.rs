@@ -365,7 +365,9 @@ async fn store_and_offer(
     let mut left_to_claim = false;
     for (delivery, policy) in publication.deliveries.iter().zip(policies) {
         match (delivery.state, policy) {
-            (NewState::Pending { owner: Some(owner), backlog, .. }, Some(policy)) => ours.push((owner, delivery.target_id, backlog, policy)),
+            (NewState::Pending { owner: Some(owner), backlog, .. }, Some(policy)) => {
+                ours.push((owner, delivery.target_id, backlog, policy))
+            }
             (NewState::Pending { .. }, _) => left_to_claim = true,
             (NewState::Skipped(_), _) => {}
         }

@@ -423,7 +423,13 @@ impl Walk {
         Ok((next, found))
     }
 
-    async fn responses(&self, db: &dyn Database, vault: &Vault, environment: Vec<u8>, key: String) -> Result<(WalkPosition, Vec<Resealed>), Error> {
+    async fn responses(
+        &self,
+        db: &dyn Database,
+        vault: &Vault,
+        environment: Vec<u8>,
+        key: String,
+    ) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let values = vec![Value::Blob(environment), key.into(), sql_limit(SLICE).into()];
         let rows = db.read(Statement::new(RESPONSES, values)).await?;
         let mut next = WalkPosition::Users(Vec::new());

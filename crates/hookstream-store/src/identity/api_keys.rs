@@ -109,7 +109,15 @@ pub async fn create_idempotent(
     text: &ApiKeyText,
     response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    create_with_response(db, "store an API key", key.tenant, vec![insert(key, text, context.at), creation_entry(context, key)], None, response).await
+    create_with_response(
+        db,
+        "store an API key",
+        key.tenant,
+        vec![insert(key, text, context.at), creation_entry(context, key)],
+        None,
+        response,
+    )
+    .await
 }
 
 /// Stores a key that replaces another, which ends at `old_until`. Stores nothing if the old key no longer exists. The

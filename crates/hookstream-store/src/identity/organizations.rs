@@ -76,7 +76,13 @@ pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: 
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create_owned(db: &dyn Database, context: &AuditContext, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
+pub async fn create_owned(
+    db: &dyn Database,
+    context: &AuditContext,
+    tenant: Tenant,
+    name: &str,
+    owner: UserId,
+) -> Result<Organization, Error> {
     let now = context.at;
     let created = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();

@@ -322,7 +322,10 @@ fn issuer_change(issuer: &str) -> Change {
 
 /// Returns the statements that verify a user's address. The first verification disconnects earlier identities.
 pub(crate) fn verify(id: UserId, now: Timestamp) -> [Statement; 2] {
-    [Statement::new(DELETE_UNVERIFIED_IDENTITIES, vec![id.as_bytes().into()]), Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()])]
+    [
+        Statement::new(DELETE_UNVERIFIED_IDENTITIES, vec![id.as_bytes().into()]),
+        Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()]),
+    ]
 }
 
 /// Returns the number of consecutive failures of each counter, and the time of the last one.

@@ -227,7 +227,8 @@ pub async fn set<E: From<Error>>(
         let mut values: Vec<Value> = vec![organization.as_bytes().into()];
         values.extend(Quota::ALL.map(|quota| column(after.get(quota)).into()));
         values.extend(Quota::ALL.map(|quota| column(before.get(quota)).unwrap_or(UNSET).into()));
-        let entry = audit_log::entry_of_organization(organization, context, Action::OrganizationSetQuotas, organization.as_bytes(), &entry_change);
+        let entry =
+            audit_log::entry_of_organization(organization, context, Action::OrganizationSetQuotas, organization.as_bytes(), &entry_change);
         let statements = vec![Statement::new(SET, values).required(), organizations::record(organization), entry];
         if db.write("set quotas", statements).await?.is_committed() {
             return Ok(Some(after));

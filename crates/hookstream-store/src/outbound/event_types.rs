@@ -44,7 +44,12 @@ const DELETE: &str = "delete from event_types where environment_id = $1 and id =
 ///
 /// # Errors
 /// Fails if the store fails.
-pub async fn create(db: &dyn Database, context: &AuditContext, event_type: &EventType, response: Option<NewResponse>) -> Result<Created, Error> {
+pub async fn create(
+    db: &dyn Database,
+    context: &AuditContext,
+    event_type: &EventType,
+    response: Option<NewResponse>,
+) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![

@@ -374,7 +374,10 @@ pub(crate) async fn ineffective_change_leaves_no_entry(world: &Fixture) {
     let no_change = |_: &mut Application| Ok::<_, Error>(());
     let refusal = |_: &mut Application| Err(Error::Closed);
 
-    assert_eq!(applications::create(db, &world.context(), &world.application(NOON, "world"), None).await.expect("done"), Created::NameTaken);
+    assert_eq!(
+        applications::create(db, &world.context(), &world.application(NOON, "world"), None).await.expect("done"),
+        Created::NameTaken
+    );
     let update = applications::update(db, &world.context(), world.tenant, world.application, no_change).await.expect("done");
     assert!(update.done().is_some());
     assert!(matches!(applications::update(db, &world.context(), world.tenant, world.application, refusal).await, Err(Error::Closed)));

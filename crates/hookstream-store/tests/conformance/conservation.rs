@@ -191,7 +191,8 @@ pub(crate) async fn concurrent_operations_are_counted(world: &Fixture) {
     let work = async |owner| {
         for number in 0..EACH {
             let at = NOON + DAY * u32::try_from(number % 3).expect("small");
-            let own = |target_id| NewDelivery { target_id, state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
+            let own =
+                |target_id| NewDelivery { target_id, state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
             let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
             let message = Arc::clone(&publication.message);
             assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);

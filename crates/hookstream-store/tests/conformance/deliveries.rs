@@ -41,7 +41,8 @@ pub(crate) async fn claim_takes_unowned_deliveries_oldest_due_first(world: &Fixt
 
 pub(crate) async fn owned_delivery_is_not_claimed(world: &Fixture) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
+    let delivery =
+        NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
@@ -195,7 +196,10 @@ pub(crate) async fn retry_is_due_later_and_counts_failures(world: &Fixture) {
     let detail = world.detail(id).await;
     assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(detail.deliveries[0].state, DeliveryState::Pending { due_at });
-    assert_eq!(detail.deliveries[0].pending, Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_backlog: false }));
+    assert_eq!(
+        detail.deliveries[0].pending,
+        Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_backlog: false })
+    );
     world.claim(owner, due_at).await;
     assert_eq!(
         world.detail(id).await.deliveries[0].pending,

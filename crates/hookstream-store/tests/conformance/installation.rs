@@ -69,7 +69,10 @@ impl Installation {
         messages.extend(publish_payloads(&world).await);
         let owned = world.publication(
             world.message(NOON, "{}"),
-            vec![NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } }],
+            vec![NewDelivery {
+                target_id: world.target(),
+                state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false },
+            }],
         );
         let id = owned.message.id;
         publish(&world, owned).await;

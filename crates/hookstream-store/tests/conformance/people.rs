@@ -70,7 +70,9 @@ pub(crate) async fn account_keeps_its_credentials(world: &Fixture) {
     assert!(!users::take_step(db, ada.id, 5).await.expect("written"), "not in force yet");
     let session = session(world, &ada);
     sessions::create(db, &world.context(), &session, &token(1)).await.expect("written");
-    sessions::create(db, &world.context(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2)).await.expect("written");
+    sessions::create(db, &world.context(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &token(2))
+        .await
+        .expect("written");
     let codes = ["a".to_owned(), "b".to_owned()];
     assert!(users::confirm_second_factor(db, &world.context(), &find().await, 5, &codes, session.id).await.expect("written"));
     assert_eq!(sessions::list(db, ada.id).await.expect("read"), std::slice::from_ref(&session), "the other sessions have ended");
@@ -250,7 +252,8 @@ pub(crate) async fn organization_keeps_an_owner(world: &Fixture) {
     members::add(db, organization, ada.id, Role::Owner, NOON).await.expect("written");
     members::add(db, organization, grace.id, Role::Viewer, NOON).await.expect("written");
     let role = async |user: &User| members::find(db, organization, user.id).await.expect("read").map(|member| member.role);
-    let change = async |user: &User, from, to| members::change_role(db, &world.context(), organization, user, from, to).await.expect("written");
+    let change =
+        async |user: &User, from, to| members::change_role(db, &world.context(), organization, user, from, to).await.expect("written");
     assert_eq!(change(&ada, Role::Owner, Role::Admin).await, Changed::LastOwner);
     assert_eq!(members::remove(db, &world.context(), organization, &ada, Role::Owner).await.expect("written"), Changed::LastOwner);
     assert_eq!(change(&grace, Role::Admin, Role::Owner).await, Changed::Moved, "the member is a viewer");
@@ -259,7 +262,8 @@ pub(crate) async fn organization_keeps_an_owner(world: &Fixture) {
     let both = tokio::join!(change(&ada, Role::Owner, Role::Viewer), change(&grace, Role::Owner, Role::Viewer));
     assert!(matches!(both, (Changed::Done, Changed::LastOwner) | (Changed::LastOwner, Changed::Done)), "{both:?}");
     let (owner, other) = if both.0 == Changed::Done { (&grace, &ada) } else { (&ada, &grace) };
-    let transfer = members::transfer_ownership(db, &world.context(), organization, owner.id, other.id, Role::Viewer).await.expect("written");
+    let transfer =
+        members::transfer_ownership(db, &world.context(), organization, owner.id, other.id, Role::Viewer).await.expect("written");
     assert_eq!((transfer, role(owner).await, role(other).await), (Changed::Done, Some(Role::Admin), Some(Role::Owner)));
     assert_eq!(members::remove(db, &world.context(), organization, owner, Role::Admin).await.expect("written"), Changed::Done);
     assert_eq!(role(owner).await, None);

@@ -100,7 +100,9 @@ pub(crate) async fn quota_is_exact_under_concurrent_creation(world: &Fixture) {
     let mut made = JoinSet::new();
     for _ in 0..8 {
         let (store, context, endpoint) = (Arc::clone(&world.store), world.context(), world.endpoint("https://example.com/"));
-        made.spawn(async move { endpoints::create(&*store, &context, &endpoint, &Secret::new("one"), None, None).await.expect("answered") });
+        made.spawn(
+            async move { endpoints::create(&*store, &context, &endpoint, &Secret::new("one"), None, None).await.expect("answered") },
+        );
     }
     assert_eq!(stored(made, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
 

@@ -196,7 +196,10 @@ pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
     let first = world.application(NOON, "first");
     assert_eq!(applications::create(db, &world.context(), &first, Some(answer(NOON))).await.expect("a result"), Created::Stored);
     let second = world.application(NOON, "second");
-    assert_eq!(applications::create(db, &world.context(), &second, Some(answer(NOON + SECOND))).await.expect("a result"), Created::KeyTaken);
+    assert_eq!(
+        applications::create(db, &world.context(), &second, Some(answer(NOON + SECOND))).await.expect("a result"),
+        Created::KeyTaken
+    );
     assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing was stored");
 
     let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");

@@ -314,7 +314,8 @@ async fn difference_is_found_and_named() {
     database.execute("update payloads set body = body || '\\x00' where size > 1000000").await;
     database.execute("delete from pending where message_id = (select message_id from pending order by 1 limit 1)").await;
     let report = transfer.verify().await.expect("compared");
-    let found: Vec<_> = report.differences.iter().map(|found| (found.table, found.day, found.source.rows.abs_diff(found.target.rows))).collect();
+    let found: Vec<_> =
+        report.differences.iter().map(|found| (found.table, found.day, found.source.rows.abs_diff(found.target.rows))).collect();
     assert_eq!(found, [("pending", Some(NOON.day()), 1), ("payloads", Some((NOON + DAY).day()), 0)]);
     assert!(matches!(transfer.finish(&report).await, Err(Error::Different)));
     assert!(unfinished(&*to).await.expect("read").is_some());

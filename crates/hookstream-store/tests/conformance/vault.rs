@@ -300,9 +300,14 @@ async fn sealing_under_a_retired_key_is_refused() {
     let new = place.open_with(&[2, 1]).await;
     assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
     assert_eq!(read(&*old, &world).await, SECRETS, "this node also has the new key");
-    let rotated =
-        endpoints::rotate_secret(&*old, &world.context(), (&endpoint).into(), Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
-            .await;
+    let rotated = endpoints::rotate_secret(
+        &*old,
+        &world.context(),
+        (&endpoint).into(),
+        Rotation { secret: &Secret::new("x"), old_until: NOON },
+        None,
+    )
+    .await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
     let refused = idempotency::store(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");

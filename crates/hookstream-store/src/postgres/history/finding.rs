@@ -13,7 +13,7 @@ use hookstream_model::{
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::messages::{add_payloads, add_counts, read_attempt, read_message, uuid};
+use super::messages::{add_counts, add_payloads, read_attempt, read_message, uuid};
 use crate::{
     db::error::Error,
     delivery::{

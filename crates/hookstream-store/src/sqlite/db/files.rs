@@ -357,7 +357,8 @@ impl Files {
                 self.location.sync_names()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), position: None });
+            self.days
+                .insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), position: None });
         }
         self.touched.insert(Some(day));
         let file = self.days.get_mut(&day).expect("inserted above");

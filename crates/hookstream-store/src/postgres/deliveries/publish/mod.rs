@@ -211,7 +211,8 @@ async fn prepare_days(pool: &Pool, batch: &[Submission]) -> Result<(), Error> {
 
 async fn try_publish(pool: &Pool, batch: &[Submission], keyed: bool) -> Result<Vec<Published>, Error> {
     let connection = connect(pool, OPERATION).await?;
-    let stored = if batch.iter().any(|submission| submission.may_be_stored) { find_stored(&connection, batch).await? } else { HashSet::new() };
+    let stored =
+        if batch.iter().any(|submission| submission.may_be_stored) { find_stored(&connection, batch).await? } else { HashSet::new() };
     let missing: Vec<&Sealed> =
         batch.iter().map(|submission| &submission.publication).filter(|publication| !stored.contains(&id_of(publication))).collect();
     let owner = batch.iter().map(|submission| submission.owner).max().unwrap_or(0);
