@@ -166,7 +166,7 @@ impl<'a> Transfer<'a> {
             Some(found) => found,
             None => {
                 check_empty(target).await?;
-                fresh.make(target).await?;
+                fresh.create(target).await?;
                 fresh
             }
         };

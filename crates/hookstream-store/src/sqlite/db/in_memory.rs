@@ -47,7 +47,7 @@ impl SqliteStore {
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
-            _keepers: None,
+            _guards: None,
             space: None,
         })
     }
