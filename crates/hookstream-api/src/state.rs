@@ -230,7 +230,7 @@ impl Api {
         if uses.is_empty() {
             return;
         }
-        if let Err(error) = api_keys::note_uses(&*self.store, &uses).await {
+        if let Err(error) = api_keys::record_uses(&*self.store, &uses).await {
             // They are figures for people, and the next seconds are counted again.
             tracing::warn!(error = &error as &dyn std::error::Error, "could not record the use of API keys");
         }

@@ -1,20 +1,19 @@
-//! All SQL of Hookstream, and nothing but.
+//! All SQL of Hookstream, and only that.
 //!
-//! Two kinds of operations, for two reasons:
+//! Two kinds of operations:
 //!
-//! - **Plain resources** ([`organizations`], [`api_keys`], [`applications`], [`endpoints`],
-//!   [`environments`], [`event_types`], [`quotas`], [`idempotency`], [`jobs`], [`users`], [`sessions`], [`members`], [`links`],
-//!   [`device_codes`]) are functions over a [`Database`]. Their statements are portable
-//!   and stand once; each database only knows how to run a statement. Each change of what an organization has takes the
-//!   act that it is and leaves an entry of it in the same commit: [`audit_log`].
-//! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the
-//!   domain, each one transaction, written for each database with the means it has.
+//! - **Plain resources** ([`identity`], [`operations`], [`outbound`]) are functions over a [`Database`]. Each
+//!   statement is portable and is written once; a database only knows how to run statements. A change of an
+//!   organization's resource takes its audit context and adds an audit entry in the same commit
+//!   ([`operations::audit_log`]).
+//! - **The hot path** (messages, deliveries, attempts) is the trait [`Store`]: whole operations of the domain, one
+//!   transaction each, implemented for each database with its own means.
 //!
-//! What is secret is sealed in the rows: [`vault`].
+//! Secrets are sealed in their rows ([`db::vault`]).
 //!
-//! To add a plain resource: a table in each `migrations/` folder and in [`transfer`]'s tables, a file with
-//! its statements beside [`applications`], a test of it in `tests/conformance`. To add a hot operation: a method of [`Store`]
-//! that says what is atomic, its test in `tests/conformance`, then the method of each database.
+//! To add a plain resource: a table in each `migrations/` folder and in the list of [`db::transfer`], a file with its
+//! statements beside [`outbound::applications`], and a test in `tests/conformance`. To add a hot operation: a method
+//! of [`Store`] that states its atomicity, a test in `tests/conformance`, then the method for each database.
 
 pub mod db;
 pub mod delivery;
@@ -49,7 +48,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
+        finding::{AttemptPosition, AttemptSearch, Direction, Found, FoundAttempt, IdBytes, MessageFilter, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -60,101 +59,102 @@ use crate::{
     },
 };
 
-/// What every database does for the engine. Each method is one transaction, or says what it is.
+/// Operations that each database provides to the engine. A method is one transaction unless its comment says otherwise.
 #[async_trait]
 pub trait Store: Database {
-    /// Makes this process an owner of deliveries, with a number that no earlier one had, and releases
-    /// what owners that are gone had claimed.
+    /// Registers this process as an owner of deliveries, with a number higher than all earlier ones. Releases the
+    /// deliveries of expired owners.
     async fn enlist(&self, node: &NodeSelf, now: Timestamp) -> Result<Owner, Error>;
 
-    /// For how long an owner stands without being renewed; `None` where it stands as long as its process.
+    /// Returns the time for which an owner stays valid without renewal; `None` if it stays valid as long as its process.
     fn lease(&self) -> Option<Duration>;
 
-    /// Renews an owner, and releases what owners that have lapsed had claimed.
+    /// Renews an owner and releases the deliveries of expired owners.
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error>;
 
-    /// Lets others have shards of backlogs that an owner works on: nothing that waits in them is in its memory.
+    /// Releases shards of an owner to other nodes. The owner must hold none of their deliveries in memory.
     async fn release_shards(&self, owner: Owner, shards: Shards) -> Result<(), Error>;
 
-    /// Ends an owner: what it still has is anybody's again.
+    /// Ends an owner and releases its deliveries.
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error>;
 
-    /// The owners there are, oldest first.
+    /// Returns the registered owners, oldest first.
     async fn nodes(&self) -> Result<Vec<Node>, Error>;
 
-    /// What other processes on the same database tell. They may tell nothing: a nudge only saves the
-    /// wait for the next poll.
+    /// Returns the notifications of other processes on the same database. Notifications may be missing: they only
+    /// shorten the wait for the next poll.
     fn nudges(&self) -> broadcast::Receiver<Nudge>;
 
-    /// Finishes what was begun and closes the store. Operations begun later fail.
+    /// Finishes running operations and closes the store. Later operations fail.
     async fn close(&self);
 
-    /// Whether new messages are refused at present because the disk is full.
+    /// Returns whether the store refuses new messages because the disk is full.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Stores a message with its deliveries, its idempotency key and its `event_id`, all or nothing.
-    /// When this returns, it is durable and scheduled. Nothing is stored where the versions that the
-    /// deliveries were decided by are no longer current.
+    /// Stores a message with its deliveries, its idempotency key and its `event_id`, all or nothing. On return, the
+    /// message is durable and scheduled. Nothing is stored if the versions from which the deliveries were decided are
+    /// no longer current.
     async fn publish(&self, publication: Publication) -> Result<Published, Error>;
 
-    /// What became of an earlier message with this key since `window_start`: that it is repeated, or that the key
-    /// stands for something else; `None` where there is none.
+    /// Returns the result for an earlier message with this key since `window_start`: a repetition, or another use of
+    /// the key. Returns `None` if the key is unused.
     async fn find_earlier(&self, tenant: Tenant, key: IdempotencyKey, window_start: Timestamp) -> Result<Option<Published>, Error>;
 
-    /// Takes deliveries that are due, that nobody owns and that wait in no backlog, those due longest first.
+    /// Claims due deliveries that have no owner and wait in no backlog, oldest due first.
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error>;
 
-    /// The backlogs of some shards that have something in them, by their numbers: `limit` of them after
-    /// `after`, or after the first where that is none.
+    /// Returns the non-empty backlogs of some shards in the order of their numbers: at most `limit` of them after
+    /// `after`, or from the first.
     async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error>;
 
-    /// How many deliveries wait in each of these backlogs, counted up to `at_most`.
+    /// Returns the number of deliveries in each of these backlogs, counted up to `at_most`.
     async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error>;
 
-    /// Takes deliveries from backlogs, those due longest first: those whose message was accepted first, where
-    /// they keep their place.
+    /// Claims deliveries from backlogs, oldest due first; in ordered backlogs, in acceptance order.
     async fn claim_backlogs(&self, owner: Owner, now: Timestamp, wants: Vec<BacklogRequest>, bytes: usize) -> Result<Vec<Claimed>, Error>;
 
-    /// Records attempts and what becomes of their deliveries. Returns for each whether it counted: one
-    /// whose delivery `owner` does not own (any more) leaves no trace.
+    /// Records attempts and the new states of their deliveries. Returns for each whether it counted: a delivery that
+    /// `owner` does not own, or no longer owns, is left unchanged and its attempt is not recorded.
     async fn settle(&self, owner: Owner, batch: Arc<Vec<Settled>>) -> Result<Vec<bool>, Error>;
 
-    /// Makes a message owed again to some targets, due now; what is already owed becomes due now.
-    /// Nothing is, where its payload has expired.
+    /// Requeues a message to some targets, due now; deliveries that are already pending become due now. Requeues
+    /// nothing if the payload has expired.
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error>;
 
-    /// The jobs that `owner` works on, at most `limit`, oldest first; those of owners that are gone, and of the
-    /// `earlier` numbers of the same process, become its own. At any moment a job has one owner at the most.
+    /// Returns the jobs of `owner`, at most `limit`, oldest first. Jobs of expired owners and of the `earlier`
+    /// numbers of the same process move to `owner`. A job has at most one owner at any moment.
     async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error>;
 
-    /// Deliveries that a job may take, with where they stand. It is a look, no promise: each may have moved on.
+    /// Returns deliveries that a job may requeue, with their states. The result is a snapshot: each delivery may
+    /// change afterwards.
     async fn survey(&self, survey: Survey) -> Result<Vec<Candidate>, Error>;
 
-    /// Makes a job's deliveries owed, due now, and moves the job on: both or neither, or, where they stand in
-    /// different files, so that doing it again does nothing twice. Those that stand otherwise by now are passed
-    /// over. Returns how many were made owed; `None` where the job does not run any more, is another owner's, or
-    /// has moved on since it was read.
+    /// Requeues a slice of a job's deliveries, due now, and advances the job. Both happen or neither; if they lie in
+    /// different files, a repetition has no second effect. Deliveries that have changed state since are skipped.
+    /// Returns the number of requeued deliveries; `None` if the job no longer runs, has another owner, or has
+    /// advanced since it was read.
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error>;
 
-    /// Sets aside a slice of what is owed of messages accepted until then, as skipped because the store
-    /// was restored; what an owner has that is at work is left alone. Returns how many; none means the end.
+    /// Sets aside a slice of the pending deliveries of messages accepted until then: they become skipped because the
+    /// store was restored. Deliveries of a live owner stay. Returns the number; 0 means the end.
     async fn set_aside(&self, until: Timestamp, limit: usize) -> Result<usize, Error>;
 
-    /// A message with its attempts and deliveries.
+    /// Returns a message with its attempts and deliveries.
     async fn message(&self, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error>;
 
-    /// The application of a message, where the tenant has both.
+    /// Returns the application of a message, if both belong to the tenant.
     async fn application_of(&self, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error>;
 
-    /// A page of messages. It looks at a bounded number of them: it may be short, and tells where it goes on.
+    /// Returns a page of messages. Examines a bounded number of messages, so a page may be short; the page names the
+    /// position at which to continue.
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error>;
 
-    /// A page of attempts, ordered by their messages and within each by themselves; bounded as messages are.
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error>;
+    /// Returns a page of attempts, ordered by message and then by attempt; bounded like messages.
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error>;
 
-    /// A page of an application's messages, newest first.
+    /// Returns a page of an application's messages, newest first.
     async fn messages(
         &self,
         tenant: Tenant,
@@ -169,44 +169,46 @@ pub trait Store: Database {
         Ok(Page { items: found.items, has_more: found.next.is_some() })
     }
 
-    /// How many messages of each application are kept, in the order asked.
+    /// Returns the number of stored messages of each application, in the order of the request.
     async fn message_counts(&self, applications: Vec<ApplicationId>) -> Result<Vec<u64>, Error>;
 
-    /// How many of an environment's deliveries stand where, by day of their messages, oldest first.
+    /// Returns the counts of an environment's deliveries by day of their messages, oldest first.
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error>;
 
-    /// How many messages of these environments were accepted on each day from `from` on and before `before`, whatever
-    /// is kept of them, as far as the days are there.
+    /// Returns the number of messages of these environments accepted on each day from `from` (inclusive) to `before`
+    /// (exclusive), including removed messages, for the days that still exist.
     async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error>;
 
-    /// What the store takes on disk, in bytes: of each day, oldest first.
+    /// Returns the disk usage of each day in bytes, oldest first.
     async fn day_sizes(&self) -> Result<Vec<(Day, u64)>, Error>;
 
-    /// Compares the counts with the rows and looks for rows that contradict each other, all at one moment
-    /// of each day. It reads everything but what is in the payloads and changes nothing.
+    /// Compares the counts with the rows and looks for rows that contradict each other, each day at one moment. Reads
+    /// everything except the contents of payloads and changes nothing.
     async fn audit(&self) -> Result<ConsistencyReport, Error>;
 
-    /// Makes room for the messages of a day, ahead of its first.
+    /// Creates the storage for the messages of a day ahead of its first message.
     async fn prepare_day(&self, day: Day) -> Result<(), Error>;
 
-    /// Removes payloads of the oldest day before `day` that has some and of which nothing is owed: the messages stay.
-    /// It is a slice, which holds nobody up; `None` where there is nothing to remove. What is owed afterwards has its
-    /// payload.
+    /// Removes a slice of the payloads of the oldest day before `day` that has payloads and no pending deliveries; the
+    /// messages stay. A slice is short, so it delays no other operation. Returns `None` if there is nothing to remove.
+    /// Deliveries that become pending afterwards still have their payloads.
     async fn expire_payloads(&self, before: Day) -> Result<Option<Expired>, Error>;
 
-    /// How many bytes each environment's payloads take.
+    /// Returns the bytes of each environment's payloads.
     async fn payload_bytes(&self) -> Result<Vec<(EnvironmentId, u64)>, Error>;
 
-    /// Removes the oldest payloads of an environment of whose messages nothing is owed: a slice, which holds nobody up.
+    /// Removes a slice of an environment's oldest payloads of messages without pending deliveries. A slice is short,
+    /// so it delays no other operation.
     async fn remove_payloads(&self, removal: Removal) -> Result<Removed, Error>;
 
-    /// Removes messages of an environment of which nothing is owed, with all that is known of them, oldest day first: a
-    /// slice, which holds nobody up. Their keys stay until their window ends.
+    /// Removes a slice of an environment's messages without pending deliveries, with everything recorded about them,
+    /// oldest day first. A slice is short, so it delays no other operation. Idempotency keys stay until their window
+    /// ends.
     async fn remove_messages(&self, removal: MessageRemoval) -> Result<RemovedMessages, Error>;
 
-    /// Drops each day before `day` whole, unless something of it is still owed. Returns which.
+    /// Drops each day before `day` as a whole, except days with pending deliveries. Returns the dropped days.
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error>;
 
-    /// Forgets the idempotency keys and event ids of messages before a moment; they no longer count.
+    /// Deletes the idempotency keys and event ids of messages before this time.
     async fn forget_keys_before(&self, before: Timestamp) -> Result<(), Error>;
 }

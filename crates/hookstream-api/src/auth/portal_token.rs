@@ -150,7 +150,7 @@ impl Api {
             if let Some(key) = portal_keys::current(&*self.store).await? {
                 return Ok(key);
             }
-            portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), Timestamp::EPOCH).await?;
+            portal_keys::create_unless_since(&*self.store, &self.fresh_portal_key(), Timestamp::EPOCH).await?;
         }
     }
 
@@ -159,7 +159,7 @@ impl Api {
         let now = self.now();
         let since = now - self.options.portal_key_age;
         let is_first = portal_keys::current(&*self.store).await?.is_none();
-        if portal_keys::make_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
+        if portal_keys::create_unless_since(&*self.store, &self.fresh_portal_key(), since).await? && !is_first {
             tracing::info!("portal tokens are now signed with a new key");
             let told = Change::done(&Fields::default().with("former", "outlives"));
             let mut act = || AuditContext::of_system(self.engine.new_id(), self.now());

@@ -21,7 +21,7 @@ impl SignedIn {
             return Ok(None);
         }
         if session.is_seen_anew(now) {
-            sessions::see(&*api.store, session.id, now).await?;
+            sessions::record_use(&*api.store, session.id, now).await?;
             session.last_seen_at = now;
         }
         Ok(Some(Self { session, user }))

@@ -107,7 +107,7 @@ impl Api {
             Err(error) => {
                 tracing::warn!(user.id = %id, error = &error as &dyn std::error::Error, "could not send a password mail");
                 if let Some(hash) = link {
-                    links::take_back(&*self.store, hash).await?;
+                    links::revoke(&*self.store, hash).await?;
                 }
             }
         }

@@ -20,7 +20,7 @@ use hookstream_store::{
     delivery::deliveries::IdempotencyKey,
     outbound::{
         applications::Created,
-        idempotency::{self, StoredAnswer, StoredResponse},
+        idempotency::{self, NewResponse, StoredResponse},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
@@ -141,8 +141,8 @@ async fn run_once(api: &Api, request: Request, next: Next) -> Result<Response, A
     let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::panicked(error.to_string()))?;
     let now = api.now();
     let window_start = now - api.engine.options().idempotency_window;
-    let kept = StoredAnswer { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
-    idempotency::keep_alone(&*api.store, tenant, kept).await?;
+    let kept = NewResponse { key, status: head.status.as_u16(), body: text, created_at: now, window_start };
+    idempotency::store(&*api.store, tenant, kept).await?;
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
@@ -187,7 +187,7 @@ pub(crate) async fn create_once<B: Serialize>(
     key: Option<IdempotencyKey>,
     body: &B,
     taken: impl FnOnce() -> ApiError,
-    create: impl AsyncFnOnce(Option<StoredAnswer>) -> Result<Created, hookstream_store::Error>,
+    create: impl AsyncFnOnce(Option<NewResponse>) -> Result<Created, hookstream_store::Error>,
 ) -> Result<Response, ApiError> {
     let body = serde_json::to_string(body).map_err(|error| ApiError::panicked(error.to_string()))?;
     let window: Duration = api.engine.options().idempotency_window;
@@ -204,7 +204,7 @@ pub(crate) async fn create_once<B: Serialize>(
         return repeat(earlier, &key);
     }
     let status = StatusCode::CREATED;
-    let kept = StoredAnswer { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+    let kept = NewResponse { key: key.clone(), status: status.as_u16(), body: body.clone(), created_at: now, window_start };
     match create(Some(kept)).await? {
         Created::Stored => Ok(answer(status, body)),
         Created::QuotaReached(reached) => Err(reached.into()),
@@ -229,7 +229,7 @@ pub(crate) async fn change_once<B: Serialize>(
     tenant: Tenant,
     key: Option<IdempotencyKey>,
     body: &B,
-    change: impl AsyncFnOnce(Option<StoredAnswer>) -> Result<bool, ApiError>,
+    change: impl AsyncFnOnce(Option<NewResponse>) -> Result<bool, ApiError>,
 ) -> Result<Response, ApiError> {
     if let Some(repeated) = repeated(api, tenant, key.as_ref()).await? {
         return Ok(repeated);
@@ -238,7 +238,7 @@ pub(crate) async fn change_once<B: Serialize>(
     let now = api.now();
     let window_start = now - api.engine.options().idempotency_window;
     let status = StatusCode::OK;
-    let kept = key.clone().map(|key| StoredAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
+    let kept = key.clone().map(|key| NewResponse { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start });
     if change(kept).await? {
         return Ok(answer(status, body));
     }
@@ -272,8 +272,8 @@ pub(crate) async fn answer_with<B: Serialize>(
     if let Some(key) = key {
         let now = api.now();
         let window_start = now - api.engine.options().idempotency_window;
-        let kept = StoredAnswer { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
-        idempotency::keep_alone(&*api.store, tenant, kept).await?;
+        let kept = NewResponse { key, status: status.as_u16(), body: body.clone(), created_at: now, window_start };
+        idempotency::store(&*api.store, tenant, kept).await?;
     }
     Ok(answer(status, body))
 }

@@ -275,7 +275,7 @@ pub(crate) async fn create(
     let text = ApiKeyText::generate(mode, &api.engine.random_bytes());
     let answer = NewApiKey::new(&key, &text, now, None);
     idempotency::create_once(&api, caller.tenant, idempotency_key, &answer, try_again, async |kept| {
-        api_keys::create_answered(&*api.store, &act, &key, &text, kept).await
+        api_keys::create_idempotent(&*api.store, &act, &key, &text, kept).await
     })
     .await
 }

@@ -188,7 +188,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     let AskDevice { device_code } = body.parse()?;
     let (hash, now) = (KeyHash::of(&device_code), api.now());
     let refuse = |code: &'static str, message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
-    let Some(code) = device_codes::ask(&*api.store, hash, now).await? else {
+    let Some(code) = device_codes::poll(&*api.store, hash, now).await? else {
         return refuse("expired_token", "The device code is unknown or has expired. Start the device flow again.");
     };
     match standing(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {

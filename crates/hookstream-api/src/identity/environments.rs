@@ -282,7 +282,7 @@ pub(crate) async fn update(
             api.engine.environment_changed(environment.id);
             Ok(Json(EnvironmentAnswer { environment: (*environment).into() }))
         }
-        Changed::NotThere => Err(not_found()),
+        Changed::NotFound => Err(not_found()),
         Changed::SlugTaken => Err(slug_taken()),
     }
 }
@@ -310,7 +310,7 @@ pub(crate) async fn delete(
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
     match environments::delete(&*api.store, &acting.act(&api), tenant).await? {
         Deleted::Done => {}
-        Deleted::NotThere => return Err(not_found()),
+        Deleted::NotFound => return Err(not_found()),
         Deleted::Last => {
             let message =
                 "The organization's last environment cannot be deleted. Create another environment first, or delete the organization.";
@@ -343,7 +343,7 @@ pub(crate) async fn restore(
     let tenant = Tenant { organization: found.organization_id, environment: found.id };
     match environments::restore(&*api.store, &acting.act(&api), tenant).await? {
         Restored::Done => {}
-        Restored::NotThere => {
+        Restored::NotFound => {
             return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "The environment is not deleted, or has already been removed."));
         }
         Restored::QuotaReached(reached) => return Err(reached.into()),

@@ -90,7 +90,7 @@ pub(crate) async fn verify(
         let message = format!("`{field}` is not your current password.");
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", message));
     }
-    users::forgive(&*api.store, &counters).await?;
+    users::reset_failures(&*api.store, &counters).await?;
     Ok(account)
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: ClientD
     use axum::response::IntoResponse;
     let ResetPassword { token, password } = body.parse()?;
     let (hash, now) = (KeyHash::of(&token), api.now());
-    let user = links::whose_password(&*api.store, hash, now).await?.ok_or_else(sign_in::link_is_over)?;
+    let user = links::password_owner(&*api.store, hash, now).await?.ok_or_else(sign_in::link_is_over)?;
     let account = users::find(&*api.store, user).await?.ok_or_else(sign_in::link_is_over)?;
     let (email, name) = (account.user.email.clone(), account.user.name.clone());
     let password = api.passwords.hash_new("password", password, email, name, api.engine.random_bytes()).await?;

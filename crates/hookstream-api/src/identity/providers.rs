@@ -195,7 +195,7 @@ pub(crate) async fn end(
         let _turn = api.asking.acquire().await.expect("it is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?
     };
-    users::forgive(&*api.store, &counters).await?;
+    users::reset_failures(&*api.store, &counters).await?;
     oidc::is_of_domains(&claims, &provider.email_domains).map_err(|refusal| refused(provider, refusal))?;
     let is_over = cookies::set_flow("", std::time::Duration::ZERO, api.is_reached_by_https());
     let user = let_in(&api, provider, &claims, connecting.map(|signed_in| signed_in.user.id), &origin).await?;
@@ -254,7 +254,7 @@ async fn let_in(
         None => (None, Vec::new()),
     };
     let known = Known {
-        identified: users::identified(db, identity).await?,
+        identified: users::find_by_identity(db, identity).await?,
         connecting,
         account: account.map(|account| Account {
             id: account.user.id,

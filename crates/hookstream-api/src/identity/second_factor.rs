@@ -121,7 +121,7 @@ pub(crate) async fn confirm(
             "is not the current code. Check the clock of the authenticator's device and of the server, then send the next code",
         ));
     };
-    users::forgive(&*api.store, &counters).await?;
+    users::reset_failures(&*api.store, &counters).await?;
     let (codes, hashes) = new_codes(&api);
     let act = origin.act(&api, Actor::of_person(&account.user));
     if !users::confirm_second_factor(&*api.store, &act, &account, step, &hashes, person.session.id).await? {

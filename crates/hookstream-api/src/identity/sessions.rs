@@ -200,7 +200,7 @@ pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: R
     }
     let wanted = Wanted::named(org_id.as_deref(), env_id.as_deref())?;
     let (tenant, _) = tenant_context::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
-    sessions::turn_to(&*api.store, person.session.id, tenant).await?;
+    sessions::switch_to(&*api.store, person.session.id, tenant).await?;
     let session = Model { tenant: Some(tenant), ..person.session.clone() };
     Ok(Json(SessionAnswer::of(&api, &session, &person.user).await?))
 }

@@ -108,7 +108,7 @@ pub(crate) async fn sign_in(State(api): State<Api>, _: SameOrigin, origin: Clien
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "second_factor_required", message));
         }
     };
-    users::forgive(&*api.store, &counters).await?;
+    users::reset_failures(&*api.store, &counters).await?;
     begin(&api, &account.user, method, &origin).await
 }
 

@@ -311,7 +311,7 @@ pub(crate) async fn update(
     api.engine.application_changed(id);
     match changed {
         Changed::Done(application) => Ok(Json(ApplicationAnswer { application: (*application).into() })),
-        Changed::NotThere => Err(not_found()),
+        Changed::NotFound => Err(not_found()),
         Changed::UidTaken => Err(uid_taken(uid.flatten().as_deref().unwrap_or_default())),
     }
 }

@@ -11,7 +11,7 @@ use hookstream_model::{
     },
     identity::tenancy::Tenant,
 };
-use hookstream_store::delivery::finding::{AttemptFilter, AttemptPlace, AttemptSearch, Direction, FoundAttempt, Range, StatusClass};
+use hookstream_store::delivery::finding::{AttemptFilter, AttemptPosition, AttemptSearch, Direction, FoundAttempt, Range, StatusClass};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -176,7 +176,7 @@ async fn find(
     let limit = page::limit(query.limit.as_deref())?;
     let direction = page::direction(query.direction.as_deref())?;
     let place = page::place::<2>(query.cursor.as_deref())?;
-    let from = place.map(|[message, attempt]| AttemptPlace { message, attempt });
+    let from = place.map(|[message, attempt]| AttemptPosition { message, attempt });
     let filter = AttemptFilter {
         target,
         succeeded: succeeded(query.status.as_deref())?,

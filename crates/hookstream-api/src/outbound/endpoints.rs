@@ -638,7 +638,7 @@ pub(crate) async fn update(
     api.engine.application_changed(key.application_id);
     let (endpoint, secret) = match changed {
         Changed::Done(changed) => *changed,
-        Changed::NotThere => return Err(not_found()),
+        Changed::NotFound => return Err(not_found()),
         Changed::UidTaken => return Err(uid_taken(change.uid.flatten().as_deref().unwrap_or_default())),
     };
     let filter = change.filter_types.as_ref().and_then(Option::as_deref);
@@ -710,7 +710,7 @@ pub(crate) async fn rotate_secret(
         match endpoints::rotate_secret(&*api.store, &act, key, rotation, kept).await? {
             Rotated::Done => Ok(true),
             Rotated::KeyTaken => Ok(false),
-            Rotated::NotThere => Err(not_found()),
+            Rotated::NotFound => Err(not_found()),
             Rotated::Same => Err(ApiError::invalid(
                 "signing_secret",
                 "is already the endpoint's current secret. Send another secret, or leave the field out to generate one",

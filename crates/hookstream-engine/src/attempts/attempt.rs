@@ -162,9 +162,9 @@ fn request(route: &Route, deliveries: &[(&Claimed, Option<Backlog>)], signed_at:
 
 /// Where the next try waits: in its backlog, where only the backlog's node may make it, else for anybody.
 fn retry_at(route: &Route, delivery: &Claimed, due_at: Timestamp, now: Timestamp) -> Wait {
-    let keeps_place = route.keeps_order(delivery.failed + 1);
-    let is_in_line = keeps_place || route.policy.has_rate() || route.policy.is_held(now);
-    Wait { due_at, backlog: is_in_line.then(|| route.backlog(&delivery.message.payload)), keeps_place }
+    let keeps_position = route.keeps_order(delivery.failed + 1);
+    let is_in_line = keeps_position || route.policy.has_rate() || route.policy.is_held(now);
+    Wait { due_at, backlog: is_in_line.then(|| route.backlog(&delivery.message.payload)), keeps_position }
 }
 
 /// One message: its payload, byte for byte.

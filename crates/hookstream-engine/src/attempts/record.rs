@@ -222,7 +222,7 @@ async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: PendingRecord, a
 /// What is behind a delivery in its backlog waits where the delivery does.
 fn finished(recorded: &PendingRecord) -> Finished {
     let moves_on = match recorded.settled.next {
-        Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_place,
+        Next::Retry { wait, .. } | Next::Postponed { wait } => !wait.keeps_position,
         Next::Succeeded | Next::Ended(..) => true,
     };
     Finished { target: recorded.settled.target_id, backlog: recorded.backlog, moves_on }

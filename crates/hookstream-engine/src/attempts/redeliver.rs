@@ -74,8 +74,8 @@ impl Handle {
             now,
         };
         let retried = match self.core.store.redeliver(redelivery).await? {
-            Redelivered::Owed(targets) => targets,
-            Redelivered::NotThere => return Err(RetryError::NotFound),
+            Redelivered::Requeued(targets) => targets,
+            Redelivered::NotFound => return Err(RetryError::NotFound),
             Redelivered::PayloadExpired => return Err(RetryError::PayloadExpired),
         };
         self.core.note_due(now);

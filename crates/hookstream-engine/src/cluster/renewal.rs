@@ -89,7 +89,7 @@ pub(crate) async fn renew(core: &Arc<Core>) -> Result<(), Error> {
                     share_groups(core, owner, shards, surplus).await?;
                 }
             }
-            LeaseRenewal::Lapsed => lapsed(core, owner).await?,
+            LeaseRenewal::Expired => lapsed(core, owner).await?,
         }
     }
     if let Some(length) = core.store.lease() {

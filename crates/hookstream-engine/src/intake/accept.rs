@@ -349,7 +349,7 @@ fn first_state(core: &Core, route: &Route, payload: &Payload, now: Timestamp) ->
     let is_ours = may_begin && is_for_us && core.lanes().has_room(target_id, &route.policy);
     // A node that has no room for it leaves it to its lane; one that does not deliver, to anybody.
     let backlog = limited.or_else(|| (may_begin && !is_ours).then(|| route.backlog(payload)));
-    let state = NewState::Owed { owner: is_ours.then(|| core.owner()), backlog, in_order: route.policy.is_ordered };
+    let state = NewState::Pending { owner: is_ours.then(|| core.owner()), backlog, in_order: route.policy.is_ordered };
     First { delivery: NewDelivery { target_id, state }, ours: is_ours.then(|| Arc::clone(&route.policy)) }
 }
 
@@ -365,8 +365,10 @@ async fn store_and_offer(
     let mut left_to_claim = false;
     for (delivery, policy) in publication.deliveries.iter().zip(policies) {
         match (delivery.state, policy) {
-            (NewState::Owed { owner: Some(owner), backlog, .. }, Some(policy)) => ours.push((owner, delivery.target_id, backlog, policy)),
-            (NewState::Owed { .. }, _) => left_to_claim = true,
+            (NewState::Pending { owner: Some(owner), backlog, .. }, Some(policy)) => {
+                ours.push((owner, delivery.target_id, backlog, policy))
+            }
+            (NewState::Pending { .. }, _) => left_to_claim = true,
             (NewState::Skipped(_), _) => {}
         }
     }

@@ -73,7 +73,7 @@ impl Hub {
 
     pub(super) async fn renew(&self, owner: Owner, now: Timestamp) -> Result<LeaseRenewal, Error> {
         if !self.lock().renew(owner) {
-            return Ok(LeaseRenewal::Lapsed);
+            return Ok(LeaseRenewal::Expired);
         }
         let released = self.release(now).await?;
         let mut standings = self.lock();

@@ -1,8 +1,8 @@
-//! What was changed in what is configured, for other processes that remember it.
+//! Changes of the configuration, for other processes that cache it.
 //!
-//! A change stands in the same commit as what it tells of. Numbers are given before the commit, so a
-//! lower one may become visible after a higher one: whoever reads on goes back a little and skips what
-//! it knows ([`Feed`]).
+//! A change record is written in the same commit as the change. Its number is assigned before the commit, so a lower
+//! number may become visible after a higher one. A reader therefore goes back a little and skips known numbers
+//! ([`Feed`]).
 
 use std::collections::BTreeSet;
 
@@ -16,30 +16,30 @@ use crate::db::{
     statement::{Database, Row, Statement, Value},
 };
 
-const NOTE: &str = "insert into changes (environment_id, application_id) values ($1, $2)";
+const RECORD: &str = "insert into changes (environment_id, application_id) values ($1, $2)";
 const LATEST: &str = "select coalesce(max(number), 0) from changes";
 const SINCE: &str = "select number, environment_id, application_id from changes where number > $1 order by number limit 10000";
 const TOUCH_APPLICATION: &str = "update applications set version = version + 1 where environment_id = $1 and id = $2";
 const TOUCH_DELETED: &str = "update applications set version = version + 1, endpoints_deleted_at_version = version + 1
     where environment_id = $1 and id = $2";
 const TOUCH_ENVIRONMENT: &str = "update environments set version = version + 1 where id = $1";
-const FORGET: &str = "delete from changes where number < $1";
+const DELETE_OLD: &str = "delete from changes where number < $1";
 
-/// How far a number may become visible late: so many changes are under way at once at the most.
+/// Maximum delay in numbers: at most this many changes are in progress at once.
 const OVERLAP: i64 = 1_000;
-/// How many changes are kept.
+/// Number of kept changes.
 const KEPT: i64 = 20_000;
 
-/// Something that was changed.
+/// Changed resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// An application or one of its endpoints.
+    /// Application or one of its endpoints.
     Application(ApplicationId),
-    /// An environment, its event types or its API keys.
+    /// Environment, its event types or its API keys.
     Environment(EnvironmentId),
 }
 
-/// Reads what was changed since it was last asked.
+/// Reader of the changes since the last call.
 #[derive(Debug)]
 pub struct Feed {
     latest: i64,
@@ -47,10 +47,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed that begins now.
+    /// Creates a feed that begins now.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// Fails if the store fails.
     pub async fn start(db: &dyn Database) -> Result<Self, Error> {
         let rows = db.read(Statement::new(LATEST, vec![])).await?;
         let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "change" })?;
@@ -59,10 +59,10 @@ impl Feed {
         Ok(feed)
     }
 
-    /// The changes since the last call.
+    /// Returns the changes since the last call.
     ///
     /// # Errors
-    /// Where the store fails; the next call tells them all the same.
+    /// Fails if the store fails; the next call then returns the changes.
     pub async fn next(&mut self, db: &dyn Database) -> Result<Vec<Change>, Error> {
         let from = self.latest - OVERLAP;
         let mut changes = Vec::new();
@@ -78,42 +78,43 @@ impl Feed {
     }
 }
 
-/// The statements that go with a change of an application.
+/// Returns the statements that accompany a change of an application.
 pub(crate) fn of_application(tenant: Tenant, application: ApplicationId) -> [Statement; 2] {
-    [touch(tenant, application), note(tenant, application)]
+    [touch(tenant, application), record(tenant, application)]
 }
 
-/// The statement that gives an application its next version. For a change of an endpoint it comes first: the endpoint's
-/// row takes that version (`changed_at_version`), and whoever changes another endpoint at the same time waits for it.
+/// Returns the statement that increments an application's version. For a change of an endpoint this statement comes
+/// first: the endpoint's row takes the new version (`changed_at_version`), and a concurrent change of another
+/// endpoint waits.
 pub(crate) fn touch(tenant: Tenant, application: ApplicationId) -> Statement {
     Statement::new(TOUCH_APPLICATION, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
 }
 
-/// The same where an endpoint is deleted, of which no row is left that could tell.
+/// Returns the statement that increments an application's version for a deleted endpoint, which leaves no row with the version.
 pub(crate) fn touch_deleted(tenant: Tenant, application: ApplicationId) -> Statement {
     Statement::new(TOUCH_DELETED, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])
 }
 
-/// The statement that tells other processes of a change of an application or one of its endpoints.
-pub(crate) fn note(tenant: Tenant, application: ApplicationId) -> Statement {
-    Statement::new(NOTE, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()]).tells_others()
+/// Returns the statement that notifies other processes of a change of an application or one of its endpoints.
+pub(crate) fn record(tenant: Tenant, application: ApplicationId) -> Statement {
+    Statement::new(RECORD, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()]).notifies_others()
 }
 
-/// The statements that go with a change of an environment, its event types or its API keys.
+/// Returns the statements that accompany a change of an environment, its event types or its API keys.
 pub(crate) fn of_environment(tenant: Tenant) -> [Statement; 2] {
     let environment: Value = tenant.environment.as_bytes().into();
-    [Statement::new(TOUCH_ENVIRONMENT, vec![environment.clone()]), Statement::new(NOTE, vec![environment, Value::Null]).tells_others()]
+    [Statement::new(TOUCH_ENVIRONMENT, vec![environment.clone()]), Statement::new(RECORD, vec![environment, Value::Null]).notifies_others()]
 }
 
-/// Forgets changes that everybody has long read.
+/// Deletes changes that every process has read long ago.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget_old(db: &dyn Database) -> Result<(), Error> {
     let rows = db.read(Statement::new(LATEST, vec![])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "change" })?;
     let before = row.columns().integer("number")? - KEPT;
-    db.write("delete old changes", vec![Statement::new(FORGET, vec![before.into()])]).await?;
+    db.write("delete old changes", vec![Statement::new(DELETE_OLD, vec![before.into()])]).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! Replacing what was encrypted with a key that is lost, for `hookstream admin forget-secrets`. No server runs meanwhile.
+//! Replacement of secrets encrypted with a lost key, for `hookstream admin forget-secrets`. No server may run meanwhile.
 //!
-//! Rows are looked at one by one, not by the marks of their keys, so that an interrupted run can be repeated: what the given keys open
-//! stays as it is.
+//! Rows are checked one by one, not by the marks of their keys, so an interrupted run can be repeated. Secrets that
+//! the given keys open stay unchanged.
 
 use hookstream_model::{
     base::{
@@ -30,9 +30,9 @@ const SLICE: usize = 200;
 const SETTINGS: &str = "select name, value from settings
     where name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\' order by name";
 const REMOVE_SETTING: &str = "delete from settings where name = $1";
-const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
+const RESPONSES: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
     order by environment_id, key limit $3";
-const REMOVE_ANSWER: &str = "delete from idempotency_keys where environment_id = $1 and key = $2";
+const REMOVE_RESPONSE: &str = "delete from idempotency_keys where environment_id = $1 and key = $2";
 const USERS: &str = "select id, email, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
 const REMOVE_SECOND_FACTOR: &str = "update users set totp_secret = null, totp_confirmed_at = null, totp_last_step = null,
     recovery_codes = null, updated_at = $2 where id = $1";
@@ -40,45 +40,45 @@ const ENDPOINTS: &str = "select id, organization_id, environment_id, application
     from endpoints where id > $1 order by id limit $2";
 const REPLACE_SECRET: &str = "update endpoints set secret = $2, previous_secret = null, previous_secret_until = null, updated_at = $3,
     version = version + 1 where id = $1";
-const FORGET_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
+const REMOVE_PREVIOUS: &str = "update endpoints set previous_secret = null, previous_secret_until = null, updated_at = $2,
     version = version + 1 where id = $1";
 
-/// What was replaced or removed.
+/// Replaced and removed secrets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Endpoints that sign with another secret from now on.
+    /// Endpoints with a new signing secret.
     pub endpoints: Vec<EndpointId>,
-    /// Addresses of users who have no second factor any more.
+    /// Email addresses of users who lost their second factor.
     pub users: Vec<String>,
-    /// Answers that were stored for an idempotency key.
-    pub answers: usize,
-    /// Keys of the installation itself, which it creates again: of the portal and of the sign-in.
+    /// Number of removed responses stored for an idempotency key.
+    pub responses: usize,
+    /// Number of removed keys of the installation (portal and sign-in), which it creates again.
     pub settings: usize,
 }
 
-/// Unlocks a store with `keys` and replaces all that they do not open. `random` makes secrets, `act` the acts for the audit log.
+/// Unlocks a store with `keys` and replaces everything that they do not open. `random` makes secrets, `context` the audit contexts.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget(
     db: &dyn Database,
     keys: Keys,
     nonces: StdRng,
     random: &mut (dyn FnMut() -> [u8; 32] + Send),
-    act: &mut (dyn FnMut() -> AuditContext + Send),
+    context: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<Forgotten, Error> {
     vault::remove_marks_without_key(db, &keys).await?;
     vault::unlock(db, keys, nonces).await?;
     let mut forgotten = Forgotten::default();
     settings(db, &mut forgotten).await?;
-    answers(db, &mut forgotten).await?;
-    users(db, &mut forgotten, act).await?;
-    endpoints(db, &mut forgotten, random, act).await?;
+    responses(db, &mut forgotten).await?;
+    users(db, &mut forgotten, context).await?;
+    endpoints(db, &mut forgotten, random, context).await?;
     Ok(forgotten)
 }
 
-fn opens(db: &dyn Database, place: &hookstream_model::base::vault::SealContext, text: &str) -> Result<bool, Error> {
-    match db.vault().open(place, text) {
+fn opens(db: &dyn Database, context: &hookstream_model::base::vault::SealContext, text: &str) -> Result<bool, Error> {
+    match db.vault().open(context, text) {
         Ok(_) => Ok(true),
         Err(Error::Unopened { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -97,25 +97,25 @@ async fn settings(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Er
     Ok(())
 }
 
-async fn answers(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Error> {
+async fn responses(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Error> {
     let mut after = (Vec::new(), String::new());
     loop {
         let values = vec![Value::Blob(after.0.clone()), after.1.clone().into(), sql_limit(SLICE).into()];
-        let rows = db.read(Statement::new(ANSWERS, values)).await?;
+        let rows = db.read(Statement::new(RESPONSES, values)).await?;
         let is_full = rows.len() == SLICE;
         let mut statements = Vec::new();
         for row in rows {
             let mut columns = row.columns();
             let environment = columns.id("environment id", EnvironmentId::from_bytes)?;
-            let (key, body) = (columns.text("idempotency key")?, columns.text("answer")?);
-            if !opens(db, &vault::answer_of(environment, &key), &body)? {
-                statements.push(Statement::new(REMOVE_ANSWER, vec![environment.as_bytes().into(), key.as_str().into()]));
+            let (key, body) = (columns.text("idempotency key")?, columns.text("response")?);
+            if !opens(db, &vault::response_of(environment, &key), &body)? {
+                statements.push(Statement::new(REMOVE_RESPONSE, vec![environment.as_bytes().into(), key.as_str().into()]));
             }
             after = (environment.as_bytes().to_vec(), key);
         }
-        forgotten.answers += statements.len();
+        forgotten.responses += statements.len();
         if !statements.is_empty() {
-            db.write("remove stored answers that cannot be decrypted", statements).await?;
+            db.write("remove stored responses that cannot be decrypted", statements).await?;
         }
         if !is_full {
             return Ok(());
@@ -123,7 +123,7 @@ async fn answers(db: &dyn Database, forgotten: &mut Forgotten) -> Result<(), Err
     }
 }
 
-async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMut() -> AuditContext + Send)) -> Result<(), Error> {
+async fn users(db: &dyn Database, forgotten: &mut Forgotten, context: &mut (dyn FnMut() -> AuditContext + Send)) -> Result<(), Error> {
     let mut after = Vec::new();
     loop {
         let rows = db.read(Statement::new(USERS, vec![Value::Blob(after.clone()), sql_limit(SLICE).into()])).await?;
@@ -133,10 +133,10 @@ async fn users(db: &dyn Database, forgotten: &mut Forgotten, act: &mut (dyn FnMu
             let id = columns.id("user id", UserId::from_bytes)?;
             let (email, secret) = (columns.text("email")?, columns.text("totp_secret")?);
             if !opens(db, &vault::totp_secret_of(id), &secret)? {
-                let act = act();
-                let mut statements = vec![Statement::new(REMOVE_SECOND_FACTOR, vec![id.as_bytes().into(), act.at.into()])];
+                let context = context();
+                let mut statements = vec![Statement::new(REMOVE_SECOND_FACTOR, vec![id.as_bytes().into(), context.at.into()])];
                 let change = Change::default();
-                statements.extend(audit_log::entries_of_person(db, id, &act, Action::PersonRemoveSecondFactor, &change).await?);
+                statements.extend(audit_log::entries_of_person(db, id, &context, Action::PersonRemoveSecondFactor, &change).await?);
                 db.write("remove a second factor that cannot be decrypted", statements).await?;
                 forgotten.users.push(email);
             }
@@ -152,7 +152,7 @@ async fn endpoints(
     db: &dyn Database,
     forgotten: &mut Forgotten,
     random: &mut (dyn FnMut() -> [u8; 32] + Send),
-    act: &mut (dyn FnMut() -> AuditContext + Send),
+    context: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<(), Error> {
     let mut after = Vec::new();
     loop {
@@ -175,19 +175,19 @@ async fn endpoints(
             if keeps_secret && keeps_previous {
                 continue;
             }
-            let act = act();
+            let context = context();
             let change = if keeps_secret {
-                Statement::new(FORGET_PREVIOUS, vec![id.as_bytes().into(), act.at.into()])
+                Statement::new(REMOVE_PREVIOUS, vec![id.as_bytes().into(), context.at.into()])
             } else {
                 let fresh = SigningKey::generate(algorithm, &random());
                 let sealed = db.vault().seal(&vault::secret_of(id), fresh.expose())?;
                 forgotten.endpoints.push(id);
-                Statement::new(REPLACE_SECRET, vec![id.as_bytes().into(), sealed.into(), act.at.into()])
+                Statement::new(REPLACE_SECRET, vec![id.as_bytes().into(), sealed.into(), context.at.into()])
             };
             let mut statements = vec![change];
             statements.extend(changes::of_application(tenant, application));
-            let told = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
-            statements.push(audit_log::entry(tenant, &act, Action::EndpointRotateSecret, id.as_bytes(), &told));
+            let change = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
+            statements.push(audit_log::entry(tenant, &context, Action::EndpointRotateSecret, id.as_bytes(), &change));
             vault::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
         }
         if !is_full {

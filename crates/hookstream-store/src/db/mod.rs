@@ -1,4 +1,4 @@
-//! Ground of the store: statements, pages, errors, settings, sealed secrets, migrations, transfer.
+//! Foundation of the store: statements, pages, errors, settings, sealed secrets, migrations, transfer.
 
 pub mod changes;
 pub mod error;

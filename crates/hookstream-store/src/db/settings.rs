@@ -1,4 +1,4 @@
-//! Values that the installation makes for itself once and keeps.
+//! Values that the installation generates once and keeps.
 
 use hookstream_model::base::secret::Secret;
 
@@ -11,36 +11,36 @@ use crate::db::{
 const FIND: &str = "select value from settings where name = $1";
 const KEEP: &str = "insert into settings (name, value) values ($1, $2) on conflict do nothing";
 
-/// The value kept under `name`; where there is none yet, `fresh` becomes it.
+/// Returns the value stored under `name`; stores `fresh` first if there is none.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn get_or_keep(db: &dyn Database, name: &str, fresh: String) -> Result<String, Error> {
     db.write("store a setting", vec![Statement::new(KEEP, vec![name.into(), fresh.into()])]).await?;
     find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })
 }
 
-/// The secret kept under `name`, sealed; where there is none yet, `fresh` becomes it.
+/// Returns the secret stored sealed under `name`; stores `fresh` first if there is none.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn get_or_keep_secret(db: &dyn Database, name: &str, fresh: &Secret) -> Result<Secret, Error> {
     let found = match find(db, name).await? {
         Some(found) => found,
         None => {
             let sealed = db.vault().seal(&vault::setting_of(name), fresh.expose())?;
             vault::write(db, "store a secret", vec![Statement::new(KEEP, vec![name.into(), sealed.into()])]).await?;
-            // Somebody else may have been first.
+            // Another process may have been faster.
             find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })?
         }
     };
     db.vault().open(&vault::setting_of(name), &found).map(Secret::new)
 }
 
-/// The value kept under `name`, as it stands in its row.
+/// Returns the stored form of the value under `name`.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, name: &str) -> Result<Option<String>, Error> {
     let rows = db.read(Statement::new(FIND, vec![name.into()])).await?;
     rows.into_iter().next().map(|row| row.columns().text("setting")).transpose()

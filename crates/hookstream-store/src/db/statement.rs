@@ -1,9 +1,9 @@
-//! Plain resources are written once for every database: their operations are statements in portable
-//! SQL with their values and a reading of their rows, and a database only has to run those.
+//! Plain resources are written once for every database. An operation is a statement in portable SQL with its values
+//! and a reading of its rows; a database only runs statements.
 //!
-//! Portable means: `$1` parameters, `returning`, `on conflict do nothing`, integers of 64 bits, text
-//! and blobs. What is hot or needs a database's own strength (messages, deliveries, attempts) does
-//! not go through here; it is written for each database apart, see [`crate::Store`].
+//! Portable SQL has `$1` parameters, `returning`, `on conflict do nothing`, 64-bit integers, text and blobs. The hot
+//! path (messages, deliveries, attempts) needs features of each database and is written separately for each
+//! ([`crate::Store`]).
 
 use async_trait::async_trait;
 use hookstream_model::base::time::Timestamp;
@@ -13,79 +13,79 @@ use crate::{
     operations::quotas::InstallationQuotas,
 };
 
-/// A database that runs plain statements, each call as one transaction.
+/// Database that runs plain statements, each call as one transaction.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
-    /// Rows as of the last commit.
+    /// Returns rows as of the last commit.
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, Error>;
 
-    /// What seals and opens what is secret in its rows.
+    /// Returns the vault that seals and opens the secrets in rows.
     fn vault(&self) -> &Vault;
 
-    /// What organizations may have that have no quotas of their own.
+    /// Returns the default quotas of organizations.
     fn installation_quotas(&self) -> &InstallationQuotas;
 
     /// Runs all statements in one transaction and returns the rows of each.
     ///
-    /// The transaction is rolled back, and [`Written::Unmet`] says so, where a statement that is
-    /// [required](Statement::required) changes no row.
+    /// If a [required](Statement::required) statement changes no row, the transaction is rolled back and the result
+    /// is [`Written::Unmet`].
     async fn write(&self, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error>;
 }
 
-/// What came of a write.
+/// Result of a write.
 #[derive(Debug)]
 pub enum Written {
-    /// It was committed; the rows that each statement returned.
+    /// Committed, with the rows that each statement returned.
     Committed(Vec<Vec<Row>>),
-    /// The statement of this index changed no row though it had to; nothing was kept.
+    /// Rolled back: the required statement of this index changed no row.
     Unmet(usize),
 }
 
 impl Written {
-    /// Whether it was committed.
+    /// Returns whether the write was committed.
     pub(crate) const fn is_committed(&self) -> bool {
         matches!(self, Self::Committed(_))
     }
 }
 
-/// A statement and its values. Only this crate makes any.
+/// Statement with its values. Only this crate creates statements.
 #[derive(Debug, Clone)]
 pub struct Statement {
     pub(crate) sql: &'static str,
     pub(crate) values: Vec<Value>,
     pub(crate) required: bool,
-    pub(crate) tells_others: bool,
+    pub(crate) notifies_others: bool,
 }
 
 impl Statement {
     pub(crate) const fn new(sql: &'static str, values: Vec<Value>) -> Self {
-        Self { sql, values, required: false, tells_others: false }
+        Self { sql, values, required: false, notifies_others: false }
     }
 
-    /// It is there for other processes on the same database, which are nudged once it is committed. A
-    /// database that has only one process skips it.
-    pub(crate) const fn tells_others(mut self) -> Self {
-        self.tells_others = true;
+    /// Marks the statement as a notification of other processes on the same database, which are nudged after the
+    /// commit. A database with a single process skips the statement.
+    pub(crate) const fn notifies_others(mut self) -> Self {
+        self.notifies_others = true;
         self
     }
 
-    /// The whole write is undone where this statement changes no row.
+    /// Marks the statement as required: the whole write is rolled back if it changes no row.
     pub(crate) const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 }
 
-/// A value that goes into a statement or comes out of a row.
+/// Value of a parameter or a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// No value.
     Null,
-    /// A whole number, a time in milliseconds, or 0 and 1 for no and yes.
+    /// Integer, time in milliseconds, or boolean as 0 and 1.
     Integer(i64),
-    /// Text, and JSON as text.
+    /// Text, or JSON as text.
     Text(String),
-    /// Bytes, and ids as 16 of them.
+    /// Bytes, or an id as 16 bytes.
     Blob(Vec<u8>),
 }
 
@@ -137,11 +137,11 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// A row, read column by column in the order of the statement's list.
+/// Row, read column by column in the order of the statement's list.
 #[derive(Debug)]
 pub struct Row(pub(crate) Vec<Value>);
 
-/// Reads the columns of a row one after the other.
+/// Reader of a row's columns, one after the other.
 pub(crate) struct Columns(std::vec::IntoIter<Value>);
 
 impl Row {
@@ -214,12 +214,12 @@ impl Columns {
         Ok(self.optional_integer(what)?.map(Timestamp::from_millis))
     }
 
-    /// A text that `read` turns into what it stands for.
+    /// Reads a text and parses it with `read`.
     pub(crate) fn word<T>(&mut self, what: &'static str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
         read(&self.text(what)?).ok_or(Error::Unreadable { what })
     }
 
-    /// JSON text, where there is any, read into a value.
+    /// Reads optional JSON text into a value.
     pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(&mut self, what: &'static str) -> Result<Option<T>, Error> {
         let text = self.optional_text(what)?;
         text.map(|text| serde_json::from_str(&text).map_err(|_| Error::Unreadable { what })).transpose()

@@ -1,11 +1,12 @@
-//! The store's vault: what is secret is sealed on its way into a row and opened on its way out, here and nowhere else.
+//! Vault of the store, the only place where secrets are sealed before they enter a row and opened after they leave it.
 //!
-//! The functions of [`crate::outbound::endpoints`], [`crate::outbound::idempotency`], [`crate::db::settings`] and [`crate::identity::users`] seal and open; above them
-//! secrets are plain, below them sealed. A store is [unlocked](unlock) once, before anything secret is written or read.
+//! The functions of [`crate::outbound::endpoints`], [`crate::outbound::idempotency`], [`crate::db::settings`] and
+//! [`crate::identity::users`] seal and open. Their callers see plain secrets, their rows hold sealed ones. A store is
+//! [unlocked](unlock) once, before any secret is written or read.
 //!
-//! Each key that a row may be sealed under has a **mark** in `settings` (`encryption_key.<id>`). A start compares
-//! them with the keys that it was given. Whoever seals looks for the mark of its key in the same transaction: a key
-//! that was [retired](rotate) seals nothing more.
+//! Each key under which rows may be sealed has a **mark** in `settings` (`encryption_key.<id>`). A start compares the
+//! marks with the given keys. A write of a sealed value checks the mark of its key in the same transaction: a
+//! [retired](rotate) key seals nothing more.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -22,13 +23,13 @@ use crate::db::{
     statement::{Database, Statement, Value, Written},
 };
 
-/// The setting with the key that an installation made for itself, where it has no other place for it.
+/// Setting of the key that an installation generated for itself, if the key has no other place.
 const GENERATED: &str = "encryption_key";
-/// What the name of a key's mark begins with.
+/// Prefix of the name of a key's mark.
 const MARK: &str = "encryption_key.";
-/// What is sealed in a mark, to see whether the key is the one.
+/// Text sealed in a mark, which shows whether a key is the right one.
 const PROOF: &str = "hookstream";
-/// Rows of a slice: little enough that nobody waits for it, enough that a commit does not count.
+/// Rows of a slice: few enough not to delay others, enough to make the cost of a commit negligible.
 const SLICE: usize = 200;
 
 const MARKS: &str = "select name, value from settings where name >= 'encryption_key.' and name < 'encryption_key/' order by name";
@@ -39,16 +40,16 @@ const SETTINGS: &str = "select name, value from settings
     where (name in ('portal_key', 'sign_in_key') or name like 'portal\\_key.%' escape '\\') and name > $1 order by name limit $2";
 const ENDPOINTS: &str = "select id, secret, previous_secret from endpoints where id > $1 order by id limit $2";
 const USERS: &str = "select id, totp_secret from users where id > $1 and totp_secret is not null order by id limit $2";
-const ANSWERS: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
+const RESPONSES: &str = "select environment_id, key, body from idempotency_keys where (environment_id, key) > ($1, $2)
     order by environment_id, key limit $3";
-// Each changes its row only where that is as it was read.
+// Each statement changes its row only if the row is unchanged since it was read.
 const RESEAL_SETTING: &str = "update settings set value = $2 where name = $1 and value = $3 returning name";
 const RESEAL_ENDPOINT: &str = "update endpoints set secret = $2, previous_secret = $3
     where id = $1 and secret = $4 and coalesce(previous_secret, '') = $5 returning id";
 const RESEAL_USER: &str = "update users set totp_secret = $2 where id = $1 and totp_secret = $3 returning id";
-const RESEAL_ANSWER: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
+const RESEAL_RESPONSE: &str = "update idempotency_keys set body = $3 where environment_id = $1 and key = $2 and body = $4 returning key";
 
-/// The keys of a store, once it has them.
+/// Keys of a store, once it is unlocked.
 #[derive(Debug, Default)]
 pub struct Vault(OnceLock<Unlocked>);
 
@@ -58,47 +59,47 @@ struct Unlocked {
     nonces: Mutex<StdRng>,
 }
 
-/// What a store tells about keys before it has any.
+/// Information about keys in a locked store.
 #[derive(Debug)]
 pub struct Known {
-    /// Keys that rows may be sealed under.
+    /// Keys under which rows may be sealed.
     pub marked: Vec<KeyId>,
-    /// The key that the installation made for itself and keeps in the store.
+    /// Key that the installation generated for itself and keeps in the store.
     pub generated: Option<VaultKey>,
 }
 
-/// Which rows are sealed anew.
+/// Rows to seal again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outdated {
-    /// Those that are plain.
+    /// Plain rows.
     Plain,
-    /// Those, and those under earlier keys.
+    /// Plain rows and rows under earlier keys.
     PlainOrEarlier,
 }
 
-/// What a rotation did.
+/// Result of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
-    /// How many rows it sealed anew.
+    /// Number of rows sealed again.
     pub rows: u64,
-    /// How many rows it could not open, since they are damaged or their key was not given. They are as they were.
+    /// Number of rows that could not be opened, because they are damaged or their key was not given. They are unchanged.
     pub unopened: u64,
-    /// Keys that seal nothing any more. None is retired while there are rows that could not be opened.
+    /// Keys that seal nothing more. No key is retired while there are rows that could not be opened.
     pub retired: Vec<KeyId>,
-    /// Whether somebody sealed under an earlier key meanwhile: a node that has another current key.
+    /// Whether a node with another current key sealed under an earlier key meanwhile.
     pub is_overtaken: bool,
 }
 
 impl Vault {
-    pub(crate) fn seal(&self, place: &SealContext, text: &str) -> Result<String, Error> {
+    pub(crate) fn seal(&self, context: &SealContext, text: &str) -> Result<String, Error> {
         let unlocked = self.unlocked()?;
         let mut nonce = [0; NONCE_BYTES];
         unlocked.nonces.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut nonce);
-        Ok(unlocked.keys.seal(place, text, nonce))
+        Ok(unlocked.keys.seal(context, text, nonce))
     }
 
-    pub(crate) fn open(&self, place: &SealContext, text: &str) -> Result<String, Error> {
-        self.unlocked()?.keys.open(place, text).map_err(|cause| Error::Unopened { what: place.column, cause })
+    pub(crate) fn open(&self, context: &SealContext, text: &str) -> Result<String, Error> {
+        self.unlocked()?.keys.open(context, text).map_err(|cause| Error::Unopened { what: context.column, cause })
     }
 
     fn keys(&self) -> Result<&Keys, Error> {
@@ -110,56 +111,56 @@ impl Vault {
     }
 }
 
-/// Where an endpoint's current secret belongs.
+/// Returns the context of an endpoint's current secret.
 pub(crate) fn secret_of(id: EndpointId) -> SealContext {
     SealContext { column: "endpoints.secret", row: id.as_bytes().to_vec() }
 }
 
-/// Where the one before it belongs.
+/// Returns the context of an endpoint's previous secret.
 pub(crate) fn previous_secret_of(id: EndpointId) -> SealContext {
     SealContext { column: "endpoints.previous_secret", row: id.as_bytes().to_vec() }
 }
 
-/// Where the answer kept under a key belongs.
-pub(crate) fn answer_of(environment: EnvironmentId, key: &str) -> SealContext {
+/// Returns the context of the response stored for an idempotency key.
+pub(crate) fn response_of(environment: EnvironmentId, key: &str) -> SealContext {
     SealContext { column: "idempotency_keys.body", row: [environment.as_bytes(), key.as_bytes()].concat() }
 }
 
-/// Where the secret of somebody's second factor belongs.
+/// Returns the context of the secret of a user's second factor.
 pub(crate) fn totp_secret_of(id: UserId) -> SealContext {
     SealContext { column: "users.totp_secret", row: id.as_bytes().to_vec() }
 }
 
-/// Where a setting's value belongs.
+/// Returns the context of a setting's value.
 pub(crate) fn setting_of(name: &str) -> SealContext {
     SealContext { column: "settings.value", row: name.as_bytes().to_vec() }
 }
 
-/// What the store tells about keys.
+/// Returns the information about keys in the store.
 ///
 /// # Errors
-/// Where the store fails, or its own key is unreadable.
+/// Fails if the store fails, or its own key is unreadable.
 pub async fn known(db: &dyn Database) -> Result<Known, Error> {
-    // In this order: a key that was generated is kept before it is marked, by another node maybe at this moment.
+    // Order matters: another node may be generating a key, which it stores before it marks it.
     let marked = marks(db).await?.into_iter().map(|(id, _)| id).collect();
     let generated = settings::find(db, GENERATED).await?;
     let generated = generated.map(|text| text.parse().map(|keys: Keys| keys.current().clone())).transpose();
     Ok(Known { marked, generated: generated.map_err(|_| Error::Unreadable { what: "encryption key" })? })
 }
 
-/// Keeps a key in the store, unless it has one; returns the one that it has then. All who do so agree on one.
+/// Stores a key, unless the store has one; returns the stored key. All concurrent callers get the same key.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn keep_generated(db: &dyn Database, fresh: &VaultKey) -> Result<VaultKey, Error> {
     let text = settings::get_or_keep(db, GENERATED, fresh.expose()).await?;
     text.parse().map(|keys: Keys| keys.current().clone()).map_err(|_| Error::Unreadable { what: "encryption key" })
 }
 
-/// Gives a store its keys. Only the first call counts.
+/// Unlocks a store with its keys. Only the first call has an effect.
 ///
 /// # Errors
-/// [`Error::MissingKey`] where rows may be sealed under a key that is not among them; where the store fails.
+/// [`Error::MissingKey`] if rows may be sealed under a key that is not given. Also fails if the store fails.
 pub async fn unlock(db: &dyn Database, keys: Keys, mut nonces: StdRng) -> Result<(), Error> {
     check(db, &keys).await?;
     let name = mark_of(keys.current().id());
@@ -168,7 +169,7 @@ pub async fn unlock(db: &dyn Database, keys: Keys, mut nonces: StdRng) -> Result
     let proof = keys.seal(&setting_of(&name), PROOF, nonce);
     let mark = Statement::new(MAKE_MARK, vec![name.as_str().into(), proof.into()]);
     let is_new = matches!(db.write("register an encryption key", vec![mark]).await?, Written::Committed(rows) if !rows[0].is_empty());
-    // Somebody with another key may have looked and marked at the same time.
+    // Another process with another key may have checked and marked at the same time.
     if let Err(error) = check(db, &keys).await {
         if is_new {
             db.write("remove the record of an encryption key", vec![Statement::new(REMOVE, vec![name.into()])]).await?;
@@ -179,7 +180,7 @@ pub async fn unlock(db: &dyn Database, keys: Keys, mut nonces: StdRng) -> Result
     Ok(())
 }
 
-/// Removes the marks of keys that are not among `keys`: rows under them are lost.
+/// Removes the marks of keys that are not given: rows under them are lost.
 pub(crate) async fn remove_marks_without_key(db: &dyn Database, keys: &Keys) -> Result<(), Error> {
     let lost = marks(db).await?.into_iter().filter(|(id, _)| keys.find(*id).is_none());
     let statements: Vec<_> = lost.map(|(id, _)| Statement::new(REMOVE, vec![mark_of(id).into()])).collect();
@@ -189,15 +190,15 @@ pub(crate) async fn remove_marks_without_key(db: &dyn Database, keys: &Keys) -> 
     Ok(())
 }
 
-/// The id of the key that a store encrypts with.
+/// Returns the id of the key with which a store encrypts.
 ///
 /// # Errors
-/// The store is locked.
+/// Fails if the store is locked.
 pub fn current_key(db: &dyn Database) -> Result<KeyId, Error> {
     Ok(db.vault().keys()?.current().id())
 }
 
-/// Compares the marks with the keys that are given.
+/// Compares the marks with the given keys.
 async fn check(db: &dyn Database, keys: &Keys) -> Result<(), Error> {
     for (id, proof) in marks(db).await? {
         match keys.open(&setting_of(&mark_of(id)), &proof) {
@@ -223,7 +224,7 @@ fn mark_of(id: KeyId) -> String {
     format!("{MARK}{id}")
 }
 
-/// Writes what was sealed, in a transaction in which its key still stands.
+/// Writes sealed values, in a transaction that requires the mark of their key.
 pub(crate) async fn write(db: &dyn Database, operation: &'static str, statements: Vec<Statement>) -> Result<Written, Error> {
     let id = db.vault().keys()?.current().id();
     let mut all = vec![Statement::new(FIND_MARK, vec![mark_of(id).into()]).required()];
@@ -238,11 +239,11 @@ pub(crate) async fn write(db: &dyn Database, operation: &'static str, statements
     }
 }
 
-/// Seals everything under the current key and retires the others, while others read and write. It may be broken off
-/// anywhere and done again. `watch` is told how many rows were sealed anew so far.
+/// Seals everything under the current key and retires the other keys, while other processes read and write. May be
+/// interrupted anywhere and repeated. `watch` receives the number of rows sealed so far.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn rotate(db: &dyn Database, watch: &mut (dyn FnMut(u64) + Send)) -> Result<Rotated, Error> {
     let current = db.vault().keys()?.current().id();
     let mut walk = Walk::new(Outdated::PlainOrEarlier);
@@ -259,23 +260,23 @@ pub async fn rotate(db: &dyn Database, watch: &mut (dyn FnMut(u64) + Send)) -> R
     }
     let remove = |id: &KeyId| Statement::new(REMOVE, vec![mark_of(*id).into()]);
     write(db, "retire encryption keys", before.iter().map(remove).collect()).await?;
-    // From here on nobody begins to seal under an earlier key; what was being sealed meanwhile is found now.
-    let mut again = Walk::new(Outdated::PlainOrEarlier);
-    while again.step(db).await? {
-        watch(walk.rows + again.rows);
+    // From here on no write under an earlier key can begin; the second walk finds those that were in progress.
+    let mut second = Walk::new(Outdated::PlainOrEarlier);
+    while second.step(db).await? {
+        watch(walk.rows + second.rows);
     }
-    rotated.rows += again.rows;
-    rotated.unopened = again.unopened;
-    rotated.is_overtaken = again.rows > 0 || again.unopened > 0;
+    rotated.rows += second.rows;
+    rotated.unopened = second.unopened;
+    rotated.is_overtaken = second.rows > 0 || second.unopened > 0;
     rotated.retired = before;
     Ok(rotated)
 }
 
-/// Forgets the key that the installation made for itself, where it is not the current one. Only for a store that has
-/// one process: another might go on to seal under it until it hears that it was retired.
+/// Removes the key that the installation generated for itself, unless it is the current one. Only for a store with
+/// one process: another process might seal under the key until it learns that the key was retired.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn forget_generated(db: &dyn Database) -> Result<(), Error> {
     let known = known(db).await?;
     let current = db.vault().keys()?.current();
@@ -285,48 +286,48 @@ pub async fn forget_generated(db: &dyn Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// Goes through all rows that hold something secret, a slice at a time, and seals those anew that are outdated.
+/// Walk through all rows with secrets, slice by slice, which seals outdated rows again.
 #[derive(Debug)]
 pub struct Walk {
     outdated: Outdated,
-    at: At,
-    /// How many rows were sealed anew so far.
+    at: WalkPosition,
+    /// Number of rows sealed so far.
     pub rows: u64,
-    /// How many could not be opened.
+    /// Number of rows that could not be opened.
     pub unopened: u64,
 }
 
-/// After which row a walk is.
+/// Position of a walk: the last visited row.
 #[derive(Debug, Clone)]
-enum At {
+enum WalkPosition {
     Settings(String),
     Endpoints(Vec<u8>),
-    Answers(Vec<u8>, String),
+    Responses(Vec<u8>, String),
     Users(Vec<u8>),
     End,
 }
 
-/// A row's statement that seals it anew, where it is outdated and opens.
+/// Statement that seals a row again; `None` if the row is up to date.
 type Resealed = Result<Option<Statement>, Error>;
 
 impl Walk {
-    /// A walk from the first row on.
+    /// Creates a walk from the first row.
     pub const fn new(outdated: Outdated) -> Self {
-        Self { outdated, at: At::Settings(String::new()), rows: 0, unopened: 0 }
+        Self { outdated, at: WalkPosition::Settings(String::new()), rows: 0, unopened: 0 }
     }
 
-    /// Does the next slice, as one transaction. Returns whether there may be more.
+    /// Processes the next slice as one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// Where the store fails or is locked.
+    /// Fails if the store fails or is locked.
     pub async fn step(&mut self, db: &dyn Database) -> Result<bool, Error> {
         let vault = db.vault();
         let (next, found) = match self.at.clone() {
-            At::Settings(after) => self.settings(db, vault, after).await?,
-            At::Endpoints(after) => self.endpoints(db, vault, after).await?,
-            At::Answers(environment, key) => self.answers(db, vault, environment, key).await?,
-            At::Users(after) => self.users(db, vault, after).await?,
-            At::End => return Ok(false),
+            WalkPosition::Settings(after) => self.settings(db, vault, after).await?,
+            WalkPosition::Endpoints(after) => self.endpoints(db, vault, after).await?,
+            WalkPosition::Responses(environment, key) => self.responses(db, vault, environment, key).await?,
+            WalkPosition::Users(after) => self.users(db, vault, after).await?,
+            WalkPosition::End => return Ok(false),
         };
         let mut statements = Vec::new();
         for resealed in found {
@@ -345,7 +346,7 @@ impl Walk {
             self.rows += rows.iter().filter(|row| !row.is_empty()).count() as u64;
         }
         self.at = next;
-        Ok(!matches!(self.at, At::End))
+        Ok(!matches!(self.at, WalkPosition::End))
     }
 
     fn is_outdated(&self, vault: &Vault, text: &str) -> Result<bool, Error> {
@@ -355,13 +356,13 @@ impl Walk {
         })
     }
 
-    fn reseal(&self, vault: &Vault, place: &SealContext, text: &str) -> Result<String, Error> {
-        if self.is_outdated(vault, text)? { vault.seal(place, &vault.open(place, text)?) } else { Ok(text.to_owned()) }
+    fn reseal(&self, vault: &Vault, context: &SealContext, text: &str) -> Result<String, Error> {
+        if self.is_outdated(vault, text)? { vault.seal(context, &vault.open(context, text)?) } else { Ok(text.to_owned()) }
     }
 
-    async fn settings(&self, db: &dyn Database, vault: &Vault, after: String) -> Result<(At, Vec<Resealed>), Error> {
+    async fn settings(&self, db: &dyn Database, vault: &Vault, after: String) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let rows = db.read(Statement::new(SETTINGS, vec![after.into(), sql_limit(SLICE).into()])).await?;
-        let mut next = At::Endpoints(Vec::new());
+        let mut next = WalkPosition::Endpoints(Vec::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
@@ -371,15 +372,15 @@ impl Walk {
                 (sealed != value).then(|| Statement::new(RESEAL_SETTING, vec![name.as_str().into(), sealed.into(), value.into()]))
             }));
             if is_full {
-                next = At::Settings(name);
+                next = WalkPosition::Settings(name);
             }
         }
         Ok((next, found))
     }
 
-    async fn endpoints(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(At, Vec<Resealed>), Error> {
+    async fn endpoints(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let rows = db.read(Statement::new(ENDPOINTS, vec![Value::Blob(after), sql_limit(SLICE).into()])).await?;
-        let mut next = At::Answers(Vec::new(), String::new());
+        let mut next = WalkPosition::Responses(Vec::new(), String::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
@@ -388,7 +389,7 @@ impl Walk {
             let (secret, previous) = (columns.text("secret")?, columns.optional_text("previous_secret")?);
             found.push(self.reseal_endpoint(vault, id, secret, previous));
             if is_full {
-                next = At::Endpoints(id.as_bytes().to_vec());
+                next = WalkPosition::Endpoints(id.as_bytes().to_vec());
             }
         }
         Ok((next, found))
@@ -404,9 +405,9 @@ impl Walk {
         Ok(Some(Statement::new(RESEAL_ENDPOINT, values)))
     }
 
-    async fn users(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(At, Vec<Resealed>), Error> {
+    async fn users(&self, db: &dyn Database, vault: &Vault, after: Vec<u8>) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let rows = db.read(Statement::new(USERS, vec![Value::Blob(after), sql_limit(SLICE).into()])).await?;
-        let mut next = At::End;
+        let mut next = WalkPosition::End;
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
@@ -416,28 +417,34 @@ impl Walk {
                 (sealed != secret).then(|| Statement::new(RESEAL_USER, vec![id.as_bytes().into(), sealed.into(), secret.into()]))
             }));
             if is_full {
-                next = At::Users(id.as_bytes().to_vec());
+                next = WalkPosition::Users(id.as_bytes().to_vec());
             }
         }
         Ok((next, found))
     }
 
-    async fn answers(&self, db: &dyn Database, vault: &Vault, environment: Vec<u8>, key: String) -> Result<(At, Vec<Resealed>), Error> {
+    async fn responses(
+        &self,
+        db: &dyn Database,
+        vault: &Vault,
+        environment: Vec<u8>,
+        key: String,
+    ) -> Result<(WalkPosition, Vec<Resealed>), Error> {
         let values = vec![Value::Blob(environment), key.into(), sql_limit(SLICE).into()];
-        let rows = db.read(Statement::new(ANSWERS, values)).await?;
-        let mut next = At::Users(Vec::new());
+        let rows = db.read(Statement::new(RESPONSES, values)).await?;
+        let mut next = WalkPosition::Users(Vec::new());
         let is_full = rows.len() == SLICE;
         let mut found = Vec::new();
         for row in rows {
             let mut columns = row.columns();
             let environment = columns.id("environment id", EnvironmentId::from_bytes)?;
-            let (key, body) = (columns.text("idempotency key")?, columns.text("answer")?);
-            found.push(self.reseal(vault, &answer_of(environment, &key), &body).map(|sealed| {
+            let (key, body) = (columns.text("idempotency key")?, columns.text("response")?);
+            found.push(self.reseal(vault, &response_of(environment, &key), &body).map(|sealed| {
                 let values = |sealed: String| vec![environment.as_bytes().into(), key.as_str().into(), sealed.into(), body.as_str().into()];
-                (sealed != body).then(|| Statement::new(RESEAL_ANSWER, values(sealed)))
+                (sealed != body).then(|| Statement::new(RESEAL_RESPONSE, values(sealed)))
             }));
             if is_full {
-                next = At::Answers(environment.as_bytes().to_vec(), key);
+                next = WalkPosition::Responses(environment.as_bytes().to_vec(), key);
             }
         }
         Ok((next, found))

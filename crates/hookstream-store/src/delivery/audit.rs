@@ -1,8 +1,8 @@
-//! Whether a store agrees with itself: the counts of deliveries and bytes with the rows they are of, and rows with each
-//! other. `hookstream doctor` asks for it.
+//! Consistency check of a store: compares the counts of deliveries and bytes with the rows, and rows with each other.
+//! `hookstream doctor` runs it.
 //!
-//! The questions stand once, in SQL that both databases read; each has a day's bounds. A store asks them of
-//! each day at one moment ([`ConsistencyReport::add`]), so that it does not matter who works on it meanwhile.
+//! Each query is one SQL text for both databases, bounded by a day. A store runs all queries of a day at one moment
+//! ([`ConsistencyReport::add`]), so concurrent work does not disturb the result.
 
 use std::collections::BTreeMap;
 
@@ -19,67 +19,67 @@ use crate::{
     delivery::counts::Counts,
 };
 
-/// What was looked at, and what is wrong with it.
+/// Result of the check.
 #[derive(Debug, Default)]
 pub struct ConsistencyReport {
-    /// Each environment's days, oldest first.
+    /// Days of each environment, oldest first.
     pub balances: Vec<Balance>,
-    /// What contradicts itself, at most 20 of each kind and day.
+    /// Contradictions, at most 20 of each kind and day.
     pub findings: Vec<Finding>,
 }
 
-/// A day of an environment.
+/// Counts of one day of an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
-    /// The day of the messages.
+    /// Day of the messages.
     pub day: Day,
-    /// The environment.
+    /// Environment.
     pub environment_id: EnvironmentId,
-    /// What was counted as it happened.
+    /// Counts kept by the commits.
     pub counted: Counts,
-    /// What the rows say.
+    /// Counts computed from the rows.
     pub found: Counts,
 }
 
 impl Balance {
-    /// Whether the counts are what the rows say.
+    /// Returns whether the kept counts equal the rows.
     pub fn holds(&self) -> bool {
         self.counted == self.found
     }
 }
 
-/// Rows that contradict others.
+/// Rows that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// A message has deliveries of which nothing is known: not owed, not ended, never tried; or too many.
+    /// A message has deliveries without a trace (not pending, not ended, never attempted), or too many of them.
     Untraced {
-        /// Whose.
+        /// Application of the message.
         application_id: ApplicationId,
-        /// Which message.
+        /// Message.
         message_id: MessageId,
-        /// Deliveries that it has.
+        /// Deliveries according to the message.
         deliveries: i64,
-        /// Those of which something is known.
+        /// Deliveries with a trace.
         found: i64,
     },
-    /// A delivery is owed whose message is gone.
+    /// A delivery is pending but its message is missing.
     WithoutMessage(MessageId, TargetId),
-    /// A delivery is owed whose payload is gone.
+    /// A delivery is pending but its payload is missing.
     WithoutPayload(MessageId, TargetId),
-    /// A delivery is owed and has ended.
+    /// A delivery is both pending and ended.
     Twice(MessageId, TargetId),
-    /// Deliveries stand under the number of a node that is no more.
+    /// Deliveries belong to an owner number that no node has.
     OwnerGone {
-        /// The number.
+        /// Owner number.
         owner: i64,
-        /// How many.
+        /// Number of deliveries.
         deliveries: i64,
     },
 }
 
-/// What is asked of each day.
+/// Query about one day.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Question {
+pub(crate) enum Query {
     Messages,
     Payloads,
     Pending,
@@ -89,11 +89,11 @@ pub(crate) enum Question {
     Twice,
 }
 
-impl Question {
+impl Query {
     pub(crate) const ALL: [Self; 7] =
         [Self::Messages, Self::Payloads, Self::Pending, Self::Undelivered, Self::Untraced, Self::Unsendable, Self::Twice];
 
-    /// `$1` is the first id of the day, `$2` the first after it.
+    /// Returns the query text. `$1` is the first id of the day, `$2` the first id after it.
     pub(crate) const fn sql(self) -> &'static str {
         match self {
             Self::Messages => {
@@ -145,22 +145,22 @@ impl Question {
     }
 }
 
-/// What was read of a day.
+/// Rows read about one day.
 #[derive(Debug, Default)]
 pub(crate) struct DayRows {
-    /// Environment and the counts.
+    /// Rows of an environment and its kept counts.
     pub(crate) counted: Vec<Row>,
-    /// The answer to each question.
-    pub(crate) answers: Vec<(Question, Vec<Row>)>,
+    /// Rows of each query.
+    pub(crate) results: Vec<(Query, Vec<Row>)>,
 }
 
 impl ConsistencyReport {
-    /// Whether nothing is wrong.
+    /// Returns whether no inconsistency was found.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.balances.iter().all(Balance::holds)
     }
 
-    /// Adds what was read of a day.
+    /// Adds the rows of one day.
     pub(crate) fn add(&mut self, day: Day, rows: DayRows) -> Result<(), Error> {
         let mut of_day: BTreeMap<EnvironmentId, (Counts, Counts)> = BTreeMap::new();
         for row in rows.counted {
@@ -172,38 +172,38 @@ impl ConsistencyReport {
             }
             of_day.entry(environment).or_default().0 = Counts::of_columns(counts);
         }
-        for (question, rows) in rows.answers {
+        for (query, rows) in rows.results {
             for row in rows {
                 let mut columns = row.columns();
-                self.answer(question, &mut columns, &mut of_day)?;
+                self.add_row(query, &mut columns, &mut of_day)?;
             }
         }
         self.balances.extend(of_day.into_iter().map(|(environment_id, (counted, found))| Balance { day, environment_id, counted, found }));
         Ok(())
     }
 
-    fn answer(
+    fn add_row(
         &mut self,
-        question: Question,
+        query: Query,
         columns: &mut Columns,
         of_day: &mut BTreeMap<EnvironmentId, (Counts, Counts)>,
     ) -> Result<(), Error> {
-        match question {
-            // What is neither owed nor ended has arrived: it is taken off below.
-            Question::Messages => {
+        match query {
+            // A delivery that is neither pending nor ended has succeeded: the other queries subtract the rest.
+            Query::Messages => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 let (messages, accepted) = (columns.integer("messages")?, columns.integer("deliveries")?);
                 *found += Counts { messages, accepted, succeeded: accepted, ..Counts::default() };
             }
-            Question::Payloads => {
+            Query::Payloads => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 found.payload_bytes += columns.integer("payload bytes")?;
             }
-            Question::Pending => {
+            Query::Pending => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 found.succeeded -= columns.integer("pending")?;
             }
-            Question::Undelivered => {
+            Query::Undelivered => {
                 let found = &mut of_day.entry(environment(columns)?).or_default().1;
                 let (state, number) = (columns.text("state")?, columns.integer("undelivered")?);
                 found.succeeded -= number;
@@ -213,13 +213,13 @@ impl ConsistencyReport {
                     _ => found.cancelled += number,
                 }
             }
-            Question::Untraced => {
+            Query::Untraced => {
                 let application_id = columns.id("application id", ApplicationId::from_bytes)?;
                 let message_id = columns.id("message id", MessageId::from_bytes)?;
                 let (deliveries, found) = (columns.integer("deliveries")?, columns.integer("deliveries")?);
                 self.findings.push(Finding::Untraced { application_id, message_id, deliveries, found });
             }
-            Question::Unsendable => {
+            Query::Unsendable => {
                 let (message, target) = delivery(columns)?;
                 let has_message = columns.optional_id("message id", MessageId::from_bytes)?.is_some();
                 self.findings.push(if has_message {
@@ -228,7 +228,7 @@ impl ConsistencyReport {
                     Finding::WithoutMessage(message, target)
                 });
             }
-            Question::Twice => {
+            Query::Twice => {
                 let (message, target) = delivery(columns)?;
                 self.findings.push(Finding::Twice(message, target));
             }

@@ -1,9 +1,8 @@
-//! How many deliveries stand where, and how many bytes of payloads there are: counted in the commits that
-//! change their rows.
+//! Numbers of deliveries in each state and bytes of payloads, counted in the commits that change the rows.
 //!
 //! Per environment and day of the message, accepted = succeeded + pending + exhausted + skipped + cancelled.
-//! What is pending is the rest, so a change that was not counted shows up as a difference to the rows of
-//! `pending`. [`audit`](crate::delivery::audit) compares the counts with the rows.
+//! The pending number is the remainder, so an uncounted change shows up as a difference to the rows of `pending`.
+//! [`audit`](crate::delivery::audit) compares the counts with the rows.
 
 use std::ops::AddAssign;
 
@@ -14,44 +13,44 @@ use crate::delivery::{
     payloads::Sealed,
 };
 
-/// Messages and deliveries of an environment, or what a change adds to them.
+/// Messages and deliveries of an environment, or the amounts that a change adds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages that were accepted.
+    /// Accepted messages.
     pub messages: i64,
-    /// Deliveries that came into being, with their message or by a replay.
+    /// Deliveries created with their message or by a replay.
     pub accepted: i64,
-    /// Those that arrived.
+    /// Delivered.
     pub succeeded: i64,
-    /// Those that were given up.
+    /// Given up.
     pub exhausted: i64,
-    /// Those that were not sent, and can be.
+    /// Not sent, but recoverable.
     pub skipped: i64,
-    /// Those whose endpoint or application is gone.
+    /// Endpoint or application deleted.
     pub cancelled: i64,
-    /// The bytes of payloads, as they stand in the store.
+    /// Stored bytes of payloads.
     pub payload_bytes: i64,
-    /// Messages that were accepted, of which nothing is taken away when they are removed ([`crate::operations::quotas`]). What stands
-    /// of them is read by itself, not with the rest.
+    /// Accepted messages, not reduced by removals ([`crate::operations::quotas`]). Read by a statement of its own,
+    /// not with the other counts.
     pub(crate) events: i64,
 }
 
-/// The counts of a day.
+/// Counts of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayCounts {
-    /// The day of the messages.
+    /// Day of the messages.
     pub day: Day,
-    /// What stands of it.
+    /// Current counts.
     pub counts: Counts,
 }
 
 impl Counts {
-    /// Those that are still owed.
+    /// Returns the number of pending deliveries.
     pub const fn pending(&self) -> i64 {
         self.accepted - self.succeeded - self.exhausted - self.skipped - self.cancelled
     }
 
-    /// What a message adds.
+    /// Returns the amounts that a new message adds.
     pub(crate) fn published(publication: &Sealed) -> Self {
         let is_skipped = |state: &NewState| matches!(state, NewState::Skipped(_));
         let skipped = publication.deliveries.iter().filter(|delivery| is_skipped(&delivery.state)).count();
@@ -65,28 +64,29 @@ impl Counts {
         }
     }
 
-    /// What a settled delivery adds; nothing, where it is owed still.
+    /// Returns the amounts that a settled delivery adds; none while the delivery stays pending.
     pub(crate) fn settled(next: Next) -> Self {
         match next {
             Next::Succeeded => Self::succeeded(1),
-            Next::Ended(state, _) => Self::standing(&state, 1),
+            Next::Ended(state, _) => Self::ended(&state, 1),
             Next::Retry { .. } | Next::Postponed { .. } => Self::default(),
         }
     }
 
-    /// What a delivery adds that is made owed again: it stood as `undelivered` says, else it had arrived
-    /// where it was tried, else there was none.
-    pub(crate) fn owed_again(undelivered: Option<&str>, was_tried: bool) -> Self {
+    /// Returns the amounts that a requeued delivery adds. `undelivered` is its former state; without one, the
+    /// delivery had succeeded if it was attempted, and did not exist otherwise.
+    pub(crate) fn requeued(undelivered: Option<&str>, was_attempted: bool) -> Self {
         match undelivered {
             Some("exhausted") => Self { exhausted: -1, ..Self::default() },
             Some("skipped") => Self::skipped(-1),
             Some(_) => Self { cancelled: -1, ..Self::default() },
-            None if was_tried => Self::succeeded(-1),
+            None if was_attempted => Self::succeeded(-1),
             None => Self { accepted: 1, ..Self::default() },
         }
     }
 
-    /// What a message counted that is removed: its deliveries, of which so many ended in each state, and its payload.
+    /// Returns the amounts that removed messages subtract: their deliveries, with the numbers ended in each state,
+    /// and their payloads.
     pub(crate) fn removed(messages: i64, accepted: i64, [exhausted, skipped, cancelled]: [i64; 3], payload_bytes: i64) -> Self {
         Self {
             messages: -messages,
@@ -100,12 +100,12 @@ impl Counts {
         }
     }
 
-    /// What a payload of so many bytes took.
+    /// Returns the amount that a removed payload of `bytes` stored bytes subtracts.
     pub(crate) fn without_payload(bytes: i64) -> Self {
         Self { payload_bytes: -bytes, ..Self::default() }
     }
 
-    /// So many more that are skipped.
+    /// Returns the amount that `skipped` more skipped deliveries add.
     pub(crate) fn skipped(skipped: i64) -> Self {
         Self { skipped, ..Self::default() }
     }
@@ -114,7 +114,7 @@ impl Counts {
         Self { succeeded, ..Self::default() }
     }
 
-    fn standing(state: &DeliveryState, number: i64) -> Self {
+    fn ended(state: &DeliveryState, number: i64) -> Self {
         match state {
             DeliveryState::Pending { .. } => Self::default(),
             DeliveryState::Succeeded => Self::succeeded(number),
@@ -124,12 +124,12 @@ impl Counts {
         }
     }
 
-    /// In the order of the columns, without `events`.
+    /// Counts in the order of the columns, without `events`.
     pub(crate) const fn columns(&self) -> [i64; 7] {
         [self.messages, self.accepted, self.succeeded, self.exhausted, self.skipped, self.cancelled, self.payload_bytes]
     }
 
-    /// From the order of the columns.
+    /// Builds counts from the order of the columns.
     pub(crate) const fn of_columns([messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes]: [i64; 7]) -> Self {
         Self { messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events: 0 }
     }

@@ -1,4 +1,4 @@
-//! What goes into and comes out of the store on the hot path.
+//! Inputs and results of the store's hot path.
 
 use std::sync::Arc;
 
@@ -16,257 +16,258 @@ use hookstream_model::{
     outbound::message::{Message, MessageStatus},
 };
 
-/// A process that works on deliveries: a number that grows with each start. What it claimed, only it
-/// may settle.
+/// Process that works on deliveries, identified by a number that grows with each start. Only the owner that claimed a
+/// delivery may settle it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(i64);
 
 impl Owner {
-    /// The owner with this number; 0 is nobody's.
+    /// Builds the owner with this number; 0 means unowned.
     pub(crate) const fn new(number: i64) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the owner's number.
     pub const fn number(self) -> i64 {
         self.0
     }
 }
 
-/// A message to store, with all that must become durable together with it.
+/// Message to store, with everything that must become durable together with it.
 #[derive(Debug)]
 pub struct Publication {
-    /// Whose it is.
+    /// Organization and environment of the message.
     pub tenant: Tenant,
-    /// The message; shared with whoever delivers it.
+    /// Message, shared with the task that delivers it.
     pub message: Arc<Message>,
-    /// Its deliveries.
+    /// Deliveries of the message.
     pub deliveries: Vec<NewDelivery>,
-    /// What makes their first try happen.
+    /// Trigger of the first attempts.
     pub trigger: Trigger,
-    /// What was known when the deliveries were decided.
+    /// Versions from which the deliveries were decided.
     pub seen: Versions,
-    /// The sender's own id of the message, unique per application since `window_start`.
+    /// Sender's own id of the message, unique per application since `window_start`.
     pub event_id: Option<String>,
-    /// The channels of the message.
+    /// Channels of the message.
     pub channels: Vec<String>,
-    /// The request's idempotency key, unique per environment since `window_start`.
+    /// Idempotency key of the request, unique per environment since `window_start`.
     pub idempotency: Option<IdempotencyKey>,
-    /// From when on earlier ids and keys count.
+    /// Time from which earlier ids and keys count.
     pub window_start: Timestamp,
-    /// Whether it counts as an event of its organization's quota.
+    /// Whether the message counts as an event of its organization's quota.
     pub is_event: bool,
 }
 
 impl Publication {
-    /// The channels as they are stored: JSON text, or nothing where there are none.
+    /// Returns the stored form of the channels: JSON text, or `None` without channels.
     pub(crate) fn channels_text(&self) -> Option<String> {
         (!self.channels.is_empty()).then(|| serde_json::to_string(&self.channels).expect("texts are JSON"))
     }
 
-    /// The status that the message's first answer carries.
+    /// Returns the status for the first response about the message.
     pub fn first_status(&self) -> MessageStatus {
-        let is_owed = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { .. }));
-        if is_owed { MessageStatus::Pending } else { MessageStatus::Skipped }
+        let is_pending = self.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Pending { .. }));
+        if is_pending { MessageStatus::Pending } else { MessageStatus::Skipped }
     }
 }
 
-/// Numbers that grow with each change of what decides about a message's deliveries.
+/// Numbers that grow with each change of the configuration that decides a message's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
-    /// Of the application and its endpoints.
+    /// Version of the application and its endpoints.
     pub application: i64,
-    /// Of the environment's event types.
+    /// Version of the environment's event types.
     pub environment: i64,
 }
 
-/// An idempotency key and what it was used for.
+/// Idempotency key and the request that used it.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
-    /// The key, as the sender wrote it.
+    /// Key as the sender wrote it.
     pub key: String,
-    /// A hash of the request it came with.
+    /// Hash of the request.
     pub fingerprint: [u8; 32],
 }
 
-/// A delivery that comes into being with its message.
+/// Delivery created with its message.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDelivery {
-    /// To whom.
+    /// Target of the delivery.
     pub target_id: TargetId,
-    /// How it begins.
+    /// Initial state.
     pub state: NewState,
 }
 
-/// How a delivery begins.
+/// Initial state of a delivery.
 #[derive(Debug, Clone, Copy)]
 pub enum NewState {
-    /// Owed and due at once.
-    Owed {
-        /// Who delivers it, where somebody has room for it.
+    /// Pending and due at once.
+    Pending {
+        /// Owner that delivers it; `None` if no node has room.
         owner: Option<Owner>,
-        /// The backlog it waits in, or goes back to when its owner lets go of it.
+        /// Backlog in which the delivery waits, or to which it returns when its owner releases it.
         backlog: Option<Backlog>,
-        /// Whether it has a place in the backlog, behind all that was stored before.
+        /// Whether the delivery has a position in the backlog, behind everything stored earlier.
         in_order: bool,
     },
-    /// Not sent, but on record and recoverable.
+    /// Not sent, but recorded and recoverable.
     Skipped(SkipReason),
 }
 
-/// What came of publishing.
+/// Result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
-    /// It is stored and scheduled.
+    /// The message is stored and scheduled.
     Stored,
-    /// The idempotency key stands for this earlier message, which was answered with that status.
+    /// The idempotency key belongs to this earlier message, whose first response carried this status.
     Repeated {
-        /// The earlier message.
+        /// Earlier message.
         message_id: MessageId,
-        /// The status of its first answer.
+        /// Status in the first response about it.
         first_status: MessageStatus,
     },
     /// The idempotency key was used for another request.
     KeyReused,
     /// The application, its endpoints or the event types have changed since [`Publication::seen`].
     Stale,
-    /// The application has a message with this `event_id` already.
+    /// The application already has a message with this `event_id`.
     DuplicateEventId {
-        /// The earlier message.
+        /// Earlier message.
         message_id: MessageId,
     },
 }
 
-/// How much to claim at the most.
+/// Limits of one claim.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimLimits {
-    /// So many deliveries.
+    /// Maximum number of deliveries.
     pub deliveries: usize,
-    /// So many bytes of payload; the delivery that passes it is still claimed.
+    /// Bytes of payload; the delivery that exceeds the limit is still claimed.
     pub bytes: usize,
 }
 
-/// Deliveries that were claimed.
+/// Result of a claim.
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// They are the claimer's now.
+    /// Deliveries that now belong to the claimer.
     pub deliveries: Vec<Claimed>,
-    /// When the next one that nobody owns falls due, as far as is known; it may be past.
+    /// Due time of the next unowned delivery, if known; it may be past.
     pub next_due: Option<Timestamp>,
 }
 
-/// A backlog with something in it.
+/// First delivery of a backlog that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BacklogHead {
-    /// Which backlog.
+    /// Backlog.
     pub backlog: Backlog,
-    /// The application of what is first in it.
+    /// Application of the first delivery.
     pub application_id: ApplicationId,
-    /// Its target.
+    /// Target of the first delivery.
     pub target_id: TargetId,
-    /// When it falls due; it may be past. Where an order is kept this is its place, unless `retry_at` says more.
+    /// Due time; it may be past. In an ordered backlog, the position, unless `retry_at` is set.
     pub due_at: Timestamp,
-    /// When its next try is due, where it has failed or was postponed.
+    /// Due time of the next attempt, if the delivery has failed or was postponed.
     pub retry_at: Option<Timestamp>,
 }
 
-/// How much to take from a backlog.
+/// Number of deliveries to take from a backlog.
 #[derive(Debug, Clone, Copy)]
 pub struct BacklogRequest {
-    /// Which backlog.
+    /// Backlog.
     pub backlog: Backlog,
-    /// So many deliveries at the most.
+    /// Maximum number of deliveries.
     pub deliveries: usize,
-    /// Whether nothing may be taken that stands behind one whose next try is not due yet.
+    /// Whether a delivery whose next attempt is not due blocks those behind it.
     pub in_order: bool,
 }
 
-/// One of them.
+/// Claimed delivery.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// Whose it is now.
+    /// Owner after the claim.
     pub owner: Owner,
-    /// The environment of its message, in which it counts.
+    /// Environment of the message, under which the delivery is counted.
     pub environment_id: EnvironmentId,
-    /// What is owed.
+    /// Message to deliver.
     pub message: Arc<Message>,
-    /// To whom.
+    /// Target of the delivery.
     pub target_id: TargetId,
-    /// The backlog it waited in, where it did.
+    /// Backlog in which the delivery waited, if any.
     pub backlog: Option<Backlog>,
-    /// Tries made so far, over its whole life.
+    /// Attempts made so far, over the whole life of the delivery.
     pub attempts: u32,
-    /// Failures since it was last made owed; the place in the retry schedule.
+    /// Failures since the delivery last became pending; the position in the retry schedule.
     pub failed: u32,
-    /// What makes the next try happen.
+    /// Trigger of the next attempt.
     pub trigger: Trigger,
-    /// Since when it is due: for a first try, since the message was accepted.
+    /// Due time; for a first attempt, the time at which the message was accepted.
     pub due_at: Timestamp,
 }
 
-/// What became of a claimed delivery.
+/// Result of a claimed delivery.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// The environment of its message, in which it counts.
+    /// Environment of the message, under which the delivery is counted.
     pub environment_id: EnvironmentId,
-    /// The message.
+    /// Message.
     pub message_id: MessageId,
-    /// The target.
+    /// Target.
     pub target_id: TargetId,
-    /// The try that was made, where one was.
+    /// Attempt that was made, if any.
     pub attempt: Option<Attempt>,
-    /// Where it stands now.
+    /// Next state.
     pub next: Next,
 }
 
-/// Where a delivery stands after it was settled.
+/// State of a delivery after it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// It arrived.
+    /// Delivered.
     Succeeded,
-    /// It is owed still, after so many failures.
+    /// Still pending, after `failed` failures.
     Retry {
-        /// Where and until when it waits.
+        /// Backlog and end of the wait.
         wait: Wait,
-        /// Failures since it was last made owed.
+        /// Failures since the delivery last became pending.
         failed: u32,
     },
-    /// It was not tried; it is owed still.
+    /// Still pending, without an attempt.
     Postponed {
-        /// Where and until when it waits.
+        /// Backlog and end of the wait.
         wait: Wait,
     },
-    /// It ended without arriving: exhausted, skipped or cancelled, at that time.
+    /// Ended at that time without a delivery: exhausted, skipped or cancelled.
     Ended(DeliveryState, Timestamp),
 }
 
-/// How something waits that is owed still.
+/// Wait of a pending delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// When it is due again. For what keeps its place the epoch is at once, whatever a clock says later.
+    /// Time at which the delivery is due again. For a delivery that keeps its position, the epoch means at once,
+    /// whatever a clock says later.
     pub due_at: Timestamp,
-    /// The backlog it waits in; otherwise anybody takes it then.
+    /// Backlog in which the delivery waits; without one, any node may claim it when due.
     pub backlog: Option<Backlog>,
-    /// Whether it keeps its place in the backlog, and what stands behind it waits too.
-    pub keeps_place: bool,
+    /// Whether the delivery keeps its position in the backlog and blocks those behind it.
+    pub keeps_position: bool,
 }
 
 impl Wait {
-    /// Until then, for anybody to take.
+    /// Waits until this time, for any node to claim.
     pub const fn until(due_at: Timestamp) -> Self {
-        Self { due_at, backlog: None, keeps_place: false }
+        Self { due_at, backlog: None, keeps_position: false }
     }
 
-    /// What stands in the columns `owner` and `backlog`.
-    pub(crate) fn line_number(self) -> i64 {
+    /// Returns the value of the columns `owner` and `backlog`.
+    pub(crate) fn backlog_number(self) -> i64 {
         self.backlog.map_or(0, Backlog::number)
     }
 
-    /// What stands in the columns `due_at`, where it changes, and `retry_at`. In a backlog that keeps an order `due_at`
-    /// is a place, of which no clock decides whether it is due: `retry_at` alone does.
+    /// Returns the values of the columns `due_at`, if it changes, and `retry_at`. In an ordered backlog `due_at` is a
+    /// position that no clock is compared with: only `retry_at` decides whether the delivery is due.
     pub(crate) fn times(self) -> (Option<i64>, Option<i64>) {
         let at = Some(self.due_at.as_millis());
-        match (self.keeps_place, self.backlog) {
+        match (self.keeps_position, self.backlog) {
             (true, _) => (None, at.filter(|_| self.due_at > Timestamp::EPOCH)),
             (false, Some(_)) => (at, at),
             (false, None) => (at, None),
@@ -274,30 +275,30 @@ impl Wait {
     }
 }
 
-/// What came of making a message owed again.
+/// Result of requeuing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redelivered {
-    /// It is owed to so many targets.
-    Owed(usize),
-    /// There is no such message.
-    NotThere,
-    /// Its payload has expired: there is nothing to send.
+    /// Number of targets for which the message is pending now.
+    Requeued(usize),
+    /// No such message.
+    NotFound,
+    /// The payload has expired, so there is nothing to send.
     PayloadExpired,
 }
 
-/// A message to be made owed again.
+/// Request to requeue a message.
 #[derive(Debug)]
 pub struct Redelivery {
-    /// Whose it is.
+    /// Organization and environment of the message.
     pub tenant: Tenant,
-    /// The application.
+    /// Application.
     pub application_id: ApplicationId,
-    /// The message.
+    /// Message.
     pub message_id: MessageId,
-    /// To whom.
+    /// Targets to deliver to.
     pub targets: Vec<TargetId>,
-    /// What makes the try happen.
+    /// Trigger of the attempt.
     pub trigger: Trigger,
-    /// Since when it is due.
+    /// Due time.
     pub now: Timestamp,
 }

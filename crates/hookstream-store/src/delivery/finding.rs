@@ -1,8 +1,8 @@
-//! Finding messages and attempts: what is asked, and how it is answered a bounded slice at a time.
+//! Search for messages and attempts: the request, and the result in bounded slices.
 //!
-//! There is no index for it on the hot path. Messages are read in the order of their ids, for one application or for
-//! those of an environment, and compared here; attempts are found by their messages. Whatever is asked, one call looks at
-//! no more than [`EXAMINED`] messages: a page may be short, and then says where to go on.
+//! The hot path has no index for searches. Messages are read in the order of their ids, for one application or for
+//! all of an environment, and filtered here; attempts are found through their messages. A call examines at most
+//! [`EXAMINED`] messages. A page may therefore be short, and then names the position at which to continue.
 
 use hookstream_model::{
     base::{
@@ -16,61 +16,61 @@ use hookstream_model::{
 
 use crate::delivery::messages::Message;
 
-/// The most messages that one call looks at.
+/// Maximum number of messages that one call examines.
 pub const EXAMINED: usize = 5_000;
-/// How many messages are read at once, over all applications.
+/// Messages read at once, over all applications.
 pub(crate) const CHUNK: usize = 256;
-/// The same where attempts are read with them.
+/// Messages read at once together with their attempts.
 pub(crate) const CHUNK_OF_ATTEMPTS: usize = 64;
 
-/// The bytes of an id; ids sort as their bytes.
+/// Bytes of an id; ids sort as their bytes.
 pub type IdBytes = [u8; 16];
 
-/// Which way a page goes. Its rows are newest first either way.
+/// Direction of a page. The rows of a page are newest first in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
-    /// To older rows.
+    /// Towards older rows.
     #[default]
     Older,
-    /// To newer rows.
+    /// Towards newer rows.
     Newer,
 }
 
-/// Which messages are looked at.
+/// Messages to examine.
 #[derive(Debug, Clone)]
 pub struct Range {
-    /// Whose they are.
+    /// Organization and environment of the messages.
     pub tenant: Tenant,
-    /// Of one application, or of all that the environment has.
+    /// Application, or `None` for all applications of the environment.
     pub application: Option<ApplicationId>,
-    /// Ids from this one on.
+    /// Lowest id, inclusive.
     pub lowest: IdBytes,
-    /// Ids before this one.
+    /// Highest id, exclusive.
     pub below: IdBytes,
-    /// Which way.
+    /// Direction of the search.
     pub direction: Direction,
 }
 
-/// Which messages are meant.
+/// Conditions on messages.
 #[derive(Debug, Clone, Default)]
 pub struct MessageFilter {
-    /// How they stand; none means that it does not matter.
+    /// Statuses; empty for any.
     pub statuses: Vec<MessageStatus>,
-    /// What they are about; none means that it does not matter.
+    /// Event types; empty for any.
     pub event_types: Vec<String>,
-    /// They have a delivery to it.
+    /// Target of at least one delivery.
     pub target: Option<TargetId>,
-    /// The sender's own id of them.
+    /// Sender's own id of the message.
     pub event_id: Option<String>,
-    /// They have this channel.
+    /// Channel of the message.
     pub channel: Option<String>,
-    /// Their id or the sender's contains it, in lower case.
+    /// Text that the id or the sender's own id contains, in lower case.
     pub search: Option<String>,
 }
 
 impl MessageFilter {
-    /// Whether a message is meant, as far as that is known without its deliveries.
-    pub(crate) fn means(&self, message: &Message) -> bool {
+    /// Returns whether a message matches, as far as is known without its deliveries.
+    pub(crate) fn matches_message(&self, message: &Message) -> bool {
         (self.event_types.is_empty() || self.event_types.contains(&message.event_type))
             && self.event_id.as_ref().is_none_or(|event_id| message.event_id.as_ref() == Some(event_id))
             && self.channel.as_ref().is_none_or(|channel| message.channels.contains(channel))
@@ -80,51 +80,51 @@ impl MessageFilter {
             })
     }
 
-    /// The same, once it is known how its deliveries stand.
-    pub(crate) fn means_standing(&self, message: &Message) -> bool {
+    /// Returns whether the status of a message matches; needs the counts of the deliveries.
+    pub(crate) fn matches_status(&self, message: &Message) -> bool {
         self.statuses.is_empty() || self.statuses.contains(&message.counts.status())
     }
 }
 
-/// A search for messages.
+/// Search for messages.
 #[derive(Debug, Clone)]
 pub struct MessageSearch {
-    /// Which are looked at.
+    /// Messages to examine.
     pub range: Range,
-    /// Which are meant.
+    /// Conditions on messages.
     pub filter: MessageFilter,
-    /// The most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// Which attempts are meant.
+/// Conditions on attempts.
 #[derive(Debug, Clone, Default)]
 pub struct AttemptFilter {
-    /// To this target.
+    /// Target.
     pub target: Option<TargetId>,
-    /// Whether they succeeded.
+    /// Whether the attempt succeeded.
     pub succeeded: Option<bool>,
-    /// What was answered.
+    /// Class of the response status.
     pub class: Option<StatusClass>,
-    /// What their messages are about; none means that it does not matter.
+    /// Event types of the messages; empty for any.
     pub event_types: Vec<String>,
-    /// They began then or later.
+    /// Earliest start, inclusive.
     pub since: Option<Timestamp>,
-    /// They began before then.
+    /// Latest start, exclusive.
     pub until: Option<Timestamp>,
 }
 
-/// What was answered to an attempt.
+/// Class of an attempt's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusClass {
     /// A status from this hundred, 1 to 5.
     Hundred(u16),
-    /// Nothing.
+    /// No response.
     None,
 }
 
 impl StatusClass {
-    /// The statuses, from and to; `None` where nothing was answered.
+    /// Returns the lowest and highest status; `None` for attempts without a response.
     pub(crate) const fn bounds(self) -> Option<(u16, u16)> {
         match self {
             Self::Hundred(hundred) => Some((hundred * 100, hundred * 100 + 99)),
@@ -133,89 +133,89 @@ impl StatusClass {
     }
 }
 
-/// A place between attempts, as they are ordered: by message, and then by their own ids.
+/// Position between attempts, which are ordered by message and then by their own ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptPlace {
-    /// The message.
+pub struct AttemptPosition {
+    /// Message.
     pub message: IdBytes,
-    /// Its attempts below this id are older than the place, the others newer.
+    /// Attempts of the message below this id are older than the position, the others newer.
     pub attempt: IdBytes,
 }
 
-/// A search for attempts.
+/// Search for attempts.
 #[derive(Debug, Clone)]
 pub struct AttemptSearch {
-    /// Whose messages are looked at.
+    /// Messages to examine.
     pub range: Range,
-    /// Where it goes on; the range begins with its message.
-    pub from: Option<AttemptPlace>,
-    /// Which attempts are meant.
+    /// Position at which to continue; the range begins with its message.
+    pub from: Option<AttemptPosition>,
+    /// Conditions on attempts.
     pub filter: AttemptFilter,
-    /// The most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// An attempt, and what its message is.
+/// Attempt with properties of its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundAttempt {
-    /// The attempt.
+    /// Attempt.
     pub attempt: Attempt,
-    /// The application of its message.
+    /// Application of the message.
     pub application_id: ApplicationId,
-    /// What its message is about.
+    /// Event type of the message.
     pub event_type: String,
 }
 
-/// Rows that were found.
+/// Page of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<T, Place> {
-    /// Newest first.
+pub struct Found<T, Position> {
+    /// Rows, newest first.
     pub items: Vec<T>,
-    /// Where the search goes on, where there may be more.
-    pub next: Option<Place>,
+    /// Position at which to continue, if there may be more rows.
+    pub next: Option<Position>,
 }
 
-/// The id after an id.
+/// Returns the next higher id.
 pub(crate) fn successor(id: IdBytes) -> IdBytes {
     u128::from_be_bytes(id).saturating_add(1).to_be_bytes()
 }
 
-/// Collects the rows of a page until it is known whether more follow.
+/// Collector of a page's rows, which also finds out whether more rows follow.
 #[derive(Debug)]
-pub(crate) struct Collector<T, Place> {
+pub(crate) struct Collector<T, Position> {
     items: Vec<T>,
     limit: usize,
-    /// Behind the last row that was taken.
-    taken: Option<Place>,
+    /// Position behind the last collected row.
+    taken: Option<Position>,
     has_more: bool,
-    /// Messages that may still be looked at.
+    /// Messages that may still be examined.
     budget: usize,
 }
 
-impl<T, Place: Copy> Collector<T, Place> {
+impl<T, Position: Copy> Collector<T, Position> {
     pub(crate) const fn new(limit: usize) -> Self {
         Self { items: Vec::new(), limit, taken: None, has_more: false, budget: EXAMINED }
     }
 
-    /// Takes a row, behind which the search goes on at `place`. Returns whether the page has room for another.
-    pub(crate) fn take(&mut self, item: T, place: Place) -> bool {
+    /// Adds a row and the position behind it. Returns whether the page has room for another.
+    pub(crate) fn take(&mut self, item: T, position: Position) -> bool {
         if self.items.len() == self.limit {
             self.has_more = true;
             return false;
         }
         self.items.push(item);
-        self.taken = Some(place);
+        self.taken = Some(position);
         true
     }
 
-    /// Notes that a message was looked at. Returns whether another may be.
+    /// Counts an examined message. Returns whether another may be examined.
     pub(crate) const fn examine(&mut self) -> bool {
         self.budget = self.budget.saturating_sub(1);
         self.budget > 0
     }
 
-    /// The page. `examined` is behind the last message that was looked at, where the search was not at its end.
-    pub(crate) fn finish(mut self, examined: Option<Place>, direction: Direction) -> Found<T, Place> {
+    /// Returns the page. `examined` is the position behind the last examined message, unless the search reached its end.
+    pub(crate) fn finish(mut self, examined: Option<Position>, direction: Direction) -> Found<T, Position> {
         if direction == Direction::Newer {
             self.items.reverse();
         }
@@ -224,8 +224,9 @@ impl<T, Place: Copy> Collector<T, Place> {
     }
 }
 
-/// Rows of several applications in one order, of each at most `chunk` and in this direction; and where the range goes on,
-/// where it does. Rows behind the last of a full part are left for the next time: others may belong before them.
+/// Merges rows of several applications, each part at most `chunk` rows in this direction, and returns the position at
+/// which the range continues, if it does. Rows behind the last row of a full part are left for the next call, because
+/// others may belong before them.
 pub(crate) fn merge(parts: Vec<Vec<Message>>, chunk: usize, direction: Direction) -> (Vec<Message>, Option<IdBytes>) {
     let last = |part: &Vec<Message>| part.last().filter(|_| part.len() >= chunk).map(|message| *message.id.as_bytes());
     let full = parts.iter().filter_map(last);
@@ -246,7 +247,8 @@ pub(crate) fn merge(parts: Vec<Vec<Message>>, chunk: usize, direction: Direction
     (rows, Some(behind(edge, direction)))
 }
 
-/// The bound of a range behind an id: what goes on is below it, or from it on.
+/// Returns the bound of a range behind an id: the exclusive upper bound for older rows, the inclusive lower bound for
+/// newer rows.
 pub(crate) fn behind(id: IdBytes, direction: Direction) -> IdBytes {
     match direction {
         Direction::Older => id,
@@ -255,7 +257,7 @@ pub(crate) fn behind(id: IdBytes, direction: Direction) -> IdBytes {
 }
 
 impl Range {
-    /// What is left of the range behind a bound.
+    /// Returns the rest of the range behind a bound.
     pub(crate) fn behind_bound(&self, bound: IdBytes) -> Self {
         match self.direction {
             Direction::Older => Self { below: bound.min(self.below), ..self.clone() },
@@ -263,12 +265,12 @@ impl Range {
         }
     }
 
-    /// Whether nothing can be in it.
+    /// Returns whether the range can contain no id.
     pub(crate) fn is_empty(&self) -> bool {
         self.lowest >= self.below
     }
 
-    /// The days of its first and its last id.
+    /// Returns the days of the first and the last id.
     pub(crate) fn days(&self) -> (hookstream_model::base::time::Day, hookstream_model::base::time::Day) {
         let day = |id: IdBytes| MessageId::from_bytes(id).timestamp().day();
         (day(self.lowest), day(self.below))
@@ -276,7 +278,7 @@ impl Range {
 }
 
 impl AttemptSearch {
-    /// Whether an attempt of a message lies behind where the search goes on.
+    /// Returns whether an attempt of a message lies ahead of the position at which the search continues.
     pub(crate) fn is_ahead(&self, message: IdBytes, attempt: IdBytes) -> bool {
         match (self.from, self.range.direction) {
             (Some(from), Direction::Older) if from.message == message => attempt < from.attempt,
@@ -285,16 +287,16 @@ impl AttemptSearch {
         }
     }
 
-    /// The place behind an attempt.
-    pub(crate) fn behind(&self, message: IdBytes, attempt: IdBytes) -> AttemptPlace {
-        AttemptPlace { message, attempt: behind(attempt, self.range.direction) }
+    /// Returns the position behind an attempt.
+    pub(crate) fn behind(&self, message: IdBytes, attempt: IdBytes) -> AttemptPosition {
+        AttemptPosition { message, attempt: behind(attempt, self.range.direction) }
     }
 
-    /// The place behind all attempts of a message.
-    pub(crate) const fn behind_all(&self, message: IdBytes) -> AttemptPlace {
+    /// Returns the position behind all attempts of a message.
+    pub(crate) const fn behind_all(&self, message: IdBytes) -> AttemptPosition {
         match self.range.direction {
-            Direction::Older => AttemptPlace { message, attempt: [0; 16] },
-            Direction::Newer => AttemptPlace { message, attempt: [0xff; 16] },
+            Direction::Older => AttemptPosition { message, attempt: [0; 16] },
+            Direction::Newer => AttemptPosition { message, attempt: [0xff; 16] },
         }
     }
 }
@@ -319,12 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_merged_as_far_as_their_order_is_known() {
-        let check = |parts: &[&[u8]], direction, expected: &[u8], goes_on: Option<IdBytes>| {
+    fn merge_stops_at_the_end_of_a_full_part() {
+        let check = |parts: &[&[u8]], direction, expected: &[u8], continues_at: Option<IdBytes>| {
             let parts = parts.iter().map(|part| part.iter().map(|number| message(*number)).collect()).collect();
             let (rows, bound) = merge(parts, 2, direction);
             let rows: Vec<_> = rows.iter().map(|message| message.id.as_bytes()[0]).collect();
-            assert_eq!((&rows[..], bound), (expected, goes_on));
+            assert_eq!((&rows[..], bound), (expected, continues_at));
         };
         check(&[], Direction::Older, &[], None);
         check(&[&[9], &[8]], Direction::Older, &[9, 8], None);
@@ -334,16 +336,16 @@ mod tests {
     }
 
     #[test]
-    fn a_page_looks_at_so_many_messages_and_no_more() {
+    fn page_examines_bounded_number_of_messages() {
         let mut found = Collector::<(), u32>::new(2);
         let examined = (1..).find(|_| !found.examine());
         assert_eq!(examined, Some(EXAMINED));
-        // It is empty, and says where to go on.
+        // The page is empty, and names the position at which to continue.
         assert_eq!(found.finish(Some(7), Direction::Older), Found { items: vec![], next: Some(7) });
     }
 
     #[test]
-    fn a_page_tells_where_it_goes_on() {
+    fn page_names_next_position() {
         let mut full = Collector::new(2);
         assert!(full.take("a", 1) && full.take("b", 2) && !full.take("c", 3));
         assert_eq!(full.finish(Some(9), Direction::Older), Found { items: vec!["a", "b"], next: Some(2) });

@@ -13,110 +13,110 @@ use hookstream_model::{
     outbound::message::{DeliveryCounts, Payload},
 };
 
-/// A message and how it stands.
+/// Message with the counts of its deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its id.
+    /// Message id.
     pub id: MessageId,
-    /// The application it was sent to.
+    /// Application to which the message was sent.
     pub application_id: ApplicationId,
-    /// What it is about.
+    /// Event type.
     pub event_type: String,
-    /// What its receivers read; `None` once that has expired.
+    /// Content for the receivers; `None` once it has expired.
     pub payload: Option<Payload>,
-    /// The sender's own id of it.
+    /// Sender's own id of the message.
     pub event_id: Option<String>,
-    /// Its channels.
+    /// Channels.
     pub channels: Vec<String>,
-    /// How its deliveries stand.
+    /// Counts of the deliveries by state.
     pub counts: DeliveryCounts,
-    /// When it was last tried; when it was accepted, where it never was.
+    /// Time of the last attempt; without one, the time of acceptance.
     pub updated_at: Timestamp,
 }
 
 impl Message {
-    /// What it would be sent as.
+    /// Returns the properties by which routes decide about sending.
     pub fn as_sent(&self) -> Sendable<'_> {
         Sendable { event_type: &self.event_type, channels: &self.channels, has_payload: self.payload.is_some() }
     }
 }
 
-/// Reads the channels of a message as they are stored. A text that no version of the program writes reads as none.
+/// Reads the channels of a message from their stored form. A text that no version of the program writes reads as none.
 pub(crate) fn read_channels(text: Option<&str>) -> Vec<String> {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-/// A message with all that happened to it.
+/// Message with its whole history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageDetail {
-    /// The message.
+    /// Message.
     pub message: Message,
-    /// Its attempts, in the order they were made.
+    /// Attempts, in the order in which they were made.
     pub attempts: Vec<Attempt>,
-    /// Its deliveries, by target.
+    /// Deliveries, by target.
     pub deliveries: Vec<Delivery>,
 }
 
-/// Which messages of an environment are to be removed, with all that is known of them.
+/// Messages of an environment to be removed, with everything recorded about them.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageRemoval {
-    /// The environment.
+    /// Environment.
     pub environment: EnvironmentId,
-    /// Of days before this one.
+    /// Upper bound: only messages of days before this one.
     pub before: Day,
-    /// Where the slice before this one ended.
+    /// End of the previous slice.
     pub after: Option<Position>,
 }
 
-/// A place among messages as they are removed: by day, application and id.
+/// Position among messages in the order of removal: day, application, id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The application.
+    /// Application.
     pub application_id: ApplicationId,
-    /// The message.
+    /// Message.
     pub message_id: MessageId,
 }
 
-/// What a slice of a removal has done.
+/// Result of one slice of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovedMessages {
-    /// How many are gone.
+    /// Number of removed messages.
     pub messages: usize,
-    /// Where the next slice goes on; `None` where there is nothing more that can be removed.
+    /// Start of the next slice; `None` if nothing more can be removed.
     pub position: Option<Position>,
 }
 
-/// A delivery and where it stands.
+/// Delivery with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// To whom.
+    /// Target.
     pub target_id: TargetId,
-    /// Where it stands.
+    /// State.
     pub state: DeliveryState,
-    /// Tries made.
+    /// Attempts made.
     pub attempts: u32,
-    /// When it ended without arriving.
+    /// Time at which the delivery ended without success.
     pub ended_at: Option<Timestamp>,
-    /// What its next try will be, where it is pending.
-    pub owed: Option<Owed>,
+    /// Details of the next attempt, if the delivery is pending.
+    pub pending: Option<PendingDetail>,
 }
 
-/// What is known of a delivery that is owed, besides when it is due.
+/// Details of a pending delivery, besides its due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owed {
-    /// Failures since it was last made owed; the place in the retry schedule.
+pub struct PendingDetail {
+    /// Failures since the delivery last became pending; the position in the retry schedule.
     pub failed: u32,
-    /// What makes the next try happen.
+    /// Trigger of the next attempt.
     pub trigger: Trigger,
-    /// Whether a node has it: it waits in its target's lane there, or is being tried.
+    /// Whether a node owns the delivery: it waits in its target's lane there, or is being attempted.
     pub is_taken: bool,
-    /// Whether it waits in its backlog until its target's lane may have it.
-    pub is_in_line: bool,
+    /// Whether the delivery waits in its backlog until its target's lane has room.
+    pub is_in_backlog: bool,
 }
 
 impl MessageDetail {
-    /// Puts together what was read apart: how a message stands follows from its attempts and from the
-    /// deliveries that are pending or ended without arriving.
+    /// Combines parts that were read separately. The counts follow from the attempts and from the deliveries that are
+    /// pending or ended without success.
     pub(crate) fn assemble(mut message: Message, attempts: Vec<Attempt>, mut deliveries: Vec<Delivery>) -> Self {
         for delivery in &deliveries {
             match delivery.state {
@@ -129,7 +129,7 @@ impl MessageDetail {
         if let Some(last) = attempts.last() {
             message.updated_at = last.created_at;
         }
-        // What keeps a place in a backlog has that in the stead of its time.
+        // A delivery that keeps its position in a backlog stores the position in place of the due time.
         for delivery in &mut deliveries {
             if let DeliveryState::Pending { due_at } = &mut delivery.state {
                 *due_at = (*due_at).max(message.id.timestamp());
@@ -141,7 +141,7 @@ impl MessageDetail {
     }
 }
 
-/// What was tried and is neither pending nor ended otherwise has arrived.
+/// Adds the succeeded deliveries: those with an attempt that are neither pending nor ended otherwise.
 fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
     for attempt in attempts {
         match deliveries.iter_mut().find(|delivery| delivery.target_id == attempt.target_id) {
@@ -149,7 +149,7 @@ fn add_succeeded(attempts: &[Attempt], deliveries: &mut Vec<Delivery>) {
             Some(_) => {}
             None => {
                 let (state, target_id) = (DeliveryState::Succeeded, attempt.target_id);
-                deliveries.push(Delivery { target_id, state, attempts: 1, ended_at: None, owed: None });
+                deliveries.push(Delivery { target_id, state, attempts: 1, ended_at: None, pending: None });
             }
         }
     }

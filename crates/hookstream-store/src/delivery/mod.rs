@@ -1,4 +1,4 @@
-//! The hot path: messages, deliveries, attempts and the nodes that work on them.
+//! Hot path: messages, deliveries, attempts and the nodes that work on them.
 
 pub mod audit;
 pub mod counts;

@@ -1,77 +1,77 @@
-//! The processes that work on a store, and what they tell each other.
+//! Processes that work on a store, and the notifications between them.
 
 use hookstream_model::{base::time::Timestamp, delivery::queue::Shards};
 
 use crate::delivery::deliveries::Owner;
 
-/// What a process says of itself when it enlists.
+/// Description of a process when it enlists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSelf {
-    /// A name for people.
+    /// Name for people.
     pub name: String,
     /// `all`, `api` or `worker`.
     pub role: &'static str,
-    /// The program's version.
+    /// Version of the program.
     pub version: &'static str,
-    /// The number that it had before, whose shards of backlogs go over to the new one.
+    /// Former owner number of the process, whose shards move to the new number.
     pub replaces: Option<Owner>,
 }
 
-/// What a process tells of its work with each renewal.
+/// Load that a process reports with each renewal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeReport {
     /// Deliveries in memory that wait for their turn.
     pub queued: usize,
-    /// Tries under way or not yet recorded.
+    /// Attempts under way or not yet recorded.
     pub in_flight: usize,
-    /// For how long the oldest delivery that is due waits, in milliseconds.
+    /// Time for which the oldest due delivery has waited, in milliseconds.
     pub lag_ms: u64,
 }
 
-/// An owner as others see it.
+/// Owner as other processes see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its number.
+    /// Owner number.
     pub owner: Owner,
-    /// Its name.
+    /// Name.
     pub name: String,
     /// `all`, `api` or `worker`.
     pub role: String,
-    /// The program's version.
+    /// Version of the program.
     pub version: String,
-    /// When it enlisted.
+    /// Time of enlisting.
     pub started_at: Timestamp,
-    /// When it was last renewed.
+    /// Time of the last renewal.
     pub renewed_at: Timestamp,
-    /// When it lapses unless it is renewed; `None` where it stands as long as its process.
+    /// Time at which the lease expires unless renewed; `None` if the owner lives as long as its process.
     pub lapses_at: Option<Timestamp>,
-    /// What it last told.
+    /// Last report.
     pub report: NodeReport,
 }
 
-/// Whether an owner still stands.
+/// Result of renewing an owner's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseRenewal {
-    /// It does.
+    /// The lease is renewed.
     Held {
-        /// How many deliveries of lapsed owners are anybody's now.
+        /// Deliveries of expired owners that were released.
         released: u64,
-        /// The shards of backlogs that it works on, and nobody else.
+        /// Shards that this owner works on exclusively.
         shards: Shards,
-        /// How many of them are more than its share: others wait for them.
+        /// Number of those shards beyond the owner's fair share, for which other nodes wait.
         surplus: u32,
     },
-    /// It had lapsed, and what it had is others' now.
-    Lapsed,
+    /// The lease had expired; the owner's deliveries belong to others now.
+    Expired,
 }
 
-/// What a process tells the others.
+/// Notification from one process to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nudge {
-    /// Something is due that nobody owns.
+    /// An unowned delivery is due.
     Due,
-    /// Something that is configured has changed; [`crate::db::changes`] says what.
+    /// Configuration has changed; [`crate::db::changes`] holds the details.
     Changed,
-    /// Nudges may have been missed.
+    /// Notifications may have been missed.
     Resumed,
 }

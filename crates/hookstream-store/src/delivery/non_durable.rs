@@ -1,6 +1,6 @@
-//! A store that keeps what is configured and forgets every message: what the program costs without one.
+//! Store that keeps the configuration and discards every message.
 //!
-//! For `hookstream bench --forget` only, to know what durability costs.
+//! `hookstream bench --forget` uses it to measure the cost of durability.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// Around a store for what is configured.
+/// Wrapper around the store that keeps the configuration.
 pub struct NonDurableStore(pub Arc<dyn Store>);
 
 #[async_trait]
@@ -156,7 +156,7 @@ impl Store for NonDurableStore {
         self.0.find_messages(search).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
         self.0.find_attempts(search).await
     }
 

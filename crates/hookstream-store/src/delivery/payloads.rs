@@ -1,8 +1,7 @@
-//! How payloads stand in the store: as they are, or compressed where that saves enough.
+//! Stored form of payloads: plain, or compressed if that saves enough.
 //!
-//! Both databases keep the same bytes, so that a transfer copies them. The work is done by whoever publishes or
-//! reads, never by a writer and never within a transaction. What comes back is what was given, byte for byte; a
-//! row that was damaged is an error.
+//! Both databases keep the same bytes, so a transfer copies them. The publishing or reading task does the work, never
+//! a writer and never within a transaction. Decoding returns exactly the original bytes; a damaged row is an error.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -24,58 +23,58 @@ use crate::{
     delivery::deliveries::{Claimed, Owner, Publication},
 };
 
-/// From so many bytes on it is tried: a smaller JSON saves a third at the most, and most messages are smaller.
-const WORTH_IT: usize = 1_024;
-/// It is kept compressed where that saves an eighth or more.
-const SAVED: usize = 8;
-/// From so many bytes on it would hold up a task's thread, at about 3 µs for 10 KiB.
+/// Minimum size for compression, in bytes. Smaller JSON saves at most a third, and most messages are smaller.
+const COMPRESS_FROM: usize = 1_024;
+/// Divisor of the minimum saving: a payload is stored compressed if that saves an eighth or more.
+const MIN_SAVING: usize = 8;
+/// Size in bytes from which compression runs off the task's thread; it takes about 3 µs for 10 KiB.
 const LARGE: usize = 512 * 1024;
-/// The bytes of a block stand for at most so many times as many: a larger size in a row is a damage.
+/// Maximum expansion of a block. A row with a larger size is damaged.
 const RATIO_MAX: usize = 256;
 
-/// The number of a body that stands as it is.
+/// Encoding number of a plain body.
 const AS_IS: i32 = 0;
-/// The number of a body that is one LZ4 block.
+/// Encoding number of a body that is one LZ4 block.
 const LZ4: i32 = 1;
 
-/// Payloads that were removed because their time is over.
+/// Payloads removed because their retention time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// The day of their messages.
+    /// Day of the messages.
     pub day: Day,
-    /// What they took.
+    /// Stored bytes of the removed payloads.
     pub bytes: i64,
-    /// Whether the day has none left and what they took is given back.
+    /// Whether the day has no payloads left and their space is released.
     pub is_done: bool,
 }
 
-/// Which payloads of an environment are to be removed: the oldest first.
+/// Payloads of an environment to be removed, oldest first.
 #[derive(Debug, Clone, Copy)]
 pub struct Removal {
-    /// The environment.
+    /// Environment.
     pub environment: EnvironmentId,
-    /// Of messages after this one.
+    /// Lower bound: only messages after this one.
     pub after: MessageId,
-    /// Of messages before this one.
+    /// Upper bound: only messages before this one.
     pub before: MessageId,
-    /// Until so many bytes are freed; the payload that passes it is removed as well.
+    /// Bytes to free; the payload that exceeds the number is removed as well.
     pub bytes: u64,
 }
 
-/// What a slice of a removal has done.
+/// Result of one slice of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
-    /// So many bytes were freed.
+    /// Freed bytes.
     pub bytes: u64,
-    /// Where the next slice goes on; `None` where there is nothing more that can be removed.
+    /// Start of the next slice; `None` if nothing more can be removed.
     pub position: Option<MessageId>,
 }
 
-/// The most payloads of a slice, and about the most bytes: some 2 ms of SQLite's writer.
+/// Maximum number of payloads and approximate maximum of bytes in a slice: about 2 ms of SQLite's writer.
 pub(crate) const SLICE: usize = 256;
 const SLICE_BYTES: u64 = 512 * 1024;
 
-/// The first of what was found, as many as a slice takes and a removal asks for. Sizes are in bytes.
+/// Returns the first items of `found`, at most as many bytes as a slice takes and the removal wants.
 pub(crate) fn slice_of<T>(found: Vec<T>, size: impl Fn(&T) -> u64, wanted: u64) -> Vec<T> {
     let mut bytes = 0;
     let fits = |of: &T| {
@@ -86,21 +85,21 @@ pub(crate) fn slice_of<T>(found: Vec<T>, size: impl Fn(&T) -> u64, wanted: u64) 
     found.into_iter().take_while(fits).collect()
 }
 
-/// The columns of a payload.
+/// Columns of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredPayload {
-    /// Whether it is text, and not JSON.
+    /// Whether the payload is text rather than JSON.
     pub(crate) is_text: bool,
-    /// How the body is encoded.
+    /// Encoding number of the body.
     pub(crate) encoding: i32,
-    /// The bytes of the payload.
+    /// Size of the payload in bytes.
     pub(crate) size: i32,
-    /// The bytes in the store.
+    /// Stored bytes.
     pub(crate) body: Bytes,
 }
 
 impl StoredPayload {
-    /// A payload as it will stand.
+    /// Encodes a payload for storage.
     pub(crate) async fn of(payload: &Payload) -> Result<Self, Error> {
         if payload.body.len() < LARGE {
             return Ok(Self::encode(payload));
@@ -113,21 +112,21 @@ impl StoredPayload {
     fn encode(payload: &Payload) -> Self {
         let Payload { body, content_type } = payload;
         let is_text = *content_type == ContentType::Text;
-        // The limit of a payload is far below what the column holds.
+        // The maximum payload size is far below the range of the column.
         let size = i32::try_from(body.len()).unwrap_or(i32::MAX);
-        if body.len() >= WORTH_IT {
+        if body.len() >= COMPRESS_FROM {
             let compressed = lz4_flex::block::compress(body);
-            if compressed.len() <= body.len() - body.len() / SAVED {
+            if compressed.len() <= body.len() - body.len() / MIN_SAVING {
                 return Self { is_text, encoding: LZ4, size, body: compressed.into() };
             }
         }
         Self { is_text, encoding: AS_IS, size, body: body.clone() }
     }
 
-    /// The payload again.
+    /// Decodes the payload.
     ///
     /// # Errors
-    /// Where the row was damaged, or a newer version wrote it.
+    /// Fails if the row is damaged or was written by a newer version.
     pub(crate) fn decode(self) -> Result<Payload, Error> {
         let damaged = Error::Unreadable { what: "payload" };
         let size = self.size();
@@ -148,13 +147,13 @@ impl StoredPayload {
         Ok(Payload { body, content_type: if self.is_text { ContentType::Text } else { ContentType::Json } })
     }
 
-    /// The bytes of the payload, which it takes in memory.
+    /// Returns the decoded size in bytes.
     pub(crate) fn size(&self) -> usize {
         usize::try_from(self.size).unwrap_or(0)
     }
 }
 
-/// A message to store, with its payload as it will stand.
+/// Message to store, with its encoded payload.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     publication: Publication,
@@ -180,7 +179,7 @@ impl Deref for Sealed {
     }
 }
 
-/// A delivery that was claimed, with its payload as it stands in the store.
+/// Claimed delivery with its stored payload.
 #[derive(Debug)]
 pub(crate) struct SealedDelivery {
     pub(crate) owner: Owner,
@@ -198,20 +197,20 @@ pub(crate) struct SealedDelivery {
     pub(crate) due_at: Timestamp,
 }
 
-/// Tells the operator that a message was claimed and cannot be sent.
-pub(crate) fn tell_damaged(message: MessageId, error: &Error) {
+/// Logs that a claimed message cannot be sent.
+pub(crate) fn log_damaged(message: MessageId, error: &Error) {
     tracing::error!(message.id = %message, %error, "a pending message cannot be delivered: its row is damaged; send it as a new message");
 }
 
-/// Deliveries with their payloads. One whose payload was damaged cannot be sent: it is told, and stays owed to
-/// its owner, so that it holds up no other.
+/// Decodes the payloads of claimed deliveries. A delivery with a damaged payload is logged and left pending under its
+/// owner, so that it blocks no other.
 pub(crate) fn opened(sealed: Vec<SealedDelivery>) -> Vec<Claimed> {
     let open = |sealed: SealedDelivery| {
         let SealedDelivery { owner, environment_id, message_id, application_id, event_type, payload, hops, .. } = sealed;
         let payload = match payload.decode() {
             Ok(payload) => payload,
             Err(error) => {
-                tell_damaged(message_id, &error);
+                log_damaged(message_id, &error);
                 return None;
             }
         };
@@ -233,11 +232,11 @@ mod tests {
     }
 
     fn long() -> Payload {
-        payload(&r#"{"backlog":"invoice","amount":12345678901234567890} "#.repeat(100))
+        payload(&r#"{"line":"invoice","amount":12345678901234567890} "#.repeat(100))
     }
 
     #[test]
-    fn what_is_short_or_does_not_shrink_stands_as_it_is() {
+    fn short_or_incompressible_payload_is_stored_plain() {
         let check = |body: String, encoding: i32| {
             let stored = StoredPayload::encode(&payload(&body));
             assert_eq!((stored.encoding, stored.size()), (encoding, body.len()), "{body:.40}");
@@ -245,15 +244,15 @@ mod tests {
         };
         check(String::new(), AS_IS);
         check("{}".to_owned(), AS_IS);
-        check("a".repeat(WORTH_IT - 1), AS_IS);
-        check("a".repeat(WORTH_IT), LZ4);
-        // Nothing in it comes twice.
+        check("a".repeat(COMPRESS_FROM - 1), AS_IS);
+        check("a".repeat(COMPRESS_FROM), LZ4);
+        // No substring repeats.
         let unlike: String = (0..600).filter_map(|number| char::from_u32(0x4e00 + number)).collect();
         check(unlike, AS_IS);
     }
 
     #[tokio::test]
-    async fn a_large_one_comes_back_as_well() {
+    async fn large_payload_round_trips() {
         let large = payload(&"[\u{1f600} 1.50] ".repeat(LARGE / 8));
         let stored = StoredPayload::of(&large).await.expect("compressed");
         assert!(stored.encoding == LZ4 && stored.body.len() < large.body.len() / 50);
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_row_is_an_error() {
+    fn damaged_row_is_an_error() {
         let whole = StoredPayload::encode(&long());
         assert_eq!(whole.encoding, LZ4);
         let check = |damage: &dyn Fn(&mut StoredPayload)| {
@@ -272,7 +271,7 @@ mod tests {
         check(&|stored| stored.size = -1);
         check(&|stored| stored.size += 1);
         check(&|stored| stored.size -= 1);
-        // No memory is taken for it.
+        // The size is rejected before memory is allocated.
         check(&|stored| stored.size = i32::MAX);
         check(&|stored| stored.encoding = 7);
         check(&|stored| stored.encoding = AS_IS);
@@ -283,13 +282,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_payload_comes_back_as_it_was(parts in proptest::collection::vec("\\PC{0,60}", 0..40), times in 1..20_usize) {
+        fn payload_round_trips(parts in proptest::collection::vec("\\PC{0,60}", 0..40), times in 1..20_usize) {
             let given = payload(&parts.concat().repeat(times));
             prop_assert_eq!(StoredPayload::encode(&given).decode().expect("whole"), given);
         }
 
         #[test]
-        fn no_damage_panics(at in 0..400_usize, byte: u8, size in -5..200_000_i32) {
+        fn damaged_payload_never_panics(at in 0..400_usize, byte: u8, size in -5..200_000_i32) {
             let mut stored = StoredPayload::encode(&long());
             let mut body = stored.body.to_vec();
             let at = at % body.len();

@@ -1,4 +1,4 @@
-//! API keys, kept as their SHA-256.
+//! API keys, stored as their SHA-256 hash.
 
 use hookstream_model::{
     base::{
@@ -21,8 +21,8 @@ use crate::{
     },
     operations::audit_log,
     outbound::{
-        applications::{Created, create_with_answer},
-        idempotency::StoredAnswer,
+        applications::{Created, create_with_response},
+        idempotency::NewResponse,
     },
 };
 
@@ -54,118 +54,126 @@ const LIST: &str = concat!(
     ", prefix, created_at, revoked_at, last_used_at, request_count from api_keys where environment_id = $1 and id < $2 order by id desc limit $3"
 );
 const REVOKE: &str = "update api_keys set revoked_at = $3 where environment_id = $1 and id = $2 and revoked_at is null";
-/// Of a rotation: the old one ends then, unless it ends before.
+/// Ends the old key of a rotation at the given time, unless it ends earlier.
 const END: &str = "update api_keys set expires_at = case when expires_at is null or expires_at > $3 then $3 else expires_at end
     where environment_id = $1 and id = $2 and revoked_at is null";
 const ANY: &str = "select id from api_keys limit 1";
-const NOTE_USE: &str = "update api_keys set request_count = request_count + $2,
+const RECORD_USE: &str = "update api_keys set request_count = request_count + $2,
     last_used_at = case when last_used_at is null or last_used_at < $3 then $3 else last_used_at end where id = $1";
 
-/// A key as it is listed.
+/// API key as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The key.
+    /// Key.
     pub key: ApiKey,
-    /// The first characters of its text.
+    /// First characters of the key's text.
     pub prefix: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was revoked.
+    /// Time of revocation.
     pub revoked_at: Option<Timestamp>,
-    /// When it was last used, to some seconds.
+    /// Time of the last use, accurate to some seconds.
     pub last_used_at: Option<Timestamp>,
-    /// How often it was used, but for the last seconds.
+    /// Number of uses, except those of the last seconds.
     pub request_count: u64,
 }
 
-/// How often a key was used since that was last noted, and when last.
+/// Uses of a key since they were last recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Use {
-    /// Which key.
+    /// Key id.
     pub id: ApiKeyId,
-    /// How often.
+    /// Number of uses.
     pub count: u32,
-    /// When last.
+    /// Time of the last use.
     pub at: Timestamp,
 }
 
-/// Keeps a key. Returns whether it is new.
+/// Stores a key. Returns whether it is new.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
-    let statements = vec![insert(key, text, act.at).required(), made(act, key)];
+/// Fails if the store fails.
+pub async fn create(db: &dyn Database, context: &AuditContext, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+    let statements = vec![insert(key, text, context.at).required(), creation_entry(context, key)];
     Ok(db.write("store an API key", statements).await?.is_committed())
 }
 
-/// Keeps a key together with the answer that shows it.
+/// Stores a key together with the response that shows it.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create_answered(
+/// Fails if the store fails.
+pub async fn create_idempotent(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    create_with_answer(db, "store an API key", key.tenant, vec![insert(key, text, act.at), made(act, key)], None, answer).await
+    create_with_response(
+        db,
+        "store an API key",
+        key.tenant,
+        vec![insert(key, text, context.at), creation_entry(context, key)],
+        None,
+        response,
+    )
+    .await
 }
 
-/// Keeps a key that takes the place of another, which ends then. Where that is not there any more, nothing is kept.
-/// The entry is about the old one and names the new.
+/// Stores a key that replaces another, which ends at `old_until`. Stores nothing if the old key no longer exists. The
+/// audit entry is about the old key and names the new one.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn replace(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     old: &ApiKey,
     old_until: Timestamp,
     key: &ApiKey,
     text: &ApiKeyText,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let end = Statement::new(END, vec![key.tenant.environment.as_bytes().into(), old.id.as_bytes().into(), old_until.into()]);
-    let mut statements = vec![end.required(), insert(key, text, act.at)];
+    let mut statements = vec![end.required(), insert(key, text, context.at)];
     statements.extend(changes::of_environment(key.tenant));
     let ended = ApiKey { expires_at: Some(old_until), ..old.clone() };
     let after = ended.fields().with("new_key_id", key.id.to_string()).with("new_key_expires_at", key.expires_at.map(|at| at.to_string()));
     let change = Change::of(&old.fields(), &after).unwrap_or_default();
-    statements.push(audit_log::entry(key.tenant, act, Action::ApiKeyRotate, old.id.as_bytes(), &change));
-    create_with_answer(db, "rotate an API key", key.tenant, statements, None, answer).await
+    statements.push(audit_log::entry(key.tenant, context, Action::ApiKeyRotate, old.id.as_bytes(), &change));
+    create_with_response(db, "rotate an API key", key.tenant, statements, None, response).await
 }
 
-/// Whether any API key was ever created, revoked ones included.
+/// Returns whether any API key was ever created, including revoked ones.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
 }
 
-/// The key with this hash, unless it was revoked, or its environment is deleted.
+/// Returns the key with this hash, unless it was revoked or its environment is deleted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, hash: KeyHash) -> Result<Option<ApiKey>, Error> {
     let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
 }
 
-/// A key of an environment, revoked or not.
+/// Returns a key of an environment, revoked or not.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_listed(db: &dyn Database, tenant: Tenant, id: ApiKeyId) -> Result<Option<Listed>, Error> {
     let rows = db.read(Statement::new(FIND_BY_ID, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read_listed).transpose()
 }
 
-/// A page of an environment's keys, newest first, revoked ones included.
+/// Returns a page of an environment's keys, newest first, including revoked ones.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>) -> Result<Page<Listed>, Error> {
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
@@ -174,32 +182,32 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<ApiKeyId>
     Ok(Page::from_overlong(keys, page.limit))
 }
 
-/// Revokes a key. Returns whether it was there and not revoked.
+/// Revokes a key. Returns whether it existed and was not revoked.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn revoke(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn revoke(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: ApiKeyId) -> Result<bool, Error> {
     let Some(found) = find_listed(db, tenant, id).await? else { return Ok(false) };
-    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()]);
+    let revoke = Statement::new(REVOKE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), context.at.into()]);
     let mut statements = vec![revoke.required()];
     statements.extend(changes::of_environment(tenant));
-    statements.push(audit_log::entry(tenant, act, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
+    statements.push(audit_log::entry(tenant, context, Action::ApiKeyRevoke, id.as_bytes(), &Change::removed(&found.key)));
     Ok(db.write("revoke an API key", statements).await?.is_committed())
 }
 
-/// Notes that keys were used.
+/// Records uses of keys.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn note_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
-    let note = |used: &Use| Statement::new(NOTE_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
-    db.write("record the use of API keys", uses.iter().map(note).collect()).await?;
+/// Fails if the store fails.
+pub async fn record_uses(db: &dyn Database, uses: &[Use]) -> Result<(), Error> {
+    let record = |used: &Use| Statement::new(RECORD_USE, vec![used.id.as_bytes().into(), used.count.into(), used.at.into()]);
+    db.write("record the use of API keys", uses.iter().map(record).collect()).await?;
     Ok(())
 }
 
-/// The entry of a key that is made.
-pub(crate) fn made(act: &AuditContext, key: &ApiKey) -> Statement {
-    audit_log::entry(key.tenant, act, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
+/// Returns the audit entry of a created key.
+pub(crate) fn creation_entry(context: &AuditContext, key: &ApiKey) -> Statement {
+    audit_log::entry(key.tenant, context, Action::ApiKeyCreate, key.id.as_bytes(), &Change::made(key))
 }
 
 pub(crate) fn insert(key: &ApiKey, text: &ApiKeyText, now: Timestamp) -> Statement {

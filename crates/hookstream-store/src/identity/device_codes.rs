@@ -1,4 +1,4 @@
-//! Requests of the device flow: programs that ask for an API key, and whoever is signed in allows it.
+//! Requests of the device flow: a program requests an API key, and a signed-in user approves it.
 
 use hookstream_model::{
     base::{
@@ -27,41 +27,41 @@ macro_rules! columns {
 }
 
 const INSERT: &str = "insert into device_codes (hash, user_code, name, address, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)";
-const FORGET: &str = "delete from device_codes where expires_at <= $1";
+const DELETE_EXPIRED: &str = "delete from device_codes where expires_at <= $1";
 const FIND: &str = concat!("select ", columns!(), " from device_codes where hash = $1");
 const FIND_OPEN: &str =
     concat!("select ", columns!(), " from device_codes where user_code = $1 and expires_at > $2 and user_id is null and denied = 0");
-const ASK: &str = "update device_codes set last_asked_at = $2 where hash = $1";
+const RECORD_POLL: &str = "update device_codes set last_asked_at = $2 where hash = $1";
 const ALLOW: &str = "update device_codes set user_id = $3, organization_id = $4, environment_id = $5
     where user_code = $1 and expires_at > $2 and user_id is null and denied = 0";
 const DENY: &str = "update device_codes set denied = 1 where user_code = $1 and expires_at > $2 and user_id is null and denied = 0";
 const TAKE: &str = "delete from device_codes where hash = $1 and user_id is not null";
 
-/// What a program asks for.
+/// Request of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCode {
-    /// What is shown.
+    /// Code shown to the user.
     pub user_code: UserCode,
-    /// What the program calls itself.
+    /// Name of the program.
     pub name: String,
-    /// From where it asked.
+    /// Address of the program.
     pub address: Option<String>,
-    /// Who allowed it, and for where.
+    /// Approving user and the approved environment.
     pub allowed: Option<(UserId, Tenant)>,
-    /// Whether somebody refused.
+    /// Whether a user refused the request.
     pub is_denied: bool,
-    /// When it was asked for.
+    /// Time of the request.
     pub created_at: Timestamp,
-    /// Until when it is good.
+    /// End of the request's validity.
     pub expires_at: Timestamp,
-    /// When the program asked last whether it was allowed.
+    /// Time of the program's last poll.
     pub last_asked_at: Option<Timestamp>,
 }
 
-/// Keeps a request. Returns whether its code is nobody else's at the moment.
+/// Stores a request. Returns false if another request has the code.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(db: &dyn Database, code: &DeviceCode, hash: KeyHash) -> Result<bool, Error> {
     let values = vec![
         hash.as_bytes().into(),
@@ -71,7 +71,7 @@ pub async fn create(db: &dyn Database, code: &DeviceCode, hash: KeyHash) -> Resu
         code.created_at.into(),
         code.expires_at.into(),
     ];
-    let statements = vec![Statement::new(FORGET, vec![code.created_at.into()]), Statement::new(INSERT, values)];
+    let statements = vec![Statement::new(DELETE_EXPIRED, vec![code.created_at.into()]), Statement::new(INSERT, values)];
     match db.write("store a device code", statements).await {
         Ok(_) => Ok(true),
         Err(Error::Conflict { .. }) => Ok(false),
@@ -79,19 +79,19 @@ pub async fn create(db: &dyn Database, code: &DeviceCode, hash: KeyHash) -> Resu
     }
 }
 
-/// A request that nobody has decided about, by what is shown.
+/// Returns an undecided request by its code.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_open(db: &dyn Database, code: &UserCode, now: Timestamp) -> Result<Option<DeviceCode>, Error> {
     let rows = db.read(Statement::new(FIND_OPEN, vec![code.as_str().into(), now.into()])).await?;
     rows.into_iter().next().map(read).transpose()
 }
 
-/// Allows a request. Returns whether it was still open.
+/// Approves a request. Returns whether it was still open.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn allow(db: &dyn Database, code: &UserCode, user: UserId, tenant: Tenant, now: Timestamp) -> Result<bool, Error> {
     let values = vec![
         code.as_str().into(),
@@ -106,32 +106,32 @@ pub async fn allow(db: &dyn Database, code: &UserCode, user: UserId, tenant: Ten
 /// Refuses a request. Returns whether it was still open.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn deny(db: &dyn Database, code: &UserCode, now: Timestamp) -> Result<bool, Error> {
     let deny = Statement::new(DENY, vec![code.as_str().into(), now.into()]).required();
     Ok(db.write("refuse a device code", vec![deny]).await?.is_committed())
 }
 
-/// A request as it was before the program asked now, which is noted.
+/// Returns a request as it was before this poll, and records the poll.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn ask(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<DeviceCode>, Error> {
+/// Fails if the store fails.
+pub async fn poll(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<DeviceCode>, Error> {
     let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into()])).await?;
     let Some(found) = rows.into_iter().next().map(read).transpose()? else { return Ok(None) };
-    db.write("record a device's request", vec![Statement::new(ASK, vec![hash.as_bytes().into(), now.into()])]).await?;
+    db.write("record a device's request", vec![Statement::new(RECORD_POLL, vec![hash.as_bytes().into(), now.into()])]).await?;
     Ok(Some(found))
 }
 
-/// Gives what was allowed, once: the key is kept and the request is over. Returns whether it was there.
+/// Redeems an approved request once: stores the key and deletes the request. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn redeem(db: &dyn Database, act: &AuditContext, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn redeem(db: &dyn Database, context: &AuditContext, hash: KeyHash, key: &ApiKey, text: &ApiKeyText) -> Result<bool, Error> {
     let statements = vec![
         Statement::new(TAKE, vec![hash.as_bytes().into()]).required(),
-        api_keys::insert(key, text, act.at).required(),
-        api_keys::made(act, key),
+        api_keys::insert(key, text, context.at).required(),
+        api_keys::creation_entry(context, key),
     ];
     Ok(db.write("redeem a device code", statements).await?.is_committed())
 }

@@ -1,4 +1,4 @@
-//! Environments: what each may keep, its weight, and its end.
+//! Environments: their limits, weight, and deletion.
 
 use hookstream_model::{
     base::ids::{EnvironmentId, OrganizationId},
@@ -20,8 +20,8 @@ use crate::{
         quotas::{self, DayEvents, Guard, Reached},
     },
     outbound::{
-        applications::{Created, create_with_answer},
-        idempotency::StoredAnswer,
+        applications::{Created, create_with_response},
+        idempotency::NewResponse,
     },
 };
 
@@ -39,8 +39,8 @@ macro_rules! select {
     };
 }
 
-/// The most environments of an organization that are listed.
-const LISTED: i64 = 1_000;
+/// Maximum number of listed environments of an organization.
+const MAX_LISTED: i64 = 1_000;
 
 const LIST: &str = select!("e.deleted_at", "where e.organization_id = $1 order by e.id limit $2");
 const FIND: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.id = $2");
@@ -48,15 +48,15 @@ const FIND_ANY: &str = select!("e.deleted_at", "where e.id = $1");
 const OLDEST: &str = select!("e.deleted_at", "where e.organization_id = $1 and e.deleted_at is null order by e.id limit 1");
 const ALL: &str = select!("coalesce(e.deleted_at, o.deleted_at)", "order by e.id");
 const INSERT: &str = "insert into environments (id, organization_id, name, slug, created_at, version) values ($1, $2, $3, $4, $5, 1)";
-/// Of an organization whose last environments are deleted at once, one stays.
+/// Serializes deletions, so that one environment of an organization always remains.
 const QUEUE: &str = "update organizations set name = name where id = $1 and deleted_at is null";
 const DELETE: &str =
     "update environments set deleted_at = $3 where organization_id = $1 and id = $2 and version = $4 and deleted_at is null
     and (select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null) > 1";
 const RESTORE: &str = "update environments set deleted_at = null where organization_id = $1 and id = $2 and deleted_at is not null";
-const NOTE_APPLICATIONS: &str =
+const RECORD_APPLICATIONS: &str =
     "insert into changes (environment_id, application_id) select environment_id, id from applications where environment_id = $1";
-/// What is of an environment, but for its messages.
+/// Deletions of an environment's content, except its messages.
 const EMPTY: [&str; 5] = [
     "delete from endpoints where environment_id = $1",
     "delete from applications where environment_id = $1",
@@ -69,54 +69,54 @@ const UPDATE: &str = "update environments set name = $4, slug = $5, retention_da
         max_payload_bytes = $8, weight = $9, portal_reveal_secrets = $10
     where organization_id = $1 and id = $2 and version = $3";
 
-/// What came of changing one.
+/// Result of changing an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// It is this now.
+    /// Changed, with the new state.
     Done(Box<Environment>),
-    /// There is none.
-    NotThere,
-    /// Another of the organization has the slug.
+    /// No such environment.
+    NotFound,
+    /// Another environment of the organization has the slug.
     SlugTaken,
 }
 
-/// An organization's environments, oldest first.
+/// Returns an organization's environments, oldest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, organization: OrganizationId) -> Result<Vec<Environment>, Error> {
-    let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), LISTED.into()])).await?;
+    let rows = db.read(Statement::new(LIST, vec![organization.as_bytes().into(), MAX_LISTED.into()])).await?;
     rows.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
 
-/// An environment, whosever it is: for whoever then looks whether it is the caller's.
+/// Returns an environment of any organization. The caller must check that it belongs to the requester.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_any(db: &dyn Database, id: EnvironmentId) -> Result<Option<Environment>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
-/// An organization's oldest environment that is not deleted.
+/// Returns an organization's oldest environment that is not deleted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn oldest(db: &dyn Database, organization: OrganizationId) -> Result<Option<Environment>, Error> {
     let rows = db.read(Statement::new(OLDEST, vec![organization.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row).map(|(environment, _)| environment)).transpose()
 }
 
-/// Makes an environment, which keeps what the installation keeps.
+/// Creates an environment with the installation's limits.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     environment: &Environment,
     tenant: Tenant,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let values = vec![
         environment.id.as_bytes().into(),
@@ -126,95 +126,95 @@ pub async fn create(
         environment.created_at.into(),
     ];
     let made = Tenant { organization: environment.organization_id, environment: environment.id };
-    let entry = audit_log::entry(made, act, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    let entry = audit_log::entry(made, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
     let guard = Guard::of(db, made.organization, Quota::Environments);
-    create_with_answer(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), answer).await
+    create_with_response(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), response).await
 }
 
-/// What came of deleting or restoring one.
+/// Result of deleting an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is done.
+    /// Deleted.
     Done,
-    /// There is none that could be.
-    NotThere,
-    /// It is the last one of its organization.
+    /// No such environment, or it is already deleted.
+    NotFound,
+    /// It is the last environment of its organization.
     Last,
 }
 
-/// Deletes an environment: nobody gets into it any more until it is restored. What was accepted goes on.
+/// Deletes an environment: access to it ends until it is restored. Accepted messages are still delivered.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Deleted, Error> {
+/// Fails if the store fails.
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant) -> Result<Deleted, Error> {
     let Tenant { organization, environment } = tenant;
-    let mut tried = None;
+    let mut failed_version = None;
     loop {
         let found = find_versioned(db, organization, environment).await?;
-        let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotThere) };
-        // It is as it was when it could not be deleted.
-        if tried == Some(version) {
+        let Some((before, version)) = found.filter(|(found, _)| found.deleted_at.is_none()) else { return Ok(Deleted::NotFound) };
+        // Unchanged since the deletion failed.
+        if failed_version == Some(version) {
             return Ok(Deleted::Last);
         }
-        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), act.at.into(), version.into()];
+        let values = vec![organization.as_bytes().into(), environment.as_bytes().into(), context.at.into(), version.into()];
         let queue = Statement::new(QUEUE, vec![organization.as_bytes().into()]).required();
         let mut statements = vec![queue, Statement::new(DELETE, values).required()];
         statements.extend(changes::of_environment(tenant));
-        statements.push(audit_log::entry(tenant, act, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::EnvironmentDelete, environment.as_bytes(), &Change::removed(&before)));
         if db.write("delete an environment", statements).await?.is_committed() {
             return Ok(Deleted::Done);
         }
-        tried = Some(version);
+        failed_version = Some(version);
     }
 }
 
-/// What came of restoring one.
+/// Result of restoring an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restored {
-    /// It is done.
+    /// Restored.
     Done,
-    /// There is none that is deleted.
-    NotThere,
-    /// With it the organization would have more than it may.
+    /// No such deleted environment.
+    NotFound,
+    /// The organization's quota leaves no room for the environment.
     QuotaReached(Reached),
 }
 
-/// Takes the deletion of an environment back, unless the organization has no room for it and what it has.
+/// Restores a deleted environment, if the organization's quotas have room for it and its content.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn restore(db: &dyn Database, act: &AuditContext, tenant: Tenant) -> Result<Restored, Error> {
+/// Fails if the store fails.
+pub async fn restore(db: &dyn Database, context: &AuditContext, tenant: Tenant) -> Result<Restored, Error> {
     const GUARDED: [Quota; 3] = [Quota::Environments, Quota::Applications, Quota::EventTypes];
     let Tenant { organization, environment } = tenant;
     let guards = GUARDED.map(|quota| Guard::of(db, organization, quota));
     let mut statements: Vec<_> = guards.iter().map(Guard::queue).collect();
     statements.push(Statement::new(RESTORE, vec![organization.as_bytes().into(), environment.as_bytes().into()]).required());
     statements.extend(changes::of_environment(tenant));
-    statements.push(audit_log::entry(tenant, act, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
+    statements.push(audit_log::entry(tenant, context, Action::EnvironmentRestore, environment.as_bytes(), &Change::default()));
     let first_guard = statements.len();
     statements.extend(guards.iter().map(Guard::check));
     match db.write("restore an environment", statements).await? {
         Written::Committed(_) => Ok(Restored::Done),
         Written::Unmet(index) if index >= first_guard => Ok(Restored::QuotaReached(guards[index - first_guard].reached(db, 0).await?)),
-        Written::Unmet(_) => Ok(Restored::NotThere),
+        Written::Unmet(_) => Ok(Restored::NotFound),
     }
 }
 
-/// Removes all that an environment has but its messages; what is owed of those ends as cancelled.
+/// Deletes an environment's content except its messages; pending deliveries end as cancelled.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn empty(db: &dyn Database, id: EnvironmentId) -> Result<(), Error> {
-    let mut statements = vec![Statement::new(NOTE_APPLICATIONS, vec![id.as_bytes().into()]).tells_others()];
+    let mut statements = vec![Statement::new(RECORD_APPLICATIONS, vec![id.as_bytes().into()]).notifies_others()];
     statements.extend(EMPTY.map(|sql| Statement::new(sql, vec![id.as_bytes().into()])));
     db.write("delete the content of an environment", statements).await?;
     Ok(())
 }
 
-/// Removes an environment of which nothing is left. Its `events` of days that a quota may be about stay counted.
+/// Removes an empty environment. Its `events` of days that a quota may concern stay counted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn remove(db: &dyn Database, id: EnvironmentId, events: &[DayEvents]) -> Result<(), Error> {
     let mut statements: Vec<_> = events.iter().filter(|of_day| of_day.environment == id).map(quotas::keep_events).collect();
     statements.push(Statement::new(REMOVE, vec![id.as_bytes().into()]));
@@ -222,18 +222,18 @@ pub async fn remove(db: &dyn Database, id: EnvironmentId, events: &[DayEvents]) 
     Ok(())
 }
 
-/// One of an organization's environments.
+/// Returns one of an organization's environments.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, organization: OrganizationId, id: EnvironmentId) -> Result<Option<Environment>, Error> {
     Ok(find_versioned(db, organization, id).await?.map(|(environment, _)| environment))
 }
 
-/// All there are, for whoever keeps their limits.
+/// Returns all environments, for the enforcement of their limits.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
     db.read(Statement::new(ALL, vec![])).await?.into_iter().map(|row| read(db, row).map(|(environment, _)| environment)).collect()
 }
@@ -241,16 +241,16 @@ pub async fn all(db: &dyn Database) -> Result<Vec<Environment>, Error> {
 /// Changes an environment with `change`, which may refuse.
 ///
 /// # Errors
-/// Where the store fails, or with what `change` says.
+/// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     change: impl Fn(&mut Environment) -> Result<(), E>,
 ) -> Result<Changed, E> {
     let Tenant { organization, environment: id } = tenant;
     loop {
-        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotThere) };
+        let Some((before, version)) = find_versioned(db, organization, id).await? else { return Ok(Changed::NotFound) };
         let mut environment = before.clone();
         change(&mut environment)?;
         let values = vec![
@@ -266,14 +266,14 @@ pub async fn update<E: From<Error>>(
             i64::from(environment.portal_reveal_secrets).into(),
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
-        // Its version grows, so that of two changes at once none is lost.
+        // The version increases, so that none of two concurrent changes is lost.
         statements.extend(changes::of_environment(tenant));
         if let Some(change) = Change::between(&before, &environment) {
-            statements.push(audit_log::entry(tenant, act, Action::EnvironmentUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::EnvironmentUpdate, id.as_bytes(), &change));
         }
         match db.write("update an environment", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(environment))),
-            // Somebody changed it in between: start from what it is now.
+            // Changed concurrently: start again from the current state.
             Ok(_) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::SlugTaken),
             Err(error) => return Err(error.into()),

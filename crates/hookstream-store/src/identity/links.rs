@@ -1,5 +1,5 @@
-//! Links that are good once: to make the first owner, and to set a password. One that sets a password was either shown
-//! to somebody or sent by mail and shown to nobody: that one proves whose the address is.
+//! Single-use links, which create the first owner or set a password. A password link is either shown to a user or
+//! only sent by mail; a mailed link verifies the address.
 
 use hookstream_model::{
     base::{ids::UserId, time::Timestamp},
@@ -27,50 +27,50 @@ const FIND_PASSWORD: &str = "select user_id, kind from links where hash = $1 and
 const TAKE: &str = "delete from links where hash = $1 and kind = $2 and expires_at > $3";
 const END_OTHERS: &str = "delete from links where user_id = $1";
 const END_ONE: &str = "delete from links where hash = $1";
-const FORGET: &str = "delete from links where expires_at <= $1";
-/// Of several who come first, one is.
+const DELETE_EXPIRED: &str = "delete from links where expires_at <= $1";
+/// Lets one of several concurrent first owners win.
 const BE_FIRST: &str = "insert into settings (name, value) values ('first_owner', $1) on conflict do nothing";
 
 const SETUP: &str = "setup";
 const PASSWORD: &str = "password";
 const MAILED: &str = "mailed";
 
-/// Keeps the link that makes the first owner.
+/// Stores the link that creates the first owner.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create_setup(db: &dyn Database, hash: KeyHash, now: Timestamp, until: Timestamp) -> Result<(), Error> {
     create(db, SETUP, hash, None, now, until).await
 }
 
-/// Keeps a link that sets somebody's password.
+/// Stores a link that sets a user's password.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create_password(db: &dyn Database, hash: KeyHash, user: UserId, now: Timestamp, until: Timestamp) -> Result<(), Error> {
     create(db, PASSWORD, hash, Some(user), now, until).await
 }
 
-/// Keeps a link that sets somebody's password and is only sent to their address. Earlier links of theirs are over.
+/// Stores a link that sets a user's password and is only sent to their address. Ends the user's earlier links.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create_mailed(db: &dyn Database, hash: KeyHash, user: UserId, now: Timestamp, until: Timestamp) -> Result<(), Error> {
     let values = vec![hash.as_bytes().into(), MAILED.into(), user.as_bytes().into(), now.into(), until.into()];
-    db.write("store a link", vec![end(user), Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)]).await?;
+    db.write("store a link", vec![end(user), Statement::new(DELETE_EXPIRED, vec![now.into()]), Statement::new(INSERT, values)]).await?;
     Ok(())
 }
 
-/// Ends a link that was not sent after all.
+/// Revokes a link that was not sent.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn take_back(db: &dyn Database, hash: KeyHash) -> Result<(), Error> {
+/// Fails if the store fails.
+pub async fn revoke(db: &dyn Database, hash: KeyHash) -> Result<(), Error> {
     db.write("revoke a link", vec![Statement::new(END_ONE, vec![hash.as_bytes().into()])]).await?;
     Ok(())
 }
 
-/// Ends all of somebody's links.
+/// Returns the statement that ends all links of a user.
 pub(crate) fn end(user: UserId) -> Statement {
     Statement::new(END_OTHERS, vec![user.as_bytes().into()])
 }
@@ -85,28 +85,28 @@ async fn create(
 ) -> Result<(), Error> {
     let user = user.as_ref().map(UserId::as_bytes);
     let values = vec![hash.as_bytes().into(), kind.into(), user.into(), now.into(), until.into()];
-    let statements = vec![Statement::new(FORGET, vec![now.into()]), Statement::new(INSERT, values)];
+    let statements = vec![Statement::new(DELETE_EXPIRED, vec![now.into()]), Statement::new(INSERT, values)];
     db.write("store a link", statements).await?;
     Ok(())
 }
 
-/// Whether the link that makes the first owner is still good.
+/// Returns whether the link that creates the first owner is valid.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn is_setup(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(FIND, values(hash, SETUP, now))).await?.is_empty())
 }
 
-/// Whose password a link sets that is still good.
+/// Returns the user whose password a valid link sets.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn whose_password(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<UserId>, Error> {
+/// Fails if the store fails.
+pub async fn password_owner(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<UserId>, Error> {
     Ok(password_link(db, hash, now).await?.map(|(user, _)| user))
 }
 
-/// Whose it is, and of which kind.
+/// Returns the user and the kind of a valid password link.
 async fn password_link(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<(UserId, &'static str)>, Error> {
     let rows = db.read(Statement::new(FIND_PASSWORD, vec![hash.as_bytes().into(), now.into()])).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
@@ -116,25 +116,25 @@ async fn password_link(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Resu
     Ok(Some((user, kind)))
 }
 
-/// Makes the first owner, with the link that is for that. Returns whether it was good and nobody was first.
+/// Creates the first owner with the link for that purpose. Returns false if the link was invalid or an owner exists.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn set_up(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     hash: KeyHash,
     user: &User,
     password: &PasswordHash,
     tenant: Tenant,
 ) -> Result<bool, Error> {
-    let now = act.at;
+    let now = context.at;
     let statements = vec![
         Statement::new(TAKE, values(hash, SETUP, now)).required(),
         Statement::new(BE_FIRST, vec![user.id.to_string().into()]).required(),
         users::insert(user, Some(password), None),
         members::insert(tenant.organization, user.id, Role::Owner, now),
-        entry(act, user, tenant),
+        entry(context, user, tenant),
     ];
     match db.write("create the first owner", statements).await {
         Ok(written) => Ok(written.is_committed()),
@@ -143,45 +143,45 @@ pub async fn set_up(
     }
 }
 
-/// Makes somebody an owner, by whoever runs the installation. `password` is for whoever is new. The set-up is over then.
+/// Makes a user an owner on behalf of the operator, and ends the set-up. `password` is for a new user, or replaces an
+/// existing one.
 ///
 /// # Errors
-/// Where the store fails; [`Error::Conflict`] where somebody with this address came meanwhile.
+/// Fails if the store fails; [`Error::Conflict`] if a user with this address was created meanwhile.
 pub async fn make_owner(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     user: &User,
     is_new: bool,
     password: Option<&PasswordHash>,
     tenant: Tenant,
 ) -> Result<(), Error> {
-    let now = act.at;
+    let now = context.at;
     let mut statements = vec![Statement::new(BE_FIRST, vec![user.id.to_string().into()])];
     if is_new {
         statements.push(users::insert(user, password, None));
     } else if let Some(password) = password {
         statements.extend([users::password_statement(user.id, password, now), sessions::end_others(user.id, None)]);
     }
-    statements.push(members::insert_or_raise(tenant.organization, user.id, now));
-    statements.push(entry(act, user, tenant));
+    statements.push(members::insert_or_promote(tenant.organization, user.id, now));
+    statements.push(entry(context, user, tenant));
     db.write("create an owner", statements).await?;
     Ok(())
 }
 
-/// Sets a password with a link, ends the session of whoever had the one before, and the other links of the same
-/// person. Returns whether the link was good.
+/// Sets a password with a link. Ends all sessions and the other links of the user. Returns whether the link was valid.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn set_password(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     hash: KeyHash,
     user: UserId,
     password: &PasswordHash,
 ) -> Result<bool, Error> {
-    let now = act.at;
-    let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(whose, _)| *whose == user) else { return Ok(false) };
+    let now = context.at;
+    let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(owner, _)| *owner == user) else { return Ok(false) };
     let mut statements = vec![
         Statement::new(TAKE, values(hash, kind, now)).required(),
         end(user),
@@ -191,14 +191,14 @@ pub async fn set_password(
     if kind == MAILED {
         statements.extend(users::verify(user, now));
     }
-    let told = Change::done(&Fields::default().with("with", "link"));
-    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonChangePassword, &told).await?);
+    let change = Change::done(&Fields::default().with("with", "link"));
+    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 
-fn entry(act: &AuditContext, user: &User, tenant: Tenant) -> Statement {
-    let change = Change::done(&members::shown(user, Role::Owner));
-    audit_log::entry_of_organization(tenant.organization, act, Action::MemberMakeOwner, user.id.as_bytes(), &change)
+fn entry(context: &AuditContext, user: &User, tenant: Tenant) -> Statement {
+    let change = Change::done(&members::fields_of(user, Role::Owner));
+    audit_log::entry_of_organization(tenant.organization, context, Action::MemberMakeOwner, user.id.as_bytes(), &change)
 }
 
 fn values(hash: KeyHash, kind: &'static str, now: Timestamp) -> Vec<crate::db::statement::Value> {

@@ -1,4 +1,4 @@
-//! Organizations, with the environment that each begins with.
+//! Organizations, each created with its first environment.
 
 use hookstream_model::{
     base::{
@@ -32,12 +32,12 @@ const FIND: &str = "select id, name, created_at, deleted_at from organizations w
 const OF_USER: &str =
     "select o.id, o.name, o.created_at, o.deleted_at, m.role from members m join organizations o on o.id = m.organization_id
     where m.user_id = $1 order by o.id limit 1000";
-/// Where it is still called what it was when it was read, so that the entry tells what it was.
+/// Renames an organization whose name is unchanged since it was read, so that the audit entry shows the former name.
 const RENAME: &str = "update organizations set name = $3 where id = $1 and name = $2 and deleted_at is null";
 const DELETE: &str = "update organizations set deleted_at = $3 where id = $1 and name = $2 and deleted_at is null";
 const RESTORE: &str = "update organizations set deleted_at = null where id = $1 and deleted_at is not null";
-/// Keys of its environments that nodes remember do not count any more, or again.
-const NOTE: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
+/// Records changes of all environments, because cached API keys become invalid or valid again.
+const RECORD: &str = "insert into changes (environment_id) select id from environments where organization_id = $1";
 const DELETED_BEFORE: &str = "select id, name, created_at, deleted_at from organizations o where deleted_at < $1
     and not exists (select 1 from environments e where e.organization_id = o.id) limit 1000";
 const REMOVE: [&str; 4] = [
@@ -47,43 +47,49 @@ const REMOVE: [&str; 4] = [
     "delete from organizations where id = $1 and deleted_at is not null",
 ];
 
-/// The name of the organization that the first start makes.
+/// Name of the organization that the first start creates.
 pub const DEFAULT_ORGANIZATION: &str = "default";
-/// The name and slug of its environment.
+/// Name and slug of its environment.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
 
-/// Makes the organization `default` with the environment `production`, unless it was made before: of
-/// two nodes that start at once, one makes it. Returns whether this one did.
+/// Creates the organization `default` with the environment `production`, unless that was done before. Returns whether
+/// this call created it: of two nodes that start at the same time, one does.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create_default(db: &dyn Database, tenant: Tenant, now: Timestamp) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(TAKE_DEFAULT, vec![now.to_string().into()]).required()];
     statements.extend(inserts(tenant, DEFAULT_ORGANIZATION, DEFAULT_ENVIRONMENT, now));
     Ok(db.write("create the default organization", statements).await?.is_committed())
 }
 
-/// Makes an organization with an environment.
+/// Creates an organization with an environment.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(db: &dyn Database, tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> Result<(), Error> {
     db.write("create an organization", inserts(tenant, name, environment, now).into()).await?;
     Ok(())
 }
 
-/// The same with its first owner.
+/// Creates an organization with an environment and its first owner.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create_owned(db: &dyn Database, act: &AuditContext, tenant: Tenant, name: &str, owner: UserId) -> Result<Organization, Error> {
-    let now = act.at;
-    let made = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
+/// Fails if the store fails.
+pub async fn create_owned(
+    db: &dyn Database,
+    context: &AuditContext,
+    tenant: Tenant,
+    name: &str,
+    owner: UserId,
+) -> Result<Organization, Error> {
+    let now = context.at;
+    let created = Organization { id: tenant.organization, name: name.to_owned(), created_at: now, deleted_at: None };
     let mut statements: Vec<_> = inserts(tenant, name, DEFAULT_ENVIRONMENT, now).into();
     statements.push(members::insert(tenant.organization, owner, Role::Owner, now));
-    statements.push(entry(made.id, act, Action::OrganizationCreate, &Change::made(&made)));
+    statements.push(entry(created.id, context, Action::OrganizationCreate, &Change::made(&created)));
     db.write("create an organization", statements).await?;
-    Ok(made)
+    Ok(created)
 }
 
 fn inserts(tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> [Statement; 2] {
@@ -97,45 +103,45 @@ fn inserts(tenant: Tenant, name: &str, environment: &str, now: Timestamp) -> [St
     ]
 }
 
-/// The oldest environment that is not deleted, where there is any: usually the one that the first start made.
+/// Returns the oldest environment that is not deleted, if any: usually the one of the first start.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn first(db: &dyn Database) -> Result<Option<Tenant>, Error> {
     let rows = db.read(Statement::new(FIRST, vec![])).await?;
     rows.into_iter().next().map(read_tenant).transpose()
 }
 
-/// Whether there is any, deleted or not.
+/// Returns whether any organization exists, deleted or not.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
 }
 
-/// The oldest of those that are not deleted, so many at the most.
+/// Returns the ids of the oldest organizations that are not deleted, at most `limit`.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn ids(db: &dyn Database, limit: usize) -> Result<Vec<OrganizationId>, Error> {
     let rows = db.read(Statement::new(IDS, vec![sql_limit(limit).into()])).await?;
     rows.into_iter().map(|row| row.columns().id("organization id", OrganizationId::from_bytes)).collect()
 }
 
-/// An organization, deleted or not.
+/// Returns an organization, deleted or not.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
     let rows = db.read(Statement::new(FIND, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
 }
 
-/// Those somebody is a member of, deleted ones included, and as what; the oldest first.
+/// Returns the organizations of a user, including deleted ones, with the user's role; oldest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organization, Role)>, Error> {
     let read = |row: Row| {
         let mut columns = row.columns();
@@ -144,68 +150,68 @@ pub async fn of_user(db: &dyn Database, user: UserId) -> Result<Vec<(Organizatio
     db.read(Statement::new(OF_USER, vec![user.as_bytes().into()])).await?.into_iter().map(read).collect()
 }
 
-/// Renames an organization. Returns whether it is there and not deleted.
+/// Renames an organization. Returns whether it exists and is not deleted.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn rename(db: &dyn Database, act: &AuditContext, id: OrganizationId, name: &str) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn rename(db: &dyn Database, context: &AuditContext, id: OrganizationId, name: &str) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
         let values = vec![id.as_bytes().into(), before.name.as_str().into(), name.into()];
         let mut statements = vec![Statement::new(RENAME, values).required()];
         let after = Organization { name: name.to_owned(), ..before.clone() };
-        statements.extend(Change::between(&before, &after).map(|change| entry(id, act, Action::OrganizationUpdate, &change)));
+        statements.extend(Change::between(&before, &after).map(|change| entry(id, context, Action::OrganizationUpdate, &change)));
         if db.write("rename an organization", statements).await?.is_committed() {
             return Ok(true);
         }
-        // Somebody changed it in between: start from what it is now.
+        // Changed concurrently: start again from the current state.
     }
     Ok(false)
 }
 
-/// Deletes an organization: nobody gets into it any more until it is restored. Returns whether it was there.
+/// Deletes an organization: access to it ends until it is restored. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn delete(db: &dyn Database, context: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     while let Some(before) = find_open(db, id).await? {
-        let values = vec![id.as_bytes().into(), before.name.as_str().into(), act.at.into()];
-        let entry = entry(id, act, Action::OrganizationDelete, &Change::removed(&before));
-        let statements = vec![Statement::new(DELETE, values).required(), note(id), entry];
+        let values = vec![id.as_bytes().into(), before.name.as_str().into(), context.at.into()];
+        let entry = entry(id, context, Action::OrganizationDelete, &Change::removed(&before));
+        let statements = vec![Statement::new(DELETE, values).required(), record(id), entry];
         if db.write("delete an organization", statements).await?.is_committed() {
             return Ok(true);
         }
-        // Somebody changed it in between: the entry is to tell what it was in the end.
+        // Changed concurrently: the audit entry must show the final state.
     }
     Ok(false)
 }
 
-/// Takes the deletion of an organization back. Returns whether it was deleted and is still there.
+/// Restores a deleted organization. Returns whether it was deleted and still exists.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn restore(db: &dyn Database, act: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn restore(db: &dyn Database, context: &AuditContext, id: OrganizationId) -> Result<bool, Error> {
     let restore = Statement::new(RESTORE, vec![id.as_bytes().into()]).required();
-    let entry = entry(id, act, Action::OrganizationRestore, &Change::default());
-    Ok(db.write("restore an organization", vec![restore, note(id), entry]).await?.is_committed())
+    let entry = entry(id, context, Action::OrganizationRestore, &Change::default());
+    Ok(db.write("restore an organization", vec![restore, record(id), entry]).await?.is_committed())
 }
 
 async fn find_open(db: &dyn Database, id: OrganizationId) -> Result<Option<Organization>, Error> {
     Ok(find(db, id).await?.filter(|found| found.deleted_at.is_none()))
 }
 
-fn entry(id: OrganizationId, act: &AuditContext, action: Action, change: &Change) -> Statement {
-    audit_log::entry_of_organization(id, act, action, id.as_bytes(), change)
+fn entry(id: OrganizationId, context: &AuditContext, action: Action, change: &Change) -> Statement {
+    audit_log::entry_of_organization(id, context, action, id.as_bytes(), change)
 }
 
-/// Has other nodes read anew what they remember of an organization.
-pub(crate) fn note(id: OrganizationId) -> Statement {
-    Statement::new(NOTE, vec![id.as_bytes().into()]).tells_others()
+/// Returns the statement that makes other nodes reload an organization.
+pub(crate) fn record(id: OrganizationId) -> Statement {
+    Statement::new(RECORD, vec![id.as_bytes().into()]).notifies_others()
 }
 
-/// Removes organizations for good that were deleted before a moment and have no environment any more. Returns which.
+/// Permanently removes organizations that were deleted before this time and have no environment left. Returns their ids.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn remove_deleted(db: &dyn Database, before: Timestamp) -> Result<Vec<OrganizationId>, Error> {
     let mut removed = Vec::new();
     for row in db.read(Statement::new(DELETED_BEFORE, vec![before.into()])).await? {
@@ -217,10 +223,10 @@ pub async fn remove_deleted(db: &dyn Database, before: Timestamp) -> Result<Vec<
     Ok(removed)
 }
 
-/// The version of an environment's event types; 0 where there is no such environment.
+/// Returns the version of an environment's event types; 0 for an unknown environment.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn version(db: &dyn Database, environment: EnvironmentId) -> Result<i64, Error> {
     let rows = db.read(Statement::new(VERSION, vec![environment.as_bytes().into()])).await?;
     rows.into_iter().next().map_or(Ok(0), |row| row.columns().integer("version"))

@@ -1,4 +1,4 @@
-//! Sessions of people who signed in.
+//! Sessions of signed-in users.
 
 use std::net::IpAddr;
 
@@ -41,21 +41,21 @@ const FIND: &str = concat!(
 );
 const LIST: &str = concat!("select ", columns!(), " from sessions s where s.user_id = $1 order by s.id desc limit 1000");
 const ADDRESSES: &str = "select distinct s.address from sessions s join users u on u.id = s.user_id where u.email = $1 limit 1000";
-const SEE: &str = "update sessions set last_seen_at = $2 where id = $1 and last_seen_at < $2";
+const RECORD_USE: &str = "update sessions set last_seen_at = $2 where id = $1 and last_seen_at < $2";
 const RENEW: &str = "update sessions set previous_hash = hash, previous_until = $4, hash = $3, renewed_at = $5
     where id = $1 and renewed_at = $2";
-const TURN: &str = "update sessions set organization_id = $2, environment_id = $3 where id = $1";
+const SWITCH: &str = "update sessions set organization_id = $2, environment_id = $3 where id = $1";
 const END: &str = "delete from sessions where user_id = $1 and id = $2";
 const END_OTHERS: &str = "delete from sessions where user_id = $1 and id <> $2";
-const FORGET: &str = "delete from sessions where expires_at < $1 or last_seen_at < $2";
+const DELETE_ENDED: &str = "delete from sessions where expires_at < $1 or last_seen_at < $2";
 
-/// Begins a session.
+/// Creates a session.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, session: &Session, text: &SessionText) -> Result<(), Error> {
-    let told = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
-    let mut statements = audit_log::entries_of_person(db, session.user, act, Action::PersonSignIn, &Change::done(&told)).await?;
+/// Fails if the store fails.
+pub async fn create(db: &dyn Database, context: &AuditContext, session: &Session, text: &SessionText) -> Result<(), Error> {
+    let fields = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
+    let mut statements = audit_log::entries_of_person(db, session.user, context, Action::PersonSignIn, &Change::done(&fields)).await?;
     statements.push(insert(session, text));
     db.write("create a session", statements).await?;
     Ok(())
@@ -79,20 +79,20 @@ pub(crate) fn insert(session: &Session, text: &SessionText) -> Statement {
     Statement::new(INSERT, values)
 }
 
-/// The addresses that an account's sessions began from; none where there is no such account.
+/// Returns the addresses from which an account's sessions began; none for an unknown account.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn addresses(db: &dyn Database, email: &Email) -> Result<Vec<IpAddr>, Error> {
     let rows = db.read(Statement::new(ADDRESSES, vec![email.as_str().into()])).await?;
     let read = |row: Row| Ok(row.columns().optional_text("address")?.and_then(|text| text.parse().ok()));
     rows.into_iter().filter_map(|row| read(row).transpose()).collect()
 }
 
-/// The session of a token, and whose it is. Whether it still lasts is for the caller to see.
+/// Returns the session of a token and its user. The caller must check whether the session has expired.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Option<(Session, User)>, Error> {
     let rows = db.read(Statement::new(FIND, vec![hash.as_bytes().into(), now.into()])).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
@@ -101,80 +101,81 @@ pub async fn find(db: &dyn Database, hash: KeyHash, now: Timestamp) -> Result<Op
     Ok(Some((session, read_user(&mut columns)?)))
 }
 
-/// Somebody's sessions, newest first.
+/// Returns a user's sessions, newest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, user: UserId) -> Result<Vec<Session>, Error> {
     let rows = db.read(Statement::new(LIST, vec![user.as_bytes().into()])).await?;
     rows.into_iter().map(|row| read(&mut row.columns())).collect()
 }
 
-/// Notes that a session was used.
+/// Records the use of a session.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn see(db: &dyn Database, id: SessionId, now: Timestamp) -> Result<(), Error> {
-    db.write("record the use of a session", vec![Statement::new(SEE, vec![id.as_bytes().into(), now.into()])]).await?;
+/// Fails if the store fails.
+pub async fn record_use(db: &dyn Database, id: SessionId, now: Timestamp) -> Result<(), Error> {
+    db.write("record the use of a session", vec![Statement::new(RECORD_USE, vec![id.as_bytes().into(), now.into()])]).await?;
     Ok(())
 }
 
-/// Gives a session another token; the one before is taken for a moment longer. Returns whether it was not renewed meanwhile.
+/// Gives a session a new token; the previous one is accepted for a short time. Returns false if the session was
+/// renewed meanwhile.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn renew(db: &dyn Database, session: &Session, text: &SessionText, now: Timestamp) -> Result<bool, Error> {
     let values =
         vec![session.id.as_bytes().into(), session.renewed_at.into(), text.hash().as_bytes().into(), (now + OVERLAP).into(), now.into()];
     Ok(db.write("renew a session", vec![Statement::new(RENEW, values).required()]).await?.is_committed())
 }
 
-/// Sets where a session's requests go that do not say.
+/// Sets the environment for a session's requests that name none.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn turn_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Result<(), Error> {
+/// Fails if the store fails.
+pub async fn switch_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Result<(), Error> {
     let values = vec![id.as_bytes().into(), tenant.organization.as_bytes().into(), tenant.environment.as_bytes().into()];
-    db.write("switch the environment of a session", vec![Statement::new(TURN, values)]).await?;
+    db.write("switch the environment of a session", vec![Statement::new(SWITCH, values)]).await?;
     Ok(())
 }
 
-/// Ends one of somebody's sessions. Returns whether it was there.
+/// Ends one of a user's sessions. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn end(db: &dyn Database, act: &AuditContext, user: UserId, id: SessionId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn end(db: &dyn Database, context: &AuditContext, user: UserId, id: SessionId) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(END, vec![user.as_bytes().into(), id.as_bytes().into()]).required()];
-    let told = Change::done(&Fields::default().with("session_id", id.to_string()));
-    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &told).await?);
+    let change = Change::done(&Fields::default().with("session_id", id.to_string()));
+    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonEndSessions, &change).await?);
     Ok(db.write("end a session", statements).await?.is_committed())
 }
 
-/// Ends all of somebody's sessions.
+/// Ends all sessions of a user.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn end_all(db: &dyn Database, act: &AuditContext, user: UserId) -> Result<(), Error> {
+/// Fails if the store fails.
+pub async fn end_all(db: &dyn Database, context: &AuditContext, user: UserId) -> Result<(), Error> {
     let mut statements = vec![end_others(user, None)];
-    // No session is named: they all are.
-    statements.extend(audit_log::entries_of_person(db, user, act, Action::PersonEndSessions, &Change::default()).await?);
+    // The entry names no session, because all of them end.
+    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonEndSessions, &Change::default()).await?);
     db.write("end sessions", statements).await?;
     Ok(())
 }
 
-/// The statement that ends somebody's sessions but for one.
+/// Returns the statement that ends a user's sessions except `kept`.
 pub(crate) fn end_others(user: UserId, kept: Option<SessionId>) -> Statement {
     // No session has this id.
     let kept = kept.unwrap_or(SessionId::from_bytes([0; 16]));
     Statement::new(END_OTHERS, vec![user.as_bytes().into(), kept.as_bytes().into()])
 }
 
-/// Removes sessions that have ended by themselves.
+/// Deletes expired sessions.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget_ended(db: &dyn Database, policy: Policy, now: Timestamp) -> Result<(), Error> {
-    db.write("delete ended sessions", vec![Statement::new(FORGET, vec![now.into(), (now - policy.idle).into()])]).await?;
+    db.write("delete ended sessions", vec![Statement::new(DELETE_ENDED, vec![now.into(), (now - policy.idle).into()])]).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! People: their addresses, what they prove themselves with, and the counts of failures to do so.
+//! Users: addresses, credentials, and counts of failed sign-ins.
 
 use hookstream_model::{
     base::{
@@ -58,54 +58,55 @@ const SET_RECOVERY: &str = "update users set recovery_codes = $3, updated_at = $
 const IDENTITY: &str = "select user_id from identities where provider = $1 and subject = $2";
 const IDENTIFY: &str = "insert into identities (provider, subject, user_id, created_at) values ($1, $2, $3, $4) on conflict do nothing";
 const IDENTITIES: &str = "select distinct provider from identities where user_id = $1 order by provider limit 100";
-/// Whoever has neither a password nor another provider would be locked out.
-const UNIDENTIFY: &str = "delete from identities where user_id = $1 and provider = $2
+/// Deletes an identity, unless the user has neither a password nor another provider and would be locked out.
+const DELETE_IDENTITY: &str = "delete from identities where user_id = $1 and provider = $2
     and (exists (select 1 from users u where u.id = $1 and u.password_hash is not null)
     or exists (select 1 from identities i where i.user_id = $1 and i.provider <> $2))";
-/// Whoever connected it before the address was proved may be somebody else, who would come back with it.
-const UNIDENTIFY_UNVERIFIED: &str = "delete from identities where user_id = $1
+/// Deletes identities connected before the address was verified: they may belong to another person, who could sign in
+/// with them.
+const DELETE_UNVERIFIED_IDENTITIES: &str = "delete from identities where user_id = $1
     and exists (select 1 from users u where u.id = $1 and u.email_verified_at is null)";
 const VERIFY: &str = "update users set email_verified_at = $2 where id = $1 and email_verified_at is null";
 const FAILURES: &str = "select failures, last_at from sign_in_failures where subject = $1";
 const COUNT_FAILURE: &str = "insert into sign_in_failures (subject, failures, last_at) values ($1, 1, $2)
     on conflict (subject) do update set last_at = $2,
     failures = case when sign_in_failures.last_at < $3 then 1 else sign_in_failures.failures + 1 end";
-const FORGET_FAILURES: &str = "delete from sign_in_failures where subject = $1";
-const TAKE_BACK_FAILURE: &str = "update sign_in_failures set failures = failures - 1 where subject = $1 and failures > 0";
-const FORGET_OLD_FAILURES: &str = "delete from sign_in_failures where last_at < $1";
+const DELETE_FAILURES: &str = "delete from sign_in_failures where subject = $1";
+const REVERT_FAILURE: &str = "update sign_in_failures set failures = failures - 1 where subject = $1 and failures > 0";
+const DELETE_OLD_FAILURES: &str = "delete from sign_in_failures where last_at < $1";
 
-/// Somebody with what they prove themselves with.
+/// User with credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Who it is.
+    /// User.
     pub user: User,
-    /// The hash of their password, where they have one.
+    /// Hash of the password, if one is set.
     pub password: Option<PasswordHash>,
-    /// The secret of their authenticator, where they have or begin to have one.
+    /// Secret of the second factor, confirmed or not.
     pub secret: Option<SharedSecret>,
-    /// Whether the second factor counts: a code of it was shown once.
+    /// Whether the second factor is in force: a code of it was entered once.
     pub is_confirmed: bool,
-    /// The step of the last code that was taken.
+    /// Time step of the last accepted code.
     pub last_step: Option<i64>,
-    /// The hashes of the recovery codes that are left.
+    /// Hashes of the unused recovery codes.
     pub recovery: Vec<String>,
-    /// Whether their address was proved to be theirs: by a link that was sent there, or by a provider.
+    /// Whether the address was verified, by a link sent to it or by a provider.
     pub is_verified: bool,
 }
 
-/// Who somebody is at a provider of OpenID Connect.
+/// Identity of a user at an OpenID Connect provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// The provider's issuer, which is its name for ever; what people call it may change.
+    /// Issuer of the provider, which never changes; the provider's display name may.
     pub issuer: &'a str,
-    /// What it calls them.
+    /// User id at the provider.
     pub subject: &'a str,
 }
 
-/// Keeps somebody. Returns whether the address was free.
+/// Stores a user. Returns false if the address is taken.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(db: &dyn Database, user: &User, password: Option<&PasswordHash>) -> Result<bool, Error> {
     match db.write("store a user", vec![insert(user, password, None)]).await {
         Ok(_) => Ok(true),
@@ -114,7 +115,7 @@ pub async fn create(db: &dyn Database, user: &User, password: Option<&PasswordHa
     }
 }
 
-/// Somebody new; `verified_at` says since when their address is known to be theirs.
+/// Returns the statement that stores a user; `verified_at` is the time of the address's verification.
 pub(crate) fn insert(user: &User, password: Option<&PasswordHash>, verified_at: Option<Timestamp>) -> Statement {
     let values = vec![
         user.id.as_bytes().into(),
@@ -127,60 +128,60 @@ pub(crate) fn insert(user: &User, password: Option<&PasswordHash>, verified_at: 
     Statement::new(INSERT, values)
 }
 
-/// Whether there is anybody.
+/// Returns whether any user exists.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn is_any(db: &dyn Database) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(ANY, vec![])).await?.is_empty())
 }
 
-/// Somebody by their id.
+/// Returns the account with this id.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn find(db: &dyn Database, id: UserId) -> Result<Option<Account>, Error> {
     let rows = db.read(Statement::new(FIND, vec![id.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row)).transpose()
 }
 
-/// Somebody by their address.
+/// Returns the account with this address.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn find_by_email(db: &dyn Database, email: &Email) -> Result<Option<Account>, Error> {
     let rows = db.read(Statement::new(FIND_BY_EMAIL, vec![email.as_str().into()])).await?;
     rows.into_iter().next().map(|row| read(db, row)).transpose()
 }
 
-/// Changes what somebody is called. Returns whether they are there.
+/// Renames a user. Returns whether the user exists.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn rename(db: &dyn Database, act: &AuditContext, user: &User, name: &str) -> Result<bool, Error> {
-    let values = vec![user.id.as_bytes().into(), name.into(), act.at.into()];
+/// Fails if the store fails.
+pub async fn rename(db: &dyn Database, context: &AuditContext, user: &User, name: &str) -> Result<bool, Error> {
+    let values = vec![user.id.as_bytes().into(), name.into(), context.at.into()];
     let mut statements = vec![Statement::new(RENAME, values).required()];
-    let shown = |name: &str| Fields::default().with("name", name);
-    if let Some(change) = Change::of(&shown(&user.name), &shown(name)) {
-        statements.extend(audit_log::entries_of_person(db, user.id, act, Action::PersonUpdate, &change).await?);
+    let fields = |name: &str| Fields::default().with("name", name);
+    if let Some(change) = Change::of(&fields(&user.name), &fields(name)) {
+        statements.extend(audit_log::entries_of_person(db, user.id, context, Action::PersonUpdate, &change).await?);
     }
     Ok(db.write("rename a user", statements).await?.is_committed())
 }
 
-/// Sets somebody's password, and ends their sessions but for `kept` and the links with which another could be set.
+/// Sets a user's password. Ends the user's sessions except `kept`, and the links with which another password could be set.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn set_password(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     id: UserId,
     password: &PasswordHash,
     kept: Option<SessionId>,
 ) -> Result<bool, Error> {
-    let mut statements = vec![password_statement(id, password, act.at), sessions::end_others(id, kept), links::end(id)];
-    let told = Change::done(&Fields::default().with("with", "password"));
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonChangePassword, &told).await?);
+    let mut statements = vec![password_statement(id, password, context.at), sessions::end_others(id, kept), links::end(id)];
+    let change = Change::done(&Fields::default().with("with", "password"));
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password", statements).await?.is_committed())
 }
 
@@ -188,24 +189,24 @@ pub(crate) fn password_statement(id: UserId, password: &PasswordHash, now: Times
     Statement::new(SET_PASSWORD, vec![id.as_bytes().into(), password.as_str().into(), now.into()]).required()
 }
 
-/// Keeps the secret of a second factor, which does not count yet. Returns whether somebody may have one: who has one
-/// that counts gives that up first.
+/// Stores the secret of a second factor, which is not in force yet. Returns false if the user has one in force, which
+/// must be removed first.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedSecret, now: Timestamp) -> Result<bool, Error> {
     let sealed = db.vault().seal(&vault::totp_secret_of(id), secret.expose())?;
     let values = vec![id.as_bytes().into(), sealed.into(), now.into()];
     Ok(vault::write(db, "store a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
 }
 
-/// Makes a second factor count, and ends all of somebody's sessions but this one. Returns whether it was still to be confirmed.
+/// Puts a second factor into force, and ends the user's other sessions. Returns whether it was still unconfirmed.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn confirm_second_factor(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     account: &Account,
     step: i64,
     recovery: &[String],
@@ -219,51 +220,51 @@ pub async fn confirm_second_factor(
     if db.vault().open(&vault::totp_secret_of(id), &sealed).ok().as_deref() != account.secret.as_ref().map(SharedSecret::expose) {
         return Ok(false);
     }
-    let values = vec![id.as_bytes().into(), sealed.into(), act.at.into(), step.into(), json(recovery)];
+    let values = vec![id.as_bytes().into(), sealed.into(), context.at.into(), step.into(), json(recovery)];
     let mut statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonAddSecondFactor, &Change::default()).await?);
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonAddSecondFactor, &Change::default()).await?);
     Ok(db.write("confirm a second factor", statements).await?.is_committed())
 }
 
-/// Takes somebody's second factor away.
+/// Removes a user's second factor.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn remove_second_factor(db: &dyn Database, act: &AuditContext, account: &Account) -> Result<(), Error> {
+/// Fails if the store fails.
+pub async fn remove_second_factor(db: &dyn Database, context: &AuditContext, account: &Account) -> Result<(), Error> {
     let id = account.user.id;
-    let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), act.at.into()])];
-    // One that was never confirmed did not count.
+    let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), context.at.into()])];
+    // An unconfirmed second factor was not in force, so its removal has no audit entry.
     if account.is_confirmed {
-        statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonRemoveSecondFactor, &Change::default()).await?);
+        statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonRemoveSecondFactor, &Change::default()).await?);
     }
     db.write("remove a second factor", statements).await?;
     Ok(())
 }
 
-/// Takes the code of a step. Returns whether neither it nor a later one was taken before.
+/// Accepts the code of a time step. Returns false if it or a later one was accepted before.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool, Error> {
     let take = Statement::new(TAKE_STEP, vec![id.as_bytes().into(), step.into()]).required();
     Ok(db.write("use a code", vec![take]).await?.is_committed())
 }
 
-/// Puts other recovery codes in the place of `account`'s. Returns whether those were still what they were.
+/// Replaces the recovery codes of `account`. Returns false if they changed meanwhile.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn replace_recovery(db: &dyn Database, act: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
-    let mut statements = vec![set_recovery(account, recovery, act.at)];
-    let told = Change::default();
-    statements.extend(audit_log::entries_of_person(db, account.user.id, act, Action::PersonReplaceRecoveryCodes, &told).await?);
+/// Fails if the store fails.
+pub async fn replace_recovery(db: &dyn Database, context: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
+    let mut statements = vec![set_recovery(account, recovery, context.at)];
+    let change = Change::default();
+    statements.extend(audit_log::entries_of_person(db, account.user.id, context, Action::PersonReplaceRecoveryCodes, &change).await?);
     Ok(db.write("replace recovery codes", statements).await?.is_committed())
 }
 
-/// Leaves `account` these of its recovery codes: one was used. Returns whether they were still what they were.
+/// Removes a used recovery code; `left` are the remaining ones. Returns false if the codes changed meanwhile.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn take_recovery(db: &dyn Database, account: &Account, left: &[String], now: Timestamp) -> Result<bool, Error> {
     Ok(db.write("use a recovery code", vec![set_recovery(account, left, now)]).await?.is_committed())
 }
@@ -273,22 +274,22 @@ fn set_recovery(account: &Account, recovery: &[String], now: Timestamp) -> State
     Statement::new(SET_RECOVERY, values).required()
 }
 
-/// Whose identity it is.
+/// Returns the user with this identity.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn identified(db: &dyn Database, identity: Identity<'_>) -> Result<Option<UserId>, Error> {
+/// Fails if the store fails.
+pub async fn find_by_identity(db: &dyn Database, identity: Identity<'_>) -> Result<Option<UserId>, Error> {
     let rows = db.read(Statement::new(IDENTITY, vec![identity.issuer.into(), identity.subject.into()])).await?;
     rows.into_iter().next().map(|row| row.columns().id("user id", UserId::from_bytes)).transpose()
 }
 
-/// Notes who somebody is at a provider. Returns whether the identity was nobody's.
+/// Connects an identity to a user. Returns false if the identity is already connected.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn identify(db: &dyn Database, act: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
-    let mut statements = vec![identity_statement(identity, id, act.at)];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonConnectProvider, &told_of(identity.issuer)).await?);
+/// Fails if the store fails.
+pub async fn identify(db: &dyn Database, context: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
+    let mut statements = vec![identity_statement(identity, id, context.at)];
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonConnectProvider, &issuer_change(identity.issuer)).await?);
     Ok(db.write("connect an identity", statements).await?.is_committed())
 }
 
@@ -296,38 +297,41 @@ pub(crate) fn identity_statement(identity: Identity<'_>, id: UserId, now: Timest
     Statement::new(IDENTIFY, vec![identity.issuer.into(), identity.subject.into(), id.as_bytes().into(), now.into()]).required()
 }
 
-/// The issuers at which somebody is known.
+/// Returns the issuers of a user's identities.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error> {
     let rows = db.read(Statement::new(IDENTITIES, vec![id.as_bytes().into()])).await?;
     rows.into_iter().map(|row| row.columns().text("provider")).collect()
 }
 
-/// Forgets who somebody is at a provider. Returns whether that was known and leaves them another way to sign in.
+/// Disconnects a user's identity. Returns false if there was none, or the user has no other way to sign in.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn forget_identity(db: &dyn Database, act: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
-    let mut statements = vec![Statement::new(UNIDENTIFY, vec![id.as_bytes().into(), issuer.into()]).required()];
-    statements.extend(audit_log::entries_of_person(db, id, act, Action::PersonDisconnectProvider, &told_of(issuer)).await?);
+/// Fails if the store fails.
+pub async fn forget_identity(db: &dyn Database, context: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
+    let mut statements = vec![Statement::new(DELETE_IDENTITY, vec![id.as_bytes().into(), issuer.into()]).required()];
+    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonDisconnectProvider, &issuer_change(issuer)).await?);
     Ok(db.write("disconnect an identity", statements).await?.is_committed())
 }
 
-fn told_of(issuer: &str) -> Change {
+fn issuer_change(issuer: &str) -> Change {
     Change::done(&Fields::default().with("issuer", issuer))
 }
 
-/// Notes that somebody's address was proved to be theirs. The first time, what was connected before is forgotten.
+/// Returns the statements that verify a user's address. The first verification disconnects earlier identities.
 pub(crate) fn verify(id: UserId, now: Timestamp) -> [Statement; 2] {
-    [Statement::new(UNIDENTIFY_UNVERIFIED, vec![id.as_bytes().into()]), Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()])]
+    [
+        Statement::new(DELETE_UNVERIFIED_IDENTITIES, vec![id.as_bytes().into()]),
+        Statement::new(VERIFY, vec![id.as_bytes().into(), now.into()]),
+    ]
 }
 
-/// How many failures in a row each counter has, and when the last was.
+/// Returns the number of consecutive failures of each counter, and the time of the last one.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn failures(db: &dyn Database, counters: &[Counter]) -> Result<Vec<(u32, Timestamp)>, Error> {
     let mut found = Vec::with_capacity(counters.len());
     for counter in counters {
@@ -341,38 +345,38 @@ pub async fn failures(db: &dyn Database, counters: &[Counter]) -> Result<Vec<(u3
     Ok(found)
 }
 
-/// Counts a failure, ahead of the try: of many tries at once each finds the others counted.
+/// Counts a failure before the attempt, so that each of many concurrent attempts finds the others counted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn count_failure(db: &dyn Database, counters: &[Counter], now: Timestamp) -> Result<(), Error> {
-    let forgotten = now - FORGOTTEN_AFTER;
-    let count = |counter: &Counter| Statement::new(COUNT_FAILURE, vec![(&counter.subject).into(), now.into(), forgotten.into()]);
+    let reset_before = now - FORGOTTEN_AFTER;
+    let count = |counter: &Counter| Statement::new(COUNT_FAILURE, vec![(&counter.subject).into(), now.into(), reset_before.into()]);
     let mut statements: Vec<_> = counters.iter().map(count).collect();
-    statements.push(Statement::new(FORGET_OLD_FAILURES, vec![forgotten.into()]));
+    statements.push(Statement::new(DELETE_OLD_FAILURES, vec![reset_before.into()]));
     db.write("count a failed sign-in", statements).await?;
     Ok(())
 }
 
-/// Takes back what was counted for a try that succeeded: the first counter begins anew.
+/// Reverts the counts of a successful attempt. Of several counters the first starts again at 0; the others lose one failure.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn forgive(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
+/// Fails if the store fails.
+pub async fn reset_failures(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
     let of = |(index, counter): (usize, &Counter)| {
-        let sql = if index == 0 && counters.len() > 1 { FORGET_FAILURES } else { TAKE_BACK_FAILURE };
+        let sql = if index == 0 && counters.len() > 1 { DELETE_FAILURES } else { REVERT_FAILURE };
         Statement::new(sql, vec![(&counter.subject).into()])
     };
     db.write("reset failed sign-ins", counters.iter().enumerate().map(of).collect()).await?;
     Ok(())
 }
 
-/// Takes back what was counted for an attempt that was none, and nothing else.
+/// Reverts the counts of an attempt that did not take place.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn uncount(db: &dyn Database, counters: &[Counter]) -> Result<(), Error> {
-    let of = |counter: &Counter| Statement::new(TAKE_BACK_FAILURE, vec![(&counter.subject).into()]);
+    let of = |counter: &Counter| Statement::new(REVERT_FAILURE, vec![(&counter.subject).into()]);
     db.write("uncount a failed sign-in", counters.iter().map(of).collect()).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The audit log: an entry for each change, written in the commit of the change, listed, and never changed again.
+//! Audit log: an entry for each change, written in the commit of the change, and never changed afterwards.
 //!
-//! The functions that change what is configured take the [`AuditContext`] that it is and add [`entry`] to their statements.
-//! Both databases refuse to change an entry; they go by [`forget_before`] only, when their time is over.
+//! The functions that change the configuration take an [`AuditContext`] and add [`entry`] to their statements. Both
+//! databases refuse to change an entry; only [`forget_before`] deletes entries, when they expire.
 
 use hookstream_model::{
     base::{
@@ -29,7 +29,7 @@ macro_rules! columns {
     };
 }
 
-/// A filter that is empty lets all through. What stands in `among` is what an index is about.
+/// Selects entries. An empty filter accepts all. `among` is the condition that an index serves.
 macro_rules! select {
     ($among:literal, $order:literal) => {
         concat!(
@@ -46,7 +46,7 @@ macro_rules! select {
     };
 }
 
-/// An act that is recorded twice leaves one entry.
+/// Stores an entry. An action recorded twice leaves one entry.
 const INSERT: &str = concat!(
     "insert into audit_log (",
     columns!(),
@@ -58,71 +58,71 @@ const NEWEST_OF_RESOURCE: &str = select!(" and resource_id = $8", " desc");
 const OLDEST: &str = select!("", "");
 const OLDEST_OF_ENVIRONMENT: &str = select!(" and environment_id = $7", "");
 const OLDEST_OF_RESOURCE: &str = select!(" and resource_id = $8", "");
-const FORGET: &str = "delete from audit_log where id in (select id from audit_log where id < $1 order by id limit $2) returning id";
+const DELETE_OLD: &str = "delete from audit_log where id in (select id from audit_log where id < $1 order by id limit $2) returning id";
 const ORGANIZATIONS: &str = "select id from organizations order by id";
 
-/// So many entries are written in one transaction at the most.
-const TOGETHER: usize = 500;
+/// Maximum number of entries in one transaction.
+const BATCH: usize = 500;
 
-/// An entry as it is kept. Its words may be of a newer version, so they are read as they are.
+/// Stored entry. Its words are plain text, because a newer version may have written them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id, made when it was done.
+    /// Entry id, which contains the time of the action.
     pub id: EntryId,
-    /// Whose it is.
+    /// Organization.
     pub organization: OrganizationId,
-    /// The environment; `None` where it is about the organization as a whole.
+    /// Environment; `None` for the organization as a whole.
     pub environment: Option<EnvironmentId>,
-    /// What kind of actor did it.
+    /// Kind of the actor.
     pub actor_kind: String,
-    /// Which of the kind.
+    /// Id of the actor.
     pub actor_id: Option<ResourceId>,
-    /// What people knew it by.
+    /// Name of the actor at that time.
     pub actor_name: Option<String>,
-    /// Where the request came from.
+    /// Address of the request.
     pub address: Option<String>,
-    /// The request's id.
+    /// Request id.
     pub request_id: Option<String>,
-    /// What was done.
+    /// Action.
     pub action: String,
-    /// To what kind of resource.
+    /// Type of the resource.
     pub resource_type: String,
-    /// To which.
+    /// Id of the resource.
     pub resource_id: Option<ResourceId>,
-    /// How it was, as the text of a JSON object.
+    /// State before, as JSON text of an object.
     pub before: Option<String>,
-    /// How it is since, as the text of a JSON object.
+    /// State after, as JSON text of an object.
     pub after: Option<String>,
 }
 
-/// Whose entries are seen.
+/// Scope of the visible entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Those of an environment, and nothing that is about its organization as a whole.
+    /// Entries of an environment, without those about its organization as a whole.
     Environment(Tenant),
-    /// All of an organization.
+    /// All entries of an organization.
     Organization(OrganizationId),
 }
 
-/// Which entries; what is left out lets all through.
+/// Conditions on entries; a missing one accepts all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// What was done.
+    /// Action.
     pub action: Option<Action>,
-    /// Who did it.
+    /// Actor.
     pub actor_id: Option<ResourceId>,
-    /// To what kind of resource.
+    /// Type of the resource.
     pub resource_type: Option<&'static str>,
-    /// To which.
+    /// Resource.
     pub resource_id: Option<ResourceId>,
-    /// Then or later.
+    /// Earliest time, inclusive.
     pub since: Option<Timestamp>,
-    /// Before then.
+    /// Latest time, exclusive.
     pub until: Option<Timestamp>,
 }
 
 impl Filter {
-    /// The ids between which they are.
+    /// Returns the ids between which the entries lie.
     fn range(&self) -> (EntryId, EntryId) {
         let since = self.since.map_or(EntryId::from_bytes([0; 16]), EntryId::before_all_at);
         let until = self.until.map_or(EntryId::from_bytes(ABOVE_ALL), EntryId::before_all_at);
@@ -149,76 +149,75 @@ impl Filter {
     }
 }
 
-/// The statement that keeps the entry of an act, for the transaction of what it does.
-pub(crate) fn entry(tenant: Tenant, act: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
-    insert(tenant.organization, Some(tenant.environment), act, action, Some(resource), change)
+/// Returns the statement that stores an audit entry, for the transaction of the change.
+pub(crate) fn entry(tenant: Tenant, context: &AuditContext, action: Action, resource: &[u8; 16], change: &Change) -> Statement {
+    insert(tenant.organization, Some(tenant.environment), context, action, Some(resource), change)
 }
 
-/// The same of what is about an organization as a whole.
+/// Returns the statement that stores an audit entry about an organization as a whole.
 pub(crate) fn entry_of_organization(
     organization: OrganizationId,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     resource: &[u8; 16],
     change: &Change,
 ) -> Statement {
-    insert(organization, None, act, action, Some(resource), change)
+    insert(organization, None, context, action, Some(resource), change)
 }
 
-/// The statements that keep the entry of an act about a person: each of their organizations has it.
+/// Returns the statements that store audit entries about a user, one for each of the user's organizations.
 pub(crate) async fn entries_of_person(
     db: &dyn Database,
     user: UserId,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     change: &Change,
 ) -> Result<Vec<Statement>, Error> {
     let of = |(number, (organization, _)): (u64, (OrganizationId, Role))| {
-        entry_of_organization(organization, &act.with_entry_of(number), action, user.as_bytes(), change)
+        entry_of_organization(organization, &context.with_entry_of(number), action, user.as_bytes(), change)
     };
     Ok((0..).zip(members::roles(db, user).await?).map(of).collect())
 }
 
-/// Keeps the entry of an act that changes no row of what is configured.
+/// Stores the audit entry of an action that changes no row of the configuration.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn record(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     action: Action,
     resource: ResourceId,
     change: &Change,
 ) -> Result<(), Error> {
-    db.write("write to the audit log", vec![entry(tenant, act, action, resource.as_bytes(), change)]).await.map(|_| ())
+    db.write("write to the audit log", vec![entry(tenant, context, action, resource.as_bytes(), change)]).await.map(|_| ())
 }
 
-/// Keeps an entry of something that concerns the installation, with each organization. `act` makes the act anew for
-/// each of them.
+/// Stores an audit entry that concerns the installation in each organization. `context` makes a new context for each.
 ///
 /// # Errors
-/// Where the store fails; some organizations may have it then.
+/// Fails if the store fails; some organizations may have the entry then.
 pub async fn record_everywhere(
     db: &dyn Database,
-    act: &mut (dyn FnMut() -> AuditContext + Send),
+    context: &mut (dyn FnMut() -> AuditContext + Send),
     action: Action,
     change: &Change,
 ) -> Result<(), Error> {
     let organizations = db.read(Statement::new(ORGANIZATIONS, vec![])).await?;
     let read = |row: Row| row.columns().id("organization id", OrganizationId::from_bytes);
     let organizations = organizations.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    for some in organizations.chunks(TOGETHER) {
-        let statements = some.iter().map(|organization| insert(*organization, None, &act(), action, None, change)).collect();
+    for some in organizations.chunks(BATCH) {
+        let statements = some.iter().map(|organization| insert(*organization, None, &context(), action, None, change)).collect();
         db.write("write to the audit log", statements).await?;
     }
     Ok(())
 }
 
-/// A page of entries, newest first.
+/// Returns a page of entries, newest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, reach: Reach, filter: &Filter, page: PageRequest<EntryId>) -> Result<Page<Entry>, Error> {
     let sql = match (filter.resource_id, reach) {
         (Some(_), _) => NEWEST_OF_RESOURCE,
@@ -231,10 +230,10 @@ pub async fn list(db: &dyn Database, reach: Reach, filter: &Filter, page: PageRe
     Ok(Page::from_overlong(rows.into_iter().map(read).collect::<Result<_, _>>()?, page.limit))
 }
 
-/// At most `limit` entries after one, or from the first, oldest first; none means the end.
+/// Returns at most `limit` entries after `after`, or from the first, oldest first; an empty result means the end.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn following(
     db: &dyn Database,
     reach: Reach,
@@ -252,13 +251,13 @@ pub async fn following(
     db.read(Statement::new(sql, filter.values(reach, range, limit))).await?.into_iter().map(read).collect()
 }
 
-/// Removes the oldest entries of before a moment, at most `limit`. Returns how many; none means the end.
+/// Deletes the oldest entries before this time, at most `limit`. Returns their number; 0 means the end.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget_before(db: &dyn Database, before: Timestamp, limit: usize) -> Result<usize, Error> {
     let values = vec![EntryId::before_all_at(before).as_bytes().into(), sql_limit(limit).into()];
-    match db.write("delete old audit log entries", vec![Statement::new(FORGET, values)]).await? {
+    match db.write("delete old audit log entries", vec![Statement::new(DELETE_OLD, values)]).await? {
         Written::Committed(rows) => Ok(rows.first().map_or(0, Vec::len)),
         Written::Unmet(_) => Ok(0),
     }
@@ -267,12 +266,12 @@ pub async fn forget_before(db: &dyn Database, before: Timestamp, limit: usize) -
 fn insert(
     organization: OrganizationId,
     environment: Option<EnvironmentId>,
-    act: &AuditContext,
+    context: &AuditContext,
     action: Action,
     resource: Option<&[u8; 16]>,
     change: &Change,
 ) -> Statement {
-    let AuditContext { entry, at: _, actor, address, request_id } = act;
+    let AuditContext { entry, at: _, actor, address, request_id } = context;
     let json = |fields: &Option<Map<String, Json>>| {
         fields.as_ref().map(|fields| serde_json::to_string(fields).expect("a map with texts for keys is JSON"))
     };

@@ -1,8 +1,7 @@
-//! Jobs: what they are for, how far they are, and what they take up.
+//! Jobs: their purpose, progress and deliveries.
 //!
-//! A job's row is the truth about it. Whoever works on it stands in it as its owner, and every slice is
-//! made owed under that number only while the job still runs: a cancelled job, and one that another node has
-//! taken over, make nothing owed any more.
+//! A job's row is authoritative and names the owner that works on the job. Each slice is requeued under that owner,
+//! and only while the job runs: a cancelled job, or one that another node has taken over, requeues nothing more.
 
 use hookstream_model::{
     base::{
@@ -25,8 +24,8 @@ use crate::{
     delivery::deliveries::Owner,
     operations::audit_log,
     outbound::{
-        applications::{Created, create_with_answer, read_tenant},
-        idempotency::StoredAnswer,
+        applications::{Created, create_with_response, read_tenant},
+        idempotency::NewResponse,
     },
 };
 
@@ -61,29 +60,29 @@ const END: &str = "update jobs set status = $3, error = $4, completed_at = $5, u
     where id = $1 and owner = $2 and status = 'running'";
 const FAIL_RUNNING: &str =
     "update jobs set status = 'failed', error = 'restored', completed_at = $1, updated_at = $1 where status = 'running'";
-const FORGET: &str = "delete from jobs where completed_at < $1";
+const DELETE_OLD: &str = "delete from jobs where completed_at < $1";
 
-/// Which candidates to look for: of one target, in the order of their messages.
+/// Search for candidates of one target, in the order of their messages.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// Whose messages.
+    /// Organization and environment of the messages.
     pub tenant: Tenant,
-    /// The target's application.
+    /// Application of the target.
     pub application_id: ApplicationId,
-    /// The target.
+    /// Target.
     pub target_id: TargetId,
-    /// Only what has not arrived is looked at, which is little; else every message is.
+    /// Whether to examine only undelivered messages, which are few, instead of all messages.
     pub only_undelivered: bool,
-    /// Messages after this one.
+    /// Lower bound: only messages after this one.
     pub after: MessageId,
-    /// Messages before this one.
+    /// Upper bound: only messages before this one.
     pub before: MessageId,
-    /// The most candidates; fewer mean the end.
+    /// Maximum number of candidates; fewer mean the end.
     pub limit: usize,
 }
 
 impl Survey {
-    /// Looks for what a job may take next.
+    /// Builds the search for the next candidates of a job.
     pub fn of(job: &Job, limit: usize) -> Self {
         Self {
             tenant: job.tenant,
@@ -97,26 +96,26 @@ impl Survey {
     }
 }
 
-/// Deliveries that a job makes owed, and how far it is then.
+/// Deliveries that a job requeues, and its position afterwards.
 #[derive(Debug, Clone)]
 pub struct JobSlice {
-    /// The job as it was read; where it has moved on since, nothing is done.
+    /// Job as it was read; if it has advanced since, nothing happens.
     pub job: Job,
-    /// Who works on it.
+    /// Owner that works on the job.
     pub owner: Owner,
-    /// The messages whose deliveries are taken, in order. Each is looked at once more.
+    /// Messages whose deliveries are requeued, in order. Each is checked again.
     pub messages: Vec<MessageId>,
-    /// The last message that was looked at.
+    /// Last examined message.
     pub position: MessageId,
-    /// When they are due.
+    /// Due time.
     pub now: Timestamp,
 }
 
-/// Stores a job. Where the same is running already, that is [`Created::NameTaken`].
+/// Stores a job. Returns [`Created::NameTaken`] if the same job is already running.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, job: &Job, answer: Option<StoredAnswer>) -> Result<Created, Error> {
+/// Fails if the store fails.
+pub async fn create(db: &dyn Database, context: &AuditContext, job: &Job, response: Option<NewResponse>) -> Result<Created, Error> {
     let Selection { since, until, statuses, event_types, max_messages, asked_at } = &job.selection;
     let failure = match job.state {
         JobState::Failed { reason, .. } => Some(reason.as_str()),
@@ -151,33 +150,33 @@ pub async fn create(db: &dyn Database, act: &AuditContext, job: &Job, answer: Op
         JobKind::Recover => Action::JobRecover,
         JobKind::Replay => Action::JobReplay,
     };
-    let entry = audit_log::entry(job.tenant, act, action, job.id.as_bytes(), &Change::made(job));
-    create_with_answer(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, answer).await
+    let entry = audit_log::entry(job.tenant, context, action, job.id.as_bytes(), &Change::made(job));
+    create_with_response(db, "store a job", job.tenant, vec![Statement::new(INSERT, values), entry], None, response).await
 }
 
-/// The job with this id.
+/// Returns the job with this id.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
     let rows = db.read(Statement::new(FIND, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
     rows.into_iter().next().map(read).transpose()
 }
 
-/// The job that the same request has started and that still runs, or was asked for since then and is done.
+/// Returns the job of the same request that still runs, or was requested at `since` or later and is complete.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_same(db: &dyn Database, job: &Job, since: Timestamp) -> Result<Option<Job>, Error> {
     let values =
         vec![job.tenant.environment.as_bytes().into(), job.endpoint_id.as_bytes().into(), job.fingerprint.as_str().into(), since.into()];
     db.read(Statement::new(FIND_SAME, values)).await?.into_iter().next().map(read).transpose()
 }
 
-/// A page of an environment's jobs, newest first; with `status`, those that stand so.
+/// Returns a page of an environment's jobs, newest first; with `status`, only jobs in that status.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, tenant: Tenant, status: Option<&str>, page: PageRequest<JobId>) -> Result<Page<Job>, Error> {
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let mut values: Vec<Value> = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
@@ -192,33 +191,33 @@ pub async fn list(db: &dyn Database, tenant: Tenant, status: Option<&str>, page:
     Ok(Page::from_overlong(jobs, page.limit))
 }
 
-/// How many of an environment's jobs run.
+/// Returns the number of an environment's running jobs.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn count_running(db: &dyn Database, tenant: Tenant) -> Result<u64, Error> {
     let rows = db.read(Statement::new(COUNT_RUNNING, vec![tenant.environment.as_bytes().into()])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
     read_count(&mut row.columns(), "count")
 }
 
-/// Calls a job off, where it runs: when this returns, it makes nothing owed any more. Returns how it stands.
+/// Cancels a job, if it runs: after that it requeues nothing more. Returns the job.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn cancel(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
-    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), act.at.into()];
+/// Fails if the store fails.
+pub async fn cancel(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: JobId) -> Result<Option<Job>, Error> {
+    let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), context.at.into()];
     let status = |word: &str| Fields::default().with("status", word);
     let change = Change::of(&status("running"), &status("cancelled")).unwrap_or_default();
-    let entry = audit_log::entry(tenant, act, Action::JobCancel, id.as_bytes(), &change);
+    let entry = audit_log::entry(tenant, context, Action::JobCancel, id.as_bytes(), &change);
     db.write("cancel a job", vec![Statement::new(CANCEL, values).required(), entry]).await?;
     find(db, tenant, id).await
 }
 
-/// Ends a job that `owner` works on, with its progress at the end. Nothing is done where it runs no more.
+/// Ends a job of `owner` with its final progress. Does nothing if the job no longer runs.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, progress: Progress) -> Result<(), Error> {
     let failure = match state {
         JobState::Failed { reason, .. } => Some(reason.as_str()),
@@ -237,30 +236,30 @@ pub async fn end(db: &dyn Database, id: JobId, owner: Owner, state: JobState, pr
     Ok(())
 }
 
-/// Fails all that run, whosever they are, because the store was restored: nobody knows any more how far they were.
+/// Fails all running jobs of any owner after a restore, because their progress is unknown.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn fail_restored(db: &dyn Database, now: Timestamp) -> Result<(), Error> {
     db.write("end jobs of a restored backup", vec![Statement::new(FAIL_RUNNING, vec![now.into()])]).await?;
     Ok(())
 }
 
-/// Forgets the jobs that ended before a moment.
+/// Deletes the jobs that ended before this time.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn forget_ended_before(db: &dyn Database, before: Timestamp) -> Result<(), Error> {
-    db.write("delete old jobs", vec![Statement::new(FORGET, vec![before.into()])]).await?;
+    db.write("delete old jobs", vec![Statement::new(DELETE_OLD, vec![before.into()])]).await?;
     Ok(())
 }
 
-/// Whether a job runs that `owner` does not work on.
+/// Returns whether a job runs that `owner` does not work on.
 pub(crate) async fn waiting(db: &dyn Database, owner: Owner) -> Result<bool, Error> {
     Ok(!db.read(Statement::new(WAITING, vec![owner.number().into()])).await?.is_empty())
 }
 
-/// The jobs that `owner` works on, oldest first.
+/// Returns the jobs of `owner`, oldest first.
 pub(crate) async fn owned(db: &dyn Database, owner: Owner, limit: usize) -> Result<Vec<Job>, Error> {
     let rows = db.read(Statement::new(OWNED, vec![owner.number().into(), sql_limit(limit).into()])).await?;
     rows.into_iter().map(read).collect()

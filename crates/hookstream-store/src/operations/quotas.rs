@@ -1,12 +1,11 @@
-//! Quotas of organizations: what was decided about each, whether there is room for one more, and how many events an
-//! organization has had in a month.
+//! Quotas of organizations: the limits set for each, the check for one more resource, and the number of events in a month.
 //!
-//! Whether something may be made is decided in the transaction that makes it ([`Guard`]): whoever makes one first takes
-//! the organization's row, so that of two at once the second counts the first. Where there is no limit nobody waits.
+//! A quota is enforced in the creating transaction ([`Guard`]): lock the organization's row, insert, count. So the
+//! second of two concurrent transactions counts the first. Without a limit there is no lock.
 //!
-//! An **event** is a message that was accepted. They are counted by environment and day in the commits that store them
-//! (`delivery_counts.events`), which nothing lowers, and kept in `event_counts` when their day is dropped or their
-//! environment removed before the month is over.
+//! An **event** is an accepted message. Events are counted by environment and day in the commits that store them
+//! (`delivery_counts.events`), which no removal lowers. The counts move to `event_counts` when their day is dropped,
+//! or their environment is removed, before the end of the month.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,10 +34,10 @@ use crate::{
     operations::audit_log,
 };
 
-/// In the order of [`Quota::ALL`].
+/// Columns in the order of [`Quota::ALL`].
 const FIND: &str = "select quota_events_per_month, quota_applications, quota_endpoints_per_application, quota_event_types,
     quota_environments, quota_retention_days from organizations where id = $1 and deleted_at is null";
-/// Where they are still what they were when they were read; -2 stands for none.
+/// Sets quotas that are unchanged since they were read; -2 stands for null.
 const SET: &str = "update organizations set quota_events_per_month = $2, quota_applications = $3, quota_endpoints_per_application = $4,
         quota_event_types = $5, quota_environments = $6, quota_retention_days = $7
     where id = $1 and deleted_at is null and coalesce(quota_events_per_month, -2) = $8 and coalesce(quota_applications, -2) = $9
@@ -59,14 +58,14 @@ const COUNT_EVENT_TYPES: &str = "select count(*) from event_types t join environ
     where e.organization_id = $1 and e.deleted_at is null";
 const COUNT_ENVIRONMENTS: &str = "select count(*) from environments where organization_id = $1 and deleted_at is null";
 
-/// Whoever makes one more waits here for others who do, where there is a limit. $2 is the installation's.
+/// Lock that serializes the creation of resources, if there is a limit. $2 is the installation's limit.
 macro_rules! queue {
     ($column:literal) => {
         concat!("update organizations set name = name where id = $1 and coalesce(", $column, ", $2, -1) >= 0")
     };
 }
 
-/// A row, unless there are more than there may be.
+/// Returns a row, unless the limit is exceeded.
 macro_rules! check {
     ($column:literal, $count:literal) => {
         concat!(
@@ -81,75 +80,75 @@ macro_rules! check {
 
 const CHECK_OF_CUSTOMER: &str = "select cast(1 as bigint)
     where (select count(*) from endpoints p where p.environment_id = $1 and p.application_id = $2) <= $3";
-/// For how many days before those that are dropped events stay counted: two months.
+/// Number of days before the dropped ones for which events stay counted: two months.
 const DAYS_KEPT: i64 = 62;
-/// How "no limit" stands in a column; no value is the installation's.
+/// Column value for "no limit"; null means the installation's limit.
 const UNLIMITED: i64 = -1;
-/// How no value stands in a comparison.
+/// Value for null in a comparison.
 const UNSET: i64 = -2;
 
-/// The quotas that go where an organization has none of its own, once the store was told.
+/// Quotas of organizations without their own, once set.
 #[derive(Debug, Default)]
 pub struct InstallationQuotas(OnceLock<Quotas>);
 
 impl InstallationQuotas {
-    /// To be told once, before anything is made. Only the first call counts.
+    /// Sets the quotas, before anything is created. Only the first call has an effect.
     pub fn set(&self, quotas: Quotas) {
         let _ = self.0.set(quotas);
     }
 
-    /// What they are.
+    /// Returns the quotas.
     pub fn get(&self) -> Quotas {
         self.0.get().copied().unwrap_or_default()
     }
 }
 
-/// A quota that leaves no room.
+/// Quota that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// Which.
+    /// Quota.
     pub quota: Quota,
-    /// What it allows.
+    /// Limit.
     pub most: u64,
 }
 
-/// What goes with making one more of something.
+/// Check that a quota allows one more resource.
 #[derive(Debug)]
 pub(crate) struct Guard {
     quota: Quota,
     organization: OrganizationId,
     installation: Option<u64>,
-    /// Of which application, where each has its own.
+    /// Application, for a quota per application.
     within: Option<(EnvironmentId, ApplicationId)>,
-    /// What a customer may have of it, who makes it.
+    /// Limit for a customer who creates the resource.
     of_customer: Option<u64>,
 }
 
 impl Guard {
-    /// Of something that is counted over the whole organization.
+    /// Builds the guard of a resource that is counted over the whole organization.
     pub(crate) fn of(db: &dyn Database, organization: OrganizationId, quota: Quota) -> Self {
         Self { quota, organization, installation: db.installation_quotas().get().get(quota), within: None, of_customer: None }
     }
 
-    /// Of an application's endpoints, of which a customer may create so many.
+    /// Builds the guard of an application's endpoints. `of_customer` is the limit for a customer.
     pub(crate) fn of_endpoints(db: &dyn Database, tenant: Tenant, application: ApplicationId, of_customer: Option<u64>) -> Self {
         let within = Some((tenant.environment, application));
         Self { within, of_customer, ..Self::of(db, tenant.organization, Quota::EndpointsPerApplication) }
     }
 
-    /// To be run before what is made.
+    /// Returns the statement that must run before the insert.
     pub(crate) fn queue(&self) -> Statement {
         let sql = match self.quota {
             Quota::Applications => queue!("quota_applications"),
             Quota::EndpointsPerApplication => queue!("quota_endpoints_per_application"),
             Quota::EventTypes => queue!("quota_event_types"),
             Quota::Environments => queue!("quota_environments"),
-            Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("nothing is made that these are about"),
+            Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("these quotas limit no created resource"),
         };
         Statement::new(sql, self.values())
     }
 
-    /// To be run after what is made: it is undone where that is one too many.
+    /// Returns the statements that must run after the insert: they undo it if a limit is exceeded.
     pub(crate) fn checks(&self) -> Vec<Statement> {
         let of_customer = self.within.zip(self.of_customer).map(|((environment, application), most)| {
             let values = vec![environment.as_bytes().into(), application.as_bytes().into(), number(most).into()];
@@ -158,7 +157,7 @@ impl Guard {
         [self.check()].into_iter().chain(of_customer).collect()
     }
 
-    /// The check of the quota itself.
+    /// Returns the check of the quota itself.
     pub(crate) fn check(&self) -> Statement {
         let sql = match self.quota {
             Quota::Applications => check!(
@@ -178,7 +177,7 @@ impl Guard {
             Quota::Environments => {
                 check!("quota_environments", "select count(*) from environments e where e.organization_id = $1 and e.deleted_at is null")
             }
-            Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("nothing is made that these are about"),
+            Quota::EventsPerMonth | Quota::RetentionDays => unreachable!("these quotas limit no created resource"),
         };
         let mut values = self.values();
         if let Some((environment, application)) = &self.within {
@@ -187,7 +186,7 @@ impl Guard {
         Statement::new(sql, values).required()
     }
 
-    /// What it was that left no room: the check of this index.
+    /// Returns the limit that the failed check of this index found exceeded.
     pub(crate) async fn reached(&self, db: &dyn Database, check: usize) -> Result<Reached, Error> {
         if let (1, Some(most)) = (check, self.of_customer) {
             return Ok(Reached { quota: self.quota, most });
@@ -201,44 +200,45 @@ impl Guard {
     }
 }
 
-/// What was decided about an organization; `None` where there is none, or it is deleted.
+/// Returns the limits set for an organization; `None` if it does not exist or is deleted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, organization: OrganizationId) -> Result<Option<QuotaLimits>, Error> {
     let rows = db.read(Statement::new(FIND, vec![organization.as_bytes().into()])).await?;
     rows.into_iter().next().map(|row| read(&mut row.columns())).transpose()
 }
 
-/// Decides about an organization. Returns what goes for it then; `None` where there is none, or it is deleted. Nodes
-/// hear of it as of other changes.
+/// Changes the limits of an organization. Returns its limits; `None` if it does not exist or is deleted. Nodes are
+/// notified as of other changes.
 ///
 /// # Errors
-/// Where the store fails, or with what `change` says.
+/// Fails if the store fails, or with the error of `change`.
 pub async fn set<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     organization: OrganizationId,
     change: impl Fn(&mut QuotaLimits) -> Result<(), E>,
 ) -> Result<Option<QuotaLimits>, E> {
     while let Some(before) = find(db, organization).await? {
         let mut after = before;
         change(&mut after)?;
-        let Some(told) = Change::between(&before, &after) else { return Ok(Some(after)) };
+        let Some(entry_change) = Change::between(&before, &after) else { return Ok(Some(after)) };
         let mut values: Vec<Value> = vec![organization.as_bytes().into()];
         values.extend(Quota::ALL.map(|quota| column(after.get(quota)).into()));
         values.extend(Quota::ALL.map(|quota| column(before.get(quota)).unwrap_or(UNSET).into()));
-        let entry = audit_log::entry_of_organization(organization, act, Action::OrganizationSetQuotas, organization.as_bytes(), &told);
-        let statements = vec![Statement::new(SET, values).required(), organizations::note(organization), entry];
+        let entry =
+            audit_log::entry_of_organization(organization, context, Action::OrganizationSetQuotas, organization.as_bytes(), &entry_change);
+        let statements = vec![Statement::new(SET, values).required(), organizations::record(organization), entry];
         if db.write("set quotas", statements).await?.is_committed() {
             return Ok(Some(after));
         }
-        // Somebody changed them in between: start from what they are now.
+        // Changed concurrently: start again from the current state.
     }
     Ok(None)
 }
 
-/// How many an organization has of what is counted over all of it.
+/// Numbers of an organization's resources that are counted over all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Held {
     /// Applications.
@@ -249,10 +249,10 @@ pub struct Held {
     pub environments: u64,
 }
 
-/// How many it has, without what is in deleted environments.
+/// Returns these numbers, without deleted environments.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn held(db: &dyn Database, organization: OrganizationId) -> Result<Held, Error> {
     let count = async |sql: &'static str| {
         let rows = db.read(Statement::new(sql, vec![organization.as_bytes().into()])).await?;
@@ -266,21 +266,21 @@ pub async fn held(db: &dyn Database, organization: OrganizationId) -> Result<Hel
     })
 }
 
-/// Events of an environment's day.
+/// Events of an environment on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayEvents {
-    /// Whose they are.
+    /// Environment.
     pub environment: EnvironmentId,
-    /// When they were accepted.
+    /// Day of acceptance.
     pub day: Day,
-    /// How many.
+    /// Number of events.
     pub events: u64,
 }
 
-/// How many events each organization has had in a month, or only this one.
+/// Returns the number of events of each organization in a month, or only of one organization.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn events(store: &dyn Store, month: Month, only: Option<OrganizationId>) -> Result<HashMap<OrganizationId, u64>, Error> {
     let environments = match only {
         Some(organization) => Statement::new(ENVIRONMENTS_OF, vec![organization.as_bytes().into()]),
@@ -293,8 +293,8 @@ pub async fn events(store: &dyn Store, month: Month, only: Option<OrganizationId
         owners.insert(environment, columns.id("organization id", OrganizationId::from_bytes)?);
     }
     let (first, end) = (month.first(), month.end());
-    // First what is kept of days and environments that are gone, and then the days that are there: what goes in between
-    // is missed once and told the next time, and what is in both is counted once.
+    // Kept counts of removed days and environments first, then the existing days. A count that moves in between is
+    // missed once and correct the next time; one that is in both is counted once.
     let mut values: Vec<Value> = vec![first.number().into(), end.number().into()];
     let kept = match only {
         Some(organization) => {
@@ -318,29 +318,29 @@ pub async fn events(store: &dyn Store, month: Month, only: Option<OrganizationId
     Ok(sums)
 }
 
-/// The statement that keeps events whose day, or whose environment, is about to go.
+/// Returns the statement that keeps events whose day or environment is about to be removed.
 pub(crate) fn keep_events(of_day: &DayEvents) -> Statement {
     let DayEvents { environment, day, events } = of_day;
     Statement::new(KEEP_EVENTS, vec![environment.as_bytes().into(), day.number().into(), number(*events).into()])
 }
 
-/// The statement that forgets events that no quota is about any more, when days before this one are dropped.
+/// Returns the statement that deletes events that no quota concerns any more, when days before this one are dropped.
 pub(crate) fn forget_events(before: Day) -> Statement {
     Statement::new(FORGET_EVENTS, vec![(before.number() - DAYS_KEPT).into()])
 }
 
 /// Reads an organization's columns, in the order of [`Quota::ALL`].
 pub(crate) fn read(columns: &mut Columns) -> Result<QuotaLimits, Error> {
-    let mut allowances = QuotaLimits::default();
+    let mut limits = QuotaLimits::default();
     for quota in Quota::ALL {
-        let allowance = match columns.optional_integer(quota.as_str())? {
+        let limit = match columns.optional_integer(quota.as_str())? {
             None => QuotaLimit::Default,
             Some(UNLIMITED) => QuotaLimit::Unlimited,
             Some(most) => QuotaLimit::Most(u64::try_from(most).map_err(|_| Error::Unreadable { what: quota.as_str() })?),
         };
-        allowances.set(quota, allowance).map_err(|_| Error::Unreadable { what: quota.as_str() })?;
+        limits.set(quota, limit).map_err(|_| Error::Unreadable { what: quota.as_str() })?;
     }
-    Ok(allowances)
+    Ok(limits)
 }
 
 fn read_kept(row: Row) -> Result<(DayEvents, OrganizationId), Error> {
@@ -352,8 +352,8 @@ fn read_kept(row: Row) -> Result<(DayEvents, OrganizationId), Error> {
     Ok((DayEvents { environment, day, events }, organization))
 }
 
-fn column(allowance: QuotaLimit) -> Option<i64> {
-    match allowance {
+fn column(limit: QuotaLimit) -> Option<i64> {
+    match limit {
         QuotaLimit::Default => None,
         QuotaLimit::Unlimited => Some(UNLIMITED),
         QuotaLimit::Most(most) => Some(number(most)),

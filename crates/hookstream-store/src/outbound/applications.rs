@@ -22,7 +22,7 @@ use crate::{
         audit_log,
         quotas::{Guard, Reached},
     },
-    outbound::idempotency::{self, StoredAnswer},
+    outbound::idempotency::{self, NewResponse},
 };
 
 macro_rules! columns {
@@ -52,31 +52,31 @@ const DELETE: &str = "delete from applications where environment_id = $1 and id 
 const DELETE_ENDPOINTS: &str = "delete from endpoints where environment_id = $1 and application_id = $2";
 const COUNT_ENDPOINTS: &str = "select count(*) from endpoints where environment_id = $1 and application_id = $2";
 
-/// What came of creating something with unique parts.
+/// Result of creating a resource with unique fields.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is stored.
+    /// Stored.
     Stored,
-    /// Something of the same name or uid is there.
+    /// The name or uid is taken.
     NameTaken,
-    /// The idempotency key has an answer already.
+    /// The idempotency key already has a response.
     KeyTaken,
-    /// The organization has as many as it may.
+    /// The organization's quota is used up.
     QuotaReached(Reached),
 }
 
-/// Runs the statements that create something, with the answer to keep beside it, where a quota leaves room for it.
-pub(crate) async fn create_with_answer(
+/// Runs the statements that create a resource, together with its response, if the quota allows one more.
+pub(crate) async fn create_with_response(
     db: &dyn Database,
     operation: &'static str,
     tenant: Tenant,
     inserts: Vec<Statement>,
     guard: Option<Guard>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
-    let kept = answer.map(|answer| idempotency::keep(db, tenant, answer)).transpose()?;
-    // What is repeated is answered as before, whatever the quota says by now: the key comes first.
-    let mut statements: Vec<Statement> = kept.into_iter().flatten().collect();
+    let stored = response.map(|response| idempotency::store_statements(db, tenant, response)).transpose()?;
+    // The key comes first: a repeated request gets its first response again, whatever the quota allows by now.
+    let mut statements: Vec<Statement> = stored.into_iter().flatten().collect();
     statements.extend(guard.as_ref().map(Guard::queue));
     statements.extend(inserts);
     let check = statements.len();
@@ -93,12 +93,12 @@ pub(crate) async fn create_with_answer(
 /// Stores an application, unless its `uid` is taken.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     application: &Application,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
@@ -114,48 +114,48 @@ pub async fn create(
             application.rate_limit.into(),
             application.created_at.into(),
             application.updated_at.into(),
-            searched(application).into(),
+            search_text(application).into(),
         ],
     );
     let change = Change::made(application);
-    let entry = audit_log::entry(application.tenant, act, Action::ApplicationCreate, application.id.as_bytes(), &change);
+    let entry = audit_log::entry(application.tenant, context, Action::ApplicationCreate, application.id.as_bytes(), &change);
     let guard = Guard::of(db, application.tenant.organization, Quota::Applications);
-    create_with_answer(db, "store an application", application.tenant, vec![insert, entry], Some(guard), answer).await
+    create_with_response(db, "store an application", application.tenant, vec![insert, entry], Some(guard), response).await
 }
 
-/// The application with this id.
+/// Returns the application with this id.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<Option<Application>, Error> {
     Ok(find_versioned(db, tenant, id).await?.map(|(application, _)| application))
 }
 
-/// The application with this `uid`.
+/// Returns the application with this `uid`.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_by_uid(db: &dyn Database, tenant: Tenant, uid: &str) -> Result<Option<Application>, Error> {
     let rows = db.read(Statement::new(FIND_BY_UID, vec![tenant.environment.as_bytes().into(), uid.into()])).await?;
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(application, _)| application))
 }
 
-/// An application as the engine reads it.
+/// Application with the versions that the engine needs.
 #[derive(Debug)]
 pub struct ForEngine {
-    /// The application.
+    /// Application.
     pub application: Application,
-    /// Its version: it grows with each change of the application or one of its endpoints.
+    /// Version, which increases with each change of the application or one of its endpoints.
     pub version: i64,
-    /// The version at which an endpoint was last deleted.
+    /// Version of the last deletion of an endpoint.
     pub endpoints_deleted_at: i64,
 }
 
-/// The application with this id, whosever it is. For the engine, which works for all tenants; never for an answer to
-/// one of them.
+/// Returns the application with this id, of any tenant. Only for the engine, which works for all tenants; never for a
+/// response to a tenant.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Option<ForEngine>, Error> {
     let rows = db.read(Statement::new(FIND_ANY, vec![id.as_bytes().into()])).await?;
     let read = |row: Row| {
@@ -166,10 +166,10 @@ pub async fn find_for_engine(db: &dyn Database, id: ApplicationId) -> Result<Opt
     rows.into_iter().next().map(read).transpose()
 }
 
-/// Whether an application is there and on, in an environment that is not deleted.
+/// Returns whether an application exists and is active, in an environment that is not deleted.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn is_open(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
     let values = vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), tenant.organization.as_bytes().into()];
     let rows = db.read(Statement::new(IS_OPEN, values)).await?;
@@ -177,11 +177,11 @@ pub async fn is_open(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Re
     Ok(status == Some(ApplicationStatus::Active))
 }
 
-/// A page of an environment's applications, newest first; with `search`, those whose name or uid
-/// contains it, upper and lower case alike.
+/// Returns a page of an environment's applications, newest first. With `search`, only applications whose name or uid
+/// contains the text, ignoring case.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(
     db: &dyn Database,
     tenant: Tenant,
@@ -192,7 +192,7 @@ pub async fn list(
     let mut values: Vec<Value> = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
     let statement = match search {
         Some(search) => {
-            values.push(contains_pattern(search).into());
+            values.push(like_pattern(search).into());
             Statement::new(SEARCH, values)
         }
         None => Statement::new(LIST, values),
@@ -202,23 +202,23 @@ pub async fn list(
     Ok(Page::from_overlong(applications, page.limit))
 }
 
-/// What came of changing an application.
+/// Result of changing an application.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// It is this now.
+    /// Changed, with the new state.
     Done(Box<Application>),
-    /// There is none.
-    NotThere,
+    /// No such application.
+    NotFound,
     /// Another application of the environment has the `uid`.
     UidTaken,
 }
 
 impl Changed {
-    /// What the application has become, if it was changed.
+    /// Returns the application's new state, if it was changed.
     pub fn done(self) -> Option<Application> {
         match self {
             Self::Done(changed) => Some(*changed),
-            Self::NotThere | Self::UidTaken => None,
+            Self::NotFound | Self::UidTaken => None,
         }
     }
 }
@@ -226,16 +226,16 @@ impl Changed {
 /// Changes an application with `change`, which may refuse.
 ///
 /// # Errors
-/// Where the store fails, or with what `change` says.
+/// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     id: ApplicationId,
     change: impl Fn(&mut Application) -> Result<(), E>,
 ) -> Result<Changed, E> {
     loop {
-        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(Changed::NotThere) };
+        let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(Changed::NotFound) };
         let mut application = before.clone();
         change(&mut application)?;
         let values = vec![
@@ -249,12 +249,12 @@ pub async fn update<E: From<Error>>(
             application.rate_limit.into(),
             application.updated_at.into(),
             application.uid.as_deref().into(),
-            searched(&application).into(),
+            search_text(&application).into(),
         ];
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_application(tenant, id));
         if let Some(change) = Change::between(&before, &application) {
-            statements.push(audit_log::entry(tenant, act, Action::ApplicationUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::ApplicationUpdate, id.as_bytes(), &change));
         }
         match db.write("update an application", statements).await {
             Ok(written) if written.is_committed() => return Ok(Changed::Done(Box::new(application))),
@@ -262,15 +262,15 @@ pub async fn update<E: From<Error>>(
             Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
             Err(error) => return Err(error.into()),
         }
-        // Somebody changed it in between: start from what it is now.
+        // Changed concurrently: start again from the current state.
     }
 }
 
-/// Deletes an application and its endpoints. Returns whether it was there.
+/// Deletes an application and its endpoints. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: ApplicationId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let values = || vec![tenant.environment.as_bytes().into(), id.as_bytes().into()];
@@ -278,18 +278,18 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: A
         versioned.push(version.into());
         let mut statements = vec![Statement::new(DELETE, versioned).required(), Statement::new(DELETE_ENDPOINTS, values())];
         statements.extend(changes::of_application(tenant, id));
-        statements.push(audit_log::entry(tenant, act, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::ApplicationDelete, id.as_bytes(), &Change::removed(&before)));
         if db.write("delete an application", statements).await?.is_committed() {
             return Ok(true);
         }
-        // Somebody changed it in between: the entry is to tell what it was in the end.
+        // Changed concurrently: the audit entry must show the final state.
     }
 }
 
-/// How many endpoints an application has.
+/// Returns the number of an application's endpoints.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn endpoint_count(db: &dyn Database, tenant: Tenant, id: ApplicationId) -> Result<u64, Error> {
     let rows = db.read(Statement::new(COUNT_ENDPOINTS, vec![tenant.environment.as_bytes().into(), id.as_bytes().into()])).await?;
     let row = rows.into_iter().next().ok_or(Error::Unreadable { what: "count" })?;
@@ -301,13 +301,13 @@ async fn find_versioned(db: &dyn Database, tenant: Tenant, id: ApplicationId) ->
     rows.into_iter().next().map(read).transpose()
 }
 
-/// A pattern for `like` that finds `text` anywhere; its own wildcards are plain characters.
-fn contains_pattern(text: &str) -> String {
-    let escaped = lowered(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+/// Returns a `like` pattern that matches `text` anywhere; wildcards in the text match literally.
+fn like_pattern(text: &str) -> String {
+    let escaped = lower_case(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
 
-/// The tenant's two columns.
+/// Reads the two columns of the tenant.
 pub(crate) fn read_tenant(columns: &mut Columns) -> Result<Tenant, Error> {
     Ok(Tenant {
         organization: columns.id("organization id", OrganizationId::from_bytes)?,
@@ -315,14 +315,13 @@ pub(crate) fn read_tenant(columns: &mut Columns) -> Result<Tenant, Error> {
     })
 }
 
-/// What a search looks in: name and uid, on lines of their own. Letters are lowered here, since databases differ about
-/// those beyond ASCII.
-fn searched(application: &Application) -> String {
-    format!("{}\n{}", lowered(&application.name), lowered(application.uid.as_deref().unwrap_or_default()))
+/// Returns the search text: name and uid on separate lines, in lower case, because databases differ for letters beyond ASCII.
+fn search_text(application: &Application) -> String {
+    format!("{}\n{}", lower_case(&application.name), lower_case(application.uid.as_deref().unwrap_or_default()))
 }
 
-/// A text in lower case, letter by letter: what is lowered must not depend on what stands around it.
-fn lowered(text: &str) -> String {
+/// Converts a text to lower case letter by letter, because the result must not depend on neighbouring letters.
+fn lower_case(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 

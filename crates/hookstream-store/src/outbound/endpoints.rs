@@ -33,8 +33,8 @@ use crate::{
     },
     operations::{audit_log, quotas::Guard},
     outbound::{
-        applications::{Created, create_with_answer, read_tenant},
-        idempotency::{self, StoredAnswer},
+        applications::{Created, create_with_response, read_tenant},
+        idempotency::{self, NewResponse},
     },
 };
 
@@ -71,7 +71,7 @@ const FIND_WITH_SECRETS: &str = concat!(
     ", version, secret, previous_secret, previous_secret_until from endpoints where environment_id = $1 and application_id = $2 and id = $3"
 );
 const IDS: &str = "select id from endpoints where environment_id = $1 and application_id = $2 order by id";
-/// Ends the list of what a statement sets: see [`changes::touch`].
+/// Last assignments of an update: the endpoint's version and the application's version ([`changes::touch`]).
 macro_rules! set_version {
     () => {
         "version = version + 1, changed_at_version = (select a.version from applications a where a.id = endpoints.application_id)"
@@ -101,7 +101,7 @@ const DISABLE_FAILING: &str = concat!(
     set_version!(),
     " where environment_id = $1 and application_id = $2 and id = $3 and status <> 'disabled' and failing_since <= $6"
 );
-/// One that is disabled is not held: what waits for it is skipped.
+/// Records a hold. A disabled endpoint gets none, because its deliveries are skipped.
 const RECORD_HOLD: &str = concat!(
     "update endpoints set held_until = $4, hold_reason = $5, ",
     set_version!(),
@@ -114,25 +114,25 @@ const RESET_HOLD: &str = concat!(
 );
 const RECORD_HEALTH: &str = "update endpoints set failing_since = $4 where environment_id = $1 and application_id = $2 and id = $3";
 
-/// An endpoint and the secrets that sign for it.
+/// Endpoint with its signing secrets.
 #[derive(Debug)]
 pub struct WithSecrets {
-    /// The endpoint.
+    /// Endpoint.
     pub endpoint: Endpoint,
-    /// The current secret.
+    /// Current secret.
     pub secret: Secret,
-    /// The rotated ones and until when each of them signs too; those whose end has come may be among them.
+    /// Rotated secrets with the end of their use; some may have ended.
     pub rotated: Vec<(Secret, Timestamp)>,
 }
 
-/// Which endpoint, and whose.
+/// Key of an endpoint, with its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndpointKey {
-    /// Whose it is.
+    /// Organization and environment of the endpoint.
     pub tenant: Tenant,
-    /// Its application.
+    /// Application of the endpoint.
     pub application_id: ApplicationId,
-    /// Its id.
+    /// Endpoint id.
     pub id: EndpointId,
 }
 
@@ -141,13 +141,13 @@ impl EndpointKey {
         vec![self.tenant.environment.as_bytes().into(), self.application_id.as_bytes().into(), self.id.as_bytes().into()]
     }
 
-    /// The statement that keeps the entry of an act.
-    fn entry(self, act: &AuditContext, action: Action, change: &Change) -> Statement {
-        audit_log::entry(self.tenant, act, action, self.id.as_bytes(), change)
+    /// Returns the statement that stores an audit entry.
+    fn entry(self, context: &AuditContext, action: Action, change: &Change) -> Statement {
+        audit_log::entry(self.tenant, context, action, self.id.as_bytes(), change)
     }
 
-    /// Runs a statement that changes the endpoint, with the entry of that, and tells of it. Returns whether it
-    /// changed it.
+    /// Runs a statement that changes the endpoint, with its audit entry, and notifies other processes. Returns
+    /// whether the endpoint was changed.
     async fn write(
         self,
         db: &dyn Database,
@@ -156,7 +156,7 @@ impl EndpointKey {
         entry: Option<Statement>,
     ) -> Result<bool, Error> {
         let touch = changes::touch(self.tenant, self.application_id);
-        let mut statements = vec![touch, statement.required(), changes::note(self.tenant, self.application_id)];
+        let mut statements = vec![touch, statement.required(), changes::record(self.tenant, self.application_id)];
         statements.extend(entry);
         Ok(db.write(operation, statements).await?.is_committed())
     }
@@ -168,17 +168,17 @@ impl From<&Endpoint> for EndpointKey {
     }
 }
 
-/// Stores an endpoint with its secret; for a customer, who may create so many of the application.
+/// Stores an endpoint with its secret. `of_customer` limits the endpoints of the application if a customer creates it.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn create(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     endpoint: &Endpoint,
     secret: &Secret,
     of_customer: Option<u64>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
@@ -214,26 +214,26 @@ pub async fn create(
             db.vault().seal(&vault::secret_of(endpoint.id), secret.expose())?.into(),
         ],
     );
-    let entry = EndpointKey::from(endpoint).entry(act, Action::EndpointCreate, &Change::made(endpoint));
+    let entry = EndpointKey::from(endpoint).entry(context, Action::EndpointCreate, &Change::made(endpoint));
     let (tenant, application) = (endpoint.tenant, endpoint.application_id);
-    let statements = vec![changes::touch(tenant, application), insert, changes::note(tenant, application), entry];
+    let statements = vec![changes::touch(tenant, application), insert, changes::record(tenant, application), entry];
     let guard = Guard::of_endpoints(db, endpoint.tenant, endpoint.application_id, of_customer);
-    create_with_answer(db, "store an endpoint", endpoint.tenant, statements, Some(guard), answer).await
+    create_with_response(db, "store an endpoint", endpoint.tenant, statements, Some(guard), response).await
 }
 
-/// The endpoint, and the secret that its public key may be derived from.
+/// Returns the endpoint, and the secret from which its public key may be derived.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, Secret)>, Error> {
     let rows = db.read(Statement::new(FIND, key.values())).await?;
     Ok(rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()?.map(|(endpoint, _, secret)| (endpoint, secret)))
 }
 
-/// A page of an application's endpoints, newest first.
+/// Returns a page of an application's endpoints, newest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(
     db: &dyn Database,
     tenant: Tenant,
@@ -249,11 +249,11 @@ pub async fn list(
     Ok(Page::from_overlong(endpoints, page.limit))
 }
 
-/// The endpoints of an application with their secrets that have changed since a version of the application, oldest
-/// first, for the engine's routes; since none, all of them.
+/// Returns the endpoints of an application with their secrets, oldest first, for the engine's routes. With a version
+/// of the application, only endpoints changed since then.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn with_secrets_since(
     db: &dyn Database,
     tenant: Tenant,
@@ -265,59 +265,59 @@ pub async fn with_secrets_since(
     rows.into_iter().map(|row| read_with_secrets(db.vault(), row).map(|(found, _)| found)).collect()
 }
 
-/// All endpoints of an application with their secrets, oldest first.
+/// Returns all endpoints of an application with their secrets, oldest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn all_with_secrets(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<WithSecrets>, Error> {
     with_secrets_since(db, tenant, application, None).await
 }
 
-/// The ids of an application's endpoints, oldest first.
+/// Returns the ids of an application's endpoints, oldest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn ids(db: &dyn Database, tenant: Tenant, application: ApplicationId) -> Result<Vec<EndpointId>, Error> {
     let rows = db.read(Statement::new(IDS, vec![tenant.environment.as_bytes().into(), application.as_bytes().into()])).await?;
     rows.into_iter().map(|row| row.columns().id("endpoint id", EndpointId::from_bytes)).collect()
 }
 
-/// An endpoint with all secrets that sign for it.
+/// Returns an endpoint with all its signing secrets.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_with_secrets(db: &dyn Database, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
     Ok(find_versioned_with_secrets(db, key).await?.map(|(found, _)| found))
 }
 
-/// Shows the secrets of an endpoint to whoever acts, which its entry tells. The entry is stored before this returns.
+/// Returns the secrets of an endpoint for display to the actor. Stores an audit entry about that first.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn reveal_secrets(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
+/// Fails if the store fails.
+pub async fn reveal_secrets(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<Option<WithSecrets>, Error> {
     let Some(found) = find_with_secrets(db, key).await? else { return Ok(None) };
     let change = Change::done(&Fields::default().with("application_id", key.application_id.to_string()));
-    db.write("record the reveal of a secret", vec![key.entry(act, Action::EndpointRevealSecret, &change)]).await?;
+    db.write("record the reveal of a secret", vec![key.entry(context, Action::EndpointRevealSecret, &change)]).await?;
     Ok(Some(found))
 }
 
-/// What came of changing an endpoint.
+/// Result of changing an endpoint.
 #[derive(Debug)]
 pub enum Changed {
-    /// It is this now.
+    /// Changed, with the new state.
     Done(Box<(Endpoint, Secret)>),
-    /// There is none.
-    NotThere,
+    /// No such endpoint.
+    NotFound,
     /// Another endpoint of the application has the `uid`.
     UidTaken,
 }
 
 impl Changed {
-    /// What the endpoint has become, if it was changed.
+    /// Returns the endpoint's new state, if it was changed.
     pub fn done(self) -> Option<(Endpoint, Secret)> {
         match self {
             Self::Done(changed) => Some(*changed),
-            Self::NotThere | Self::UidTaken => None,
+            Self::NotFound | Self::UidTaken => None,
         }
     }
 }
@@ -325,17 +325,17 @@ impl Changed {
 /// Changes an endpoint with `change`, which may refuse.
 ///
 /// # Errors
-/// Where the store fails, or with what `change` says.
+/// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: EndpointKey,
     change: impl Fn(&mut Endpoint) -> Result<(), E>,
 ) -> Result<Changed, E> {
     loop {
         let rows = db.read(Statement::new(FIND, key.values())).await?;
         let Some((before, version, secret)) = rows.into_iter().next().map(|row| read(db.vault(), row)).transpose()? else {
-            return Ok(Changed::NotThere);
+            return Ok(Changed::NotFound);
         };
         let mut endpoint = before.clone();
         change(&mut endpoint)?;
@@ -365,106 +365,106 @@ pub async fn update<E: From<Error>>(
             endpoint.metadata.as_deref().into(),
             json_text(endpoint.channels.as_ref()).into(),
         ]);
-        let entry = Change::between(&before, &endpoint).map(|change| key.entry(act, Action::EndpointUpdate, &change));
+        let entry = Change::between(&before, &endpoint).map(|change| key.entry(context, Action::EndpointUpdate, &change));
         match key.write(db, "update an endpoint", Statement::new(UPDATE, values), entry).await {
             Ok(true) => return Ok(Changed::Done(Box::new((endpoint, secret)))),
             Ok(false) => {}
             Err(Error::Conflict { .. }) => return Ok(Changed::UidTaken),
             Err(error) => return Err(error.into()),
         }
-        // Somebody changed it in between: start from what it is now.
+        // Changed concurrently: start again from the current state.
     }
 }
 
-/// A new secret for an endpoint.
+/// New secret of an endpoint.
 #[derive(Debug)]
 pub struct Rotation<'a> {
-    /// The secret.
+    /// Secret.
     pub secret: &'a Secret,
-    /// Until when the one before it signs too.
+    /// End of the previous secret's use.
     pub old_until: Timestamp,
 }
 
-/// What came of a rotation.
+/// Result of a rotation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// The endpoint has the new secret.
     Done,
-    /// The endpoint is not there.
-    NotThere,
-    /// The new secret is the one that the endpoint has.
+    /// No such endpoint.
+    NotFound,
+    /// The endpoint already has this secret.
     Same,
-    /// As many rotated secrets sign as may at once; the first of them ends then.
+    /// The maximum number of rotated secrets is in use; the first of them ends at `until`.
     TooMany {
-        /// When.
+        /// End of the first secret's use.
         until: Timestamp,
     },
-    /// The idempotency key has an answer already.
+    /// The idempotency key already has a response.
     KeyTaken,
 }
 
-/// Gives an endpoint a new secret. The one before it, and those rotated earlier, sign until the end of each.
+/// Gives an endpoint a new secret. The previous secret and those rotated earlier sign until their ends.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn rotate_secret(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     key: EndpointKey,
     rotation: Rotation<'_>,
-    answer: Option<StoredAnswer>,
+    response: Option<NewResponse>,
 ) -> Result<Rotated, Error> {
     let Rotation { secret, old_until } = rotation;
     let change = Change::done(&Fields::default().with("previous_secret_expires_at", old_until.to_string()));
-    let kept = answer.map(|answer| idempotency::keep(db, key.tenant, answer)).transpose()?;
-    let kept: Vec<Statement> = kept.into_iter().flatten().collect();
-    let of_key = kept.len().checked_sub(1);
+    let stored = response.map(|response| idempotency::store_statements(db, key.tenant, response)).transpose()?;
+    let stored: Vec<Statement> = stored.into_iter().flatten().collect();
+    let key_index = stored.len().checked_sub(1);
     loop {
-        let Some((found, version)) = find_versioned_with_secrets(db, key).await? else { return Ok(Rotated::NotThere) };
+        let Some((found, version)) = find_versioned_with_secrets(db, key).await? else { return Ok(Rotated::NotFound) };
         if found.secret == *secret {
             return Ok(Rotated::Same);
         }
         let mut rotated = found.rotated;
-        rotated.retain(|(old, until)| *until > act.at && old != secret);
-        if old_until > act.at {
+        rotated.retain(|(old, until)| *until > context.at && old != secret);
+        if old_until > context.at {
             rotated.push((found.secret, old_until));
         }
         if rotated.len() > SECRETS_IN_GRACE_MAX {
-            let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(act.at);
+            let until = rotated.iter().map(|(_, until)| *until).min().unwrap_or(context.at);
             return Ok(Rotated::TooMany { until });
         }
         let latest = rotated.iter().map(|(_, until)| *until).max();
-        // A secret is sealed for its column, so the old one is sealed anew where it goes.
+        // A secret is sealed for its column, so the old secret is sealed again for the other column.
         let sealed = match latest {
             Some(_) => Some(db.vault().seal(&vault::previous_secret_of(key.id), &write_rotated(&rotated))?),
             None => None,
         };
         let new = db.vault().seal(&vault::secret_of(key.id), secret.expose())?;
         let mut values = key.values();
-        values.extend([version.into(), sealed.into(), latest.into(), new.into(), act.at.into()]);
-        let mut statements = kept.clone();
+        values.extend([version.into(), sealed.into(), latest.into(), new.into(), context.at.into()]);
+        let mut statements = stored.clone();
         statements.extend([
             changes::touch(key.tenant, key.application_id),
             Statement::new(ROTATE, values).required(),
-            changes::note(key.tenant, key.application_id),
-            key.entry(act, Action::EndpointRotateSecret, &change),
+            changes::record(key.tenant, key.application_id),
+            key.entry(context, Action::EndpointRotateSecret, &change),
         ]);
         match vault::write(db, "rotate a signing secret", statements).await? {
             Written::Committed(_) => return Ok(Rotated::Done),
-            Written::Unmet(index) if Some(index) == of_key => return Ok(Rotated::KeyTaken),
-            // Somebody changed it in between: start from what it is now.
+            Written::Unmet(index) if Some(index) == key_index => return Ok(Rotated::KeyTaken),
+            // Changed concurrently: start again from the current state.
             Written::Unmet(_) => {}
         }
     }
 }
 
-/// Rotated secrets as they are encrypted together.
+/// Returns the form in which rotated secrets are encrypted together.
 fn write_rotated(rotated: &[(Secret, Timestamp)]) -> String {
     let pairs: Vec<_> = rotated.iter().map(|(secret, until)| (secret.expose(), until.as_millis())).collect();
     serde_json::to_string(&pairs).expect("texts and numbers are JSON")
 }
 
-/// Reads what [`write_rotated`] wrote, or the single secret that was kept before there were several.
+/// Reads the form of [`write_rotated`], or the single secret of earlier versions.
 fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, Timestamp)>, Error> {
     if !text.starts_with('[') {
         return Ok(until.map(|until| (Secret::new(text), until)).into_iter().collect());
@@ -473,11 +473,11 @@ fn read_rotated(text: String, until: Option<Timestamp>) -> Result<Vec<(Secret, T
     Ok(pairs.into_iter().map(|(secret, until)| (Secret::new(secret), Timestamp::from_millis(until))).collect())
 }
 
-/// Deletes an endpoint, also one whose secret does not open. Returns whether it was there.
+/// Deletes an endpoint, even if its secret cannot be opened. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn delete(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
@@ -485,49 +485,49 @@ pub async fn delete(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> 
         let statements = vec![
             changes::touch_deleted(key.tenant, key.application_id),
             Statement::new(DELETE, values).required(),
-            changes::note(key.tenant, key.application_id),
-            key.entry(act, Action::EndpointDelete, &Change::removed(&before)),
+            changes::record(key.tenant, key.application_id),
+            key.entry(context, Action::EndpointDelete, &Change::removed(&before)),
         ];
         if db.write("delete an endpoint", statements).await?.is_committed() {
             return Ok(true);
         }
-        // Somebody changed it in between: the entry is to tell what it was in the end.
+        // Changed concurrently: the audit entry must show the final state.
     }
 }
 
-/// Disables an endpoint that is active. Returns whether it was.
+/// Disables an active endpoint. Returns whether it was active.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn disable(db: &dyn Database, act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn disable(db: &dyn Database, context: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Result<bool, Error> {
     let mut values = key.values();
-    values.extend([reason.as_str().into(), act.at.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(act, key, reason))).await
+    values.extend([reason.as_str().into(), context.at.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE, values), Some(disabled(context, key, reason))).await
 }
 
-/// Disables an endpoint that is active and on record as failing since then or before. Returns whether it
-/// was: another process may have had a success meanwhile.
+/// Disables an active endpoint that is recorded as failing since `since` or earlier. Returns whether that held:
+/// another process may have had a success meanwhile.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn disable_failing(db: &dyn Database, act: &AuditContext, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn disable_failing(db: &dyn Database, context: &AuditContext, key: EndpointKey, since: Timestamp) -> Result<bool, Error> {
     let reason = DisabledReason::KeptFailing;
     let mut values = key.values();
-    values.extend([reason.as_str().into(), act.at.into(), since.into()]);
-    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(act, key, reason))).await
+    values.extend([reason.as_str().into(), context.at.into(), since.into()]);
+    key.write(db, "disable an endpoint", Statement::new(DISABLE_FAILING, values), Some(disabled(context, key, reason))).await
 }
 
-/// Of one that was active, and so had no reason to be disabled.
-fn disabled(act: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Statement {
+/// Returns the audit entry of disabling an endpoint that was active, and so had no reason.
+fn disabled(context: &AuditContext, key: EndpointKey, reason: DisabledReason) -> Statement {
     let before = Fields::default().with("status", EndpointStatus::Active.as_str());
     let after = Fields::default().with("status", EndpointStatus::Disabled.as_str()).with("disabled_reason", reason.as_str());
-    key.entry(act, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
+    key.entry(context, Action::EndpointDisable, &Change::of(&before, &after).unwrap_or_default())
 }
 
-/// Records since when endpoints fail, or that they are well again, in one commit.
+/// Records in one commit the times since which endpoints fail; `None` for a healthy one.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Timestamp>)]) -> Result<(), Error> {
     let record = |(key, failing_since): &(EndpointKey, Option<Timestamp>)| {
         let mut values = key.values();
@@ -538,30 +538,30 @@ pub async fn record_health(db: &dyn Database, health: &[(EndpointKey, Option<Tim
     Ok(())
 }
 
-/// Ends by hand what keeps an endpoint's deliveries back. Returns whether it is there.
+/// Ends an endpoint's hold manually. Returns whether the endpoint exists.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn reset_hold(db: &dyn Database, act: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn reset_hold(db: &dyn Database, context: &AuditContext, key: EndpointKey) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, key).await? else { return Ok(false) };
         let mut values = key.values();
         values.push(version.into());
-        // It is an act also where nothing is held any more.
-        let entry = key.entry(act, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
+        // Audited even if the hold has already ended.
+        let entry = key.entry(context, Action::EndpointResetCircuit, &Change::between(&before.hold, &None::<Hold>).unwrap_or_default());
         if key.write(db, "release an endpoint's hold", Statement::new(RESET_HOLD, values), Some(entry)).await? {
             return Ok(true);
         }
-        // Somebody changed it in between: start from what it is now.
+        // Changed concurrently: start again from the current state.
     }
 }
 
-/// Records of endpoints of one application why nothing is sent to them for now, or that they are sent to again: what the
-/// engine finds, and no change of how they are configured. One commit for all, so that the application changes once. An
-/// endpoint that is gone, or is off and would be held, is passed over.
+/// Records the holds of one application's endpoints, or their ends. A hold is a finding of the engine and not a
+/// change of the configuration. One commit for all, so that the application changes once. Deleted endpoints are
+/// skipped, and disabled ones get no hold.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn record_holds(
     db: &dyn Database,
     tenant: Tenant,
@@ -575,12 +575,12 @@ pub async fn record_holds(
     };
     let mut statements = vec![changes::touch(tenant, application_id)];
     statements.extend(holds.iter().map(record));
-    statements.push(changes::note(tenant, application_id));
+    statements.push(changes::record(tenant, application_id));
     db.write("record the holds of endpoints", statements).await?;
     Ok(())
 }
 
-/// The endpoint and its version, without opening a secret.
+/// Returns the endpoint and its version, without opening a secret.
 async fn find_versioned(db: &dyn Database, key: EndpointKey) -> Result<Option<(Endpoint, i64)>, Error> {
     let rows = db.read(Statement::new(FIND, key.values())).await?;
     let read = |row: Row| {

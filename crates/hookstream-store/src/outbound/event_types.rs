@@ -19,8 +19,8 @@ use crate::{
     },
     operations::{audit_log, quotas::Guard},
     outbound::{
-        applications::{Created, create_with_answer, read_tenant},
-        idempotency::StoredAnswer,
+        applications::{Created, create_with_response, read_tenant},
+        idempotency::NewResponse,
     },
 };
 
@@ -43,8 +43,13 @@ const DELETE: &str = "delete from event_types where environment_id = $1 and id =
 /// Stores an event type, unless its name is taken.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn create(db: &dyn Database, act: &AuditContext, event_type: &EventType, answer: Option<StoredAnswer>) -> Result<Created, Error> {
+/// Fails if the store fails.
+pub async fn create(
+    db: &dyn Database,
+    context: &AuditContext,
+    event_type: &EventType,
+    response: Option<NewResponse>,
+) -> Result<Created, Error> {
     let insert = Statement::new(
         INSERT,
         vec![
@@ -62,41 +67,41 @@ pub async fn create(db: &dyn Database, act: &AuditContext, event_type: &EventTyp
     let mut statements = vec![insert];
     statements.extend(changes::of_environment(event_type.tenant));
     let change = Change::made(event_type);
-    statements.push(audit_log::entry(event_type.tenant, act, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
+    statements.push(audit_log::entry(event_type.tenant, context, Action::EventTypeCreate, event_type.id.as_bytes(), &change));
     let guard = Guard::of(db, event_type.tenant.organization, Quota::EventTypes);
-    create_with_answer(db, "store an event type", event_type.tenant, statements, Some(guard), answer).await
+    create_with_response(db, "store an event type", event_type.tenant, statements, Some(guard), response).await
 }
 
-/// The event type with this id.
+/// Returns the event type with this id.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find(db: &dyn Database, tenant: Tenant, id: EventTypeId) -> Result<Option<EventType>, Error> {
     Ok(find_versioned(db, tenant, id).await?.map(|(event_type, _)| event_type))
 }
 
-/// The event type with this name.
+/// Returns the event type with this name.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn find_by_name(db: &dyn Database, tenant: Tenant, name: &str) -> Result<Option<EventType>, Error> {
     let rows = db.read(Statement::new(FIND_BY_NAME, vec![tenant.environment.as_bytes().into(), name.into()])).await?;
     Ok(rows.into_iter().next().map(read).transpose()?.map(|(event_type, _)| event_type))
 }
 
-/// The names of an environment's event types, at most `limit`, newest first.
+/// Returns the names of an environment's event types, at most `limit`, newest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn names(db: &dyn Database, tenant: Tenant, limit: usize) -> Result<Vec<String>, Error> {
     let rows = db.read(Statement::new(NAMES, vec![tenant.environment.as_bytes().into(), sql_limit(limit).into()])).await?;
     rows.into_iter().map(|row| row.columns().text("name")).collect()
 }
 
-/// A page of an environment's event types, newest first.
+/// Returns a page of an environment's event types, newest first.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventTypeId>) -> Result<Page<EventType>, Error> {
     let after = page.after.map_or(ABOVE_ALL, |id| *id.as_bytes());
     let values = vec![tenant.environment.as_bytes().into(), (&after).into(), sql_limit(page.limit + 1).into()];
@@ -105,13 +110,13 @@ pub async fn list(db: &dyn Database, tenant: Tenant, page: PageRequest<EventType
     Ok(Page::from_overlong(event_types, page.limit))
 }
 
-/// Changes an event type with `change`, which may refuse. Returns what it has become.
+/// Changes an event type with `change`, which may refuse. Returns the new state.
 ///
 /// # Errors
-/// Where the store fails, or with what `change` says.
+/// Fails if the store fails, or with the error of `change`.
 pub async fn update<E: From<Error>>(
     db: &dyn Database,
-    act: &AuditContext,
+    context: &AuditContext,
     tenant: Tenant,
     id: EventTypeId,
     change: impl Fn(&mut EventType) -> Result<(), E>,
@@ -132,30 +137,30 @@ pub async fn update<E: From<Error>>(
         let mut statements = vec![Statement::new(UPDATE, values).required()];
         statements.extend(changes::of_environment(tenant));
         if let Some(change) = Change::between(&before, &event_type) {
-            statements.push(audit_log::entry(tenant, act, Action::EventTypeUpdate, id.as_bytes(), &change));
+            statements.push(audit_log::entry(tenant, context, Action::EventTypeUpdate, id.as_bytes(), &change));
         }
         if db.write("update an event type", statements).await?.is_committed() {
             return Ok(Some(event_type));
         }
-        // Somebody changed it in between: start from what it is now.
+        // Changed concurrently: start again from the current state.
     }
 }
 
-/// Deletes an event type. Returns whether it was there.
+/// Deletes an event type. Returns whether it existed.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn delete(db: &dyn Database, act: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
+/// Fails if the store fails.
+pub async fn delete(db: &dyn Database, context: &AuditContext, tenant: Tenant, id: EventTypeId) -> Result<bool, Error> {
     loop {
         let Some((before, version)) = find_versioned(db, tenant, id).await? else { return Ok(false) };
         let statement = Statement::new(DELETE, vec![tenant.environment.as_bytes().into(), id.as_bytes().into(), version.into()]);
         let mut statements = vec![statement.required()];
         statements.extend(changes::of_environment(tenant));
-        statements.push(audit_log::entry(tenant, act, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
+        statements.push(audit_log::entry(tenant, context, Action::EventTypeDelete, id.as_bytes(), &Change::removed(&before)));
         if db.write("delete an event type", statements).await?.is_committed() {
             return Ok(true);
         }
-        // Somebody changed it in between: the entry is to tell what it was in the end.
+        // Changed concurrently: the audit entry must show the final state.
     }
 }
 

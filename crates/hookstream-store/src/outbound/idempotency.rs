@@ -1,7 +1,7 @@
-//! Answers that are kept under an idempotency key, so that the same request answers the same again.
+//! Responses stored under an idempotency key, so that a repeated request gets the same response.
 //!
-//! They are sealed in their rows, since one may show a signing secret or an API key.
-//! Here for plain resources; a message's key stands beside the message, in the same commit.
+//! Responses are sealed in their rows, because one may contain a signing secret or an API key. Only for plain
+//! resources; a message's key is stored beside the message, in the same commit.
 
 use hookstream_model::{base::time::Timestamp, identity::tenancy::Tenant};
 
@@ -17,69 +17,69 @@ use crate::{
 const FIND: &str = "select fingerprint, status, body from idempotency_keys where environment_id = $1 and key = $2 and created_at >= $3";
 const INSERT: &str = "insert into idempotency_keys (environment_id, key, fingerprint, status, body, created_at)
     values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning key";
-const FORGET: &str = "delete from idempotency_keys where created_at < $1";
+const DELETE_OLD: &str = "delete from idempotency_keys where created_at < $1";
 
-/// An answer to keep with what it answered.
+/// Response to store.
 #[derive(Debug, Clone)]
-pub struct StoredAnswer {
-    /// The key and the hash of its request.
+pub struct NewResponse {
+    /// Key and hash of the request.
     pub key: IdempotencyKey,
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The body, JSON.
+    /// Body as JSON.
     pub body: String,
-    /// When it was given.
+    /// Time of the response.
     pub created_at: Timestamp,
-    /// From when on earlier answers count; older ones may be replaced.
+    /// Start of the window in which responses are repeated; older ones may be replaced.
     pub window_start: Timestamp,
 }
 
-/// An answer that was kept.
+/// Stored response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// The hash of the request it answered.
+    /// Hash of the request.
     pub fingerprint: [u8; 32],
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The body, JSON.
+    /// Body as JSON.
     pub body: String,
 }
 
-/// The answer kept under a key since `window_start`.
+/// Returns the response stored under a key since `window_start`.
 ///
 /// # Errors
-/// Where the store fails or is locked.
+/// Fails if the store fails or is locked.
 pub async fn find(db: &dyn Database, tenant: Tenant, key: &str, window_start: Timestamp) -> Result<Option<StoredResponse>, Error> {
     let values = vec![tenant.environment.as_bytes().into(), key.into(), window_start.into()];
     let rows = db.read(Statement::new(FIND, values)).await?;
     let mut found = rows.into_iter().next().map(read).transpose()?;
-    if let Some(answer) = &mut found {
-        answer.body = db.vault().open(&vault::answer_of(tenant.environment, key), &answer.body)?;
+    if let Some(response) = &mut found {
+        response.body = db.vault().open(&vault::response_of(tenant.environment, key), &response.body)?;
     }
     Ok(found)
 }
 
-/// The statements that keep an answer in the same transaction as what it tells of. The last of them
-/// is unmet where the key has an answer already. They are for [`vault::write`].
-pub(crate) fn keep(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<[Statement; 2], Error> {
-    let sealed = db.vault().seal(&vault::answer_of(tenant.environment, &answer.key.key), &answer.body)?;
+/// Returns the statements that store a response in the transaction of the change it reports. The last of them is
+/// unmet if the key already has a response. Only for [`vault::write`].
+pub(crate) fn store_statements(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<[Statement; 2], Error> {
+    let sealed = db.vault().seal(&vault::response_of(tenant.environment, &response.key.key), &response.body)?;
     let values = vec![
         tenant.environment.as_bytes().into(),
-        answer.key.key.into(),
-        (&answer.key.fingerprint).into(),
-        u32::from(answer.status).into(),
+        response.key.key.into(),
+        (&response.key.fingerprint).into(),
+        u32::from(response.status).into(),
         sealed.into(),
-        answer.created_at.into(),
+        response.created_at.into(),
     ];
-    Ok([Statement::new(FORGET, vec![answer.window_start.into()]), Statement::new(INSERT, values).required()])
+    Ok([Statement::new(DELETE_OLD, vec![response.window_start.into()]), Statement::new(INSERT, values).required()])
 }
 
-/// Keeps an answer that tells of nothing new, unless the key has one already.
+/// Stores a response that reports no change, unless the key already has one.
 ///
 /// # Errors
-/// Where the store fails.
-pub async fn keep_alone(db: &dyn Database, tenant: Tenant, answer: StoredAnswer) -> Result<(), Error> {
-    vault::write(db, "store an answer", keep(db, tenant, answer)?.into()).await.map(|_| ())
+/// Fails if the store fails.
+pub async fn store(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<(), Error> {
+    vault::write(db, "store a response", store_statements(db, tenant, response)?.into()).await.map(|_| ())
 }
 
 fn read(row: Row) -> Result<StoredResponse, Error> {
@@ -88,6 +88,6 @@ fn read(row: Row) -> Result<StoredResponse, Error> {
     Ok(StoredResponse {
         fingerprint: fingerprint.try_into().map_err(|_| Error::Unreadable { what: "fingerprint" })?,
         status: columns.integer("status")?.try_into().map_err(|_| Error::Unreadable { what: "status" })?,
-        body: columns.text("answer")?,
+        body: columns.text("response")?,
     })
 }

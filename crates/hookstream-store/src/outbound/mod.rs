@@ -1,4 +1,4 @@
-//! Resources of the outbound half, in portable SQL.
+//! Outbound resources, in portable SQL.
 
 pub mod applications;
 pub mod endpoints;

@@ -1,8 +1,7 @@
-//! The nodes' rows: each node renews its own, and whoever finds one that lapsed releases what it had.
+//! Rows of the nodes: each node renews its own, and a node that finds an expired one releases its deliveries.
 //!
-//! All times are the database's. A node that was fenced keeps its number in the rows it once claimed;
-//! what names a number that no node has is released, whatever the reason, so that nothing is owed to
-//! nobody.
+//! All times are the database's. An expired node's number stays in the rows that it claimed. Rows under a number that
+//! no node has are released, whatever the reason, so every pending delivery has a living owner or none.
 
 use std::time::Duration;
 
@@ -24,28 +23,28 @@ use crate::{
 const ENLIST: &str = "insert into nodes (name, role, version, started_at, renewed_at, lapses_at, queued, in_flight, lag_ms, takes_backlogs)
     values ($1, $2, $3, clock_timestamp(), clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 millisecond', 0, 0, 0, $2 <> 'api')
     returning number";
-/// Places begin at the present, so that what was given one by its time stands before them.
-const SET_PLACES: &str = "select setval('backlog_places', now.millis) from backlog_places,
+/// Moves the sequence of positions to the present, behind positions that were assigned by a clock.
+const SET_POSITIONS: &str = "select setval('backlog_places', now.millis) from backlog_places,
     (select (extract(epoch from clock_timestamp()) * 1000)::int8 as millis) now where last_value < now.millis";
-/// A number that is replaced runs dry; its shards go on under the new one.
+/// A replaced number takes no more work; its shards move to the new number.
 const REPLACE: &str = "update nodes set takes_backlogs = false where number = $1";
-const HAND_ON: &str = "update shards set owner = $2 where owner = $1";
-/// Shards whose node is gone are nobody's.
-const FREE_GROUPS: &str = "update shards set owner = 0 where owner > 0 and owner not in (select number from nodes)";
-/// An equal share, rounded up, of those that are nobody's.
-const TAKE_GROUPS: &str = "update shards set owner = $1 where number in (
+const MOVE_SHARDS: &str = "update shards set owner = $2 where owner = $1";
+/// Frees the shards of nodes that are gone.
+const FREE_SHARDS: &str = "update shards set owner = 0 where owner > 0 and owner not in (select number from nodes)";
+/// Takes an equal share of the free shards, rounded up.
+const TAKE_SHARDS: &str = "update shards set owner = $1 where number in (
         select number from shards where owner = 0 order by number
         limit greatest(0, (select ceil(64.0 / greatest(1, count(*))) from nodes where takes_backlogs)::int8
             - (select count(*) from shards where owner = $1))
         for update skip locked
     ) and (select takes_backlogs from nodes where number = $1)";
-const GIVE_UP_GROUPS: &str = "update shards set owner = 0 where owner = $1 and number = any($2)";
+const RELEASE_SHARDS: &str = "update shards set owner = 0 where owner = $1 and number = any($2)";
 const RENEW: &str = "update nodes set renewed_at = clock_timestamp(), lapses_at = clock_timestamp() + $2::int8 * interval '1 millisecond',
     queued = $3, in_flight = $4, lag_ms = $5 where number = $1";
 const REMOVE_LAPSED: &str = "delete from nodes where number in
     (select number from nodes where lapses_at < clock_timestamp() order by number for update skip locked)";
 const REMOVE: &str = "delete from nodes where number = $1";
-/// The numbers under which something is owed: one look into the index for each, however much it owns.
+/// Numbers that own pending deliveries: one index lookup for each, however many deliveries it owns.
 macro_rules! owners {
     () => {
         "with recursive owners (number) as (
@@ -58,10 +57,9 @@ macro_rules! owners {
 }
 pub(super) use owners;
 
-/// What there is to do after a renewal: whether a node has lapsed, the numbers that own something and belong to
-/// no node, whether shards of backlogs are to be
-/// had, how many are a node's share, and which are this one's.
-const LOOK: &str = concat!(
+/// State after a renewal: whether a node has expired, the owner numbers without a node, whether a shard is free, the
+/// fair share of a node, and the shards of this node.
+const STATE: &str = concat!(
     owners!(),
     "select exists (select 1 from nodes where lapses_at < clock_timestamp()),
         array(select number from owners where number is not null and number not in (select number from nodes)),
@@ -69,7 +67,7 @@ const LOOK: &str = concat!(
         (select ceil(64.0 / greatest(1, count(*)))::int8 from nodes where takes_backlogs),
         array(select number from shards where owner = $1 order by number)"
 );
-/// It is due from now on, where a claim looks first.
+/// Releases a slice. Outside backlogs, released deliveries are due from now on, because claims look there first.
 const RELEASE: &str =
     "update pending p set owner = p.backlog, due_at = case p.backlog when 0 then greatest(p.due_at, $2) else p.due_at end from (
         select message_id, target_id from pending where owner = $1 limit 5000 for update skip locked
@@ -87,12 +85,12 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
         (&millis(lease) as _, Type::INT8),
     ];
     let enlist = async |connection: &Connection| {
-        connection.query(SET_PLACES, &[]).await?;
+        connection.query(SET_POSITIONS, &[]).await?;
         let rows = connection.query(ENLIST, &values).await?;
         let number: i64 = rows.first().ok_or(Error::Unreadable { what: "node" })?.get(0);
         if let Some(before) = node.replaces {
             connection.execute(REPLACE, &[(&before.number(), Type::INT8)]).await?;
-            connection.execute(HAND_ON, &[(&before.number(), Type::INT8), (&number, Type::INT8)]).await?;
+            connection.execute(MOVE_SHARDS, &[(&before.number(), Type::INT8), (&number, Type::INT8)]).await?;
         }
         Ok(Owner::new(number))
     };
@@ -102,7 +100,7 @@ pub(super) async fn enlist(pool: &Pool, node: &NodeSelf, lease: Duration) -> Res
 pub(super) async fn release_shards(pool: &Pool, owner: Owner, shards: Shards) -> Result<(), Error> {
     let numbers: Vec<i32> = shards.iter().map(|shard| i32::from(shard.number())).collect();
     let connection = connect(pool, "release shards").await?;
-    connection.execute(GIVE_UP_GROUPS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
+    connection.execute(RELEASE_SHARDS, &[(&owner.number() as _, Type::INT8), (&numbers as _, Type::INT4_ARRAY)]).await.map(|_| ())
 }
 
 pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: Duration, now: Timestamp) -> Result<LeaseRenewal, Error> {
@@ -117,39 +115,39 @@ pub(super) async fn renew(pool: &Pool, owner: Owner, report: NodeReport, lease: 
         (&lag as _, Type::INT8),
     ];
     if connection.execute(RENEW, &values).await? == 0 {
-        return Ok(LeaseRenewal::Lapsed);
+        return Ok(LeaseRenewal::Expired);
     }
     let owner = [(&owner.number() as _, Type::INT8)];
-    let look = async || connection.query(LOOK, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });
-    let mut seen = look().await?;
-    let (is_one_lapsed, is_group_free) = (seen.get::<_, bool>(0), seen.get::<_, bool>(2));
-    if is_one_lapsed {
+    let read_state = async || connection.query(STATE, &owner).await?.into_iter().next().ok_or(Error::Unreadable { what: "node" });
+    let mut state = read_state().await?;
+    let (has_expired_node, has_free_shard) = (state.get::<_, bool>(0), state.get::<_, bool>(2));
+    if has_expired_node {
         connection.execute(REMOVE_LAPSED, &[]).await?;
-        seen = look().await?;
+        state = read_state().await?;
     }
     let mut released = 0;
-    let orphaned = seen.get::<_, Vec<i64>>(1);
+    let orphaned = state.get::<_, Vec<i64>>(1);
     if !orphaned.is_empty() {
         for number in orphaned {
             released += release(&connection, number, now).await?;
         }
-        seen = look().await?;
+        state = read_state().await?;
     }
-    // Not before what their backlogs miss is back in them: another node may be about to release some of it.
-    if (is_one_lapsed || is_group_free) && seen.get::<_, Vec<i64>>(1).is_empty() {
-        connection.execute(FREE_GROUPS, &[]).await?;
-        connection.execute(TAKE_GROUPS, &owner).await?;
-        seen = look().await?;
+    // Shards are freed only once their backlogs are complete: another node may be about to release more deliveries into them.
+    if (has_expired_node || has_free_shard) && state.get::<_, Vec<i64>>(1).is_empty() {
+        connection.execute(FREE_SHARDS, &[]).await?;
+        connection.execute(TAKE_SHARDS, &owner).await?;
+        state = read_state().await?;
     }
-    let shards: Shards = seen.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Shard::new(u8::try_from(number).ok()?)).collect();
-    let share = u32::try_from(seen.get::<_, i64>(3)).unwrap_or(0);
+    let shards: Shards = state.get::<_, Vec<i32>>(4).into_iter().filter_map(|number| Shard::new(u8::try_from(number).ok()?)).collect();
+    let share = u32::try_from(state.get::<_, i64>(3)).unwrap_or(0);
     Ok(LeaseRenewal::Held { released, shards, surplus: shards.count().saturating_sub(share) })
 }
 
 pub(super) async fn retire(pool: &Pool, owner: Owner, now: Timestamp) -> Result<(), Error> {
     let connection = connect(pool, "deregister a node").await?;
     connection.execute(REMOVE, &[(&owner.number(), Type::INT8)]).await?;
-    connection.execute(FREE_GROUPS, &[]).await?;
+    connection.execute(FREE_SHARDS, &[]).await?;
     release(&connection, owner.number(), now).await.map(|_| ())
 }
 
@@ -171,7 +169,7 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Node>, Error> {
     Ok(rows.iter().map(node).collect())
 }
 
-/// Releases what a number has, a slice at a time.
+/// Releases all deliveries of a number, a slice at a time.
 async fn release(connection: &Connection, number: i64, now: Timestamp) -> Result<u64, Error> {
     let mut released = 0;
     loop {

@@ -1,12 +1,12 @@
-//! The shared store: PostgreSQL (15 or later), for any number of nodes that are all alike.
+//! Shared store: PostgreSQL (15 or later), for any number of equal nodes.
 //!
-//! Nothing that matters is held by a node. What a node works on stands under its number in `pending`; a
-//! node that is not renewed in time loses its number, and what it had is anybody's. Nodes never speak to
-//! each other: they meet in the database, and nudge each other through it.
+//! A node holds no durable state. The deliveries that a node works on carry its number in `pending`. A node that does
+//! not renew its lease in time loses its number, and its deliveries are released. Nodes never talk to each other
+//! directly: they share the database, and notify each other through it.
 //!
-//! Relied on beyond plain SQL: `for update skip locked`, `unnest` of several arrays, data-modifying
-//! `with`, range partitions, `pg_advisory_xact_lock` (for migrations and days), `listen`/`notify` (which
-//! may be missing: then nodes poll).
+//! Required features beyond plain SQL: `for update skip locked`, `unnest` of several arrays, data-modifying `with`,
+//! range partitions, `pg_advisory_xact_lock` (for migrations and days), and `listen`/`notify` (optional: nodes poll
+//! without it).
 
 pub(crate) mod cluster;
 pub(crate) mod db;
@@ -49,7 +49,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, NewState, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed},
@@ -64,17 +64,17 @@ use crate::{
     },
 };
 
-/// The most nudges that wait to be read; a reader that is behind has missed some, which it is told.
+/// Maximum number of unread nudges. A slower reader loses some, and learns that from its channel.
 const NUDGES: usize = 64;
 
-/// For how long a message that found no room means that there is none: then another is let through to see.
+/// Time for which one message refused for a full disk marks the store as full; then another is let through as a test.
 const FULL_FOR: Duration = Duration::from_secs(5);
 
-/// A store in a PostgreSQL database.
+/// Store in a PostgreSQL database.
 pub struct PostgresStore {
-    /// For requests.
+    /// Connections for requests.
     plain: Pool,
-    /// For the engine's work, which requests must not hold up.
+    /// Connections for the engine's work, which requests must not delay.
     hot: Pool,
     publisher: Publisher,
     floor: crate::postgres::deliveries::claim::Floor,
@@ -82,19 +82,19 @@ pub struct PostgresStore {
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
-    /// When a message was last refused for a full disk, with none stored since.
+    /// Time of the last message refused for a full disk; `None` once one was stored.
     full_at: Mutex<Option<Instant>>,
-    /// Asks for the other nodes to be nudged.
-    tell: Arc<Notify>,
+    /// Trigger for notifying the other nodes.
+    notify: Arc<Notify>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl PostgresStore {
-    /// Opens the store and brings its database to the schema of this version.
+    /// Opens the store and migrates its database to the schema of this version.
     ///
     /// # Errors
-    /// Where the database cannot be reached, or a newer version has migrated it.
+    /// Fails if the database cannot be reached, or a newer version has migrated it.
     pub async fn open(options: &Options) -> Result<Self, Error> {
         let connector = Connector::new(options)?;
         let plain = connector.pool(options.max_connections)?;
@@ -111,20 +111,20 @@ impl PostgresStore {
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
             full_at: Mutex::default(),
-            tell: Arc::default(),
+            notify: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
         let stop = store.stop.clone();
         store.tasks.spawn(async move { stop.run_until_cancelled(publishing).await });
-        store.tasks.spawn(crate::postgres::db::nudge::tell(store.plain.clone(), Arc::clone(&store.tell), store.stop.clone()));
+        store.tasks.spawn(crate::postgres::db::nudge::notify(store.plain.clone(), Arc::clone(&store.notify), store.stop.clone()));
         if connector.can_listen() {
             store.tasks.spawn(crate::postgres::db::nudge::listen(connector, store.nudges.clone(), store.stop.clone()));
         }
         Ok(store)
     }
 
-    /// Notes whether the last message found room. It is logged once.
+    /// Notes whether the last message found disk space. Logs each change once.
     fn note_full(&self, at: Option<Instant>) {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         match (full_at.is_some(), at.is_some()) {
@@ -137,18 +137,18 @@ impl PostgresStore {
         *full_at = at;
     }
 
-    /// How far the database's schema is, without changing it.
+    /// Returns the schema state of the database, without changing it.
     ///
     /// # Errors
-    /// Where the database cannot be reached.
+    /// Fails if the database cannot be reached.
     pub async fn schema(options: &Options) -> Result<SchemaState, Error> {
         crate::postgres::db::migrate::check(&Connector::new(options)?.pool(1)?).await
     }
 
-    /// Brings the database to the schema of this version, and does nothing else.
+    /// Migrates the database to the schema of this version, and does nothing else.
     ///
     /// # Errors
-    /// Where the database cannot be reached, or a newer version has migrated it.
+    /// Fails if the database cannot be reached, or a newer version has migrated it.
     pub async fn migrate(options: &Options) -> Result<SchemaState, Error> {
         crate::postgres::db::migrate::apply(&Connector::new(options)?.pool(1)?).await
     }
@@ -190,16 +190,16 @@ impl Store for PostgresStore {
     }
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
-        let standing = crate::postgres::cluster::renew(&self.hot, owner, report, self.lease, now).await?;
-        if matches!(standing, LeaseRenewal::Held { released: 1.., .. }) {
-            self.tell.notify_one();
+        let renewal = crate::postgres::cluster::renew(&self.hot, owner, report, self.lease, now).await?;
+        if matches!(renewal, LeaseRenewal::Held { released: 1.., .. }) {
+            self.notify.notify_one();
         }
-        Ok(standing)
+        Ok(renewal)
     }
 
     async fn retire(&self, owner: Owner, now: Timestamp) -> Result<(), Error> {
         crate::postgres::cluster::retire(&self.hot, owner, now).await?;
-        self.tell.notify_one();
+        self.notify.notify_one();
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl Store for PostgresStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        let is_anybodys = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Owed { owner: None, .. }));
+        let has_unowned = publication.deliveries.iter().any(|delivery| matches!(delivery.state, NewState::Pending { owner: None, .. }));
         let published = self.publisher.publish(publication).await;
         match &published {
             Err(Error::Full { .. }) => self.note_full(Some(Instant::now())),
@@ -228,8 +228,8 @@ impl Store for PostgresStore {
             Err(_) => {}
         }
         let published = published?;
-        if is_anybodys && published == Published::Stored {
-            self.tell.notify_one();
+        if has_unowned && published == Published::Stored {
+            self.notify.notify_one();
         }
         Ok(published)
     }
@@ -268,9 +268,9 @@ impl Store for PostgresStore {
     }
 
     async fn redeliver(&self, redelivery: Redelivery) -> Result<Redelivered, Error> {
-        let again = crate::postgres::deliveries::redeliver::redeliver(&self.plain, &redelivery).await?;
-        self.tell.notify_one();
-        Ok(again)
+        let redelivered = crate::postgres::deliveries::redeliver::redeliver(&self.plain, &redelivery).await?;
+        self.notify.notify_one();
+        Ok(redelivered)
     }
 
     async fn take_jobs(&self, owner: Owner, earlier: Vec<Owner>, limit: usize, now: Timestamp) -> Result<Vec<Job>, Error> {
@@ -289,7 +289,7 @@ impl Store for PostgresStore {
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
         let requeued = crate::postgres::deliveries::jobs::advance(&self.plain, &slice).await?;
         if requeued.is_some_and(|requeued| requeued > 0) {
-            self.tell.notify_one();
+            self.notify.notify_one();
         }
         Ok(requeued)
     }
@@ -306,7 +306,7 @@ impl Store for PostgresStore {
         crate::postgres::history::finding::messages(&self.plain, &search).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
         crate::postgres::history::finding::attempts(&self.plain, &search).await
     }
 

@@ -1,4 +1,4 @@
-//! This store as one end of a transfer.
+//! This store as one side of a transfer.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,7 +32,7 @@ const USER: &str = "select number, name, role, (extract(epoch from lapses_at - c
 const STARTS: &str = "select case when is_called then last_value else 0 end from nodes_number_seq";
 const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
 
-/// A value with the type that it has in its table.
+/// Value with its type in the table.
 type Typed<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
 
 #[async_trait]
@@ -81,7 +81,7 @@ impl Side for PostgresStore {
             connection.execute(&sql, &borrowed(&values)).await?;
             Ok(true)
         };
-        connect(&self.hot, OPERATION).await?.transaction(write, |is_ours| *is_ours).await
+        connect(&self.hot, OPERATION).await?.transaction(write, |is_advanced| *is_advanced).await
     }
 }
 
@@ -89,7 +89,7 @@ fn borrowed<'a>(values: &'a [Typed<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> 
     values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
 }
 
-/// The days of which there may be rows, oldest first.
+/// Returns the days that may have rows, oldest first.
 pub(super) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, Error> {
     let mut found = BTreeSet::from_iter(days::days(connection).await?);
     for row in connection.query(COUNTED_DAYS, &[]).await? {
@@ -105,7 +105,7 @@ pub(super) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, 
     Ok(found.into_iter().collect())
 }
 
-/// The days of the ids in an indexed column: one look into the index for each.
+/// Returns the days of the ids in an indexed column, with one index lookup for each.
 async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
     let next = format!("select {id} from {table} where {id} >= $1 order by {id} limit 1");
     let mut days: Vec<Day> = Vec::new();
@@ -118,7 +118,7 @@ async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<D
     }
 }
 
-/// The next rows of a step, up to the limits: what is too much is not even sent.
+/// Returns the statement for the next rows of a step. The database sends only rows within the limits.
 fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(String, Vec<Typed<'static>>), Error> {
     let (table, form) = (step.table, &step.table.postgres);
     let (columns, key) = (table.column_list(), form.key.join(", "));
@@ -128,7 +128,7 @@ fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(
         for (index, value) in table.positions(form.key).into_iter().zip(after) {
             values.push(typed(&table.columns[index], value)?);
         }
-        conditions.push(format!("({key}) > ({})", places(1, values.len())));
+        conditions.push(format!("({key}) > ({})", placeholders(1, values.len())));
     }
     let next = values.len() + 1;
     match (form.day, step.day) {
@@ -141,7 +141,7 @@ fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(
             conditions.push(format!("{number} = ${next}"));
             values.push((Box::new(days::number(day)), Type::INT8));
         }
-        (DayBy::Place | DayBy::Id(_) | DayBy::Number(_), _) => {}
+        (DayBy::File | DayBy::Id(_) | DayBy::Number(_), _) => {}
     }
     let beyond = if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
     let (size, Limits { rows, bytes }) = (size(table), limits);
@@ -155,14 +155,14 @@ fn select(step: TableOrder, after: Option<&[Value]>, limits: Limits) -> Result<(
     Ok((sql, values))
 }
 
-/// The bytes of a row, which the database knows without reading them.
+/// Returns the expression for the bytes of a row, which the database computes without reading the values.
 fn size(table: &Table) -> String {
     let sized = table.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Text | ColumnKind::Bytes));
     let sizes: Vec<_> = sized.map(|column| format!("coalesce(octet_length({}), 0)", column.name)).collect();
     if sizes.is_empty() { "0".to_owned() } else { sizes.join(" + ") }
 }
 
-/// A statement that inserts rows, given by column.
+/// Returns the statement that inserts rows, given by column.
 fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<Typed<'a>>), Error> {
     let (table, form) = (step.table, &step.table.postgres);
     let mut columns = table.column_list();
@@ -171,7 +171,7 @@ fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<T
     for (index, column) in table.columns.iter().enumerate() {
         values.push(array(column, index, rows)?);
     }
-    let given = places(1, values.len());
+    let given = placeholders(1, values.len());
     for name in form.zero {
         columns += &format!(", {name}");
         selected += ", 0";
@@ -185,8 +185,8 @@ fn insert<'a>(step: TableOrder, rows: &'a [Vec<Value>]) -> Result<(String, Vec<T
     Ok((sql, values))
 }
 
-/// `$1, $2, …`
-fn places(first: usize, count: usize) -> String {
+/// Returns `$1, $2, …`.
+fn placeholders(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -218,7 +218,7 @@ fn boolean(value: &Value) -> Option<bool> {
     integer(value).map(|number| number != 0)
 }
 
-/// One value of a column.
+/// Converts one value of a column.
 fn typed(column: &Column, value: &Value) -> Result<Typed<'static>, Error> {
     let typed: Option<Typed<'static>> = match column.kind {
         ColumnKind::Id => id(value).map(|id| (Box::new(id) as _, Type::UUID)),
@@ -231,7 +231,7 @@ fn typed(column: &Column, value: &Value) -> Result<Typed<'static>, Error> {
     typed.ok_or(Error::Unreadable { what: column.name })
 }
 
-/// All values of a column.
+/// Converts all values of a column.
 fn array<'a>(column: &Column, index: usize, rows: &'a [Vec<Value>]) -> Result<Typed<'a>, Error> {
     fn all<'a, T>(
         what: &'static str,
@@ -296,14 +296,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn every_table_and_column_is_moved() {
+    async fn transfer_covers_every_table_and_column() {
         let database = ScratchDatabase::create().await;
         let options =
             Options { url: Secret::new(database.url()), max_connections: 1, through_pooler: true, lease: Duration::from_secs(10) };
         PostgresStore::migrate(&options).await.expect("a schema");
-        let mut there = BTreeMap::<String, BTreeSet<(String, String)>>::new();
+        let mut tables = BTreeMap::<String, BTreeSet<(String, String)>>::new();
         for row in hookstream_testkit::postgres::connect(&database.url()).await.query(COLUMNS, &[]).await.expect("rows") {
-            there.entry(row.get(0)).or_default().insert((row.get(1), row.get(2)));
+            tables.entry(row.get(0)).or_default().insert((row.get(1), row.get(2)));
         }
         let moved = TABLES.iter().map(|table| {
             let form = &table.postgres;
@@ -315,7 +315,7 @@ mod tests {
             }
             (form.into.to_owned(), columns)
         });
-        assert_eq!(there, moved.collect());
+        assert_eq!(tables, moved.collect());
         database.drop().await;
     }
 }

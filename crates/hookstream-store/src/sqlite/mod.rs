@@ -1,11 +1,11 @@
-//! The embedded store: SQLite in one data directory, for one process.
+//! Embedded store: SQLite in one data directory, for one process.
 //!
-//! `core.db` holds what is configured, `days/<date>.db` what happened with the messages of that day.
-//! One thread writes: it takes whatever waits, does it in one transaction a file, commits (an fsync in
-//! WAL mode with `synchronous = FULL`) and only then answers. Several connections read beside it.
+//! `core.db` holds the configuration, `days/<date>.db` the messages of that day. One thread writes: it runs all
+//! waiting operations in one transaction per file, commits (an fsync in WAL mode with `synchronous = FULL`) and then
+//! replies. Several connections read at the same time.
 //!
-//! A transaction spans one file; everything about a message stands in its day's file, so that each
-//! operation on it is atomic. An operation over several days is one transaction a day.
+//! A transaction spans one file. Everything about a message is in its day's file, so each operation on a message is
+//! atomic. An operation over several days is one transaction per day.
 
 pub(crate) mod db;
 pub(crate) mod deliveries;
@@ -48,7 +48,7 @@ use crate::{
             BacklogHead, BacklogRequest, Claim, ClaimLimits, Claimed, IdempotencyKey, Owner, Publication, Published, Redelivered,
             Redelivery, Settled,
         },
-        finding::{AttemptPlace, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
+        finding::{AttemptPosition, AttemptSearch, Found, FoundAttempt, IdBytes, MessageSearch, Range},
         messages::{Message, MessageDetail, MessageRemoval, RemovedMessages},
         nodes::{LeaseRenewal, Node, NodeReport, NodeSelf, Nudge},
         payloads::{Expired, Removal, Removed, Sealed, opened},
@@ -68,46 +68,45 @@ use crate::{
 
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
 
-/// The one node there is.
+/// The only node.
 #[derive(Debug, Default)]
-struct Alone {
+struct SingleNode {
     node: Option<Node>,
-    /// Numbers that it had before and is not done with.
+    /// Former owner numbers that still have deliveries.
     earlier: Vec<Owner>,
 }
 
-/// A store in a data directory.
+/// Store in a data directory.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     known: Arc<KnownDays>,
-    node: Mutex<Alone>,
-    /// Where the files are; `None` for in memory.
+    node: Mutex<SingleNode>,
+    /// Data directory; `None` for a store in memory.
     directory: Option<PathBuf>,
-    /// There is no other process that could tell anything.
+    /// Never sends: no other process shares the directory.
     nudges: broadcast::Sender<Nudge>,
     vault: Vault,
     quotas: InstallationQuotas,
-    /// The room on the disk of the directory, where there is one.
+    /// State of the free disk space, if there is a directory.
     space: Option<Arc<Space>>,
-    /// What goes with the directory, where there is one.
-    _keepers: Option<(Checkpointer, File)>,
+    /// Background thread and lock of the directory, if there is one.
+    _guards: Option<(Checkpointer, File)>,
 }
 
 impl SqliteStore {
-    /// Whether there is a store in `directory`.
+    /// Returns whether `directory` contains a store.
     pub fn is_in(directory: &Path) -> bool {
         core_path(directory).is_file()
     }
 
-    /// Opens the store in `directory`, making both where they are not there, and brings its files to
-    /// the schema of this version.
+    /// Opens the store in `directory`, creates both if they do not exist, and migrates the files to the schema of this version.
     ///
     /// # Errors
-    /// Where the directory cannot be used, another process uses it, or a newer version wrote it.
+    /// Fails if the directory cannot be used, another process uses it, or a newer version wrote it.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        make_directory(directory)?;
+        create_directory(directory)?;
         let lock = lock(directory)?;
         let space = Arc::new(Space::prepare(directory));
         let known = KnownDays::find(directory)?;
@@ -115,7 +114,7 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(files)?,
             readers: Arc::new(Readers::new(directory.to_owned(), Arc::clone(&known))),
-            _keepers: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known), Arc::clone(&space))?, lock)),
+            _guards: Some((Checkpointer::start(directory.to_owned(), Arc::clone(&known), Arc::clone(&space))?, lock)),
             space: Some(space),
             known,
             node: Mutex::default(),
@@ -126,8 +125,8 @@ impl SqliteStore {
         })
     }
 
-    /// The applications of an environment, where a search is about all of them.
-    async fn applications_looked_into(&self, range: &Range) -> Result<HashSet<ApplicationId>, Error> {
+    /// Returns the applications of the environment for a search over all of them; empty for a search in one application.
+    async fn applications_in(&self, range: &Range) -> Result<HashSet<ApplicationId>, Error> {
         if range.application.is_some() {
             return Ok(HashSet::new());
         }
@@ -136,48 +135,48 @@ impl SqliteStore {
         rows.into_iter().map(|row| row.columns().id("application id", ApplicationId::from_bytes)).collect()
     }
 
-    fn alone(&self) -> MutexGuard<'_, Alone> {
+    fn single_node(&self) -> MutexGuard<'_, SingleNode> {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where the file of what is configured stands.
+/// Path of the configuration file.
 fn core_path(directory: &Path) -> PathBuf {
     directory.join("core.db")
 }
 
-/// Where the files of the days stand.
+/// Path of the days' files.
 fn days_directory(directory: &Path) -> PathBuf {
     directory.join("days")
 }
 
-/// Where a day's file stands.
+/// Path of a day's file.
 fn day_path(directory: &Path, day: Day) -> PathBuf {
     days_directory(directory).join(format!("{day}.db"))
 }
 
-/// Creates the data directory, or takes one that is empty or ours. Whoever owns it: it has to be writable. Its mode is left alone but
-/// where it is created here.
-fn make_directory(directory: &Path) -> Result<(), Error> {
+/// Creates the data directory, or accepts one that is empty or contains a store. The directory may belong to any user
+/// but must be writable. Sets the mode only of a directory created here.
+fn create_directory(directory: &Path) -> Result<(), Error> {
     let failed = |cause: std::io::Error| Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() };
     let is_new = !directory.exists();
     if !is_new {
         check_content(directory)?;
     }
-    make_durably(directory).map_err(failed)?;
+    create_durably(directory).map_err(failed)?;
     if is_new {
         restrict(directory).map_err(failed)?;
     }
     let days = days_directory(directory);
     if !days.exists() {
-        make_durably(&days).map_err(|cause| not_writable(directory, cause))?;
+        create_durably(&days).map_err(|cause| not_writable(directory, cause))?;
         restrict(&days).map_err(failed)?;
     }
     Ok(())
 }
 
-/// What a start that was interrupted may have left before there was a store, and what file systems put there.
-const OURS: [&str; 10] = [
+/// Files that an interrupted start may have left before the store existed, and files that file systems create.
+const OWN_NAMES: [&str; 10] = [
     "lost+found",
     "days",
     "lock",
@@ -190,7 +189,7 @@ const OURS: [&str; 10] = [
     "doctor.tmp",
 ];
 
-/// Refuses a directory that is not a store and has something else in it.
+/// Refuses a directory that has other content and no store.
 fn check_content(directory: &Path) -> Result<(), Error> {
     let failed = |cause: Cause| Error::Open { what: format!("the data directory {}", directory.display()), cause };
     if core_path(directory).exists() {
@@ -199,7 +198,7 @@ fn check_content(directory: &Path) -> Result<(), Error> {
     let entries = std::fs::read_dir(directory).map_err(|cause| failed(cause.into()))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     let mut others = names.collect::<Result<Vec<_>, _>>().map_err(|cause| failed(cause.into()))?;
-    others.retain(|name| !OURS.contains(&name.as_str()));
+    others.retain(|name| !OWN_NAMES.contains(&name.as_str()));
     others.sort();
     if others.is_empty() {
         return Ok(());
@@ -217,18 +216,18 @@ fn check_content(directory: &Path) -> Result<(), Error> {
     ))
 }
 
-/// Says whose a directory is that this process may not write to.
+/// Returns the error for a directory that is not writable, with its owner and mode.
 #[cfg(unix)]
 fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let whose = std::fs::metadata(directory).map_or_else(
+    let owner = std::fs::metadata(directory).map_or_else(
         |_| String::new(),
         |about| {
             let mode = about.permissions().mode() & 0o7777;
-            format!(" (it belongs to user {} and shard {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
+            format!(" (it belongs to user {} and group {}, mode {mode:04o}: make it writable for this process)", about.uid(), about.gid())
         },
     );
-    Error::Open { what: format!("the data directory {}{whose}", directory.display()), cause: cause.into() }
+    Error::Open { what: format!("the data directory {}{owner}", directory.display()), cause: cause.into() }
 }
 
 #[cfg(not(unix))]
@@ -236,7 +235,7 @@ fn not_writable(directory: &Path, cause: std::io::Error) -> Error {
     Error::Open { what: format!("the data directory {}", directory.display()), cause: cause.into() }
 }
 
-/// Options for a file that only its owner may read, whatever the directory's mode.
+/// Returns options for a file that only its owner may read, whatever the directory's mode.
 fn private() -> std::fs::OpenOptions {
     let mut options = File::options();
     options.create(true).write(true);
@@ -245,29 +244,29 @@ fn private() -> std::fs::OpenOptions {
     options
 }
 
-/// Makes a directory, and those above it that are not there. What is made in it is reached after a power cut only where
-/// its own name is durable, too; SQLite sees to that of its files and not to those above.
-fn make_durably(directory: &Path) -> std::io::Result<()> {
+/// Creates a directory and its missing parents durably. After a power loss the content is reachable only if the
+/// directory's own name is durable too; SQLite syncs the names of its files, but not of the parents.
+fn create_durably(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    // Of a relative path it is the one that we are in.
+    // The parent of a relative path is the working directory.
     let above = directory.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_durably(above)?;
+    create_durably(above)?;
     match std::fs::create_dir(directory) {
         Ok(()) => sync_directory(above),
-        // Another process was faster; which of them may stay, the lock decides.
+        // Another process was faster; the lock decides which one may stay.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => sync_directory(above),
         Err(error) => Err(error),
     }
 }
 
-/// Makes durable which names there are in a directory.
+/// Makes the names in a directory durable.
 fn sync_directory(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Secrets stand in the files: only their owner may read them.
+/// Restricts a directory to its owner, because the files contain secrets.
 #[cfg(unix)]
 fn restrict(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -279,7 +278,7 @@ fn restrict(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Holds the directory for this process; the lock goes with the process, however it ends.
+/// Locks the directory for this process. The lock ends with the process, however it ends.
 fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
     let failed = |cause: std::io::Error| Error::Open { what: path.display().to_string(), cause: cause.into() };
@@ -323,16 +322,16 @@ impl Store for SqliteStore {
         let replaces = node.replaces;
         let enlist = move |files: &mut Files| match replaces {
             None => crate::sqlite::deliveries::claim::enlist(files, now),
-            // What stands under the number before is in the process's memory still.
+            // Deliveries of the former number are still in the process's memory.
             Some(_) => crate::sqlite::deliveries::claim::add_owner(files, now),
         };
         let owner = self.writer.run(enlist).await?;
-        let mut alone = self.alone();
+        let mut single_node = self.single_node();
         match replaces {
-            None => alone.earlier.clear(),
-            Some(before) => alone.earlier.push(before),
+            None => single_node.earlier.clear(),
+            Some(before) => single_node.earlier.push(before),
         }
-        alone.node = Some(Node {
+        single_node.node = Some(Node {
             owner,
             name: node.name.clone(),
             role: node.role.to_owned(),
@@ -350,26 +349,26 @@ impl Store for SqliteStore {
     }
 
     async fn renew(&self, owner: Owner, report: NodeReport, now: Timestamp) -> Result<LeaseRenewal, Error> {
-        let mut alone = self.alone();
-        let stands = alone.node.as_ref().is_some_and(|node| node.owner == owner) || alone.earlier.contains(&owner);
-        if let Some(node) = alone.node.as_mut().filter(|node| node.owner == owner) {
+        let mut single_node = self.single_node();
+        let is_known = single_node.node.as_ref().is_some_and(|node| node.owner == owner) || single_node.earlier.contains(&owner);
+        if let Some(node) = single_node.node.as_mut().filter(|node| node.owner == owner) {
             node.renewed_at = now;
             node.report = report;
         }
-        Ok(if stands { LeaseRenewal::Held { released: 0, shards: Shards::ALL, surplus: 0 } } else { LeaseRenewal::Lapsed })
+        Ok(if is_known { LeaseRenewal::Held { released: 0, shards: Shards::ALL, surplus: 0 } } else { LeaseRenewal::Expired })
     }
 
     async fn retire(&self, owner: Owner, _: Timestamp) -> Result<(), Error> {
         {
-            let mut alone = self.alone();
-            alone.node.take_if(|node| node.owner == owner);
-            alone.earlier.retain(|earlier| *earlier != owner);
+            let mut single_node = self.single_node();
+            single_node.node.take_if(|node| node.owner == owner);
+            single_node.earlier.retain(|earlier| *earlier != owner);
         }
         self.writer.run(move |files| crate::sqlite::deliveries::claim::retire(files, owner)).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        Ok(self.alone().node.clone().into_iter().collect())
+        Ok(self.single_node().node.clone().into_iter().collect())
     }
 
     fn nudges(&self) -> broadcast::Receiver<Nudge> {
@@ -382,7 +381,7 @@ impl Store for SqliteStore {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Published, Error> {
-        if self.space.as_ref().is_some_and(|space| space.keeps_back()) {
+        if self.space.as_ref().is_some_and(|space| space.refuses_messages()) {
             return Err(Error::Full { operation: "store a message" });
         }
         let publication = Sealed::of(publication).await?;
@@ -402,8 +401,8 @@ impl Store for SqliteStore {
     }
 
     async fn claim_due(&self, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<Claim, Error> {
-        let days = self.known.that_may_be_owed();
-        // Each day gets a share, so that a backlog in one does not starve the others.
+        let days = self.known.that_may_have_pending();
+        // Each day gets a share, so that many due deliveries of one day do not starve the others.
         let among = days.len().max(1);
         let share = ClaimLimits { deliveries: (limits.deliveries / among).max(1), bytes: limits.bytes / among };
         let mut claim = Claim::default();
@@ -414,7 +413,7 @@ impl Store for SqliteStore {
                     claim.next_due = [claim.next_due, more.next_due].into_iter().flatten().min();
                 }
                 Err(error) if claim.deliveries.is_empty() => return Err(error),
-                // What was claimed before is delivered; the next claim meets the error again.
+                // Deliveries claimed before are delivered; the next claim meets the error again.
                 Err(_) => break,
             }
         }
@@ -422,16 +421,16 @@ impl Store for SqliteStore {
     }
 
     async fn backlogs(&self, shards: Shards, after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
-        let owed = self.known.that_may_be_owed();
+        let days_to_read = self.known.that_may_have_pending();
         let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
             let ranges = shards.ranges();
             let mut heads: BTreeMap<Backlog, BacklogHead> = BTreeMap::new();
-            for day in owed {
+            for day in days_to_read {
                 let of_day = |connection: &rusqlite::Connection| {
                     crate::sqlite::deliveries::claim::backlogs(connection, &ranges, after, limit)
                         .map_err(crate::sqlite::db::connection::failed("find backlogs"))
                 };
-                // What is first in a backlog is of its oldest day.
+                // The oldest day holds the head of a backlog.
                 for head in days.read(day, of_day)?.unwrap_or_default() {
                     heads.entry(head.backlog).or_insert(head);
                 }
@@ -442,10 +441,10 @@ impl Store for SqliteStore {
     }
 
     async fn backlog_lengths(&self, backlogs: Vec<Backlog>, at_most: usize) -> Result<Vec<usize>, Error> {
-        let owed = self.known.that_may_be_owed();
+        let days_to_read = self.known.that_may_have_pending();
         let read = move |days: &crate::sqlite::db::readers::Days<'_>| {
             let mut lengths = vec![0; backlogs.len()];
-            for day in owed {
+            for day in days_to_read {
                 for (backlog, length) in backlogs.iter().zip(&mut lengths) {
                     let room = at_most.saturating_sub(*length);
                     let of_day = |connection: &rusqlite::Connection| {
@@ -469,7 +468,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Claimed>, Error> {
         let mut claimed: Vec<Claimed> = Vec::new();
         let mut room = bytes;
-        for day in self.known.that_may_be_owed() {
+        for day in self.known.that_may_have_pending() {
             let of_day = wants.clone();
             match self
                 .writer
@@ -480,14 +479,14 @@ impl Store for SqliteStore {
                     let taken: usize = found.claimed.iter().map(|delivery| delivery.payload.size().max(1)).sum();
                     room = room.saturating_sub(taken);
                     for want in &mut wants {
-                        let of_line = found.claimed.iter().filter(|delivery| delivery.backlog == Some(want.backlog)).count();
-                        want.deliveries = want.deliveries.saturating_sub(of_line);
+                        let of_backlog = found.claimed.iter().filter(|delivery| delivery.backlog == Some(want.backlog)).count();
+                        want.deliveries = want.deliveries.saturating_sub(of_backlog);
                     }
                     wants.retain(|want| want.deliveries > 0 && !found.blocked.contains(&want.backlog));
                     claimed.extend(opened(found.claimed));
                 }
                 Err(error) if claimed.is_empty() => return Err(error),
-                // What was claimed before is delivered; the next claim meets the error again.
+                // Deliveries claimed before are delivered; the next claim meets the error again.
                 Err(_) => break,
             }
             if wants.is_empty() {
@@ -498,7 +497,7 @@ impl Store for SqliteStore {
     }
 
     async fn release_shards(&self, _: Owner, _: Shards) -> Result<(), Error> {
-        // There is nobody to have them.
+        // No other node exists.
         Ok(())
     }
 
@@ -523,11 +522,11 @@ impl Store for SqliteStore {
 
     async fn advance_job(&self, slice: JobSlice) -> Result<Option<usize>, Error> {
         let slice = Arc::new(slice);
-        let made = Arc::clone(&slice);
-        let Some(done) = self.writer.run(move |files| crate::sqlite::deliveries::jobs::make_pending(files, &made)).await? else {
+        let requeued = Arc::clone(&slice);
+        let Some(done) = self.writer.run(move |files| crate::sqlite::deliveries::jobs::requeue(files, &requeued)).await? else {
             return Ok(None);
         };
-        // In a commit of its own: were it in the same, the job's row might be kept and the day's file not.
+        // Separate commit: otherwise the job's row could become durable without the day file's change.
         self.writer.run(move |files| crate::sqlite::deliveries::jobs::follow(files, &slice, done)).await?;
         Ok(Some(done.requeued))
     }
@@ -541,12 +540,12 @@ impl Store for SqliteStore {
     }
 
     async fn find_messages(&self, search: MessageSearch) -> Result<Found<Message, IdBytes>, Error> {
-        let of_environment = self.applications_looked_into(&search.range).await?;
+        let of_environment = self.applications_in(&search.range).await?;
         self.readers.days(move |days| crate::sqlite::history::finding::messages(days, &of_environment, &search)).await
     }
 
-    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
-        let of_environment = self.applications_looked_into(&search.range).await?;
+    async fn find_attempts(&self, search: AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
+        let of_environment = self.applications_in(&search.range).await?;
         self.readers.days(move |days| crate::sqlite::history::finding::attempts(days, &of_environment, &search)).await
     }
 
@@ -619,7 +618,8 @@ impl Store for SqliteStore {
     }
 
     async fn drop_days_before(&self, day: Day) -> Result<Vec<Day>, Error> {
-        // In a commit of its own before: where it ends between the two, the file still counts, and in place of what is kept.
+        // Separate commit before the removal. If the process ends in between, the day's file still counts, and takes
+        // precedence over the kept numbers.
         let events = self.readers.days(move |days| crate::sqlite::history::counts::events(days, Day::of_number(0), day)).await?;
         if !events.is_empty() {
             let statements = events.iter().map(quotas::keep_events).chain([quotas::forget_events(day)]).collect();
@@ -635,7 +635,7 @@ impl Store for SqliteStore {
     }
 
     async fn forget_keys_before(&self, _: Timestamp) -> Result<(), Error> {
-        // They stand in the file of their day and go with it.
+        // Keys are in the file of their day and are deleted with it.
         Ok(())
     }
 }

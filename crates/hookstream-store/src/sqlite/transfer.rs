@@ -1,4 +1,4 @@
-//! This store as one end of a transfer.
+//! This store as one side of a transfer.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Side for SqliteStore {
     }
 
     async fn user(&self) -> Result<Option<String>, Error> {
-        // The directory's lock is ours.
+        // The lock of the directory is held.
         Ok(None)
     }
 
@@ -60,7 +60,7 @@ impl Side for SqliteStore {
 fn read(connection: &Connection, table: &'static Table, after: Option<&[Value]>, limits: Limits) -> Result<Slice, Error> {
     let (columns, form) = (table.column_list(), &table.sqlite);
     let key = form.key.join(", ");
-    let beyond = after.map_or_else(String::new, |after| format!("where ({key}) > ({})", places(after.len())));
+    let beyond = after.map_or_else(String::new, |after| format!("where ({key}) > ({})", placeholders(after.len())));
     let select = format!("select {columns} from {} {beyond} order by {key} limit {}", form.from, limits.rows);
     let mut statement = connection.prepare_cached(&select).map_err(failed(OPERATION))?;
     let mut found = statement.query(rusqlite::params_from_iter(after.unwrap_or_default())).map_err(failed(OPERATION))?;
@@ -82,7 +82,7 @@ fn read(connection: &Connection, table: &'static Table, after: Option<&[Value]>,
     Ok(Slice { rows, last })
 }
 
-/// A value and how many bytes it has.
+/// Returns a value and its size in bytes.
 fn value(found: ValueRef<'_>) -> Option<(Value, usize)> {
     match found {
         ValueRef::Null => Some((Value::Null, 0)),
@@ -93,8 +93,7 @@ fn value(found: ValueRef<'_>) -> Option<(Value, usize)> {
     }
 }
 
-/// Drops what no longer counts because a newer day has a row in its place: days are apart here, and in
-/// one table elsewhere.
+/// Removes rows that a row of a newer day replaces. Days have separate tables here but share one table in the other database.
 fn drop_replaced(days: &Days<'_>, day: Day, table: &'static Table, mut rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>, Error> {
     if table.newest_of.is_empty() {
         return Ok(rows);
@@ -122,7 +121,7 @@ fn drop_replaced(days: &Days<'_>, day: Day, table: &'static Table, mut rows: Vec
     Ok(rows)
 }
 
-/// A row that is there already was written by a slice whose mark did not follow.
+/// Writes rows. A row that exists already was written by a slice whose progress mark was not stored.
 fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(), Error> {
     let connection = match step.day {
         None => files.core()?,
@@ -131,8 +130,8 @@ fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(),
     let form = &step.table.sqlite;
     let zero_names: String = form.zero.iter().map(|name| format!(", {name}")).collect();
     let zeros = ", 0".repeat(form.zero.len());
-    let (columns, places) = (step.table.column_list(), places(step.table.columns.len()));
-    let insert = format!("insert into {} ({columns}{zero_names}) values ({places}{zeros}) on conflict do nothing", form.into);
+    let (columns, placeholders) = (step.table.column_list(), placeholders(step.table.columns.len()));
+    let insert = format!("insert into {} ({columns}{zero_names}) values ({placeholders}{zeros}) on conflict do nothing", form.into);
     let mut insert = connection.prepare_cached(&insert).map_err(failed(OPERATION))?;
     for row in rows {
         insert.execute(rusqlite::params_from_iter(row)).map_err(failed(OPERATION))?;
@@ -140,8 +139,8 @@ fn write(files: &mut Files, step: TableOrder, rows: &[Vec<Value>]) -> Result<(),
     Ok(())
 }
 
-/// `?1, ?2, …`
-fn places(count: usize) -> String {
+/// Returns `?1, ?2, …`.
+fn placeholders(count: usize) -> String {
     (1..=count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -153,7 +152,7 @@ mod tests {
     use crate::db::transfer::tables::TABLES;
     use crate::sqlite::db::connection::{CORE_MIGRATIONS, DAY_MIGRATIONS};
 
-    /// The tables of a schema with their columns.
+    /// Returns the tables of a schema with their columns.
     fn schema(migrations: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
         let connection = Connection::open_in_memory().expect("in memory");
         migrations.iter().for_each(|step| connection.execute_batch(step).expect("a schema"));
@@ -169,17 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn every_table_and_column_is_moved() {
+    fn transfer_covers_every_table_and_column() {
         for (by_day, migrations) in [(false, CORE_MIGRATIONS), (true, DAY_MIGRATIONS)] {
-            let mut there = schema(migrations);
-            there.remove("owners");
-            there.remove("job_slices");
-            there.remove("backlog_places");
+            let mut tables = schema(migrations);
+            tables.remove("owners");
+            tables.remove("job_slices");
+            tables.remove("backlog_places");
             let moved = TABLES.iter().filter(|table| table.by_day == by_day).map(|table| {
                 let names = table.columns.iter().map(|column| column.name).chain(table.sqlite.zero.iter().copied());
                 (table.sqlite.into.to_owned(), names.map(str::to_owned).collect())
             });
-            assert_eq!(there, moved.collect());
+            assert_eq!(tables, moved.collect());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: what leaves an entry and what does not, how entries are found, and that they never change.
+//! Audit log: which changes leave an entry, how entries are found, and that entries never change.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -59,16 +59,16 @@ async fn of_tenant(world: &Fixture, tenant: Tenant) -> Vec<Entry> {
     list(&*world.store, Reach::Environment(tenant), Filter::default()).await
 }
 
-/// What the newest entry says was done, to what, and how it was before and after.
+/// Returns the action, the resource and the states before and after of the newest entry.
 async fn newest(world: &Fixture) -> (String, Option<ResourceId>, Value, Value) {
-    let entry = of_tenant(world, world.tenant).await.into_iter().next().expect("there is one");
+    let entry = of_tenant(world, world.tenant).await.into_iter().next().expect("one entry exists");
     assert_eq!((entry.organization, entry.environment), (world.tenant.organization, Some(world.tenant.environment)));
     assert_eq!(entry.action.split('.').next(), Some(entry.resource_type.as_str()));
     let json = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
     (entry.action, entry.resource_id, json(entry.before), json(entry.after))
 }
 
-/// Checks that one entry was added, and what it says.
+/// Checks that one entry was added, and its content.
 async fn check(world: &Fixture, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
     *count += 1;
     assert_eq!(of_tenant(world, world.tenant).await.len(), *count, "{action}");
@@ -93,22 +93,22 @@ fn job(world: &Fixture, kind: JobKind) -> hookstream_model::operations::job::Job
     crate::jobs::job(world, world.target(), &asked)
 }
 
-pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &Fixture) {
+pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixture) {
     let db = &*world.store;
-    // The world has made an application.
+    // The fixture has created an application.
     let mut count = 1;
     let application = world.application(NOON, "acme");
     let id = application.id.as_bytes();
     let made = json!({ "name": "The acme company", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
-    applications::create(db, &world.act(), &application, None).await.expect("stored");
+    applications::create(db, &world.context(), &application, None).await.expect("stored");
     check(world, &mut count, "application.create", id, Value::Null, made.clone()).await;
     let limit = |application: &mut Application| -> Result<(), Error> {
         application.rate_limit = Some(7);
         Ok(())
     };
-    applications::update(db, &world.act(), world.tenant, application.id, limit).await.expect("changed");
+    applications::update(db, &world.context(), world.tenant, application.id, limit).await.expect("changed");
     check(world, &mut count, "application.update", id, json!({ "rate_limit": null }), json!({ "rate_limit": 7 })).await;
-    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("deleted"));
+    assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("deleted"));
     let mut gone = made;
     gone["rate_limit"] = 7.into();
     check(world, &mut count, "application.delete", id, gone, Value::Null).await;
@@ -118,15 +118,15 @@ pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &Fixtu
     let event_type = event_type(world);
     let id = event_type.id.as_bytes();
     let made = json!({ "name": "invoice.paid", "json_schema": { "type": "object" }, "status": "active" });
-    event_types::create(db, &world.act(), &event_type, None).await.expect("stored");
+    event_types::create(db, &world.context(), &event_type, None).await.expect("stored");
     check(world, &mut count, "event_type.create", id, Value::Null, made.clone()).await;
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
         event_type.status = EventTypeStatus::Archived;
         Ok(())
     };
-    event_types::update(db, &world.act(), world.tenant, event_type.id, archive).await.expect("changed");
+    event_types::update(db, &world.context(), world.tenant, event_type.id, archive).await.expect("changed");
     check(world, &mut count, "event_type.update", id, json!({ "status": "active" }), json!({ "status": "archived" })).await;
-    assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("deleted"));
+    assert!(event_types::delete(db, &world.context(), world.tenant, event_type.id).await.expect("deleted"));
     let mut gone = made;
     gone["status"] = "archived".into();
     check(world, &mut count, "event_type.delete", id, gone, Value::Null).await;
@@ -135,7 +135,7 @@ pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &Fixtu
         environment.weight = Some(5);
         Ok(())
     };
-    environments::update(db, &world.act(), world.tenant, weigh).await.expect("changed");
+    environments::update(db, &world.context(), world.tenant, weigh).await.expect("changed");
     let id = world.tenant.environment;
     check(world, &mut count, "environment.update", id.as_bytes(), json!({ "weight": null }), json!({ "weight": 5 })).await;
 
@@ -143,12 +143,12 @@ pub(crate) async fn every_change_leaves_one_entry_with_what_it_was(world: &Fixtu
 
     for (kind, action) in [(JobKind::Recover, "job.recover"), (JobKind::Replay, "job.replay")] {
         let job = job(world, kind);
-        jobs::create(db, &world.act(), &job, None).await.expect("stored");
+        jobs::create(db, &world.context(), &job, None).await.expect("stored");
         count += 1;
-        let (told, resource, before, after) = newest(world).await;
-        assert_eq!((told.as_str(), resource, before), (action, Some(ResourceId::from_bytes(*job.id.as_bytes())), Value::Null));
+        let (actual, resource, before, after) = newest(world).await;
+        assert_eq!((actual.as_str(), resource, before), (action, Some(ResourceId::from_bytes(*job.id.as_bytes())), Value::Null));
         assert_eq!((&after["endpoint_id"], &after["max_messages"]), (&json!(job.endpoint_id.to_string()), &json!(9)));
-        jobs::cancel(db, &world.act(), world.tenant, job.id).await.expect("cancelled");
+        jobs::cancel(db, &world.context(), world.tenant, job.id).await.expect("cancelled");
         let (before, after) = (json!({ "status": "running" }), json!({ "status": "cancelled" }));
         check(world, &mut count, "job.cancel", job.id.as_bytes(), before, after).await;
     }
@@ -162,16 +162,16 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
         "application_id": world.application.to_string(), "url": "https://example.com/hooks", "signing_algorithm": "hmac-sha256",
         "status": "active", "ordering": "none", "on_failure": "block",
     });
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     check(world, count, "endpoint.create", id, Value::Null, made.clone()).await;
     let limit = |endpoint: &mut Endpoint| -> Result<(), Error> {
         endpoint.timeout_ms = Some(5_000);
         Ok(())
     };
-    endpoints::update(db, &world.act(), key, limit).await.expect("changed");
+    endpoints::update(db, &world.context(), key, limit).await.expect("changed");
     check(world, count, "endpoint.update", id, json!({ "timeout_ms": null }), json!({ "timeout_ms": 5000 })).await;
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
+        endpoints::rotate_secret(db, &world.context(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
             .await
             .expect("rotated"),
         Rotated::Done
@@ -179,33 +179,33 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     let until = json!({ "previous_secret_expires_at": (NOON + DAY).to_string() });
     check(world, count, "endpoint.rotate_secret", id, Value::Null, until).await;
 
-    // What the engine finds is no change of how it is configured; what somebody ends by hand is an act.
+    // Findings of the engine are no change of the configuration; ending a hold manually is.
     let hold = Hold { until: NOON + SECOND, reason: HoldReason::Failing };
     endpoints::record_holds(db, key.tenant, key.application_id, &[(key.id, Some(hold))]).await.expect("recorded");
-    assert!(endpoints::reset_hold(db, &world.act(), key).await.expect("reset"));
+    assert!(endpoints::reset_hold(db, &world.context(), key).await.expect("reset"));
     let held = json!({ "held_until": (NOON + SECOND).to_string(), "hold_reason": "failing" });
     let free = json!({ "held_until": null, "hold_reason": null });
     check(world, count, "endpoint.reset_circuit", id, held, free).await;
-    assert_eq!(endpoints::find(db, key).await.expect("read").expect("it is there").0.hold, None);
-    assert!(endpoints::reset_hold(db, &world.act(), key).await.expect("reset"));
+    assert_eq!(endpoints::find(db, key).await.expect("read").expect("exists").0.hold, None);
+    assert!(endpoints::reset_hold(db, &world.context(), key).await.expect("reset"));
     check(world, count, "endpoint.reset_circuit", id, Value::Null, Value::Null).await;
 
-    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("disabled"));
+    assert!(endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("disabled"));
     let before = json!({ "status": "active", "disabled_reason": null });
     check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "gone" })).await;
     let enable = |endpoint: &mut Endpoint| -> Result<(), Error> {
         (endpoint.status, endpoint.disabled_reason) = (EndpointStatus::Active, None);
         Ok(())
     };
-    endpoints::update(db, &world.act(), key, enable).await.expect("changed");
+    endpoints::update(db, &world.context(), key, enable).await.expect("changed");
     let before = json!({ "status": "disabled", "disabled_reason": "gone" });
     check(world, count, "endpoint.update", id, before, json!({ "status": "active", "disabled_reason": null })).await;
     endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("recorded");
-    assert!(endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("disabled"));
+    assert!(endpoints::disable_failing(db, &world.context(), key, NOON).await.expect("disabled"));
     let before = json!({ "status": "active", "disabled_reason": null });
     check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "kept_failing" })).await;
 
-    assert!(endpoints::delete(db, &world.act(), key).await.expect("deleted"));
+    assert!(endpoints::delete(db, &world.context(), key).await.expect("deleted"));
     let mut gone = made;
     (gone["timeout_ms"], gone["status"], gone["disabled_reason"]) = (5_000.into(), "disabled".into(), "kept_failing".into());
     check(world, count, "endpoint.delete", id, gone, Value::Null).await;
@@ -215,131 +215,131 @@ async fn key_changes(world: &Fixture, count: &mut usize) {
     let db = &*world.store;
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
-    assert!(api_keys::create(db, &world.act(), &key, &text(1)).await.expect("kept"));
+    assert!(api_keys::create(db, &world.context(), &key, &text(1)).await.expect("kept"));
     let made = json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:metrics,operator:nodes" });
     check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, made.clone()).await;
     let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
-    let replaced = api_keys::replace(db, &world.act(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
+    let replaced = api_keys::replace(db, &world.context(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
     assert_eq!(replaced, Created::Stored);
     let before = json!({ "expires_at": null, "new_key_id": null, "new_key_expires_at": null });
     let after = json!({
         "expires_at": (NOON + DAY).to_string(), "new_key_id": next.id.to_string(), "new_key_expires_at": (NOON + DAY * 9).to_string(),
     });
     check(world, count, "api_key.rotate", key.id.as_bytes(), before, after).await;
-    assert!(api_keys::revoke(db, &world.act(), world.tenant, next.id).await.expect("revoked"));
+    assert!(api_keys::revoke(db, &world.context(), world.tenant, next.id).await.expect("revoked"));
     let mut gone = made;
     gone["expires_at"] = (NOON + DAY * 9).to_string().into();
     check(world, count, "api_key.revoke", next.id.as_bytes(), gone, Value::Null).await;
 }
 
-/// Checks that the organization has one entry more, about it as a whole, and what that says.
+/// Checks that one entry about the organization as a whole was added, and its content.
 async fn check_whole(world: &Fixture, count: &mut usize, action: &str, resource: &[u8; 16], before: Value, after: Value) {
     *count += 1;
     let entries = list(&*world.store, Reach::Organization(world.tenant.organization), Filter::default()).await;
     assert_eq!(entries.len(), *count, "{action}");
-    let entry = entries.into_iter().next().expect("there is one");
+    let entry = entries.into_iter().next().expect("one entry exists");
     let json = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
     assert_eq!((entry.action.as_str(), entry.environment), (action, None));
     assert_eq!(entry.resource_id, Some(ResourceId::from_bytes(*resource)), "{action}");
     assert_eq!((json(entry.before), json(entry.after)), (before, after), "{action}");
 }
 
-pub(crate) async fn what_is_done_about_an_organization_is_told_to_it(world: &Fixture) {
+pub(crate) async fn organization_changes_are_audited(world: &Fixture) {
     let db = &*world.store;
     let organization = world.tenant.organization;
     let (ada, grace) = (crate::people::kept(world, "ada@example.com").await, crate::people::kept(world, "grace@example.com").await);
-    // The world has made an application.
+    // The fixture has created an application.
     let mut count = 1;
     let null = || Value::Null;
-    links::make_owner(db, &world.act(), &ada, false, None, world.tenant).await.expect("made");
-    let told = |role: &str| json!({ "email": "grace@example.com", "role": role });
+    links::make_owner(db, &world.context(), &ada, false, None, world.tenant).await.expect("made");
+    let actual = |role: &str| json!({ "email": "grace@example.com", "role": role });
     let owner = json!({ "email": "ada@example.com", "role": "owner" });
     check_whole(world, &mut count, "member.make_owner", ada.id.as_bytes(), null(), owner).await;
     let invitation = crate::people::invitation(world, "grace@example.com");
     let made = json!({ "email": "grace@example.com", "role": "developer", "expires_at": invitation.expires_at.to_string() });
     let hash = crate::people::token(1).hash();
-    members::invite(db, &world.act(), &invitation, hash).await.expect("invited");
+    members::invite(db, &world.context(), &invitation, hash).await.expect("invited");
     check_whole(world, &mut count, "invitation.create", invitation.id.as_bytes(), null(), made.clone()).await;
-    assert!(members::uninvite(db, &world.act(), organization, invitation.id).await.expect("taken back"));
+    assert!(members::uninvite(db, &world.context(), organization, invitation.id).await.expect("taken back"));
     check_whole(world, &mut count, "invitation.delete", invitation.id.as_bytes(), made, null()).await;
-    assert!(!members::uninvite(db, &world.act(), organization, invitation.id).await.expect("it is gone"));
-    members::invite(db, &world.act(), &invitation, hash).await.expect("invited");
+    assert!(!members::uninvite(db, &world.context(), organization, invitation.id).await.expect("already deleted"));
+    members::invite(db, &world.context(), &invitation, hash).await.expect("invited");
     count += 1;
-    assert!(members::accept(db, &world.act(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("accepted"));
-    let mut accepted = told("developer");
+    assert!(members::accept(db, &world.context(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("accepted"));
+    let mut accepted = actual("developer");
     accepted["user_id"] = grace.id.to_string().into();
     check_whole(world, &mut count, "invitation.accept", invitation.id.as_bytes(), null(), accepted).await;
-    assert!(!members::accept(db, &world.act(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("it is over"));
-    members::change_role(db, &world.act(), organization, &grace, Role::Developer, Role::Viewer).await.expect("changed");
+    assert!(!members::accept(db, &world.context(), &invitation, hash, members::Guest::Known(grace.id)).await.expect("no longer valid"));
+    members::change_role(db, &world.context(), organization, &grace, Role::Developer, Role::Viewer).await.expect("changed");
     let (before, after) = (json!({ "role": "developer" }), json!({ "role": "viewer" }));
     check_whole(world, &mut count, "member.update", grace.id.as_bytes(), before, after).await;
     assert_eq!(
-        members::change_role(db, &world.act(), organization, &ada, Role::Owner, Role::Viewer).await.expect("refused"),
+        members::change_role(db, &world.context(), organization, &ada, Role::Owner, Role::Viewer).await.expect("refused"),
         members::Changed::LastOwner
     );
-    members::transfer_ownership(db, &world.act(), organization, ada.id, grace.id, Role::Viewer).await.expect("transferred");
+    members::transfer_ownership(db, &world.context(), organization, ada.id, grace.id, Role::Viewer).await.expect("transferred");
     let (before, after) = (json!({ "owner_id": ada.id.to_string() }), json!({ "owner_id": grace.id.to_string() }));
     check_whole(world, &mut count, "organization.transfer", organization.as_bytes(), before, after).await;
-    members::remove(db, &world.act(), organization, &ada, Role::Admin).await.expect("removed");
+    members::remove(db, &world.context(), organization, &ada, Role::Admin).await.expect("removed");
     let before = json!({ "email": "ada@example.com", "role": "admin" });
     check_whole(world, &mut count, "member.remove", ada.id.as_bytes(), before, null()).await;
 
-    assert!(organizations::rename(db, &world.act(), organization, "Acme").await.expect("renamed"));
+    assert!(organizations::rename(db, &world.context(), organization, "Acme").await.expect("renamed"));
     let (before, after) = (json!({ "name": "world" }), json!({ "name": "Acme" }));
     check_whole(world, &mut count, "organization.update", organization.as_bytes(), before, after).await;
-    assert!(organizations::rename(db, &world.act(), organization, "Acme").await.expect("as it is already"));
-    assert!(organizations::delete(db, &world.act(), organization).await.expect("deleted"));
+    assert!(organizations::rename(db, &world.context(), organization, "Acme").await.expect("unchanged"));
+    assert!(organizations::delete(db, &world.context(), organization).await.expect("deleted"));
     check_whole(world, &mut count, "organization.delete", organization.as_bytes(), json!({ "name": "Acme" }), null()).await;
-    assert!(!organizations::delete(db, &world.act(), organization).await.expect("it is already"));
-    assert!(organizations::restore(db, &world.act(), organization).await.expect("restored"));
+    assert!(!organizations::delete(db, &world.context(), organization).await.expect("already deleted"));
+    assert!(organizations::restore(db, &world.context(), organization).await.expect("restored"));
     check_whole(world, &mut count, "organization.restore", organization.as_bytes(), null(), null()).await;
-    assert!(!organizations::restore(db, &world.act(), organization).await.expect("it is already"));
+    assert!(!organizations::restore(db, &world.context(), organization).await.expect("already restored"));
     assert_eq!(list(db, Reach::Organization(world.stranger.organization), Filter::default()).await, []);
-    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
+    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "an API key sees none of the entries");
 }
 
-pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their_organizations(world: &Fixture) {
+pub(crate) async fn user_changes_are_audited_in_each_of_their_organizations(world: &Fixture) {
     let db = &*world.store;
     let ada = crate::people::kept(world, "ada@example.com").await;
     let session = crate::people::session(world, &ada);
-    sessions::create(db, &world.act(), &session, &crate::people::token(1)).await.expect("begun");
+    sessions::create(db, &world.context(), &session, &crate::people::token(1)).await.expect("begun");
     let both = [world.tenant, world.stranger];
     let of_person = Filter { resource_type: Some("person"), ..Filter::default() };
-    let told = async || {
+    let actual = async || {
         let [one, other] = both.map(|tenant| list(db, Reach::Organization(tenant.organization), of_person));
         let words = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.action).collect::<Vec<_>>();
         let (one, other) = (words(one.await), words(other.await));
         assert_eq!(one, other);
         one
     };
-    assert_eq!(told().await, Vec::<String>::new(), "they are no member yet");
+    assert_eq!(actual().await, Vec::<String>::new(), "not a member yet");
     for tenant in both {
         members::add(db, tenant.organization, ada.id, Role::Viewer, NOON).await.expect("a member");
     }
-    let find = async || users::find(db, ada.id).await.expect("read").expect("they are there");
-    sessions::create(db, &world.act(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &crate::people::token(2))
+    let find = async || users::find(db, ada.id).await.expect("read").expect("exists");
+    sessions::create(db, &world.context(), &Session { id: world.new_id(NOON).into(), ..session.clone() }, &crate::people::token(2))
         .await
         .expect("begun");
-    assert!(users::rename(db, &world.act(), &ada, "Ada").await.expect("renamed"));
-    assert!(users::rename(db, &world.act(), &find().await.user, "Ada").await.expect("as it is already"));
+    assert!(users::rename(db, &world.context(), &ada, "Ada").await.expect("renamed"));
+    assert!(users::rename(db, &world.context(), &find().await.user, "Ada").await.expect("unchanged"));
     let password = crate::people::hash("two");
-    assert!(users::set_password(db, &world.act(), ada.id, &password, Some(session.id)).await.expect("set"));
+    assert!(users::set_password(db, &world.context(), ada.id, &password, Some(session.id)).await.expect("set"));
     links::create_password(db, crate::people::token(3).hash(), ada.id, NOON, NOON + DAY).await.expect("kept");
-    // The link ends all sessions, and is good once.
-    assert!(links::set_password(db, &world.act(), crate::people::token(3).hash(), ada.id, &password).await.expect("set"));
-    assert!(!links::set_password(db, &world.act(), crate::people::token(3).hash(), ada.id, &password).await.expect("it is over"));
-    users::remove_second_factor(db, &world.act(), &find().await).await.expect("there is none");
+    // The link ends all sessions, and is valid once.
+    assert!(links::set_password(db, &world.context(), crate::people::token(3).hash(), ada.id, &password).await.expect("set"));
+    assert!(!links::set_password(db, &world.context(), crate::people::token(3).hash(), ada.id, &password).await.expect("no longer valid"));
+    users::remove_second_factor(db, &world.context(), &find().await).await.expect("none exists");
     let secret = SharedSecret::generate(&[7; 32]);
     assert!(users::begin_second_factor(db, ada.id, &secret, NOON).await.expect("begun"));
     let codes = ["a".to_owned(), "b".to_owned()];
-    assert!(users::confirm_second_factor(db, &world.act(), &find().await, 5, &codes, session.id).await.expect("confirmed"));
+    assert!(users::confirm_second_factor(db, &world.context(), &find().await, 5, &codes, session.id).await.expect("confirmed"));
     assert!(users::take_recovery(db, &find().await, &codes[1..], NOON).await.expect("taken"));
-    assert!(users::replace_recovery(db, &world.act(), &find().await, &codes).await.expect("replaced"));
-    users::remove_second_factor(db, &world.act(), &find().await).await.expect("removed");
-    sessions::create(db, &world.act(), &session, &crate::people::token(4)).await.expect("begun");
-    assert!(sessions::end(db, &world.act(), ada.id, session.id).await.expect("ended"));
-    assert!(!sessions::end(db, &world.act(), ada.id, session.id).await.expect("it is over"));
-    sessions::end_all(db, &world.act(), ada.id).await.expect("ended");
+    assert!(users::replace_recovery(db, &world.context(), &find().await, &codes).await.expect("replaced"));
+    users::remove_second_factor(db, &world.context(), &find().await).await.expect("removed");
+    sessions::create(db, &world.context(), &session, &crate::people::token(4)).await.expect("begun");
+    assert!(sessions::end(db, &world.context(), ada.id, session.id).await.expect("ended"));
+    assert!(!sessions::end(db, &world.context(), ada.id, session.id).await.expect("already ended"));
+    sessions::end_all(db, &world.context(), ada.id).await.expect("ended");
     let mut expected = [
         "person.sign_in",
         "person.update",
@@ -353,74 +353,77 @@ pub(crate) async fn what_somebody_does_about_themselves_is_told_to_each_of_their
         "person.end_sessions",
     ];
     expected.reverse();
-    assert_eq!(told().await, expected);
+    assert_eq!(actual().await, expected);
     let signed_in = Filter { action: Some(Action::PersonSignIn), ..of_person };
     let entry = list(db, Reach::Organization(world.tenant.organization), signed_in).await.remove(0);
     assert_eq!(entry.resource_id, Some(ResourceId::from_bytes(*ada.id.as_bytes())));
-    let after: Value = serde_json::from_str(&entry.after.expect("there is some")).expect("JSON");
+    let after: Value = serde_json::from_str(&entry.after.expect("the entry has a state after")).expect("JSON");
     assert_eq!(after, json!({ "session_id": session.id.to_string(), "method": session.method.word() }));
-    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "a key sees none of it");
+    assert_eq!(of_tenant(world, world.tenant).await.len(), 1, "an API key sees none of the entries");
 }
 
-pub(crate) async fn what_changes_nothing_leaves_no_entry(world: &Fixture) {
+pub(crate) async fn ineffective_change_leaves_no_entry(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     let running = job(world, JobKind::Recover);
-    jobs::create(db, &world.act(), &running, None).await.expect("stored");
+    jobs::create(db, &world.context(), &running, None).await.expect("stored");
     let before = of_tenant(world, world.tenant).await;
     let no_change = |_: &mut Application| Ok::<_, Error>(());
     let refusal = |_: &mut Application| Err(Error::Closed);
 
-    assert_eq!(applications::create(db, &world.act(), &world.application(NOON, "world"), None).await.expect("done"), Created::NameTaken);
-    let update = applications::update(db, &world.act(), world.tenant, world.application, no_change).await.expect("done");
-    assert!(update.done().is_some());
-    assert!(matches!(applications::update(db, &world.act(), world.tenant, world.application, refusal).await, Err(Error::Closed)));
-    assert!(!applications::delete(db, &world.act(), world.stranger, world.application).await.expect("done"));
-    assert!(!endpoints::delete(db, &world.act(), strangers).await.expect("done"));
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("two"), old_until: NOON }, None)
+        applications::create(db, &world.context(), &world.application(NOON, "world"), None).await.expect("done"),
+        Created::NameTaken
+    );
+    let update = applications::update(db, &world.context(), world.tenant, world.application, no_change).await.expect("done");
+    assert!(update.done().is_some());
+    assert!(matches!(applications::update(db, &world.context(), world.tenant, world.application, refusal).await, Err(Error::Closed)));
+    assert!(!applications::delete(db, &world.context(), world.stranger, world.application).await.expect("done"));
+    assert!(!endpoints::delete(db, &world.context(), strangers).await.expect("done"));
+    assert_eq!(
+        endpoints::rotate_secret(db, &world.context(), strangers, Rotation { secret: &Secret::new("two"), old_until: NOON }, None)
             .await
             .expect("done"),
-        Rotated::NotThere
+        Rotated::NotFound
     );
-    assert!(!endpoints::reset_hold(db, &world.act(), strangers).await.expect("done"));
-    assert!(!endpoints::disable_failing(db, &world.act(), key, NOON).await.expect("done"), "it does not fail");
+    assert!(!endpoints::reset_hold(db, &world.context(), strangers).await.expect("done"));
+    assert!(!endpoints::disable_failing(db, &world.context(), key, NOON).await.expect("done"), "the endpoint is healthy");
     let twin = hookstream_model::operations::job::Job { id: world.new_id(NOON).into(), ..running.clone() };
-    assert_eq!(jobs::create(db, &world.act(), &twin, None).await.expect("done"), Created::NameTaken);
-    assert!(jobs::cancel(db, &world.act(), world.stranger, running.id).await.expect("done").is_none());
-    assert!(!api_keys::revoke(db, &world.act(), world.tenant, ApiKeyId::from_bytes([7; 16])).await.expect("done"));
+    assert_eq!(jobs::create(db, &world.context(), &twin, None).await.expect("done"), Created::NameTaken);
+    assert!(jobs::cancel(db, &world.context(), world.stranger, running.id).await.expect("done").is_none());
+    assert!(!api_keys::revoke(db, &world.context(), world.tenant, ApiKeyId::from_bytes([7; 16])).await.expect("done"));
     assert_eq!(of_tenant(world, world.tenant).await, before);
 
-    // And once more what is done already.
-    jobs::cancel(db, &world.act(), world.tenant, running.id).await.expect("done");
-    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("done"));
+    // Repetitions of changes that are already done.
+    jobs::cancel(db, &world.context(), world.tenant, running.id).await.expect("done");
+    assert!(endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("done"));
     let before = of_tenant(world, world.tenant).await;
-    jobs::cancel(db, &world.act(), world.tenant, running.id).await.expect("done");
-    assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("done"));
+    jobs::cancel(db, &world.context(), world.tenant, running.id).await.expect("done");
+    assert!(!endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("done"));
     assert_eq!(of_tenant(world, world.tenant).await, before);
     assert_eq!(of_tenant(world, world.stranger).await, []);
 }
 
-/// Records something that changes no row, at a moment, and returns its id.
+/// Records an action at a time that changes no row, and returns the entry's id.
 async fn record(world: &Fixture, at: Timestamp, tenant: Tenant, actor: Actor, action: Action, resource: ResourceId) -> EntryId {
-    let act = AuditContext {
+    let context = AuditContext {
         actor,
         address: Some("203.0.113.7".parse().expect("an address")),
         request_id: Some("req_1".to_owned()),
-        ..world.act_at(at)
+        ..world.context_at(at)
     };
-    audit_log::record(&*world.store, &act, tenant, action, resource, &Change::default()).await.expect("recorded");
-    act.entry
+    audit_log::record(&*world.store, &context, tenant, action, resource, &Change::default()).await.expect("recorded");
+    context.entry
 }
 
 fn key_actor(byte: u8) -> Actor {
     Actor::ApiKey { id: ApiKeyId::from_bytes([byte; 16]), name: "ci".to_owned() }
 }
 
-pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world: &Fixture) {
+pub(crate) async fn entries_are_found_by_reach_and_filter(world: &Fixture) {
     let resource = |byte| ResourceId::from_bytes([byte; 16]);
     let day = |number: u32| NOON + DAY * number;
     let neighbour = Tenant { organization: world.tenant.organization, environment: world.stranger.environment };
@@ -431,7 +434,7 @@ pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world
     let of_stranger = record(world, day(5), world.stranger, key_actor(1), Action::EndpointTest, resource(1)).await;
     let mine = Reach::Environment(world.tenant);
     let found = async |reach, filter: Filter| {
-        // What the world was made with is before them.
+        // The entries of the fixture are older.
         let filter = Filter { since: filter.since.or(Some(NOON + SECOND)), ..filter };
         let newest_first: Vec<_> = list(&*world.store, reach, filter).await.into_iter().map(|entry| entry.id).collect();
         let oldest_first = audit_log::following(&*world.store, reach, &filter, None, 100).await.expect("read");
@@ -476,7 +479,7 @@ pub(crate) async fn entries_are_found_by_whose_they_are_and_by_each_filter(world
     assert_eq!(entry, expected);
 }
 
-pub(crate) async fn entries_are_paged_from_either_end(world: &Fixture) {
+pub(crate) async fn entries_are_paged_from_both_ends(world: &Fixture) {
     let mut made = Vec::new();
     for number in 0..11 {
         let at = NOON + SECOND * (1 + number % 3);
@@ -490,7 +493,7 @@ pub(crate) async fn entries_are_paged_from_either_end(world: &Fixture) {
         let page = audit_log::list(&*world.store, reach, &filter, PageRequest { after, limit: 3 }).await.expect("read");
         newest_first.extend(page.items.iter().map(|entry| entry.id));
         after = newest_first.last().copied();
-        // One that is added meanwhile is on no page to come.
+        // An entry added meanwhile is on no later page.
         record(world, NOON + SECOND * 60, world.tenant, key_actor(2), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await;
         if !page.has_more {
             break;
@@ -509,42 +512,42 @@ pub(crate) async fn entries_are_paged_from_either_end(world: &Fixture) {
     assert_eq!(oldest_first, made);
 }
 
-pub(crate) async fn no_secret_is_in_any_entry(world: &Fixture) {
+pub(crate) async fn entries_contain_no_secrets(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/");
     endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-one".to_owned())]));
     let key = EndpointKey::from(&endpoint);
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_sesame-two"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("whsec_sesame-two"), None, None).await.expect("stored");
     let change = |endpoint: &mut Endpoint| -> Result<(), Error> {
         endpoint.headers = Some(BTreeMap::from([("authorization".to_owned(), "Bearer sesame-three".to_owned())]));
         Ok(())
     };
-    endpoints::update(db, &world.act(), key, change).await.expect("changed");
+    endpoints::update(db, &world.context(), key, change).await.expect("changed");
     let (_, _, before, after) = newest(world).await;
     let masked = json!({ "headers": { "authorization": "***" } });
     assert_eq!((before, after), (masked.clone(), masked));
-    endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("whsec_sesame-four"), old_until: NOON }, None)
+    endpoints::rotate_secret(db, &world.context(), key, Rotation { secret: &Secret::new("whsec_sesame-four"), old_until: NOON }, None)
         .await
         .expect("rotated");
-    endpoints::delete(db, &world.act(), key).await.expect("deleted");
+    endpoints::delete(db, &world.context(), key).await.expect("deleted");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xab; 32]);
     let api_key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
-    api_keys::create(db, &world.act(), &api_key, &text).await.expect("kept");
+    api_keys::create(db, &world.context(), &api_key, &text).await.expect("kept");
     let entries = format!("{:?}", of_tenant(world, world.tenant).await);
     assert!(entries.contains("endpoint.delete") && entries.contains("authorization"), "{entries}");
     for secret in ["sesame", "abab", "hs_live"] {
-        assert!(!entries.contains(secret), "{secret} is in {entries}");
+        assert!(!entries.contains(secret), "{secret} leaked in {entries}");
     }
 }
 
-pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &Fixture) {
+pub(crate) async fn old_entries_are_deleted_in_slices(world: &Fixture) {
     let mut made = Vec::new();
     for number in 0..5 {
         made.push(
             record(world, NOON + DAY * number, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await,
         );
     }
-    // With that of the world itself there are four from before the third day.
+    // Together with the fixture's own, four entries are older than the third day.
     let before = NOON + DAY * 3;
     let forget = async || audit_log::forget_before(&*world.store, before, 3).await.expect("forgotten");
     assert_eq!([forget().await, forget().await, forget().await], [3, 1, 0]);
@@ -553,15 +556,15 @@ pub(crate) async fn old_entries_go_a_slice_at_a_time(world: &Fixture) {
     assert_eq!(left, made[3..]);
 }
 
-pub(crate) async fn what_concerns_the_installation_is_told_to_each_organization(world: &Fixture) {
-    let mut act = || AuditContext::of_operator(world.new_id(NOON), NOON);
-    audit_log::record_everywhere(&*world.store, &mut act, Action::InstallationRotateKey, &Change::default()).await.expect("recorded");
+pub(crate) async fn installation_entry_is_stored_in_each_organization(world: &Fixture) {
+    let mut context = || AuditContext::of_operator(world.new_id(NOON), NOON);
+    audit_log::record_everywhere(&*world.store, &mut context, Action::InstallationRotateKey, &Change::default()).await.expect("recorded");
     let filter = Filter { action: Some(Action::InstallationRotateKey), ..Filter::default() };
     for tenant in [world.tenant, world.stranger] {
-        let told = list(&*world.store, Reach::Organization(tenant.organization), filter).await;
-        let told: Vec<_> = told.iter().map(|entry| (entry.environment, entry.actor_kind.as_str(), entry.resource_id)).collect();
-        assert_eq!(told, [(None, "operator", None)]);
-        assert_eq!(list(&*world.store, Reach::Environment(tenant), filter).await, [], "a key sees its environment only");
+        let actual = list(&*world.store, Reach::Organization(tenant.organization), filter).await;
+        let actual: Vec<_> = actual.iter().map(|entry| (entry.environment, entry.actor_kind.as_str(), entry.resource_id)).collect();
+        assert_eq!(actual, [(None, "operator", None)]);
+        assert_eq!(list(&*world.store, Reach::Environment(tenant), filter).await, [], "an API key sees its environment only");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Backlogs: what waits for one target apart from all others, in its order.
+//! Backlogs: deliveries that wait for one target, separate from others and in order.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +24,8 @@ fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
 }
 
 /// Publishes a message that waits in its target's backlog.
-async fn publish_in_line(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
-    let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
+async fn publish_in_backlog(world: &Fixture, at: Timestamp, target: TargetId) -> MessageId {
+    let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: false };
     let publication = world.publication(world.message(at, "{}"), vec![NewDelivery { target_id: target, state }]);
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
@@ -41,19 +41,19 @@ fn ids(claimed: &[Claimed]) -> Vec<MessageId> {
     claimed.iter().map(|claimed| claimed.message.id).collect()
 }
 
-fn in_place(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
-    Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_place: true }
+fn keeping_position(world: &Fixture, due_at: Timestamp, target: TargetId) -> Wait {
+    Wait { due_at, backlog: Some(backlog_of(world, target)), keeps_position: true }
 }
 
-pub(crate) async fn what_waits_in_a_line_is_taken_from_it_only(world: &Fixture) {
+pub(crate) async fn backlog_delivery_is_claimed_from_its_backlog_only(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
-    let second = publish_in_line(world, NOON + SECOND, target).await;
-    let first = publish_in_line(world, NOON, target).await;
-    let next_day = publish_in_line(world, NOON + DAY, target).await;
-    let others = publish_in_line(world, NOON, other).await;
+    let second = publish_in_backlog(world, NOON + SECOND, target).await;
+    let first = publish_in_backlog(world, NOON, target).await;
+    let next_day = publish_in_backlog(world, NOON + DAY, target).await;
+    let others = publish_in_backlog(world, NOON, other).await;
     let now = NOON + DAY * 2;
-    assert_eq!(world.claim(owner, now).await.len(), 0, "a backlog is nobody's to claim from otherwise");
+    assert_eq!(world.claim(owner, now).await.len(), 0, "only a backlog claim takes from a backlog");
     assert_eq!(ids(&take(world, owner, now, target, 1, false).await), [first]);
     let rest = take(world, owner, now, target, 10, true).await;
     assert_eq!(ids(&rest), [second, next_day]);
@@ -62,12 +62,12 @@ pub(crate) async fn what_waits_in_a_line_is_taken_from_it_only(world: &Fixture) 
     assert_eq!(take(world, owner, now, target, 10, false).await.len(), 0);
 }
 
-pub(crate) async fn lines_are_found_by_their_first(world: &Fixture) {
+pub(crate) async fn backlogs_are_listed_with_their_heads(world: &Fixture) {
     let owner = world.enlist().await;
     let targets = [world.target(), world.target(), world.target()];
     for (index, target) in targets.iter().enumerate() {
-        publish_in_line(world, NOON + DAY * u32::try_from(index).expect("small"), *target).await;
-        publish_in_line(world, NOON + DAY * 3, *target).await;
+        publish_in_backlog(world, NOON + DAY * u32::try_from(index).expect("small"), *target).await;
+        publish_in_backlog(world, NOON + DAY * 3, *target).await;
     }
     let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
     let found: BTreeSet<_> = heads.iter().map(|head| (head.target_id, head.due_at, head.application_id, head.backlog)).collect();
@@ -86,8 +86,8 @@ pub(crate) async fn lines_are_found_by_their_first(world: &Fixture) {
     let backlogs: Vec<_> = targets.into_iter().map(|target| backlog_of(world, target)).collect();
     assert_eq!(world.store.backlog_lengths(backlogs.clone(), 10).await.expect("counted"), [2, 2, 2]);
     assert_eq!(world.store.backlog_lengths(backlogs.clone(), 1).await.expect("counted"), [1, 1, 1]);
-    let nobodys = backlog_of(world, world.target());
-    assert_eq!(world.store.backlog_lengths(vec![nobodys, backlogs[0]], 10).await.expect("counted"), [0, 2]);
+    let empty = backlog_of(world, world.target());
+    assert_eq!(world.store.backlog_lengths(vec![empty, backlogs[0]], 10).await.expect("counted"), [0, 2]);
 
     for claimed in take(world, owner, NOON + DAY * 9, targets[0], 10, true).await {
         assert!(world.settle(owner, settled(&claimed, None, Next::Succeeded)).await);
@@ -95,50 +95,50 @@ pub(crate) async fn lines_are_found_by_their_first(world: &Fixture) {
     assert_eq!(world.store.backlogs(Shards::ALL, None, 10).await.expect("read").len(), 2);
 }
 
-pub(crate) async fn what_keeps_its_place_blocks_what_is_behind_it(world: &Fixture) {
+pub(crate) async fn delivery_that_keeps_its_position_blocks_later_ones(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
-    let first = publish_in_line(world, NOON, target).await;
-    let second = publish_in_line(world, NOON + DAY, target).await;
+    let first = publish_in_backlog(world, NOON, target).await;
+    let second = publish_in_backlog(world, NOON + DAY, target).await;
     let claimed = take(world, owner, NOON + DAY, target, 1, true).await;
     let retry_at = NOON + DAY * 3;
-    let next = Next::Retry { wait: in_place(world, retry_at, target), failed: 1 };
+    let next = Next::Retry { wait: keeping_position(world, retry_at, target), failed: 1 };
     let attempt = world.attempt(&claimed[0], NOON + DAY);
     assert!(world.settle(owner, settled(&claimed[0], Some(attempt), next)).await);
 
     let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
     assert_eq!((heads.len(), heads[0].due_at), (1, retry_at));
     assert_eq!(ids(&take(world, owner, retry_at - SECOND, target, 10, true).await), []);
-    // Where no order is kept (any more), what is due goes.
+    // Without an order, due deliveries can be claimed.
     assert_eq!(ids(&take(world, owner, retry_at - SECOND, target, 10, false).await), [second]);
     let again = take(world, owner, retry_at, target, 10, true).await;
     assert_eq!(ids(&again), [first]);
     assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (1, 1, Trigger::Automatic));
 }
 
-pub(crate) async fn what_is_given_back_to_a_line_has_its_place_again(world: &Fixture) {
+pub(crate) async fn returned_delivery_regains_its_position(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
-    let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
+    let order = [publish_in_backlog(world, NOON, target).await, publish_in_backlog(world, NOON + SECOND, target).await];
     let claimed = take(world, owner, NOON + DAY, target, 10, true).await;
     for claimed in claimed.iter().rev() {
-        let next = Next::Postponed { wait: in_place(world, NOON, target) };
+        let next = Next::Postponed { wait: keeping_position(world, NOON, target) };
         assert!(world.settle(owner, settled(claimed, None, next)).await);
     }
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
-    // An owner that is gone leaves its deliveries in their backlog, not to anybody.
+    // The deliveries of a retired owner stay in their backlog.
     world.store.retire(owner, NOON + DAY).await.expect("retired");
     let next = world.enlist().await;
     assert_eq!(world.claim(next, NOON + DAY * 2).await.len(), 0);
     assert_eq!(ids(&take(world, next, NOON + DAY * 2, target, 10, true).await), order);
 }
 
-pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &Fixture) {
+pub(crate) async fn manual_retry_keeps_the_order(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
-    let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
+    let order = [publish_in_backlog(world, NOON, target).await, publish_in_backlog(world, NOON + SECOND, target).await];
     let claimed = take(world, owner, NOON + SECOND, target, 1, true).await;
-    let next = Next::Retry { wait: in_place(world, NOON + DAY * 3, target), failed: 1 };
+    let next = Next::Retry { wait: keeping_position(world, NOON + DAY * 3, target), failed: 1 };
     assert!(world.settle(owner, settled(&claimed[0], None, next)).await);
     assert_eq!(take(world, owner, NOON + DAY, target, 10, true).await.len(), 0);
     let again = Redelivery {
@@ -149,29 +149,29 @@ pub(crate) async fn a_retry_by_hand_keeps_the_order(world: &Fixture) {
         trigger: Trigger::Manual,
         now: NOON + DAY,
     };
-    assert_eq!(world.store.redeliver(again).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(again).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, true).await), order);
 }
 
-pub(crate) async fn a_retry_in_a_line_without_order_is_due_then(world: &Fixture) {
+pub(crate) async fn retry_in_unordered_backlog_waits_for_its_due_time(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
-    let first = publish_in_line(world, NOON, target).await;
-    let second = publish_in_line(world, NOON + SECOND, target).await;
+    let first = publish_in_backlog(world, NOON, target).await;
+    let second = publish_in_backlog(world, NOON + SECOND, target).await;
     let claimed = take(world, owner, NOON + SECOND, target, 1, false).await;
     assert_eq!(ids(&claimed), [first]);
-    let wait = Wait { due_at: NOON + DAY, backlog: Some(backlog_of(world, target)), keeps_place: false };
+    let wait = Wait { due_at: NOON + DAY, backlog: Some(backlog_of(world, target)), keeps_position: false };
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait, failed: 1 })).await);
     assert_eq!(ids(&take(world, owner, NOON + DAY - SECOND, target, 10, false).await), [second]);
     assert_eq!(ids(&take(world, owner, NOON + DAY, target, 10, false).await), [first]);
 }
 
-pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &Fixture) {
+pub(crate) async fn backlog_claim_is_bounded_in_bytes(world: &Fixture) {
     let owner = world.enlist().await;
     let targets = [world.target(), world.target()];
     for target in targets {
         for _ in 0..3 {
-            publish_in_line(world, NOON, target).await;
+            publish_in_backlog(world, NOON, target).await;
         }
     }
     let want = |target| BacklogRequest { backlog: backlog_of(world, target), deliveries: 3, in_order: true };
@@ -187,34 +187,34 @@ pub(crate) async fn a_claim_from_lines_is_bounded_in_bytes(world: &Fixture) {
         taken.extend(claimed.into_iter().map(|claimed| (claimed.target_id, claimed.message.id)));
     }
     assert_eq!(taken.len(), 6);
-    assert!(taken.is_sorted_by_key(|(target, id)| (*target != targets[0], *id)), "each backlog in its order");
+    assert!(taken.is_sorted_by_key(|(target, id)| (*target != targets[0], *id)), "each backlog in order");
 }
 
-/// The shards that a node has after it was renewed, and how many of them are too many.
+/// Returns a node's shards after a renewal, and the number of surplus ones.
 async fn renew(world: &Fixture, owner: Owner) -> (Shards, u32) {
     match world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed") {
         LeaseRenewal::Held { shards, surplus, .. } => (shards, surplus),
-        LeaseRenewal::Lapsed => panic!("it stands"),
+        LeaseRenewal::Expired => panic!("the lease is valid"),
     }
 }
 
-pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &Fixture) {
+pub(crate) async fn shards_are_exclusive_and_shared_between_nodes(world: &Fixture) {
     let first = world.enlist().await;
     assert_eq!(renew(world, first).await, (Shards::ALL, 0));
     if world.store.lease().is_none() {
         return;
     }
     let second = world.enlist().await;
-    assert_eq!(renew(world, second).await, (Shards::NONE, 0), "what another works on is not taken from it");
+    assert_eq!(renew(world, second).await, (Shards::NONE, 0), "shards of another node are not taken");
     let (all, surplus) = renew(world, first).await;
     assert_eq!((all, surplus), (Shards::ALL, 32));
     let given: Shards = all.iter().take(32).collect();
     world.store.release_shards(second, given).await.expect("nothing done");
-    assert_eq!(renew(world, second).await.0, Shards::NONE, "nobody gives up what is another's");
-    world.store.release_shards(first, given).await.expect("given up");
+    assert_eq!(renew(world, second).await.0, Shards::NONE, "a node cannot release another node's shards");
+    world.store.release_shards(first, given).await.expect("released");
     assert_eq!(renew(world, second).await, (given, 0));
     assert_eq!(renew(world, first).await, (all.without(given), 0));
-    // Under a new number a node has what it had.
+    // Under a new number a node keeps its shards.
     let node = hookstream_store::delivery::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
     let renewed = world.store.enlist(&node, NOON).await.expect("enlisted");
     assert_eq!(renew(world, renewed).await, (given, 0));
@@ -223,23 +223,23 @@ pub(crate) async fn groups_are_one_nodes_each_and_are_shared_out(world: &Fixture
     assert_eq!(renew(world, renewed).await, (Shards::ALL, 0));
 }
 
-pub(crate) async fn places_are_given_in_the_order_of_storing(world: &Fixture) {
+pub(crate) async fn positions_follow_the_order_of_storing(world: &Fixture) {
     world.enlist().await;
     let target = world.target();
     let store = async |at: u32| {
-        let state = NewState::Owed { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
+        let state = NewState::Pending { owner: None, backlog: Some(backlog_of(world, target)), in_order: true };
         let publication = world.publication(world.message(NOON + SECOND * at, "{}"), vec![NewDelivery { target_id: target, state }]);
         let id = publication.message.id;
         world.store.publish(publication).await.expect("published");
         id
     };
-    // Whatever the clocks say: they are set back, and several processes have as many.
+    // Positions do not depend on clocks, which may be set back and differ between processes.
     let mut stored = vec![store(3).await, store(1).await, store(2).await];
     let owner = world.enlist().await;
     stored.push(store(0).await);
     let heads = world.store.backlogs(Shards::ALL, None, 10).await.expect("read");
-    assert_eq!((heads.len(), heads[0].retry_at), (1, None), "it is due, whatever its place");
-    // Asked for once more by hand, it keeps its place.
+    assert_eq!((heads.len(), heads[0].retry_at), (1, None), "due, whatever its position");
+    // A manual requeue keeps the position.
     let key = (world.tenant, world.application, stored[1]);
     let redelivery = Redelivery {
         tenant: key.0,
@@ -249,31 +249,31 @@ pub(crate) async fn places_are_given_in_the_order_of_storing(world: &Fixture) {
         trigger: Trigger::Manual,
         now: NOON - DAY,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(1));
-    // The clock is far behind where it was.
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Requeued(1));
+    // The clock is far behind.
     let now = NOON - DAY;
     assert_eq!(ids(&take(world, owner, now, target, 2, true).await), stored[..2]);
     let rest = take(world, owner, now, target, 10, true).await;
     assert_eq!(ids(&rest), stored[2..]);
-    // What is put back to be taken at once is due by every clock, and what is behind it waits for a retry.
-    let back = Wait { due_at: Timestamp::EPOCH, ..in_place(world, now, target) };
+    // A delivery returned for an immediate attempt is due by every clock, and the one behind it waits for a retry.
+    let back = Wait { due_at: Timestamp::EPOCH, ..keeping_position(world, now, target) };
     assert!(world.settle(owner, settled(&rest[0], None, Next::Postponed { wait: back })).await);
-    let retry = Next::Retry { wait: in_place(world, now + SECOND, target), failed: 1 };
+    let retry = Next::Retry { wait: keeping_position(world, now + SECOND, target), failed: 1 };
     assert!(world.settle(owner, settled(&rest[1], Some(world.attempt(&rest[1], now)), retry)).await);
     assert_eq!(ids(&take(world, owner, now, target, 10, true).await), stored[2..3]);
     assert_eq!(ids(&take(world, owner, now + SECOND, target, 10, true).await), stored[3..]);
 }
 
-pub(crate) async fn nothing_is_taken_in_order_while_something_is_nobodys(world: &Fixture) {
+pub(crate) async fn orphaned_delivery_blocks_ordered_claims(world: &Fixture) {
     if world.store.lease().is_none() {
-        // There is nobody else.
+        // No other node exists.
         return;
     }
     let (first, second) = (world.enlist().await, world.enlist().await);
     let target = world.target();
-    let order = [publish_in_line(world, NOON, target).await, publish_in_line(world, NOON + SECOND, target).await];
+    let order = [publish_in_backlog(world, NOON, target).await, publish_in_backlog(world, NOON + SECOND, target).await];
     world.store.retire(first, NOON).await.expect("retired");
-    // As a claim that was begun before and committed after.
+    // A claim that began before the retirement and commits after it.
     assert_eq!(ids(&take(world, first, NOON + DAY, target, 1, false).await), order[..1]);
     assert_eq!(ids(&take(world, second, NOON + DAY, target, 10, true).await), []);
     renew(world, second).await;

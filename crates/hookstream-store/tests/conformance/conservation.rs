@@ -1,5 +1,5 @@
-//! Nothing is lost and nothing is counted twice: accepted = succeeded + pending + exhausted + skipped +
-//! cancelled, after every step, by the counts and by the rows.
+//! Conservation: accepted = succeeded + pending + exhausted + skipped + cancelled after every step, by the counts and
+//! by the rows. Nothing is lost or counted twice.
 
 use std::sync::Arc;
 
@@ -20,20 +20,20 @@ use hookstream_store::{
     operations::jobs::{self, JobSlice, Survey},
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
 const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
 const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_600_000);
 
-/// That the counts are what the rows say. Tests settle as they like, so a success may have left no attempt.
+/// Checks that the counts equal the rows. Some tests settle a success without an attempt, so other findings are ignored.
 pub(crate) async fn check_balances(world: &Fixture) {
     let audit = world.store.audit().await.expect("read");
     assert!(audit.balances.iter().all(Balance::holds), "{audit:#?}");
 }
 
-/// That the store agrees with itself in everything. Returns what it has counted of the world's tenant.
+/// Checks that the store is consistent in all respects. Returns the counts of the fixture's tenant.
 pub(crate) async fn check_conservation(world: &Fixture) -> Counts {
     let audit = world.store.audit().await.expect("read");
     assert!(audit.is_sound(), "{audit:#?}");
@@ -49,20 +49,20 @@ pub(crate) async fn check_conservation(world: &Fixture) -> Counts {
     total
 }
 
-/// Messages, and deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
-async fn standing(world: &Fixture) -> [i64; 7] {
+/// Returns the numbers of messages and of deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
+async fn numbers(world: &Fixture) -> [i64; 7] {
     let counts = check_conservation(world).await;
     let Counts { messages, accepted, succeeded, exhausted, skipped, cancelled, .. } = counts;
     [messages, accepted, succeeded, counts.pending(), exhausted, skipped, cancelled]
 }
 
-/// Claims all that is due, and settles each as its target is to be.
+/// Claims all due deliveries, and settles each as `next` decides for its target.
 async fn settle_all(world: &Fixture, owner: Owner, at: Timestamp, next: impl Fn(TargetId) -> Next) {
     let mut batch = Vec::new();
     for claimed in world.claim(owner, at).await {
         let next = next(claimed.target_id);
-        let tried = matches!(next, Next::Succeeded | Next::Retry { .. } | Next::Ended(DeliveryState::Exhausted { .. }, _));
-        let attempt = tried.then(|| world.attempt(&claimed, at));
+        let was_attempted = matches!(next, Next::Succeeded | Next::Retry { .. } | Next::Ended(DeliveryState::Exhausted { .. }, _));
+        let attempt = was_attempted.then(|| world.attempt(&claimed, at));
         batch.push(settled(&claimed, attempt, next));
     }
     assert!(world.store.settle(owner, Arc::new(batch)).await.expect("settled").into_iter().all(|counted| counted));
@@ -77,10 +77,10 @@ async fn redeliver(world: &Fixture, message_id: MessageId, targets: &[TargetId])
         trigger: Trigger::Manual,
         now: ASKED,
     };
-    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Owed(targets.len()));
+    assert_eq!(world.store.redeliver(redelivery).await.expect("done"), Redelivered::Requeued(targets.len()));
 }
 
-/// Runs a job over what it finds, all in slices of two.
+/// Runs a job to its end in slices of two.
 async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind, statuses: &[&str]) {
     let request = JobRequest {
         kind,
@@ -106,16 +106,16 @@ async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind,
         started_at: None,
         updated_at: ASKED,
     };
-    jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+    jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     loop {
         let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
-        let now = taken.into_iter().find(|taken| taken.id == job.id).expect("it runs");
+        let now = taken.into_iter().find(|taken| taken.id == job.id).expect("the job runs");
         let messages: Vec<_> =
             world.store.survey(Survey::of(&now, 2)).await.expect("found").into_iter().map(|candidate| candidate.message_id).collect();
         let Some(position) = messages.last().copied() else { break };
         let slice = JobSlice { job: now, owner, messages, position, now: ASKED };
-        world.store.advance_job(slice.clone()).await.expect("done").expect("it is ours");
-        assert_eq!(world.store.advance_job(slice).await.expect("done"), None, "it has moved on");
+        world.store.advance_job(slice.clone()).await.expect("done").expect("the job is owned");
+        assert_eq!(world.store.advance_job(slice).await.expect("done"), None, "the job has advanced");
         check_conservation(world).await;
     }
     let done = JobState::Completed { at: ASKED };
@@ -125,18 +125,18 @@ async fn run_job(world: &Fixture, owner: Owner, target: TargetId, kind: JobKind,
 pub(crate) async fn every_transition_is_counted(world: &Fixture) {
     let owner = world.enlist().await;
     let [good, slow, dead, off, gone] = [(); 5].map(|()| world.target());
-    assert_eq!(standing(world).await, [0; 7]);
+    assert_eq!(numbers(world).await, [0; 7]);
 
-    // Accepted, on two days: one that nobody wants, some owed, one skipped at once.
+    // Accepted on two days: a message without deliveries, several pending deliveries, and one that is skipped at once.
     let first = world.publish(NOON, &[good, slow, dead, off, gone]).await;
     let skipped = NewDelivery { target_id: off, state: NewState::Skipped(SkipReason::EndpointDisabled) };
-    let publication = world.publication(world.message(NOON + DAY, "{}"), vec![owed(good), skipped]);
+    let publication = world.publication(world.message(NOON + DAY, "{}"), vec![pending(good), skipped]);
     let second = publication.message.id;
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
     let unwanted = world.publish(NOON + DAY, &[]).await;
-    assert_eq!(standing(world).await, [3, 7, 0, 6, 0, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 7, 0, 6, 0, 1, 0]);
 
-    // Settled: arrived, due later, given up, not sent, called off.
+    // Settled: succeeded, due later, exhausted, skipped, cancelled.
     let later = Next::Retry { wait: Wait::until(NOON + DAY * 2), failed: 1 };
     settle_all(world, owner, NOON + DAY + SECOND, |target| match target {
         _ if target == good => Next::Succeeded,
@@ -146,40 +146,40 @@ pub(crate) async fn every_transition_is_counted(world: &Fixture) {
         _ => Next::Ended(CANCELLED, NOON + DAY),
     })
     .await;
-    assert_eq!(standing(world).await, [3, 7, 2, 1, 1, 2, 1]);
+    assert_eq!(numbers(world).await, [3, 7, 2, 1, 1, 2, 1]);
     settle_all(world, owner, NOON + DAY * 2, |_| Next::Postponed { wait: Wait::until(NOON + DAY * 4) }).await;
-    assert_eq!(standing(world).await, [3, 7, 2, 1, 1, 2, 1]);
+    assert_eq!(numbers(world).await, [3, 7, 2, 1, 1, 2, 1]);
 
-    // Owed again by hand: what arrived, what ended in each way, what is owed, what was never meant; twice the same.
+    // Requeued manually: succeeded, ended in each way, pending, and new targets; repeated without effect.
     redeliver(world, first, &[good, slow, dead, off, gone]).await;
-    assert_eq!(standing(world).await, [3, 7, 1, 5, 0, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 7, 1, 5, 0, 1, 0]);
     redeliver(world, first, &[dead, good]).await;
     redeliver(world, unwanted, &[good]).await;
-    assert_eq!(standing(world).await, [3, 8, 1, 6, 0, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 8, 1, 6, 0, 1, 0]);
     settle_all(world, owner, ASKED, |target| if target == good { Next::Succeeded } else { Next::Ended(EXHAUSTED, ASKED - SECOND) }).await;
-    assert_eq!(standing(world).await, [3, 8, 3, 0, 4, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 8, 3, 0, 4, 1, 0]);
 
-    // Jobs: what failed, and what arrived or was never meant.
+    // Jobs: failed deliveries, then delivered and missing ones.
     run_job(world, owner, dead, JobKind::Recover, &["failed"]).await;
-    assert_eq!(standing(world).await, [3, 8, 3, 1, 3, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 8, 3, 1, 3, 1, 0]);
     run_job(world, owner, dead, JobKind::Replay, &["missing"]).await;
-    assert_eq!(standing(world).await, [3, 10, 3, 3, 3, 1, 0]);
+    assert_eq!(numbers(world).await, [3, 10, 3, 3, 3, 1, 0]);
     run_job(world, owner, off, JobKind::Recover, &["skipped"]).await;
-    let before = standing(world).await;
+    let before = numbers(world).await;
     assert_eq!((before[1], before[5]), (10, 0), "{second}");
 
-    // Given back by one owner and set aside.
+    // Released by one owner and set aside.
     world.claim(owner, ASKED).await;
     world.store.retire(owner, ASKED).await.expect("retired");
     check_conservation(world).await;
     while world.store.set_aside(ASKED, 1).await.expect("set aside") > 0 {
         check_conservation(world).await;
     }
-    let after = standing(world).await;
+    let after = numbers(world).await;
     assert_eq!((after[1], after[3], after[5]), (10, 0, before[3]));
 }
 
-pub(crate) async fn what_happens_at_once_is_counted(world: &Fixture) {
+pub(crate) async fn concurrent_operations_are_counted(world: &Fixture) {
     const EACH: usize = 60;
     let owners = [world.enlist().await, world.enlist().await];
     let (good, dead) = (world.target(), world.target());
@@ -187,11 +187,12 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &Fixture) {
     for number in 0..10 {
         known.push(world.publish(NOON + DAY * (number % 2), &[good]).await);
     }
-    // As a node does: it publishes what is its own, and settles that by and by.
+    // Like a node: publishes owned deliveries, and settles them later.
     let work = async |owner| {
         for number in 0..EACH {
             let at = NOON + DAY * u32::try_from(number % 3).expect("small");
-            let own = |target_id| NewDelivery { target_id, state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
+            let own =
+                |target_id| NewDelivery { target_id, state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
             let publication = world.publication(world.message(at, "{}"), vec![own(good), own(dead)]);
             let message = Arc::clone(&publication.message);
             assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
@@ -210,19 +211,19 @@ pub(crate) async fn what_happens_at_once_is_counted(world: &Fixture) {
             redeliver(world, known[number % known.len()], &[good, dead]).await;
         }
     };
-    let look = async || {
+    let check = async || {
         for _ in 0..5 {
             let audit = world.store.audit().await.expect("read");
             assert!(audit.is_sound(), "{audit:#?}");
         }
     };
-    tokio::join!(work(owners[0]), work(owners[0]), work(owners[1]), redeliver(), redeliver(), look());
+    tokio::join!(work(owners[0]), work(owners[0]), work(owners[1]), redeliver(), redeliver(), check());
     settle_all(world, owners[0], ASKED, |_| Next::Succeeded).await;
     let each = i64::try_from(EACH).expect("small");
-    assert_eq!(standing(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
+    assert_eq!(numbers(world).await, [10 + 3 * each, 20 + 6 * each, 20 + 3 * each, 0, 3 * each, 0, 0]);
 }
 
-pub(crate) async fn bytes_are_counted_as_they_stand(world: &Fixture) {
+pub(crate) async fn stored_payload_bytes_are_counted(world: &Fixture) {
     let bytes = async || check_conservation(world).await.payload_bytes;
     assert_eq!(bytes().await, 0);
     world.publish(NOON, &[world.target()]).await;
@@ -234,37 +235,37 @@ pub(crate) async fn bytes_are_counted_as_they_stand(world: &Fixture) {
     assert_eq!(world.store.publish(world.publication(long, vec![])).await.expect("published"), Published::Stored);
     let counted = bytes().await;
     assert!((5..size / 10).contains(&counted), "{counted}");
-    // What is refused counts nothing.
+    // A refused message is not counted.
     let mut stale = world.publication(world.message(NOON, "[1]"), vec![]);
     stale.seen.application += 1;
-    assert_eq!(world.store.publish(stale).await.expect("an answer"), Published::Stale);
+    assert_eq!(world.store.publish(stale).await.expect("a result"), Published::Stale);
     assert_eq!(bytes().await, counted);
     let of_days: Vec<_> =
         world.store.delivery_counts(world.tenant).await.expect("read").iter().map(|day| day.counts.payload_bytes).collect();
     assert_eq!(of_days, [2, counted - 2]);
 }
 
-pub(crate) async fn two_tenants_are_counted_apart(world: &Fixture) {
+pub(crate) async fn tenants_are_counted_separately(world: &Fixture) {
     world.publish(NOON, &[world.target(), world.target()]).await;
-    assert_eq!(standing(world).await, [1, 2, 0, 2, 0, 0, 0]);
+    assert_eq!(numbers(world).await, [1, 2, 0, 2, 0, 0, 0]);
     assert_eq!(world.store.delivery_counts(world.stranger).await.expect("read"), []);
-    let strangers = world.publication(world.message(NOON, "{}"), vec![owed(world.target())]);
+    let strangers = world.publication(world.message(NOON, "{}"), vec![pending(world.target())]);
     let strangers = Publication { tenant: world.stranger, ..strangers };
     assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
-    assert_eq!(standing(world).await, [1, 2, 0, 2, 0, 0, 0]);
+    assert_eq!(numbers(world).await, [1, 2, 0, 2, 0, 0, 0]);
     let of_stranger = world.store.delivery_counts(world.stranger).await.expect("read");
     assert_eq!(of_stranger.iter().map(|day| day.counts.accepted).collect::<Vec<_>>(), [1]);
-    // Many in one commit count as many.
+    // Each message of a shared commit is counted.
     let publications: Vec<Publication> =
-        (0..50).map(|_| world.publication(world.message(NOON, "{}"), vec![owed(world.target())])).collect();
+        (0..50).map(|_| world.publication(world.message(NOON, "{}"), vec![pending(world.target())])).collect();
     let stored = publications.into_iter().map(|publication| world.store.publish(publication));
     for published in futures_util::future::join_all(stored).await {
         assert_eq!(published.expect("published"), Published::Stored);
     }
-    assert_eq!(standing(world).await, [51, 52, 0, 52, 0, 0, 0]);
+    assert_eq!(numbers(world).await, [51, 52, 0, 52, 0, 0, 0]);
 }
 
-pub(crate) async fn a_day_is_dropped_with_its_counts(world: &Fixture) {
+pub(crate) async fn day_is_dropped_with_its_counts(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, slow) = (world.target(), world.target());
     world.publish(NOON, &[target]).await;
@@ -272,15 +273,15 @@ pub(crate) async fn a_day_is_dropped_with_its_counts(world: &Fixture) {
     world.publish(NOON + DAY * 2, &[target]).await;
     let later = Next::Retry { wait: Wait::until(NOON + DAY * 9), failed: 1 };
     settle_all(world, owner, NOON + DAY * 2 + SECOND, |at| if at == slow { later } else { Next::Succeeded }).await;
-    assert_eq!(standing(world).await, [3, 3, 2, 1, 0, 0, 0]);
-    // The second day is kept, since something of it is owed: its counts are, too.
+    assert_eq!(numbers(world).await, [3, 3, 2, 1, 0, 0, 0]);
+    // The second day has a pending delivery, so it stays with its counts.
     let dropped = world.store.drop_days_before((NOON + DAY * 2).day()).await.expect("dropped");
     assert_eq!(dropped, [NOON.day()]);
-    assert_eq!(standing(world).await, [2, 2, 1, 1, 0, 0, 0]);
+    assert_eq!(numbers(world).await, [2, 2, 1, 1, 0, 0, 0]);
     assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [2]);
 }
 
-pub(crate) async fn a_stale_settlement_counts_nothing(world: &Fixture) {
+pub(crate) async fn stale_settlement_counts_nothing(world: &Fixture) {
     let (first, second) = (world.enlist().await, world.enlist().await);
     world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(second, NOON).await;
@@ -290,8 +291,8 @@ pub(crate) async fn a_stale_settlement_counts_nothing(world: &Fixture) {
         world.settle(owner, settled).await
     };
     assert!(!settle(first).await);
-    assert_eq!(standing(world).await, [1, 1, 0, 1, 0, 0, 0]);
+    assert_eq!(numbers(world).await, [1, 1, 0, 1, 0, 0, 0]);
     assert!(settle(second).await);
-    assert!(!settle(second).await, "it is settled");
-    assert_eq!(standing(world).await, [1, 1, 1, 0, 0, 0, 0]);
+    assert!(!settle(second).await, "already settled");
+    assert_eq!(numbers(world).await, [1, 1, 1, 0, 0, 0, 0]);
 }

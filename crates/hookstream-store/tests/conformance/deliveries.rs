@@ -1,4 +1,4 @@
-//! Claiming, settling and making owed again.
+//! Claiming, settling and requeuing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use hookstream_model::{
 };
 use hookstream_store::delivery::{
     deliveries::{ClaimLimits, NewDelivery, NewState, Next, Owner, Redelivered, Redelivery, Wait},
-    messages::Owed,
+    messages::PendingDetail,
     nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
 
@@ -22,7 +22,7 @@ use crate::world::{DAY, Fixture, NOON, SECOND, settled};
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
 
-pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(world: &Fixture) {
+pub(crate) async fn claim_takes_unowned_deliveries_oldest_due_first(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let late = world.publish(NOON + SECOND * 2, &[target]).await;
@@ -39,14 +39,15 @@ pub(crate) async fn what_nobody_owns_is_claimed_once_in_the_order_it_is_due(worl
     assert_eq!(rest.next_due, None);
 }
 
-pub(crate) async fn what_was_published_as_owned_is_not_claimed(world: &Fixture) {
+pub(crate) async fn owned_delivery_is_not_claimed(world: &Fixture) {
     let owner = world.enlist().await;
-    let delivery = NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } };
+    let delivery =
+        NewDelivery { target_id: world.target(), state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false } };
     world.store.publish(world.publication(world.message(NOON, "{}"), vec![delivery])).await.expect("published");
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
 }
 
-pub(crate) async fn a_claim_keeps_its_limits(world: &Fixture) {
+pub(crate) async fn claim_keeps_its_limits(world: &Fixture) {
     let owner = world.enlist().await;
     for _ in 0..5 {
         world.publish(NOON, &[world.target()]).await;
@@ -56,12 +57,12 @@ pub(crate) async fn a_claim_keeps_its_limits(world: &Fixture) {
         (claim.deliveries.len(), claim.next_due.is_some())
     };
     assert_eq!(claim(2, 1_000).await, (2, true));
-    // Each payload has two bytes: the one that passes the limit is still taken.
+    // Each payload has two bytes; the one that exceeds the limit is still claimed.
     assert_eq!(claim(10, 3).await, (2, true));
     assert_eq!(claim(10, 1_000).await, (1, false));
 }
 
-pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &Fixture) {
+pub(crate) async fn new_owner_claims_deliveries_of_retired_owner(world: &Fixture) {
     let first = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     assert_eq!(world.claim(first, NOON).await.len(), 1);
@@ -71,7 +72,7 @@ pub(crate) async fn a_new_owner_finds_what_a_retired_one_had(world: &Fixture) {
     assert_eq!(world.claim(second, NOON).await[0].message.id, id);
 }
 
-pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &Fixture) {
+pub(crate) async fn former_number_keeps_its_deliveries(world: &Fixture) {
     let first = world.enlist().await;
     for _ in 0..2 {
         world.publish(NOON, &[world.target()]).await;
@@ -79,20 +80,20 @@ pub(crate) async fn what_stands_under_the_number_before_stays_there(world: &Fixt
     let claimed = world.claim(first, NOON).await;
     let node = NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(first) };
     let second = world.store.enlist(&node, NOON).await.expect("enlisted");
-    assert!(world.claim(second, NOON).await.is_empty(), "it is in the node's memory under the number before");
+    assert!(world.claim(second, NOON).await.is_empty(), "still in the node's memory under the former number");
     for owner in [first, second] {
-        let standing = world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed");
-        assert!(matches!(standing, LeaseRenewal::Held { .. }), "{standing:?}");
+        let renewal = world.store.renew(owner, NodeReport::default(), NOON).await.expect("renewed");
+        assert!(matches!(renewal, LeaseRenewal::Held { .. }), "{renewal:?}");
     }
     assert!(world.settle(first, settled(&claimed[0], None, Next::Succeeded)).await);
     world.store.retire(first, NOON).await.expect("retired");
-    let standing = world.store.renew(first, NodeReport::default(), NOON).await.expect("renewed");
-    assert_eq!(standing, LeaseRenewal::Lapsed);
+    let renewal = world.store.renew(first, NodeReport::default(), NOON).await.expect("renewed");
+    assert_eq!(renewal, LeaseRenewal::Expired);
     let rest = world.claim(second, NOON).await;
     assert_eq!(rest.iter().map(|delivery| delivery.message.id).collect::<Vec<_>>(), [claimed[1].message.id]);
 }
 
-pub(crate) async fn a_stale_owner_settles_nothing(world: &Fixture) {
+pub(crate) async fn stale_owner_settles_nothing(world: &Fixture) {
     let stale = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(stale, NOON).await;
@@ -114,9 +115,9 @@ pub(crate) async fn a_stale_owner_settles_nothing(world: &Fixture) {
     assert!(!world.settle(owner, settled(&claimed[0], None, Next::Succeeded)).await, "a delivery is settled once");
 }
 
-pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_settled_again(world: &Fixture) {
+pub(crate) async fn repeated_settlement_changes_nothing(world: &Fixture) {
     if world.store.lease().is_none() {
-        // A commit to a file is never in doubt.
+        // A commit to a file always has a known result.
         return;
     }
     let owner = world.enlist().await;
@@ -125,16 +126,16 @@ pub(crate) async fn a_batch_that_was_settled_unheard_changes_nothing_when_it_is_
     let retry = Next::Retry { wait: Wait::until(NOON + SECOND), failed: 1 };
     let batch = Arc::new(vec![settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), retry)]);
     assert_eq!(world.store.settle(owner, Arc::clone(&batch)).await.expect("settled"), [true]);
-    // It falls due and is the same owner's again before that one asks again.
+    // The delivery becomes due and the same owner claims it again before the repetition.
     let again = world.claim(owner, NOON + SECOND).await;
     assert_eq!(again.len(), 1);
     assert_eq!(world.store.settle(owner, batch).await.expect("settled again"), [true]);
-    assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0, "it stays its owner's");
+    assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0, "its owner keeps it");
     assert!(world.settle(owner, settled(&again[0], Some(world.attempt(&again[0], NOON + SECOND)), Next::Succeeded)).await);
     assert_eq!(world.detail(id).await.attempts.len(), 2);
 }
 
-pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &Fixture) {
+pub(crate) async fn success_is_recorded_with_its_attempt(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(owner, NOON).await;
@@ -149,7 +150,7 @@ pub(crate) async fn a_success_is_recorded_with_its_attempt(world: &Fixture) {
     assert_eq!((detail.deliveries[0].state, detail.deliveries[0].attempts), (DeliveryState::Succeeded, 1));
 }
 
-pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &Fixture) {
+pub(crate) async fn attempt_keeps_its_waterfall(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target(), world.target(), world.target()]).await;
     let micros = |number| Some(Duration::from_micros(number));
@@ -176,7 +177,7 @@ pub(crate) async fn an_attempt_is_kept_with_how_long_its_parts_took(world: &Fixt
     assert_eq!(kept.iter().map(|attempt| attempt.waterfall).collect::<Vec<_>>(), waterfalls);
 }
 
-pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &Fixture) {
+pub(crate) async fn retry_is_due_later_and_counts_failures(world: &Fixture) {
     let owner = world.enlist().await;
     let id = world.publish(NOON, &[world.target()]).await;
     let mut due_at = NOON;
@@ -195,15 +196,18 @@ pub(crate) async fn a_retry_is_due_later_and_counts_its_failures(world: &Fixture
     let detail = world.detail(id).await;
     assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(detail.deliveries[0].state, DeliveryState::Pending { due_at });
-    assert_eq!(detail.deliveries[0].owed, Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_line: false }));
+    assert_eq!(
+        detail.deliveries[0].pending,
+        Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: false, is_in_backlog: false })
+    );
     world.claim(owner, due_at).await;
     assert_eq!(
-        world.detail(id).await.deliveries[0].owed,
-        Some(Owed { failed: 3, trigger: Trigger::Automatic, is_taken: true, is_in_line: false })
+        world.detail(id).await.deliveries[0].pending,
+        Some(PendingDetail { failed: 3, trigger: Trigger::Automatic, is_taken: true, is_in_backlog: false })
     );
 }
 
-pub(crate) async fn a_postponement_counts_no_try(world: &Fixture) {
+pub(crate) async fn postponement_counts_no_attempt(world: &Fixture) {
     let owner = world.enlist().await;
     world.publish(NOON, &[world.target()]).await;
     let claimed = world.claim(owner, NOON).await;
@@ -213,7 +217,7 @@ pub(crate) async fn a_postponement_counts_no_try(world: &Fixture) {
     assert_eq!((again[0].attempts, again[0].failed, again[0].trigger), (0, 0, Trigger::Initial));
 }
 
-pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &Fixture) {
+pub(crate) async fn unsuccessful_delivery_keeps_its_reason(world: &Fixture) {
     let owner = world.enlist().await;
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
     for (state, status) in [(EXHAUSTED, MessageStatus::Failed), (SKIPPED, MessageStatus::Skipped), (cancelled, MessageStatus::Skipped)] {
@@ -225,7 +229,7 @@ pub(crate) async fn a_delivery_that_ends_otherwise_says_why(world: &Fixture) {
     }
 }
 
-/// Publishes a message whose one delivery ends so after a try.
+/// Publishes a message whose only delivery ends in this state after an attempt.
 async fn end(
     world: &Fixture,
     owner: Owner,
@@ -251,12 +255,12 @@ fn redelivery(world: &Fixture, message_id: MessageId, targets: Vec<TargetId>) ->
     }
 }
 
-pub(crate) async fn a_message_can_be_made_owed_again(world: &Fixture) {
+pub(crate) async fn message_can_be_requeued(world: &Fixture) {
     let owner = world.enlist().await;
     let (failed, new) = (world.target(), world.target());
     let id = end(world, owner, NOON, failed, EXHAUSTED).await;
     let again = world.store.redeliver(redelivery(world, id, vec![failed, new])).await.expect("done");
-    assert_eq!(again, Redelivered::Owed(2));
+    assert_eq!(again, Redelivered::Requeued(2));
     let detail = world.detail(id).await;
     assert_eq!((detail.message.counts.total, detail.message.counts.pending), (2, 2));
 
@@ -271,31 +275,31 @@ pub(crate) async fn a_message_can_be_made_owed_again(world: &Fixture) {
     }
     assert_eq!(world.detail(id).await.message.counts.status(), MessageStatus::Delivered);
 
-    // What arrived can be sent again, and is then no new delivery.
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Redelivered::Owed(1));
+    // A delivered message can be sent again, without a new delivery.
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![failed])).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(world.detail(id).await.message.counts.total, 2);
 
     let mut strangers = redelivery(world, id, vec![failed]);
     strangers.tenant = world.stranger;
-    assert_eq!(world.store.redeliver(strangers).await.expect("done"), Redelivered::NotThere);
-    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotThere);
+    assert_eq!(world.store.redeliver(strangers).await.expect("done"), Redelivered::NotFound);
+    assert_eq!(world.store.redeliver(redelivery(world, world.new_id(NOON).into(), vec![])).await.expect("done"), Redelivered::NotFound);
 }
 
-pub(crate) async fn a_delivery_under_way_is_not_doubled_by_a_retry(world: &Fixture) {
+pub(crate) async fn manual_retry_does_not_duplicate_owned_delivery(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let id = world.publish(NOON, &[target]).await;
     let claimed = world.claim(owner, NOON).await;
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Requeued(1));
     assert_eq!(world.claim(owner, NOON + DAY).await.len(), 0);
-    // One that waits for its next try is due at once.
+    // A delivery that waits for its next attempt becomes due at once.
     assert!(world.settle(owner, settled(&claimed[0], None, Next::Retry { wait: Wait::until(NOON + DAY), failed: 1 })).await);
-    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Owed(1));
+    assert_eq!(world.store.redeliver(redelivery(world, id, vec![target])).await.expect("done"), Redelivered::Requeued(1));
     let claimed = world.claim(owner, NOON + SECOND).await;
     assert_eq!((claimed.len(), claimed[0].failed, claimed[0].trigger), (1, 1, Trigger::Manual));
 }
 
-pub(crate) async fn what_is_owed_can_be_set_aside(world: &Fixture) {
+pub(crate) async fn pending_deliveries_can_be_set_aside(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let past = [world.publish(NOON, &[target]).await, world.publish(NOON + DAY, &[target]).await];

@@ -25,10 +25,11 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::{
     conservation::{check_balances, check_conservation},
     jobs::job,
-    world::{DAY, Fixture, NOON, SECOND, owed, settled},
+    world::{DAY, Fixture, NOON, SECOND, pending, settled},
 };
 
-/// Removes slice by slice what can be. Returns the days and what their payloads took; the counts hold in between.
+/// Removes expired payloads slice by slice. Returns the days and the bytes of their payloads. Checks the counts after
+/// each slice.
 async fn expire(world: &Fixture, before: Timestamp) -> Vec<(Day, i64)> {
     let mut days: Vec<(Day, i64)> = Vec::new();
     while let Some(Expired { day, bytes, .. }) = world.store.expire_payloads(before.day()).await.expect("removed") {
@@ -49,15 +50,15 @@ async fn deliver(world: &Fixture, at: Timestamp, target: TargetId, bodies: Vec<S
         let mut message = world.message(at, "");
         message.payload = Payload { body: body.into(), content_type: ContentType::Json };
         ids.push(message.id);
-        assert_eq!(world.store.publish(world.publication(message, vec![owed(target)])).await.expect("published"), Published::Stored);
+        assert_eq!(world.store.publish(world.publication(message, vec![pending(target)])).await.expect("published"), Published::Stored);
     }
     loop {
         let claimed = world.claim(owner, at).await;
         if claimed.is_empty() {
             return ids;
         }
-        let arrived = |claimed| settled(claimed, Some(world.attempt(claimed, at)), Next::Succeeded);
-        let batch = claimed.iter().map(arrived).collect::<Vec<_>>();
+        let delivered = |claimed| settled(claimed, Some(world.attempt(claimed, at)), Next::Succeeded);
+        let batch = claimed.iter().map(delivered).collect::<Vec<_>>();
         assert!(world.store.settle(owner, batch.into()).await.expect("settled").into_iter().all(|counted| counted));
     }
 }
@@ -67,9 +68,9 @@ fn redelivery(world: &Fixture, message_id: MessageId, target: TargetId, now: Tim
     Redelivery { tenant, application_id, message_id, targets: vec![target], trigger: Trigger::Manual, now }
 }
 
-pub(crate) async fn payloads_go_and_messages_stay(world: &Fixture) {
+pub(crate) async fn expired_payloads_are_removed_and_messages_stay(world: &Fixture) {
     let target = world.target();
-    // More than a slice by number, and by bytes.
+    // More than one slice, by number and by bytes.
     let mut rng = StdRng::seed_from_u64(1);
     let mut noise = |length| (0..length).map(|_| char::from(rng.random_range(b' '..b'~'))).collect::<String>();
     let mut bodies: Vec<_> = (0..300).map(|number| format!("{{\"number\":{number}}}")).collect();
@@ -95,42 +96,42 @@ pub(crate) async fn payloads_go_and_messages_stay(world: &Fixture) {
     assert_eq!((after[0].counts.payload_bytes, after[0].counts.messages, after[1]), (0, 308, counted[1]));
 }
 
-pub(crate) async fn a_day_of_which_something_is_owed_keeps_its_payloads(world: &Fixture) {
+pub(crate) async fn day_with_pending_deliveries_keeps_its_payloads(world: &Fixture) {
     let target = world.target();
-    let arrived = deliver(world, NOON, target, vec!["[1]".to_owned()]).await;
+    let delivered = deliver(world, NOON, target, vec!["[1]".to_owned()]).await;
     deliver(world, NOON + DAY, target, vec!["[2]".to_owned()]).await;
-    let owed = world.publish(NOON, &[target]).await;
+    let pending_id = world.publish(NOON, &[target]).await;
     let (owner, later) = (world.enlist().await, NOON + DAY * 5);
     let claimed = world.claim(owner, NOON).await;
     let wait = Next::Retry { wait: Wait::until(later), failed: 1 };
     assert!(world.settle(owner, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), wait)).await);
-    // The day after it goes all the same.
+    // Payloads of the next day are removed all the same.
     assert_eq!(expire(world, NOON + DAY * 4).await, [((NOON + DAY).day(), 3)]);
-    assert!(world.detail(arrived[0]).await.message.payload.is_some());
+    assert!(world.detail(delivered[0]).await.message.payload.is_some());
     let claimed = world.claim(owner, later).await;
     assert_eq!((claimed.len(), claimed[0].message.payload.as_text()), (1, "{}"));
-    assert_eq!(expire(world, NOON + DAY * 4).await, [], "it is under way");
+    assert_eq!(expire(world, NOON + DAY * 4).await, [], "an attempt is under way");
     assert!(world.settle(owner, settled(&claimed[0], Some(world.attempt(&claimed[0], later)), Next::Succeeded)).await);
     assert_eq!(expire(world, NOON + DAY * 4).await, [(NOON.day(), 5)]);
-    assert_eq!(world.detail(owed).await.message.payload, None);
+    assert_eq!(world.detail(pending_id).await.message.payload, None);
 }
 
-pub(crate) async fn nothing_is_owed_again_without_its_payload(world: &Fixture) {
+pub(crate) async fn requeued_delivery_has_its_payload(world: &Fixture) {
     let target = world.target();
     let owner = world.enlist().await;
     for round in 0..5 {
         let at = NOON + DAY * round;
         let ids = deliver(world, at, target, (0..20).map(|number| format!("[{number}]")).collect()).await;
         let again = async || {
-            let mut owed = 0;
+            let mut requeued = 0;
             for id in &ids {
                 match world.store.redeliver(redelivery(world, *id, target, at)).await.expect("done") {
-                    Redelivered::Owed(targets) => owed += targets,
+                    Redelivered::Requeued(targets) => requeued += targets,
                     Redelivered::PayloadExpired => {}
-                    Redelivered::NotThere => panic!("the message stays"),
+                    Redelivered::NotFound => panic!("the message exists"),
                 }
             }
-            owed
+            requeued
         };
         let remove = async || {
             for _ in 0..round {
@@ -147,11 +148,11 @@ pub(crate) async fn nothing_is_owed_again_without_its_payload(world: &Fixture) {
                 after = position;
             }
         };
-        let owed = if round % 2 == 0 { tokio::join!(again(), remove()).0 } else { tokio::join!(again(), remove_some()).0 };
+        let requeued = if round % 2 == 0 { tokio::join!(again(), remove()).0 } else { tokio::join!(again(), remove_some()).0 };
         let audit = world.store.audit().await.expect("read");
         assert!(!audit.findings.iter().any(|finding| matches!(finding, Finding::WithoutPayload(..))), "{audit:#?}");
         let claimed = world.claim(owner, at).await;
-        assert_eq!(claimed.len(), owed, "what is owed can be claimed");
+        assert_eq!(claimed.len(), requeued, "requeued deliveries can be claimed");
         for claimed in claimed {
             assert!(world.settle(owner, settled(&claimed, Some(world.attempt(&claimed, at)), Next::Succeeded)).await);
         }
@@ -162,7 +163,7 @@ pub(crate) async fn nothing_is_owed_again_without_its_payload(world: &Fixture) {
     }
 }
 
-pub(crate) async fn a_job_passes_over_what_has_no_payload(world: &Fixture) {
+pub(crate) async fn job_skips_messages_without_payload(world: &Fixture) {
     let target = world.target();
     let expired = deliver(world, NOON, target, vec!["[1]".to_owned(), "[2]".to_owned()]).await;
     let kept = deliver(world, NOON + DAY, target, vec!["[3]".to_owned()]).await;
@@ -184,42 +185,42 @@ pub(crate) async fn a_job_passes_over_what_has_no_payload(world: &Fixture) {
     let undelivered = Survey { only_undelivered: true, ..Survey::of(&job, 10) };
     assert_eq!(world.store.survey(undelivered).await.expect("found"), []);
 
-    jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+    jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     let owner = world.enlist().await;
     for slice in [&expired, &kept] {
-        let taken = world.store.take_jobs(owner, vec![], 10, NOON + DAY * 3).await.expect("taken").pop().expect("it runs");
+        let taken = world.store.take_jobs(owner, vec![], 10, NOON + DAY * 3).await.expect("taken").pop().expect("the job runs");
         let position = *slice.last().expect("some");
         let slice = JobSlice { job: taken, owner, messages: slice.clone(), position, now: NOON + DAY * 3 };
-        world.store.advance_job(slice).await.expect("done").expect("it is ours");
+        world.store.advance_job(slice).await.expect("done").expect("the job is owned");
     }
-    let done = jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("it is there");
+    let done = jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("exists");
     assert_eq!((done.progress.requeued, done.progress.skipped), (1, 2));
 }
 
-pub(crate) async fn what_payloads_took_is_given_back(world: &Fixture) {
+pub(crate) async fn expiry_releases_disk_space(world: &Fixture) {
     let target = world.target();
     let mut rng = StdRng::seed_from_u64(2);
     let mut noise = || (0..20_000).map(|_| char::from(rng.random_range(b' '..b'~'))).collect::<String>();
     deliver(world, NOON, target, (0..200).map(|_| noise()).collect()).await;
     let size = async || {
         let sizes = world.store.day_sizes().await.expect("measured");
-        sizes.into_iter().find(|(day, _)| *day == NOON.day()).map(|(_, bytes)| bytes).expect("it is there")
+        sizes.into_iter().find(|(day, _)| *day == NOON.day()).map(|(_, bytes)| bytes).expect("exists")
     };
     if size().await == 0 {
-        // In memory nothing is on disk.
+        // A store in memory uses no disk.
         return;
     }
     assert!(size().await > 4_000_000);
     expire(world, NOON + DAY).await;
     let after = size().await;
-    assert!(after < 500_000, "{after} bytes are left");
+    assert!(after < 500_000, "{after} bytes remain");
 }
 
-pub(crate) async fn a_day_without_payloads_is_dropped_and_made_like_any(world: &Fixture) {
+pub(crate) async fn day_without_payloads_is_dropped_and_recreated(world: &Fixture) {
     let target = world.target();
     deliver(world, NOON, target, vec!["[1]".to_owned()]).await;
     expire(world, NOON + DAY).await;
-    // A clock that stepped back: what is stored then is stored whole.
+    // The clock was set back: messages of that day are stored again.
     world.store.prepare_day(NOON.day()).await.expect("made");
     let late = deliver(world, NOON + SECOND, target, vec!["[2]".to_owned()]).await;
     assert!(world.detail(late[0]).await.message.payload.is_some());
@@ -228,7 +229,7 @@ pub(crate) async fn a_day_without_payloads_is_dropped_and_made_like_any(world: &
     assert_eq!(world.store.expire_payloads((NOON + DAY).day()).await.expect("nothing"), None);
 }
 
-pub(crate) async fn an_environment_loses_its_oldest_payloads_and_none_that_is_owed(world: &Fixture) {
+pub(crate) async fn payload_removal_takes_oldest_and_keeps_pending(world: &Fixture) {
     let target = world.target();
     let bytes = async || {
         let all = world.store.payload_bytes().await.expect("counted");
@@ -241,7 +242,7 @@ pub(crate) async fn an_environment_loses_its_oldest_payloads_and_none_that_is_ow
     let strangers = Publication { tenant: world.stranger, ..strangers };
     assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
     let new = deliver(world, NOON + DAY, target, (0..10).map(body).collect()).await;
-    let owed = world.publish(NOON, &[target]).await;
+    let pending_id = world.publish(NOON, &[target]).await;
     assert_eq!(bytes().await, (3_102, 3));
 
     let start = MessageId::before_all_at(NOON - DAY);
@@ -252,34 +253,34 @@ pub(crate) async fn an_environment_loses_its_oldest_payloads_and_none_that_is_ow
         removed
     };
     let has_payload = async |id| world.detail(id).await.message.payload.is_some();
-    // As many as asked for, the oldest first.
+    // Removes the requested bytes, oldest payloads first.
     assert_eq!(remove(start, NOON + DAY * 9, 25).await, Removed { bytes: 30, position: Some(old[2]) });
     assert!(!has_payload(old[2]).await && has_payload(old[3]).await);
-    // A slice is bounded, and the next goes on behind it.
+    // A slice is bounded, and the next one continues behind it.
     let slice = remove(start, NOON + DAY * 9, u64::MAX).await;
     assert_eq!(slice, Removed { bytes: 2_560, position: Some(old[258]) });
     let rest = remove(old[258], NOON + DAY, u64::MAX).await;
     assert_eq!((rest.bytes, bytes().await), (410, (102, 3)));
-    // Nothing is left before that day but what is owed; then the next day goes as well.
+    // Only the pending delivery's payload is left before that day; the next day's are removed then.
     assert_eq!(remove(start, NOON + DAY, u64::MAX).await, Removed { bytes: 0, position: None });
-    assert!(has_payload(owed).await && has_payload(new[0]).await);
+    assert!(has_payload(pending_id).await && has_payload(new[0]).await);
     assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await, Removed { bytes: 100, position: Some(new[9]) });
     assert_eq!(bytes().await, (2, 3));
     let owner = world.enlist().await;
     let claimed = world.claim(owner, NOON).await;
-    assert_eq!(claimed.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [owed]);
-    assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.position, None, "it is under way");
+    assert_eq!(claimed.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [pending_id]);
+    assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.position, None, "an attempt is under way");
     assert!(world.settle(owner, settled(&claimed[0], Some(world.attempt(&claimed[0], NOON)), Next::Succeeded)).await);
     assert_eq!(remove(start, NOON + DAY * 9, u64::MAX).await.bytes, 2);
     assert_eq!(bytes().await, (0, 3));
 }
 
-pub(crate) async fn an_environments_old_messages_go_with_all_that_is_known_of_them(world: &Fixture) {
+pub(crate) async fn message_removal_deletes_all_related_rows(world: &Fixture) {
     let (target, dead) = (world.target(), world.target());
     let owner = world.enlist().await;
-    let arrived = deliver(world, NOON, target, (0..70).map(|number| format!("[{number}]")).collect()).await;
+    let delivered = deliver(world, NOON, target, (0..70).map(|number| format!("[{number}]")).collect()).await;
     let skipped = NewDelivery { target_id: dead, state: NewState::Skipped(SkipReason::EndpointDisabled) };
-    let publication = world.publication(world.message(NOON, "[\"skipped\"]"), vec![owed(target), skipped]);
+    let publication = world.publication(world.message(NOON, "[\"skipped\"]"), vec![pending(target), skipped]);
     let mixed = publication.message.id;
     assert_eq!(world.store.publish(publication).await.expect("published"), Published::Stored);
     let given_up = Next::Ended(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded }, NOON);
@@ -290,7 +291,7 @@ pub(crate) async fn an_environments_old_messages_go_with_all_that_is_known_of_th
     let strangers = Publication { tenant: world.stranger, ..strangers };
     assert_eq!(world.store.publish(strangers).await.expect("published"), Published::Stored);
     let new = deliver(world, NOON + DAY, dead, vec!["[2]".to_owned()]).await;
-    let still_owed = world.publish(NOON, &[target]).await;
+    let still_pending = world.publish(NOON, &[target]).await;
     let is_there = async |id| world.store.message(world.tenant, world.application, id).await.expect("read").is_some();
 
     let environment = world.tenant.environment;
@@ -307,10 +308,10 @@ pub(crate) async fn an_environments_old_messages_go_with_all_that_is_known_of_th
     }
     assert_eq!(removed, 71);
     assert!(slices >= 2);
-    for id in [arrived[0], arrived[69], mixed] {
+    for id in [delivered[0], delivered[69], mixed] {
         assert!(!is_there(id).await);
     }
-    assert!(is_there(still_owed).await && is_there(new[0]).await);
+    assert!(is_there(still_pending).await && is_there(new[0]).await);
     let counts = check_conservation(world).await;
     assert_eq!((counts.messages, counts.accepted, counts.pending(), counts.succeeded, counts.payload_bytes), (2, 2, 1, 1, 5));
     assert_eq!(world.store.message_counts(vec![world.application]).await.expect("counted"), [3], "one is the stranger's");
@@ -318,6 +319,6 @@ pub(crate) async fn an_environments_old_messages_go_with_all_that_is_known_of_th
     assert_eq!(of_stranger.iter().map(|day| day.counts.messages).collect::<Vec<_>>(), [1]);
     let again = MessageRemoval { after: None, ..removal };
     assert_eq!(world.store.remove_messages(again).await.expect("removed"), RemovedMessages { messages: 0, position: None });
-    let kept = world.detail(still_owed).await.message;
+    let kept = world.detail(still_pending).await.message;
     assert_eq!((kept.counts.pending, kept.payload.is_some()), (1, true));
 }

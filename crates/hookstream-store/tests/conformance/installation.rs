@@ -1,4 +1,4 @@
-//! An installation with every kind of row in it, and all that can be read of one.
+//! Installation with every kind of row, and a reader of all its content.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,22 +36,22 @@ use hookstream_store::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
         event_types,
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, owed, settled};
+use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
 
-/// What a receiver answered; the second knows no bounds.
+/// Responses of receivers; the second contains a NUL.
 pub(crate) const ANSWERS: [&str; 2] = ["größer \u{1f980} \"quoted\" \\ \r\n", "nul\0led"];
 
-/// What is needed to read an installation.
+/// Values needed to read an installation.
 pub(crate) struct Installation {
     pub(crate) tenant: Tenant,
     pub(crate) application: ApplicationId,
     pub(crate) messages: Vec<MessageId>,
     key: ApiKeyText,
-    /// A message that a process which is gone had for itself.
+    /// Message owned by a process that is gone.
     pub(crate) owned: MessageId,
 }
 
@@ -69,7 +69,10 @@ impl Installation {
         messages.extend(publish_payloads(&world).await);
         let owned = world.publication(
             world.message(NOON, "{}"),
-            vec![NewDelivery { target_id: world.target(), state: NewState::Owed { owner: Some(owner), backlog: None, in_order: false } }],
+            vec![NewDelivery {
+                target_id: world.target(),
+                state: NewState::Pending { owner: Some(owner), backlog: None, in_order: false },
+            }],
         );
         let id = owned.message.id;
         publish(&world, owned).await;
@@ -77,19 +80,19 @@ impl Installation {
         Self { tenant: world.tenant, application: world.application, messages, key, owned: id }
     }
 
-    /// All that the store tells of it, as text.
+    /// Returns the whole content of the store as text.
     pub(crate) async fn read(&self, store: &dyn Store) -> Vec<String> {
         let mut read = vec![
-            format!("{:?}", api_keys::find(store, self.key.hash()).await.expect("read").expect("the key is there")),
+            format!("{:?}", api_keys::find(store, self.key.hash()).await.expect("read").expect("the key exists")),
             format!("{:?}", applications::list(store, self.tenant, None, all()).await.expect("read")),
             format!("{:?}", event_types::list(store, self.tenant, all()).await.expect("read")),
-            format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("it is kept")),
+            format!("{:?}", idempotency::find(store, self.tenant, "answer", NOON - DAY).await.expect("read").expect("stored")),
             format!("{:?}", jobs::list(store, self.tenant, None, all()).await.expect("read")),
             format!(
                 "{:?}",
                 audit_log::list(store, Reach::Organization(self.tenant.organization), &Filter::default(), all()).await.expect("read")
             ),
-            portal_keys::current(store).await.expect("read").expect("it is there").secret.expose().to_owned(),
+            portal_keys::current(store).await.expect("read").expect("exists").secret.expose().to_owned(),
             format!("{:?}", store.message_counts(vec![self.application]).await.expect("read")),
             format!("{:?}", applications::find_for_engine(store, self.application).await.expect("read")),
             format!("{:?}", crate::people::filled(store).await),
@@ -103,35 +106,35 @@ impl Installation {
         let listed = store.messages(self.tenant, self.application, None, all()).await.expect("read");
         assert_eq!(listed.items.len(), self.messages.len());
         for id in &self.messages {
-            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("it is there");
-            // Who has a delivery is not moved.
+            let detail = store.message(self.tenant, self.application, *id).await.expect("read").expect("exists");
+            // Ownership is not transferred.
             read.push(format!("{detail:?}").replace("is_taken: true", "is_taken: false"));
         }
         read
     }
 }
 
-/// One page with everything.
+/// Returns a request for one page with everything.
 const fn all<Id>() -> PageRequest<Id> {
     PageRequest { after: None, limit: 10_000 }
 }
 
-/// The rows of what is configured.
+/// Stores the rows of the configuration.
 async fn configure(world: &Fixture) -> ApiKeyText {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "größter".to_owned());
-    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
+    assert!(api_keys::create(db, &world.context(), &key, &text).await.expect("written"));
     let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("00ff") };
-    assert!(portal_keys::make_unless_since(db, &portal_key, NOON).await.expect("written"));
-    let answer = StoredAnswer {
+    assert!(portal_keys::create_unless_since(db, &portal_key, NOON).await.expect("written"));
+    let answer = NewResponse {
         key: idempotency_key("answer"),
         status: 201,
         body: r#"{"name":"Ärger"}"#.to_owned(),
         created_at: NOON,
         window_start: NOON - DAY,
     };
-    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer)).await.expect("written");
+    applications::create(db, &world.context(), &world.application(NOON, "answered"), Some(answer)).await.expect("written");
     let event_type = EventType {
         id: world.new_id(NOON).into(),
         tenant: world.tenant,
@@ -142,7 +145,7 @@ async fn configure(world: &Fixture) -> ApiKeyText {
         created_at: NOON,
         updated_at: NOON,
     };
-    event_types::create(db, &world.act(), &event_type, None).await.expect("written");
+    event_types::create(db, &world.context(), &event_type, None).await.expect("written");
     crate::people::fill(world).await;
     crate::quotas::fill(world).await;
     let mut full = world.endpoint("https://example.com/größe?a=b");
@@ -157,10 +160,10 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     full.timeout_ms = Some(5_000);
     full.expires_at = Some(NOON + DAY * 9);
     for endpoint in [full, world.endpoint("https://example.com/plain")] {
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("whsec_one"), None, None).await.expect("written");
+        endpoints::create(db, &world.context(), &endpoint, &Secret::new("whsec_one"), None, None).await.expect("written");
         endpoints::rotate_secret(
             db,
-            &world.act(),
+            &world.context(),
             EndpointKey::from(&endpoint),
             Rotation { secret: &Secret::new("whsec_two"), old_until: NOON + DAY },
             None,
@@ -173,11 +176,11 @@ async fn configure(world: &Fixture) -> ApiKeyText {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
         let asked =
             JobRequest { kind, since: NOON - DAY, until: None, statuses: None, event_types, rate_limit: None, max_messages: Some(9) };
-        jobs::create(db, &world.act(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
+        jobs::create(db, &world.context(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
-    endpoints::create(db, &world.act(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");
-    endpoints::disable(db, &world.act(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
+    endpoints::create(db, &world.context(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");
+    endpoints::disable(db, &world.context(), EndpointKey::from(&gone), DisabledReason::Gone).await.expect("written");
     text
 }
 
@@ -186,13 +189,13 @@ fn idempotency_key(key: &str) -> IdempotencyKey {
 }
 
 async fn publish(world: &Fixture, publication: Publication) {
-    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("there").version;
+    let current = applications::find_for_engine(&*world.store, world.application).await.expect("read").expect("exists").version;
     let environment = hookstream_store::identity::organizations::version(&*world.store, world.tenant.environment).await.expect("read");
     let seen = hookstream_store::delivery::deliveries::Versions { application: current, environment };
-    assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("an answer"), Published::Stored);
+    assert_eq!(world.store.publish(Publication { seen, ..publication }).await.expect("a result"), Published::Stored);
 }
 
-/// A message of a day for each way in which a delivery can stand.
+/// Publishes a day's messages, one for each state of a delivery.
 async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<MessageId> {
     let at = NOON + DAY * day;
     let cancelled = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
@@ -206,7 +209,7 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
     let mut ids = Vec::new();
     for (number, next) in ways.into_iter().enumerate() {
         let skipped = NewDelivery { target_id: world.target(), state: NewState::Skipped(SkipReason::EndpointDisabled) };
-        let publication = world.publication(world.message(at, "{}"), vec![owed(world.target()), skipped]);
+        let publication = world.publication(world.message(at, "{}"), vec![pending(world.target()), skipped]);
         ids.push(publication.message.id);
         publish(world, publication).await;
         for claimed in world.claim(owner, at).await {
@@ -220,11 +223,11 @@ async fn settle_in_every_way(world: &Fixture, owner: Owner, day: u32) -> Vec<Mes
     ids
 }
 
-/// One that is repeated after its window has two rows on SQLite, of which the newer counts.
+/// Publishes a message, and repeats its keys after their window. SQLite then has two rows, of which the newer counts.
 async fn publish_with_keys(world: &Fixture) -> Vec<MessageId> {
     let mut ids = Vec::new();
     for at in [NOON, NOON + DAY * 2] {
-        let mut publication = world.publication(world.message(at, "{}"), vec![owed(world.target())]);
+        let mut publication = world.publication(world.message(at, "{}"), vec![pending(world.target())]);
         ids.push(publication.message.id);
         publication.event_id = Some("order-ü-7".to_owned());
         publication.idempotency = Some(idempotency_key("schlüssel"));

@@ -1,4 +1,4 @@
-//! Jobs: their rows, what they find, and that each of their slices is made owed once.
+//! Jobs: their rows, their candidates, and that each slice is requeued once.
 
 use hookstream_model::{
     base::{
@@ -20,7 +20,7 @@ use crate::world::{DAY, Fixture, NOON, SECOND, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
-/// When jobs are asked for.
+/// Time at which jobs are requested.
 const ASKED: Timestamp = Timestamp::from_millis(NOON.as_millis() + 3 * 24 * 3_600_000);
 
 fn request(kind: JobKind, statuses: &[&str]) -> JobRequest {
@@ -35,7 +35,7 @@ fn request(kind: JobKind, statuses: &[&str]) -> JobRequest {
     }
 }
 
-/// A job for a target, not stored.
+/// Builds a job for a target, without storing it.
 pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Job {
     let (selection, rate_limit) = request.check(ASKED).expect("a request");
     Job {
@@ -54,24 +54,24 @@ pub(crate) fn job(world: &Fixture, target: TargetId, request: &JobRequest) -> Jo
     }
 }
 
-/// A job for a target that is stored and taken up.
+/// Stores a job for a target and takes it.
 async fn begun(world: &Fixture, owner: Owner, target: TargetId, request: &JobRequest) -> Job {
     let job = job(world, target, request);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
-    taken(world, owner, &job).await.expect("it is taken up")
+    assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
+    taken(world, owner, &job).await.expect("the job is taken")
 }
 
-/// A job as the one who works on it reads it.
+/// Returns a job as its owner reads it.
 async fn taken(world: &Fixture, owner: Owner, job: &Job) -> Option<Job> {
     let taken = world.store.take_jobs(owner, vec![], 10, ASKED).await.expect("taken");
     taken.into_iter().find(|taken| taken.id == job.id)
 }
 
 async fn kept(world: &Fixture, job: &Job) -> Job {
-    jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("it is there")
+    jobs::find(&*world.store, world.tenant, job.id).await.expect("read").expect("exists")
 }
 
-/// The next slice of a job: at most so many of what it takes.
+/// Builds the next slice of a job, with at most `most` deliveries.
 async fn slice(world: &Fixture, owner: Owner, job: &Job, most: usize) -> Option<JobSlice> {
     let found = world.store.survey(Survey::of(job, 3)).await.expect("found");
     let (mut messages, mut position) = (Vec::new(), found.first()?.message_id);
@@ -87,17 +87,17 @@ async fn slice(world: &Fixture, owner: Owner, job: &Job, most: usize) -> Option<
     Some(JobSlice { job: job.clone(), owner, messages, position, now: ASKED })
 }
 
-/// Goes through a job to its end. Returns how many each slice made owed.
+/// Runs a job to its end. Returns the number of requeued deliveries of each slice.
 async fn run(world: &Fixture, owner: Owner, mut job: Job, most: usize) -> Vec<usize> {
     let mut slices = Vec::new();
     while let Some(slice) = slice(world, owner, &job, most).await {
-        slices.push(world.store.advance_job(slice).await.expect("done").expect("it runs and is ours"));
-        job = taken(world, owner, &job).await.expect("it still runs");
+        slices.push(world.store.advance_job(slice).await.expect("done").expect("the job runs and is owned"));
+        job = taken(world, owner, &job).await.expect("the job still runs");
     }
     slices
 }
 
-/// Publishes a message whose one delivery has been tried and stands so.
+/// Publishes a message whose only delivery is settled as `next` after an attempt.
 async fn end(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId, next: Next) -> MessageId {
     let id = world.publish(at, &[target]).await;
     let claimed = world.claim(owner, at).await;
@@ -107,14 +107,14 @@ async fn end(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId, nex
     id
 }
 
-/// The messages that are owed now, with what for.
-async fn owed(world: &Fixture, owner: Owner) -> Vec<(MessageId, Trigger)> {
-    let mut owed: Vec<_> = world.claim(owner, ASKED).await.iter().map(|claimed| (claimed.message.id, claimed.trigger)).collect();
-    owed.sort_unstable_by_key(|(id, _)| *id);
-    owed
+/// Claims the pending deliveries. Returns their messages and triggers.
+async fn claim_pending(world: &Fixture, owner: Owner) -> Vec<(MessageId, Trigger)> {
+    let mut claim_pending: Vec<_> = world.claim(owner, ASKED).await.iter().map(|claimed| (claimed.message.id, claimed.trigger)).collect();
+    claim_pending.sort_unstable_by_key(|(id, _)| *id);
+    claim_pending
 }
 
-pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(world: &Fixture) {
+pub(crate) async fn job_keeps_all_fields_and_is_visible_to_its_tenant_only(world: &Fixture) {
     let full = JobRequest {
         until: Some(NOON + DAY),
         event_types: Some(vec!["a.b".to_owned(), "c.d".to_owned()]),
@@ -125,16 +125,16 @@ pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(w
     let mut made = Vec::new();
     for request in [full, request(JobKind::Recover, &["skipped"]), request(JobKind::Replay, &["skipped"])] {
         let job = job(world, world.target(), &request);
-        assert_eq!(jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored"), Created::Stored);
+        assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
         assert_eq!(kept(world, &job).await, job);
         assert_eq!(jobs::find(&*world.store, world.stranger, job.id).await.expect("read"), None);
-        assert_eq!(jobs::cancel(&*world.store, &world.act_at(ASKED), world.stranger, job.id).await.expect("done"), None);
+        assert_eq!(jobs::cancel(&*world.store, &world.context_at(ASKED), world.stranger, job.id).await.expect("done"), None);
         made.push(job);
     }
     let cancelled =
-        jobs::cancel(&*world.store, &world.act_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("it is there");
+        jobs::cancel(&*world.store, &world.context_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("exists");
     assert_eq!(cancelled.state, JobState::Cancelled { at: ASKED + SECOND });
-    let again = jobs::cancel(&*world.store, &world.act_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
+    let again = jobs::cancel(&*world.store, &world.context_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
     assert_eq!(again, Some(cancelled.clone()));
 
     let list = async |status, after, limit| {
@@ -156,31 +156,31 @@ pub(crate) async fn a_job_is_kept_with_all_its_fields_and_is_its_tenants_alone(w
     assert_eq!(kept(world, &made[0]).await.state, JobState::Failed { at: ASKED + DAY, reason: JobFailure::Restored });
 }
 
-pub(crate) async fn the_same_job_runs_once_at_a_time(world: &Fixture) {
+pub(crate) async fn same_job_runs_once_at_a_time(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
-    let asked = request(JobKind::Recover, &["skipped"]);
-    let first = begun(world, owner, target, &asked).await;
-    let twin = job(world, target, &asked);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("an answer"), Created::NameTaken);
+    let requested = request(JobKind::Recover, &["skipped"]);
+    let first = begun(world, owner, target, &requested).await;
+    let twin = job(world, target, &requested);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &twin, None).await.expect("a result"), Created::NameTaken);
     let same = async |since| jobs::find_same(&*world.store, &twin, since).await.expect("read").map(|job| job.id);
     assert_eq!(same(ASKED + DAY).await, Some(first.id));
-    let other_target = job(world, world.target(), &asked);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &other_target, None).await.expect("stored"), Created::Stored);
+    let other_target = job(world, world.target(), &requested);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &other_target, None).await.expect("stored"), Created::Stored);
 
     let done = JobState::Completed { at: ASKED + SECOND };
-    let nobody = world.enlist().await;
-    jobs::end(&*world.store, first.id, nobody, done, first.progress.completed()).await.expect("done");
-    assert_eq!(kept(world, &first).await.state, JobState::Running, "it is another's to end");
+    let other_owner = world.enlist().await;
+    jobs::end(&*world.store, first.id, other_owner, done, first.progress.completed()).await.expect("done");
+    assert_eq!(kept(world, &first).await.state, JobState::Running, "only the owner ends a job");
     jobs::end(&*world.store, first.id, owner, done, first.progress.completed()).await.expect("done");
     let ended = kept(world, &first).await;
     assert_eq!((ended.state, ended.progress.skipped, ended.updated_at), (done, 3, ASKED + SECOND));
-    assert_eq!(same(ASKED).await, Some(first.id), "it was asked for a moment ago");
+    assert_eq!(same(ASKED).await, Some(first.id), "requested recently");
     assert_eq!(same(ASKED + SECOND).await, None);
-    assert_eq!(jobs::create(&*world.store, &world.act(), &twin, None).await.expect("stored"), Created::Stored);
+    assert_eq!(jobs::create(&*world.store, &world.context(), &twin, None).await.expect("stored"), Created::Stored);
 }
 
-pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &Fixture) {
+pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
@@ -225,9 +225,9 @@ pub(crate) async fn a_survey_tells_where_deliveries_stand(world: &Fixture) {
     assert_eq!(standings(&strangers, 100).await, []);
 }
 
-/// A message that was a test of `target`.
+/// Publishes and settles a test message to `target`.
 async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
-    let mut publication = world.publication(world.message(at, "{}"), vec![crate::world::owed(target)]);
+    let mut publication = world.publication(world.message(at, "{}"), vec![crate::world::pending(target)]);
     publication.trigger = Trigger::Test;
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");
@@ -237,7 +237,7 @@ async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId
     id
 }
 
-pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &Fixture) {
+pub(crate) async fn recovery_requeues_only_selected_failures(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let exhausted = |at| Next::Ended(EXHAUSTED, at);
@@ -250,18 +250,18 @@ pub(crate) async fn a_recovery_takes_what_was_meant_and_no_more(world: &Fixture)
     let too_late = end(world, owner, NOON + DAY * 2, target, exhausted(NOON + DAY * 2)).await;
     let others = end(world, owner, NOON, other, exhausted(NOON)).await;
 
-    let asked = JobRequest { until: Some(NOON + DAY * 2), ..request(JobKind::Recover, &["failed"]) };
-    let job = begun(world, owner, target, &asked).await;
+    let requested = JobRequest { until: Some(NOON + DAY * 2), ..request(JobKind::Recover, &["failed"]) };
+    let job = begun(world, owner, target, &requested).await;
     assert_eq!(run(world, owner, job.clone(), 2).await.iter().sum::<usize>(), 3);
     let progress = kept(world, &job).await.progress;
     assert_eq!((progress.requeued, progress.skipped), (3, 0));
-    assert_eq!(owed(world, owner).await, [first, second, next_day].map(|id| (id, Trigger::Recover)));
+    assert_eq!(claim_pending(world, owner).await, [first, second, next_day].map(|id| (id, Trigger::Recover)));
     for untouched in [too_early, ended_since, too_late, others] {
         assert_eq!(world.detail(untouched).await.message.counts.status(), MessageStatus::Failed);
     }
 }
 
-pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(world: &Fixture) {
+pub(crate) async fn replay_requeues_delivered_and_missing(world: &Fixture) {
     let owner = world.enlist().await;
     let (target, other) = (world.target(), world.target());
     let delivered = end(world, owner, NOON, target, Next::Succeeded).await;
@@ -286,22 +286,22 @@ pub(crate) async fn a_replay_sends_again_what_arrived_and_what_was_never_meant(w
     }
 }
 
-pub(crate) async fn a_slice_is_made_owed_once(world: &Fixture) {
+pub(crate) async fn slice_is_requeued_once(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
     let job = begun(world, owner, target, &request(JobKind::Replay, &["delivered"])).await;
-    let first = slice(world, owner, &job, 1).await.expect("there is one");
+    let first = slice(world, owner, &job, 1).await.expect("one exists");
     assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), Some(1));
-    assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), None, "the job has moved on");
-    assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)]);
+    assert_eq!(world.store.advance_job(first.clone()).await.expect("done"), None, "the job has advanced");
+    assert_eq!(claim_pending(world, owner).await, [(ids[0], Trigger::Replay)]);
     let progress = kept(world, &job).await.progress;
     assert_eq!((progress.requeued, progress.position), (1, ids[0]));
 
-    // What was tried since the job was asked for is passed over, whoever had it tried.
-    let now = taken(world, owner, &job).await.expect("it runs");
-    let second = slice(world, owner, &now, 1).await.expect("there is one");
-    let by_hand = Redelivery {
+    // A message attempted since the job was requested is skipped, whoever requeued it.
+    let now = taken(world, owner, &job).await.expect("the job runs");
+    let second = slice(world, owner, &now, 1).await.expect("one exists");
+    let manual = Redelivery {
         tenant: world.tenant,
         application_id: world.application,
         message_id: ids[1],
@@ -309,31 +309,31 @@ pub(crate) async fn a_slice_is_made_owed_once(world: &Fixture) {
         trigger: Trigger::Manual,
         now: ASKED,
     };
-    world.store.redeliver(by_hand).await.expect("done");
+    world.store.redeliver(manual).await.expect("done");
     assert_eq!(world.store.advance_job(second).await.expect("done"), Some(0));
     let progress = kept(world, &job).await.progress;
     assert_eq!((progress.requeued, progress.skipped, progress.position), (1, 1, ids[1]));
-    assert_eq!(owed(world, owner).await, [(ids[1], Trigger::Manual)]);
+    assert_eq!(claim_pending(world, owner).await, [(ids[1], Trigger::Manual)]);
     assert_eq!(world.detail(ids[1]).await.message.counts.pending, 1);
 }
 
-pub(crate) async fn a_cancelled_job_makes_nothing_owed(world: &Fixture) {
+pub(crate) async fn cancelled_job_requeues_nothing(world: &Fixture) {
     let owner = world.enlist().await;
     let target = world.target();
     let ids = [end(world, owner, NOON, target, Next::Succeeded).await, end(world, owner, NOON + SECOND, target, Next::Succeeded).await];
     let job = begun(world, owner, target, &request(JobKind::Replay, &["delivered"])).await;
-    let first = slice(world, owner, &job, 1).await.expect("there is one");
+    let first = slice(world, owner, &job, 1).await.expect("one exists");
     assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
-    let now = taken(world, owner, &job).await.expect("it runs");
-    let second = slice(world, owner, &now, 1).await.expect("there is one");
-    let cancelled = jobs::cancel(&*world.store, &world.act_at(ASKED), world.tenant, job.id).await.expect("done").expect("it is there");
+    let now = taken(world, owner, &job).await.expect("the job runs");
+    let second = slice(world, owner, &now, 1).await.expect("one exists");
+    let cancelled = jobs::cancel(&*world.store, &world.context_at(ASKED), world.tenant, job.id).await.expect("done").expect("exists");
     assert_eq!(cancelled.progress.requeued, 1);
     assert_eq!(world.store.advance_job(second).await.expect("done"), None);
     assert_eq!(taken(world, owner, &job).await, None);
-    assert_eq!(owed(world, owner).await, [(ids[0], Trigger::Replay)], "what was made owed stays so");
+    assert_eq!(claim_pending(world, owner).await, [(ids[0], Trigger::Replay)], "requeued deliveries stay pending");
 }
 
-pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &Fixture) {
+pub(crate) async fn job_of_retired_owner_is_taken_over(world: &Fixture) {
     let gone = world.enlist().await;
     let target = world.target();
     for second in 0..3 {
@@ -341,21 +341,21 @@ pub(crate) async fn a_job_is_taken_over_from_an_owner_that_is_gone(world: &Fixtu
     }
     let job = begun(world, gone, target, &request(JobKind::Replay, &["delivered"])).await;
     assert_eq!(job.started_at, Some(ASKED));
-    let first = slice(world, gone, &job, 1).await.expect("there is one");
+    let first = slice(world, gone, &job, 1).await.expect("one exists");
     assert_eq!(world.store.advance_job(first).await.expect("done"), Some(1));
-    let stale = slice(world, gone, &taken(world, gone, &job).await.expect("it runs"), 1).await.expect("there is one");
+    let stale = slice(world, gone, &taken(world, gone, &job).await.expect("the job runs"), 1).await.expect("one exists");
     world.store.retire(gone, ASKED).await.expect("retired");
 
     let owner = world.enlist().await;
-    let taken_over = taken(world, owner, &job).await.expect("it is nobody's");
+    let taken_over = taken(world, owner, &job).await.expect("the job is free");
     assert_eq!(taken_over.progress.requeued, 1);
-    assert_eq!(world.store.advance_job(stale).await.expect("done"), None, "it is another's now");
+    assert_eq!(world.store.advance_job(stale).await.expect("done"), None, "another owner has the job");
     assert_eq!(run(world, owner, taken_over, 10).await.iter().sum::<usize>(), 2);
-    assert_eq!(owed(world, owner).await.len(), 3);
+    assert_eq!(claim_pending(world, owner).await.len(), 3);
     assert_eq!(kept(world, &job).await.progress.requeued, 3);
 }
 
-pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &Fixture) {
+pub(crate) async fn new_number_takes_over_jobs_of_former_number(world: &Fixture) {
     let before = world.enlist().await;
     let job = begun(world, before, world.target(), &request(JobKind::Recover, &["skipped"])).await;
     let owner = world.enlist().await;
@@ -363,11 +363,11 @@ pub(crate) async fn a_new_number_takes_over_the_jobs_of_the_one_before(world: &F
     assert_eq!(taken.iter().map(|taken| taken.id).collect::<Vec<_>>(), [job.id]);
 }
 
-pub(crate) async fn a_full_node_takes_no_more_jobs(world: &Fixture) {
+pub(crate) async fn full_node_takes_no_more_jobs(world: &Fixture) {
     let owner = world.enlist().await;
     for _ in 0..3 {
         let job = job(world, world.target(), &request(JobKind::Recover, &["skipped"]));
-        jobs::create(&*world.store, &world.act(), &job, None).await.expect("stored");
+        jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored");
     }
     for limit in [2, 2, 3] {
         assert_eq!(world.store.take_jobs(owner, vec![], limit, ASKED).await.expect("taken").len(), limit);

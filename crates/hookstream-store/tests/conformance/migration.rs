@@ -1,4 +1,4 @@
-//! A store that an earlier version has made is brought to the current schema with all that is in it.
+//! Migration of a store of an earlier version to the current schema, with all its content.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::world::{NOON, unlock};
 const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
 const APPLICATION: ApplicationId = ApplicationId::from_bytes([4; 16]);
 
-/// One of each thing, as the first version of the schema keeps it. Databases differ in how they write bytes.
+/// Returns SQL for one row of each table of the first schema version. Databases differ in the notation of bytes.
 fn first_version(bytes: fn(&str) -> String) -> String {
     let id = |byte: u8| bytes(&format!("{byte:02x}").repeat(16));
     let tenant = format!("{}, {}", id(1), id(2));
@@ -57,18 +57,18 @@ fn first_version(bytes: fn(&str) -> String) -> String {
     )
 }
 
-/// Checks that all is there, and that what is new works.
+/// Checks that all rows exist, and that new features work.
 async fn check(store: &dyn Store) {
     unlock(store, &[1]).await.expect("unlocked");
-    let environment = environments::find(store, TENANT.organization, TENANT.environment).await.expect("read").expect("it is there");
+    let environment = environments::find(store, TENANT.organization, TENANT.environment).await.expect("read").expect("exists");
     assert_eq!((environment.slug.as_str(), environment.weight), ("production", Some(3)));
-    let key = api_keys::find(store, KeyHash::of("a key")).await.expect("read").expect("it is there");
+    let key = api_keys::find(store, KeyHash::of("a key")).await.expect("read").expect("exists");
     assert_eq!((key.name.as_str(), key.scopes.to_string()), ("ci", "messages:write".to_owned()));
-    let application = applications::find(store, TENANT, APPLICATION).await.expect("read").expect("it is there");
+    let application = applications::find(store, TENANT, APPLICATION).await.expect("read").expect("exists");
     assert_eq!((application.uid.as_deref().unwrap_or_default(), application.metadata.as_deref()), ("customer", Some(r#"{"plan":"pro"}"#)));
     let found = endpoints::all_with_secrets(store, TENANT, APPLICATION).await.expect("read");
     assert_eq!(found.iter().map(|found| found.secret.expose()).collect::<Vec<_>>(), ["whsec_plain"]);
-    let event_type = event_types::find(store, TENANT, EventTypeId::from_bytes([6; 16])).await.expect("read").expect("it is there");
+    let event_type = event_types::find(store, TENANT, EventTypeId::from_bytes([6; 16])).await.expect("read").expect("exists");
     assert_eq!(event_type.name, "invoice.paid");
     assert_eq!(settings::find(store, "a").await.expect("read").as_deref(), Some("b"));
 
@@ -76,19 +76,19 @@ async fn check(store: &dyn Store) {
         let all = PageRequest { after: None, limit: 10 };
         audit_log::list(store, Reach::Environment(TENANT), &Filter::default(), all).await.expect("read").items
     };
-    assert_eq!(entries().await, [], "what was before has no entries");
-    let act = AuditContext::of_system(EntryId::from_bytes([7; 16]), NOON);
+    assert_eq!(entries().await, [], "earlier changes have no entries");
+    let context = AuditContext::of_system(EntryId::from_bytes([7; 16]), NOON);
     let rename = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         (application.name, application.updated_at) = ("Renamed".to_owned(), Timestamp::from_millis(9));
         Ok(())
     };
-    applications::update(store, &act, TENANT, APPLICATION, rename).await.expect("written").done().expect("it is there");
+    applications::update(store, &context, TENANT, APPLICATION, rename).await.expect("written").done().expect("exists");
     let entries: Vec<_> = entries().await.into_iter().map(|entry| (entry.action, entry.before, entry.after)).collect();
-    let told = |name: &str| Some(format!(r#"{{"name":"{name}"}}"#));
-    assert_eq!(entries, [("application.update".to_owned(), told("Customer"), told("Renamed"))]);
+    let name_json = |name: &str| Some(format!(r#"{{"name":"{name}"}}"#));
+    assert_eq!(entries, [("application.update".to_owned(), name_json("Customer"), name_json("Renamed"))]);
 }
 
-/// The steps of the schema that landed one after the other, for either database; what comes next has to take each of them.
+/// Released steps of the schema for each database. Each must migrate to the current version.
 const SQLITE_STEPS: [&str; 3] = [
     include_str!("../../src/db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
     include_str!("../../src/db/migrations/sqlite/core/0002_people.sql"),
@@ -101,13 +101,13 @@ const POSTGRES_STEPS: [&str; 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_each_earlier_version_is_brought_to_the_current_one() {
+async fn directory_of_each_earlier_version_is_migrated() {
     for version in 1..=SQLITE_STEPS.len() {
-        a_directory_is_brought_to_the_current_version(version).await;
+        check_directory_migration(version).await;
     }
 }
 
-async fn a_directory_is_brought_to_the_current_version(version: usize) {
+async fn check_directory_migration(version: usize) {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let connection = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
     connection.pragma_update(None, "journal_mode", "wal").expect("set");
@@ -129,13 +129,13 @@ async fn a_directory_is_brought_to_the_current_version(version: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_each_earlier_version_is_brought_to_the_current_one() {
+async fn database_of_each_earlier_version_is_migrated() {
     for version in 1..=POSTGRES_STEPS.len() {
-        a_database_is_brought_to_the_current_version(version).await;
+        check_database_migration(version).await;
     }
 }
 
-async fn a_database_is_brought_to_the_current_version(version: usize) {
+async fn check_database_migration(version: usize) {
     let database = ScratchDatabase::create().await;
     database.execute("create table schema_steps (number bigint primary key, applied_at timestamptz not null)").await;
     for (number, step) in POSTGRES_STEPS.iter().take(version).enumerate() {
@@ -146,7 +146,7 @@ async fn a_database_is_brought_to_the_current_version(version: usize) {
         database.execute(&format!("insert into schema_steps (number, applied_at) values ({}, now())", number + 1)).await;
     }
     let options = Options { url: Secret::new(database.url()), max_connections: 2, through_pooler: false, lease: Duration::from_secs(10) };
-    // Two nodes at once: one waits for the other.
+    // Two nodes start at the same time: one waits for the other.
     let open = || PostgresStore::open(&options);
     let (one, other) = tokio::join!(open(), open());
     let (one, other) = (Arc::new(one.expect("a store")), other.expect("a store"));

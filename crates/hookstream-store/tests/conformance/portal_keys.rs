@@ -1,4 +1,4 @@
-//! The keys that sign portal tokens.
+//! Signing keys of portal tokens.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ use crate::world::{DAY, Fixture, NOON, SECOND};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn made(at: Timestamp, secret: &str) -> PortalKey {
+fn portal_key(at: Timestamp, secret: &str) -> PortalKey {
     let seed = u64::try_from(at.as_millis()).expect("later");
     PortalKey { id: IdSource::new(StdRng::seed_from_u64(seed)).next(at).into(), secret: Secret::new(secret) }
 }
 
-pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(world: &Fixture) {
+pub(crate) async fn newest_key_signs_and_replaced_key_is_valid_for_an_hour(world: &Fixture) {
     let db = &*world.store;
     let find = async |id: PortalKeyId, now: Timestamp| portal_keys::find(db, id, now).await.expect("read");
     let current = async || portal_keys::current(db).await.expect("read").map(|key| key.id);
     assert_eq!(current().await, None);
-    let first = made(NOON, "one");
-    assert!(portal_keys::make_unless_since(db, &first, NOON - DAY).await.expect("kept"));
-    // One that is young enough goes on to sign.
-    assert!(!portal_keys::make_unless_since(db, &made(NOON + HOUR, "no"), NOON).await.expect("not kept"));
+    let first = portal_key(NOON, "one");
+    assert!(portal_keys::create_unless_since(db, &first, NOON - DAY).await.expect("kept"));
+    // A recent key stays the signing key.
+    assert!(!portal_keys::create_unless_since(db, &portal_key(NOON + HOUR, "no"), NOON).await.expect("not kept"));
     assert_eq!((current().await, find(first.id, NOON + DAY).await), (Some(first.id), Some(Secret::new("one"))));
 
-    let second = made(NOON + DAY, "two");
-    assert!(portal_keys::make_unless_since(db, &second, NOON + SECOND).await.expect("kept"));
+    let second = portal_key(NOON + DAY, "two");
+    assert!(portal_keys::create_unless_since(db, &second, NOON + SECOND).await.expect("kept"));
     assert_eq!(current().await, Some(second.id));
     assert_eq!(find(first.id, NOON + DAY + HOUR).await, Some(Secret::new("one")));
     assert_eq!(portal_keys::forget_over(db, NOON + DAY + HOUR).await.expect("looked"), 0);
-    // Then nothing that names it is looked at any more, whether it is still there or not.
+    // After that the key is rejected, whether its row still exists or not.
     assert_eq!(find(first.id, NOON + DAY + HOUR * 2).await, None);
     assert_eq!(portal_keys::forget_over(db, NOON + DAY + HOUR * 2).await.expect("forgotten"), 1);
     assert_eq!(find(first.id, NOON).await, None);
@@ -46,19 +46,19 @@ pub(crate) async fn the_newest_signs_and_the_one_before_it_is_good_for_an_hour(w
     assert_eq!(find(PortalKeyId::from_bytes([9; 16]), NOON).await, None);
 }
 
-pub(crate) async fn a_key_is_replaced_by_hand_and_ends_at_once_where_that_is_asked(world: &Fixture) {
+pub(crate) async fn manual_rotation_can_end_former_keys_at_once(world: &Fixture) {
     let db = &*world.store;
-    // As older versions kept theirs.
+    // Key of earlier versions.
     settings::get_or_keep(db, "portal_key", "plain".to_owned()).await.expect("kept");
-    let first = made(NOON, "one");
-    assert!(portal_keys::make_unless_since(db, &first, NOON).await.expect("kept"));
+    let first = portal_key(NOON, "one");
+    assert!(portal_keys::create_unless_since(db, &first, NOON).await.expect("kept"));
     assert_eq!(settings::find(db, "portal_key").await.expect("read"), None);
-    // By a clock that is behind.
-    let mut fresh = |at| made(at, "two");
+    // A clock that is behind.
+    let mut fresh = |at| portal_key(at, "two");
     let second = portal_keys::rotate(db, &mut fresh, Former::Outlive, NOON - HOUR).await.expect("rotated");
     assert_eq!(portal_keys::current(db).await.expect("read").map(|key| key.id), Some(second.id));
     assert_eq!(portal_keys::find(db, first.id, NOON).await.expect("read"), Some(Secret::new("one")));
-    let mut fresh = |at| made(at, "three");
+    let mut fresh = |at| portal_key(at, "three");
     let third = portal_keys::rotate(db, &mut fresh, Former::EndNow, NOON + HOUR).await.expect("rotated");
     for (id, expected) in [(first.id, None), (second.id, None), (third.id, Some(Secret::new("three")))] {
         assert_eq!(portal_keys::find(db, id, NOON + HOUR).await.expect("read"), expected);

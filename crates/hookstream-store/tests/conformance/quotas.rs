@@ -1,4 +1,4 @@
-//! What organizations may have, and how many events they have had.
+//! Quotas of organizations, and their event counts.
 
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ use tokio::task::JoinSet;
 
 use crate::world::{DAY, Fixture, NOON};
 
-/// Quotas of an organization, and the events of an environment that is gone.
+/// Stores quotas of an organization, and the events of a removed environment.
 pub(crate) async fn fill(world: &Fixture) {
     set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(1 << 50)), (Quota::Applications, QuotaLimit::Unlimited)]).await;
     let gone = staging(world);
-    let created = environments::create(&*world.store, &world.act(), &gone, world.tenant, None).await.expect("answered");
+    let created = environments::create(&*world.store, &world.context(), &gone, world.tenant, None).await.expect("answered");
     assert_eq!(created, Created::Stored);
     let events = DayEvents { environment: gone.id, day: NOON.day(), events: 7 };
     environments::remove(&*world.store, gone.id, &[events]).await.expect("removed");
@@ -63,17 +63,17 @@ fn staging(world: &Fixture) -> Environment {
 
 async fn set(world: &Fixture, given: &[(Quota, QuotaLimit)]) -> QuotaLimits {
     let change = |own: &mut QuotaLimits| -> Result<(), Error> {
-        given.iter().for_each(|(quota, allowance)| own.set(*quota, *allowance).expect("allowed"));
+        given.iter().for_each(|(quota, limit)| own.set(*quota, *limit).expect("allowed"));
         Ok(())
     };
-    quotas::set(&*world.store, &world.act(), world.tenant.organization, change).await.expect("set").expect("there is one")
+    quotas::set(&*world.store, &world.context(), world.tenant.organization, change).await.expect("set").expect("the organization exists")
 }
 
-/// How many of these were stored; the others met this limit.
+/// Returns the number of stored resources; checks that the others met this limit.
 async fn stored(mut made: JoinSet<Created>, expected: Reached) -> usize {
     let mut stored = 0;
     while let Some(created) = made.join_next().await {
-        match created.expect("it does not panic") {
+        match created.expect("no panic") {
             Created::Stored => stored += 1,
             Created::QuotaReached(reached) => assert_eq!(reached, expected),
             other => panic!("{other:?}"),
@@ -82,45 +82,47 @@ async fn stored(mut made: JoinSet<Created>, expected: Reached) -> usize {
     stored
 }
 
-pub(crate) async fn a_quota_is_exact_however_many_are_made_at_once(world: &Fixture) {
+pub(crate) async fn quota_is_exact_under_concurrent_creation(world: &Fixture) {
     let db = &*world.store;
-    // The settings say 4 for everybody, which is more than one may have and less than another.
+    // The installation's limit is 4, which is more than one quota allows and less than another.
     db.installation_quotas().set(Quota::ALL.into_iter().fold(Quotas::default(), |all, quota| all.with(quota, Some(4))));
     set(world, &[(Quota::EndpointsPerApplication, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Unlimited)]).await;
 
     let mut made = JoinSet::new();
     for number in 0..12 {
-        let (store, act) = (Arc::clone(&world.store), world.act());
+        let (store, context) = (Arc::clone(&world.store), world.context());
         let application = world.application(NOON, &format!("one-{number}"));
-        made.spawn(async move { applications::create(&*store, &act, &application, None).await.expect("answered") });
+        made.spawn(async move { applications::create(&*store, &context, &application, None).await.expect("answered") });
     }
-    // There is one already.
+    // One application exists already.
     assert_eq!(stored(made, Reached { quota: Quota::Applications, most: 4 }).await, 3);
 
     let mut made = JoinSet::new();
     for _ in 0..8 {
-        let (store, act, endpoint) = (Arc::clone(&world.store), world.act(), world.endpoint("https://example.com/"));
-        made.spawn(async move { endpoints::create(&*store, &act, &endpoint, &Secret::new("one"), None, None).await.expect("answered") });
+        let (store, context, endpoint) = (Arc::clone(&world.store), world.context(), world.endpoint("https://example.com/"));
+        made.spawn(
+            async move { endpoints::create(&*store, &context, &endpoint, &Secret::new("one"), None, None).await.expect("answered") },
+        );
     }
     assert_eq!(stored(made, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
 
     let mut made = JoinSet::new();
     for number in 0..8 {
-        let (store, act, event_type) = (Arc::clone(&world.store), world.act(), event_type(world, number));
-        made.spawn(async move { event_types::create(&*store, &act, &event_type, None).await.expect("answered") });
+        let (store, context, event_type) = (Arc::clone(&world.store), world.context(), event_type(world, number));
+        made.spawn(async move { event_types::create(&*store, &context, &event_type, None).await.expect("answered") });
     }
     assert_eq!(stored(made, Reached { quota: Quota::EventTypes, most: 0 }).await, 8);
 
-    // What is fewer than there are takes nothing away, and what goes makes room only below it.
+    // A lower limit removes nothing, and a deletion makes room only below the limit.
     set(world, &[(Quota::Applications, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Default)]).await;
     let held = quotas::held(db, world.tenant.organization).await.expect("read");
     assert_eq!((held.applications, held.event_types, held.environments), (4, 8, 1));
     let page = applications::list(db, world.tenant, None, PageRequest { after: None, limit: 10 }).await.expect("read");
-    assert!(applications::delete(db, &world.act(), world.tenant, page.items[0].id).await.expect("deleted"));
+    assert!(applications::delete(db, &world.context(), world.tenant, page.items[0].id).await.expect("deleted"));
     let another = world.application(NOON, "another");
-    let refused = applications::create(db, &world.act(), &another, None).await.expect("answered");
+    let refused = applications::create(db, &world.context(), &another, None).await.expect("answered");
     assert_eq!(refused, Created::QuotaReached(Reached { quota: Quota::Applications, most: 2 }));
-    let refused = event_types::create(db, &world.act(), &event_type(world, 9), None).await.expect("answered");
+    let refused = event_types::create(db, &world.context(), &event_type(world, 9), None).await.expect("answered");
     assert_eq!(refused, Created::QuotaReached(Reached { quota: Quota::EventTypes, most: 4 }));
 }
 
@@ -137,55 +139,55 @@ fn event_type(world: &Fixture, number: u32) -> EventType {
     }
 }
 
-pub(crate) async fn what_is_decided_about_an_organization_is_found_and_told(world: &Fixture) {
+pub(crate) async fn organization_quotas_are_stored_and_audited(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
     assert_eq!(quotas::find(db, organization).await.expect("read"), Some(QuotaLimits::default()));
     let own = set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(7)), (Quota::RetentionDays, QuotaLimit::Unlimited)]).await;
     assert_eq!(quotas::find(db, organization).await.expect("read"), Some(own));
     assert_eq!(quotas::find(db, world.stranger.organization).await.expect("read"), Some(QuotaLimits::default()));
-    let environment = environments::find(db, organization, world.tenant.environment).await.expect("read").expect("it is there");
+    let environment = environments::find(db, organization, world.tenant.environment).await.expect("read").expect("exists");
     assert_eq!(environment.quotas, own.or(&Quotas::default()));
-    // The same again is no change.
+    // Setting the same quota again is no change.
     set(world, &[(Quota::EventsPerMonth, QuotaLimit::Most(7))]).await;
     set(world, &[(Quota::EventsPerMonth, QuotaLimit::Default), (Quota::RetentionDays, QuotaLimit::Default)]).await;
     let page = PageRequest { after: None, limit: 10 };
     let entries = audit_log::list(db, Reach::Organization(organization), &Filter::default(), page).await.expect("read").items;
     let entries: Vec<_> = entries.into_iter().filter(|entry| entry.action == "organization.set_quotas").collect();
-    let told: Vec<_> = entries.iter().map(|entry| (entry.before.as_deref(), entry.after.as_deref())).collect();
+    let changes: Vec<_> = entries.iter().map(|entry| (entry.before.as_deref(), entry.after.as_deref())).collect();
     let (none, some) = (r#"{"events_per_month":null,"retention_days":null}"#, r#"{"events_per_month":7,"retention_days":"none"}"#);
-    assert_eq!(told, [(Some(some), Some(none)), (Some(none), Some(some))]);
-    let nobody = OrganizationId::from_bytes([9; 16]);
-    assert_eq!(quotas::find(db, nobody).await.expect("read"), None);
-    assert_eq!(quotas::set(db, &world.act(), nobody, |_| Ok::<_, Error>(())).await.expect("read"), None);
+    assert_eq!(changes, [(Some(some), Some(none)), (Some(none), Some(some))]);
+    let unknown = OrganizationId::from_bytes([9; 16]);
+    assert_eq!(quotas::find(db, unknown).await.expect("read"), None);
+    assert_eq!(quotas::set(db, &world.context(), unknown, |_| Ok::<_, Error>(())).await.expect("read"), None);
 }
 
-pub(crate) async fn an_environment_is_restored_where_there_is_room(world: &Fixture) {
+pub(crate) async fn environment_restore_respects_quotas(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
     let environment = staging(world);
     let staging = Tenant { organization, environment: environment.id };
     set(world, &[(Quota::Environments, QuotaLimit::Most(2))]).await;
-    let create = async |environment: &Environment| environments::create(db, &world.act(), environment, world.tenant, None).await;
+    let create = async |environment: &Environment| environments::create(db, &world.context(), environment, world.tenant, None).await;
     assert_eq!(create(&environment).await.expect("answered"), Created::Stored);
     let third = Environment { id: world.new_id(NOON).into(), slug: "third".to_owned(), ..environment.clone() };
     let reached = |quota, most| Reached { quota, most };
     assert_eq!(create(&third).await.expect("answered"), Created::QuotaReached(reached(Quota::Environments, 2)));
     let mut application = world.application(NOON, "there");
     application.tenant = staging;
-    assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("answered"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &application, None).await.expect("answered"), Created::Stored);
 
-    assert_eq!(environments::delete(db, &world.act(), staging).await.expect("answered"), Deleted::Done);
+    assert_eq!(environments::delete(db, &world.context(), staging).await.expect("answered"), Deleted::Done);
     assert_eq!(create(&third).await.expect("answered"), Created::Stored);
-    let restore = async || environments::restore(db, &world.act(), staging).await.expect("answered");
+    let restore = async || environments::restore(db, &world.context(), staging).await.expect("answered");
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Environments, 2)));
     set(world, &[(Quota::Environments, QuotaLimit::Most(3)), (Quota::Applications, QuotaLimit::Most(1))]).await;
     assert_eq!(restore().await, Restored::QuotaReached(reached(Quota::Applications, 1)));
     assert!(environments::find(db, organization, staging.environment).await.expect("read").is_some_and(|it| it.deleted_at.is_some()));
     set(world, &[(Quota::Applications, QuotaLimit::Most(2))]).await;
     assert_eq!(restore().await, Restored::Done);
-    assert_eq!(restore().await, Restored::NotThere);
+    assert_eq!(restore().await, Restored::NotFound);
 }
 
-pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {
+pub(crate) async fn event_counts_survive_removals(world: &Fixture) {
     let (db, organization) = (&*world.store, world.tenant.organization);
     let month = Month::of(NOON);
     let events = async || {
@@ -198,7 +200,7 @@ pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {
     for days in [0, 1, 1, 2, 3] {
         world.publish(NOON - DAY * days, &[]).await;
     }
-    // Those of the month before do not count, nor does a message that is no event.
+    // Messages of the previous month and messages that are no events do not count.
     world.publish(NOON - DAY * 25, &[]).await;
     let test = Publication { is_event: false, ..world.publication(world.message(NOON, "{}"), vec![]) };
     assert_eq!(db.publish(test).await.expect("published"), Published::Stored);
@@ -221,7 +223,7 @@ pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {
     assert_eq!(db.drop_days_before((NOON - DAY).day()).await.expect("dropped").len(), 3);
     assert_eq!(events().await, 5);
 
-    // An environment that goes takes nothing with it, and nothing is counted twice.
+    // The events of a removed environment stay counted, and nothing is counted twice.
     let gone = db.events(month.first(), month.end(), vec![world.tenant.environment]).await.expect("counted");
     assert_eq!(gone.iter().map(|of_day| of_day.events).sum::<u64>(), 3);
     environments::empty(db, world.tenant.environment).await.expect("emptied");
@@ -229,12 +231,12 @@ pub(crate) async fn events_stay_counted_whatever_goes(world: &Fixture) {
     assert_eq!(events().await, 5);
     db.drop_days_before(NOON.day()).await.expect("dropped");
     assert_eq!(events().await, 5);
-    assert!(organizations::delete(db, &world.act(), organization).await.expect("deleted"));
+    assert!(organizations::delete(db, &world.context(), organization).await.expect("deleted"));
     assert_eq!(organizations::remove_deleted(db, NOON + DAY).await.expect("removed"), [organization]);
     assert_eq!(events().await, 0);
 }
 
-pub(crate) async fn a_key_is_looked_up_without_a_message(world: &Fixture) {
+pub(crate) async fn idempotency_key_is_found_without_storing(world: &Fixture) {
     let key = |byte| IdempotencyKey { key: "once".to_owned(), fingerprint: [byte; 32] };
     let find = async |tenant, byte, since| world.store.find_earlier(tenant, key(byte), since).await.expect("looked up");
     assert_eq!(find(world.tenant, 1, NOON - DAY).await, None);

@@ -32,16 +32,16 @@ use hookstream_store::{
         applications::{self, Created},
         endpoints::{self, EndpointKey, Rotated, Rotation},
         event_types,
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 
 use crate::world::{DAY, Fixture, NOON, SECOND};
 
-pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fixture) {
+pub(crate) async fn application_is_stored_found_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let application = world.application(NOON, "acme");
-    assert_eq!(applications::create(db, &world.act(), &application, None).await.expect("stored"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &application, None).await.expect("stored"), Created::Stored);
     let find = async |tenant| applications::find(db, tenant, application.id).await.expect("read");
     assert_eq!(find(world.tenant).await.as_ref(), Some(&application));
     assert_eq!(find(world.stranger).await, None);
@@ -54,24 +54,24 @@ pub(crate) async fn an_application_is_kept_found_changed_and_deleted(world: &Fix
             application.metadata = None;
             Ok(())
         };
-        applications::update(db, &world.act(), tenant, application.id, change).await.expect("written").done()
+        applications::update(db, &world.context(), tenant, application.id, change).await.expect("written").done()
     };
     assert_eq!(rename(world.stranger).await, None);
-    let changed = rename(world.tenant).await.expect("it is there");
+    let changed = rename(world.tenant).await.expect("exists");
     assert_eq!((changed.name.as_str(), changed.metadata.as_deref()), ("Acme & Söhne", None));
     assert_eq!(find(world.tenant).await, Some(changed));
 
-    assert!(!applications::delete(db, &world.act(), world.stranger, application.id).await.expect("written"));
-    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
-    assert!(!applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.context(), world.stranger, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
+    assert!(!applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
     assert_eq!(find(world.tenant).await, None);
 }
 
-pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
+pub(crate) async fn application_uid_is_unique_per_environment(world: &Fixture) {
     let create = async |tenant| {
         let mut application = world.application(NOON, "acme");
         application.tenant = tenant;
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("an answer")
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("a result")
     };
     assert_eq!(create(world.tenant).await, Created::Stored);
     assert_eq!(create(world.tenant).await, Created::NameTaken);
@@ -79,21 +79,21 @@ pub(crate) async fn a_uid_is_unique_per_environment(world: &Fixture) {
     let (db, nameless) =
         (&*world.store, |at| hookstream_model::outbound::application::Application { uid: None, ..world.application(at, "") });
     for _ in 0..2 {
-        assert_eq!(applications::create(db, &world.act(), &nameless(NOON), None).await.expect("an answer"), Created::Stored);
+        assert_eq!(applications::create(db, &world.context(), &nameless(NOON), None).await.expect("a result"), Created::Stored);
     }
     let other = nameless(NOON);
-    applications::create(db, &world.act(), &other, None).await.expect("stored");
+    applications::create(db, &world.context(), &other, None).await.expect("stored");
     let take = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
         application.uid = Some("acme".to_owned());
         Ok(())
     };
-    let changed = applications::update(db, &world.act(), world.tenant, other.id, take).await.expect("an answer");
+    let changed = applications::update(db, &world.context(), world.tenant, other.id, take).await.expect("a result");
     assert_eq!(changed, applications::Changed::UidTaken);
 }
 
 pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     for uid in ["alpha", "Beta_1", "gamma%", "delta\\x"] {
-        applications::create(&*world.store, &world.act(), &world.application(NOON, uid), None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &world.application(NOON, uid), None).await.expect("stored");
     }
     let check = async |search: &str, expected: &[&str]| {
         let request = PageRequest { after: None, limit: 10 };
@@ -106,10 +106,10 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
     check("_", &["Beta_1"]).await;
     check("%", &["gamma%"]).await;
     check("\\", &["delta\\x"]).await;
-    // Letters beyond ASCII, on each database and whatever its locale is.
+    // Letters beyond ASCII, on each database and in any locale.
     for (name, uid) in [("ÄRGER GmbH", "e1"), ("Łódź Ñandú ΟΔΟΣ", "e2")] {
         let application = hookstream_model::outbound::application::Application { name: name.to_owned(), ..world.application(NOON, uid) };
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
     }
     for needle in ["ÄRGER", "ärger", "Ärger gmbH"] {
         check(needle, &["e1"]).await;
@@ -122,7 +122,7 @@ pub(crate) async fn applications_are_searched_by_name_and_uid(world: &Fixture) {
         application.name = "ÖLWECHSEL".to_owned();
         Ok(())
     };
-    applications::update(&*world.store, &world.act(), world.tenant, renamed.items[0].id, rename).await.expect("changed");
+    applications::update(&*world.store, &world.context(), world.tenant, renamed.items[0].id, rename).await.expect("changed");
     check("ölw", &["e1"]).await;
     check("ärger", &[]).await;
     check("company", &["delta\\x", "gamma%", "Beta_1", "alpha"]).await;
@@ -133,7 +133,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
     let mut there_before = Vec::new();
     for number in 0..25 {
         let application = world.application(NOON, &format!("a{number}"));
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
         there_before.push(application.id);
     }
     let mut seen = Vec::new();
@@ -143,7 +143,7 @@ pub(crate) async fn pages_of_applications_are_complete_while_more_are_added(worl
         seen.extend(page.items.iter().map(|application| application.id));
         after = seen.last().copied();
         let newcomer = world.application(NOON + SECOND, &format!("b{round}"));
-        applications::create(&*world.store, &world.act(), &newcomer, None).await.expect("stored");
+        applications::create(&*world.store, &world.context(), &newcomer, None).await.expect("stored");
         if !page.has_more {
             break;
         }
@@ -157,9 +157,9 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     let db = &*world.store;
     let add = async |at, number: usize| {
         let endpoint = Endpoint { id: world.new_id(at).into(), ..world.endpoint("https://example.com/") };
-        endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+        endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
         let event_type = EventType { id: world.new_id(at).into(), name: format!("type.{number}"), ..event_type(world) };
-        assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("stored"), Created::Stored);
+        assert_eq!(event_types::create(db, &world.context(), &event_type, None).await.expect("stored"), Created::Stored);
         (endpoint.id, event_type.id)
     };
     let (mut endpoints_before, mut types_before) = (Vec::new(), Vec::new());
@@ -184,9 +184,9 @@ pub(crate) async fn pages_of_endpoints_and_event_types_are_complete_while_more_a
     assert_eq!((seen_endpoints, seen_types), (endpoints_before, types_before));
 }
 
-pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
+pub(crate) async fn response_is_stored_with_its_change(world: &Fixture) {
     let db = &*world.store;
-    let answer = |at| StoredAnswer {
+    let answer = |at| NewResponse {
         key: IdempotencyKey { key: "k".to_owned(), fingerprint: [3; 32] },
         status: 201,
         body: "{}".to_owned(),
@@ -194,10 +194,13 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
         window_start: at - DAY,
     };
     let first = world.application(NOON, "first");
-    assert_eq!(applications::create(db, &world.act(), &first, Some(answer(NOON))).await.expect("an answer"), Created::Stored);
+    assert_eq!(applications::create(db, &world.context(), &first, Some(answer(NOON))).await.expect("a result"), Created::Stored);
     let second = world.application(NOON, "second");
-    assert_eq!(applications::create(db, &world.act(), &second, Some(answer(NOON + SECOND))).await.expect("an answer"), Created::KeyTaken);
-    assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing of it was kept");
+    assert_eq!(
+        applications::create(db, &world.context(), &second, Some(answer(NOON + SECOND))).await.expect("a result"),
+        Created::KeyTaken
+    );
+    assert_eq!(applications::find(db, world.tenant, second.id).await.expect("read"), None, "nothing was stored");
 
     let find = async |tenant, since| idempotency::find(db, tenant, "k", since).await.expect("read");
     let kept = find(world.tenant, NOON).await.expect("kept");
@@ -205,37 +208,37 @@ pub(crate) async fn an_answer_is_kept_with_what_it_answered(world: &Fixture) {
     assert_eq!(find(world.stranger, NOON).await, None);
     assert_eq!(find(world.tenant, NOON + SECOND).await, None);
     assert_eq!(
-        applications::create(db, &world.act(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("an answer"),
+        applications::create(db, &world.context(), &second, Some(answer(NOON + DAY + SECOND))).await.expect("a result"),
         Created::Stored
     );
 
-    // Where the name is taken, no answer is kept either.
+    // If the name is taken, the response is not stored either.
     let mut other_key = answer(NOON);
     other_key.key.key = "l".to_owned();
-    assert_eq!(applications::create(db, &world.act(), &first, Some(other_key)).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(applications::create(db, &world.context(), &first, Some(other_key)).await.expect("a result"), Created::NameTaken);
     assert_eq!(idempotency::find(db, world.tenant, "l", NOON).await.expect("read"), None);
 }
 
-pub(crate) async fn two_changes_at_once_both_count(world: &Fixture) {
+pub(crate) async fn concurrent_changes_are_both_kept(world: &Fixture) {
     let application = world.application(NOON, "acme");
-    applications::create(&*world.store, &world.act(), &application, None).await.expect("stored");
+    applications::create(&*world.store, &world.context(), &application, None).await.expect("stored");
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..20 {
-        let (store, act, tenant, id) = (world.store.clone(), world.act(), world.tenant, application.id);
+        let (store, context, tenant, id) = (world.store.clone(), world.context(), world.tenant, application.id);
         running.spawn(async move {
             let add = |application: &mut hookstream_model::outbound::application::Application| -> Result<(), Error> {
                 application.rate_limit = Some(application.rate_limit.unwrap_or(0) + 1);
                 Ok(())
             };
-            applications::update(&*store, &act, tenant, id, add).await.expect("written").done()
+            applications::update(&*store, &context, tenant, id, add).await.expect("written").done()
         });
     }
     running.join_all().await;
-    let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("it is there");
+    let found = applications::find(&*world.store, world.tenant, application.id).await.expect("read").expect("exists");
     assert_eq!(found.rate_limit, Some(20));
 }
 
-pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
+pub(crate) async fn endpoint_keeps_all_fields(world: &Fixture) {
     let db = &*world.store;
     let mut endpoint = world.endpoint("https://example.com/hooks");
     endpoint.description = Some("for invoices".to_owned());
@@ -252,7 +255,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
     endpoint.on_failure = OnFailure::Park;
     endpoint.hold = Some(Hold { until: NOON, reason: HoldReason::Failing });
     let secret = Secret::new("whsec_one");
-    assert_eq!(endpoints::create(db, &world.act(), &endpoint, &secret, None, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(endpoints::create(db, &world.context(), &endpoint, &secret, None, None).await.expect("a result"), Created::Stored);
     let key = EndpointKey::from(&endpoint);
     assert_eq!(endpoints::find(db, key).await.expect("read"), Some((endpoint.clone(), secret)));
 
@@ -260,7 +263,7 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     for other in [elsewhere, strangers] {
         assert_eq!(endpoints::find(db, other).await.expect("read"), None);
-        assert!(!endpoints::delete(db, &world.act(), other).await.expect("written"));
+        assert!(!endpoints::delete(db, &world.context(), other).await.expect("written"));
     }
     let page = endpoints::list(db, world.tenant, world.application, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items.len(), 1);
@@ -273,21 +276,21 @@ pub(crate) async fn an_endpoint_is_kept_with_all_its_fields(world: &Fixture) {
         endpoint.hold = None;
         Ok(())
     };
-    let (changed, _) = endpoints::update(db, &world.act(), key, clear).await.expect("written").done().expect("it is there");
+    let (changed, _) = endpoints::update(db, &world.context(), key, clear).await.expect("written").done().expect("exists");
     assert_eq!(endpoints::find(db, key).await.expect("read").map(|(endpoint, _)| endpoint), Some(changed));
-    assert!(endpoints::delete(db, &world.act(), key).await.expect("written"));
+    assert!(endpoints::delete(db, &world.context(), key).await.expect("written"));
 }
 
-pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
+pub(crate) async fn endpoints_changed_since_a_version_are_found(world: &Fixture) {
     let db = &*world.store;
-    let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("it is there");
+    let version = async || applications::find_for_engine(db, world.application).await.expect("read").expect("exists");
     let since = async |version| {
         let found = endpoints::with_secrets_since(db, world.tenant, world.application, version).await.expect("read");
         found.into_iter().map(|found| found.endpoint.id).collect::<Vec<_>>()
     };
     let [one, two] = ["https://example.com/1", "https://example.com/2"].map(|url| world.endpoint(url));
     for endpoint in [&one, &two] {
-        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("stored");
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("x"), None, None).await.expect("stored");
     }
     let before = version().await.version;
     assert_eq!((since(None).await, since(Some(before)).await), (vec![one.id, two.id], vec![]));
@@ -296,26 +299,26 @@ pub(crate) async fn what_changed_since_a_version_is_found(world: &Fixture) {
     assert_eq!(since(Some(before)).await, [two.id]);
     let held = version().await.version;
     let rotation = Rotation { secret: &Secret::new("y"), old_until: NOON };
-    endpoints::rotate_secret(db, &world.act(), (&one).into(), rotation, None).await.expect("rotated");
+    endpoints::rotate_secret(db, &world.context(), (&one).into(), rotation, None).await.expect("rotated");
     endpoints::record_health(db, &[((&two).into(), Some(NOON))]).await.expect("written");
-    assert_eq!(since(Some(held)).await, [one.id], "health alone is no change of how an endpoint is configured");
+    assert_eq!(since(Some(held)).await, [one.id], "a change of health is no change of the configuration");
     let rotated = version().await;
     assert!(rotated.endpoints_deleted_at <= before);
-    endpoints::disable(db, &world.act(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
+    endpoints::disable(db, &world.context(), (&two).into(), DisabledReason::Gone).await.expect("disabled");
     assert_eq!(since(Some(rotated.version)).await, [two.id]);
-    endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted");
+    endpoints::delete(db, &world.context(), (&one).into()).await.expect("deleted");
     let deleted = version().await;
     assert_eq!((deleted.endpoints_deleted_at, deleted.version), (rotated.version + 2, rotated.version + 2));
     assert_eq!(endpoints::ids(db, world.tenant, world.application).await.expect("read"), [two.id]);
 }
 
-pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &Fixture) {
+pub(crate) async fn endpoint_uid_is_unique_per_application(world: &Fixture) {
     let db = &*world.store;
     let with_uid =
         |url: &str, uid: &str| hookstream_model::outbound::endpoint::Endpoint { uid: Some(uid.to_owned()), ..world.endpoint(url) };
     let [one, two] = [with_uid("https://example.com/1", "a"), with_uid("https://example.com/2", "b")];
     let create = async |endpoint: &hookstream_model::outbound::endpoint::Endpoint| {
-        endpoints::create(db, &world.act(), endpoint, &Secret::new("x"), None, None).await.expect("an answer")
+        endpoints::create(db, &world.context(), endpoint, &Secret::new("x"), None, None).await.expect("a result")
     };
     assert_eq!((create(&one).await, create(&two).await), (Created::Stored, Created::Stored));
     assert_eq!(create(&with_uid("https://example.com/3", "a")).await, Created::NameTaken);
@@ -323,24 +326,24 @@ pub(crate) async fn an_endpoints_uid_is_unique_in_its_application(world: &Fixtur
         endpoint.uid = Some("a".to_owned());
         Ok(())
     };
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    let changed = endpoints::update(db, &world.context(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::UidTaken));
-    assert!(endpoints::delete(db, &world.act(), (&one).into()).await.expect("deleted"));
-    let changed = endpoints::update(db, &world.act(), (&two).into(), take).await.expect("an answer");
+    assert!(endpoints::delete(db, &world.context(), (&one).into()).await.expect("deleted"));
+    let changed = endpoints::update(db, &world.context(), (&two).into(), take).await.expect("a result");
     assert!(matches!(changed, endpoints::Changed::Done(_)));
-    // Any number of them may have none.
+    // Any number of endpoints may have no uid.
     for url in ["https://example.com/4", "https://example.com/5"] {
         assert_eq!(create(&world.endpoint(url)).await, Created::Stored);
     }
 }
 
-pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
+pub(crate) async fn endpoint_rotates_its_secret(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
+        endpoints::rotate_secret(db, &world.context(), key, Rotation { secret: &Secret::new("two"), old_until: NOON + DAY }, None)
             .await
             .expect("written"),
         Rotated::Done
@@ -348,66 +351,66 @@ pub(crate) async fn an_endpoint_rotates_its_secret(world: &Fixture) {
     let all = endpoints::all_with_secrets(db, world.tenant, world.application).await.expect("read");
     assert_eq!(all[0].secret, Secret::new("two"));
     assert_eq!(all[0].rotated, [(Secret::new("one"), NOON + DAY)]);
-    // The next rotation leaves the first its own end, and one that is the endpoint's secret already is none.
-    let rotate = async |act: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
-        endpoints::rotate_secret(db, act, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("an answer")
+    // The next rotation keeps the end of the first secret; a rotation to the current secret is refused.
+    let rotate = async |context: &hookstream_model::operations::audit_log::AuditContext, secret: &str, old_until| {
+        endpoints::rotate_secret(db, context, key, Rotation { secret: &Secret::new(secret), old_until }, None).await.expect("a result")
     };
-    let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("it is there").rotated;
-    assert_eq!(rotate(&world.act(), "two", NOON + DAY).await, Rotated::Same);
+    let rotated = async || endpoints::find_with_secrets(db, key).await.expect("read").expect("exists").rotated;
+    assert_eq!(rotate(&world.context(), "two", NOON + DAY).await, Rotated::Same);
     let hour = DAY / 24;
-    assert_eq!(rotate(&world.act(), "three", NOON + hour).await, Rotated::Done);
+    assert_eq!(rotate(&world.context(), "three", NOON + hour).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("one"), NOON + DAY), (Secret::new("two"), NOON + hour)]);
-    // One without grace is not kept; one that is rotated in again is no former one any more.
-    assert_eq!(rotate(&world.act(), "one", NOON).await, Rotated::Done);
+    // A secret without a grace period is not kept; a former secret that becomes current again is no longer a former one.
+    assert_eq!(rotate(&world.context(), "one", NOON).await, Rotated::Done);
     assert_eq!(rotated().await, [(Secret::new("two"), NOON + hour)]);
     for number in 1..10 {
-        assert_eq!(rotate(&world.act(), &format!("new {number}"), NOON + DAY).await, Rotated::Done, "{number}");
+        assert_eq!(rotate(&world.context(), &format!("new {number}"), NOON + DAY).await, Rotated::Done, "{number}");
     }
-    assert_eq!(rotate(&world.act(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
-    assert_eq!(rotate(&world.act(), "without grace", NOON).await, Rotated::Done);
+    assert_eq!(rotate(&world.context(), "an eleventh", NOON + DAY).await, Rotated::TooMany { until: NOON + hour });
+    assert_eq!(rotate(&world.context(), "without grace", NOON).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
-    // What has ended makes room.
-    let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.act() };
+    // An ended secret makes room.
+    let later = hookstream_model::operations::audit_log::AuditContext { at: NOON + hour, ..world.context() };
     assert_eq!(rotate(&later, "an eleventh", NOON + DAY).await, Rotated::Done);
     assert_eq!(rotated().await.len(), 10);
     let strangers = EndpointKey { tenant: world.stranger, ..key };
     assert_eq!(
-        endpoints::rotate_secret(db, &world.act(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
+        endpoints::rotate_secret(db, &world.context(), strangers, Rotation { secret: &Secret::new("three"), old_until: NOON }, None)
             .await
             .expect("written"),
-        Rotated::NotThere
+        Rotated::NotFound
     );
 }
 
-pub(crate) async fn an_endpoint_is_disabled_once(world: &Fixture) {
+pub(crate) async fn endpoint_is_disabled_once(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     endpoints::record_health(db, &[(key, Some(NOON))]).await.expect("written");
-    assert!(endpoints::disable(db, &world.act(), key, DisabledReason::Gone).await.expect("written"));
-    assert!(!endpoints::disable(db, &world.act(), key, DisabledReason::KeptFailing).await.expect("written"));
-    let (found, _) = endpoints::find(db, key).await.expect("read").expect("it is there");
+    assert!(endpoints::disable(db, &world.context(), key, DisabledReason::Gone).await.expect("written"));
+    assert!(!endpoints::disable(db, &world.context(), key, DisabledReason::KeptFailing).await.expect("written"));
+    let (found, _) = endpoints::find(db, key).await.expect("read").expect("exists");
     assert_eq!((found.status, found.disabled_reason), (EndpointStatus::Disabled, Some(DisabledReason::Gone)));
     assert_eq!(found.failing_since, Some(NOON));
 }
 
-pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
+pub(crate) async fn endpoint_hold_is_recorded_and_released(world: &Fixture) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     let key = EndpointKey::from(&endpoint);
     let hold = Hold { until: NOON + DAY, reason: HoldReason::RetryAfter };
     let other = world.endpoint("https://example.com/other");
-    endpoints::create(db, &world.act(), &other, &Secret::new("two"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &other, &Secret::new("two"), None, None).await.expect("stored");
     let holds = async || {
         let [one, two] = [key, EndpointKey::from(&other)].map(|key| endpoints::find(db, key));
-        [one.await, two.await].map(|found| found.expect("read").expect("it is there").0.hold)
+        [one.await, two.await].map(|found| found.expect("read").expect("exists").0.hold)
     };
     let record = async |tenant, holds: &[_]| endpoints::record_holds(db, tenant, key.application_id, holds).await.expect("written");
-    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("it is there").version;
+    let version = async || applications::find_for_engine(db, key.application_id).await.expect("read").expect("exists").version;
     let before = version().await;
-    // What is gone meanwhile keeps nobody else from it, and the application changes once.
+    // A deleted endpoint does not prevent the record for others, and the application changes once.
     let gone = world.endpoint("https://example.com/gone").id;
     record(world.tenant, &[(gone, Some(hold)), (key.id, Some(hold)), (other.id, Some(hold))]).await;
     assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
@@ -415,18 +418,18 @@ pub(crate) async fn an_endpoint_is_held_and_let_go(world: &Fixture) {
     assert_eq!((holds().await, version().await), ([Some(hold); 2], before + 1));
     record(world.tenant, &[(other.id, None)]).await;
     assert_eq!(holds().await, [Some(hold), None]);
-    assert!(endpoints::disable(db, &world.act(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
+    assert!(endpoints::disable(db, &world.context(), EndpointKey::from(&other), DisabledReason::Gone).await.expect("written"));
     record(world.tenant, &[(key.id, None), (other.id, Some(hold))]).await;
-    assert_eq!(holds().await, [None, None], "what is off is not held");
+    assert_eq!(holds().await, [None, None], "a disabled endpoint is not held");
 }
 
 pub(crate) async fn deleting_an_application_deletes_its_endpoints(world: &Fixture) {
     let db = &*world.store;
-    let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("it is there");
+    let application = applications::find(db, world.tenant, world.application).await.expect("read").expect("exists");
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
     assert_eq!(applications::endpoint_count(db, world.tenant, application.id).await.expect("read"), 1);
-    assert!(applications::delete(db, &world.act(), world.tenant, application.id).await.expect("written"));
+    assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("written"));
     assert_eq!(endpoints::find(db, EndpointKey::from(&endpoint)).await.expect("read"), None);
 }
 
@@ -443,62 +446,62 @@ fn event_type(world: &Fixture) -> EventType {
     }
 }
 
-pub(crate) async fn an_event_type_is_kept_changed_and_deleted(world: &Fixture) {
+pub(crate) async fn event_type_is_stored_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;
     let event_type = event_type(world);
-    assert_eq!(event_types::create(db, &world.act(), &event_type, None).await.expect("an answer"), Created::Stored);
+    assert_eq!(event_types::create(db, &world.context(), &event_type, None).await.expect("a result"), Created::Stored);
     let twin = EventType { id: world.new_id(NOON).into(), ..event_type.clone() };
-    assert_eq!(event_types::create(db, &world.act(), &twin, None).await.expect("an answer"), Created::NameTaken);
+    assert_eq!(event_types::create(db, &world.context(), &twin, None).await.expect("a result"), Created::NameTaken);
     assert_eq!(event_types::find_by_name(db, world.tenant, "invoice.paid").await.expect("read").as_ref(), Some(&event_type));
     assert_eq!(event_types::find_by_name(db, world.stranger, "invoice.paid").await.expect("read"), None);
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
         event_type.status = EventTypeStatus::Archived;
         Ok(())
     };
-    assert_eq!(event_types::update(db, &world.act(), world.stranger, event_type.id, archive).await.expect("written"), None);
-    let changed = event_types::update(db, &world.act(), world.tenant, event_type.id, archive).await.expect("written");
+    assert_eq!(event_types::update(db, &world.context(), world.stranger, event_type.id, archive).await.expect("written"), None);
+    let changed = event_types::update(db, &world.context(), world.tenant, event_type.id, archive).await.expect("written");
     assert_eq!(event_types::find(db, world.tenant, event_type.id).await.expect("read"), changed);
     let page = event_types::list(db, world.tenant, PageRequest { after: None, limit: 5 }).await.expect("read");
     assert_eq!(page.items, changed.into_iter().collect::<Vec<_>>());
-    assert!(!event_types::delete(db, &world.act(), world.stranger, event_type.id).await.expect("written"));
-    assert!(event_types::delete(db, &world.act(), world.tenant, event_type.id).await.expect("written"));
+    assert!(!event_types::delete(db, &world.context(), world.stranger, event_type.id).await.expect("written"));
+    assert!(event_types::delete(db, &world.context(), world.tenant, event_type.id).await.expect("written"));
 }
 
-pub(crate) async fn an_api_key_is_found_by_its_hash(world: &Fixture) {
+pub(crate) async fn api_key_is_found_by_its_hash(world: &Fixture) {
     let db = &*world.store;
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
-    assert!(api_keys::create(db, &world.act(), &key, &text).await.expect("written"));
+    assert!(api_keys::create(db, &world.context(), &key, &text).await.expect("written"));
     let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
-    assert!(!api_keys::create(db, &world.act(), &again, &text).await.expect("written"));
+    assert!(!api_keys::create(db, &world.context(), &again, &text).await.expect("written"));
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }
 
-pub(crate) async fn the_default_organization_is_made_once(world: &Fixture) {
+pub(crate) async fn default_organization_is_created_once(world: &Fixture) {
     let db = &*world.store;
     let tenant = || Tenant { organization: world.new_id(NOON).into(), environment: world.new_id(NOON).into() };
     let (first, second) =
         tokio::join!(organizations::create_default(db, tenant(), NOON), organizations::create_default(db, tenant(), NOON));
-    assert_eq!([first.expect("an answer"), second.expect("an answer")].iter().filter(|made| **made).count(), 1);
+    assert_eq!([first.expect("a result"), second.expect("a result")].iter().filter(|made| **made).count(), 1);
 }
 
-pub(crate) async fn a_setting_is_made_once(world: &Fixture) {
+pub(crate) async fn setting_is_created_once(world: &Fixture) {
     let keep = async |fresh: &str| settings::get_or_keep(&*world.store, "name", fresh.to_owned()).await.expect("kept");
     assert_eq!(keep("one").await, "one");
     assert_eq!(keep("two").await, "one");
 }
 
-pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(world: &Fixture) {
+pub(crate) async fn environment_is_found_and_changed_by_its_organization(world: &Fixture) {
     let Tenant { organization, environment } = world.tenant;
-    let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("it is there");
+    let found = environments::find(&*world.store, organization, environment).await.expect("read").expect("exists");
     let (limits, weight) = ((found.retention_days, found.payload_retention_days, found.max_payload_bytes), found.weight);
     assert_eq!((found.name.as_str(), found.slug.as_str(), limits, weight), ("test", "test", (None, None, None), None));
     assert_eq!(environments::list(&*world.store, organization).await.expect("read"), std::slice::from_ref(&found));
     assert_eq!(environments::find(&*world.store, world.stranger.organization, environment).await.expect("read"), None);
     let strangers = Tenant { organization, ..world.stranger };
     let no_change = |_: &mut Environment| -> Result<(), Error> { Ok(()) };
-    assert_eq!(environments::update(&*world.store, &world.act(), strangers, no_change).await.expect("done"), Changed::NotThere);
+    assert_eq!(environments::update(&*world.store, &world.context(), strangers, no_change).await.expect("done"), Changed::NotFound);
 
     let version = organizations::version(&*world.store, environment).await.expect("read");
     let expected = Environment {
@@ -517,7 +520,7 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         Ok(())
     };
     assert_eq!(
-        environments::update(&*world.store, &world.act(), world.tenant, change).await.expect("done"),
+        environments::update(&*world.store, &world.context(), world.tenant, change).await.expect("done"),
         Changed::Done(Box::new(expected.clone()))
     );
     assert_eq!(environments::find(&*world.store, organization, environment).await.expect("read"), Some(expected.clone()));
@@ -527,8 +530,8 @@ pub(crate) async fn an_environment_is_found_and_changed_by_its_organization(worl
         (it.retention_days, it.max_payload_bytes, it.weight) = (None, None, None);
         Ok(())
     };
-    let Changed::Done(back) = environments::update(&*world.store, &world.act(), world.tenant, back).await.expect("done") else {
-        panic!("it is there")
+    let Changed::Done(back) = environments::update(&*world.store, &world.context(), world.tenant, back).await.expect("done") else {
+        panic!("the environment exists")
     };
     assert_eq!((back.retention_days, back.payload_retention_days, back.max_payload_bytes, back.weight), (None, Some(10), None, None));
 }

@@ -1,4 +1,4 @@
-//! Moving an installation between stores: everything arrives, whatever breaks it off.
+//! Transfers between stores: the whole installation arrives, whatever interrupts it.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     world::{DAY, Fixture, NOON, PLENTY, SECOND, unlock},
 };
 
-/// So little that even a small table takes several.
+/// Limits so small that even a small table takes several slices.
 const SMALL: Limits = Limits { rows: 2, bytes: 1_000 };
 
-/// Somewhere to keep a store.
+/// Location of a store.
 pub(crate) enum StoreLocation {
     Directory(tempfile::TempDir),
     Database(ScratchDatabase),
@@ -38,7 +38,7 @@ impl StoreLocation {
         Self::Database(ScratchDatabase::create().await)
     }
 
-    /// The store, without its keys.
+    /// Opens the store, without its keys.
     pub(crate) async fn open(&self) -> Arc<dyn Side> {
         match self {
             Self::Directory(directory) => Arc::new(SqliteStore::open(directory.path()).expect("a store")),
@@ -50,12 +50,12 @@ impl StoreLocation {
         }
     }
 
-    /// Makes an installation in it.
+    /// Fills the store with an installation.
     async fn fill(&self) -> Installation {
         let store = self.open().await;
         let installation = Installation::make(Arc::clone(&store) as Arc<dyn Store>).await;
         if let Self::Database(database) = self {
-            // As if the process were gone long since.
+            // Expires the lease, as if the process were long gone.
             database.execute("update nodes set lapses_at = now() - interval '1 second'").await;
         }
         store.close().await;
@@ -69,7 +69,7 @@ impl StoreLocation {
     }
 }
 
-fn go_on(_: Moved) -> ControlFlow<()> {
+fn proceed(_: Moved) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -83,14 +83,14 @@ async fn transfer(source: &StoreLocation, target: &StoreLocation) -> Result<Repo
 
 async fn transfer_between(from: &dyn Side, to: &dyn Side, limits: Limits) -> Result<Report, Error> {
     let mut transfer = Transfer::begin(from, "here", to, limits).await?;
-    assert!(transfer.copy(&mut go_on).await?);
+    assert!(transfer.copy(&mut proceed).await?);
     let report = transfer.verify().await?;
     assert_eq!(report.differences, []);
     transfer.finish(&report).await?;
     Ok(report)
 }
 
-/// What can be read of an installation, and that what was owed can be claimed and its keys count.
+/// Returns the content of an installation.
 async fn read(place: &StoreLocation, installation: &Installation) -> Vec<String> {
     let store = place.open().await;
     unlock(&*store, &[1]).await.expect("unlocked");
@@ -99,7 +99,7 @@ async fn read(place: &StoreLocation, installation: &Installation) -> Vec<String>
     read
 }
 
-/// As PostgreSQL tells it, which has no NUL.
+/// Returns the content as PostgreSQL stores it, without NUL.
 fn without_nul(read: &[String]) -> Vec<String> {
     read.iter().map(|text| text.replace("nul\\0led", "nul\u{fffd}led")).collect()
 }
@@ -122,19 +122,19 @@ async fn everything_moves_to_postgres_and_back() {
         assert!(report.is_equal() && report.rows() > 100, "{report:?}");
         assert!(report.tables.iter().all(|table| table.source.rows > 0), "{report:?}");
         assert_eq!(read(&pair[1], &installation).await, without_nul(&before));
-        assert_eq!(read(&pair[0], &installation).await.len(), before.len(), "the source is still there");
+        assert_eq!(read(&pair[0], &installation).await.len(), before.len(), "the source is kept");
         checksums.push(report.tables.iter().map(|table| table.target).collect::<Vec<_>>());
     }
     assert!(checksums.windows(2).all(|pair| pair[0] == pair[1]));
-    assert_eq!(read(&places[0], &installation).await, before, "the source is as it was");
+    assert_eq!(read(&places[0], &installation).await, before, "the source is unchanged");
     for place in places {
-        what_was_owed_is_claimed(&place, &installation).await;
+        check_pending_is_claimed(&place, &installation).await;
         place.end().await;
     }
 }
 
-/// Whatever process had it; and keys stand for the newer message.
-async fn what_was_owed_is_claimed(place: &StoreLocation, installation: &Installation) {
+/// Checks that pending deliveries can be claimed, whichever process owned them.
+async fn check_pending_is_claimed(place: &StoreLocation, installation: &Installation) {
     let store = place.open().await;
     let owner =
         store.enlist(&NodeSelf { name: "next".to_owned(), role: "all", version: "0", replaces: None }, NOON).await.expect("enlisted");
@@ -145,7 +145,7 @@ async fn what_was_owed_is_claimed(place: &StoreLocation, installation: &Installa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_and_event_ids_count_on_after_the_move() {
+async fn keys_and_event_ids_stay_valid_after_transfer() {
     let (source, target) = (StoreLocation::directory(), StoreLocation::database().await);
     let from = source.open().await;
     let world = Fixture::in_store(Arc::clone(&from) as Arc<dyn Store>).await;
@@ -160,17 +160,17 @@ async fn keys_and_event_ids_count_on_after_the_move() {
     assert_eq!(from.publish(first).await.expect("stored"), Published::Stored);
     let to = target.open().await;
     transfer_between(&*from, &*to, SMALL).await.expect("moved");
-    let repeated = to.publish(publication()).await.expect("an answer");
+    let repeated = to.publish(publication()).await.expect("a result");
     assert!(matches!(repeated, Published::Repeated { message_id: id, .. } if id == message_id), "{repeated:?}");
     let mut other = publication();
     other.idempotency = None;
-    assert_eq!(to.publish(other).await.expect("an answer"), Published::DuplicateEventId { message_id });
+    assert_eq!(to.publish(other).await.expect("a result"), Published::DuplicateEventId { message_id });
     to.close().await;
     from.close().await;
     target.end().await;
 }
 
-async fn broken_off_after_every_slice(source: StoreLocation, target: StoreLocation) {
+async fn interrupt_after_every_slice(source: StoreLocation, target: StoreLocation) {
     let installation = source.fill().await;
     let before = read(&source, &installation).await;
     let mut slices = 0;
@@ -199,23 +199,23 @@ async fn broken_off_after_every_slice(source: StoreLocation, target: StoreLocati
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_broken_off_to_postgres_goes_on() {
-    broken_off_after_every_slice(StoreLocation::directory(), StoreLocation::database().await).await;
+async fn interrupted_transfer_to_postgres_continues() {
+    interrupt_after_every_slice(StoreLocation::directory(), StoreLocation::database().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_broken_off_to_sqlite_goes_on() {
-    broken_off_after_every_slice(StoreLocation::database().await, StoreLocation::directory()).await;
+async fn interrupted_transfer_to_sqlite_continues() {
+    interrupt_after_every_slice(StoreLocation::database().await, StoreLocation::directory()).await;
 }
 
-/// On SQLite the rows of a slice are durable before the mark is.
+/// On SQLite the rows of a slice become durable before the mark.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slice_that_is_written_again_is_there_once() {
+async fn repeated_slice_is_stored_once() {
     let (source, target) = (StoreLocation::directory(), StoreLocation::directory());
     let installation = source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut transfer = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
-    transfer.copy(&mut go_on).await.expect("copied");
+    transfer.copy(&mut proceed).await.expect("copied");
     drop(transfer);
     to.close().await;
     drop(to);
@@ -246,55 +246,55 @@ async fn refused(source: &StoreLocation, target: &StoreLocation) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_moved_or_would_be_overwritten_is_refused() {
+async fn empty_source_and_filled_target_are_refused() {
     let (source, target, empty) = (StoreLocation::directory(), StoreLocation::database().await, StoreLocation::directory());
     assert!(refused(&empty, &target).await.contains("no installation"));
     source.fill().await;
     transfer(&source, &target).await.expect("moved");
-    let told = refused(&source, &target).await;
-    assert!(told.contains("not empty: it contains organizations, environments, api_keys"), "{told}");
-    let told = refused(&target, &source).await;
-    assert!(told.contains("not empty"), "{told}");
+    let message = refused(&source, &target).await;
+    assert!(message.contains("not empty: it contains organizations, environments, api_keys"), "{message}");
+    let message = refused(&target, &source).await;
+    assert!(message.contains("not empty"), "{message}");
 
-    // A server that started in between, and one that runs.
+    // A server that runs on the source.
     let store = target.open().await;
     let node = NodeSelf { name: "front".to_owned(), role: "all", version: "0", replaces: None };
     store.enlist(&node, NOON).await.expect("enlisted");
-    let StoreLocation::Database(database) = &target else { panic!("it is one") };
+    let StoreLocation::Database(database) = &target else { panic!("a database") };
     database.execute("update nodes set lapses_at = now() + interval '60 s'").await;
-    let told = refused(&target, &empty).await;
-    assert!(told.contains("the source is in use: node \"front\""), "{told}");
+    let message = refused(&target, &empty).await;
+    assert!(message.contains("the source is in use: node \"front\""), "{message}");
     store.close().await;
     target.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_was_broken_off_goes_on_with_the_same_source_only() {
+async fn interrupted_transfer_requires_the_same_source() {
     let (source, target, third) = (StoreLocation::directory(), StoreLocation::directory(), StoreLocation::directory());
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let begin = async |name| Transfer::begin(&*from, name, &*to, SMALL).await;
     begin("here").await.expect("begun").copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
-    let told = begin("there").await.err().expect("refused").to_string();
-    assert!(told.contains("an unfinished transfer from another source, here"), "{told}");
+    let message = begin("there").await.err().expect("refused").to_string();
+    assert!(message.contains("an unfinished transfer from another source, here"), "{message}");
     let next = third.open().await;
-    let told = Transfer::begin(&*to, "half", &*next, SMALL).await.err().expect("refused").to_string();
-    assert!(told.contains("the source is an unfinished transfer from here"), "{told}");
+    let message = Transfer::begin(&*to, "half", &*next, SMALL).await.err().expect("refused").to_string();
+    assert!(message.contains("the source is an unfinished transfer from here"), "{message}");
     from.enlist(&NodeSelf { name: "front".to_owned(), role: "all", version: "0", replaces: None }, NOON + SECOND).await.expect("enlisted");
-    let told = begin("here").await.err().expect("refused").to_string();
-    assert!(told.contains("a server was started on the source"), "{told}");
+    let message = begin("here").await.err().expect("refused").to_string();
+    assert!(message.contains("a server was started on the source"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_at_once_to_one_target_do_not_mix() {
+async fn concurrent_transfers_to_one_target_do_not_mix() {
     let (source, target) = (StoreLocation::database().await, StoreLocation::database().await);
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut first = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
     let mut second = Transfer::begin(&*from, "here", &*to, SMALL).await.expect("begun");
     first.copy(&mut |_| ControlFlow::Break(())).await.expect("copied");
-    assert!(matches!(second.copy(&mut go_on).await, Err(Error::Overtaken)));
-    first.copy(&mut go_on).await.expect("copied");
+    assert!(matches!(second.copy(&mut proceed).await, Err(Error::Overtaken)));
+    first.copy(&mut proceed).await.expect("copied");
     let report = first.verify().await.expect("compared");
     first.finish(&report).await.expect("finished");
     from.close().await;
@@ -304,17 +304,18 @@ async fn two_at_once_to_one_target_do_not_mix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_difference_is_found_and_named() {
+async fn difference_is_found_and_named() {
     let (source, target) = (StoreLocation::directory(), StoreLocation::database().await);
     source.fill().await;
     let (from, to) = (source.open().await, target.open().await);
     let mut transfer = Transfer::begin(&*from, "here", &*to, Limits::default()).await.expect("begun");
-    transfer.copy(&mut go_on).await.expect("copied");
-    let StoreLocation::Database(database) = &target else { panic!("it is one") };
+    transfer.copy(&mut proceed).await.expect("copied");
+    let StoreLocation::Database(database) = &target else { panic!("a database") };
     database.execute("update payloads set body = body || '\\x00' where size > 1000000").await;
     database.execute("delete from pending where message_id = (select message_id from pending order by 1 limit 1)").await;
     let report = transfer.verify().await.expect("compared");
-    let found: Vec<_> = report.differences.iter().map(|it| (it.table, it.day, it.source.rows.abs_diff(it.target.rows))).collect();
+    let found: Vec<_> =
+        report.differences.iter().map(|found| (found.table, found.day, found.source.rows.abs_diff(found.target.rows))).collect();
     assert_eq!(found, [("pending", Some(NOON.day()), 1), ("payloads", Some((NOON + DAY).day()), 0)]);
     assert!(matches!(transfer.finish(&report).await, Err(Error::Different)));
     assert!(unfinished(&*to).await.expect("read").is_some());
@@ -324,10 +325,10 @@ async fn a_difference_is_found_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_in_use_cannot_be_opened() {
+async fn directory_in_use_cannot_be_opened() {
     let source = StoreLocation::directory();
     source.fill().await;
     let _server = source.open().await;
-    let StoreLocation::Directory(directory) = &source else { panic!("it is one") };
+    let StoreLocation::Directory(directory) = &source else { panic!("a directory") };
     assert!(matches!(SqliteStore::open(directory.path()), Err(StoreError::InUse { .. })));
 }

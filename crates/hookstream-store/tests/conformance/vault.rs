@@ -1,4 +1,4 @@
-//! What is secret is sealed in every row, opens in its place only, and changes its key while it is in use.
+//! Sealing of secrets: in every row, bound to their place, and with a change of the key during use.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use hookstream_store::{
     outbound::{
         applications,
         endpoints::{self, EndpointKey, Rotation},
-        idempotency::{self, StoredAnswer},
+        idempotency::{self, NewResponse},
     },
 };
 use hookstream_testkit::postgres;
@@ -30,7 +30,7 @@ use crate::{
     world::{DAY, Fixture, NOON, unlock},
 };
 
-/// All that is secret in an installation.
+/// Secrets of the installation.
 const SECRETS: [&str; 4] = ["whsec_marked_old", "whsec_marked_new", "marked_answer", "marked_portal_key"];
 
 async fn places() -> [StoreLocation; 2] {
@@ -42,7 +42,7 @@ fn key(byte: u8) -> VaultKey {
 }
 
 impl StoreLocation {
-    /// Runs a statement as somebody who is not Hookstream, and returns the texts of its one column.
+    /// Runs a statement outside Hookstream, and returns the texts of its only column.
     async fn texts(&self, sql: &str) -> Vec<String> {
         match self {
             Self::Directory(directory) => {
@@ -58,7 +58,7 @@ impl StoreLocation {
         }
     }
 
-    /// All texts that a secret may stand in.
+    /// Returns all texts that may contain a secret.
     async fn sealed(&self) -> Vec<String> {
         self.texts(
             "select secret from endpoints union all select previous_secret from endpoints where previous_secret is not null
@@ -67,7 +67,7 @@ impl StoreLocation {
         .await
     }
 
-    /// The store with these keys, the current one first.
+    /// Opens the store with these keys, the current one first.
     async fn open_with(&self, keys: &[u8]) -> Arc<dyn Side> {
         let store = self.open().await;
         unlock(&*store, keys).await.expect("unlocked");
@@ -75,22 +75,22 @@ impl StoreLocation {
     }
 }
 
-fn answer(key: &str) -> StoredAnswer {
+fn answer(key: &str) -> NewResponse {
     let key = IdempotencyKey { key: key.to_owned(), fingerprint: [3; 32] };
-    StoredAnswer { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
+    NewResponse { key, status: 201, body: "marked_answer".to_owned(), created_at: NOON, window_start: NOON - DAY }
 }
 
-/// An endpoint with both its secrets, a kept answer and a portal key, and the world that they are in.
+/// Stores an endpoint with both secrets, a response and a portal key. Returns the fixture and the endpoint.
 async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
     let world = Fixture::in_store(store).await;
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/");
-    endpoints::create(db, &world.act(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
+    endpoints::create(db, &world.context(), &endpoint, &Secret::new(SECRETS[0]), None, None).await.expect("written");
     let until = NOON + DAY;
     assert_eq!(
         endpoints::rotate_secret(
             db,
-            &world.act(),
+            &world.context(),
             (&endpoint).into(),
             Rotation { secret: &Secret::new(SECRETS[1]), old_until: until },
             None
@@ -99,23 +99,23 @@ async fn fill(store: Arc<dyn Store>) -> (Fixture, Endpoint) {
         .expect("written"),
         endpoints::Rotated::Done
     );
-    applications::create(db, &world.act(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
+    applications::create(db, &world.context(), &world.application(NOON, "answered"), Some(answer("k"))).await.expect("written");
     let key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new(SECRETS[3]) };
-    assert!(portal_keys::make_unless_since(db, &key, NOON).await.expect("written"));
+    assert!(portal_keys::create_unless_since(db, &key, NOON).await.expect("written"));
     (world, endpoint)
 }
 
-/// What was filled in, as it is read.
+/// Reads the secrets.
 async fn read(store: &dyn Store, world: &Fixture) -> Vec<String> {
     let all = endpoints::all_with_secrets(store, world.tenant, world.application).await.expect("read");
-    let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("it is kept");
-    let portal = portal_keys::current(store).await.expect("read").expect("it is there").secret;
-    let (previous, _) = all[0].rotated.first().expect("it was rotated");
+    let answer = idempotency::find(store, world.tenant, "k", NOON - DAY).await.expect("read").expect("stored");
+    let portal = portal_keys::current(store).await.expect("read").expect("exists").secret;
+    let (previous, _) = all[0].rotated.first().expect("rotated");
     vec![previous.expose().to_owned(), all[0].secret.expose().to_owned(), answer.body, portal.expose().to_owned()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_secret_is_sealed_in_its_row() {
+async fn secrets_are_sealed_in_their_rows() {
     for place in places().await {
         let store = place.open().await;
         let (world, _) = fill(store.clone()).await;
@@ -130,27 +130,27 @@ async fn what_is_secret_is_sealed_in_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_nothing_secret_is_written_or_read() {
+async fn locked_store_neither_writes_nor_reads_secrets() {
     for place in places().await {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         store.close().await;
-        let act = world.act();
+        let context = world.context();
         let portal_key = PortalKey { id: world.new_id(NOON).into(), secret: Secret::new("x") };
         drop((store, world.store));
         let store = place.open().await;
         let locked = |error: Error| assert!(matches!(error, Error::Locked), "{error:?}");
         let key = EndpointKey::from(&endpoint);
         locked(endpoints::find(&*store, key).await.expect_err("locked"));
-        locked(endpoints::create(&*store, &act, &endpoint, &Secret::new("x"), None, None).await.expect_err("locked"));
+        locked(endpoints::create(&*store, &context, &endpoint, &Secret::new("x"), None, None).await.expect_err("locked"));
         locked(
-            endpoints::rotate_secret(&*store, &act, key, Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
+            endpoints::rotate_secret(&*store, &context, key, Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
                 .await
                 .expect_err("locked"),
         );
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
-        locked(idempotency::keep_alone(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
-        locked(portal_keys::make_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
+        locked(idempotency::store(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
+        locked(portal_keys::create_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
         locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
         drop(store);
@@ -159,7 +159,7 @@ async fn without_a_key_nothing_secret_is_written_or_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_is_refused_and_leaves_nothing() {
+async fn wrong_key_is_refused_and_leaves_no_mark() {
     for place in places().await {
         let store = place.open_with(&[1]).await;
         store.close().await;
@@ -168,7 +168,7 @@ async fn a_wrong_key_is_refused_and_leaves_nothing() {
         let refused = unlock(&*store, &[2, 3]).await.expect_err("refused");
         assert!(matches!(refused, Error::MissingKey { id } if id == key(1).id()), "{refused:?}");
         assert_eq!(vault::known(&*store).await.expect("read").marked, [key(1).id()]);
-        unlock(&*store, &[2, 1]).await.expect("both are there");
+        unlock(&*store, &[2, 1]).await.expect("both keys are given");
         assert_eq!(vault::known(&*store).await.expect("read").marked.len(), 2);
         store.close().await;
         drop(store);
@@ -177,7 +177,7 @@ async fn a_wrong_key_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_who_make_a_key_at_once_agree_on_one() {
+async fn concurrent_key_generation_agrees_on_one_key() {
     let place = StoreLocation::database().await;
     let (one, two) = (place.open().await, place.open().await);
     let (fresh_one, fresh_two) = (key(1), key(2));
@@ -191,24 +191,24 @@ async fn all_who_make_a_key_at_once_agree_on_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_was_moved_does_not_open() {
+async fn moved_secret_does_not_open() {
     for place in places().await {
         let store = place.open_with(&[1]).await;
         let (world, endpoint) = fill(store.clone()).await;
         let other = world.endpoint("https://example.com/other");
-        endpoints::create(&*store, &world.act(), &other, &Secret::new("theirs"), None, None).await.expect("written");
-        let theirs = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
-        let moved = format!("update endpoints set secret = '{theirs}' where url = 'https://example.com/' returning url");
+        endpoints::create(&*store, &world.context(), &other, &Secret::new("theirs"), None, None).await.expect("written");
+        let other_secret = place.texts("select secret from endpoints where url = 'https://example.com/other'").await.remove(0);
+        let moved = format!("update endpoints set secret = '{other_secret}' where url = 'https://example.com/' returning url");
         assert_eq!(place.texts(&moved).await.len(), 1);
-        let error = endpoints::find(&*store, (&endpoint).into()).await.expect_err("it belongs elsewhere");
+        let error = endpoints::find(&*store, (&endpoint).into()).await.expect_err("sealed for another row");
         assert!(matches!(error, Error::Unopened { cause: Unopened::Damaged, .. }), "{error:?}");
-        // So are a secret that is no longer current and the current one.
+        // The same holds for a former secret moved to the current one's column.
         let swapped = "update endpoints set secret = previous_secret where url = 'https://example.com/' returning url";
         assert_eq!(place.texts(swapped).await.len(), 1);
         assert!(endpoints::find(&*store, (&endpoint).into()).await.is_err());
         store.close().await;
         drop((store, world.store));
-        // It is as it was, and holds up no rotation of the rest; but the key before is not given up.
+        // The secret stays unchanged and does not block the rotation of the rest, but the earlier key is not retired.
         let store = place.open_with(&[2, 1]).await;
         let rotated = vault::rotate(&*store, &mut |_| ()).await.expect("rotated");
         assert_eq!((rotated.rows, rotated.unopened, rotated.retired.len()), (3, 1, 0));
@@ -220,7 +220,7 @@ async fn a_secret_that_was_moved_does_not_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_plain_is_read_and_sealed_in_its_turn() {
+async fn plain_secrets_are_read_and_sealed_by_the_walk() {
     for place in places().await {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
@@ -244,16 +244,16 @@ async fn what_is_plain_is_read_and_sealed_in_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
+async fn rotation_seals_every_row_again_and_retires_the_earlier_key() {
     const MANY: usize = 450;
     for place in places().await {
         let store = place.open_with(&[1]).await;
         let (world, _) = fill(store.clone()).await;
         for number in 0..MANY {
-            endpoints::create(&*store, &world.act(), &world.endpoint("https://example.com/"), &Secret::new("x"), None, None)
+            endpoints::create(&*store, &world.context(), &world.endpoint("https://example.com/"), &Secret::new("x"), None, None)
                 .await
                 .expect("written");
-            idempotency::keep_alone(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
+            idempotency::store(&*store, world.tenant, answer(&format!("{number}"))).await.expect("written");
         }
         store.close().await;
         drop((store, world.store.clone()));
@@ -261,25 +261,25 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
         drop(world);
 
         let store = place.open_with(&[2, 1]).await;
-        // Broken off after a slice, and begun again.
+        // Interrupted after a slice, and begun again.
         let mut walk = Walk::new(Outdated::PlainOrEarlier);
         for _ in 0..2 {
             assert!(walk.step(&*store).await.expect("walked"));
         }
         let done = walk.rows;
         assert!(done > 1 && done < MANY as u64, "{done}");
-        let mut told = Vec::new();
-        let rotated = vault::rotate(&*store, &mut |rows| told.push(rows)).await.expect("rotated");
+        let mut progress = Vec::new();
+        let rotated = vault::rotate(&*store, &mut |rows| progress.push(rows)).await.expect("rotated");
         let all = 3 + 2 * MANY as u64;
         let expected = Rotated { rows: all - done, unopened: 0, retired: vec![key(1).id()], is_overtaken: false };
         assert_eq!(rotated, expected);
-        assert!(told.len() > 4 && told.is_sorted(), "{told:?}");
+        assert!(progress.len() > 4 && progress.is_sorted(), "{progress:?}");
         assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
         assert_eq!(vault::rotate(&*store, &mut |_| ()).await.expect("rotated").rows, 0);
         store.close().await;
         drop(store);
 
-        // The key before is not needed any more.
+        // The earlier key is no longer needed.
         let store = place.open_with(&[2]).await;
         assert_eq!(endpoints::all_with_secrets(&*store, tenant, application).await.expect("read").len(), MANY + 1);
         store.close().await;
@@ -293,18 +293,23 @@ async fn a_rotation_seals_every_row_anew_and_retires_the_key_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_still_seals_under_a_retired_key_is_stopped() {
+async fn sealing_under_a_retired_key_is_refused() {
     let place = StoreLocation::database().await;
     let old = place.open_with(&[1, 2]).await;
     let (world, endpoint) = fill(old.clone()).await;
     let new = place.open_with(&[2, 1]).await;
     assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
-    assert_eq!(read(&*old, &world).await, SECRETS, "it has the new key too");
-    let rotated =
-        endpoints::rotate_secret(&*old, &world.act(), (&endpoint).into(), Rotation { secret: &Secret::new("x"), old_until: NOON }, None)
-            .await;
+    assert_eq!(read(&*old, &world).await, SECRETS, "this node also has the new key");
+    let rotated = endpoints::rotate_secret(
+        &*old,
+        &world.context(),
+        (&endpoint).into(),
+        Rotation { secret: &Secret::new("x"), old_until: NOON },
+        None,
+    )
+    .await;
     assert!(matches!(rotated, Err(Error::KeyRetired { id }) if id == key(1).id()), "{rotated:?}");
-    let refused = idempotency::keep_alone(&*old, world.tenant, answer("l")).await;
+    let refused = idempotency::store(&*old, world.tenant, answer("l")).await;
     assert!(matches!(refused, Err(Error::KeyRetired { .. })), "{refused:?}");
     assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
     old.close().await;
@@ -313,14 +318,14 @@ async fn who_still_seals_under_a_retired_key_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_that_was_generated_is_forgotten_once_it_seals_nothing() {
+async fn generated_key_is_removed_once_it_seals_nothing() {
     let place = StoreLocation::directory();
     let store = place.open().await;
     let generated = vault::keep_generated(&*store, &key(1)).await.expect("kept");
     unlock(&*store, &[1]).await.expect("unlocked");
     let (world, _) = fill(store.clone()).await;
     vault::forget_generated(&*store).await.expect("left");
-    assert_eq!(vault::known(&*store).await.expect("read").generated, Some(generated), "it is the current one");
+    assert_eq!(vault::known(&*store).await.expect("read").generated, Some(generated), "the key is current");
     store.close().await;
     drop((store, world.store));
     let store = place.open_with(&[2, 1]).await;

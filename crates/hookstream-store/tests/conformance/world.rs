@@ -1,4 +1,4 @@
-//! A store with two tenants in it, and short ways to fill it.
+//! Store with two tenants, and helpers that fill it.
 
 use std::{
     collections::HashMap,
@@ -42,7 +42,7 @@ use hookstream_store::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-/// The middle of a day.
+/// Middle of a day.
 pub(crate) const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -53,12 +53,12 @@ pub(crate) struct Fixture {
     pub(crate) tenant: Tenant,
     pub(crate) stranger: Tenant,
     pub(crate) application: ApplicationId,
-    /// A source for each moment, since one source never goes back in time and tests do.
+    /// One source per time, because a source never goes back in time but tests do.
     ids: Mutex<HashMap<Timestamp, IdSource<StdRng>>>,
     scratch: Scratch,
 }
 
-/// Where the store is, and gone with the test.
+/// Location of the store, removed after the test.
 enum Scratch {
     Directory { _directory: tempfile::TempDir },
     Database(hookstream_testkit::postgres::ScratchDatabase),
@@ -89,7 +89,7 @@ impl Fixture {
         Self::with(Arc::new(store), Scratch::Database(database)).await
     }
 
-    /// Closes the store and drops what it was in.
+    /// Closes the store and removes its location.
     pub(crate) async fn end(self) {
         self.store.close().await;
         if let Scratch::Database(database) = self.scratch {
@@ -97,7 +97,7 @@ impl Fixture {
         }
     }
 
-    /// A world in a store that is another's to close.
+    /// Creates a fixture in a store that the caller closes.
     pub(crate) async fn in_store(store: Arc<dyn Store>) -> Self {
         Self::with(store, Scratch::Elsewhere).await
     }
@@ -113,11 +113,11 @@ impl Fixture {
         }
         let world = Self { store, tenant, stranger, application: next().into(), ids: Mutex::default(), scratch };
         let application = Application { id: world.application, name: "Fixture".to_owned(), ..world.application(NOON, "world") };
-        applications::create(&*world.store, &world.act(), &application, None).await.expect("an application");
+        applications::create(&*world.store, &world.context(), &application, None).await.expect("an application");
         world
     }
 
-    /// What is true of the application as [`Fixture`] made it.
+    /// Versions of the application and the environment as [`Fixture`] creates them.
     pub(crate) const SEEN: Versions = Versions { application: 1, environment: 1 };
 
     pub(crate) fn new_id(&self, at: Timestamp) -> NewId {
@@ -126,12 +126,12 @@ impl Fixture {
         sources.entry(at).or_insert_with(|| IdSource::new(StdRng::seed_from_u64(seed))).next(at)
     }
 
-    /// Something that is done at noon, with an entry of its own.
-    pub(crate) fn act(&self) -> AuditContext {
-        self.act_at(NOON)
+    /// Returns an audit context at noon with an unused entry id.
+    pub(crate) fn context(&self) -> AuditContext {
+        self.context_at(NOON)
     }
 
-    pub(crate) fn act_at(&self, at: Timestamp) -> AuditContext {
+    pub(crate) fn context_at(&self, at: Timestamp) -> AuditContext {
         AuditContext::of_system(self.new_id(at), at)
     }
 
@@ -164,9 +164,9 @@ impl Fixture {
         }
     }
 
-    /// Publishes a message that is owed to these targets and owned by nobody.
+    /// Publishes a message with unowned deliveries to these targets.
     pub(crate) async fn publish(&self, at: Timestamp, targets: &[TargetId]) -> MessageId {
-        let deliveries = targets.iter().map(|target| owed(*target)).collect();
+        let deliveries = targets.iter().map(|target| pending(*target)).collect();
         let publication = self.publication(self.message(at, "{}"), deliveries);
         let id = publication.message.id;
         assert_eq!(self.store.publish(publication).await.expect("published"), Published::Stored);
@@ -187,7 +187,7 @@ impl Fixture {
     }
 
     pub(crate) async fn detail(&self, id: MessageId) -> hookstream_store::delivery::messages::MessageDetail {
-        self.store.message(self.tenant, self.application, id).await.expect("read").expect("the message is there")
+        self.store.message(self.tenant, self.application, id).await.expect("read").expect("the message exists")
     }
 
     pub(crate) fn attempt(&self, claimed: &Claimed, at: Timestamp) -> Attempt {
@@ -252,14 +252,14 @@ impl Fixture {
     }
 }
 
-/// Gives a store the keys of these bytes, the current one first.
+/// Unlocks a store with the keys of these bytes, the current one first.
 pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> {
     let keys = Keys::new(keys.iter().map(|byte| VaultKey::from_bytes([*byte; 32]))).expect("at least one");
     vault::unlock(db, keys, StdRng::seed_from_u64(1)).await
 }
 
-pub(crate) fn owed(target_id: TargetId) -> NewDelivery {
-    NewDelivery { target_id, state: NewState::Owed { owner: None, backlog: None, in_order: false } }
+pub(crate) fn pending(target_id: TargetId) -> NewDelivery {
+    NewDelivery { target_id, state: NewState::Pending { owner: None, backlog: None, in_order: false } }
 }
 
 pub(crate) fn settled(claimed: &Claimed, attempt: Option<Attempt>, next: Next) -> Settled {

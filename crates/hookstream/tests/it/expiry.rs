@@ -85,7 +85,7 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
     stop(server).await;
     let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
     let old = store_old(&directory, &endpoint, now() - DAY * 4, skipped, &"[1] ".repeat(1_000)).await;
-    let owed = NewState::Owed { owner: None, backlog: None, in_order: false };
+    let owed = NewState::Pending { owner: None, backlog: None, in_order: false };
     let late = store_old(&directory, &endpoint, now() - DAY * 6, owed, "[2]").await;
 
     let server = Server::start(&directory, &["--retention-days", "9", "--payload-retention-days", "2"]);

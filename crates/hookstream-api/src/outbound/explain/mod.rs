@@ -15,7 +15,7 @@ use hookstream_model::{
         state::{DeliveryState, Trigger},
     },
 };
-use hookstream_store::delivery::messages::{Delivery, Message, MessageDetail, Owed};
+use hookstream_store::delivery::messages::{Delivery, Message, MessageDetail, PendingDetail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -200,7 +200,7 @@ fn explanation(routes: &ApplicationRoutes, found: MessageDetail, now: Timestamp)
 }
 
 fn trigger(delivery: &Delivery) -> Option<Trigger> {
-    delivery.owed.map(|owed| owed.trigger)
+    delivery.pending.map(|pending| pending.trigger)
 }
 
 fn explain_delivery(
@@ -214,8 +214,8 @@ fn explain_delivery(
     let route = routes.endpoint(id);
     let endpoint = route.map(|route| &route.endpoint);
     let attempts: Vec<_> = attempts.iter().filter(|attempt| attempt.target_id == delivery.target_id).collect();
-    let step = match (delivery.owed, route) {
-        (Some(Owed { failed, trigger, .. }), Some(route)) => Some(next_step(trigger, failed, &route.schedule)),
+    let step = match (delivery.pending, route) {
+        (Some(PendingDetail { failed, trigger, .. }), Some(route)) => Some(next_step(trigger, failed, &route.schedule)),
         (None, _) | (_, None) => None,
     };
     let has_rate = routes.application.rate_limit.is_some_and(|rate| rate > 0);
@@ -234,13 +234,13 @@ fn explain_delivery(
         why: sentences::text(&why),
         next_step: next_step.as_ref().map(|statement| statement.sentence.clone()),
         statements: why.into_iter().chain(next_step).collect(),
-        next_attempt: match (delivery.state, delivery.owed, step) {
-            (DeliveryState::Pending { due_at }, Some(owed), Some(step)) => Some(NextAttempt {
+        next_attempt: match (delivery.state, delivery.pending, step) {
+            (DeliveryState::Pending { due_at }, Some(pending), Some(step)) => Some(NextAttempt {
                 due_at: due_at.to_string(),
                 attempt_number: delivery.attempts + 1,
                 step: step.number,
                 steps: step.of,
-                is_taken: owed.is_taken,
+                is_taken: pending.is_taken,
             }),
             _ => None,
         },

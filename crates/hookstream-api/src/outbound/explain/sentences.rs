@@ -177,7 +177,7 @@ fn why_pending(
     let mut statements: Vec<_> = last_failure(last).into_iter().collect();
     let next = format!("Attempt {number} of {of}");
     let params = json!({ "due_at": due_at.to_string(), "step": number, "steps": of });
-    let is_taken = delivery.owed.is_some_and(|owed| owed.is_taken);
+    let is_taken = delivery.pending.is_some_and(|pending| pending.is_taken);
     if let Some(kept_back) = kept_back.filter(|kept_back| due_at <= subject.now || *kept_back == KeptBack::Paused) {
         let verb = if due_at <= subject.now { "has been due since" } else { "is due at" };
         statements.push(Statement::new("next_attempt_due", format!("{next} {verb} {due_at}."), params));
@@ -381,7 +381,7 @@ mod tests {
         delivery::state::Trigger,
         outbound::message::{DeliveryCounts, Payload},
     };
-    use hookstream_store::delivery::messages::Owed;
+    use hookstream_store::delivery::messages::PendingDetail;
 
     use super::*;
 
@@ -402,12 +402,12 @@ mod tests {
     }
 
     fn delivery(state: DeliveryState) -> Delivery {
-        Delivery { target_id: TargetId::from_bytes([2; 16]), state, attempts: 1, ended_at: Some(NOW), owed: None }
+        Delivery { target_id: TargetId::from_bytes([2; 16]), state, attempts: 1, ended_at: Some(NOW), pending: None }
     }
 
     fn pending(due_at: Timestamp, is_taken: bool) -> Delivery {
-        let owed = Some(Owed { failed: 1, trigger: Trigger::Automatic, is_taken, is_in_line: false });
-        Delivery { owed, ended_at: None, ..delivery(DeliveryState::Pending { due_at }) }
+        let pending = Some(PendingDetail { failed: 1, trigger: Trigger::Automatic, is_taken, is_in_backlog: false });
+        Delivery { pending, ended_at: None, ..delivery(DeliveryState::Pending { due_at }) }
     }
 
     fn failed(error: &str) -> Attempt {

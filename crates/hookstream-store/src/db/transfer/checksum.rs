@@ -1,7 +1,7 @@
-//! What two stores are compared by: how many rows, and the sum of their hashes.
+//! Checksum for the comparison of two stores: the number of rows and the sum of their hashes.
 //!
-//! The sum does not depend on the order, since the databases sort text differently and each is read in
-//! the order of its own index. It finds what accidents do to rows, not what somebody contrives.
+//! The sum does not depend on the order, because the databases sort text differently and each is read in the order of
+//! its own index. It detects accidental damage, not deliberate forgery.
 
 use std::fmt::Write;
 
@@ -9,17 +9,17 @@ use sha2::{Digest, Sha256};
 
 use crate::db::statement::Value;
 
-/// The rows of a table, in short.
+/// Checksum of the rows of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checksum {
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
-    /// The rows' SHA-256 hashes, summed by 64 bits.
+    /// Sum of the rows' SHA-256 hashes, by 64 bits.
     lanes: [u64; 4],
 }
 
 impl Checksum {
-    /// Of these rows.
+    /// Computes the checksum of rows.
     pub(crate) fn of(rows: &[Vec<Value>]) -> Self {
         let mut sum = Self::default();
         for row in rows {
@@ -28,7 +28,7 @@ impl Checksum {
         sum
     }
 
-    /// Counts those rows too.
+    /// Adds the checksum of other rows.
     pub(crate) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         for (lane, more) in self.lanes.iter_mut().zip(other.lanes) {
@@ -36,7 +36,7 @@ impl Checksum {
         }
     }
 
-    /// The sum in hexadecimal.
+    /// Returns the sum in hexadecimal.
     pub fn hex(&self) -> String {
         self.lanes.iter().fold(String::new(), |mut text, lane| {
             let _ = write!(text, "{lane:016x}");
@@ -45,7 +45,7 @@ impl Checksum {
     }
 }
 
-/// The hash of a row: of each value its kind, its length and its bytes.
+/// Returns the hash of a row: kind, length and bytes of each value.
 fn hash(row: &[Value]) -> [u64; 4] {
     let mut hasher = Sha256::new();
     let mut part = |kind: u8, bytes: &[u8]| {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_does_not_count_and_everything_else_does() {
+    fn checksum_ignores_only_row_order() {
         let rows = [
             vec![Value::Text("a".to_owned()), Value::Null],
             vec![Value::Text(String::new()), Value::Blob(b"a".to_vec())],

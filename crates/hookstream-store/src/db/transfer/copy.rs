@@ -1,4 +1,4 @@
-//! Copying, a slice at a time; while one is written the next is read.
+//! Copying, slice by slice; one slice is written while the next one is read.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -11,23 +11,23 @@ use super::{
 };
 use crate::db::statement::Value;
 
-/// A slice that was copied.
+/// Progress after a copied slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved {
-    /// Of which table.
+    /// Table.
     pub table: &'static str,
-    /// Of which day, where it is kept by day.
+    /// Day, for a table kept by day.
     pub day: Option<Day>,
-    /// How many rows were copied so far, in this run.
+    /// Number of rows copied so far in this run.
     pub rows: u64,
 }
 
 impl Transfer<'_> {
-    /// Copies what is not copied yet. `watch` is told of each slice once it is durable, and may end the
-    /// work there. Returns whether all is copied.
+    /// Copies the remaining rows. `watch` receives the progress after each durable slice, and may stop the copy
+    /// there. Returns whether everything is copied.
     ///
     /// # Errors
-    /// Where a store fails or another transfer is at work; the same transfer begun again goes on.
+    /// Fails if a store fails or another transfer is running; a transfer begun again continues.
     pub async fn copy(&mut self, watch: &mut (dyn FnMut(Moved) -> ControlFlow<()> + Send)) -> Result<bool, Error> {
         let steps = steps(&self.source.days().await?);
         let reached = steps.iter().position(|step| Some(step.to_string()) == self.marker.step);
@@ -42,7 +42,7 @@ impl Transfer<'_> {
             }
             while let Some(last) = slice.last {
                 rows += slice.rows.len() as u64;
-                slice = self.write_and_read_on(step, slice.rows, last).await?;
+                slice = self.write_and_read_next(step, slice.rows, last).await?;
                 if watch(Moved { table: step.table.name, day: step.day, rows }).is_break() {
                     return Ok(false);
                 }
@@ -51,13 +51,13 @@ impl Transfer<'_> {
         Ok(true)
     }
 
-    /// Writes rows while it reads those after them.
-    async fn write_and_read_on(&mut self, step: TableOrder, rows: Vec<Vec<Value>>, last: Vec<Value>) -> Result<Slice, Error> {
+    /// Writes rows while reading the next ones.
+    async fn write_and_read_next(&mut self, step: TableOrder, rows: Vec<Vec<Value>>, last: Vec<Value>) -> Result<Slice, Error> {
         let marker = self.marker.at(step, last.clone());
         let advance = Advance { from: self.marker.text(), to: marker.text() };
         let write = self.target.write_rows(step, Arc::new(converted(rows, self.target)), advance);
-        let (is_ours, next) = tokio::join!(write, self.source.rows(step, Some(last), self.limits));
-        if !is_ours? {
+        let (is_advanced, next) = tokio::join!(write, self.source.rows(step, Some(last), self.limits));
+        if !is_advanced? {
             return Err(Error::Overtaken);
         }
         self.marker = marker;

@@ -1,7 +1,7 @@
-//! The mark of an unfinished transfer on its target: where from, and how far.
+//! Mark of an unfinished transfer on its target: the source and the progress.
 //!
-//! It stands in `settings` from before the first row until all is compared. A server does not start on
-//! a store that has it.
+//! The mark is in `settings` from before the first row until the comparison is complete. A server does not start on a
+//! marked store.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,26 +11,26 @@ use crate::db::{
     statement::{Database, Statement, Value},
 };
 
-/// The setting's name.
+/// Name of the setting.
 const NAME: &str = "transfer_from";
-const MAKE: &str = "insert into settings (name, value) values ('transfer_from', $1) on conflict do nothing returning name";
-/// Moves the mark on. Where it is not what it was, somebody else moved it.
+const CREATE: &str = "insert into settings (name, value) values ('transfer_from', $1) on conflict do nothing returning name";
+/// Advances the mark. A mark with another value was moved by another process.
 pub(crate) const ADVANCE: &str = "update settings set value = $2 where name = 'transfer_from' and value = $1";
 const REMOVE: &str = "delete from settings where name = 'transfer_from' and value = $1";
 
-/// Where a transfer comes from and how far it is.
+/// Source and progress of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
-    /// The source, without what is secret about it.
+    /// Source, without secrets.
     pub(super) source: String,
-    /// How often the source was started before.
+    /// Number of server starts on the source when the transfer began.
     pub(super) starts: i64,
-    /// The step that was last at work, and the key of the last row it copied.
+    /// Current step, and the key of the last row copied from it.
     pub(super) step: Option<String>,
     pub(super) after: Vec<Part>,
 }
 
-/// A value of a key.
+/// Value of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Part {
@@ -40,7 +40,7 @@ pub(super) enum Part {
     Bytes(Vec<u8>),
 }
 
-/// The mark before and after a slice was copied; both are written with the slice.
+/// Mark before and after a copied slice, for the write of the slice.
 #[derive(Debug, Clone)]
 pub struct Advance {
     pub(crate) from: String,
@@ -52,28 +52,28 @@ impl Marker {
         Self { source, starts, step: None, after: Vec::new() }
     }
 
-    /// The mark that stands on a store.
+    /// Returns the mark of a store.
     pub(super) async fn find(db: &dyn Database) -> Result<Option<Self>, crate::Error> {
         let found = settings::find(db, NAME).await?;
         found.map(|text| serde_json::from_str(&text).map_err(|_| crate::Error::Unreadable { what: "mark of a transfer" })).transpose()
     }
 
     /// Marks a store that has no mark yet.
-    pub(super) async fn make(&self, db: &dyn Database) -> Result<(), Error> {
-        run(db, "mark the target", Statement::new(MAKE, vec![self.text().into()])).await
+    pub(super) async fn create(&self, db: &dyn Database) -> Result<(), Error> {
+        run(db, "mark the target", Statement::new(CREATE, vec![self.text().into()])).await
     }
 
-    /// Takes the mark away.
+    /// Removes the mark.
     pub(super) async fn remove(&self, db: &dyn Database) -> Result<(), Error> {
         run(db, "remove the mark of the target", Statement::new(REMOVE, vec![self.text().into()])).await
     }
 
-    /// After the rows of a step up to this key.
+    /// Returns the mark behind a step's rows up to this key.
     pub(super) fn at(&self, step: TableOrder, key: Vec<Value>) -> Self {
         Self { step: Some(step.to_string()), after: key.into_iter().map(Part::from).collect(), ..self.clone() }
     }
 
-    /// The key of the last row that was copied of the step.
+    /// Returns the key of the last row copied from the step.
     pub(super) fn key(&self) -> Vec<Value> {
         self.after.iter().cloned().map(Value::from).collect()
     }

@@ -1,12 +1,12 @@
-//! Moving an installation from one store to another, of either kind.
+//! Transfer of an installation from one store to another, of either kind.
 //!
-//! What is moved is described once (`tables.rs`); a store reads and writes slices of it ([`Side`]), and
-//! `copy.rs` and `verify.rs` know neither table nor database. A slice and how far the transfer is are one
-//! transaction on PostgreSQL. On SQLite they stand in different files: the slice is first, and a slice
-//! that is written twice is there once.
+//! The tables are described once (`tables.rs`). A store reads and writes slices of them ([`Side`]); `copy.rs` and
+//! `verify.rs` depend on neither table nor database. On PostgreSQL a slice and the progress of the transfer are one
+//! transaction. On SQLite they are in different files: the slice is written first, and a slice written twice is
+//! stored once.
 //!
 //! A transfer is [begun](Transfer::begin), [copied](Transfer::copy), [compared](Transfer::verify) and
-//! [finished](Transfer::finish). Until it is finished the target has a mark, and begins where it was.
+//! [finished](Transfer::finish). Until then the target has a mark, from which an interrupted transfer continues.
 
 mod checksum;
 mod copy;
@@ -34,40 +34,40 @@ use crate::{
     identity::organizations,
 };
 
-/// A store at one end of a transfer. A step's rows have the same form in every store.
+/// Store on one side of a transfer. A step's rows have the same form in every store.
 #[async_trait]
 pub trait Side: Store {
-    /// Whether text may have a NUL in it.
+    /// Returns whether text may contain NUL.
     fn keeps_nul(&self) -> bool;
 
-    /// Who works on it besides this process.
+    /// Returns a description of another process that uses the store, if there is one.
     async fn user(&self) -> Result<Option<String>, crate::Error>;
 
-    /// How often a server was started on it.
+    /// Returns the number of server starts on the store.
     async fn starts(&self) -> Result<i64, crate::Error>;
 
-    /// The days of which there may be rows, oldest first.
+    /// Returns the days that may have rows, oldest first.
     async fn days(&self) -> Result<Vec<Day>, crate::Error>;
 
-    /// The rows of a step after a key, or its first.
+    /// Returns the rows of a step after a key, or its first rows.
     async fn rows(&self, step: TableOrder, after: Option<Vec<Value>>, limits: Limits) -> Result<Slice, crate::Error>;
 
-    /// Writes rows of a step and moves the mark on. Returns whether the mark was what it had to be.
+    /// Writes rows of a step and advances the mark. Returns whether the mark had the expected value.
     async fn write_rows(&self, step: TableOrder, rows: Arc<Vec<Vec<Value>>>, advance: Advance) -> Result<bool, crate::Error>;
 }
 
-/// How much is read and written at once.
+/// Maximum size of one read and one write.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most rows.
+    /// Maximum number of rows.
     pub rows: usize,
-    /// About the most bytes; the row that passes it is still in.
+    /// Approximate maximum of bytes; the row that exceeds it is still included.
     pub bytes: usize,
 }
 
 impl Default for Limits {
-    /// Enough that a commit's fsync does not count, and little enough for a small machine: three slices
-    /// are in memory at most.
+    /// Large enough to make the cost of a commit's fsync negligible, and small enough for a small machine: at most
+    /// three slices are in memory.
     fn default() -> Self {
         Self { rows: 5_000, bytes: 8 * 1024 * 1024 }
     }
@@ -77,66 +77,65 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Slice {
     pub(crate) rows: Vec<Vec<Value>>,
-    /// The key of the last row that was read; `None` where there was none any more.
+    /// Key of the last row read; `None` if there were no more rows.
     pub(crate) last: Option<Vec<Value>>,
 }
 
-/// Why a transfer is not done.
+/// Reason why a transfer is not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// One of the stores failed.
+    /// A store failed.
     #[error(transparent)]
     Store(#[from] crate::Error),
-    /// The source is empty.
+    /// The source contains no installation.
     #[error("the source contains no installation; a server creates one at its first start")]
     Nothing,
-    /// The source is itself half there.
+    /// The source is the target of an unfinished transfer.
     #[error("the source is an unfinished transfer from {from}; finish that transfer first")]
     SourceUnfinished {
-        /// Where from.
+        /// Source of that transfer.
         from: String,
     },
-    /// A server works on one of the stores.
+    /// A server uses one of the stores.
     #[error("the {end} is in use: {user}; stop it first")]
     InUse {
         /// Source or target.
         end: &'static str,
-        /// Who.
+        /// Description of the user.
         user: String,
     },
-    /// The target has something already.
+    /// The target is not empty.
     #[error("the target is not empty: it contains {what}; name an empty one")]
     NotEmpty {
-        /// What.
+        /// Content of the target.
         what: String,
     },
-    /// The target is half there, from elsewhere.
+    /// The target has an unfinished transfer from another source.
     #[error("the target is an unfinished transfer from another source, {from}; continue that transfer, or empty the target")]
     OtherSource {
-        /// Where from.
+        /// Source of that transfer.
         from: String,
     },
     /// The source may have changed since the transfer began.
     #[error("a server was started on the source after the transfer began; empty the target and start again")]
     SourceStarted,
-    /// Somebody else moved the mark.
+    /// Another process moved the mark.
     #[error("another transfer to the same target is running; wait for it, or stop it and start again")]
     Overtaken,
-    /// What was compared is not equal.
+    /// The stores differ.
     #[error("the target differs from the source; empty the target and start again")]
     Different,
 }
 
-/// Where a store's unfinished transfer comes from; `None` where there is none. A server must not start
-/// on what is half there.
+/// Returns the source of a store's unfinished transfer, if there is one. A server must not start on an incomplete store.
 ///
 /// # Errors
-/// Where the store fails.
+/// Fails if the store fails.
 pub async fn unfinished(db: &dyn Database) -> Result<Option<String>, crate::Error> {
     Ok(Marker::find(db).await?.map(|marker| marker.source))
 }
 
-/// A transfer under way.
+/// Transfer in progress.
 pub struct Transfer<'a> {
     source: &'a dyn Side,
     target: &'a dyn Side,
@@ -146,11 +145,10 @@ pub struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Begins a transfer, or goes on with one that was broken off. `name` tells the source from others
-    /// and is shown to people.
+    /// Begins a transfer, or continues an interrupted one. `name` identifies the source and is shown to people.
     ///
     /// # Errors
-    /// Where a store fails or is in use, the source has nothing, or the target something else.
+    /// Fails if a store fails or is in use, the source contains no installation, or the target other data.
     pub async fn begin(source: &'a dyn Side, name: &str, target: &'a dyn Side, limits: Limits) -> Result<Self, Error> {
         check_idle(source, target).await?;
         if let Some(from) = unfinished(source).await? {
@@ -168,24 +166,24 @@ impl<'a> Transfer<'a> {
             Some(found) => found,
             None => {
                 check_empty(target).await?;
-                fresh.make(target).await?;
+                fresh.create(target).await?;
                 fresh
             }
         };
-        // A server that started before it could see the mark is seen now.
+        // Finds a server that started before it could see the mark.
         check_idle(source, target).await?;
         Ok(Self { source, target, limits, marker, is_resumed })
     }
 
-    /// Whether it goes on with one that was broken off.
+    /// Returns whether the transfer continues an interrupted one.
     pub const fn is_resumed(&self) -> bool {
         self.is_resumed
     }
 
-    /// Finishes it: from here on a server may start on the target.
+    /// Finishes the transfer: from here on a server may start on the target.
     ///
     /// # Errors
-    /// Where what was compared differs, or a store fails or was used meanwhile.
+    /// Fails if the comparison found a difference, or a store fails or was used meanwhile.
     pub async fn finish(self, report: &Report) -> Result<(), Error> {
         if !report.is_equal() {
             return Err(Error::Different);
@@ -207,20 +205,20 @@ async fn check_idle(source: &dyn Side, target: &dyn Side) -> Result<(), Error> {
     Ok(())
 }
 
-/// The most that is named of what a target holds.
+/// Maximum number of steps named in an error.
 const NAMED: usize = 8;
 
 async fn check_empty(target: &dyn Side) -> Result<(), Error> {
-    let mut there = Vec::new();
+    let mut found = Vec::new();
     for step in steps(&target.days().await?) {
-        if there.len() < NAMED && target.rows(step, None, Limits { rows: 1, bytes: 1 }).await?.last.is_some() {
-            there.push(step.to_string());
+        if found.len() < NAMED && target.rows(step, None, Limits { rows: 1, bytes: 1 }).await?.last.is_some() {
+            found.push(step.to_string());
         }
     }
-    if there.is_empty() { Ok(()) } else { Err(Error::NotEmpty { what: there.join(", ") }) }
+    if found.is_empty() { Ok(()) } else { Err(Error::NotEmpty { what: found.join(", ") }) }
 }
 
-/// The rows as the target can have them.
+/// Returns the rows as the target can store them.
 fn converted(mut rows: Vec<Vec<Value>>, target: &dyn Side) -> Vec<Vec<Value>> {
     if target.keeps_nul() {
         return rows;
@@ -229,7 +227,7 @@ fn converted(mut rows: Vec<Vec<Value>>, target: &dyn Side) -> Vec<Vec<Value>> {
         if let Value::Text(text) = value
             && text.contains('\0')
         {
-            // As the store itself does with what receivers answer.
+            // Same replacement as for responses of receivers.
             *text = text.replace('\0', "\u{fffd}");
         }
     }

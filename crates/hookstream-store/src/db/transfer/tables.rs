@@ -1,77 +1,77 @@
-//! What is moved: the tables, their columns, and how each database keeps them.
+//! Tables of a transfer, their columns, and the form of both in each database.
 //!
-//! A new table or column joins by standing here; tests of both databases fail until it does.
+//! A new table or column must be listed here; tests of both databases fail until it is.
 
 use std::fmt;
 
 use hookstream_model::base::time::Day;
 
-/// How the values of a column stand in SQLite and in PostgreSQL.
+/// Type of a column in SQLite and in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
-    /// An id: blob, uuid.
+    /// Id: blob, uuid.
     Id,
-    /// Bytes, and the ids of what is configured: blob, bytea.
+    /// Bytes, or an id of the configuration: blob, bytea.
     Bytes,
-    /// A whole number: integer, bigint.
+    /// 64-bit integer: integer, bigint.
     Integer,
-    /// A whole number of 32 bits: integer, integer.
+    /// 32-bit integer: integer, integer.
     Small,
-    /// Yes or no: integer, boolean.
+    /// Boolean: integer, boolean.
     Boolean,
     /// Text: text, text.
     Text,
 }
 
-/// A column by its name, which is the same in both databases.
+/// Column, whose name is the same in both databases.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) kind: ColumnKind,
 }
 
-/// How a table stands in one database.
+/// Form of a table in one database.
 #[derive(Debug)]
 pub(crate) struct Form {
-    /// The table that is written to.
+    /// Table to write to.
     pub(crate) into: &'static str,
-    /// What is read: the same table, or a query that gives its rows their common form.
+    /// Table to read from, or a query that returns rows in the common form.
     pub(crate) from: &'static str,
-    /// Columns that have an index and tell any two rows apart: rows are read in their order.
+    /// Columns with an index that identify a row: rows are read in their order.
     pub(crate) key: &'static [&'static str],
     /// Columns that are written as 0 and not read.
     pub(crate) zero: &'static [&'static str],
-    /// What tells the day of a row.
+    /// Source of a row's day.
     pub(crate) day: DayBy,
 }
 
-/// What tells the day of a row.
+/// Source of a row's day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DayBy {
-    /// The file that it is in; or it has none, being configuration.
-    Place,
-    /// The time in this column's id.
+    /// File of the row; a row of the configuration has no day.
+    File,
+    /// Time in this id column.
     Id(&'static str),
-    /// This column, which holds the day's number.
+    /// Column with the day's number.
     Number(&'static str),
 }
 
-/// A table that is moved.
+/// Table to transfer.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Its name in reports.
+    /// Name in reports.
     pub(crate) name: &'static str,
-    /// Its columns, as they are read and written.
+    /// Columns to read and write.
     pub(crate) columns: &'static [Column],
-    /// Whether it is kept by day.
+    /// Whether the table is kept by day.
     pub(crate) by_day: bool,
-    /// Columns of which a newer day's row replaces an older one's, where days are apart.
+    /// Key columns for which a newer day's row replaces an older one, if the days have separate tables.
     pub(crate) newest_of: &'static [&'static str],
     pub(crate) sqlite: Form,
     pub(crate) postgres: Form,
 }
 
-/// A table, of a day where it is kept by day: what is copied and compared in one go.
+/// Unit of copying and comparing: a table, or one day of a table kept by day.
 #[derive(Debug, Clone, Copy)]
 pub struct TableOrder {
     pub(crate) table: &'static Table,
@@ -85,7 +85,7 @@ impl fmt::Display for TableOrder {
     }
 }
 
-/// The steps of a transfer in their order: what is configured, then day by day what happened.
+/// Returns the steps of a transfer in order: the configuration, then the messages day by day.
 pub(crate) fn steps(days: &[Day]) -> Vec<TableOrder> {
     let configured = TABLES.iter().filter(|table| !table.by_day).map(|table| TableOrder { table, day: None });
     let of_day =
@@ -94,12 +94,12 @@ pub(crate) fn steps(days: &[Day]) -> Vec<TableOrder> {
 }
 
 impl Table {
-    /// Where columns stand in a row.
+    /// Returns the positions of columns in a row.
     pub(crate) fn positions(&self, names: &[&str]) -> Vec<usize> {
         names.iter().filter_map(|name| self.columns.iter().position(|column| column.name == *name)).collect()
     }
 
-    /// The names of its columns, as they stand in a statement.
+    /// Returns the names of the columns, as a statement lists them.
     pub(crate) fn column_list(&self) -> String {
         self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
@@ -107,7 +107,7 @@ impl Table {
 
 impl Form {
     const fn plain(name: &'static str, key: &'static [&'static str]) -> Self {
-        Self { into: name, from: name, key, zero: &[], day: DayBy::Place }
+        Self { into: name, from: name, key, zero: &[], day: DayBy::File }
     }
 
     const fn by_id(name: &'static str, key: &'static [&'static str], id: &'static str) -> Self {
@@ -119,14 +119,14 @@ impl Form {
     }
 }
 
-/// A table of what is configured: the same in both databases.
+/// Builds a table of the configuration, which is the same in both databases.
 const fn configured(name: &'static str, key: &'static [&'static str], columns: &'static [Column]) -> Table {
     let (sqlite, postgres) = (Form::plain(name, key), Form::plain(name, key));
     Table { name, columns, by_day: false, newest_of: &[], sqlite, postgres }
 }
 
-/// A table of what happened with messages: a file a day here, a range of ids there.
-const fn happened(name: &'static str, key: &'static [&'static str], id: &'static str, columns: &'static [Column]) -> Table {
+/// Builds a table of the messages' history: one file per day in SQLite, a range of ids in PostgreSQL.
+const fn history(name: &'static str, key: &'static [&'static str], id: &'static str, columns: &'static [Column]) -> Table {
     let (sqlite, postgres) = (Form::plain(name, key), Form::by_id(name, key, id));
     Table { name, columns, by_day: true, newest_of: &[], sqlite, postgres }
 }
@@ -150,18 +150,18 @@ const fn text(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Text }
 }
 
-/// The settings but for the transfer's own mark.
+/// Settings except for the transfer's own mark.
 const SETTINGS: Form =
     Form { from: "(select name, value from settings where name <> 'transfer_from') kept", ..Form::plain("settings", &["name"]) };
 
-/// The nodes' counts of a day in one.
+/// Message counts of a day, summed over the nodes.
 const COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, application_id, sum(messages)::int8 as messages from message_counts group by day, application_id) counted",
     day: DayBy::Number("day"),
     ..Form::plain("message_counts", &["application_id"]).without_owner()
 };
 
-/// The same of deliveries.
+/// Delivery counts of a day, summed over the nodes.
 const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     from: "(select day, environment_id, sum(messages)::int8 as messages, sum(accepted)::int8 as accepted,
         sum(succeeded)::int8 as succeeded, sum(exhausted)::int8 as exhausted, sum(skipped)::int8 as skipped,
@@ -171,17 +171,17 @@ const DELIVERY_COUNTS_ON_POSTGRES: Form = Form {
     ..Form::plain("delivery_counts", &["environment_id"]).without_owner()
 };
 
-/// What is owed, by nobody or in its backlog: no owner goes along.
-const OWED: &str =
+/// Pending deliveries, unowned or in their backlog: owners are not transferred.
+const PENDING: &str =
     "(select message_id, target_id, application_id, due_at, attempts, failed, trigger_type, backlog, retry_at, backlog as owner
-    from pending) owed";
+    from pending) waiting";
 
-/// A message has one key and one event id at the most, and PostgreSQL finds both by the message's id.
+/// A message has at most one key and one event id, and PostgreSQL finds both by the message's id.
 const MESSAGE_FIRST: [&[&str]; 2] = [&["message_id", "environment_id", "key"], &["message_id", "application_id", "event_id"]];
 
-/// All that is moved. What is not: owners and nodes, which are processes; changes, which are for nodes that
-/// remember; the last place in a backlog, which is not before what was moved; and how far a job had come in a day of
-/// SQLite when its process ended at that very moment.
+/// All transferred tables. Not transferred: owners and nodes, which are processes; changes, which serve the caches of
+/// nodes; the last backlog position, which is not before the transferred ones; and the progress of a job in a day's
+/// file of SQLite, which matters only if the process ended at that moment.
 pub(crate) static TABLES: &[Table] = &[
     configured(
         "organizations",
@@ -458,7 +458,7 @@ pub(crate) static TABLES: &[Table] = &[
         sqlite: SETTINGS,
         postgres: SETTINGS,
     },
-    happened(
+    history(
         "messages",
         &["application_id", "id"],
         "id",
@@ -473,19 +473,19 @@ pub(crate) static TABLES: &[Table] = &[
             text("channels"),
         ],
     ),
-    happened(
+    history(
         "payloads",
         &["message_id"],
         "message_id",
         &[id("message_id"), id("environment_id"), boolean("is_text"), small("encoding"), small("size"), bytes("body")],
     ),
-    happened(
+    history(
         "undelivered",
         &["message_id", "target_id"],
         "message_id",
         &[id("message_id"), id("target_id"), text("state"), text("reason"), small("attempts"), integer("ended_at")],
     ),
-    happened(
+    history(
         "attempts",
         &["message_id", "id"],
         "message_id",
@@ -520,8 +520,8 @@ pub(crate) static TABLES: &[Table] = &[
         ],
         by_day: true,
         newest_of: &[],
-        sqlite: Form { from: OWED, ..Form::plain("pending", &["message_id", "target_id"]) },
-        postgres: Form { from: OWED, ..Form::by_id("pending", &["message_id", "target_id"], "message_id") },
+        sqlite: Form { from: PENDING, ..Form::plain("pending", &["message_id", "target_id"]) },
+        postgres: Form { from: PENDING, ..Form::by_id("pending", &["message_id", "target_id"], "message_id") },
     },
     Table {
         name: "message_counts",
@@ -572,7 +572,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_among_the_columns() {
+    fn keys_are_columns_of_their_table() {
         for table in TABLES {
             for names in [table.sqlite.key, table.postgres.key, table.newest_of] {
                 assert_eq!(table.positions(names).len(), names.len(), "{}: {names:?}", table.name);

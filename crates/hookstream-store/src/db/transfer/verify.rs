@@ -1,4 +1,4 @@
-//! Comparing: every row of both stores is read, and nothing of what was copied is taken on trust.
+//! Comparison of both stores, which reads every row of both and does not rely on the copy.
 
 use std::collections::BTreeSet;
 
@@ -9,48 +9,48 @@ use super::{
     tables::{TABLES, TableOrder, steps},
 };
 
-/// What was compared.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The tables, in the order they are copied.
+    /// Tables, in the order of the copy.
     pub tables: Vec<TableReport>,
-    /// What is not equal.
+    /// Tables and days that differ.
     pub differences: Vec<Difference>,
 }
 
-/// A table, over all days.
+/// Checksums of a table over all days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableReport {
-    /// Its name.
+    /// Name of the table.
     pub table: &'static str,
-    /// How many days of it have rows.
+    /// Number of days with rows.
     pub days: usize,
-    /// What the source has.
+    /// Checksum of the source.
     pub source: Checksum,
-    /// What the target has.
+    /// Checksum of the target.
     pub target: Checksum,
 }
 
-/// A table, or a day of one, that is not equal.
+/// Table, or a day of one, that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which table.
+    /// Name of the table.
     pub table: &'static str,
-    /// Which day of it.
+    /// Day, for a table kept by day.
     pub day: Option<Day>,
-    /// What the source has.
+    /// Checksum of the source.
     pub source: Checksum,
-    /// What the target has.
+    /// Checksum of the target.
     pub target: Checksum,
 }
 
 impl Report {
-    /// Whether the target has what the source has.
+    /// Returns whether the target equals the source.
     pub fn is_equal(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// How many rows the source has.
+    /// Returns the number of rows of the source.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.source.rows).sum()
     }
@@ -70,7 +70,7 @@ impl Transfer<'_> {
     /// Compares both stores, each table by day.
     ///
     /// # Errors
-    /// Where a store fails.
+    /// Fails if a store fails.
     pub async fn verify(&self) -> Result<Report, Error> {
         let mut days = BTreeSet::from_iter(self.source.days().await?);
         days.extend(self.target.days().await?);
@@ -88,7 +88,7 @@ impl Transfer<'_> {
         Ok(report)
     }
 
-    /// Of a step's rows as the target has them or should.
+    /// Computes the checksum of a step's rows, in the form that the target stores.
     async fn checksum(&self, side: &dyn Side, step: TableOrder) -> Result<Checksum, Error> {
         let mut sum = Checksum::default();
         let mut slice = side.rows(step, None, self.limits).await?;

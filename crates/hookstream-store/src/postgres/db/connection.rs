@@ -1,8 +1,8 @@
-//! Connecting to PostgreSQL: what an operator sets, TLS, the pools, and what errors mean.
+//! Connections to PostgreSQL: the operator's options, TLS, the pools, and the meaning of errors.
 //!
-//! Statements are sent unnamed and with their types, each with its values in one message: that works
-//! through a pooler in transaction mode, and a plan is made for the tables as they are now. Only the
-//! engine's own queries, which run all the time, are prepared where no pooler stands in between.
+//! Statements are sent unnamed and with their types, each with its values in one message. This works through a pooler
+//! in transaction mode, and each plan fits the current tables. Only the engine's own queries, which run all the time,
+//! are prepared, and only without a pooler.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,34 +27,33 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::db::error::{Cause, Error};
 
-/// What an operator sets about the database.
+/// Operator's options for the database.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `postgres://user:password@host:port/database?…`; several hosts are tried in turn.
+    /// Address `postgres://user:password@host:port/database?…`; several hosts are tried in turn.
     pub url: Secret,
-    /// The most connections for requests; the engine has a few of its own besides.
+    /// Maximum number of connections for requests; the engine has a few of its own.
     pub max_connections: usize,
-    /// Whether a pooler in transaction mode stands in between: then nothing is set for a session, and
-    /// nobody listens.
+    /// Whether connections go through a pooler in transaction mode. Then no session settings are made, and nodes do not listen.
     pub through_pooler: bool,
-    /// For how long a node stands without being renewed.
+    /// Duration of a node's lease without renewal.
     pub lease: Duration,
 }
 
 impl Options {
-    /// Where the database is, without what is secret about it.
+    /// Returns the address of the database without secrets.
     ///
     /// # Errors
-    /// Where the URL is none.
+    /// Fails if the URL is invalid.
     pub fn address(&self) -> Result<String, Error> {
         let config = Connector::new(self)?.config;
         Ok(format!("postgres://{}/{}", hosts_of(&config), database_of(&config)))
     }
 
-    /// Connects once, so that a start can say what is wrong with the database and what to do about it.
+    /// Connects once, so that a start can report a problem with the database and its remedy.
     ///
     /// # Errors
-    /// [`Error::Open`] with the host, the port, the database and the user, and what to do.
+    /// [`Error::Open`] with the host, the port, the database, the user and the remedy.
     pub async fn probe(&self) -> Result<(), Error> {
         let connector = Connector::new(self)?;
         let connecting = connector.config.connect(connector.tls.clone());
@@ -75,7 +74,7 @@ impl Options {
     }
 }
 
-/// The hosts and ports of a database.
+/// Returns the hosts and ports of a database.
 fn hosts_of(config: &Config) -> String {
     let (hosts, ports) = (config.get_hosts(), config.get_ports());
     let host = |(index, host): (usize, &Host)| {
@@ -92,7 +91,7 @@ fn database_of(config: &Config) -> &str {
     config.get_dbname().or(config.get_user()).unwrap_or_default()
 }
 
-/// What to do about a connection that was refused.
+/// Returns the remedy for a refused connection.
 fn advice(error: &tokio_postgres::Error, config: &Config) -> String {
     let database = database_of(config);
     match error.code() {
@@ -123,23 +122,23 @@ fn io_kind(error: &tokio_postgres::Error) -> Option<std::io::ErrorKind> {
     causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind).next()
 }
 
-/// How long a start waits for its first connection.
+/// Time limit of the first connection at a start.
 const PROBE_WITHIN: Duration = Duration::from_secs(15);
-/// Connections that the engine's work has for itself: publishing, settling, claiming, renewing.
+/// Connections reserved for the engine's work: publishing, settling, claiming, renewing.
 const HOT_CONNECTIONS: usize = 5;
-/// How long a request waits for a free connection, and a connection for the server.
+/// Time limit of a request's wait for a free connection, and of connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a statement may take. Those of requests read a page at the most.
+/// Time limit of a statement. Statements of requests read one page at most.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long data may stay unacknowledged before a connection counts as broken.
+/// Time for which data may stay unacknowledged before a connection counts as broken.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is set for each session, where a session is ours.
+/// Settings of each session, without a pooler.
 const SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'";
 
-/// The same for the engine's own statements. They are planned once, perhaps while a table is empty; they
-/// must find their rows by the index when it is not. Where there is no index to use, that makes the planner
-/// believe them expensive, and compiling one takes longer than a hundred of them.
+/// Settings for the engine's own statements. They are planned once, perhaps while a table is empty, and must use the
+/// index when it is not. Without a usable index, `enable_seqscan = off` makes the planner consider them expensive, and
+/// JIT compilation would take longer than a hundred runs.
 const HOT_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s';
     set enable_seqscan = off;
     set jit = off";
@@ -148,18 +147,18 @@ const HOT_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '10
 #[derive(Clone)]
 pub(crate) struct Pool {
     pool: deadpool_postgres::Pool,
-    /// Whether statements are prepared, each once a connection.
+    /// Whether statements are prepared, once per connection.
     prepares: bool,
 }
 
 impl Pool {
-    /// Closes it; whoever waits for a connection is told.
+    /// Closes the pool; callers that wait for a connection get an error.
     pub(crate) fn close(&self) {
         self.pool.close();
     }
 }
 
-/// How to connect: the parsed URL and TLS.
+/// Parsed URL and TLS settings for connecting.
 #[derive(Clone)]
 pub(crate) struct Connector {
     pub(crate) config: Config,
@@ -168,11 +167,12 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Reads the URL.
+    /// Parses the URL.
     ///
-    /// `sslmode` and `sslrootcert` mean what they mean to libpq: `verify-full` verifies the chain and the host's name, `verify-ca` the
-    /// chain alone, and so does `require` with a root certificate; `require` without one, `prefer` and `allow` encrypt and verify
-    /// nothing. Without `sslrootcert` (or with `sslrootcert=system`) the chain leads to a public authority.
+    /// `sslmode` and `sslrootcert` have libpq's meaning. `verify-full` verifies the chain and the host's name;
+    /// `verify-ca`, and `require` with a root certificate, verify the chain only. `require` without a root
+    /// certificate, `prefer` and `allow` encrypt and verify nothing. Without `sslrootcert` (or with
+    /// `sslrootcert=system`) the chain must lead to a public authority.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         let refuse = |cause: String| Error::Open { what: "the database (setting database_url)".to_owned(), cause: cause.into() };
         let url = options.url.expose().trim();
@@ -186,7 +186,7 @@ impl Connector {
                 "its scheme is {shown}://; it must be postgres://user@host/database. Without a database, leave database_url out and set data_dir"
             )));
         }
-        // The driver also takes `host=… dbname=…`, as libpq does.
+        // The driver also accepts `host=… dbname=…`, as libpq does.
         if scheme.is_none() && !url.contains('=') {
             return Err(refuse("it must be an address such as postgres://user@host/database".to_owned()));
         }
@@ -208,18 +208,17 @@ impl Connector {
         Ok(Self { config, tls: MakeRustlsConnect::new(tls), through_pooler: options.through_pooler })
     }
 
-    /// A pool of at most so many connections for requests.
+    /// Creates a pool of at most `size` connections for requests.
     pub(crate) fn pool(&self, size: usize) -> Result<Pool, Error> {
-        self.make_pool(size, SESSION, false)
+        self.build_pool(size, SESSION, false)
     }
 
-    /// The same for the few statements that the engine runs all the time: they are prepared, where a
-    /// session is ours.
+    /// Creates a pool for the engine's frequent statements, which are prepared unless there is a pooler.
     pub(crate) fn hot_pool(&self) -> Result<Pool, Error> {
-        self.make_pool(HOT_CONNECTIONS, HOT_SESSION, !self.through_pooler)
+        self.build_pool(HOT_CONNECTIONS, HOT_SESSION, !self.through_pooler)
     }
 
-    fn make_pool(&self, size: usize, session: &'static str, prepares: bool) -> Result<Pool, Error> {
+    fn build_pool(&self, size: usize, session: &'static str, prepares: bool) -> Result<Pool, Error> {
         let manager =
             Manager::from_config(self.config.clone(), self.tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let sets_session = !self.through_pooler;
@@ -243,16 +242,16 @@ impl Connector {
         Ok(Pool { pool, prepares })
     }
 
-    /// Whether somebody can listen on a connection of this kind.
+    /// Returns whether this kind of connection can listen for notifications.
     pub(crate) const fn can_listen(&self) -> bool {
         !self.through_pooler
     }
 }
 
-/// A statement's values, each with the type that the statement gives it.
+/// Values of a statement, each with its type in the statement.
 pub(crate) type Values<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
-/// A connection out of a pool, for one operation.
+/// Pooled connection for one operation.
 pub(crate) struct Connection {
     object: Object,
     operation: &'static str,
@@ -284,12 +283,12 @@ impl Connection {
         self.within(prepared).await
     }
 
-    /// The same for one that takes as long as it takes; nobody waits for it but who asked.
-    pub(crate) async fn query_at_length(&self, sql: &str, values: &Values<'_>) -> Result<Vec<tokio_postgres::Row>, Error> {
+    /// Runs one statement without a time limit and returns its rows.
+    pub(crate) async fn query_without_timeout(&self, sql: &str, values: &Values<'_>) -> Result<Vec<tokio_postgres::Row>, Error> {
         self.object.query_typed(sql, values).await.map_err(failed(self.operation))
     }
 
-    /// Runs one statement and returns how many rows it changed.
+    /// Runs one statement and returns the number of changed rows.
     pub(crate) async fn execute(&self, sql: &str, values: &Values<'_>) -> Result<u64, Error> {
         self.within(self.object.execute_typed(sql, values)).await
     }
@@ -299,7 +298,7 @@ impl Connection {
         self.within(self.object.batch_execute(sql)).await
     }
 
-    /// Does `work` in a transaction: commits where it says yes, else undoes it.
+    /// Runs `work` in a transaction. Commits if `keep` accepts the result, and otherwise rolls back.
     pub(crate) async fn transaction<T>(
         self,
         work: impl AsyncFnOnce(&Self) -> Result<T, Error>,
@@ -319,16 +318,16 @@ impl Connection {
         Ok(done)
     }
 
-    /// Bounds the wait for an answer: a server that is gone without a word must hold nobody.
-    async fn within<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-        match tokio::time::timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT, answer).await {
+    /// Bounds the wait for a response, because a server may vanish silently.
+    async fn within<T>(&self, response: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT, response).await {
             Ok(answered) => answered.map_err(failed(self.operation)),
             Err(cause) => Err(Error::Unavailable { operation: self.operation, cause: cause.into() }),
         }
     }
 }
 
-/// A connection on which a transaction may be open. Dropped so, it goes, and does not return to its pool.
+/// Connection on which a transaction may be open. Dropping it closes the connection instead of returning it to its pool.
 struct UnfinishedTransaction(Option<Connection>);
 
 impl UnfinishedTransaction {
@@ -345,13 +344,13 @@ impl Drop for UnfinishedTransaction {
     }
 }
 
-/// Names the operation that an error of the database spoilt.
+/// Returns a conversion from database errors that names the failed operation.
 pub(crate) fn failed(operation: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
     move |cause| {
         let Some(code) = cause.code() else {
-            let is_ours = std::error::Error::source(&cause).is_some_and(<dyn std::error::Error>::is::<WrongType>);
+            let is_client_error = std::error::Error::source(&cause).is_some_and(<dyn std::error::Error>::is::<WrongType>);
             let cause = Box::new(cause);
-            return if is_ours { Error::Failed { operation, cause } } else { Error::Unavailable { operation, cause } };
+            return if is_client_error { Error::Failed { operation, cause } } else { Error::Unavailable { operation, cause } };
         };
         match code {
             &SqlState::UNIQUE_VIOLATION => Error::Conflict { operation },
@@ -362,26 +361,26 @@ pub(crate) fn failed(operation: &'static str) -> impl Fn(tokio_postgres::Error) 
     }
 }
 
-/// Shutting down or starting up, too many connections, a standby, broken connections, timeouts.
+/// Shutdown or startup, too many connections, a standby, broken connections, timeouts.
 fn is_unavailable(code: &SqlState) -> bool {
     let class = &code.code()[..2];
     matches!(class, "08" | "57" | "53") || *code == SqlState::READ_ONLY_SQL_TRANSACTION || *code == SqlState::LOCK_NOT_AVAILABLE
 }
 
-/// Whether the same transaction may well succeed when it is done again.
-pub(crate) fn is_passing(error: &Error) -> bool {
+/// Returns whether the same transaction may succeed on a retry.
+pub(crate) fn is_transient(error: &Error) -> bool {
     let Error::Failed { cause, .. } = error else { return false };
     let code = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
     matches!(code, Some(code) if *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE)
 }
 
-/// Whether there is no partition for a row: PostgreSQL calls it a violated check.
-pub(crate) fn is_without_day(error: &Error) -> bool {
+/// Returns whether a row has no partition, which PostgreSQL reports as a check violation.
+pub(crate) fn lacks_partition(error: &Error) -> bool {
     let Error::Failed { cause, .. } = error else { return false };
     cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code) == Some(&SqlState::CHECK_VIOLATION)
 }
 
-/// An error with its causes: the driver's own text has none.
+/// Returns an error with its causes, which the driver's own text omits.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |error| error.source()).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -392,28 +391,28 @@ struct Ssl {
     root: Option<String>,
 }
 
-/// What of a server's certificate is verified.
+/// Extent of the verification of a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verified {
+enum Verification {
     Nothing,
     Chain,
     ChainAndName,
 }
 
 impl Ssl {
-    /// As libpq has it.
-    fn verified(&self) -> Verified {
+    /// Returns the extent of verification, as libpq defines it.
+    fn verified(&self) -> Verification {
         match self.mode.as_deref() {
-            Some("verify-full") => Verified::ChainAndName,
-            Some("verify-ca") => Verified::Chain,
+            Some("verify-full") => Verification::ChainAndName,
+            Some("verify-ca") => Verification::Chain,
             // "For backwards compatibility": require with a root certificate is verify-ca.
-            Some("require") if self.root.is_some() => Verified::Chain,
-            _ => Verified::Nothing,
+            Some("require") if self.root.is_some() => Verification::Chain,
+            _ => Verification::Nothing,
         }
     }
 }
 
-/// Takes what the driver does not know out of the URL's query.
+/// Removes the parameters that the driver does not know from the URL's query.
 fn take_ssl(url: &str) -> (String, Ssl) {
     let mut ssl = Ssl::default();
     let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), ssl) };
@@ -429,7 +428,7 @@ fn take_ssl(url: &str) -> (String, Ssl) {
     (format!("{base}{separator}{}", rest.join("&")), ssl)
 }
 
-/// A value of a URL's query, percent-decoded; a `+` is a plus, as for libpq. What is no escape stays as it is.
+/// Percent-decodes a value of a URL's query. As in libpq, `+` is a plus sign and an invalid escape stays unchanged.
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -450,12 +449,12 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn tls(verified: Verified, root: Option<&str>) -> Result<ClientConfig, String> {
+fn tls(verified: Verification, root: Option<&str>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?.dangerous();
-    if verified == Verified::Nothing {
-        return Ok(builder.with_custom_certificate_verifier(Arc::new(NothingVerified(provider))).with_no_client_auth());
+    if verified == Verification::Nothing {
+        return Ok(builder.with_custom_certificate_verifier(Arc::new(NoVerification(provider))).with_no_client_auth());
     }
     let mut roots = RootCertStore::empty();
     let mut pinned = Vec::new();
@@ -473,22 +472,22 @@ fn tls(verified: Verified, root: Option<&str>) -> Result<ClientConfig, String> {
             }
         }
     }
-    let verifier = ChainVerified { provider, roots, pinned, names: verified == Verified::ChainAndName };
+    let verifier = ChainVerifier { provider, roots, pinned, names: verified == Verification::ChainAndName };
     Ok(builder.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
-/// For `sslmode=verify-ca`, `verify-full` and `require` with a root certificate.
+/// Verifier for `sslmode=verify-ca`, `verify-full` and `require` with a root certificate.
 #[derive(Debug)]
-struct ChainVerified {
+struct ChainVerifier {
     provider: Arc<rustls::crypto::CryptoProvider>,
     roots: RootCertStore,
-    /// The root certificates themselves: a server may show one of them, which OpenSSL trusts too.
+    /// Root certificates themselves: a server may present one of them, which OpenSSL trusts too.
     pinned: Vec<CertificateDer<'static>>,
-    /// Whether the certificate has to be for the host's name.
+    /// Whether the certificate must match the host's name.
     names: bool,
 }
 
-impl ServerCertVerifier for ChainVerified {
+impl ServerCertVerifier for ChainVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -500,7 +499,7 @@ impl ServerCertVerifier for ChainVerified {
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         match verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms) {
-            // Its validity is checked before these are found.
+            // The validity period is checked before these errors occur.
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
                 if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) => {}
             verified => verified?,
@@ -534,11 +533,11 @@ impl ServerCertVerifier for ChainVerified {
     }
 }
 
-/// For `sslmode=prefer` and `require`, which promise encryption and nothing about who is there.
+/// Verifier for `sslmode=prefer` and `require`, which promise encryption but not the identity of the server.
 #[derive(Debug)]
-struct NothingVerified(Arc<rustls::crypto::CryptoProvider>);
+struct NoVerification(Arc<rustls::crypto::CryptoProvider>);
 
-impl ServerCertVerifier for NothingVerified {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -582,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_may_name_hosts_and_how_tls_is_meant() {
+    fn url_names_hosts_and_tls_mode() {
         let connector = |url| connector(url).expect("a URL");
         let several = connector("postgres://u:p@one:5432,two:5433/db?target_session_attrs=read-write&sslmode=require");
         assert_eq!((several.config.get_hosts().len(), several.config.get_ssl_mode()), (2, SslMode::Require));
@@ -592,30 +591,30 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_none_is_refused_without_its_password() {
+    fn invalid_url_error_omits_password() {
         for url in ["mysql://u:hunter2@h/db", "postgres://u:hunter2@h:port/db", "postgres://u:hunter2@h/db?sslmode=maybe"] {
-            let Err(error) = connector(url) else { panic!("{url:?} is taken") };
-            let told = describe(&error);
-            assert!(told.contains("database_url") && !told.contains("hunter2"), "{told}");
+            let Err(error) = connector(url) else { panic!("{url:?} is accepted") };
+            let text = describe(&error);
+            assert!(text.contains("database_url") && !text.contains("hunter2"), "{text}");
         }
         assert!(connector("postgres://h/db?sslmode=verify-full&sslrootcert=/nowhere.pem").is_err());
     }
 
     #[test]
-    fn what_is_verified_is_as_with_libpq() {
+    fn verification_follows_libpq() {
         let verified = |query: &str| take_ssl(&format!("postgres://h/d?{query}")).1.verified();
-        assert_eq!(verified("sslmode=verify-full"), Verified::ChainAndName);
-        assert_eq!(verified("sslmode=verify-ca"), Verified::Chain);
-        assert_eq!(verified("sslmode=require&sslrootcert=/ca.pem"), Verified::Chain);
+        assert_eq!(verified("sslmode=verify-full"), Verification::ChainAndName);
+        assert_eq!(verified("sslmode=verify-ca"), Verification::Chain);
+        assert_eq!(verified("sslmode=require&sslrootcert=/ca.pem"), Verification::Chain);
         for query in
             ["sslmode=require", "sslmode=prefer&sslrootcert=/ca.pem", "sslmode=allow", "sslmode=disable", "a=b", "sslrootcert=/ca.pem"]
         {
-            assert_eq!(verified(query), Verified::Nothing, "{query}");
+            assert_eq!(verified(query), Verification::Nothing, "{query}");
         }
     }
 
     #[test]
-    fn values_of_the_query_are_decoded() {
+    fn query_values_are_decoded() {
         let (url, ssl) = take_ssl("postgres://h/d?sslmode=verify%2Dca&application_name=a%20b&sslrootcert=/a/my%20certs/c%C3%A4+b.crt");
         assert_eq!(url, "postgres://h/d?application_name=a%20b");
         assert_eq!((ssl.mode.as_deref(), ssl.root.as_deref()), (Some("verify-ca"), Some("/a/my certs/cä+b.crt")));
@@ -630,23 +629,23 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_verified_as_the_mode_says() {
+    fn certificate_verification_follows_sslmode() {
         use hookstream_testkit::tls::{Authority, Identity};
         let authority = Authority::new();
         let directory = tempfile::tempdir().expect("a directory");
-        let verify = |verified: Verified, root: &str, identity: &Identity, name: &str| {
+        let verify = |verified: Verification, root: &str, identity: &Identity, name: &str| {
             let path = directory.path().join("root.pem");
             std::fs::write(&path, root).expect("written");
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let pinned: Vec<_> = CertificateDer::pem_file_iter(&path).expect("PEM").map(|found| found.expect("PEM")).collect();
             let mut roots = RootCertStore::empty();
             pinned.iter().for_each(|certificate| roots.add(certificate.clone()).expect("a certificate"));
-            let verifier = ChainVerified { provider, roots, pinned, names: verified == Verified::ChainAndName };
+            let verifier = ChainVerifier { provider, roots, pinned, names: verified == Verification::ChainAndName };
             let name = ServerName::try_from(name.to_owned()).expect("a name");
             verifier.verify_server_cert(&shown_by(identity), &[], &name, &[], UnixTime::now()).is_ok()
         };
         let server = authority.issue(&["db.internal.example"]);
-        let (full, chain) = (Verified::ChainAndName, Verified::Chain);
+        let (full, chain) = (Verification::ChainAndName, Verification::Chain);
         assert!(verify(full, &authority.pem(), &server, "db.internal.example"));
         assert!(!verify(full, &authority.pem(), &server, "127.0.0.1"));
         assert!(verify(chain, &authority.pem(), &server, "127.0.0.1"));
@@ -661,17 +660,17 @@ mod tests {
     }
 
     #[test]
-    fn another_database_is_named() {
-        for (url, said) in
+    fn other_database_scheme_is_named_in_error() {
+        for (url, expected) in
             [("mysql://a@b/c", "its scheme is mysql://"), ("sqlite:///x", "its scheme is sqlite://"), ("/var/lib", "it must be")]
         {
-            let Err(error) = connector(url) else { panic!("{url:?} is taken") };
-            assert!(describe(&error).contains(said), "{url}: {}", describe(&error));
+            let Err(error) = connector(url) else { panic!("{url:?} is accepted") };
+            assert!(describe(&error).contains(expected), "{url}: {}", describe(&error));
         }
     }
 
     #[test]
-    fn an_address_has_no_password() {
+    fn address_omits_password() {
         let address = |url: &str| {
             Options { url: Secret::new(url), max_connections: 1, through_pooler: false, lease: Duration::ZERO }.address().expect("a URL")
         };

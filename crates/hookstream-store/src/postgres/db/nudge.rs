@@ -1,4 +1,4 @@
-//! Nudges between nodes, by `notify` and `listen`. They carry no data and may be lost.
+//! Notifications between nodes, by `notify` and `listen`. They carry no data and may be lost.
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
@@ -9,22 +9,22 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connector, Pool, connect, describe};
 use crate::delivery::nodes::Nudge;
 
-/// The least time between two notifications of ours: the others wake no more often.
+/// Minimum interval between two of this node's notifications, which bounds how often other nodes wake.
 const PERIOD: Duration = Duration::from_millis(5);
-/// When to listen again after a connection was lost.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Pause before listening again after a lost connection.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 const NOTIFY_DUE: &str = "select pg_notify('hookstream', 'due')";
 const LISTEN: &str = "listen hookstream";
 
-/// Tells the other nodes that something is due, whenever it is asked to.
-pub(crate) async fn tell(pool: Pool, asked: Arc<Notify>, stop: CancellationToken) {
+/// Notifies the other nodes of due deliveries on each request.
+pub(crate) async fn notify(pool: Pool, requested: Arc<Notify>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = asked.notified() => {}
+            () = requested.notified() => {}
         }
-        // Where it fails, the others find out by their poll.
+        // If this fails, the other nodes learn it from their poll.
         if let Ok(connection) = connect(&pool, "notify the other nodes").await {
             let _ = connection.query(NOTIFY_DUE, &[]).await;
         }
@@ -32,7 +32,7 @@ pub(crate) async fn tell(pool: Pool, asked: Arc<Notify>, stop: CancellationToken
     }
 }
 
-/// Passes on what other nodes tell.
+/// Forwards notifications of other nodes.
 pub(crate) async fn listen(connector: Connector, nudges: broadcast::Sender<Nudge>, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -45,7 +45,7 @@ pub(crate) async fn listen(connector: Connector, nudges: broadcast::Sender<Nudge
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
         }
     }
 }
@@ -59,12 +59,12 @@ async fn listen_once(connector: &Connector, nudges: &broadcast::Sender<Nudge>) -
             begun = &mut begin, if !is_listening => {
                 begun?;
                 is_listening = true;
-                // What was told while nobody listened is lost.
+                // Notifications sent without a listener are lost.
                 let _ = nudges.send(Nudge::Resumed);
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(told))) => {
-                    let _ = nudges.send(if told.payload() == "changed" { Nudge::Changed } else { Nudge::Due });
+                Some(Ok(AsyncMessage::Notification(notification))) => {
+                    let _ = nudges.send(if notification.payload() == "changed" { Nudge::Changed } else { Nudge::Due });
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error),

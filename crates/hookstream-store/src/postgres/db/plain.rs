@@ -1,15 +1,15 @@
-//! Running plain statements.
+//! Running of plain statements.
 
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 
-use super::connection::{Connection, Pool, Values, connect, is_passing};
+use super::connection::{Connection, Pool, Values, connect, is_transient};
 use crate::db::{
     error::Error,
     statement::{Row, Statement, Value, Written},
 };
 
-/// How often a transaction that met another is done again.
-const AGAIN: usize = 5;
+/// Maximum number of attempts of a transaction that conflicts with another.
+const ATTEMPTS_MAX: usize = 5;
 const NUDGE: &str = "select pg_notify('hookstream', 'changed')";
 
 impl ToSql for Value {
@@ -29,10 +29,10 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
-/// The type that a value has in the tables of plain resources.
+/// Returns the type that a value has in the tables of plain resources.
 const fn type_of(value: &Value) -> Type {
     match value {
-        // It is what the statement makes of it.
+        // The statement decides the type of a null.
         Value::Null => Type::UNKNOWN,
         Value::Integer(_) => Type::INT8,
         Value::Text(_) => Type::TEXT,
@@ -42,7 +42,7 @@ const fn type_of(value: &Value) -> Type {
 
 pub(crate) async fn read(pool: &Pool, statement: &Statement) -> Result<Vec<Row>, Error> {
     if has_nul(statement) {
-        // PostgreSQL's text has no such character, so nothing that is stored can be meant.
+        // PostgreSQL's text has no NUL, so no stored row can match.
         return Ok(Vec::new());
     }
     let connection = connect(pool, "read").await?;
@@ -50,15 +50,15 @@ pub(crate) async fn read(pool: &Pool, statement: &Statement) -> Result<Vec<Row>,
 }
 
 pub(crate) async fn write(pool: &Pool, operation: &'static str, statements: &[Statement]) -> Result<Written, Error> {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let connection = connect(pool, operation).await?;
         let written = connection
             .transaction(async |connection| write_all(connection, statements).await, |written| matches!(written, Written::Committed(_)))
             .await;
         match written {
-            Err(error) if tries < AGAIN && is_passing(&error) => {}
+            Err(error) if attempts < ATTEMPTS_MAX && is_transient(&error) => {}
             other => return other,
         }
     }
@@ -73,14 +73,14 @@ async fn write_all(connection: &Connection, statements: &[Statement]) -> Result<
         }
         results.push(rows);
     }
-    if statements.iter().any(|statement| statement.tells_others) {
-        // It goes out with the commit.
+    if statements.iter().any(|statement| statement.notifies_others) {
+        // The notification is sent with the commit.
         connection.query(NUDGE, &[]).await?;
     }
     Ok(Written::Committed(results))
 }
 
-/// The rows a statement returned, and how many it returned or changed.
+/// Returns the rows of a statement, and the number of rows returned or changed.
 async fn run(connection: &Connection, statement: &Statement) -> Result<(Vec<Row>, u64), Error> {
     let values: Vec<_> = statement.values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect();
     let values: &Values<'_> = &values;

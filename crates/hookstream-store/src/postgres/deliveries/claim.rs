@@ -1,4 +1,4 @@
-//! Taking what is due and owned by nobody.
+//! Claims of due deliveries without an owner.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,22 +31,22 @@ use crate::{
     },
 };
 
-/// In the order of the index; what another node is about to take is left to it.
+/// Due deliveries in the order of the index; rows that another node is claiming are skipped.
 const SELECT_DUE: &str = "select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at
     from pending where owner = 0 and due_at >= $1 and due_at <= $2 order by due_at limit $3 for update skip locked";
-/// Of backlogs, which nobody else claims from: what a retry by hand holds for a moment is waited for, so that
-/// nothing passes it.
-const SELECT_IN_LINES: &str =
+/// Deliveries of backlogs, which only this node claims from. Waits for rows that a manual retry locks for a moment,
+/// so that no later delivery passes them.
+const SELECT_IN_BACKLOGS: &str =
     "select p.* from unnest($1::int8[], $2::int8[], $4::bool[]) with ordinality as want (backlog, deliveries, in_order, number)
     cross join lateral (
         select message_id, target_id, application_id, attempts, failed, trigger_type, due_at, backlog, retry_at from pending
         where owner = want.backlog and (due_at <= $3 or want.in_order) order by due_at, message_id limit want.deliveries for update
     ) p order by want.number, p.due_at, p.message_id";
-/// Whether something stands under a number that no node has. A node that was frozen in the middle of a claim
-/// and has lapsed since can still commit it: whoever waited for its rows passes over them then.
+/// Tells whether a number without a node owns deliveries. A node that froze during a claim and whose lease has
+/// expired can still commit the claim; transactions that waited for its rows then skip them.
 const IS_ORPHANED: &str =
     concat!(owners!(), "select exists (select 1 from owners where number is not null and number not in (select number from nodes))");
-/// Without reading the payloads. The bounds, here and below, tell the planner which days there are to look at.
+/// Payload sizes, without reading the payloads. The bounds, here and below, tell the planner which days to read.
 const SIZES: &str = "select b.message_id, b.size from payloads b
     where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3";
 const TAKE: &str = "update pending p set owner = $1 from unnest($2::uuid[], $3::uuid[]) taken (message_id, target_id)
@@ -59,8 +59,8 @@ const READ: &str = "select m.id, m.event_type, m.environment_id, b.is_text, b.en
     join payloads b on b.message_id = m.id and b.message_id >= $3 and b.message_id <= $4";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 and due_at >= $1 order by due_at limit 1";
 
-/// Each backlog's first, one look into the index for each.
-const LINES: &str = "with recursive heads as (
+/// First delivery of each backlog, one index lookup for each.
+const BACKLOG_HEADS: &str = "with recursive heads as (
         (select owner, application_id, target_id, due_at, retry_at from pending
             where owner > $1 and owner <= $2 order by owner, due_at limit 1)
         union all
@@ -74,59 +74,59 @@ const LINES: &str = "with recursive heads as (
 const LENGTHS: &str = "select (select count(*) from (select 1 from pending where owner = backlog.number limit $2) counted)
     from unnest($1::int8[]) with ordinality as backlog (number, place) order by backlog.place";
 
-/// Below which due time nothing is looked for, as a rule.
+/// Lowest due time at which claims usually start.
 ///
-/// What was claimed leaves dead entries at the beginning of the index. As long as an old transaction is
-/// open somewhere they cannot be removed, and each claim would pass over all of them. Nothing falls due
-/// in the past but for clocks that differ and commits that take long, so claims begin a little before
-/// now, and look at everything once in a while.
+/// Claimed rows leave dead entries at the beginning of the index. While an old transaction is open anywhere, they
+/// cannot be removed, and each claim would pass over all of them. Deliveries become due in the past only through
+/// clock differences and slow commits. Claims therefore start a little before now, and scan everything once in a
+/// while.
 #[derive(Debug, Default)]
 pub(crate) struct Floor(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     at: i64,
-    /// When everything is looked at again.
-    all_at: Option<Instant>,
+    /// Time of the next full scan.
+    full_scan_at: Option<Instant>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { at: i64::MIN, all_at: None }
+        Self { at: i64::MIN, full_scan_at: None }
     }
 }
 
-/// How far in the past something may yet appear.
+/// Time in the past within which deliveries may still appear.
 const MARGIN: Duration = Duration::from_secs(30);
-/// How often everything is looked at, where that takes no time.
-const ALL: Duration = Duration::from_secs(10);
-/// How often at the least, however long it takes.
-const ALL_AT_LEAST: Duration = Duration::from_secs(300);
-/// Looking at everything may take this part of the time.
-const PART: u32 = 1_000;
+/// Interval of full scans while they are fast.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest interval of full scans, however slow they are.
+const SCAN_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// Reciprocal of the share of time that full scans may take.
+const SCAN_SHARE: u32 = 1_000;
 
 impl Floor {
-    /// Where a claim at `now` begins.
+    /// Returns the due time at which a claim at `now` starts.
     fn next(&self, now: Timestamp) -> i64 {
         let mut state = self.state();
         if now.as_millis() < state.at {
-            // The clock has stepped back.
+            // The clock was set back.
             *state = State::default();
         }
         let begun = Instant::now();
-        if state.all_at.is_none_or(|at| at <= begun) {
-            state.all_at = Some(begun + ALL);
+        if state.full_scan_at.is_none_or(|at| at <= begun) {
+            state.full_scan_at = Some(begun + SCAN_INTERVAL);
             return i64::MIN;
         }
         state.at
     }
 
-    /// Notes how long it took to look at everything.
-    fn looked_at_all(&self, took: Duration) {
-        self.state().all_at = Some(Instant::now() + (took * PART).clamp(ALL, ALL_AT_LEAST));
+    /// Notes the duration of a full scan.
+    fn full_scan_took(&self, took: Duration) {
+        self.state().full_scan_at = Some(Instant::now() + (took * SCAN_SHARE).clamp(SCAN_INTERVAL, SCAN_INTERVAL_MAX));
     }
 
-    /// Notes that all that was due until then was taken.
+    /// Notes that everything due until then was claimed.
     fn cleared(&self, until: Timestamp) {
         let mut state = self.state();
         state.at = state.at.max((until - MARGIN).as_millis());
@@ -137,7 +137,7 @@ impl Floor {
     }
 }
 
-/// What is due, before its message is read.
+/// Due delivery whose message has not been read yet.
 struct Due {
     message_id: Uuid,
     target_id: Uuid,
@@ -148,11 +148,11 @@ struct Due {
     due_at: Timestamp,
     backlog: Option<Backlog>,
     retry_at: Option<i64>,
-    /// In bytes; `None` where the message is gone.
+    /// Size in bytes; `None` if the message is missing.
     size: Option<usize>,
 }
 
-/// A message of which something was taken.
+/// Message with a claimed delivery.
 struct Found {
     id: MessageId,
     application_id: ApplicationId,
@@ -168,27 +168,27 @@ pub(crate) async fn claim_due(pool: &Pool, floor: &Floor, owner: Owner, now: Tim
     let connection = connect(pool, "claim due deliveries").await?;
     let take = async |connection: &Connection| {
         let due = select(connection, from, now, limits.deliveries).await?;
-        let is_all = due.len() < limits.deliveries;
+        let is_complete = due.len() < limits.deliveries;
         let (due, orphans): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.size.is_some());
         drop_orphans(connection, &orphans).await?;
         let due = within(due, limits.bytes);
         let messages = take(connection, owner, &due).await?;
         let rows = connection.query(NEXT_DUE, &[(&from, Type::INT8)]).await?;
         let next_due = rows.first().map(|row| Timestamp::from_millis(row.get(0)));
-        Ok((due, messages, next_due, is_all))
+        Ok((due, messages, next_due, is_complete))
     };
-    let (due, messages, next_due, is_all) = connection.transaction(take, |_| true).await?;
+    let (due, messages, next_due, is_complete) = connection.transaction(take, |_| true).await?;
     if from == i64::MIN {
-        floor.looked_at_all(begun.elapsed());
+        floor.full_scan_took(begun.elapsed());
     }
-    if is_all {
+    if is_complete {
         floor.cleared(now);
     }
     Ok(Claim { deliveries: claimed(owner, due, messages), next_due })
 }
 
-/// Once they are taken, the payloads are read. One that was damaged cannot be sent: it is told, and stays owed to
-/// its owner, so that it holds up no other.
+/// Builds the claimed deliveries with their payloads. A delivery with a damaged payload is logged and left pending
+/// under its owner, so that it blocks no other.
 fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
     let open = |found: Found| {
         let Found { id, application_id, environment_id, event_type, payload, hops } = found;
@@ -198,7 +198,7 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
                 (environment_id, Arc::new(Message { id, application_id, event_type, payload, hops })),
             )),
             Err(error) => {
-                payloads::tell_damaged(id, &error);
+                payloads::log_damaged(id, &error);
                 None
             }
         }
@@ -215,14 +215,14 @@ fn claimed(owner: Owner, due: Vec<Due>, messages: Vec<Found>) -> Vec<Claimed> {
             attempts: due.attempts,
             failed: due.failed,
             trigger: due.trigger,
-            // What keeps a place has that in the column's stead.
+            // A delivery that keeps its position stores the position in place of the due time.
             due_at: due.due_at.max(message.id.timestamp()),
         })
     };
     due.into_iter().filter_map(claimed).collect()
 }
 
-/// The backlogs within ranges of numbers.
+/// Returns the backlogs within ranges of numbers.
 pub(crate) async fn backlogs(pool: &Pool, ranges: &[(i64, i64)], after: Option<Backlog>, limit: usize) -> Result<Vec<BacklogHead>, Error> {
     let connection = connect(pool, "find backlogs").await?;
     let mut heads = Vec::new();
@@ -232,7 +232,7 @@ pub(crate) async fn backlogs(pool: &Pool, ranges: &[(i64, i64)], after: Option<B
             continue;
         }
         let room = i64::try_from(limit - heads.len()).unwrap_or(i64::MAX);
-        let rows = connection.query(LINES, &[(&begin, Type::INT8), (last, Type::INT8), (&room, Type::INT8)]).await?;
+        let rows = connection.query(BACKLOG_HEADS, &[(&begin, Type::INT8), (last, Type::INT8), (&room, Type::INT8)]).await?;
         let head = |row: &tokio_postgres::Row| {
             Some(BacklogHead {
                 backlog: Backlog::from_number(row.get(0))?,
@@ -247,7 +247,7 @@ pub(crate) async fn backlogs(pool: &Pool, ranges: &[(i64, i64)], after: Option<B
     Ok(heads)
 }
 
-/// How many wait in each of these backlogs, counted up to a bound.
+/// Returns the number of deliveries in each of these backlogs, counted up to a bound.
 pub(crate) async fn backlog_lengths(pool: &Pool, backlogs: &[Backlog], at_most: usize) -> Result<Vec<usize>, Error> {
     let numbers: Vec<_> = backlogs.iter().map(|backlog| backlog.number()).collect();
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
@@ -274,10 +274,10 @@ pub(crate) async fn claim_backlogs(
             (&now.as_millis() as _, Type::INT8),
             (&in_order as _, Type::BOOL_ARRAY),
         ];
-        let rows = connection.query(SELECT_IN_LINES, &values).await?;
+        let rows = connection.query(SELECT_IN_BACKLOGS, &values).await?;
         let mut due: Vec<_> = rows.iter().map(read_due).collect();
         if in_order.contains(&true) && is_orphaned(connection).await? {
-            // It may be what stands before these: they wait until it is back in its backlog.
+            // The orphaned deliveries may precede these, which wait until the others are back in their backlog.
             due.retain(|due| wants.iter().any(|want| !want.in_order && Some(want.backlog) == due.backlog));
         }
         let due = add_sizes(connection, due).await?;
@@ -295,7 +295,7 @@ async fn is_orphaned(connection: &Connection) -> Result<bool, Error> {
     Ok(connection.query(IS_ORPHANED, &[]).await?.first().is_some_and(|row| row.get(0)))
 }
 
-/// Without what is not due yet, and without what stands behind it where an order is kept.
+/// Removes deliveries that are not due yet and, in ordered backlogs, those behind them.
 fn without_blocked(due: Vec<Due>, wants: &[BacklogRequest], now: Timestamp) -> Vec<Due> {
     let keep_order: HashSet<Backlog> = wants.iter().filter(|want| want.in_order).map(|want| want.backlog).collect();
     let mut blocked = HashSet::new();
@@ -343,7 +343,7 @@ async fn add_sizes(connection: &Connection, mut due: Vec<Due>) -> Result<Vec<Due
     Ok(due)
 }
 
-/// The first of them, up to so many bytes; the one that passes the limit is still in.
+/// Returns the first deliveries up to a number of bytes, including the one that exceeds it.
 fn within(due: Vec<Due>, bytes: usize) -> Vec<Due> {
     let mut sum = 0;
     let fits = |due: &Due| {
@@ -382,7 +382,7 @@ async fn take(connection: &Connection, owner: Owner, due: &[Due]) -> Result<Vec<
     Ok(rows.iter().filter_map(message).collect())
 }
 
-/// What has no message can never be delivered. None is ever made so; a restore of parts could.
+/// Deletes deliveries without a message, which can never be sent. Only a partial restore can create them.
 async fn drop_orphans(connection: &Connection, orphans: &[Due]) -> Result<(), Error> {
     if orphans.is_empty() {
         return Ok(());

@@ -1,8 +1,7 @@
-//! What a job takes up: a slice and how far the job is then are one transaction.
+//! Deliveries of a job: one transaction requeues a slice and advances the job.
 //!
-//! It holds the job's row, so that nobody cancels or takes over the job in between, and then the messages'
-//! rows in their order, as whoever makes a message owed again by hand does: where both are at work on a
-//! delivery, the second finds it owed.
+//! The transaction locks the job's row, so that the job is neither cancelled nor taken over meanwhile. It then locks
+//! the messages' rows in order, as a manual requeue does: if both work on a delivery, the second finds it pending.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +25,8 @@ use crate::{
     },
 };
 
-/// The columns of a candidate, of the message `m` and the target `$1`. The bounds tell the planner which days
-/// there are to look at. There is no `exists`, which it might answer by reading a whole table once.
+/// Columns of a candidate, for the message `m` and the target `$1`. The bounds tell the planner which days to read.
+/// The columns avoid `exists`, which the planner might answer by reading a whole table once.
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
@@ -60,21 +59,22 @@ const CANDIDATES: &str = concat!(
     candidate!(),
     " from messages m where m.application_id = $2 and m.environment_id = $3 and m.id >= $4 and m.id <= $5 and m.id = any($6)"
 );
-/// A job of an owner that has lapsed is anybody's.
+/// Claims running jobs. A job of an owner whose lease has expired is free.
 const TAKE: &str = "update jobs set owner = $1, started_at = coalesce(started_at, $2) where id in (
         select id from jobs where status = 'running' and owner <> $1
             and (owner = any($4) or owner not in (select number from nodes where lapses_at > clock_timestamp()))
         order by id limit $3 for update skip locked)";
-const HOLD_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
-const HOLD_MESSAGES: &str =
+const LOCK_JOB: &str = "select 1 from jobs where id = $1 and owner = $2 and status = 'running' and position = $3 for update";
+const LOCK_MESSAGES: &str =
     "select 1 from messages where application_id = $1 and id >= $2 and id <= $3 and id = any($4) order by id for update";
-/// So that nobody removes them: what is made owed has its payload.
-const HOLD_PAYLOADS: &str = "select 1 from payloads
+/// Prevents removal of the payloads: a requeued delivery needs its payload.
+const LOCK_PAYLOADS: &str = "select 1 from payloads
     where message_id >= $1 and message_id <= $2 and message_id = any($3) order by message_id for key share";
-/// A delivery that there was not before counts as one of its message's. Returns how each stood.
-const OWE: &str = "with given as (
+/// Requeues deliveries, returning the former state of each. A delivery that did not exist before adds to the
+/// deliveries of its message.
+const REQUEUE: &str = "with given as (
         select g.message_id, (select max(a.number) from attempts a
-            where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.target_id = $2) as tries
+            where a.message_id = g.message_id and a.message_id >= $5 and a.message_id <= $6 and a.target_id = $2) as last_number
         from unnest($1::uuid[]) as g (message_id)
     ), revived as (
         delete from undelivered u using given g
@@ -82,14 +82,14 @@ const OWE: &str = "with given as (
         returning u.message_id, u.state
     ), added as (
         update messages m set deliveries = m.deliveries + 1 from given g
-        where m.application_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.tries is null
+        where m.application_id = $3 and m.id = g.message_id and m.id >= $5 and m.id <= $6 and g.last_number is null
             and not exists (select 1 from revived r where r.message_id = g.message_id)
-    ), owed as (
+    ), requeued as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
-        select g.message_id, $2, $3, 0, $4, coalesce(g.tries, 0), 0, $7 from given g
+        select g.message_id, $2, $3, 0, $4, coalesce(g.last_number, 0), 0, $7 from given g
     )
-    select g.message_id, r.state, g.tries is not null from given g left join revived r on r.message_id = g.message_id";
-const MOVE_ON: &str = "update jobs set position = $2, requeued = requeued + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
+    select g.message_id, r.state, g.last_number is not null from given g left join revived r on r.message_id = g.message_id";
+const ADVANCE: &str = "update jobs set position = $2, requeued = requeued + $3, skipped = skipped + $4, updated_at = $5 where id = $1";
 
 pub(crate) async fn survey(pool: &Pool, survey: &Survey) -> Result<Vec<Candidate>, Error> {
     let values = [
@@ -121,11 +121,11 @@ pub(crate) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usiz
     let advance = async |connection: &Connection| {
         let job = slice.job.id.as_bytes().as_slice();
         let from = slice.job.progress.position.as_bytes().as_slice();
-        let held = [(&job as _, Type::BYTEA), (&slice.owner.number() as _, Type::INT8), (&from as _, Type::BYTEA)];
-        if connection.query(HOLD_JOB, &held).await?.is_empty() {
+        let key = [(&job as _, Type::BYTEA), (&slice.owner.number() as _, Type::INT8), (&from as _, Type::BYTEA)];
+        if connection.query(LOCK_JOB, &key).await?.is_empty() {
             return Ok(None);
         }
-        let requeued = make_pending(connection, slice).await?;
+        let requeued = requeue(connection, slice).await?;
         let skipped = slice.messages.len() - requeued;
         let moved = [
             (&job as _, Type::BYTEA),
@@ -134,24 +134,24 @@ pub(crate) async fn advance(pool: &Pool, slice: &JobSlice) -> Result<Option<usiz
             (&sql_limit(skipped) as _, Type::INT8),
             (&slice.now.as_millis() as _, Type::INT8),
         ];
-        connection.execute(MOVE_ON, &moved).await?;
+        connection.execute(ADVANCE, &moved).await?;
         Ok(Some(requeued))
     };
     connection.transaction(advance, Option::is_some).await
 }
 
-async fn make_pending(connection: &Connection, slice: &JobSlice) -> Result<usize, Error> {
+async fn requeue(connection: &Connection, slice: &JobSlice) -> Result<usize, Error> {
     let messages: Vec<_> = slice.messages.iter().map(|message| uuid(message.as_bytes())).collect();
     let (Some(first), Some(last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(0) };
     let job = &slice.job;
     let application = uuid(job.application_id.as_bytes());
-    let held = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
-    connection.query(HOLD_MESSAGES, &held).await?;
-    let held = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
-    connection.query(HOLD_PAYLOADS, &held).await?;
+    let key = [(&application as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(LOCK_MESSAGES, &key).await?;
+    let key = [(first as _, Type::UUID), (last as _, Type::UUID), (&messages as _, Type::UUID_ARRAY)];
+    connection.query(LOCK_PAYLOADS, &key).await?;
     let target = uuid(job.endpoint_id.as_bytes());
-    // In a statement of its own, which sees what was committed until the rows were held.
-    let looked_at = [
+    // Separate statement: sees everything that was committed until the rows were locked.
+    let keys = [
         (&target as _, Type::UUID),
         (&application as _, Type::UUID),
         (&uuid(job.tenant.environment.as_bytes()) as _, Type::UUID),
@@ -159,11 +159,11 @@ async fn make_pending(connection: &Connection, slice: &JobSlice) -> Result<usize
         (last as _, Type::UUID),
         (&messages as _, Type::UUID_ARRAY),
     ];
-    let candidates = connection.query(CANDIDATES, &looked_at).await?;
-    // Whether a missing one is wanted was looked at when it was found.
+    let candidates = connection.query(CANDIDATES, &keys).await?;
+    // Whether a message without a delivery is wanted was decided when it was found.
     let taken = candidates.iter().map(read).filter(|candidate| job.selection.takes(candidate, true));
     let taken: Vec<_> = taken.map(|candidate| uuid(candidate.message_id.as_bytes())).collect();
-    let owed = [
+    let values = [
         (&taken as _, Type::UUID_ARRAY),
         (&target as _, Type::UUID),
         (&application as _, Type::UUID),
@@ -173,9 +173,9 @@ async fn make_pending(connection: &Connection, slice: &JobSlice) -> Result<usize
         (&job.kind.trigger().as_str() as _, Type::TEXT),
     ];
     let mut moved: BTreeMap<Day, Counts> = BTreeMap::new();
-    for row in connection.query(OWE, &owed).await? {
+    for row in connection.query(REQUEUE, &values).await? {
         let day = MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day();
-        *moved.entry(day).or_default() += Counts::owed_again(row.get(1), row.get(2));
+        *moved.entry(day).or_default() += Counts::requeued(row.get(1), row.get(2));
     }
     for (day, moved) in moved {
         counts::add(connection, job.tenant.environment, day, moved).await?;

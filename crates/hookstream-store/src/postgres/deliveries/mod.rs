@@ -1,4 +1,4 @@
-//! Deliveries on PostgreSQL: publish, claim, settle, deliver again.
+//! Deliveries on PostgreSQL: publish, claim, settle, requeue.
 
 pub(crate) mod claim;
 pub(crate) mod jobs;

@@ -1,4 +1,4 @@
-//! Making owed again what was settled, and setting aside what is owed.
+//! Requeuing of settled deliveries, and setting aside of pending ones.
 
 use hookstream_model::base::{ids::TargetId, time::Timestamp};
 use tokio_postgres::types::Type;
@@ -19,23 +19,23 @@ use crate::{
 
 const IS_THERE: &str = "select 1 from messages where application_id = $1 and id = $2 and environment_id = $3 for update";
 const HAS_PAYLOAD: &str = "select 1 from payloads where message_id = $1 for key share";
-/// What keeps its place in a backlog keeps it: its `due_at` is no time, and not its `retry_at` either.
-const HURRY: &str = "update pending set
+/// Makes a delivery due. In an ordered backlog it keeps its position: `due_at` is then no time, and differs from `retry_at`.
+const MAKE_DUE: &str = "update pending set
     due_at = case when backlog <> 0 and retry_at is distinct from due_at then due_at else least(due_at, $3) end, retry_at = null, trigger_type = $4
     where message_id = $1 and target_id = $2 and owner <= 0";
 const IS_PENDING: &str = "select 1 from pending where message_id = $1 and target_id = $2";
-const TRIES: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
-const REVIVE: &str = "delete from undelivered where message_id = $1 and target_id = $2 returning state";
+const LAST_NUMBER: &str = "select max(number) from attempts where message_id = $1 and target_id = $2";
+const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = $1 and target_id = $2 returning state";
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = $1 and id = $2";
-const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+const ADD_PENDING: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     values ($1, $2, $3, 0, $4, $5, 0, $6)";
-/// What a node has that is at work is left alone.
-const SET_ASIDE: &str = "with owed as (
+/// Sets a slice aside, except deliveries of live nodes.
+const SET_ASIDE: &str = "with aside as (
         select message_id, target_id from pending
         where message_id < $2 and owner not in (select number from nodes where lapses_at > clock_timestamp())
         limit $3 for update skip locked
     ), removed as (
-        delete from pending p using owed where p.message_id = owed.message_id and p.target_id = owed.target_id
+        delete from pending p using aside where p.message_id = aside.message_id and p.target_id = aside.target_id
         returning p.message_id, p.target_id, p.application_id, p.attempts
     ), counted as (
         insert into delivery_counts (day, environment_id, owner, messages, accepted, succeeded, exhausted, skipped, cancelled)
@@ -56,11 +56,11 @@ pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
             (&message_of(redelivery) as _, Type::UUID),
             (&Uuid::from_bytes(*redelivery.tenant.environment.as_bytes()) as _, Type::UUID),
         ];
-        // The message's row is locked: two at once do this one after the other.
+        // Locks the message's row, so that concurrent requests for it run one after the other.
         if connection.query(IS_THERE, &key).await?.is_empty() {
-            return Ok(Redelivered::NotThere);
+            return Ok(Redelivered::NotFound);
         }
-        // From here on until the end nobody drops it: what is owed has its payload.
+        // Locks the payload until the end: a requeued delivery needs it.
         if connection.query(HAS_PAYLOAD, &[(&message_of(redelivery), Type::UUID)]).await?.is_empty() {
             return Ok(Redelivered::PayloadExpired);
         }
@@ -69,45 +69,45 @@ pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
             moved += redeliver_to(connection, redelivery, *target).await?;
         }
         counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
-        Ok(Redelivered::Owed(redelivery.targets.len()))
+        Ok(Redelivered::Requeued(redelivery.targets.len()))
     };
-    connection.transaction(again, |again| matches!(again, Redelivered::Owed(_))).await
+    connection.transaction(again, |again| matches!(again, Redelivered::Requeued(_))).await
 }
 
 fn message_of(redelivery: &Redelivery) -> Uuid {
     Uuid::from_bytes(*redelivery.message_id.as_bytes())
 }
 
-/// Returns how it counts.
+/// Requeues to one target. Returns the change of the counts.
 async fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> Result<Counts, Error> {
     let (message, target) = (message_of(redelivery), Uuid::from_bytes(*target.as_bytes()));
     let application = Uuid::from_bytes(*redelivery.application_id.as_bytes());
     let (due_at, trigger) = (redelivery.now.as_millis(), redelivery.trigger.as_str());
     let delivery = [(&message as _, Type::UUID), (&target as _, Type::UUID)];
-    let hurry = [(&message as _, Type::UUID), (&target as _, Type::UUID), (&due_at as _, Type::INT8), (&trigger as _, Type::TEXT)];
-    if connection.execute(HURRY, &hurry).await? == 1 {
+    let values = [(&message as _, Type::UUID), (&target as _, Type::UUID), (&due_at as _, Type::INT8), (&trigger as _, Type::TEXT)];
+    if connection.execute(MAKE_DUE, &values).await? == 1 {
         return Ok(Counts::default());
     }
     if !connection.query(IS_PENDING, &delivery).await?.is_empty() {
-        // It is owned: a try is under way, or about to be.
+        // An owned delivery: an attempt is under way or imminent.
         return Ok(Counts::default());
     }
-    let tries: Option<i32> = connection.query(TRIES, &delivery).await?.first().and_then(|row| row.get(0));
-    let revived = connection.query(REVIVE, &delivery).await?;
-    let revived: Option<&str> = revived.first().map(|row| row.get(0));
-    if tries.is_none() && revived.is_none() {
+    let last_number: Option<i32> = connection.query(LAST_NUMBER, &delivery).await?.first().and_then(|row| row.get(0));
+    let ended = connection.query(REMOVE_UNDELIVERED, &delivery).await?;
+    let ended: Option<&str> = ended.first().map(|row| row.get(0));
+    if last_number.is_none() && ended.is_none() {
         connection.execute(ADD_DELIVERY, &[(&application, Type::UUID), (&message, Type::UUID)]).await?;
     }
-    let owe = [
+    let pending = [
         (&message as _, Type::UUID),
         (&target as _, Type::UUID),
         (&application as _, Type::UUID),
         (&due_at as _, Type::INT8),
-        (&tries.unwrap_or(0) as _, Type::INT4),
+        (&last_number.unwrap_or(0) as _, Type::INT4),
         (&trigger as _, Type::TEXT),
     ];
-    connection.execute(OWE, &owe).await?;
-    Ok(Counts::owed_again(revived, tries.is_some()))
+    connection.execute(ADD_PENDING, &pending).await?;
+    Ok(Counts::requeued(ended, last_number.is_some()))
 }
 
 pub(crate) async fn set_aside(pool: &Pool, until: Timestamp, limit: usize) -> Result<usize, Error> {

@@ -1,7 +1,7 @@
-//! Recording attempts and what becomes of their deliveries: one statement a batch.
+//! Records attempts and the new states of their deliveries: one statement per batch.
 //!
-//! Where the connection breaks at its commit, the batch is given again, and may have been settled by then. A
-//! delivery that was to be tried again may even be the same owner's again, which must not lose it.
+//! If the connection breaks at the commit, the batch is repeated, and may already be settled. A retried delivery may
+//! even belong to the same owner again, and the repetition must not lose it.
 
 use hookstream_model::delivery::{
     state::DeliveryState,
@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// What is settled comes in as columns, numbered in their order; what the owner does not have (any more)
-/// changes nothing and is not among the numbers that come back.
+/// Settled deliveries are columns, numbered in order. A delivery that the owner does not have (any more) stays
+/// unchanged, and its number is not returned.
 const SETTLE: &str = "with given as (
         select * from unnest($2::int8[], $3::uuid[], $4::uuid[], $5::int2[], $6::bool[], $7::int8[], $8::int4[], $9::text[], $10::text[],
                 $22::int8[], $23::int8[], $24::uuid[], $25::int8[])
@@ -70,7 +70,7 @@ const RECORDED: &str = "select g.number from unnest($1::int8[], $2::uuid[], $3::
     join attempts a on a.message_id = g.message_id and a.id = g.id";
 const OPERATION: &str = "record the results of deliveries";
 
-/// The columns of [`SETTLE`].
+/// Columns of [`SETTLE`].
 #[derive(Default)]
 struct Columns {
     numbers: Vec<i64>,
@@ -153,16 +153,16 @@ pub(crate) async fn settle(pool: &Pool, owner: Owner, batch: &[Settled]) -> Resu
         (environments as _, Type::UUID_ARRAY),
         (days as _, Type::INT8_ARRAY),
     ];
-    let answer = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
-    match answer {
+    let result = connect(pool, OPERATION).await?.query(SETTLE, &values).await;
+    match result {
         Ok(rows) => Ok(counted(&rows, batch.len())),
-        // An attempt is there already. All of a batch is one commit, so that came about and nobody heard of it.
+        // An attempt already exists. A batch is one commit, so an earlier commit succeeded without its response arriving.
         Err(Error::Conflict { .. }) => already_settled(pool, batch).await,
         Err(error) => Err(error),
     }
 }
 
-/// Which of a batch counted when it was settled by an earlier try; what left no attempt does not tell.
+/// Returns which deliveries of a batch an earlier commit settled. A delivery without an attempt counts as not settled.
 async fn already_settled(pool: &Pool, batch: &[Settled]) -> Result<Vec<bool>, Error> {
     let attempts = (0..).zip(batch).filter_map(|(number, settled)| Some((number, settled.attempt.as_ref()?)));
     let (mut numbers, mut message_ids, mut ids) = (Vec::<i64>::new(), Vec::new(), Vec::new());
@@ -176,7 +176,7 @@ async fn already_settled(pool: &Pool, batch: &[Settled]) -> Result<Vec<bool>, Er
     Ok(counted(&rows, batch.len()))
 }
 
-/// For each of a batch whether its number is in a row.
+/// Returns for each delivery of a batch whether its number is in a row.
 fn counted(rows: &[Row], of: usize) -> Vec<bool> {
     let mut counted = vec![false; of];
     for row in rows {
@@ -197,7 +197,7 @@ impl Columns {
             Next::Ended(state, at) => (3, Some(at.as_millis()), None, Some(state)),
         };
         let (backlog, retry_at) = match settled.next {
-            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.line_number(), wait.times().1),
+            Next::Retry { wait, .. } | Next::Postponed { wait } => (wait.backlog_number(), wait.times().1),
             Next::Succeeded | Next::Ended(..) => (0, None),
         };
         self.backlogs.push(backlog);
@@ -234,8 +234,8 @@ fn integer(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// PostgreSQL's text knows no NUL, and a receiver may answer one: what it answers must never keep an
-/// attempt from being recorded.
+/// Replaces NUL, which PostgreSQL's text cannot store. A receiver may respond with one, and no response may prevent
+/// the recording of an attempt.
 fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -1,4 +1,4 @@
-//! Comparing the counts with the rows, a day at a time.
+//! Comparison of the counts with the rows, one day at a time.
 
 use hookstream_model::base::time::Day;
 use tokio_postgres::types::Type;
@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         statement::{Row, Value},
     },
-    delivery::audit::{ConsistencyReport, DayRows, Finding, Question},
+    delivery::audit::{ConsistencyReport, DayRows, Finding, Query},
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 const OPERATION: &str = "compare counts with rows";
-/// A large day takes as long as it takes.
+/// One snapshot for a day. A large day has no time limit.
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0";
 const COUNTED: &str = "select environment_id, sum(messages)::int8, sum(accepted)::int8, sum(succeeded)::int8, sum(exhausted)::int8,
         sum(skipped)::int8, sum(cancelled)::int8, sum(payload_bytes)::int8
@@ -40,17 +40,17 @@ pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {
 
 async fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {
     connection.batch(ONE_MOMENT).await?;
-    let counted = connection.query_at_length(COUNTED, &[(&days::number(day), Type::INT8)]).await?;
+    let counted = connection.query_without_timeout(COUNTED, &[(&days::number(day), Type::INT8)]).await?;
     let (first, end) = (days::first_id_at(day.start()), days::first_id_at(day.end()));
-    let mut answers = Vec::new();
-    for question in Question::ALL {
-        let rows = connection.query_at_length(question.sql(), &[(&first, Type::UUID), (&end, Type::UUID)]).await?;
-        answers.push((question, read_rows(&rows)?));
+    let mut results = Vec::new();
+    for query in Query::ALL {
+        let rows = connection.query_without_timeout(query.sql(), &[(&first, Type::UUID), (&end, Type::UUID)]).await?;
+        results.push((query, read_rows(&rows)?));
     }
-    Ok(DayRows { counted: read_rows(&counted)?, answers })
+    Ok(DayRows { counted: read_rows(&counted)?, results })
 }
 
-/// Ids, whole numbers and text.
+/// Reads ids, integers and text.
 fn read_rows(rows: &[tokio_postgres::Row]) -> Result<Vec<Row>, Error> {
     let value = |row: &tokio_postgres::Row, index: usize, kind: &Type| match *kind {
         Type::UUID => row.try_get::<_, Option<Uuid>>(index).map(|id| id.map(|id| Value::Blob(id.into_bytes().to_vec()))),

@@ -1,4 +1,4 @@
-//! Counting what becomes of deliveries, where it is not part of a larger statement.
+//! Reads of the delivery counts, and changes that are not part of a larger statement.
 
 use hookstream_model::{
     base::{ids::EnvironmentId, time::Day},
@@ -33,8 +33,8 @@ const EVENTS: &str = "select environment_id, day, sum(events)::int8 from deliver
     where environment_id = any($1) and day >= $2 and day < $3 group by environment_id, day";
 const PAYLOAD_BYTES: &str = "select environment_id, sum(payload_bytes)::int8 from delivery_counts group by environment_id";
 
-/// Counts what was done by hand or by a job, in the transaction that does it. Whoever counts for several days
-/// does so in their order, so that two never wait for each other.
+/// Counts changes by an operator or a job, in their transaction. A caller with several days must go through them in
+/// order, so that two transactions cannot deadlock.
 pub(crate) async fn add(connection: &Connection, environment: EnvironmentId, day: Day, moved: Counts) -> Result<(), Error> {
     if moved == Counts::default() {
         return Ok(());
@@ -45,7 +45,7 @@ pub(crate) async fn add(connection: &Connection, environment: EnvironmentId, day
     connection.execute(ADD, &values).await.map(|_| ())
 }
 
-/// How many bytes each environment's payloads take, over all days.
+/// Returns the bytes of each environment's payloads over all days.
 pub(crate) async fn payload_bytes(pool: &Pool) -> Result<Vec<(EnvironmentId, u64)>, Error> {
     let rows = connect(pool, "count the bytes of payloads").await?.query(PAYLOAD_BYTES, &[]).await?;
     let read = |row: &Row| {
@@ -55,7 +55,7 @@ pub(crate) async fn payload_bytes(pool: &Pool) -> Result<Vec<(EnvironmentId, u64
     Ok(rows.iter().map(read).collect())
 }
 
-/// How many messages of some environments were accepted, on each day from one on and before another.
+/// Returns the number of accepted messages of some environments by day, from `from` (inclusive) to `before` (exclusive).
 pub(crate) async fn events(pool: &Pool, from: Day, before: Day, environments: &[EnvironmentId]) -> Result<Vec<DayEvents>, Error> {
     let environments: Vec<_> = environments.iter().map(|id| Uuid::from_bytes(*id.as_bytes())).collect();
     let values = [(&environments as _, Type::UUID_ARRAY), (&days::number(from) as _, Type::INT8), (&days::number(before) as _, Type::INT8)];

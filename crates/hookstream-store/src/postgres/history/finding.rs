@@ -1,4 +1,4 @@
-//! Finding messages and attempts, a bounded number of messages at a time: see [`crate::delivery::finding`].
+//! Search for messages and attempts, a bounded number of messages at a time ([`crate::delivery::finding`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,12 +13,12 @@ use hookstream_model::{
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::messages::{add_payloads, add_standing, read_attempt, read_message, uuid};
+use super::messages::{add_counts, add_payloads, read_attempt, read_message, uuid};
 use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
             Range, StatusClass, behind, merge,
         },
         messages::Message,
@@ -45,10 +45,10 @@ macro_rules! chunk {
 const OLDER: &str = chunk!(" desc");
 const NEWER: &str = chunk!("");
 const OF_ENVIRONMENT: &str = "select id from applications where environment_id = $1";
-/// The days on which these applications have messages, and which of them.
+/// Days on which these applications have messages, with the applications of each.
 const DAYS: &str = "select day, array_agg(distinct application_id) from message_counts
     where application_id = any($1) and day >= $2 and day <= $3 group by day";
-const ARE_FOR: &str = "select message_id from pending where message_id = any($1) and target_id = $2
+const FOR_TARGET: &str = "select message_id from pending where message_id = any($1) and target_id = $2
     union select message_id from undelivered where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4
     union select message_id from attempts where message_id = any($1) and target_id = $2 and message_id >= $3 and message_id <= $4";
 const ATTEMPTS: &str =
@@ -62,7 +62,7 @@ const ATTEMPTS: &str =
 const APPLICATION_OF: &str = "select m.application_id from (select distinct application_id from message_counts where day = $3) c
     join messages m on m.application_id = c.application_id and m.id = $1 where m.environment_id = $2 limit 1";
 
-/// The application of a message of a tenant.
+/// Returns the application of a tenant's message.
 pub(crate) async fn application_of(pool: &Pool, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
     let connection = connect(pool, OPERATION).await?;
     let (message, environment, day) = (uuid(id.as_bytes()), uuid(tenant.environment.as_bytes()), number(id.timestamp().day()));
@@ -79,17 +79,17 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
         let ids: Vec<_> = messages.iter().map(|message| *message.id.as_bytes()).collect();
-        let mut meant: Vec<_> = messages.into_iter().filter(|message| search.filter.means(message)).collect();
+        let mut matching: Vec<_> = messages.into_iter().filter(|message| search.filter.matches_message(message)).collect();
         if let Some(target) = search.filter.target {
-            let for_target = are_for(&connection, &meant, uuid(target.as_bytes())).await?;
-            meant.retain(|message| for_target.contains(&message.id));
+            let for_target = find_for_target(&connection, &matching, uuid(target.as_bytes())).await?;
+            matching.retain(|message| for_target.contains(&message.id));
         }
-        let meant = add_standing(&connection, meant).await?;
-        let mut meant: HashMap<MessageId, Message> =
-            meant.into_iter().filter(|message| search.filter.means_standing(message)).map(|message| (message.id, message)).collect();
+        let matching = add_counts(&connection, matching).await?;
+        let mut matching: HashMap<MessageId, Message> =
+            matching.into_iter().filter(|message| search.filter.matches_status(message)).map(|message| (message.id, message)).collect();
         for id in ids {
             examined = Some(behind(id, direction));
-            if let Some(message) = meant.remove(&MessageId::from_bytes(id))
+            if let Some(message) = matching.remove(&MessageId::from_bytes(id))
                 && !found.take(message, behind(id, direction))
             {
                 break 'pages;
@@ -105,7 +105,7 @@ pub(crate) async fn messages(pool: &Pool, search: &MessageSearch) -> Result<Foun
     Ok(found)
 }
 
-pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let direction = search.range.direction;
     let connection = connect(pool, "find attempts").await?;
     let mut walk = Walk::begin(&connection, &search.range, CHUNK_OF_ATTEMPTS).await?;
@@ -113,10 +113,10 @@ pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Foun
     let mut examined = None;
     'pages: while let Some(messages) = walk.next(&connection).await? {
         let types = &search.filter.event_types;
-        let is_meant = |message: &&Message| types.is_empty() || types.contains(&message.event_type);
-        let meant: Vec<_> = messages.iter().filter(is_meant).map(|message| uuid(message.id.as_bytes())).collect();
+        let matches = |message: &&Message| types.is_empty() || types.contains(&message.event_type);
+        let matching: Vec<_> = messages.iter().filter(matches).map(|message| uuid(message.id.as_bytes())).collect();
         let mut attempts: HashMap<MessageId, Vec<Attempt>> = HashMap::new();
-        for attempt in read_attempts(&connection, &meant, search).await? {
+        for attempt in read_attempts(&connection, &matching, search).await? {
             attempts.entry(attempt.message_id).or_default().push(attempt);
         }
         for message in messages {
@@ -127,9 +127,9 @@ pub(crate) async fn attempts(pool: &Pool, search: &AttemptSearch) -> Result<Foun
                 of_message.reverse();
             }
             for attempt in of_message.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
-                let place = search.behind(id, *attempt.id.as_bytes());
+                let position = search.behind(id, *attempt.id.as_bytes());
                 let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
-                if !found.take(row, place) {
+                if !found.take(row, position) {
                     break 'pages;
                 }
             }
@@ -165,18 +165,18 @@ async fn read_attempts(connection: &Connection, messages: &[Uuid], search: &Atte
     Ok(connection.query(ATTEMPTS, &values).await?.iter().map(read_attempt).collect())
 }
 
-async fn are_for(connection: &Connection, messages: &[Message], target: Uuid) -> Result<HashSet<MessageId>, Error> {
+async fn find_for_target(connection: &Connection, messages: &[Message], target: Uuid) -> Result<HashSet<MessageId>, Error> {
     let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
     let values = [(&ids as _, Type::UUID_ARRAY), (&target as _, Type::UUID), (first as _, Type::UUID), (last as _, Type::UUID)];
-    let rows = connection.query(ARE_FOR, &values).await?;
+    let rows = connection.query(FOR_TARGET, &values).await?;
     Ok(rows.iter().map(|row| MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
 }
 
-/// Goes through the messages of a range in its order.
+/// Walk through the messages of a range in order.
 struct Walk {
     chunk: usize,
-    /// What is left to go through, the next one last: applications and where they are looked through.
+    /// Remaining parts of the range with their applications, the next one last.
     left: Vec<(Range, Vec<Uuid>)>,
 }
 
@@ -202,10 +202,10 @@ impl Walk {
         Ok(Self { chunk, left })
     }
 
-    /// The next messages; `None` at the end of the range.
+    /// Returns the next messages; `None` at the end of the range.
     async fn next(&mut self, connection: &Connection) -> Result<Option<Vec<Message>>, Error> {
         let Some((range, applications)) = self.left.pop() else { return Ok(None) };
-        // Of many applications fewer each: what is read and not looked at is read again.
+        // With many applications, read fewer rows of each: rows that are read but not examined are read again.
         let of_each = (self.chunk / applications.len().max(1)).max(8);
         let (lowest, below) = (uuid(&range.lowest), uuid(&range.below));
         let environment = uuid(range.tenant.environment.as_bytes());
@@ -229,15 +229,15 @@ impl Walk {
                 Direction::Newer => part.sort_by_key(|message| message.id),
             }
         }
-        let (messages, goes_on) = merge(parts, of_each, range.direction);
-        if let Some(bound) = goes_on {
+        let (messages, continues_at) = merge(parts, of_each, range.direction);
+        if let Some(bound) = continues_at {
             self.left.push((range.behind_bound(bound), applications));
         }
         Ok(Some(messages))
     }
 }
 
-/// The part of a range that lies in a day.
+/// Returns the part of a range within a day.
 fn of_day(range: &Range, day: i64) -> Range {
     let day = of_number(day);
     let (start, end) = (MessageId::before_all_at(day.start()), MessageId::before_all_at(day.next().start()));

@@ -1,4 +1,4 @@
-//! Reading messages back.
+//! Reads of messages, with their attempts and deliveries.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     db::error::Error,
     delivery::{
-        messages::{Delivery, Message, MessageDetail, Owed, read_channels},
+        messages::{Delivery, Message, MessageDetail, PendingDetail, read_channels},
         payloads::StoredPayload,
     },
     postgres::db::connection::{Connection, Pool, connect},
@@ -31,8 +31,8 @@ use crate::{
 const FIND: &str =
     "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
     from messages m left join payloads b on b.message_id = m.id where m.application_id = $1 and m.id = $2 and m.environment_id = $3";
-/// The bounds tell the planner which days there are to look at.
-const STANDING: &str = "select g.id,
+/// Delivery counts and time of the last attempt. The bounds tell the planner which days to read.
+const DELIVERY_COUNTS: &str = "select g.id,
         (select count(*) from pending p where p.message_id = g.id),
         (select count(*) from undelivered u
             where u.message_id = g.id and u.message_id >= $2 and u.message_id <= $3 and u.state = 'exhausted'),
@@ -50,9 +50,9 @@ const ATTEMPTS: &str =
 const PENDING: &str =
     "select target_id, coalesce(retry_at, due_at), attempts, failed, trigger_type, owner from pending where message_id = $1";
 const UNDELIVERED: &str = "select target_id, state, reason, attempts, ended_at from undelivered where message_id = $1";
-const COUNTS: &str =
+const MESSAGE_COUNTS: &str =
     "select application_id, sum(messages)::int8 from message_counts where application_id = any($1) group by application_id";
-/// So that a message, its attempts and its deliveries are of one moment.
+/// One snapshot, so that a message, its attempts and its deliveries are of one moment.
 const ONE_MOMENT: &str = "set transaction isolation level repeatable read, read only";
 
 pub(crate) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId, id: MessageId) -> Result<Option<MessageDetail>, Error> {
@@ -64,7 +64,7 @@ pub(crate) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
         let key = [(&application as _, Type::UUID), (&id as _, Type::UUID), (&environment as _, Type::UUID)];
         let found = connection.query(FIND, &key).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let message = Message { payload: read_payload_if_there(row, 6)?, ..read_message(row)? };
+        let message = Message { payload: read_optional_payload(row, 6)?, ..read_message(row)? };
         let of = [(&id as _, Type::UUID)];
         let attempts: Vec<_> = connection.query(ATTEMPTS, &of).await?.iter().map(read_attempt).collect();
         let mut deliveries: Vec<_> = connection.query(PENDING, &of).await?.iter().map(read_pending).collect();
@@ -74,25 +74,25 @@ pub(crate) async fn find(pool: &Pool, tenant: Tenant, application: ApplicationId
     connection.transaction(read, |_| true).await
 }
 
-/// Adds how the messages stand.
-pub(crate) async fn add_standing(connection: &Connection, mut messages: Vec<Message>) -> Result<Vec<Message>, Error> {
+/// Adds the delivery counts and the time of the last attempt to the messages.
+pub(crate) async fn add_counts(connection: &Connection, mut messages: Vec<Message>) -> Result<Vec<Message>, Error> {
     let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(messages) };
     let values = [(&ids as _, Type::UUID_ARRAY), (first as _, Type::UUID), (last as _, Type::UUID)];
     let count = |number: i64| u32::try_from(number).map_err(|_| Error::Unreadable { what: "count" });
-    for row in &connection.query(STANDING, &values).await? {
+    for row in &connection.query(DELIVERY_COUNTS, &values).await? {
         let id = MessageId::from_bytes(id_at(row, 0));
         let Some(message) = messages.iter_mut().find(|message| message.id == id) else { continue };
         message.counts.pending = count(row.get(1))?;
         message.counts.exhausted = count(row.get(2))?;
         message.counts.skipped_or_cancelled = count(row.get(3))?;
-        let last_try: Option<i64> = row.get(4);
-        message.updated_at = last_try.map_or(message.updated_at, Timestamp::from_millis);
+        let last_attempt: Option<i64> = row.get(4);
+        message.updated_at = last_attempt.map_or(message.updated_at, Timestamp::from_millis);
     }
     Ok(messages)
 }
 
-/// Adds the payloads that are there.
+/// Adds the payloads that have not expired.
 pub(crate) async fn add_payloads(connection: &Connection, messages: &mut [Message]) -> Result<(), Error> {
     let ids: Vec<_> = messages.iter().map(|message| uuid(message.id.as_bytes())).collect();
     let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(()) };
@@ -109,7 +109,7 @@ pub(crate) async fn add_payloads(connection: &Connection, messages: &mut [Messag
 pub(crate) async fn counts(pool: &Pool, applications: &[ApplicationId]) -> Result<Vec<u64>, Error> {
     let connection = connect(pool, "count messages").await?;
     let ids: Vec<_> = applications.iter().map(|id| uuid(id.as_bytes())).collect();
-    let rows = connection.query(COUNTS, &[(&ids, Type::UUID_ARRAY)]).await?;
+    let rows = connection.query(MESSAGE_COUNTS, &[(&ids, Type::UUID_ARRAY)]).await?;
     let count_of = |id: &Uuid| rows.iter().find(|row| row.get::<_, Uuid>(0) == *id).map_or(0, |row| row.get::<_, i64>(1));
     Ok(ids.iter().map(|id| u64::try_from(count_of(id)).unwrap_or(0)).collect())
 }
@@ -122,7 +122,7 @@ fn id_at(row: &Row, column: usize) -> [u8; 16] {
     row.get::<_, Uuid>(column).into_bytes()
 }
 
-/// A message of which nothing is known yet but how many deliveries it has.
+/// Reads a message without the counts of its deliveries, except their total.
 pub(crate) fn read_message(row: &Row) -> Result<Message, Error> {
     let id = MessageId::from_bytes(id_at(row, 0));
     Ok(Message {
@@ -140,13 +140,13 @@ pub(crate) fn read_message(row: &Row) -> Result<Message, Error> {
     })
 }
 
-/// The same, opened, where it may have expired.
-fn read_payload_if_there(row: &Row, column: usize) -> Result<Option<Payload>, Error> {
+/// Reads and decodes a payload that may have expired.
+fn read_optional_payload(row: &Row, column: usize) -> Result<Option<Payload>, Error> {
     let is_there = row.get::<_, Option<i32>>(column + 1).is_some();
     is_there.then(|| read_payload(row, column).decode()).transpose()
 }
 
-/// What stands in four columns, the first of them this one.
+/// Reads a payload from four columns, beginning at `column`.
 pub(crate) fn read_payload(row: &Row, column: usize) -> StoredPayload {
     StoredPayload {
         is_text: row.get(column),
@@ -176,19 +176,19 @@ pub(crate) fn read_attempt(row: &Row) -> Attempt {
 fn read_pending(row: &Row) -> Delivery {
     let state = DeliveryState::Pending { due_at: Timestamp::from_millis(row.get(1)) };
     let attempts = u32::try_from(row.get::<_, i32>(2)).unwrap_or(0);
-    let owed = Owed {
+    let pending = PendingDetail {
         failed: u32::try_from(row.get::<_, i32>(3)).unwrap_or(0),
         trigger: Trigger::parse(row.get(4)).unwrap_or(Trigger::Automatic),
         is_taken: row.get::<_, i64>(5) > 0,
-        is_in_line: row.get::<_, i64>(5) < 0,
+        is_in_backlog: row.get::<_, i64>(5) < 0,
     };
-    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, owed: Some(owed) }
+    Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at: None, pending: Some(pending) }
 }
 
-/// `None` for a state of a newer version, which this one cannot name.
+/// Reads a delivery that ended without success; `None` for a state of a newer version, which this version cannot name.
 fn read_undelivered(row: &Row) -> Option<Delivery> {
     let state = DeliveryState::parse_undelivered(row.get(1), row.get(2))?;
     let attempts = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
     let ended_at = Some(Timestamp::from_millis(row.get(4)));
-    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, owed: None })
+    Some(Delivery { target_id: TargetId::from_bytes(id_at(row, 0)), state, attempts, ended_at, pending: None })
 }

@@ -1,4 +1,4 @@
-//! Messages and attempts on PostgreSQL: pages, counts, the check of both.
+//! Messages and attempts on PostgreSQL: pages, counts and their consistency check.
 
 pub(crate) mod audit;
 pub(crate) mod counts;

@@ -1,4 +1,4 @@
-//! Days as partitions: made ahead, dropped whole.
+//! Days as partitions: created in advance, dropped as a whole.
 
 use hookstream_model::base::time::{Day, Timestamp};
 use tokio_postgres::types::Type;
@@ -9,19 +9,19 @@ use crate::{
     postgres::db::connection::{Connection, Pool, connect},
 };
 
-/// The tables that are kept by day, the one with the most beside it last.
+/// Tables partitioned by day; the table of messages is last.
 const TABLES: [(&str, &str); 4] =
     [("payloads", "message_id"), ("attempts", "message_id"), ("undelivered", "message_id"), ("messages", "id")];
 
-/// Held until the end of the transaction: the days are made and dropped by one node at a time.
+/// Lock until the end of the transaction: one node at a time creates or drops days.
 pub(crate) const LOCK: &str = "select pg_advisory_xact_lock(4853715028)";
 const DAYS: &str = "select right(c.relname, 8) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = $1::text::regclass order by 1";
-/// One that is dropped meanwhile takes nothing.
+/// Size of partitions; one that is dropped meanwhile counts as 0.
 const SIZE: &str = "select coalesce(sum(pg_total_relation_size(to_regclass(part))), 0)::int8 from unnest($1::text[]) as part";
-pub(crate) const IS_OWED: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
+pub(crate) const HAS_PENDING: &str = "select exists (select 1 from pending where message_id >= $1 and message_id < $2)";
 const FORGET_COUNTS: [&str; 2] = ["delete from message_counts where day = $1", "delete from delivery_counts where day = $1"];
-/// What a quota may be about stays counted for two months.
+/// Keeps the counts that quotas need for two months.
 const KEEP_EVENTS: [&str; 2] = [
     "insert into event_counts (environment_id, day, organization_id, events)
         select e.id, d.day, e.organization_id, sum(d.events)::int8
@@ -29,15 +29,15 @@ const KEEP_EVENTS: [&str; 2] = [
         on conflict (environment_id, day) do update set events = excluded.events",
     "delete from event_counts where day < $1 - 62",
 ];
-/// By age alone: what is looked up is what is younger than the window.
+/// Deletes by age alone: lookups ignore everything older than the window.
 const FORGET_KEYS: [&str; 2] = ["delete from message_keys where message_id < $1", "delete from event_ids where message_id < $1"];
-/// A drop that would wait for a long reader gives up, and is tried again later.
-pub(crate) const PATIENCE: &str = "set local lock_timeout = '3s'";
+/// Limits the wait for a long reader; the drop is then retried later.
+pub(crate) const LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
 
-/// Makes a day's partitions where they are not there.
+/// Creates the missing partitions of a day.
 pub(crate) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
     let connection = connect(pool, "create the partitions of a day").await?;
-    // The first that is made and the first that goes.
+    // The payloads are created first and dropped first.
     if days_of(&connection, "payloads").await?.contains(&day) {
         return Ok(());
     }
@@ -47,7 +47,7 @@ pub(crate) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
             if days_of(connection, table).await?.contains(&day) {
                 continue;
             }
-            // Made and then attached, which others hardly notice; made as a partition, it would lock them out.
+            // Creating and then attaching a table hardly affects others; creating it as a partition would lock them out.
             let (part, from, to) = (partition(table, day), first_id_at(day.start()), first_id_at(day.end()));
             let make = format!(
                 "create table if not exists {part} (like {table} including defaults including storage);
@@ -60,7 +60,7 @@ pub(crate) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
     connection.transaction(make, |()| true).await
 }
 
-/// Drops each day before `day`, unless something of it is owed.
+/// Drops each day before `day` without pending deliveries.
 pub(crate) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error> {
     let connection = connect(pool, "delete a day of messages").await?;
     let old: Vec<_> = days(&connection).await?.into_iter().filter(|old| *old < day).collect();
@@ -74,7 +74,7 @@ pub(crate) async fn drop_before(pool: &Pool, day: Day) -> Result<Vec<Day>, Error
     Ok(dropped)
 }
 
-/// Forgets idempotency keys and event ids of messages before a moment.
+/// Deletes the idempotency keys and event ids of messages before this time.
 pub(crate) async fn forget_keys(pool: &Pool, before: Timestamp) -> Result<(), Error> {
     let connection = connect(pool, "delete expired idempotency keys").await?;
     for forget in FORGET_KEYS {
@@ -83,7 +83,7 @@ pub(crate) async fn forget_keys(pool: &Pool, before: Timestamp) -> Result<(), Er
     Ok(())
 }
 
-/// What each day's partitions take on disk, in bytes, oldest first.
+/// Returns the disk usage of each day's partitions in bytes, oldest first.
 pub(crate) async fn sizes(pool: &Pool) -> Result<Vec<(Day, u64)>, Error> {
     let connection = connect(pool, "measure the days").await?;
     let mut sizes = Vec::new();
@@ -99,16 +99,16 @@ pub(crate) async fn sizes(pool: &Pool) -> Result<Vec<(Day, u64)>, Error> {
 async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
     let drop = async |connection: &Connection| {
         connection.query(LOCK, &[]).await?;
-        connection.batch(PATIENCE).await?;
-        // Nobody can make anything of the day owed again from here on: that reads its message first.
+        connection.batch(LOCK_TIMEOUT).await?;
+        // Prevents requeuing for this day from here on, because that reads the message first.
         connection.batch(&format!("lock table {} in access exclusive mode", partition("messages", day))).await?;
         let range = [(&first_id_at(day.start()) as _, Type::UUID), (&first_id_at(day.end()) as _, Type::UUID)];
-        let rows = connection.query(IS_OWED, &range).await?;
+        let rows = connection.query(HAS_PENDING, &range).await?;
         if rows.first().is_none_or(|row| row.get(0)) {
             return Ok(false);
         }
         for (table, _) in TABLES {
-            // The payloads may have been dropped before.
+            // The payloads may have been dropped earlier.
             connection.batch(&format!("drop table if exists {}", partition(table, day))).await?;
         }
         for keep in KEEP_EVENTS.into_iter().chain(FORGET_COUNTS) {
@@ -119,12 +119,12 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
     connect(pool, "delete a day of messages").await?.transaction(drop, |dropped| *dropped).await
 }
 
-/// The days that have partitions, oldest first.
+/// Returns the days that have partitions, oldest first.
 pub(crate) async fn days(connection: &Connection) -> Result<Vec<Day>, Error> {
     days_of(connection, "messages").await
 }
 
-/// The days that have a partition of a table, oldest first.
+/// Returns the days that have a partition of a table, oldest first.
 pub(crate) async fn days_of(connection: &Connection, table: &str) -> Result<Vec<Day>, Error> {
     let rows = connection.query(DAYS, &[(&table, Type::TEXT)]).await?;
     let day = |row: &tokio_postgres::Row| {
@@ -139,22 +139,22 @@ pub(crate) fn partition(table: &str, day: Day) -> String {
     format!("{table}_{}", day.to_string().replace('-', ""))
 }
 
-/// A day as a number, for the counts.
+/// Returns the number of a day, as the counts store it.
 pub(crate) fn number(day: Day) -> i64 {
     day.start().as_millis() / 86_400_000
 }
 
-/// The day of a number.
+/// Returns the day with a number.
 pub(crate) fn of_number(number: i64) -> Day {
     Timestamp::from_millis(number.saturating_mul(86_400_000)).day()
 }
 
-/// Whether a table is kept in partitions.
+/// Returns whether a table is partitioned.
 pub(crate) fn is_partitioned(table: &str) -> bool {
     TABLES.iter().any(|(name, _)| *name == table)
 }
 
-/// The smallest id that can be made in this millisecond.
+/// Returns the lowest id possible in this millisecond.
 pub(crate) fn first_id_at(at: Timestamp) -> Uuid {
     let mut id = [0; 16];
     id[..6].copy_from_slice(&at.as_millis().max(0).to_be_bytes()[2..]);

@@ -1,4 +1,4 @@
-//! Removing payloads whose messages stay: those of a day go with their partition, those of an environment in slices.
+//! Removal of payloads whose messages stay: a day's with their partition, an environment's in slices.
 
 use hookstream_model::base::{ids::MessageId, time::Day};
 use tokio_postgres::types::Type;
@@ -18,21 +18,21 @@ use crate::{
 };
 
 const OPERATION: &str = "remove payloads";
-/// The table first, as whoever reads from it does. Then nobody can make anything of the day owed again: that looks
+/// Locks the table before the partition, in the order of readers. This prevents requeuing for the day, which looks
 /// for the payload first.
 const LOCK_TABLE: &str = "lock table only payloads in access exclusive mode";
 const BYTES: &str = "select coalesce(sum(payload_bytes), 0)::int8 from delivery_counts where day = $1";
 const FORGET_BYTES: &str = "update delivery_counts set payload_bytes = 0 where day = $1 and payload_bytes <> 0";
 
-/// The days of which an environment has payloads.
+/// Days on which an environment has payloads.
 const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1 and day >= $2 and day <= $3
     group by day having sum(payload_bytes) > 0 order by day";
-/// What somebody is about to make owed again is left to the next time.
+/// Removable payloads; those that a requeue holds are left for the next time.
 const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads b
     where b.environment_id = $1 and b.message_id > $2 and b.message_id < $3
         and not exists (select 1 from pending p where p.message_id = b.message_id)
     order by b.message_id limit $4 for update of b skip locked";
-/// In a statement of its own, which sees what was made owed until they were held.
+/// Separate statement: sees deliveries that were requeued until the rows were locked.
 const REMOVE: &str = "delete from payloads b where b.message_id = any($1) and b.message_id >= $2 and b.message_id <= $3
         and not exists (select 1 from pending p where p.message_id = b.message_id)
     returning octet_length(b.body)";
@@ -71,13 +71,13 @@ async fn remove_of(connection: &Connection, environment: Uuid, day: Day, removal
     Ok(Removed { bytes: u64::try_from(bytes).unwrap_or(0), position: Some(MessageId::from_bytes(last.into_bytes())) })
 }
 
-/// Drops the payloads of the oldest day before `before` that has some and of which nothing is owed.
+/// Drops the payloads of the oldest day before `before` that has payloads and no pending deliveries.
 pub(crate) async fn expire(pool: &Pool, before: Day) -> Result<Option<Expired>, Error> {
     let connection = connect(pool, OPERATION).await?;
     let old: Vec<_> = days::days_of(&connection, "payloads").await?.into_iter().filter(|day| *day < before).collect();
     drop(connection);
     for day in old {
-        if is_owed(&connect(pool, OPERATION).await?, day).await? {
+        if has_pending(&connect(pool, OPERATION).await?, day).await? {
             continue;
         }
         let expire = async |connection: &Connection| drop_payloads(connection, day).await;
@@ -95,11 +95,11 @@ async fn drop_payloads(connection: &Connection, day: Day) -> Result<Option<Expir
         // Another node was faster.
         return Ok(None);
     }
-    connection.batch(days::PATIENCE).await?;
+    connection.batch(days::LOCK_TIMEOUT).await?;
     connection.batch(LOCK_TABLE).await?;
     let part = days::partition("payloads", day);
     connection.batch(&format!("lock table {part} in access exclusive mode")).await?;
-    if is_owed(connection, day).await? {
+    if has_pending(connection, day).await? {
         return Ok(None);
     }
     connection.batch(&format!("drop table {part}")).await?;
@@ -109,7 +109,7 @@ async fn drop_payloads(connection: &Connection, day: Day) -> Result<Option<Expir
     Ok(Some(Expired { day, bytes, is_done: true }))
 }
 
-async fn is_owed(connection: &Connection, day: Day) -> Result<bool, Error> {
+async fn has_pending(connection: &Connection, day: Day) -> Result<bool, Error> {
     let range = [(&days::first_id_at(day.start()) as _, Type::UUID), (&days::first_id_at(day.end()) as _, Type::UUID)];
-    Ok(connection.query(days::IS_OWED, &range).await?.first().is_none_or(|row| row.get(0)))
+    Ok(connection.query(days::HAS_PENDING, &range).await?.first().is_none_or(|row| row.get(0)))
 }

@@ -1,4 +1,4 @@
-//! Removal on PostgreSQL: days, payloads, messages.
+//! Removal of days, payloads and messages on PostgreSQL.
 
 pub(crate) mod days;
 pub(crate) mod expiry;

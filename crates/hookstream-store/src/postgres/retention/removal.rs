@@ -1,4 +1,4 @@
-//! Removing the messages of one environment whose time is over, while others' of the same days stay.
+//! Removal of one environment's expired messages, while messages of other environments on the same days stay.
 
 use hookstream_model::base::{
     ids::{ApplicationId, MessageId},
@@ -21,18 +21,18 @@ use crate::{
 };
 
 const OPERATION: &str = "remove messages";
-/// The most messages of a slice, each with its attempts.
+/// Maximum number of messages in a slice, each with its attempts.
 const SLICE: i64 = 500;
 
-/// The days of which an environment has messages.
+/// Days on which an environment has messages.
 const DAYS_OF: &str = "select day from delivery_counts where environment_id = $1 and day >= $2 and day < $3
     group by day having sum(messages) > 0 order by day";
-/// What somebody is about to make owed again is left to the next time.
+/// Removable messages; those that a requeue holds are left for the next time.
 const REMOVABLE: &str = "select m.application_id, m.id from messages m
     where m.environment_id = $1 and m.id >= $2 and m.id < $3 and (m.application_id, m.id) > ($4, $5)
         and not exists (select 1 from pending p where p.message_id = m.id)
     order by m.application_id, m.id limit $6 for update of m skip locked";
-/// In a statement of its own, which sees what was made owed until they were held. Returns what they counted.
+/// Separate statement: sees deliveries that were requeued until the rows were locked. Returns the change of the counts.
 const REMOVE: &str = "with gone as (
         delete from messages m using unnest($1::uuid[], $2::uuid[]) as g (application_id, id)
         where m.application_id = g.application_id and m.id = g.id and m.id >= $3 and m.id <= $4

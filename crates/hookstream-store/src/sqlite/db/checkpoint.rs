@@ -1,4 +1,4 @@
-//! Moves the logs into their files in the background, so that the writer seldom has to.
+//! Background checkpoints, which move the logs into their files, so that the writer seldom has to.
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,14 @@ use crate::{
     sqlite::{core_path, day_path},
 };
 
-/// How often the logs are looked at.
+/// Interval between checks of the logs.
 const PERIOD: Duration = Duration::from_millis(250);
-/// In which of these rounds it is looked whether a full disk has room again: once a second.
-const LOOK_FOR_ROOM: u32 = 4;
-/// A log shorter than this is left alone, in bytes.
-const WORTH_IT: u64 = 4 * 1024 * 1024;
+/// Number of intervals between checks for free space on a full disk: one second.
+const SPACE_CHECK_ROUNDS: u32 = 4;
+/// Minimum size of a log for a checkpoint, in bytes.
+const MIN_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The thread that does it; it ends when this is dropped.
+/// Handle of the checkpoint thread, which ends when the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     _stop: Sender<()>,
@@ -42,20 +42,20 @@ impl Checkpointer {
 }
 
 fn work(directory: &Path, known: &KnownDays, space: &Space, stopped: &Receiver<()>) {
-    // What a log was at the last look: one that has not grown has nothing to move.
+    // Data version of each file at the last checkpoint: an unchanged file has nothing to move.
     let mut open: HashMap<PathBuf, (Connection, u64)> = HashMap::new();
     let mut rounds = 0_u32;
     while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
         rounds = rounds.wrapping_add(1);
-        if rounds.is_multiple_of(LOOK_FOR_ROOM) {
-            space.look_again();
+        if rounds.is_multiple_of(SPACE_CHECK_ROUNDS) {
+            space.recheck();
         }
         let mut paths = vec![core_path(directory)];
         paths.extend(known.all().into_iter().map(|day| day_path(directory, day)));
         open.retain(|path, _| paths.contains(path));
         for path in paths {
             let length = std::fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len());
-            if length >= WORTH_IT {
+            if length >= MIN_LOG_BYTES {
                 checkpoint(&mut open, path);
             }
         }

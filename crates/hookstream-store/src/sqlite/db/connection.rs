@@ -1,4 +1,4 @@
-//! Opening a SQLite file as this store uses it, and bringing it to the current schema.
+//! Opening of SQLite files with this store's settings, and migration to the current schema.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::db::error::Error;
 
-/// The schema of `core.db`, a step a file; a step is never changed once it was released.
+/// Schema of `core.db`, one step per file. A released step never changes.
 pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0001_tenants_and_outbound.sql"),
     include_str!("../../db/migrations/sqlite/core/0002_people.sql"),
@@ -16,15 +16,15 @@ pub(crate) const CORE_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/core/0006_outbound.sql"),
     include_str!("../../db/migrations/sqlite/core/0007_key_levels.sql"),
 ];
-/// The schema of a day's file.
+/// Schema of a day's file.
 pub(crate) const DAY_MIGRATIONS: &[&str] = &[
     include_str!("../../db/migrations/sqlite/day/0001_messages.sql"),
     include_str!("../../db/migrations/sqlite/day/0002_events.sql"),
     include_str!("../../db/migrations/sqlite/day/0003_channels.sql"),
 ];
 
-/// At this many pages (64 MiB) the writer itself moves the log into the file, which bounds the log
-/// where the background checkpoints cannot keep up.
+/// Log size in pages (64 MiB) at which the writer itself runs a checkpoint. This bounds the log if the background
+/// checkpoints cannot keep up.
 const WRITER_CHECKPOINT_PAGES: i64 = 16_384;
 /// Page cache of the writing connection to the current day, in KiB.
 const WRITER_CACHE_KIB: i64 = 8_192;
@@ -33,7 +33,7 @@ const READER_CACHE_KIB: i64 = 1_024;
 /// Statements kept prepared on a connection.
 const STATEMENTS_CACHED: usize = 64;
 
-/// Which kind of file.
+/// Kind of a database file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Core,
@@ -49,19 +49,19 @@ impl FileKind {
     }
 }
 
-/// The one connection that writes to a file.
+/// Opens the only connection that writes to a file.
 pub(crate) fn open_writer(path: &Path, kind: FileKind) -> Result<Connection, Error> {
     restrict(path).map_err(|cause| Error::Open { what: path.display().to_string(), cause: cause.into() })?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
         if kind == FileKind::Day {
-            // So that it can give back, page by page, what its payloads took. It counts for a new file only; an
-            // insert takes 0 to 3 % more of the processor by it.
+            // Allows the file to release the pages of its payloads. Effective only for a new file; costs an insert 0
+            // to 3 % more processor time.
             connection.pragma_update(None, "auto_vacuum", "incremental")?;
         }
         if kind == FileKind::Core {
-            // What was sealed under a key that is no longer trusted, or not sealed at all, does not stay behind in
-            // the pages that it was removed from. This file is small and changes rarely.
+            // Overwrites removed content, so that secrets that were unsealed, or sealed under a retired key, do not
+            // remain in free pages. This file is small and changes rarely.
             connection.pragma_update(None, "secure_delete", true)?;
         }
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -77,8 +77,9 @@ pub(crate) fn open_writer(path: &Path, kind: FileKind) -> Result<Connection, Err
     Ok(connection)
 }
 
-/// Creates a file that only its owner may read, or makes one so; its log gets the same mode from SQLite. Where it belongs to another
-/// user, it stays as it is. One that is there is not opened: closing it would take the locks away that SQLite holds on it here.
+/// Creates a file that only its owner may read, or restricts an existing one; SQLite gives its log the same mode. The
+/// file of another user stays as it is. An existing file is not opened, because closing it would release the locks
+/// that SQLite holds on it in this process.
 fn restrict(path: &Path) -> std::io::Result<()> {
     match crate::sqlite::private().create_new(true).open(path) {
         Ok(_) => return Ok(()),
@@ -95,7 +96,7 @@ fn restrict(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A file that is in memory only, for as long as the connection is open.
+/// Opens a file in memory, which lives as long as the connection.
 #[cfg(feature = "in-memory")]
 pub(crate) fn open_in_memory(kind: FileKind) -> Result<Connection, Error> {
     let path = Path::new(":memory:");
@@ -105,7 +106,7 @@ pub(crate) fn open_in_memory(kind: FileKind) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// A connection that reads only.
+/// Opens a read-only connection.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let open = || -> rusqlite::Result<Connection> {
         let connection = open_existing(path)?;
@@ -117,7 +118,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     open().map_err(|cause| open_error(path, cause))
 }
 
-/// A connection that moves a file's log into the file.
+/// Opens a connection for checkpoints of a file's log.
 pub(crate) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     open_existing(path)
 }
@@ -130,7 +131,7 @@ fn open_error(path: &Path, cause: rusqlite::Error) -> Error {
     Error::Open { what: path.display().to_string(), cause: cause.into() }
 }
 
-/// Applies the steps that a file lacks, each in a transaction with its number.
+/// Applies the missing steps, each in a transaction together with its number.
 fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
     let opened = |cause: rusqlite::Error| open_error(path, cause);
     let found: i64 = connection.query_row("pragma user_version", [], |row| row.get(0)).map_err(opened)?;
@@ -147,7 +148,7 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
     Ok(())
 }
 
-/// Names the operation that an error of SQLite spoilt.
+/// Returns a conversion from SQLite errors that names the failed operation.
 pub(crate) fn failed(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error + Copy {
     move |cause| match cause.sqlite_error().map(|error| (error.code, error.extended_code)) {
         Some((ErrorCode::DiskFull, _)) => Error::Full { operation },

@@ -1,4 +1,4 @@
-//! The files of the store as the writer holds them, with the transactions that are open on them.
+//! Files of the store as the writer holds them, with their open transactions.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,9 +21,9 @@ use crate::{
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
     on conflict (application_id) do update set messages = messages + excluded.messages";
-const SET_PLACE: &str = "update backlog_places set last = ?1";
-const ADD_PLACE: &str = "insert into backlog_places (last) values (?1)";
-const LAST_PLACE: &str = "select coalesce(max(last), 0) from backlog_places";
+const SET_POSITION: &str = "update backlog_places set last = ?1";
+const ADD_POSITION: &str = "insert into backlog_places (last) values (?1)";
+const LAST_POSITION: &str = "select coalesce(max(last), 0) from backlog_places";
 const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
     (environment_id, messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes, events)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -32,29 +32,29 @@ const ADD_DELIVERY_COUNTS: &str = "insert into delivery_counts
         cancelled = cancelled + excluded.cancelled, payload_bytes = payload_bytes + excluded.payload_bytes, events = events + excluded.events";
 
 const VERSIONS: &str = "select a.version, e.version from applications a join environments e on e.id = a.environment_id where a.id = ?1";
-/// The most versions that are remembered.
+/// Maximum number of cached versions.
 const VERSIONS_KEPT: usize = 10_000;
 
-/// Which file; `None` is `core.db`.
+/// Key of a file; `None` for `core.db`.
 pub(crate) type Key = Option<Day>;
 
-/// What may be in a day's file: false only where it is sure that nothing is.
+/// Possible content of a day's file: false only if its absence is certain.
 #[derive(Debug, Clone, Copy)]
-struct MayHave {
-    owed: bool,
+struct PossibleContent {
+    pending: bool,
     payloads: bool,
 }
 
-impl MayHave {
-    const ANYTHING: Self = Self { owed: true, payloads: true };
+impl PossibleContent {
+    const ALL: Self = Self { pending: true, payloads: true };
 }
 
-/// The days that have a file, known to the writer, the readers and the checkpointer, with what may be in it.
+/// Days that have a file, known to the writer, the readers and the checkpointer, with their possible content.
 #[derive(Debug)]
-pub(crate) struct KnownDays(Mutex<BTreeMap<Day, MayHave>>);
+pub(crate) struct KnownDays(Mutex<BTreeMap<Day, PossibleContent>>);
 
 impl KnownDays {
-    /// Looks which there are.
+    /// Finds the days' files in the data directory.
     pub(crate) fn find(directory: &Path) -> Result<Arc<Self>, Error> {
         let days = days_directory(directory);
         let failed = |cause: std::io::Error| Error::Open { what: days.display().to_string(), cause: cause.into() };
@@ -62,30 +62,30 @@ impl KnownDays {
         for entry in std::fs::read_dir(&days).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let day = name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|day| day.parse::<Day>().ok());
-            found.extend(day.map(|day| (day, MayHave::ANYTHING)));
+            found.extend(day.map(|day| (day, PossibleContent::ALL)));
         }
         Ok(Arc::new(Self(Mutex::new(found))))
     }
 
-    /// None yet.
+    /// Returns an empty set of days.
     #[cfg(feature = "in-memory")]
     pub(crate) fn none() -> Arc<Self> {
         Arc::new(Self(Mutex::default()))
     }
 
-    /// All of them, oldest first.
+    /// Returns all days, oldest first.
     pub(crate) fn all(&self) -> Vec<Day> {
         self.lock().keys().copied().collect()
     }
 
-    /// Those of which something may be owed, oldest first.
-    pub(crate) fn that_may_be_owed(&self) -> Vec<Day> {
-        self.lock().iter().filter(|(_, may_have)| may_have.owed).map(|(day, _)| *day).collect()
+    /// Returns the days that may have pending deliveries, oldest first.
+    pub(crate) fn that_may_have_pending(&self) -> Vec<Day> {
+        self.lock().iter().filter(|(_, content)| content.pending).map(|(day, _)| *day).collect()
     }
 
-    /// Those that may have payloads, oldest first.
+    /// Returns the days that may have payloads, oldest first.
     pub(crate) fn that_may_have_payloads(&self) -> Vec<Day> {
-        self.lock().iter().filter(|(_, may_have)| may_have.payloads).map(|(day, _)| *day).collect()
+        self.lock().iter().filter(|(_, content)| content.payloads).map(|(day, _)| *day).collect()
     }
 
     /// Notes whether a day may have payloads.
@@ -95,18 +95,18 @@ impl KnownDays {
         }
     }
 
-    /// Whether a day has a file.
+    /// Returns whether a day has a file.
     pub(crate) fn contains(&self, day: Day) -> bool {
         self.lock().contains_key(&day)
     }
 
     fn add(&self, day: Day) {
-        self.lock().entry(day).or_insert(MayHave::ANYTHING);
+        self.lock().entry(day).or_insert(PossibleContent::ALL);
     }
 
-    fn note_owed(&self, day: Day, may_be_owed: bool) {
+    fn note_pending(&self, day: Day, may_have_pending: bool) {
         if let Some(known) = self.lock().get_mut(&day) {
-            known.owed = may_be_owed;
+            known.pending = may_have_pending;
         }
     }
 
@@ -114,12 +114,12 @@ impl KnownDays {
         self.lock().remove(&day);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Day, MayHave>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Day, PossibleContent>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A file and whether a transaction is open on it.
+/// File and the state of its transaction.
 #[derive(Debug)]
 struct OpenFile {
     connection: Connection,
@@ -149,7 +149,7 @@ impl OpenFile {
 
     fn roll_back(&mut self) {
         if self.in_transaction {
-            // It fails only where SQLite has rolled back by itself, which is what is wanted.
+            // A rollback fails only if SQLite has already rolled back, which has the same effect.
             let _ = self.run("rollback", "roll back");
             self.in_transaction = false;
         }
@@ -160,35 +160,35 @@ impl OpenFile {
     }
 }
 
-/// The file of a day.
+/// File of a day.
 #[derive(Debug)]
 pub(crate) struct DayFile {
     file: OpenFile,
     /// Messages added in the open transaction, by application.
     added: HashMap<ApplicationId, i64>,
-    /// How deliveries have moved in the open transaction, by environment.
+    /// Changes of the delivery counts in the open transaction, by environment.
     moved: HashMap<EnvironmentId, Counts>,
-    /// The last place in a backlog that was given in the open transaction.
-    place: Option<i64>,
+    /// Last backlog position assigned in the open transaction.
+    position: Option<i64>,
 }
 
 impl DayFile {
-    /// The connection, with a transaction open on it.
+    /// Returns the connection, with a transaction open on it.
     pub(crate) const fn connection(&self) -> &Connection {
         &self.file.connection
     }
 
-    /// Counts a message that is being added.
+    /// Counts an added message.
     pub(crate) fn count(&mut self, application: ApplicationId) {
         *self.added.entry(application).or_default() += 1;
     }
 
-    /// Counts a message that is being removed.
+    /// Counts a removed message.
     pub(crate) fn uncount(&mut self, application: ApplicationId) {
         *self.added.entry(application).or_default() -= 1;
     }
 
-    /// Counts what becomes of deliveries.
+    /// Adds to the delivery counts.
     pub(crate) fn count_deliveries(&mut self, environment: EnvironmentId, moved: Counts) {
         *self.moved.entry(environment).or_default() += moved;
     }
@@ -205,16 +205,16 @@ impl DayFile {
             let mut statement = self.file.connection.prepare_cached(ADD_COUNT).map_err(failed("count messages"))?;
             statement.execute(params![application.as_bytes(), added]).map_err(failed("count messages"))?;
         }
-        if let Some(place) = self.place.take() {
-            self.keep_place(place).map_err(failed("store a position in a backlog"))?;
+        if let Some(position) = self.position.take() {
+            self.store_position(position).map_err(failed("store a position in a backlog"))?;
         }
         self.file.commit()
     }
 
-    fn keep_place(&self, place: i64) -> rusqlite::Result<()> {
+    fn store_position(&self, position: i64) -> rusqlite::Result<()> {
         let connection = &self.file.connection;
-        if connection.prepare_cached(SET_PLACE)?.execute([place])? == 0 {
-            connection.prepare_cached(ADD_PLACE)?.execute([place])?;
+        if connection.prepare_cached(SET_POSITION)?.execute([position])? == 0 {
+            connection.prepare_cached(ADD_POSITION)?.execute([position])?;
         }
         Ok(())
     }
@@ -222,21 +222,21 @@ impl DayFile {
     fn roll_back(&mut self) {
         self.added.clear();
         self.moved.clear();
-        self.place = None;
+        self.position = None;
         self.file.roll_back();
     }
 }
 
-/// Where the files are.
+/// Location of the files.
 #[derive(Debug)]
-enum Place {
+enum Location {
     Directory(PathBuf),
-    /// Nowhere: each is as long as its connection is open.
+    /// Memory: a file lives as long as its connection.
     #[cfg(feature = "in-memory")]
     Memory,
 }
 
-impl Place {
+impl Location {
     fn open_day(&self, day: Day) -> Result<Connection, Error> {
         match self {
             Self::Directory(directory) => open_writer(&day_path(directory, day), FileKind::Day),
@@ -245,7 +245,7 @@ impl Place {
         }
     }
 
-    /// Makes durable that a file is there or is not; SQLite does so when it makes a log, and never else.
+    /// Makes the creation or removal of a file durable; SQLite does so only when it creates a log.
     fn sync_names(&self) -> Result<(), Error> {
         match self {
             Self::Directory(directory) => {
@@ -264,10 +264,10 @@ impl Place {
                 let path = day_path(directory, day);
                 std::fs::remove_file(&path)
                     .map_err(|cause| Error::Failed { operation: "delete a day of messages", cause: cause.into() })?;
-                // Before its log goes: were the file there again after a power cut, and that not, it would be what it was once.
+                // Sync before the log is removed: after a power loss, a restored file without its log would show an old state.
                 self.sync_names()?;
                 for suffix in ["-wal", "-shm"] {
-                    // They go with the last connection; where a reader is still at work, they stay until here.
+                    // The last connection removes these files; an active reader delays that until here.
                     let _ = std::fs::remove_file(path.with_extension(format!("db{suffix}")));
                 }
                 Ok(())
@@ -281,53 +281,53 @@ impl Place {
 /// All files, for the writer.
 #[derive(Debug)]
 pub(crate) struct Files {
-    place: Place,
+    location: Location,
     core: OpenFile,
     days: BTreeMap<Day, DayFile>,
     known: Arc<KnownDays>,
-    /// Versions as they stand in `core.db`; `None` for an application that is not there. Only the writer
-    /// changes them, so they hold until it does.
+    /// Versions from `core.db`; `None` for a missing application. Only the writer changes them, so they stay valid
+    /// until it does.
     versions: HashMap<ApplicationId, Option<Versions>>,
-    /// The last place that was given in a backlog that keeps an order, once it was looked for.
-    last_place: Option<i64>,
-    /// The files used since [`take_touched`](Self::take_touched) was last called.
+    /// Last position assigned in ordered backlogs, once known.
+    last_position: Option<i64>,
+    /// Files used since the last call of [`take_touched`](Self::take_touched).
     touched: BTreeSet<Key>,
 }
 
 impl Files {
-    /// Opens `core.db`; the days are opened when they are needed.
+    /// Opens `core.db`; the days are opened on demand.
     pub(crate) fn open(directory: &Path, known: Arc<KnownDays>) -> Result<Self, Error> {
-        Ok(Self::with(Place::Directory(directory.to_owned()), open_writer(&core_path(directory), FileKind::Core)?, known))
+        Ok(Self::with(Location::Directory(directory.to_owned()), open_writer(&core_path(directory), FileKind::Core)?, known))
     }
 
-    /// The same in memory.
+    /// Opens all files in memory.
     #[cfg(feature = "in-memory")]
     pub(crate) fn in_memory(known: Arc<KnownDays>) -> Result<Self, Error> {
-        Ok(Self::with(Place::Memory, super::connection::open_in_memory(FileKind::Core)?, known))
+        Ok(Self::with(Location::Memory, super::connection::open_in_memory(FileKind::Core)?, known))
     }
 
-    fn with(place: Place, core: Connection, known: Arc<KnownDays>) -> Self {
+    fn with(location: Location, core: Connection, known: Arc<KnownDays>) -> Self {
         let core = OpenFile::new(core);
-        Self { place, core, days: BTreeMap::new(), known, versions: HashMap::new(), last_place: None, touched: BTreeSet::new() }
+        Self { location, core, days: BTreeMap::new(), known, versions: HashMap::new(), last_position: None, touched: BTreeSet::new() }
     }
 
-    /// Whether nobody else is to be told of changes: a directory is one process's alone.
-    pub(crate) const fn is_alone(&self) -> bool {
-        match self.place {
-            Place::Directory(_) => true,
+    /// Returns whether no other process needs notifications of changes: a directory belongs to one process.
+    pub(crate) const fn is_single_process(&self) -> bool {
+        match self.location {
+            Location::Directory(_) => true,
             #[cfg(feature = "in-memory")]
-            Place::Memory => false,
+            Location::Memory => false,
         }
     }
 
-    /// The connection to `core.db`, with a transaction open on it.
+    /// Returns the connection to `core.db`, with a transaction open on it.
     pub(crate) fn core(&mut self) -> Result<&Connection, Error> {
         self.touched.insert(None);
         self.core.begin()?;
         Ok(&self.core.connection)
     }
 
-    /// The versions that decide about messages to an application; `None` where it is not there.
+    /// Returns the versions that decide about messages to an application; `None` if it does not exist.
     pub(crate) fn versions(&mut self, application: ApplicationId) -> Result<Option<Versions>, Error> {
         if let Some(known) = self.versions.get(&application) {
             return Ok(*known);
@@ -344,66 +344,67 @@ impl Files {
         Ok(found)
     }
 
-    /// To be called when something in `core.db` may change.
+    /// Discards the cached versions. Must be called before `core.db` may change.
     pub(crate) fn forget_versions(&mut self) {
         self.versions.clear();
     }
 
-    /// A day's file with a transaction open on it; it is made where it is not there.
+    /// Returns a day's file with a transaction open on it; creates a missing file.
     pub(crate) fn day(&mut self, day: Day) -> Result<&mut DayFile, Error> {
         if !self.days.contains_key(&day) {
-            let connection = self.place.open_day(day)?;
+            let connection = self.location.open_day(day)?;
             if !self.known.contains(day) {
-                self.place.sync_names()?;
+                self.location.sync_names()?;
                 self.known.add(day);
             }
-            self.days.insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), place: None });
+            self.days
+                .insert(day, DayFile { file: OpenFile::new(connection), added: HashMap::new(), moved: HashMap::new(), position: None });
         }
         self.touched.insert(Some(day));
-        let file = self.days.get_mut(&day).expect("it was there or was just made");
+        let file = self.days.get_mut(&day).expect("inserted above");
         file.file.begin()?;
         Ok(file)
     }
 
-    /// A place behind all that were given before, for something that is accepted then and stored in that day's file.
-    pub(crate) fn next_place(&mut self, day: Day, accepted_at: Timestamp) -> Result<i64, Error> {
-        let last = match self.last_place {
+    /// Returns a position behind all earlier ones, for a message accepted at this time and stored in this day's file.
+    pub(crate) fn next_position(&mut self, day: Day, accepted_at: Timestamp) -> Result<i64, Error> {
+        let last = match self.last_position {
             Some(last) => last,
-            None => self.find_last_place()?,
+            None => self.find_last_position()?,
         };
-        let place = accepted_at.as_millis().max(last + 1);
-        self.last_place = Some(place);
-        self.day(day)?.place = Some(place);
-        Ok(place)
+        let position = accepted_at.as_millis().max(last + 1);
+        self.last_position = Some(position);
+        self.day(day)?.position = Some(position);
+        Ok(position)
     }
 
-    fn find_last_place(&mut self) -> Result<i64, Error> {
+    fn find_last_position(&mut self) -> Result<i64, Error> {
         let mut last = 0;
-        for day in self.days_that_may_be_owed() {
-            let read = self.day(day)?.connection().query_row(LAST_PLACE, [], |row| row.get(0));
+        for day in self.days_that_may_have_pending() {
+            let read = self.day(day)?.connection().query_row(LAST_POSITION, [], |row| row.get(0));
             last = last.max(read.map_err(failed("read the last position in a backlog"))?);
         }
         Ok(last)
     }
 
-    /// The same for a day that may have no file.
+    /// Returns a day's file with a transaction open on it; `None` if the day has no file.
     pub(crate) fn existing_day(&mut self, day: Day) -> Result<Option<&mut DayFile>, Error> {
         if self.known.contains(day) { self.day(day).map(Some) } else { Ok(None) }
     }
 
-    /// The days that have a file, oldest first.
+    /// Returns the days that have a file, oldest first.
     pub(crate) fn days(&self) -> Vec<Day> {
         self.known.all()
     }
 
-    /// Those of them of which something may be owed.
-    pub(crate) fn days_that_may_be_owed(&self) -> Vec<Day> {
-        self.known.that_may_be_owed()
+    /// Returns the days that may have pending deliveries, oldest first.
+    pub(crate) fn days_that_may_have_pending(&self) -> Vec<Day> {
+        self.known.that_may_have_pending()
     }
 
-    /// Notes whether something of a day may be owed; false only where it is sure that nothing is.
-    pub(crate) fn note_owed(&self, day: Day, may_be_owed: bool) {
-        self.known.note_owed(day, may_be_owed);
+    /// Notes whether a day may have pending deliveries; false only if it certainly has none.
+    pub(crate) fn note_pending(&self, day: Day, may_have_pending: bool) {
+        self.known.note_pending(day, may_have_pending);
     }
 
     /// Notes that a day may have payloads.
@@ -411,7 +412,7 @@ impl Files {
         self.known.note_payloads(day, true);
     }
 
-    /// The files that were used since this was last called.
+    /// Returns the files used since the last call.
     pub(crate) fn take_touched(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.touched)
     }
@@ -422,25 +423,25 @@ impl Files {
         if let Some(mut file) = self.days.remove(&day) {
             file.roll_back();
         }
-        self.place.remove_day(day)
+        self.location.remove_day(day)
     }
 
-    /// Commits what is open on every file, each by itself. Returns the files whose commit failed; what
-    /// was open on them is still to be undone.
+    /// Commits the open transaction of each file separately. Returns the files whose commit failed; their
+    /// transactions must still be rolled back.
     pub(crate) fn commit(&mut self) -> Vec<(Key, Error)> {
         let days = self.days.iter_mut().map(|(day, file)| (Some(*day), file.commit()));
         let core = std::iter::once((None, self.core.commit()));
         days.chain(core).filter_map(|(key, committed)| committed.err().map(|error| (key, error))).collect()
     }
 
-    /// Undoes what is open on every file.
+    /// Rolls back all open transactions.
     pub(crate) fn roll_back(&mut self) {
         self.forget_versions();
         self.core.roll_back();
         self.days.values_mut().for_each(DayFile::roll_back);
     }
 
-    /// The connection that has what was committed, for who reads while nothing is under way.
+    /// Returns the connection with the committed data, for reads while no transaction is open.
     #[cfg(feature = "in-memory")]
     pub(crate) fn committed(&self, key: Key) -> Option<&Connection> {
         match key {

@@ -1,7 +1,7 @@
-//! The same store in memory, without threads: what a simulation works with.
+//! Store in memory without threads, for simulations.
 //!
-//! Each operation is done by whoever asks for it, in a commit of its own, so that the same questions have the
-//! same answers in the same order. Nothing of it is in the product: it is there with the feature `in-memory` only.
+//! The calling task runs each operation in a commit of its own, so that the same sequence of calls has the same
+//! results. Available only with the feature `in-memory`, which the product does not enable.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,15 +21,15 @@ use crate::{
     sqlite::{SqliteStore, deliveries::claim},
 };
 
-/// What several processes tell each other on PostgreSQL; a directory has one process and needs no such table.
+/// Change notifications between processes, which only PostgreSQL needs; a directory has one process.
 const CHANGES: &str =
     "create table changes (number integer primary key autoincrement, environment_id blob not null, application_id blob) strict";
 
 impl SqliteStore {
-    /// A store in memory; it ends with this handle.
+    /// Creates a store in memory, which ends with this handle.
     ///
     /// # Errors
-    /// Where SQLite cannot be worked with.
+    /// Fails if SQLite cannot be used.
     pub fn in_memory() -> Result<Self, Error> {
         let known = KnownDays::none();
         let mut files = Files::in_memory(Arc::clone(&known))?;
@@ -47,15 +47,15 @@ impl SqliteStore {
             nudges: broadcast::channel(1).0,
             vault: Vault::default(),
             quotas: InstallationQuotas::default(),
-            _keepers: None,
+            _guards: None,
             space: None,
         })
     }
 
-    /// One more owner beside those that there are, whose deliveries stay theirs.
+    /// Enlists one more owner beside the existing ones, which keep their deliveries.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// Fails if the store fails.
     pub async fn enlist_beside(&self, now: Timestamp) -> Result<Owner, Error> {
         self.writer.run(move |files| claim::add_owner(files, now)).await
     }

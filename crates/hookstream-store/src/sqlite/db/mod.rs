@@ -1,4 +1,4 @@
-//! Files, connections, the writer and the readers.
+//! Files, connections, the writer and the readers of the SQLite store.
 
 pub(crate) mod checkpoint;
 pub(crate) mod connection;

@@ -1,4 +1,4 @@
-//! Running plain statements.
+//! Running of plain statements.
 
 use rusqlite::{
     Connection,
@@ -26,16 +26,16 @@ pub(crate) fn read(connection: &Connection, statement: &Statement) -> Result<Vec
     run(connection, statement).map(|(rows, _)| rows).map_err(failed("read"))
 }
 
-/// All statements or none: a savepoint undoes them where one that is required changes nothing.
+/// Runs all statements or none: if a required statement changes nothing, a savepoint undoes the others.
 pub(crate) fn write(files: &mut Files, operation: &'static str, statements: &[Statement]) -> Result<Written, Error> {
     files.forget_versions();
-    let is_alone = files.is_alone();
+    let is_single_process = files.is_single_process();
     let core = files.core()?;
     let undo = |core: &Connection| core.execute_batch("rollback to plain; release plain").map_err(failed(operation));
     core.execute_batch("savepoint plain").map_err(failed(operation))?;
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.iter().enumerate() {
-        if statement.tells_others && is_alone {
+        if statement.notifies_others && is_single_process {
             results.push(Vec::new());
             continue;
         }
@@ -55,9 +55,9 @@ pub(crate) fn write(files: &mut Files, operation: &'static str, statements: &[St
     Ok(Written::Committed(results))
 }
 
-/// The rows a statement returned, and how many it returned or changed.
+/// Returns the rows of a statement, and the number of rows returned or changed.
 fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<(Vec<Row>, usize)> {
-    // `$1` is a name to SQLite and `?1` a number; the portable form is the first.
+    // The portable form is `$1`, which is a name to SQLite; `?1` is a number.
     let mut prepared = connection.prepare_cached(&statement.sql.replace('$', "?"))?;
     let columns = prepared.column_count();
     let values = rusqlite::params_from_iter(&statement.values);
@@ -80,7 +80,7 @@ fn value(found: ValueRef<'_>) -> Value {
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-        // No table has such a column; as text it is unreadable where a number is wanted.
+        // No table has a real column; as text the value is unreadable where a number is expected.
         ValueRef::Real(number) => Value::Text(number.to_string()),
     }
 }

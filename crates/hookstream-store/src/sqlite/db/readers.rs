@@ -1,4 +1,4 @@
-//! Connections that read, beside the writer and without holding it up.
+//! Read connections, which work beside the writer without blocking it.
 
 use std::{
     collections::HashMap,
@@ -19,19 +19,19 @@ use crate::{
     sqlite::{core_path, day_path},
 };
 
-/// The most reads at once; further ones wait.
-const AT_ONCE: usize = 4;
-/// The most connections kept open between reads.
-const KEPT: usize = 32;
+/// Maximum number of concurrent reads; further ones wait.
+const MAX_READS: usize = 4;
+/// Maximum number of idle connections.
+const MAX_IDLE: usize = 32;
 
-/// A pool of reading connections.
+/// Pool of read connections.
 #[derive(Debug)]
 pub(crate) struct Readers {
     directory: PathBuf,
     known: Arc<KnownDays>,
-    room: Semaphore,
+    permits: Semaphore,
     idle: Mutex<HashMap<Key, Vec<Connection>>>,
-    /// Where nothing is on disk, the writer's own connections are read from, by whoever asks.
+    /// Connections of a store in memory: the caller reads from the writer's own connections.
     #[cfg(feature = "in-memory")]
     in_memory: Option<Arc<Mutex<super::files::Files>>>,
 }
@@ -41,14 +41,14 @@ impl Readers {
         Self {
             directory,
             known,
-            room: Semaphore::new(AT_ONCE),
+            permits: Semaphore::new(MAX_READS),
             idle: Mutex::new(HashMap::new()),
             #[cfg(feature = "in-memory")]
             in_memory: None,
         }
     }
 
-    /// Reads from what is in memory.
+    /// Creates readers of a store in memory.
     #[cfg(feature = "in-memory")]
     pub(crate) fn in_memory(files: Arc<Mutex<super::files::Files>>, known: Arc<KnownDays>) -> Self {
         Self { in_memory: Some(files), ..Self::new(PathBuf::new(), known) }
@@ -70,7 +70,7 @@ impl Readers {
         self.blocking(move |readers| read(&Days(readers))).await
     }
 
-    /// Closes the connections to days that were dropped.
+    /// Closes the connections to dropped days.
     pub(crate) fn forget(&self, days: &[Day]) {
         let mut idle = self.idle();
         for day in days {
@@ -78,7 +78,7 @@ impl Readers {
         }
     }
 
-    /// Closes what is idle.
+    /// Closes all idle connections.
     pub(crate) fn close(&self) {
         self.idle().clear();
     }
@@ -91,7 +91,7 @@ impl Readers {
         if self.in_memory.is_some() {
             return read(self);
         }
-        let _room = self.room.acquire().await.map_err(|_| Error::Closed)?;
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || read(&readers)).await;
         done.map_err(|cause| Error::Failed { operation: "read", cause: cause.into() })?
@@ -110,7 +110,7 @@ impl Readers {
         };
         let result = read(&connection);
         let mut idle = self.idle();
-        if idle.values().map(Vec::len).sum::<usize>() < KEPT && key.is_none_or(|day| self.known.contains(day)) {
+        if idle.values().map(Vec::len).sum::<usize>() < MAX_IDLE && key.is_none_or(|day| self.known.contains(day)) {
             idle.entry(key).or_default().push(connection);
         }
         result
@@ -121,18 +121,18 @@ impl Readers {
     }
 }
 
-/// The days' files, for one read.
+/// Files of the days, for one read.
 pub(crate) struct Days<'a>(&'a Readers);
 
 impl Days<'_> {
-    /// The days that have a file, newest first.
+    /// Returns the days that have a file, newest first.
     pub(crate) fn newest_first(&self) -> Vec<Day> {
         let mut days = self.0.known.all();
         days.reverse();
         days
     }
 
-    /// What each day's file takes on disk, with its log, in bytes, oldest first.
+    /// Returns the disk usage of each day's file with its log in bytes, oldest first.
     pub(crate) fn sizes(&self) -> Vec<(Day, u64)> {
         let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
         let of_day = |day: Day| {
@@ -142,14 +142,14 @@ impl Days<'_> {
         self.0.known.all().into_iter().map(of_day).collect()
     }
 
-    /// Reads from one day's file; `None` where it has none.
+    /// Reads from one day's file; returns `None` if the day has no file.
     pub(crate) fn read<T>(&self, day: Day, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if !self.0.known.contains(day) {
             return Ok(None);
         }
         match self.0.with(Some(day), read) {
             Ok(result) => Ok(Some(result)),
-            // It was dropped between the question and the read.
+            // The day was dropped between the check and the read.
             Err(Error::Open { .. }) if !self.0.known.contains(day) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,7 +1,8 @@
-//! Room on the disk of a data directory: whether there is any, and a reserve that lets a server start where there is none.
+//! Free space on the disk of a data directory, and a reserve that allows a server to start on a full disk.
 //!
-//! The file `reserve` takes some MiB while all is well. A start that finds the disk full deletes it, so that it has room to open the
-//! store, deliver and remove old days; new messages are refused until there is room to create it again.
+//! The file `reserve` occupies some MiB in normal operation. A start that finds the disk full deletes it, which frees
+//! room to open the store, deliver, and remove old days. New messages are refused until there is room to create the
+//! file again.
 
 use std::{
     fs::File,
@@ -10,23 +11,23 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// The reserve's size: what a start, its attempts and the removal of old days write in some minutes.
+/// Size of the reserve in bytes: the amount that a start, its attempts and the removal of old days write in some minutes.
 const RESERVE: usize = 4 * 1024 * 1024;
-/// What is written to see whether there is room.
+/// Size of the probe file in bytes.
 const PROBE: usize = 256 * 1024;
 
-/// What is known of the room.
+/// Known state of the free space.
 #[derive(Debug)]
 pub(crate) struct Space {
     directory: PathBuf,
-    /// A write failed for want of room, and no probe has succeeded since.
+    /// A write failed for lack of space, and no probe has succeeded since.
     is_full: AtomicBool,
-    /// The reserve was used, and there was no room for it since.
+    /// The reserve was used and could not be created again yet.
     lacks_reserve: AtomicBool,
 }
 
 impl Space {
-    /// Looks whether there is room, and deletes the reserve where there is none.
+    /// Checks the free space, and deletes the reserve if there is none.
     pub(crate) fn prepare(directory: &Path) -> Self {
         let space = Self { directory: directory.to_owned(), is_full: AtomicBool::new(false), lacks_reserve: AtomicBool::new(false) };
         let reserve = space.reserve();
@@ -51,7 +52,7 @@ impl Space {
         space
     }
 
-    /// Notes that a write failed for want of room.
+    /// Notes that a write failed for lack of space.
     pub(crate) fn note_full(&self) {
         if !self.is_full.swap(true, Ordering::AcqRel) {
             tracing::error!(
@@ -61,18 +62,18 @@ impl Space {
         }
     }
 
-    /// Whether the last that is known is that there is no room.
+    /// Returns whether the disk was full at the last check.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Acquire) || self.lacks_reserve.load(Ordering::Acquire)
     }
 
-    /// Whether what room there is must be left to the work that makes more.
-    pub(crate) fn keeps_back(&self) -> bool {
+    /// Returns whether the remaining space is reserved for work that frees space, so that new messages must be refused.
+    pub(crate) fn refuses_messages(&self) -> bool {
         self.lacks_reserve.load(Ordering::Acquire)
     }
 
-    /// Looks again where there was no room. The checkpointer's thread calls it from time to time.
-    pub(crate) fn look_again(&self) {
+    /// Checks again after the disk was full. The checkpoint thread calls this periodically.
+    pub(crate) fn recheck(&self) {
         if !self.is_full() {
             return;
         }
@@ -97,7 +98,7 @@ impl Space {
         done.is_ok()
     }
 
-    /// Whether there is room for a little. What fails for another reason is told by whoever needs it.
+    /// Returns whether there is room for a small file. The operation that meets another error reports it.
     fn probe(&self) -> bool {
         let path = self.directory.join("probe.tmp");
         let filled = fill(&path, PROBE);
@@ -108,7 +109,7 @@ impl Space {
 
 fn fill(path: &Path, size: usize) -> std::io::Result<()> {
     let mut file = crate::sqlite::private().truncate(true).open(path)?;
-    // Not zeros, which some file systems do not store.
+    // Nonzero bytes, because some file systems do not store zeros.
     file.write_all(&vec![0x5a; size])?;
     File::sync_all(&file)
 }

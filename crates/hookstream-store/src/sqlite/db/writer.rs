@@ -1,7 +1,6 @@
-//! The thread that writes: it takes what waits, does it, commits once, and only then answers.
+//! Writer thread: takes the waiting operations, runs them, commits once, and then replies.
 //!
-//! There is no timer. While one commit is under way others wait, and they go into the next: the fsync
-//! is the window.
+//! There is no timer. Operations that arrive during a commit go into the next one: the fsync is the window.
 
 use std::{collections::BTreeSet, sync::Mutex, thread::JoinHandle};
 
@@ -10,42 +9,42 @@ use tokio::sync::{mpsc, oneshot};
 use super::files::{Files, Key};
 use crate::db::error::Error;
 
-/// The most operations that wait for the writer; further callers wait to get in.
+/// Maximum number of operations in the queue; further callers wait.
 const QUEUE: usize = 8_192;
-/// The most operations in one commit.
+/// Maximum number of operations in one commit.
 const BATCH: usize = 4_096;
 
-/// A handle to the thread.
+/// Handle of the writer thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    hands: Hands,
+    executor: Executor,
 }
 
-/// Who does what is asked for.
+/// Executor of the operations.
 #[derive(Debug)]
-enum Hands {
+enum Executor {
     Thread {
-        jobs: mpsc::Sender<Message>,
+        operations: mpsc::Sender<Message>,
         thread: Mutex<Option<JoinHandle<()>>>,
     },
-    /// Whoever asks, at once.
+    /// The calling task, at once.
     #[cfg(feature = "in-memory")]
     Caller(std::sync::Arc<Mutex<Files>>),
 }
 
 enum Message {
-    Job(Box<dyn Job>),
-    /// One that shares its commit with no other.
-    Alone(Box<dyn Job>),
+    Operation(Box<dyn Operation>),
+    /// Operation that shares its commit with no other.
+    Alone(Box<dyn Operation>),
     Stop,
 }
 
-/// An operation that waits for its commit.
-trait Job: Send {
-    /// Does it, within the transactions that are open. It may be called again after a rollback.
+/// Operation that waits for its commit.
+trait Operation: Send {
+    /// Runs within the open transactions. May be called again after a rollback.
     fn run(&mut self, files: &mut Files) -> Result<(), Error>;
-    /// Answers, once it is known whether it was committed.
-    fn answer(self: Box<Self>, committed: Result<(), Error>);
+    /// Replies with the result of the commit.
+    fn respond(self: Box<Self>, committed: Result<(), Error>);
 }
 
 struct Task<F, T> {
@@ -54,7 +53,7 @@ struct Task<F, T> {
     reply: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<F, T> Job for Task<F, T>
+impl<F, T> Operation for Task<F, T>
 where
     F: FnMut(&mut Files) -> Result<T, Error> + Send,
     T: Send,
@@ -64,38 +63,38 @@ where
         Ok(())
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+    fn respond(self: Box<Self>, committed: Result<(), Error>) {
         let Self { output, reply, .. } = *self;
-        let answer = committed.map(|()| output.expect("what was committed was run"));
-        // Whoever asked may have gone; the work is done all the same.
-        let _ = reply.send(answer);
+        let response = committed.map(|()| output.expect("run before the commit"));
+        // The caller may be gone; the work is done all the same.
+        let _ = reply.send(response);
     }
 }
 
 impl Writer {
     /// Starts the thread.
     pub(crate) fn start(files: Files) -> Result<Self, Error> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (operations, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || work(files, queue));
         let thread = thread.map_err(|cause| Error::Open { what: "the writer's thread".to_owned(), cause: cause.into() })?;
-        Ok(Self { hands: Hands::Thread { jobs, thread: Mutex::new(Some(thread)) } })
+        Ok(Self { executor: Executor::Thread { operations, thread: Mutex::new(Some(thread)) } })
     }
 
-    /// One without a thread: each operation is done in a commit of its own by whoever asks for it.
+    /// Creates a writer without a thread: the calling task runs each operation in a commit of its own.
     #[cfg(feature = "in-memory")]
     pub(crate) const fn of_callers(files: std::sync::Arc<Mutex<Files>>) -> Self {
-        Self { hands: Hands::Caller(files) }
+        Self { executor: Executor::Caller(files) }
     }
 
-    /// Does `work` in the next commit and returns what it returned, once that is durable.
+    /// Runs `work` in the next commit and returns its result once that is durable.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.ask(Message::Job, work).await
+        self.ask(Message::Operation, work).await
     }
 
-    /// The same in a commit of its own, for what changes the files themselves.
+    /// Runs `work` in a commit of its own, for operations that change the files themselves.
     pub(crate) async fn run_alone<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
@@ -105,30 +104,30 @@ impl Writer {
 
     async fn ask<T: Send + 'static>(
         &self,
-        message: impl FnOnce(Box<dyn Job>) -> Message,
+        message: impl FnOnce(Box<dyn Operation>) -> Message,
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.hands.take(message(Box::new(Task { work, output: None, reply }))).await?;
-        answer.await.map_err(|_| Error::Closed)?
+        let (reply, response) = oneshot::channel();
+        self.executor.take(message(Box::new(Task { work, output: None, reply }))).await?;
+        response.await.map_err(|_| Error::Closed)?
     }
 
-    /// Finishes what waits and ends the thread, which closes the files.
+    /// Finishes the waiting operations and ends the thread, which closes the files.
     pub(crate) async fn stop(&self) {
-        let _ = self.hands.take(Message::Stop).await;
-        self.hands.rest().await;
+        let _ = self.executor.take(Message::Stop).await;
+        self.executor.rest().await;
     }
 }
 
-impl Hands {
+impl Executor {
     async fn take(&self, message: Message) -> Result<(), Error> {
         match self {
-            Self::Thread { jobs, .. } => jobs.send(message).await.map_err(|_| Error::Closed),
+            Self::Thread { operations, .. } => operations.send(message).await.map_err(|_| Error::Closed),
             #[cfg(feature = "in-memory")]
             Self::Caller(files) => {
                 match message {
-                    Message::Job(job) | Message::Alone(job) => {
-                        commit(&mut files.lock().unwrap_or_else(std::sync::PoisonError::into_inner), vec![job]);
+                    Message::Operation(operation) | Message::Alone(operation) => {
+                        commit(&mut files.lock().unwrap_or_else(std::sync::PoisonError::into_inner), vec![operation]);
                     }
                     Message::Stop => {}
                 }
@@ -137,7 +136,7 @@ impl Hands {
         }
     }
 
-    /// Waits for the end of what was taken.
+    /// Waits for the end of the accepted operations.
     async fn rest(&self) {
         match self {
             Self::Thread { thread, .. } => {
@@ -153,17 +152,17 @@ impl Hands {
 }
 
 fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
-    let mut batch: Vec<Box<dyn Job>> = Vec::new();
+    let mut batch: Vec<Box<dyn Operation>> = Vec::new();
     let mut stopping = false;
     while !stopping {
         let Some(first) = queue.blocking_recv() else { return };
         let mut next = Some(first);
         while let Some(message) = next.take() {
             match message {
-                Message::Job(job) => batch.push(job),
-                Message::Alone(job) => {
+                Message::Operation(operation) => batch.push(operation),
+                Message::Alone(operation) => {
                     commit(&mut files, std::mem::take(&mut batch));
-                    commit(&mut files, vec![job]);
+                    commit(&mut files, vec![operation]);
                 }
                 Message::Stop => {
                     queue.close();
@@ -178,40 +177,40 @@ fn work(mut files: Files, mut queue: mpsc::Receiver<Message>) {
     }
 }
 
-/// Does a batch in one commit a file. Where any of it fails, what was not kept is undone and done again
-/// each by itself, so that one bad operation spoils no other.
-fn commit(files: &mut Files, mut batch: Vec<Box<dyn Job>>) {
+/// Runs a batch in one commit per file. If part of it fails, the uncommitted operations are rolled back and repeated
+/// one by one, so that a failing operation fails no other.
+fn commit(files: &mut Files, mut batch: Vec<Box<dyn Operation>>) {
     files.take_touched();
     let mut touched = Vec::with_capacity(batch.len());
-    let ran = batch.iter_mut().try_for_each(|job| {
-        job.run(files)?;
+    let ran = batch.iter_mut().try_for_each(|operation| {
+        operation.run(files)?;
         touched.push(files.take_touched());
         Ok(())
     });
-    let spoilt = match ran {
+    let unfinished = match ran {
         Ok(()) => files.commit(),
         Err(error) => {
             files.roll_back();
-            return again_each_by_itself(files, batch, error);
+            return repeat_one_by_one(files, batch, error);
         }
     };
-    if spoilt.is_empty() {
-        return batch.into_iter().for_each(|job| job.answer(Ok(())));
+    if unfinished.is_empty() {
+        return batch.into_iter().for_each(|operation| operation.respond(Ok(())));
     }
     files.roll_back();
-    let is_spoilt = |used: &BTreeSet<Key>| spoilt.iter().any(|(key, _)| used.contains(key));
-    let (kept, undone): (Vec<_>, Vec<_>) = batch.into_iter().zip(touched).partition(|(_, used)| !is_spoilt(used));
-    kept.into_iter().for_each(|(job, _)| job.answer(Ok(())));
-    if let Some((_, error)) = spoilt.into_iter().next() {
-        again_each_by_itself(files, undone.into_iter().map(|(job, _)| job).collect(), error);
+    let is_unfinished = |used: &BTreeSet<Key>| unfinished.iter().any(|(key, _)| used.contains(key));
+    let (kept, undone): (Vec<_>, Vec<_>) = batch.into_iter().zip(touched).partition(|(_, used)| !is_unfinished(used));
+    kept.into_iter().for_each(|(operation, _)| operation.respond(Ok(())));
+    if let Some((_, error)) = unfinished.into_iter().next() {
+        repeat_one_by_one(files, undone.into_iter().map(|(operation, _)| operation).collect(), error);
     }
 }
 
-/// One that was alone has had its chance and is told the error.
-fn again_each_by_itself(files: &mut Files, mut batch: Vec<Box<dyn Job>>, error: Error) {
+/// Repeats the operations one by one. An operation that was alone in its batch has failed for good.
+fn repeat_one_by_one(files: &mut Files, mut batch: Vec<Box<dyn Operation>>, error: Error) {
     match batch.pop() {
-        Some(only) if batch.is_empty() => only.answer(Err(error)),
-        last => batch.into_iter().chain(last).for_each(|job| commit(files, vec![job])),
+        Some(only) if batch.is_empty() => only.respond(Err(error)),
+        last => batch.into_iter().chain(last).for_each(|operation| commit(files, vec![operation])),
     }
 }
 
@@ -223,35 +222,35 @@ mod tests {
         super::{connection::failed, files::KnownDays},
         *,
     };
-    use crate::sqlite::make_directory;
+    use crate::sqlite::create_directory;
 
     fn task<T: Send + 'static>(
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,
-    ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, Error>>) {
-        let (reply, answer) = oneshot::channel();
-        (Box::new(Task { work, output: None, reply }), answer)
+    ) -> (Box<dyn Operation>, oneshot::Receiver<Result<T, Error>>) {
+        let (reply, response) = oneshot::channel();
+        (Box::new(Task { work, output: None, reply }), response)
     }
 
     #[test]
-    fn a_commit_that_fails_on_one_file_undoes_and_repeats_nothing_on_another() {
+    fn failed_commit_of_one_file_leaves_other_files_committed() {
         let directory = tempfile::tempdir().expect("a scratch directory");
-        make_directory(directory.path()).expect("made");
+        create_directory(directory.path()).expect("made");
         let known = KnownDays::find(directory.path()).expect("read");
         let mut files = Files::open(directory.path(), known).expect("opened");
         let day = Timestamp::from_millis(1_795_521_600_000).day();
-        let (kept, kept_answer) = task(move |files| {
+        let (kept, kept_reply) = task(move |files| {
             let insert = "insert into message_counts (application_id, messages) values (x'01', 1)";
             files.day(day)?.connection().execute(insert, []).map_err(failed("count"))
         });
-        let (spoilt, spoilt_answer) = task(|files| {
-            // It is noticed at the commit that there is no such organization.
+        let (unfinished, failed_reply) = task(|files| {
+            // The missing organization is detected at the commit.
             let insert = "pragma defer_foreign_keys = on;
                 insert into environments (id, organization_id, name, slug, created_at, version) values (x'02', x'03', 'a', 'a', 0, 1)";
             files.core()?.execute_batch(insert).map_err(failed("spoil"))
         });
-        commit(&mut files, vec![kept, spoilt]);
-        assert!(matches!(kept_answer.blocking_recv(), Ok(Ok(1))), "it was kept, and is not done again");
-        assert!(matches!(spoilt_answer.blocking_recv(), Ok(Err(Error::Failed { .. }))));
+        commit(&mut files, vec![kept, unfinished]);
+        assert!(matches!(kept_reply.blocking_recv(), Ok(Ok(1))), "committed once");
+        assert!(matches!(failed_reply.blocking_recv(), Ok(Err(Error::Failed { .. }))));
         let count = |connection: &rusqlite::Connection| connection.query_row("select count(*) from message_counts", [], |row| row.get(0));
         assert_eq!(count(files.day(day).expect("open").connection()), Ok(1));
     }

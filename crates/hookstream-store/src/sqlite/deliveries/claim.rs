@@ -1,4 +1,4 @@
-//! Taking what is due and owned by nobody.
+//! Claims of due deliveries without an owner.
 
 use hookstream_model::{
     base::{
@@ -26,59 +26,59 @@ const OPERATION: &str = "claim due deliveries";
 const ADD_OWNER: &str = "insert into owners (number, started_at) select coalesce(max(number), 0) + 1, ?1 from owners returning number";
 const RELEASE_ALL: &str = "update pending set owner = backlog where owner > 0";
 const RELEASE: &str = "update pending set owner = backlog where owner = ?1";
-/// Of a backlog, or of what is in none, in the order of the index.
+/// Deliveries of a backlog, or of none, in the order of the index.
 const SELECT_DUE: &str = "select p.message_id, p.target_id, p.application_id, p.attempts, p.failed, p.trigger_type, m.event_type,
         b.is_text, b.encoding, b.size, b.body, p.due_at, p.backlog, p.retry_at, m.environment_id, m.hops
     from pending p
     join messages m on m.application_id = p.application_id and m.id = p.message_id
     join payloads b on b.message_id = p.message_id
     where p.owner = ?3 and p.due_at <= ?1 order by p.due_at, p.message_id limit ?2";
-/// The first backlog after a number, and what is first in it.
-const NEXT_LINE: &str = "select owner, application_id, target_id, due_at, retry_at from pending
+/// First backlog after a number, with its first delivery.
+const NEXT_BACKLOG: &str = "select owner, application_id, target_id, due_at, retry_at from pending
     where owner > ?1 and owner <= ?2 order by owner, due_at limit 1";
 const LENGTH: &str = "select count(*) from (select 1 from pending where owner = ?1 limit ?2)";
 const TAKE: &str = "update pending set owner = ?1 where message_id = ?2 and target_id = ?3";
 const NEXT_DUE: &str = "select due_at from pending where owner = 0 order by due_at limit 1";
-const IS_OWED: &str = "select exists (select 1 from pending)";
+const HAS_PENDING: &str = "select exists (select 1 from pending)";
 
-/// The process is alone with its files, so whatever another owner had claimed is free again.
+/// Enlists the process. It has the files to itself, so deliveries of any other owner are free again.
 pub(crate) fn enlist(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
-    for day in files.days_that_may_be_owed() {
+    for day in files.days_that_may_have_pending() {
         files.day(day)?.connection().execute(RELEASE_ALL, []).map_err(failed("release deliveries"))?;
-        note_whether_owed(files, day)?;
+        note_whether_pending(files, day)?;
     }
     add_owner(files, now)
 }
 
-/// A number that no owner had.
+/// Adds an owner with an unused number.
 pub(crate) fn add_owner(files: &mut Files, now: Timestamp) -> Result<Owner, Error> {
     let number = files.core()?.query_row(ADD_OWNER, [now.as_millis()], |row| row.get(0));
     number.map(Owner::new).map_err(failed("register a node"))
 }
 
-/// Gives back what an owner has.
+/// Releases the deliveries of an owner.
 pub(crate) fn retire(files: &mut Files, owner: Owner) -> Result<(), Error> {
-    for day in files.days_that_may_be_owed() {
+    for day in files.days_that_may_have_pending() {
         files.day(day)?.connection().execute(RELEASE, [owner.number()]).map_err(failed("release deliveries"))?;
     }
     Ok(())
 }
 
-/// What was claimed of a day.
+/// Result of a claim from one day.
 #[derive(Debug, Default)]
 pub(crate) struct FromDay {
     pub(crate) deliveries: Vec<SealedDelivery>,
-    /// When the next one that nobody owns falls due.
+    /// Due time of the next unowned delivery.
     pub(crate) next_due: Option<Timestamp>,
 }
 
-/// Claims from one day, so that a claim is kept whole or not at all.
+/// Claims from one day only, so that a claim is kept as a whole or not at all.
 pub(crate) fn claim_due(files: &mut Files, day: Day, owner: Owner, now: Timestamp, limits: ClaimLimits) -> Result<FromDay, Error> {
     let Some(file) = files.existing_day(day)? else { return Ok(FromDay::default()) };
     let deliveries = claim_from(file.connection(), owner, now, limits).map_err(failed(OPERATION))?;
     let next_due = next_due(file.connection()).map_err(failed(OPERATION))?;
     if next_due.is_none() {
-        note_whether_owed(files, day)?;
+        note_whether_pending(files, day)?;
     }
     Ok(FromDay { deliveries, next_due })
 }
@@ -108,15 +108,15 @@ fn take(connection: &Connection, owner: Owner, claimed: &[SealedDelivery]) -> ru
     Ok(())
 }
 
-/// What was taken from the backlogs of a day.
+/// Result of a claim from the backlogs of one day.
 #[derive(Debug, Default)]
-pub(crate) struct FromLines {
+pub(crate) struct FromBacklogs {
     pub(crate) claimed: Vec<SealedDelivery>,
-    /// Backlogs that nothing may be taken from that is behind.
+    /// Backlogs whose deliveries of later days must not be claimed.
     pub(crate) blocked: Vec<Backlog>,
 }
 
-/// Takes from backlogs, from one day: a claim is kept whole or not at all.
+/// Claims from the backlogs of one day: a claim is kept as a whole or not at all.
 pub(crate) fn claim_backlogs(
     files: &mut Files,
     day: Day,
@@ -124,8 +124,8 @@ pub(crate) fn claim_backlogs(
     now: Timestamp,
     wants: &[BacklogRequest],
     bytes: usize,
-) -> Result<FromLines, Error> {
-    let Some(file) = files.existing_day(day)? else { return Ok(FromLines::default()) };
+) -> Result<FromBacklogs, Error> {
+    let Some(file) = files.existing_day(day)? else { return Ok(FromBacklogs::default()) };
     from_backlogs(file.connection(), owner, now, wants, bytes).map_err(failed(OPERATION))
 }
 
@@ -135,17 +135,17 @@ fn from_backlogs(
     now: Timestamp,
     wants: &[BacklogRequest],
     bytes: usize,
-) -> rusqlite::Result<FromLines> {
-    let mut found = FromLines::default();
+) -> rusqlite::Result<FromBacklogs> {
+    let mut found = FromBacklogs::default();
     let mut room = bytes;
     for want in wants {
         if room == 0 {
-            // Nothing is known of the rest: what is behind waits for the next claim.
+            // The rest was not examined, so later days of the backlog wait for the next claim.
             found.blocked.push(want.backlog);
             continue;
         }
         let mut select = connection.prepare_cached(SELECT_DUE)?;
-        // In an order the column is a place, which no clock decides about.
+        // In an ordered backlog the column is a position, which is not compared with a clock.
         let until = if want.in_order { i64::MAX } else { now.as_millis() };
         let mut rows = select.query(params![until, want.deliveries, want.backlog.number()])?;
         while let Some(row) = rows.next()? {
@@ -166,12 +166,12 @@ fn from_backlogs(
     Ok(found)
 }
 
-/// How many wait in a backlog, of one day.
+/// Returns the length of a backlog within one day.
 pub(crate) fn backlog_length(connection: &Connection, backlog: Backlog, at_most: usize) -> rusqlite::Result<usize> {
     connection.prepare_cached(LENGTH)?.query_row(params![backlog.number(), at_most], |row| row.get(0))
 }
 
-/// The backlogs within ranges of numbers, of one day.
+/// Returns the backlogs of one day within ranges of numbers.
 pub(crate) fn backlogs(
     connection: &Connection,
     ranges: &[(i64, i64)],
@@ -179,7 +179,7 @@ pub(crate) fn backlogs(
     limit: usize,
 ) -> rusqlite::Result<Vec<BacklogHead>> {
     let mut heads = Vec::new();
-    let mut next = connection.prepare_cached(NEXT_LINE)?;
+    let mut next = connection.prepare_cached(NEXT_BACKLOG)?;
     for (first, last) in ranges {
         let mut number = after.map_or(first.saturating_sub(1), |after| after.number().max(first.saturating_sub(1)));
         while heads.len() < limit && number < *last {
@@ -225,8 +225,8 @@ fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     rows.next()?.map(|row| row.get(0).map(Timestamp::from_millis)).transpose()
 }
 
-fn note_whether_owed(files: &mut Files, day: Day) -> Result<(), Error> {
-    let is_owed = files.day(day)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed(OPERATION))?;
-    files.note_owed(day, is_owed);
+fn note_whether_pending(files: &mut Files, day: Day) -> Result<(), Error> {
+    let has_pending = files.day(day)?.connection().query_row(HAS_PENDING, [], |row| row.get(0)).map_err(failed(OPERATION))?;
+    files.note_pending(day, has_pending);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! What a job takes up: it is found by the readers, and made owed a day's file at a time.
+//! Deliveries of a job: the readers find them, the writer requeues them one day's file at a time.
 //!
-//! The job's row stands in `core.db`, its deliveries in the files of their days. A slice is of one day, and how
-//! far the job is then stands in that file in the same commit (`job_slices`); the job's row follows. Where
-//! the process ends in between, whoever takes the job up again finds it there: nothing is done or counted twice.
+//! The job's row is in `core.db`, its deliveries are in the files of their days. A slice covers one day, and the same
+//! commit stores the job's new position in that day's file (`job_slices`); the job's row follows. If the process ends
+//! in between, the next owner of the job finds the position there, so nothing is done or counted twice.
 
 use hookstream_model::{
     base::{
@@ -21,7 +21,7 @@ use crate::{
     sqlite::db::{connection::failed, files::Files, readers::Days},
 };
 
-/// The columns of a candidate, of the message `m` and the target `?1`.
+/// Columns of a candidate, for the message `m` and the target `?1`.
 macro_rules! candidate {
     () => {
         "select m.id, m.event_type,
@@ -46,12 +46,12 @@ const CANDIDATE: &str = concat!(candidate!(), " from messages m where m.applicat
 const TAKE: &str = "update jobs set owner = ?1, started_at = coalesce(started_at, ?2)
     where id in (select id from jobs where status = 'running' and owner <> ?1 order by id limit ?3) returning id, position";
 const IS_AT: &str = "select exists (select 1 from jobs where id = ?1 and owner = ?2 and status = 'running' and position = ?3)";
-const MOVE_ON: &str = "update jobs set position = ?3, requeued = requeued + ?4, skipped = skipped + ?5, updated_at = ?6
+const ADVANCE: &str = "update jobs set position = ?3, requeued = requeued + ?4, skipped = skipped + ?5, updated_at = ?6
     where id = ?1 and position = ?2";
 const SLICE: &str = "select position, requeued from job_slices where job_id = ?1 and position > ?2";
 const KEEP_SLICE: &str = "insert or replace into job_slices (job_id, position, requeued) values (?1, ?2, ?3)";
 
-/// What was made owed in a day, and the last message that was looked at for it.
+/// Number of requeued and skipped deliveries in a day, and the last examined message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Done {
     position: MessageId,
@@ -85,7 +85,7 @@ pub(crate) fn survey(days: &Days<'_>, survey: &Survey) -> Result<Vec<Candidate>,
     Ok(candidates)
 }
 
-/// The process is alone with its files, so whatever job another owner had is nobody's.
+/// Claims running jobs. The process has the files to itself, so jobs of any other owner are free.
 pub(crate) fn take(files: &mut Files, owner: Owner, limit: usize, now: Timestamp) -> Result<(), Error> {
     const OPERATION: &str = "claim jobs";
     let values = params![owner.number(), now.as_millis(), sql_limit(limit)];
@@ -100,22 +100,21 @@ pub(crate) fn take(files: &mut Files, owner: Owner, limit: usize, now: Timestamp
     Ok(())
 }
 
-/// Moves a job on to where the days say that it is.
+/// Advances a job to the position that the days' files hold.
 fn follow_slices(files: &mut Files, job: [u8; 16], mut position: MessageId, now: Timestamp) -> Result<(), Error> {
     let first = position.timestamp().day();
     for day in files.days().into_iter().filter(|day| *day >= first) {
         let Some(file) = files.existing_day(day)? else { continue };
         if let Some(done) = slice(file.connection(), job, position)? {
-            move_on(files, job, position, done, now)?;
+            advance(files, job, position, done, now)?;
             position = done.position;
         }
     }
     Ok(())
 }
 
-/// Makes owed what is of the first message's day. `None` where the job is not there any more, or not the
-/// owner's.
-pub(crate) fn make_pending(files: &mut Files, slice_of: &JobSlice) -> Result<Option<Done>, Error> {
+/// Requeues the deliveries of the first message's day. Returns `None` if the job no longer exists or has another owner.
+pub(crate) fn requeue(files: &mut Files, slice_of: &JobSlice) -> Result<Option<Done>, Error> {
     const OPERATION: &str = "requeue the deliveries of a job";
     let JobSlice { job, owner, messages, position, now } = slice_of;
     let at = params![job.id.as_bytes(), owner.number(), job.progress.position.as_bytes()];
@@ -131,14 +130,14 @@ pub(crate) fn make_pending(files: &mut Files, slice_of: &JobSlice) -> Result<Opt
     };
     let nothing = Done { position, requeued: 0, skipped: of_day.len() };
     let Some(day) = day else { return Ok(Some(nothing)) };
-    files.note_owed(day, true);
+    files.note_pending(day, true);
     let Some(file) = files.existing_day(day)? else { return Ok(Some(nothing)) };
     if let Some(done) = slice(file.connection(), *job.id.as_bytes(), job.progress.position)? {
         return Ok(Some(done));
     }
     let mut requeued = 0;
     for message in &of_day {
-        if let Some(moved) = make_one_owed(file.connection(), job, *message, *now).map_err(failed(OPERATION))? {
+        if let Some(moved) = requeue_one(file.connection(), job, *message, *now).map_err(failed(OPERATION))? {
             file.count_deliveries(job.tenant.environment, moved);
             requeued += 1;
         }
@@ -148,42 +147,42 @@ pub(crate) fn make_pending(files: &mut Files, slice_of: &JobSlice) -> Result<Opt
     Ok(Some(Done { position, requeued, skipped: of_day.len() - requeued }))
 }
 
-/// Notes in the job's row what stands in the day's file.
+/// Advances the job's row to the position in the day's file.
 pub(crate) fn follow(files: &mut Files, slice: &JobSlice, done: Done) -> Result<(), Error> {
-    move_on(files, *slice.job.id.as_bytes(), slice.job.progress.position, done, slice.now)
+    advance(files, *slice.job.id.as_bytes(), slice.job.progress.position, done, slice.now)
 }
 
-fn move_on(files: &mut Files, job: [u8; 16], from: MessageId, done: Done, now: Timestamp) -> Result<(), Error> {
+fn advance(files: &mut Files, job: [u8; 16], from: MessageId, done: Done, now: Timestamp) -> Result<(), Error> {
     let (requeued, skipped) = (sql_limit(done.requeued), sql_limit(done.skipped));
     let values = params![job, from.as_bytes(), done.position.as_bytes(), requeued, skipped, now.as_millis()];
-    files.core()?.prepare_cached(MOVE_ON).and_then(|mut update| update.execute(values)).map(|_| ()).map_err(failed("advance a job"))
+    files.core()?.prepare_cached(ADVANCE).and_then(|mut update| update.execute(values)).map(|_| ()).map_err(failed("advance a job"))
 }
 
-/// The last slice of a job in a day, where it is after `position`.
+/// Returns the last slice of a job in a day, if it is after `position`.
 fn slice(connection: &Connection, job: [u8; 16], position: MessageId) -> Result<Option<Done>, Error> {
     let read = |row: &Row<'_>| Ok(Done { position: MessageId::from_bytes(row.get(0)?), requeued: row.get(1)?, skipped: 0 });
     let found = connection.prepare_cached(SLICE).and_then(|mut find| find.query_row(params![job, position.as_bytes()], read).optional());
     found.map_err(failed("read the progress of a job"))
 }
 
-/// Returns how it counts, where it was still to be taken.
-fn make_one_owed(connection: &Connection, job: &Job, message: MessageId, now: Timestamp) -> rusqlite::Result<Option<Counts>> {
+/// Requeues one delivery and returns the change of the counts; `None` if the delivery no longer matches the job.
+fn requeue_one(connection: &Connection, job: &Job, message: MessageId, now: Timestamp) -> rusqlite::Result<Option<Counts>> {
     let (target, application): (_, ApplicationId) = (job.endpoint_id.into(), job.application_id);
     let environment = job.tenant.environment.as_bytes();
     let key = params![job.endpoint_id.as_bytes(), application.as_bytes(), environment, message.as_bytes()];
     let candidate = connection.prepare_cached(CANDIDATE)?.query_row(key, read).optional()?;
-    // Whether a missing one is wanted was looked at when it was found.
+    // Whether a message without a delivery is wanted was decided when it was found.
     if !candidate.is_some_and(|candidate| job.selection.takes(&candidate, true)) {
         return Ok(None);
     }
-    redeliver::owe_again(connection, message, target, application, now.as_millis(), job.kind.trigger()).map(Some)
+    redeliver::requeue(connection, message, target, application, now.as_millis(), job.kind.trigger()).map(Some)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let ended_at: Option<i64> = row.get(4)?;
-    let last_try: Option<i64> = row.get(5)?;
+    let last_attempt: Option<i64> = row.get(5)?;
     let undelivered: Option<String> = row.get(3)?;
-    let standing = DeliveryStatus::read(row.get(2)?, undelivered.as_deref(), ended_at, last_try, row.get(6)?);
+    let standing = DeliveryStatus::read(row.get(2)?, undelivered.as_deref(), ended_at, last_attempt, row.get(6)?);
     let channels = read_channels(row.get::<_, Option<String>>(8)?.as_deref());
     let message_id = MessageId::from_bytes(row.get(0)?);
     Ok(Candidate { message_id, event_type: row.get(1)?, channels, standing, has_payload: row.get(7)? })
@@ -220,7 +219,7 @@ mod tests {
         MessageId::from_bytes(id)
     }
 
-    /// A message that has arrived.
+    /// Stores a message whose delivery succeeded.
     fn deliver(connection: &Connection, id: MessageId) -> rusqlite::Result<()> {
         connection.execute(
             "insert into messages (application_id, id, environment_id, event_type, deliveries) values (?1, ?2, ?3, 'a.b', 1)",
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slice_whose_job_was_not_moved_on_is_found_at_the_next_start() {
+    async fn restart_finds_slice_that_job_row_lacks() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let store = SqliteStore::open(directory.path()).expect("opened");
         let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
@@ -275,31 +274,31 @@ mod tests {
         };
         jobs::create(&store, &AuditContext::of_system(EntryId::from_bytes([9; 16]), at), &job, None).await.expect("stored");
         let owner = enlist(&store).await;
-        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("stored above");
         let slice = JobSlice { job: job.clone(), owner, messages: vec![message(1), message(2)], position: message(2), now: at };
         let again = slice.clone();
-        let done = store.writer.run(move |files| make_pending(files, &slice)).await.expect("done").expect("it is ours");
+        let done = store.writer.run(move |files| requeue(files, &slice)).await.expect("done").expect("the job is owned");
         assert_eq!(done.requeued, 2);
-        // The same once more, as the writer does where the other file's commit failed.
-        let done = store.writer.run(move |files| make_pending(files, &again)).await.expect("done").expect("it is ours");
+        // A repetition, as the writer does if the other file's commit failed.
+        let done = store.writer.run(move |files| requeue(files, &again)).await.expect("done").expect("the job is owned");
         assert_eq!((done.requeued, done.position), (2, message(2)));
-        // The process ends before the job's row has followed.
+        // The process ends before the job's row is advanced.
         store.close().await;
         drop(store);
 
         let store = SqliteStore::open(directory.path()).expect("opened");
         let owner = enlist(&store).await;
-        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("stored above");
         assert_eq!((job.progress.requeued, job.progress.position), (2, message(2)));
         let slice = JobSlice { job, owner, messages: vec![message(3)], position: message(3), now: at };
         assert_eq!(store.advance_job(slice).await.expect("done"), Some(1));
-        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("it is there");
+        let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("stored above");
         assert_eq!((job.progress.requeued, job.progress.position), (3, message(3)));
-        let owed = |files: &mut Files| {
+        let pending = |files: &mut Files| {
             let connection = files.day(NOON.day())?.connection();
             let count = "select count(*) from pending where trigger_type = ?1 and attempts = 1";
             connection.query_row(count, [Trigger::Replay.as_str()], |row| row.get::<_, i64>(0)).map_err(failed("count"))
         };
-        assert_eq!(store.writer.run(owed).await.expect("counted"), 3);
+        assert_eq!(store.writer.run(pending).await.expect("counted"), 3);
     }
 }

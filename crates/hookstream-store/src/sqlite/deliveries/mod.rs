@@ -1,4 +1,4 @@
-//! Deliveries on SQLite: publish, claim, settle, deliver again.
+//! Deliveries on SQLite: publish, claim, settle, requeue.
 
 pub(crate) mod claim;
 pub(crate) mod jobs;

@@ -1,4 +1,4 @@
-//! Storing a message with all that becomes durable with it.
+//! Storing a message with everything that becomes durable together with it.
 
 use hookstream_model::{
     base::{
@@ -57,19 +57,19 @@ pub(crate) fn publish(files: &mut Files, publication: &Sealed) -> Result<Publish
 fn insert(files: &mut Files, publication: &Sealed) -> Result<(), Error> {
     let message = &publication.message;
     let accepted_at = message.id.timestamp();
-    let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Owed { in_order: true, .. });
-    let place = if publication.deliveries.iter().any(is_in_order) { files.next_place(accepted_at.day(), accepted_at)? } else { 0 };
+    let is_in_order = |delivery: &NewDelivery| matches!(delivery.state, NewState::Pending { in_order: true, .. });
+    let position = if publication.deliveries.iter().any(is_in_order) { files.next_position(accepted_at.day(), accepted_at)? } else { 0 };
     let file = files.day(accepted_at.day())?;
     file.count(message.application_id);
     file.count_deliveries(publication.tenant.environment, Counts::published(publication));
-    write(file.connection(), publication, accepted_at, place).map_err(failed(OPERATION))?;
-    files.note_owed(accepted_at.day(), true);
+    write(file.connection(), publication, accepted_at, position).map_err(failed(OPERATION))?;
+    files.note_pending(accepted_at.day(), true);
     files.note_payloads(accepted_at.day());
     Ok(())
 }
 
-/// `place` is where it stands in backlogs that keep an order.
-fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, place: i64) -> rusqlite::Result<()> {
+/// Writes all rows. `position` applies to deliveries of ordered backlogs.
+fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, position: i64) -> rusqlite::Result<()> {
     let message = &publication.message;
     let (id, application) = (message.id.as_bytes(), message.application_id.as_bytes());
     let environment = publication.tenant.environment;
@@ -88,14 +88,14 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
     for delivery in &publication.deliveries {
         let target = delivery.target_id.as_bytes();
         match delivery.state {
-            NewState::Owed { owner, backlog, in_order } => {
+            NewState::Pending { owner, backlog, in_order } => {
                 let backlog = backlog.map_or(0, Backlog::number);
                 connection.prepare_cached(INSERT_PENDING)?.execute(params![
                     id,
                     target,
                     application,
                     owner.map_or(backlog, Owner::number),
-                    if in_order { place } else { accepted_at.as_millis() },
+                    if in_order { position } else { accepted_at.as_millis() },
                     publication.trigger.as_str(),
                     backlog,
                 ])?
@@ -119,10 +119,10 @@ fn write(connection: &Connection, publication: &Sealed, accepted_at: Timestamp, 
 fn find_key(files: &mut Files, publication: &Publication, key: &IdempotencyKey) -> Result<Option<Published>, Error> {
     let environment = publication.tenant.environment;
     let found = find_within_window(files, publication.window_start, |connection| read_key(connection, environment, &key.key))?;
-    Ok(found.map(|(message_id, first)| answer_again(message_id, &first, key)))
+    Ok(found.map(|(message_id, first)| repeated(message_id, &first, key)))
 }
 
-/// What a key stood for when it was first used: the request, and how its message stood.
+/// First use of a key: the fingerprint of its request and the first status of its message.
 type First = ([u8; 32], String);
 
 fn read_key(connection: &Connection, environment: EnvironmentId, key: &str) -> rusqlite::Result<Option<(MessageId, First)>> {
@@ -130,7 +130,7 @@ fn read_key(connection: &Connection, environment: EnvironmentId, key: &str) -> r
     connection.prepare_cached(FIND_KEY)?.query_row(params![environment.as_bytes(), key], read).optional()
 }
 
-fn answer_again(message_id: MessageId, (fingerprint, first_status): &First, key: &IdempotencyKey) -> Published {
+fn repeated(message_id: MessageId, (fingerprint, first_status): &First, key: &IdempotencyKey) -> Published {
     if *fingerprint != key.fingerprint {
         return Published::KeyReused;
     }
@@ -138,7 +138,7 @@ fn answer_again(message_id: MessageId, (fingerprint, first_status): &First, key:
     Published::Repeated { message_id, first_status: if is_skipped { MessageStatus::Skipped } else { MessageStatus::Pending } }
 }
 
-/// The same without storing anything where there is none.
+/// Finds the message of an earlier use of a key, without storing anything.
 pub(crate) fn find_earlier(
     days: &Days<'_>,
     tenant: Tenant,
@@ -150,7 +150,7 @@ pub(crate) fn find_earlier(
         if let Some((message_id, first)) = days.read(day, read)?.flatten()
             && message_id.timestamp() >= window_start
         {
-            return Ok(Some(answer_again(message_id, &first, key)));
+            return Ok(Some(repeated(message_id, &first, key)));
         }
     }
     Ok(None)
@@ -167,8 +167,7 @@ fn find_event_id(files: &mut Files, publication: &Publication, event_id: &str) -
     Ok(found.map(|(id, ())| id))
 }
 
-/// Looks in each day that reaches into the window, newest first, for what a message since its start
-/// left there.
+/// Searches each day that overlaps the window, newest first, for a row of a message accepted since the window's start.
 fn find_within_window<T>(
     files: &mut Files,
     window_start: Timestamp,

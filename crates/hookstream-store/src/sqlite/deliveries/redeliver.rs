@@ -1,4 +1,4 @@
-//! Making owed again what was settled, and setting aside what is owed.
+//! Requeuing of settled deliveries, and setting aside of pending ones.
 
 use hookstream_model::{
     base::{
@@ -20,36 +20,36 @@ use crate::{
 
 const IS_THERE: &str = "select exists (select 1 from messages where application_id = ?1 and id = ?2 and environment_id = ?3)";
 const HAS_PAYLOAD: &str = "select exists (select 1 from payloads where message_id = ?1)";
-/// What keeps its place in a backlog keeps it: its `due_at` is no time, and not its `retry_at` either.
-const HURRY: &str = "update pending set
+/// Makes a delivery due. In an ordered backlog it keeps its position: `due_at` is then no time, and differs from `retry_at`.
+const MAKE_DUE: &str = "update pending set
     due_at = case when backlog <> 0 and retry_at is not due_at then due_at else min(due_at, ?3) end, retry_at = null, trigger_type = ?4
     where message_id = ?1 and target_id = ?2 and owner <= 0";
 const IS_PENDING: &str = "select exists (select 1 from pending where message_id = ?1 and target_id = ?2)";
-const TRIES: &str = "select max(number) from attempts where message_id = ?1 and target_id = ?2";
-const REVIVE: &str = "delete from undelivered where message_id = ?1 and target_id = ?2 returning state";
+const LAST_NUMBER: &str = "select max(number) from attempts where message_id = ?1 and target_id = ?2";
+const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = ?1 and target_id = ?2 returning state";
 const ADD_DELIVERY: &str = "update messages set deliveries = deliveries + 1 where application_id = ?1 and id = ?2";
-const OWE: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
+const ADD_PENDING: &str = "insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type)
     values (?1, ?2, ?3, 0, ?4, ?5, 0, ?6)";
 const SET_ASIDE: &str = "insert into undelivered (message_id, target_id, state, reason, attempts, ended_at)
     select message_id, target_id, 'skipped', 'restored', attempts, ?1 from pending where message_id < ?2
     order by message_id, target_id limit ?3";
-/// How many of those each environment has.
+/// Number of deliveries to set aside, by environment.
 const COUNT_SET_ASIDE: &str = "select m.environment_id, count(*)
     from (select message_id, application_id from pending where message_id < ?1 order by message_id, target_id limit ?2) p
     join messages m on m.application_id = p.application_id and m.id = p.message_id group by m.environment_id";
-/// Nothing stands in both tables but what was just copied.
+/// Removes the copied rows: no delivery is in both tables otherwise.
 const REMOVE_SET_ASIDE: &str = "delete from pending where (message_id, target_id) in (select message_id, target_id from undelivered)";
 
 pub(crate) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Redelivered, Error> {
     const OPERATION: &str = "requeue a message";
     let day = redelivery.message_id.timestamp().day();
-    files.note_owed(day, true);
-    let Some(file) = files.existing_day(day)? else { return Ok(Redelivered::NotThere) };
+    files.note_pending(day, true);
+    let Some(file) = files.existing_day(day)? else { return Ok(Redelivered::NotFound) };
     let connection = file.connection();
     let application = redelivery.application_id.as_bytes();
     let key = params![application, redelivery.message_id.as_bytes(), redelivery.tenant.environment.as_bytes()];
     if !connection.query_row(IS_THERE, key, |row| row.get::<_, bool>(0)).map_err(failed(OPERATION))? {
-        return Ok(Redelivered::NotThere);
+        return Ok(Redelivered::NotFound);
     }
     let has_payload = connection.query_row(HAS_PAYLOAD, [redelivery.message_id.as_bytes()], |row| row.get::<_, bool>(0));
     if !has_payload.map_err(failed(OPERATION))? {
@@ -60,7 +60,7 @@ pub(crate) fn redeliver(files: &mut Files, redelivery: &Redelivery) -> Result<Re
         moved += redeliver_to(connection, redelivery, *target).map_err(failed(OPERATION))?;
     }
     file.count_deliveries(redelivery.tenant.environment, moved);
-    Ok(Redelivered::Owed(redelivery.targets.len()))
+    Ok(Redelivered::Requeued(redelivery.targets.len()))
 }
 
 fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: TargetId) -> rusqlite::Result<Counts> {
@@ -68,18 +68,18 @@ fn redeliver_to(connection: &Connection, redelivery: &Redelivery, target: Target
     let delivery = params![message.as_bytes(), target.as_bytes()];
     let due_at = redelivery.now.as_millis();
     let trigger = redelivery.trigger.as_str();
-    if connection.execute(HURRY, params![message.as_bytes(), target.as_bytes(), due_at, trigger])? == 1 {
+    if connection.execute(MAKE_DUE, params![message.as_bytes(), target.as_bytes(), due_at, trigger])? == 1 {
         return Ok(Counts::default());
     }
     if connection.query_row(IS_PENDING, delivery, |row| row.get(0))? {
-        // It is owned: a try is under way, or about to be.
+        // An owned delivery: an attempt is under way or imminent.
         return Ok(Counts::default());
     }
-    owe_again(connection, message, target, application, due_at, redelivery.trigger)
+    requeue(connection, message, target, application, due_at, redelivery.trigger)
 }
 
-/// Makes owed what is not, however it stands. Returns how that counts.
-pub(crate) fn owe_again(
+/// Requeues a delivery that is not pending, whatever its state. Returns the change of the counts.
+pub(crate) fn requeue(
     connection: &Connection,
     message: MessageId,
     target: TargetId,
@@ -88,23 +88,23 @@ pub(crate) fn owe_again(
     trigger: Trigger,
 ) -> rusqlite::Result<Counts> {
     let delivery = params![message.as_bytes(), target.as_bytes()];
-    let tries: Option<u32> = connection.prepare_cached(TRIES)?.query_row(delivery, |row| row.get(0))?;
-    let revived: Option<String> = connection.prepare_cached(REVIVE)?.query_row(delivery, |row| row.get(0)).optional()?;
-    if tries.is_none() && revived.is_none() {
+    let last_number: Option<u32> = connection.prepare_cached(LAST_NUMBER)?.query_row(delivery, |row| row.get(0))?;
+    let ended: Option<String> = connection.prepare_cached(REMOVE_UNDELIVERED)?.query_row(delivery, |row| row.get(0)).optional()?;
+    if last_number.is_none() && ended.is_none() {
         connection.prepare_cached(ADD_DELIVERY)?.execute(params![application.as_bytes(), message.as_bytes()])?;
     }
-    let attempts = tries.unwrap_or(0);
+    let attempts = last_number.unwrap_or(0);
     let values = params![message.as_bytes(), target.as_bytes(), application.as_bytes(), due_at, attempts, trigger.as_str()];
-    connection.prepare_cached(OWE)?.execute(values)?;
-    Ok(Counts::owed_again(revived.as_deref(), tries.is_some()))
+    connection.prepare_cached(ADD_PENDING)?.execute(values)?;
+    Ok(Counts::requeued(ended.as_deref(), last_number.is_some()))
 }
 
-/// Sets aside what is owed, oldest day first. Owners do not matter: none is at work yet.
+/// Sets aside pending deliveries, oldest day first. Owners do not matter, because none works yet.
 pub(crate) fn set_aside(files: &mut Files, until: Timestamp, limit: usize) -> Result<usize, Error> {
     const OPERATION: &str = "skip deliveries of a restored backup";
     let first = first_id_at(until.as_millis());
     let mut set_aside = 0;
-    for day in files.days_that_may_be_owed() {
+    for day in files.days_that_may_have_pending() {
         let room = limit - set_aside;
         let file = files.day(day)?;
         for (environment, skipped) in count_to_set_aside(file.connection(), first, room).map_err(failed(OPERATION))? {
@@ -125,7 +125,7 @@ fn count_to_set_aside(connection: &Connection, first: [u8; 16], room: usize) -> 
     connection.prepare_cached(COUNT_SET_ASIDE)?.query_map(params![first, room], read)?.collect()
 }
 
-/// The smallest id that a message accepted in this millisecond can have.
+/// Returns the lowest id that a message accepted in this millisecond can have.
 fn first_id_at(ms: i64) -> [u8; 16] {
     let mut id = [0; 16];
     id[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);

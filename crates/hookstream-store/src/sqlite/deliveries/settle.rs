@@ -1,4 +1,4 @@
-//! Recording attempts and what becomes of their deliveries.
+//! Records attempts and the new states of their deliveries.
 
 use hookstream_model::{
     base::time::Timestamp,
@@ -58,12 +58,12 @@ fn settle_one(connection: &Connection, owner: Owner, settled: &Settled) -> rusql
         Next::Succeeded => connection.prepare_cached(REMOVE)?.execute(params![message, target, owner])? == 1,
         Next::Retry { wait, failed } => {
             let (due_at, retry_at) = wait.times();
-            let values = params![message, target, owner, wait.line_number(), due_at, retry_at, failed];
+            let values = params![message, target, owner, wait.backlog_number(), due_at, retry_at, failed];
             connection.prepare_cached(RETRY)?.execute(values)? == 1
         }
         Next::Postponed { wait } => {
             let (due_at, retry_at) = wait.times();
-            let values = params![message, target, owner, wait.line_number(), due_at, retry_at];
+            let values = params![message, target, owner, wait.backlog_number(), due_at, retry_at];
             connection.prepare_cached(POSTPONE)?.execute(values)? == 1
         }
         Next::Ended(state, at) => end(connection, owner, settled, state, at)?,

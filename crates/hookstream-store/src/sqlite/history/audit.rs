@@ -1,11 +1,11 @@
-//! Comparing the counts with the rows, a day's file at a time.
+//! Comparison of the counts with the rows, one day's file at a time.
 
 use hookstream_model::base::{ids::MessageId, time::Day};
 use rusqlite::Connection;
 
 use crate::{
     db::{error::Error, statement::Statement},
-    delivery::audit::{ConsistencyReport, DayRows, Question},
+    delivery::audit::{ConsistencyReport, DayRows, Query},
     sqlite::db::{connection::failed, plain, readers::Days},
 };
 
@@ -25,10 +25,10 @@ pub(crate) fn audit(days: &Days<'_>) -> Result<ConsistencyReport, Error> {
 fn read(connection: &Connection, day: Day) -> Result<DayRows, Error> {
     let moment = connection.unchecked_transaction().map_err(failed("compare counts with rows"))?;
     let bounds = [MessageId::before_all_at(day.start()), MessageId::before_all_at(day.end())];
-    let ask = |question: Question| {
+    let ask = |query: Query| {
         let values = bounds.iter().map(|bound| bound.as_bytes().into()).collect();
-        plain::read(&moment, &Statement::new(question.sql(), values)).map(|rows| (question, rows))
+        plain::read(&moment, &Statement::new(query.sql(), values)).map(|rows| (query, rows))
     };
     let counted = plain::read(&moment, &Statement::new(COUNTED, Vec::new()))?;
-    Ok(DayRows { counted, answers: Question::ALL.into_iter().map(ask).collect::<Result<_, _>>()? })
+    Ok(DayRows { counted, results: Query::ALL.into_iter().map(ask).collect::<Result<_, _>>()? })
 }

@@ -1,4 +1,4 @@
-//! Reading how many deliveries stand where.
+//! Reads of the delivery counts.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
 const READ: &str = "select messages, accepted, succeeded, exhausted, skipped, cancelled, payload_bytes
     from delivery_counts where environment_id = ?1";
 const PAYLOAD_BYTES: &str = "select environment_id, payload_bytes from delivery_counts where payload_bytes > 0";
-/// A file that was not written to since days have this column has nothing that was removed of it.
+/// Query by schema of the day's file. A file without the column `events` has seen no removal, so `messages` is the same number.
 const EVENTS: [&str; 2] = ["select environment_id, messages from delivery_counts", "select environment_id, events from delivery_counts"];
 
 pub(crate) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Error> {
@@ -34,7 +34,7 @@ pub(crate) fn read(days: &Days<'_>, tenant: Tenant) -> Result<Vec<DayCounts>, Er
     Ok(all)
 }
 
-/// How many bytes each environment's payloads take, over all days.
+/// Returns the bytes of each environment's payloads over all days.
 pub(crate) fn payload_bytes(days: &Days<'_>) -> Result<Vec<(EnvironmentId, u64)>, Error> {
     let mut sums: BTreeMap<EnvironmentId, u64> = BTreeMap::new();
     for day in days.newest_first() {
@@ -50,7 +50,7 @@ pub(crate) fn payload_bytes(days: &Days<'_>) -> Result<Vec<(EnvironmentId, u64)>
     Ok(sums.into_iter().collect())
 }
 
-/// How many messages were accepted, by environment, on each day from one on and before another.
+/// Returns the number of accepted messages by environment and day, from `from` (inclusive) to `before` (exclusive).
 pub(crate) fn events(days: &Days<'_>, from: Day, before: Day) -> Result<Vec<DayEvents>, Error> {
     let mut all = Vec::new();
     for day in days.newest_first().into_iter().filter(|day| (from..before).contains(day)) {

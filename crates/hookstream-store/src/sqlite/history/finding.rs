@@ -1,4 +1,4 @@
-//! Finding messages and attempts, day by day and a bounded number of messages at a time: see [`crate::delivery::finding`].
+//! Search for messages and attempts, day by day and a bounded number of messages at a time ([`crate::delivery::finding`]).
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use hookstream_model::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::messages::{add_standing, read_attempt, read_message, read_payload_of};
+use super::messages::{add_counts, read_attempt, read_message, read_payload_of};
 use crate::{
     db::error::Error,
     delivery::{
         finding::{
-            AttemptPlace, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
+            AttemptPosition, AttemptSearch, CHUNK, CHUNK_OF_ATTEMPTS, Collector, Direction, Found, FoundAttempt, IdBytes, MessageSearch,
             Range, behind, merge,
         },
         messages::Message,
@@ -43,7 +43,7 @@ const ATTEMPTS: &str =
 const APPLICATION_OF: &str = "select m.application_id from message_counts c
     cross join messages m on m.application_id = c.application_id and m.id = ?1 where m.environment_id = ?2 limit 1";
 
-/// The application of a message of a tenant.
+/// Returns the application of a tenant's message.
 pub(crate) fn application_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> Result<Option<ApplicationId>, Error> {
     let read = |connection: &Connection| {
         let mut find = connection.prepare_cached(APPLICATION_OF).map_err(failed(OPERATION))?;
@@ -53,7 +53,7 @@ pub(crate) fn application_of(days: &Days<'_>, tenant: Tenant, id: MessageId) -> 
     Ok(days.read(id.timestamp().day(), read)?.flatten())
 }
 
-/// Messages; `of_environment` are the applications that a search over the environment looks into.
+/// Returns a page of messages. `of_environment` lists the applications that an environment-wide search covers.
 pub(crate) fn messages(
     days: &Days<'_>,
     of_environment: &HashSet<ApplicationId>,
@@ -61,20 +61,20 @@ pub(crate) fn messages(
 ) -> Result<Found<Message, IdBytes>, Error> {
     let direction = search.range.direction;
     let mut found = Collector::new(search.limit);
-    let goes_on = walk(days, of_environment, &search.range, CHUNK, |connection, messages| {
+    let stopped_at = walk(days, of_environment, &search.range, CHUNK, |connection, messages| {
         for mut message in messages {
             let bound = behind(*message.id.as_bytes(), direction);
-            let mut is_meant = search.filter.means(&message);
-            if is_meant && let Some(target) = search.filter.target {
+            let mut matches = search.filter.matches_message(&message);
+            if matches && let Some(target) = search.filter.target {
                 let mut is_for = connection.prepare_cached(IS_FOR).map_err(failed(OPERATION))?;
                 let found = is_for.query_row(params![message.id.as_bytes(), target.as_bytes()], |row| row.get(0));
-                is_meant = found.map_err(failed(OPERATION))?;
+                matches = found.map_err(failed(OPERATION))?;
             }
-            if is_meant {
-                add_standing(connection, &mut message)?;
-                is_meant = search.filter.means_standing(&message);
+            if matches {
+                add_counts(connection, &mut message)?;
+                matches = search.filter.matches_status(&message);
             }
-            if is_meant {
+            if matches {
                 message.payload = read_payload_of(connection, message.id)?;
                 if !found.take(message, bound) {
                     return Ok(Some(bound));
@@ -86,26 +86,26 @@ pub(crate) fn messages(
         }
         Ok(None)
     })?;
-    Ok(found.finish(goes_on, direction))
+    Ok(found.finish(stopped_at, direction))
 }
 
-/// Attempts, by their messages.
+/// Returns a page of attempts, found through their messages.
 pub(crate) fn attempts(
     days: &Days<'_>,
     of_environment: &HashSet<ApplicationId>,
     search: &AttemptSearch,
-) -> Result<Found<FoundAttempt, AttemptPlace>, Error> {
+) -> Result<Found<FoundAttempt, AttemptPosition>, Error> {
     let filter = &search.filter;
     let bounds = filter.class.and_then(crate::delivery::finding::StatusClass::bounds);
     let is_unanswered = filter.class.is_some() && bounds.is_none();
     let mut found = Collector::new(search.limit);
     let mut last = None;
-    let goes_on = walk(days, of_environment, &search.range, CHUNK_OF_ATTEMPTS, |connection, messages| {
+    let stopped_at = walk(days, of_environment, &search.range, CHUNK_OF_ATTEMPTS, |connection, messages| {
         for message in messages {
             let id = *message.id.as_bytes();
             last = Some(search.behind_all(id));
-            let is_meant = filter.event_types.is_empty() || filter.event_types.contains(&message.event_type);
-            if is_meant {
+            let matches = filter.event_types.is_empty() || filter.event_types.contains(&message.event_type);
+            if matches {
                 let mut read = connection.prepare_cached(ATTEMPTS).map_err(failed("find attempts"))?;
                 let values = params![
                     id,
@@ -123,9 +123,9 @@ pub(crate) fn attempts(
                     attempts.reverse();
                 }
                 for attempt in attempts.into_iter().filter(|attempt| search.is_ahead(id, *attempt.id.as_bytes())) {
-                    let place = search.behind(id, *attempt.id.as_bytes());
+                    let position = search.behind(id, *attempt.id.as_bytes());
                     let row = FoundAttempt { attempt, application_id: message.application_id, event_type: message.event_type.clone() };
-                    if !found.take(row, place) {
+                    if !found.take(row, position) {
                         return Ok(Some(id));
                     }
                 }
@@ -136,11 +136,11 @@ pub(crate) fn attempts(
         }
         Ok(None)
     })?;
-    Ok(found.finish(goes_on.and(last), search.range.direction))
+    Ok(found.finish(stopped_at.and(last), search.range.direction))
 }
 
-/// Goes through the messages of a range in its order, `chunk` at a time, until `visit` says where to stop. Returns where
-/// it stopped; `None` at the end of the range.
+/// Visits the messages of a range in order, `chunk` at a time, until `visit` returns a position. Returns that
+/// position; `None` at the end of the range.
 fn walk(
     days: &Days<'_>,
     of_environment: &HashSet<ApplicationId>,
@@ -184,7 +184,7 @@ fn walk_day(
     if applications.is_empty() {
         return Ok(None);
     }
-    // Of many applications fewer each: what is read and not looked at is read again.
+    // With many applications, read fewer rows of each: rows that are read but not examined are read again.
     let of_each = (chunk / applications.len()).max(8);
     let sql = if range.direction == Direction::Older { OLDER } else { NEWER };
     let mut left = range.clone();
@@ -202,11 +202,11 @@ fn walk_day(
             let rows = read.query_map(values, read_message).map_err(failed(OPERATION))?;
             parts.push(rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed(OPERATION))?);
         }
-        let (messages, goes_on) = merge(parts, of_each, range.direction);
+        let (messages, continues_at) = merge(parts, of_each, range.direction);
         if let Some(stopped) = visit(connection, messages)? {
             return Ok(Some(stopped));
         }
-        let Some(bound) = goes_on else { return Ok(None) };
+        let Some(bound) = continues_at else { return Ok(None) };
         left = left.behind_bound(bound);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading messages back.
+//! Reads of messages, with their attempts and deliveries.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     db::error::Error,
     delivery::{
-        messages::{Delivery, Message, MessageDetail, Owed, read_channels},
+        messages::{Delivery, Message, MessageDetail, PendingDetail, read_channels},
         payloads::StoredPayload,
     },
     sqlite::db::{connection::failed, readers::Days},
@@ -30,7 +30,7 @@ use crate::{
 const FIND: &str =
     "select m.id, m.application_id, m.event_type, m.event_id, m.deliveries, m.channels, b.is_text, b.encoding, b.size, b.body
     from messages m left join payloads b on b.message_id = m.id where m.application_id = ?1 and m.id = ?2 and m.environment_id = ?3";
-const STANDING: &str = "select (select count(*) from pending p where p.message_id = ?1),
+const COUNTS: &str = "select (select count(*) from pending p where p.message_id = ?1),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state = 'exhausted'),
         (select count(*) from undelivered u where u.message_id = ?1 and u.state <> 'exhausted'),
         (select a.created_at from attempts a where a.message_id = ?1 order by a.id desc limit 1)";
@@ -52,7 +52,7 @@ pub(crate) fn find(days: &Days<'_>, tenant: Tenant, application: ApplicationId, 
             .prepare_cached(FIND)
             .and_then(|mut find| {
                 let key = params![application.as_bytes(), id.as_bytes(), tenant.environment.as_bytes()];
-                find.query_row(key, |row| Ok((read_message(row)?, read_payload_if_there(row, 6)?))).optional()
+                find.query_row(key, |row| Ok((read_message(row)?, read_optional_payload(row, 6)?))).optional()
             })
             .map_err(failed("read a message"))?;
         message.map(|message| read_detail(&moment, with_payload(message)?)).transpose()
@@ -75,7 +75,7 @@ pub(crate) fn counts(days: &Days<'_>, applications: &[ApplicationId]) -> Result<
     Ok(totals)
 }
 
-/// A message of which nothing is known yet but how many deliveries it has; its payload is still to come.
+/// Reads a message without its payload, and without the counts of its deliveries except their total.
 pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id = MessageId::from_bytes(row.get(0)?);
     Ok(Message {
@@ -90,25 +90,25 @@ pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
-/// Adds how a message stands.
-pub(crate) fn add_standing(connection: &Connection, message: &mut Message) -> Result<(), Error> {
-    let standing = connection.prepare_cached(STANDING).and_then(|mut standing| {
-        standing.query_row([message.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?)))
+/// Adds the delivery counts and the time of the last attempt to a message.
+pub(crate) fn add_counts(connection: &Connection, message: &mut Message) -> Result<(), Error> {
+    let find = connection.prepare_cached(COUNTS).and_then(|mut find| {
+        find.query_row([message.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?)))
     });
-    let (pending, exhausted, skipped_or_cancelled, last_attempt) = standing.map_err(failed("read a message"))?;
+    let (pending, exhausted, skipped_or_cancelled, last_attempt) = find.map_err(failed("read a message"))?;
     message.counts = DeliveryCounts { pending, exhausted, skipped_or_cancelled, ..message.counts };
     message.updated_at = last_attempt.map_or(message.updated_at, Timestamp::from_millis);
     Ok(())
 }
 
-/// The payload of a message, where it has not expired.
+/// Returns the payload of a message; `None` if it has expired.
 pub(crate) fn read_payload_of(connection: &Connection, id: MessageId) -> Result<Option<Payload>, Error> {
     let found =
         connection.prepare_cached(PAYLOAD).and_then(|mut find| find.query_row([id.as_bytes()], |row| read_payload(row, 0)).optional());
     found.map_err(failed("read a payload"))?.map(StoredPayload::decode).transpose()
 }
 
-/// What stands in four columns, the first of them this one.
+/// Reads a payload from four columns, beginning at `column`.
 pub(crate) fn read_payload(row: &Row<'_>, column: usize) -> rusqlite::Result<StoredPayload> {
     Ok(StoredPayload {
         is_text: row.get(column)?,
@@ -118,8 +118,8 @@ pub(crate) fn read_payload(row: &Row<'_>, column: usize) -> rusqlite::Result<Sto
     })
 }
 
-/// The same where it may have expired.
-fn read_payload_if_there(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<StoredPayload>> {
+/// Reads a payload that may have expired.
+fn read_optional_payload(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<StoredPayload>> {
     let is_there = row.get::<_, Option<i32>>(column + 1)?.is_some();
     is_there.then(|| read_payload(row, column)).transpose()
 }
@@ -166,14 +166,14 @@ fn read_pending(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let trigger: String = row.get(4)?;
     let trigger = Trigger::parse(&trigger).unwrap_or(Trigger::Automatic);
     let owner: i64 = row.get(5)?;
-    let owed = Owed { failed: row.get(3)?, trigger, is_taken: owner > 0, is_in_line: owner < 0 };
-    Ok(Delivery { target_id: TargetId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None, owed: Some(owed) })
+    let pending = PendingDetail { failed: row.get(3)?, trigger, is_taken: owner > 0, is_in_backlog: owner < 0 };
+    Ok(Delivery { target_id: TargetId::from_bytes(row.get(0)?), state, attempts: row.get(2)?, ended_at: None, pending: Some(pending) })
 }
 
-/// `None` for a state of a newer version, which this one cannot name.
+/// Reads a delivery that ended without success; `None` for a state of a newer version, which this version cannot name.
 fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     let (state, reason): (String, String) = (row.get(1)?, row.get(2)?);
     let state = DeliveryState::parse_undelivered(&state, &reason);
     let (target_id, attempts, ended_at) = (TargetId::from_bytes(row.get(0)?), row.get(3)?, Timestamp::from_millis(row.get(4)?));
-    Ok(state.map(|state| Delivery { target_id, state, attempts, ended_at: Some(ended_at), owed: None }))
+    Ok(state.map(|state| Delivery { target_id, state, attempts, ended_at: Some(ended_at), pending: None }))
 }

@@ -1,4 +1,4 @@
-//! Dropping days whose time is over: a file each, whatever its size.
+//! Dropping of expired days: one file each, whatever its size.
 
 use hookstream_model::base::time::Day;
 
@@ -7,14 +7,14 @@ use crate::{
     sqlite::db::{connection::failed, files::Files},
 };
 
-const IS_OWED: &str = "select exists (select 1 from pending)";
+const HAS_PENDING: &str = "select exists (select 1 from pending)";
 
 pub(crate) fn drop_days_before(files: &mut Files, day: Day) -> Result<Vec<Day>, Error> {
     let mut dropped = Vec::new();
     for old in files.days().into_iter().filter(|old| *old < day) {
-        let owed: bool =
-            files.day(old)?.connection().query_row(IS_OWED, [], |row| row.get(0)).map_err(failed("delete a day of messages"))?;
-        if !owed {
+        let has_pending: bool =
+            files.day(old)?.connection().query_row(HAS_PENDING, [], |row| row.get(0)).map_err(failed("delete a day of messages"))?;
+        if !has_pending {
             files.remove_day(old)?;
             dropped.push(old);
         }

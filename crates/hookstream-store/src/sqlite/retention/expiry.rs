@@ -1,8 +1,7 @@
-//! Removing the payloads of a day whose messages stay, and giving back what they took.
+//! Removal of the payloads of a day whose messages stay, and release of their disk space.
 //!
-//! A slice is a few milliseconds of the writer. What is freed in a day that is over is never used again, so it is
-//! given back to the file system: pages from the end of the file move into the gaps, some in each slice, and the
-//! file is cut.
+//! A slice takes a few milliseconds of the writer. A past day never uses freed pages again, so they are returned to
+//! the file system: each slice moves some pages from the end of the file into the gaps and truncates the file.
 
 use std::{path::Path, time::Duration};
 
@@ -26,10 +25,10 @@ use crate::{
 };
 
 const OPERATION: &str = "remove payloads";
-/// The most pages that move in a slice: some 2 ms of the writer.
+/// Maximum number of pages that a slice moves: about 2 ms of the writer.
 const PAGES: u32 = 128;
 
-const IS_OWED: &str = "select exists (select 1 from pending)";
+const HAS_PENDING: &str = "select exists (select 1 from pending)";
 const OLDEST: &str = "select message_id, environment_id, octet_length(body) from payloads order by message_id limit ?1";
 const REMOVE: &str = "delete from payloads where message_id = ?1";
 const HAS_ANY: &str = "select 1 from delivery_counts where environment_id = ?1 and payload_bytes > 0";
@@ -37,15 +36,15 @@ const REMOVABLE: &str = "select b.message_id, octet_length(b.body) from payloads
     where b.environment_id = ?1 and b.message_id > ?2 and b.message_id < ?3
         and not exists (select 1 from pending p where p.message_id = b.message_id)
     order by b.message_id limit ?4";
-const REMOVE_UNLESS_OWED: &str = "delete from payloads where message_id = ?1
+const REMOVE_UNLESS_PENDING: &str = "delete from payloads where message_id = ?1
     and not exists (select 1 from pending where message_id = ?1) returning octet_length(body)";
 const FREE_PAGES: &str = "select freelist_count from pragma_freelist_count";
 
-/// Removes payloads of a day, or moves pages once there are none left. `None` where something of it is owed.
+/// Removes payloads of a day, or moves pages once none are left. Returns `None` if the day has pending deliveries.
 pub(crate) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired>, Error> {
     let Some(file) = files.existing_day(day)? else { return Ok(None) };
     let connection = file.connection();
-    if connection.query_row(IS_OWED, [], |row| row.get(0)).map_err(failed(OPERATION))? {
+    if connection.query_row(HAS_PENDING, [], |row| row.get(0)).map_err(failed(OPERATION))? {
         return Ok(None);
     }
     let removed = remove(connection).map_err(failed(OPERATION))?;
@@ -61,7 +60,7 @@ pub(crate) fn remove_slice(files: &mut Files, day: Day) -> Result<Option<Expired
     Ok(Some(Expired { day, bytes, is_done: false }))
 }
 
-/// How often the log of a day's file is tried to be emptied, and how long to wait in between.
+/// Attempts to empty the log of a day's file, and the pause between them.
 const SHRINK_ATTEMPTS: u32 = 40;
 const SHRINK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -77,7 +76,7 @@ fn remove(connection: &Connection) -> rusqlite::Result<Vec<(MessageId, Environme
     Ok(found)
 }
 
-/// Payloads of a day that can be removed.
+/// Removable payloads of a day.
 #[derive(Debug)]
 pub(crate) struct Found {
     day: Day,
@@ -85,13 +84,13 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The last of them.
+    /// Returns the last message of the slice.
     pub(crate) fn last(&self) -> Option<MessageId> {
         self.messages.last().copied()
     }
 }
 
-/// Looks for the oldest payloads of an environment that can be removed: the counts say where there are any.
+/// Finds the oldest removable payloads of an environment. The counts tell which days have payloads.
 pub(crate) fn find(days: &Days<'_>, removal: Removal) -> Result<Option<Found>, Error> {
     let Removal { environment, after, before, bytes } = removal;
     let (first, last) = (after.timestamp().day(), before.timestamp().day());
@@ -114,12 +113,12 @@ pub(crate) fn find(days: &Days<'_>, removal: Removal) -> Result<Option<Found>, E
     Ok(None)
 }
 
-/// Removes what was found, unless something of it has become owed. Returns how many bytes that frees.
+/// Removes the payloads that were found, except those with a delivery that has become pending. Returns the freed bytes.
 pub(crate) fn remove_found(files: &mut Files, environment: EnvironmentId, found: &Found) -> Result<u64, Error> {
     let Some(file) = files.existing_day(found.day)? else { return Ok(0) };
     let mut bytes = 0;
     for message in &found.messages {
-        let remove = file.connection().prepare_cached(REMOVE_UNLESS_OWED);
+        let remove = file.connection().prepare_cached(REMOVE_UNLESS_PENDING);
         let size = remove.and_then(|mut remove| remove.query_row([message.as_bytes()], |row| row.get::<_, i64>(0)).optional());
         bytes += size.map_err(failed(OPERATION))?.unwrap_or(0);
     }
@@ -132,7 +131,7 @@ fn bytes_of(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
 }
 
-/// Whether none is left to move, or the file is one that cannot shrink.
+/// Moves free pages. Returns whether none are left to move, or the file cannot shrink.
 pub(crate) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     let free = || connection.query_row(FREE_PAGES, [], |row| row.get::<_, u32>(0));
     let before = free()?;
@@ -143,12 +142,12 @@ pub(crate) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(after == 0 || after == before)
 }
 
-/// Moves a day's log into its file, which is cut by that, and empties the log. Another checkpoint or a reader may be at work
-/// on it for a moment, and nothing may be written to an old day again, so this asks more than once.
+/// Moves a day's log into its file, which truncates both. Tries more than once, because another checkpoint or a
+/// reader may hold the log for a moment and no later write to an old day would repeat it.
 pub(crate) fn shrink(path: &Path) {
     let checkpoint = || -> rusqlite::Result<bool> {
         let connection = open_checkpointer(path)?;
-        // Nobody waits for this: a checkpoint that waited would hold up whoever writes.
+        // Do not wait: a waiting checkpoint would block the writer.
         connection.busy_timeout(Duration::ZERO)?;
         connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))?;
         let is_busy: bool = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;

@@ -1,6 +1,6 @@
-//! Removing the messages of one environment whose time is over, while others' of the same days stay.
+//! Removal of one environment's expired messages, while messages of other environments on the same days stay.
 //!
-//! They are found by the readers and removed in slices of a few milliseconds of the writer.
+//! The readers find the messages, and the writer removes them in slices of a few milliseconds.
 
 use hookstream_model::base::{
     ids::{ApplicationId, EnvironmentId, MessageId},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const OPERATION: &str = "remove messages";
-/// The most messages of a slice, each with its attempts: some 2 ms of the writer.
+/// Maximum number of messages in a slice, each with its attempts: about 2 ms of the writer.
 const SLICE: usize = 64;
 
 const HAS_ANY: &str = "select 1 from delivery_counts where environment_id = ?1 and messages > 0";
@@ -33,7 +33,7 @@ const REMOVE_PAYLOAD: &str = "delete from payloads where message_id = ?1 returni
 const REMOVE_UNDELIVERED: &str = "delete from undelivered where message_id = ?1 returning state";
 const REMOVE_ATTEMPTS: &str = "delete from attempts where message_id = ?1";
 
-/// Messages of a day that can be removed.
+/// Removable messages of a day.
 #[derive(Debug)]
 pub(crate) struct Found {
     day: Day,
@@ -41,18 +41,18 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The last of them.
+    /// Returns the position of the last message.
     pub(crate) fn last(&self) -> Option<Position> {
         self.messages.last().copied()
     }
 }
 
-/// Looks for what can be removed: the counts say where there is any.
+/// Finds removable messages. The counts tell which days have messages.
 pub(crate) fn find(days: &Days<'_>, removal: MessageRemoval) -> Result<Option<Found>, Error> {
     let MessageRemoval { environment, before, after } = removal;
     let first = after.map(|after| after.message_id.timestamp().day());
-    let is_meant = |day: &Day| *day < before && first.is_none_or(|first| *day >= first);
-    for day in days.newest_first().into_iter().rev().filter(is_meant) {
+    let in_range = |day: &Day| *day < before && first.is_none_or(|first| *day >= first);
+    for day in days.newest_first().into_iter().rev().filter(in_range) {
         let after = after.filter(|after| after.message_id.timestamp().day() == day);
         let (application, message) =
             after.map_or(([0; 16], [0; 16]), |after| (*after.application_id.as_bytes(), *after.message_id.as_bytes()));
@@ -75,7 +75,8 @@ pub(crate) fn find(days: &Days<'_>, removal: MessageRemoval) -> Result<Option<Fo
     Ok(None)
 }
 
-/// Removes what was found, unless something of it has become owed. Returns how many messages are gone.
+/// Removes the messages that were found, except those with a delivery that has become pending. Returns the number of
+/// removed messages.
 pub(crate) fn remove(files: &mut Files, environment: EnvironmentId, found: &Found) -> Result<usize, Error> {
     let Some(file) = files.existing_day(found.day)? else { return Ok(0) };
     let mut removed = 0;
@@ -90,7 +91,7 @@ pub(crate) fn remove(files: &mut Files, environment: EnvironmentId, found: &Foun
     Ok(removed)
 }
 
-/// Returns how that counts, where it was still there and nothing of it was owed.
+/// Removes one message and returns the change of the counts; `None` if it is gone or has a pending delivery.
 fn remove_one(connection: &Connection, application: ApplicationId, message: MessageId) -> rusqlite::Result<Option<Counts>> {
     let key = params![application.as_bytes(), message.as_bytes()];
     let deliveries: Option<i64> = connection.prepare_cached(REMOVE)?.query_row(key, |row| row.get(0)).optional()?;

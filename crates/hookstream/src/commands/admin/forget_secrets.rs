@@ -83,9 +83,9 @@ async fn forget(store: &dyn Store, config: &Config) -> anyhow::Result<Forgotten>
 }
 
 fn as_text(forgotten: &Forgotten) -> String {
-    let Forgotten { endpoints, users, answers, settings } = forgotten;
+    let Forgotten { endpoints, users, responses, settings } = forgotten;
     let mut lines = vec![format!(
-        "Replaced {} signing secrets, removed {} second factors, {answers} stored answers and {settings} keys of the installation.",
+        "Replaced {} signing secrets, removed {} second factors, {responses} stored answers and {settings} keys of the installation.",
         endpoints.len(),
         users.len()
     )];

@@ -1,4 +1,4 @@
--- What is configured. Its statements are shared with SQLite, so its columns are bigint, text and bytea;
+-- Configuration. Its statements are shared with SQLite, so its columns are bigint, text and bytea;
 -- ids are 16 bytes, times are milliseconds, JSON is text.
 
 create table organizations (
@@ -12,13 +12,13 @@ create table environments (
     organization_id bytea not null references organizations (id),
     name text not null,
     slug text not null,
-    -- What it may keep; null is the installation's. No weight is 1.
+    -- Limits of stored data; null means the installation's. A null weight means 1.
     retention_days bigint,
     payload_retention_days bigint,
     max_payload_bytes bigint,
     weight bigint,
     created_at bigint not null,
-    -- Grows with each change of the event types.
+    -- Increases with each change of the event types.
     version bigint not null,
     unique (organization_id, slug)
 );
@@ -30,7 +30,7 @@ create table api_keys (
     name text not null,
     hash bytea not null unique,
     prefix text not null,
-    -- What it may do, from which networks (JSON), until when.
+    -- Scopes, allowed networks (JSON), expiry.
     scopes text not null,
     networks text,
     expires_at bigint,
@@ -53,7 +53,7 @@ create table applications (
     rate_limit bigint,
     created_at bigint not null,
     updated_at bigint not null,
-    -- Grows with each change of the application or one of its endpoints.
+    -- Increases with each change of the application or one of its endpoints.
     version bigint not null,
     unique (environment_id, uid)
 );
@@ -76,14 +76,14 @@ create table endpoints (
     retry_schedule text,
     timeout_ms bigint,
     ordering text not null,
-    -- Where the key of `ordering` stands in a payload.
+    -- Path of the ordering key in a payload.
     ordering_key text,
     on_failure text not null,
-    -- How messages gather into one request; null sends each by itself.
+    -- Limits for batches of messages in one request; null sends each message separately.
     batch_max_size bigint,
     batch_max_wait_ms bigint,
     failing_since bigint,
-    -- Until when nothing is sent, and why.
+    -- End and reason of the hold, during which nothing is sent.
     held_until bigint,
     hold_reason text,
     secret text not null,
@@ -110,7 +110,7 @@ create table event_types (
 );
 create index event_types_by_environment on event_types (environment_id, id);
 
--- Sending sets of deliveries again, in the background.
+-- Background jobs that requeue sets of deliveries.
 create table jobs (
     id bytea not null primary key,
     organization_id bytea not null,
@@ -130,9 +130,9 @@ create table jobs (
     total bigint,
     requeued bigint not null,
     skipped bigint not null,
-    -- The last message that was looked at.
+    -- Last examined message.
     position bytea not null,
-    -- Who works on it; 0 is nobody.
+    -- Owner that works on the job; 0 is none.
     owner bigint not null,
     created_at bigint not null,
     started_at bigint,
@@ -141,10 +141,10 @@ create table jobs (
 );
 create index jobs_by_environment on jobs (environment_id, id);
 create index jobs_by_end on jobs (completed_at);
--- One that is asked for twice is there once, while it runs.
+-- A job requested twice exists once while it runs.
 create unique index jobs_running on jobs (endpoint_id, fingerprint) where status = 'running';
 
--- Answers to creating requests, repeated for the idempotency window.
+-- Responses to creating requests, repeated within the idempotency window.
 create table idempotency_keys (
     environment_id bytea not null,
     key text not null,
@@ -161,14 +161,14 @@ create table settings (
     value text not null
 );
 
--- What was changed above, for nodes that remember it.
+-- Changes of the tables above, for the caches of nodes.
 create table changes (
     number bigint generated always as identity primary key,
     environment_id bytea not null,
     application_id bytea
 );
 
--- The nodes. One that is not renewed in time is removed by another, and what it had is anybody's. Times
+-- Nodes. A node whose lease expires is removed by another node, and its deliveries are released. Times
 -- are the database's, so that the nodes' clocks do not matter.
 create table nodes (
     number bigint generated always as identity primary key,
@@ -181,21 +181,21 @@ create table nodes (
     queued bigint not null,
     in_flight bigint not null,
     lag_ms bigint not null,
-    -- Whether it is given shards of backlogs: it delivers, and this is its latest number.
+    -- Whether the node may take shards: it delivers, and this is its latest number.
     takes_backlogs boolean not null
 ) with (fillfactor = 50);
 
--- Which node works on which shard of backlogs; 0 is none. Only it sends what has a limit or an order.
+-- Owner of each shard of backlogs; 0 is none. Only the owner sends deliveries with a limit or an order.
 create table shards (
     number integer not null primary key,
     owner bigint not null
 ) with (fillfactor = 50);
--- Places in backlogs that keep an order: whatever the nodes' clocks say, what is stored later stands behind.
+-- Positions in ordered backlogs: later messages get higher positions, whatever the nodes' clocks say.
 create sequence backlog_places;
 insert into shards (number, owner) select number, 0 from generate_series(0, 63) as number;
 
--- What happened with messages. Kept by day of the message's id, a partition a day: retention drops one
--- whole. Rows are appended in about the order of their keys.
+-- History of messages, partitioned by the day of the message's id: retention drops a day's partition
+-- as a whole. Rows are appended roughly in the order of their keys.
 
 create table messages (
     application_id uuid not null,
@@ -205,7 +205,7 @@ create table messages (
     event_id text,
     -- All deliveries, whatever their state: succeeded = deliveries - pending - undelivered.
     deliveries integer not null,
-    -- How many deliveries led to it.
+    -- Number of chained deliveries that led to the message.
     hops integer not null default 0,
     primary key (application_id, id)
 ) partition by range (id);
@@ -214,15 +214,15 @@ create table payloads (
     message_id uuid not null primary key,
     environment_id uuid not null,
     is_text boolean not null,
-    -- How the body is encoded, and its bytes before that (payloads.rs).
+    -- Encoding of the body, and its size in bytes before encoding (payloads.rs).
     encoding integer not null,
     size integer not null,
     body bytea not null
 ) partition by range (message_id);
--- What is worth it is compressed before it comes here; partitions take this over.
+-- Bodies are compressed before they are stored, if that saves enough; partitions inherit this setting.
 alter table payloads alter column body set storage external;
 
--- What ended without arriving, until it arrives after all.
+-- Deliveries that ended without success, until they succeed after all.
 create table undelivered (
     message_id uuid not null,
     target_id uuid not null,
@@ -244,15 +244,15 @@ create table attempts (
     response_status integer,
     duration_ms bigint not null,
     created_at bigint not null,
-    -- How long its parts took, packed (the model's waterfall.rs).
+    -- Durations of the attempt's phases, packed (the model's waterfall.rs).
     waterfall bytea,
     error text,
     response_body text,
     primary key (message_id, id)
 ) partition by range (message_id);
 
--- What is still owed: small, whatever was ever sent. A row is deleted when it is settled. Owner 0 is
--- nobody, a number below 0 the backlog that it waits in. It lives short, so it is swept often and without pause.
+-- Pending deliveries: a small table, however many messages were sent. Settling deletes the row. Owner 0 is
+-- none, a negative number is the backlog in which the delivery waits. Rows are short-lived, so vacuum runs often and without pause.
 create table pending (
     message_id uuid not null,
     target_id uuid not null,
@@ -262,9 +262,9 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
-    -- The backlog that it goes back to when its owner lets go of it; 0 is none.
+    -- Backlog to which the delivery returns when its owner releases it; 0 is none.
     backlog bigint not null default 0,
-    -- When the next try of one that keeps its place in a backlog is due: due_at is its place.
+    -- Due time of the next attempt in an ordered backlog, where due_at is the position.
     retry_at bigint,
     primary key (message_id, target_id)
 ) with (
@@ -276,7 +276,7 @@ create table pending (
 );
 create index pending_by_due on pending (owner, due_at);
 
--- A row a node, so that no node waits for another to count.
+-- One row per node, so that no node waits for another one's counts.
 create table message_counts (
     day bigint not null,
     application_id uuid not null,
@@ -285,9 +285,9 @@ create table message_counts (
     primary key (application_id, day, owner)
 ) with (fillfactor = 50);
 
--- Per environment, counted in the commits that change the rows above. What is pending is the rest. A row a
--- node for what it publishes, one (below 0) for what it settles, and one (0) for what is done by hand or by
--- jobs: so that none of them waits for another to count. Only their sum says anything.
+-- Counts per environment, changed in the commits that change the rows above. The remainder is pending. Each
+-- node has a row for publishing and one (negative owner) for settling; a shared one (0) is for operators and
+-- jobs. So none of them waits for another. Only the sum of the rows is meaningful.
 create table delivery_counts (
     day bigint not null,
     environment_id uuid not null,
@@ -298,7 +298,7 @@ create table delivery_counts (
     exhausted bigint not null,
     skipped bigint not null,
     cancelled bigint not null,
-    -- Of its payloads, as they stand.
+    -- Stored bytes of the payloads.
     payload_bytes bigint not null default 0,
     primary key (environment_id, day, owner)
 ) with (fillfactor = 50);

@@ -1,24 +1,24 @@
--- People: who signs in, and what they may do where.
+-- Users: sign-in and membership.
 
 create table users (
     id bytea not null primary key,
     -- In lower case.
     email text not null unique,
     name text not null,
-    -- Argon2id, in the form of the PHC; null where somebody only signs in elsewhere.
+    -- Argon2id in PHC format; null for a user who signs in only through a provider.
     password_hash text,
-    -- Sealed. It counts from `totp_confirmed_at` on.
+    -- Sealed. In force from `totp_confirmed_at` on.
     totp_secret text,
     totp_confirmed_at bigint,
-    -- The step of the last code that was taken: none is taken twice.
+    -- Time step of the last accepted code: no code is accepted twice.
     totp_last_step bigint,
-    -- JSON of the SHA-256 of those that are left.
+    -- JSON array of the SHA-256 hashes of the unused codes.
     recovery_codes text,
     created_at bigint not null,
     updated_at bigint not null
 );
 
--- Who somebody is at a provider of OpenID Connect.
+-- Identity of a user at an OpenID Connect provider.
 create table identities (
     provider text not null,
     subject text not null,
@@ -52,11 +52,11 @@ create table invitations (
 create table sessions (
     id bytea not null primary key,
     hash bytea not null unique,
-    -- What was sent before the token was renewed, for what is under way.
+    -- Hash of the token before its renewal, for requests in progress.
     previous_hash bytea,
     previous_until bigint,
     user_id bytea not null,
-    -- Where its requests go that do not say.
+    -- Target of requests that name none.
     organization_id bytea,
     environment_id bytea,
     method text not null,
@@ -70,23 +70,23 @@ create table sessions (
 create index sessions_by_user on sessions (user_id, id);
 create index sessions_by_previous on sessions (previous_hash);
 
--- What is sent to people once: links to set a password.
+-- Single-use links sent to users, to set a password.
 create table links (
     hash bytea not null primary key,
     kind text not null,
-    -- Whose; null for the link that makes the first owner.
+    -- User; null for the link that creates the first owner.
     user_id bytea,
     created_at bigint not null,
     expires_at bigint not null
 );
 
--- What asks for access on a device without a browser (RFC 8628).
+-- Requests for access from devices without a browser (RFC 8628).
 create table device_codes (
     hash bytea not null primary key,
     user_code text not null unique,
     name text not null,
     address text,
-    -- Who allowed it, and for where; null while nobody did.
+    -- Approving user and the approved environment; null until approval.
     user_id bytea,
     organization_id bytea,
     environment_id bytea,
@@ -96,13 +96,13 @@ create table device_codes (
     last_asked_at bigint
 );
 
--- Failed sign-ins in a row, by what they have in common.
+-- Consecutive failed sign-ins, by a common subject.
 create table sign_in_failures (
     subject bytea not null primary key,
     failures bigint not null,
     last_at bigint not null
 );
 
--- When somebody deleted it; it is removed for good some days later.
+-- Time of deletion; permanent removal follows some days later.
 alter table organizations add column deleted_at bigint;
 alter table environments add column deleted_at bigint;

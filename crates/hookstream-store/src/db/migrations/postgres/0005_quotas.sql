@@ -1,4 +1,4 @@
--- What an organization may have: null is what the installation's settings say, -1 no limit.
+-- Quotas of an organization: null means the installation's setting, -1 no limit.
 alter table organizations add column quota_events_per_month bigint;
 alter table organizations add column quota_applications bigint;
 alter table organizations add column quota_endpoints_per_application bigint;
@@ -6,7 +6,7 @@ alter table organizations add column quota_event_types bigint;
 alter table organizations add column quota_environments bigint;
 alter table organizations add column quota_retention_days bigint;
 
--- How many messages were accepted, of days that are dropped and environments that are removed before the month is over.
+-- Accepted messages of days and environments that are removed before the end of the month.
 create table event_counts (
     environment_id bytea not null,
     day bigint not null,
@@ -16,6 +16,6 @@ create table event_counts (
 );
 create index event_counts_by_organization on event_counts (organization_id, day);
 
--- Messages that were accepted: unlike `messages` it stays as it is when they are removed.
+-- Accepted messages: unlike `messages`, this count stays when messages are removed.
 alter table delivery_counts add column events bigint not null default 0;
 update delivery_counts set events = messages;

@@ -1,16 +1,16 @@
 -- An application's uid is optional.
 alter table applications alter column uid drop not null;
--- Name and uid in lower case, written by the program: databases differ about letters beyond ASCII.
+-- Name and uid in lower case, written by the program, because databases differ for letters beyond ASCII.
 alter table applications add column search text not null default '';
 update applications set search = lower(name) || chr(10) || lower(uid);
--- The version at which an endpoint was last deleted.
+-- Version of the last deletion of an endpoint.
 alter table applications add column endpoints_deleted_at_version bigint not null default 0;
 
 -- From here on `previous_secret` holds an encrypted JSON array of [secret, end] pairs, and `previous_secret_until` the latest end.
 alter table endpoints add column uid text;
 alter table endpoints add column metadata text;
 alter table endpoints add column channels text;
--- The application's version at the endpoint's last change.
+-- Version of the application at the endpoint's last change.
 alter table endpoints add column changed_at_version bigint not null default 0;
 create unique index endpoints_by_uid on endpoints (application_id, uid);
 create index endpoints_by_change on endpoints (application_id, changed_at_version);

@@ -1,4 +1,4 @@
-//! Storing a batch of messages: one statement, whose values are columns.
+//! Storing a batch of messages with one statement, whose values are columns.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,7 +17,8 @@ use crate::{
     postgres::{db::connection::Connection, retention::days::number},
 };
 
-/// Stores those whose application is as it was when their deliveries were decided, and returns which.
+/// Stores the messages whose application and event types are unchanged since their deliveries were decided, and
+/// returns the numbers of those versions.
 const STORE: &str = "with seen as (
         select s.number from unnest($1::int4[], $2::bytea[], $3::int8[], $4::int8[]) as s (number, application, version, event_types)
         join applications a on a.id = s.application and a.version = s.version
@@ -33,7 +34,7 @@ const STORE: &str = "with seen as (
     ), kept as (
         insert into payloads (message_id, environment_id, is_text, encoding, size, body)
         select id, environment_id, is_text, encoding, size, body from given
-    ), owed as (
+    ), queued as (
         insert into pending (message_id, target_id, application_id, owner, due_at, attempts, failed, trigger_type, backlog)
         select p.message_id, p.target_id, p.application_id, p.owner, coalesce(p.due_at, nextval('backlog_places')), 0, 0, p.trigger_type, p.backlog
         from unnest($14::int4[], $15::uuid[], $16::uuid[], $17::uuid[], $18::int8[], $19::int8[], $20::text[], $31::int8[])
@@ -64,10 +65,10 @@ const STORE: &str = "with seen as (
     )
     select number from seen";
 
-/// Stores messages whose keys are theirs, and counts them under the node's number.
+/// Stores messages that own their keys, and counts them under the node's number.
 pub(super) async fn store(connection: &Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let columns = Columns::of(publications);
-    let Columns { seen, messages, owed, skipped, counts, standings } = &columns;
+    let Columns { seen, messages, pending, skipped, counts, environment_counts } = &columns;
     let values = [
         (&seen.numbers as _, Type::INT4_ARRAY),
         (&seen.applications as _, Type::BYTEA_ARRAY),
@@ -82,13 +83,13 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&messages.deliveries as _, Type::INT4_ARRAY),
         (&messages.is_text as _, Type::BOOL_ARRAY),
         (&messages.bodies as _, Type::BYTEA_ARRAY),
-        (&owed.seen as _, Type::INT4_ARRAY),
-        (&owed.messages as _, Type::UUID_ARRAY),
-        (&owed.targets as _, Type::UUID_ARRAY),
-        (&owed.applications as _, Type::UUID_ARRAY),
-        (&owed.owners as _, Type::INT8_ARRAY),
-        (&owed.due_at as _, Type::INT8_ARRAY),
-        (&owed.triggers as _, Type::TEXT_ARRAY),
+        (&pending.seen as _, Type::INT4_ARRAY),
+        (&pending.messages as _, Type::UUID_ARRAY),
+        (&pending.targets as _, Type::UUID_ARRAY),
+        (&pending.applications as _, Type::UUID_ARRAY),
+        (&pending.owners as _, Type::INT8_ARRAY),
+        (&pending.due_at as _, Type::INT8_ARRAY),
+        (&pending.triggers as _, Type::TEXT_ARRAY),
         (&skipped.seen as _, Type::INT4_ARRAY),
         (&skipped.messages as _, Type::UUID_ARRAY),
         (&skipped.targets as _, Type::UUID_ARRAY),
@@ -99,19 +100,19 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
         (&counts.days as _, Type::INT8_ARRAY),
         (&counts.applications as _, Type::UUID_ARRAY),
         (&counts.messages as _, Type::INT8_ARRAY),
-        (&owed.backlogs as _, Type::INT8_ARRAY),
-        (&standings.seen as _, Type::INT4_ARRAY),
-        (&standings.days as _, Type::INT8_ARRAY),
-        (&standings.environments as _, Type::UUID_ARRAY),
-        (&standings.messages as _, Type::INT8_ARRAY),
-        (&standings.accepted as _, Type::INT8_ARRAY),
-        (&standings.skipped as _, Type::INT8_ARRAY),
+        (&pending.backlogs as _, Type::INT8_ARRAY),
+        (&environment_counts.seen as _, Type::INT4_ARRAY),
+        (&environment_counts.days as _, Type::INT8_ARRAY),
+        (&environment_counts.environments as _, Type::UUID_ARRAY),
+        (&environment_counts.messages as _, Type::INT8_ARRAY),
+        (&environment_counts.accepted as _, Type::INT8_ARRAY),
+        (&environment_counts.skipped as _, Type::INT8_ARRAY),
         (&messages.encodings as _, Type::INT4_ARRAY),
         (&messages.sizes as _, Type::INT4_ARRAY),
-        (&standings.payload_bytes as _, Type::INT8_ARRAY),
+        (&environment_counts.payload_bytes as _, Type::INT8_ARRAY),
         (&messages.hops as _, Type::INT4_ARRAY),
         (&messages.channels as _, Type::TEXT_ARRAY),
-        (&standings.events as _, Type::INT8_ARRAY),
+        (&environment_counts.events as _, Type::INT8_ARRAY),
     ];
     let rows = connection.query(STORE, &values).await?;
     let current: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
@@ -119,15 +120,15 @@ pub(super) async fn store(connection: &Connection, publications: &[&Sealed], own
     Ok(messages.ids.iter().zip(&messages.seen).map(published).collect())
 }
 
-/// The columns of [`STORE`].
+/// Columns of [`STORE`].
 #[derive(Default)]
 struct Columns<'a> {
     seen: Seen,
     messages: Messages<'a>,
-    owed: Owed,
+    pending: Pending,
     skipped: Skipped,
     counts: PerApplication,
-    standings: PerEnvironment,
+    environment_counts: PerEnvironment,
 }
 
 #[derive(Default)]
@@ -149,7 +150,7 @@ struct Messages<'a> {
     deliveries: Vec<i32>,
     is_text: Vec<bool>,
     encodings: Vec<i32>,
-    /// Before they were encoded.
+    /// Sizes before encoding.
     sizes: Vec<i32>,
     bodies: Vec<&'a [u8]>,
     hops: Vec<i32>,
@@ -157,13 +158,13 @@ struct Messages<'a> {
 }
 
 #[derive(Default)]
-struct Owed {
+struct Pending {
     seen: Vec<i32>,
     messages: Vec<Uuid>,
     targets: Vec<Uuid>,
     applications: Vec<Uuid>,
     owners: Vec<i64>,
-    /// None for the next place.
+    /// Due times; `None` for the next position of an ordered backlog.
     due_at: Vec<Option<i64>>,
     triggers: Vec<&'static str>,
     backlogs: Vec<i64>,
@@ -178,7 +179,7 @@ struct Skipped {
     ended_at: Vec<i64>,
 }
 
-/// How many messages.
+/// Numbers of messages.
 #[derive(Default)]
 struct PerApplication {
     seen: Vec<i32>,
@@ -187,7 +188,7 @@ struct PerApplication {
     messages: Vec<i64>,
 }
 
-/// How many deliveries, how many of them were skipped at once, and the bytes of payloads.
+/// Numbers of deliveries and of those skipped at once, and the bytes of payloads.
 #[derive(Default)]
 struct PerEnvironment {
     seen: Vec<i32>,
@@ -205,7 +206,7 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         let mut numbers: HashMap<(Uuid, i64, i64), i32> = HashMap::new();
         let mut counts: BTreeMap<(i32, i64, Uuid), i64> = BTreeMap::new();
-        let mut standings: BTreeMap<(i32, i64, Uuid), Counts> = BTreeMap::new();
+        let mut environment_counts: BTreeMap<(i32, i64, Uuid), Counts> = BTreeMap::new();
         for publication in publications {
             let Versions { application: version, environment: event_types } = publication.seen;
             let next = i32::try_from(numbers.len()).unwrap_or(i32::MAX);
@@ -219,7 +220,7 @@ impl<'a> Columns<'a> {
             columns.push(publication, seen);
             let day = number(publication.message.id.timestamp().day());
             *counts.entry((seen, day, application_of(publication))).or_default() += 1;
-            *standings.entry((seen, day, environment_of(publication))).or_default() += Counts::published(publication);
+            *environment_counts.entry((seen, day, environment_of(publication))).or_default() += Counts::published(publication);
         }
         for ((seen, day, application), messages) in counts {
             columns.counts.seen.push(seen);
@@ -227,15 +228,15 @@ impl<'a> Columns<'a> {
             columns.counts.applications.push(application);
             columns.counts.messages.push(messages);
         }
-        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in standings {
-            columns.standings.seen.push(seen);
-            columns.standings.days.push(day);
-            columns.standings.environments.push(environment);
-            columns.standings.messages.push(messages);
-            columns.standings.accepted.push(accepted);
-            columns.standings.skipped.push(skipped);
-            columns.standings.payload_bytes.push(payload_bytes);
-            columns.standings.events.push(events);
+        for ((seen, day, environment), Counts { messages, accepted, skipped, payload_bytes, events, .. }) in environment_counts {
+            columns.environment_counts.seen.push(seen);
+            columns.environment_counts.days.push(day);
+            columns.environment_counts.environments.push(environment);
+            columns.environment_counts.messages.push(messages);
+            columns.environment_counts.accepted.push(accepted);
+            columns.environment_counts.skipped.push(skipped);
+            columns.environment_counts.payload_bytes.push(payload_bytes);
+            columns.environment_counts.events.push(events);
         }
         columns
     }
@@ -261,16 +262,16 @@ impl<'a> Columns<'a> {
         for delivery in &publication.deliveries {
             let target = Uuid::from_bytes(*delivery.target_id.as_bytes());
             match delivery.state {
-                NewState::Owed { owner, backlog, in_order } => {
+                NewState::Pending { owner, backlog, in_order } => {
                     let backlog = backlog.map_or(0, Backlog::number);
-                    self.owed.seen.push(seen);
-                    self.owed.messages.push(id);
-                    self.owed.targets.push(target);
-                    self.owed.applications.push(application);
-                    self.owed.owners.push(owner.map_or(backlog, Owner::number));
-                    self.owed.due_at.push((!in_order).then_some(accepted_at));
-                    self.owed.triggers.push(publication.trigger.as_str());
-                    self.owed.backlogs.push(backlog);
+                    self.pending.seen.push(seen);
+                    self.pending.messages.push(id);
+                    self.pending.targets.push(target);
+                    self.pending.applications.push(application);
+                    self.pending.owners.push(owner.map_or(backlog, Owner::number));
+                    self.pending.due_at.push((!in_order).then_some(accepted_at));
+                    self.pending.triggers.push(publication.trigger.as_str());
+                    self.pending.backlogs.push(backlog);
                 }
                 NewState::Skipped(reason) => {
                     self.skipped.seen.push(seen);

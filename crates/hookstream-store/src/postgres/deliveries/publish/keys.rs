@@ -1,4 +1,4 @@
-//! Idempotency keys and event ids: whoever reserves one first has it.
+//! Idempotency keys and event ids: the first message to reserve one owns it.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// A key of a message before the window is free again. Sorted, so that two nodes never wait for each other.
+/// Reserves keys. A key of a message before the window is free again. Sorted, so that two nodes cannot deadlock.
 const RESERVE_KEYS: &str = "insert into message_keys (environment_id, key, fingerprint, application_id, message_id, first_status)
     select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::uuid[], $6::text[])
         as g (environment_id, key, fingerprint, application_id, message_id, first_status) order by 1, 2
@@ -40,7 +40,7 @@ const FIND_EVENT_IDS: &str =
     "select k.application_id, k.event_id, k.message_id from unnest($1::uuid[], $2::text[]) as g (application_id, event_id)
     join event_ids k on k.application_id = g.application_id and k.event_id = g.event_id";
 
-/// What became of an earlier message with a key.
+/// Returns the result of an earlier message with a key.
 pub(crate) async fn find_earlier(
     pool: &Pool,
     tenant: Tenant,
@@ -51,11 +51,11 @@ pub(crate) async fn find_earlier(
     let connection = connect(pool, OPERATION).await?;
     let rows = connection.query(FIND_KEYS, &[(&environments, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY)]).await?;
     let earlier = rows.first().filter(|row| row.get::<_, Uuid>(3) >= first_id_at(window_start));
-    Ok(earlier.map(|row| answer_again(row.get(3), row.get(2), row.get(4), &key.fingerprint)))
+    Ok(earlier.map(|row| repeated(row.get(3), row.get(2), row.get(4), &key.fingerprint)))
 }
 
-fn answer_again(holder: Uuid, fingerprint: &[u8], first_status: &str, asked: &[u8]) -> Published {
-    if fingerprint != asked {
+fn repeated(holder: Uuid, fingerprint: &[u8], first_status: &str, requested: &[u8]) -> Published {
+    if fingerprint != requested {
         return Published::KeyReused;
     }
     let is_skipped = first_status == MessageStatus::Skipped.as_str();
@@ -65,7 +65,7 @@ fn answer_again(holder: Uuid, fingerprint: &[u8], first_status: &str, asked: &[u
     }
 }
 
-/// Reserves the keys, then stores those that got theirs, all in one transaction.
+/// Reserves the keys, then stores the messages that own theirs, all in one transaction.
 pub(super) async fn store(connection: Connection, publications: &[&Sealed], owner: i64) -> Result<HashMap<Uuid, Published>, Error> {
     let all = async |connection: &Connection| {
         let mut published = HashMap::new();
@@ -76,7 +76,8 @@ pub(super) async fn store(connection: Connection, publications: &[&Sealed], owne
         }
         Ok(published)
     };
-    // What is stale, or lost one of two keys, must not keep one: then nothing is kept, and each is done alone.
+    // A message that is stale, or lost one of two keys, must not keep the other. The batch is then rolled back, and
+    // each message is stored separately.
     let is_clean = |published: &HashMap<Uuid, Published>| {
         let is_whole = |published: &Published| matches!(published, Published::Stored | Published::Repeated { .. } | Published::KeyReused);
         published.values().all(is_whole) || published.values().all(|published| !matches!(published, Published::Stored))
@@ -89,7 +90,7 @@ pub(super) async fn store(connection: Connection, publications: &[&Sealed], owne
     Err(Error::Conflict { operation: OPERATION })
 }
 
-/// Tries to get the keys, and tells of those that somebody else has.
+/// Reserves the keys, and records the results of messages whose key belongs to another message.
 async fn reserve(connection: &Connection, publications: &[&Sealed], published: &mut HashMap<Uuid, Published>) -> Result<(), Error> {
     let keyed: Vec<_> = publications.iter().copied().filter(|publication| publication.idempotency.is_some()).collect();
     let named: Vec<_> = publications.iter().copied().filter(|publication| publication.event_id.is_some()).collect();
@@ -130,9 +131,9 @@ async fn reserve_keys(
     for row in &rows {
         let (environment, key, fingerprint): (Uuid, &str, &[u8]) = (row.get(0), row.get(1), row.get(2));
         let (holder, first_status): (Uuid, &str) = (row.get(3), row.get(4));
-        let asking = keyed.iter().find(|publication| environment_of(publication) == environment && key_of(publication).0 == key);
-        let Some(asking) = asking.filter(|asking| id_of(asking) != holder) else { continue };
-        published.insert(id_of(asking), answer_again(holder, fingerprint, first_status, &key_of(asking).1));
+        let claimant = keyed.iter().find(|publication| environment_of(publication) == environment && key_of(publication).0 == key);
+        let Some(claimant) = claimant.filter(|claimant| id_of(claimant) != holder) else { continue };
+        published.insert(id_of(claimant), repeated(holder, fingerprint, first_status, &key_of(claimant).1));
     }
     Ok(())
 }
@@ -143,7 +144,7 @@ async fn reserve_event_ids(
     window: Uuid,
     published: &mut HashMap<Uuid, Published>,
 ) -> Result<(), Error> {
-    // One that is a repetition asks for nothing.
+    // A repetition needs no event id.
     let named: Vec<_> = named.iter().copied().filter(|publication| !published.contains_key(&id_of(publication))).collect();
     let event_id_of = |publication: &Sealed| publication.event_id.clone().unwrap_or_default();
     let applications: Vec<_> = named.iter().map(|publication| application_of(publication)).collect();
@@ -159,9 +160,9 @@ async fn reserve_event_ids(
     let rows = connection.query(FIND_EVENT_IDS, &[(&applications, Type::UUID_ARRAY), (&event_ids, Type::TEXT_ARRAY)]).await?;
     for row in &rows {
         let (application, event_id, holder): (Uuid, &str, Uuid) = (row.get(0), row.get(1), row.get(2));
-        let asking = named.iter().find(|publication| application_of(publication) == application && event_id_of(publication) == event_id);
-        if let Some(asking) = asking.filter(|asking| id_of(asking) != holder) {
-            published.insert(id_of(asking), Published::DuplicateEventId { message_id: MessageId::from_bytes(holder.into_bytes()) });
+        let claimant = named.iter().find(|publication| application_of(publication) == application && event_id_of(publication) == event_id);
+        if let Some(claimant) = claimant.filter(|claimant| id_of(claimant) != holder) {
+            published.insert(id_of(claimant), Published::DuplicateEventId { message_id: MessageId::from_bytes(holder.into_bytes()) });
         }
     }
     Ok(())

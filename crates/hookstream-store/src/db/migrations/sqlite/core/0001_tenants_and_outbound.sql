@@ -1,4 +1,4 @@
--- What is configured: tenants, keys, applications, endpoints, event types. One file, `core.db`.
+-- Configuration: tenants, keys, applications, endpoints, event types. One file, `core.db`.
 -- Ids are 16 bytes, times are integer milliseconds, JSON is text.
 
 create table organizations (
@@ -12,13 +12,13 @@ create table environments (
     organization_id blob not null references organizations (id),
     name text not null,
     slug text not null,
-    -- What it may keep; null is the installation's. No weight is 1.
+    -- Limits of stored data; null means the installation's. A null weight means 1.
     retention_days integer,
     payload_retention_days integer,
     max_payload_bytes integer,
     weight integer,
     created_at integer not null,
-    -- Grows with each change of the event types.
+    -- Increases with each change of the event types.
     version integer not null,
     unique (organization_id, slug)
 ) strict;
@@ -30,7 +30,7 @@ create table api_keys (
     name text not null,
     hash blob not null unique,
     prefix text not null,
-    -- What it may do, from which networks (JSON), until when.
+    -- Scopes, allowed networks (JSON), expiry.
     scopes text not null,
     networks text,
     expires_at integer,
@@ -53,7 +53,7 @@ create table applications (
     rate_limit integer,
     created_at integer not null,
     updated_at integer not null,
-    -- Grows with each change of the application or one of its endpoints.
+    -- Increases with each change of the application or one of its endpoints.
     version integer not null,
     unique (environment_id, uid)
 ) strict;
@@ -76,14 +76,14 @@ create table endpoints (
     retry_schedule text,
     timeout_ms integer,
     ordering text not null,
-    -- Where the key of `ordering` stands in a payload.
+    -- Path of the ordering key in a payload.
     ordering_key text,
     on_failure text not null,
-    -- How messages gather into one request; null sends each by itself.
+    -- Limits for batches of messages in one request; null sends each message separately.
     batch_max_size integer,
     batch_max_wait_ms integer,
     failing_since integer,
-    -- Until when nothing is sent, and why.
+    -- End and reason of the hold, during which nothing is sent.
     held_until integer,
     hold_reason text,
     secret text not null,
@@ -110,7 +110,7 @@ create table event_types (
 ) strict;
 create index event_types_by_environment on event_types (environment_id, id);
 
--- Sending sets of deliveries again, in the background.
+-- Background jobs that requeue sets of deliveries.
 create table jobs (
     id blob not null primary key,
     organization_id blob not null,
@@ -130,9 +130,9 @@ create table jobs (
     total integer,
     requeued integer not null,
     skipped integer not null,
-    -- The last message that was looked at.
+    -- Last examined message.
     position blob not null,
-    -- Who works on it; 0 is nobody.
+    -- Owner that works on the job; 0 is none.
     owner integer not null,
     created_at integer not null,
     started_at integer,
@@ -141,10 +141,10 @@ create table jobs (
 ) strict;
 create index jobs_by_environment on jobs (environment_id, id);
 create index jobs_by_end on jobs (completed_at);
--- One that is asked for twice is there once, while it runs.
+-- A job requested twice exists once while it runs.
 create unique index jobs_running on jobs (endpoint_id, fingerprint) where status = 'running';
 
--- Answers to creating requests, repeated for the idempotency window.
+-- Responses to creating requests, repeated within the idempotency window.
 create table idempotency_keys (
     environment_id blob not null,
     key text not null,
@@ -156,7 +156,7 @@ create table idempotency_keys (
 ) strict, without rowid;
 create index idempotency_keys_by_age on idempotency_keys (created_at);
 
--- Each start of the program is an owner of deliveries with a number of its own.
+-- Each start of the program is an owner of deliveries with its own number.
 create table owners (
     number integer not null primary key,
     started_at integer not null

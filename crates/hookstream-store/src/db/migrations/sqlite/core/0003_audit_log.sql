@@ -1,14 +1,14 @@
--- Who did what, from where, and how it was before and after. An entry is written in the commit of its change.
+-- Audit log: actor, address, and values before and after. An entry is written in the commit of its change.
 
 create table audit_log (
-    -- Also when.
+    -- The id contains the time.
     id blob not null primary key,
     organization_id blob not null,
-    -- Null where it is about the organization as a whole.
+    -- Null for the organization as a whole.
     environment_id blob,
     actor_kind text not null,
     actor_id blob,
-    -- As it was then.
+    -- Name at that time.
     actor_name text,
     address text,
     request_id text,
@@ -23,7 +23,7 @@ create index audit_log_by_organization on audit_log (organization_id, id);
 create index audit_log_by_environment on audit_log (organization_id, environment_id, id);
 create index audit_log_by_resource on audit_log (organization_id, resource_id, id);
 
--- Entries go when their time is over, and never change.
+-- Entries are deleted when they expire, and never change.
 create trigger audit_log_is_append_only before update on audit_log begin
     select raise(abort, 'the audit log is append-only');
 end;

@@ -1,8 +1,8 @@
--- Mail and providers: which addresses were proved to be their people's.
+-- Mail and providers: verified addresses.
 
--- Since when: a link that was sent there and shown to nobody else was used, or a provider vouched for it.
+-- Time of verification: the use of a link sent only to the address, or the confirmation of a provider.
 alter table users add column email_verified_at integer;
 
--- When its link was sent by mail; null where it was shown to whoever invited.
+-- Time at which the link was sent by mail; null if the inviting user received the link.
 alter table invitations add column sent_at integer;
 create index invitations_by_email on invitations (email);

@@ -1,4 +1,4 @@
--- What an organization may have: null is what the installation's settings say, -1 no limit.
+-- Quotas of an organization: null means the installation's setting, -1 no limit.
 alter table organizations add column quota_events_per_month integer;
 alter table organizations add column quota_applications integer;
 alter table organizations add column quota_endpoints_per_application integer;
@@ -6,7 +6,7 @@ alter table organizations add column quota_event_types integer;
 alter table organizations add column quota_environments integer;
 alter table organizations add column quota_retention_days integer;
 
--- How many messages were accepted, of days that are dropped and environments that are removed before the month is over.
+-- Accepted messages of days and environments that are removed before the end of the month.
 create table event_counts (
     environment_id blob not null,
     day integer not null,

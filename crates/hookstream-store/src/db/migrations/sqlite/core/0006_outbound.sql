@@ -11,11 +11,11 @@ create table applications_next (
     rate_limit integer,
     created_at integer not null,
     updated_at integer not null,
-    -- Grows with each change of the application or one of its endpoints.
+    -- Increases with each change of the application or one of its endpoints.
     version integer not null,
-    -- Name and uid in lower case, written by the program: databases differ about letters beyond ASCII.
+    -- Name and uid in lower case, written by the program, because databases differ for letters beyond ASCII.
     search text not null,
-    -- The version at which an endpoint was last deleted.
+    -- Version of the last deletion of an endpoint.
     endpoints_deleted_at_version integer not null default 0,
     unique (environment_id, uid)
 ) strict;
@@ -32,7 +32,7 @@ create index applications_by_environment on applications (environment_id, id);
 alter table endpoints add column uid text;
 alter table endpoints add column metadata text;
 alter table endpoints add column channels text;
--- The application's version at the endpoint's last change.
+-- Version of the application at the endpoint's last change.
 alter table endpoints add column changed_at_version integer not null default 0;
 create unique index endpoints_by_uid on endpoints (application_id, uid);
 create index endpoints_by_change on endpoints (application_id, changed_at_version);

@@ -1,5 +1,5 @@
--- What happened with the messages of one day of UTC: a file a day, dropped whole when its time is over.
--- A message's day is the one in its id; everything about it stands in the same file, so that each
+-- History of the messages of one UTC day: one file per day, deleted as a whole when it expires.
+-- The day of a message is the day of its id. Everything about a message is in the same file, so each
 -- operation on it is one transaction. Rows are appended in the order of their keys.
 
 create table messages (
@@ -10,7 +10,7 @@ create table messages (
     event_id text,
     -- All deliveries, whatever their state: succeeded = deliveries - pending - undelivered.
     deliveries integer not null,
-    -- How many deliveries led to it.
+    -- Number of chained deliveries that led to the message.
     hops integer not null default 0,
     primary key (application_id, id)
 ) strict, without rowid;
@@ -19,14 +19,14 @@ create table payloads (
     message_id blob not null primary key,
     environment_id blob not null,
     is_text integer not null,
-    -- How the body is encoded, and its bytes before that (payloads.rs).
+    -- Encoding of the body, and its size in bytes before encoding (payloads.rs).
     encoding integer not null,
     size integer not null,
     body blob not null
 ) strict, without rowid;
 
--- What is still owed. A row is deleted when it is settled. Owner 0 is nobody, a number below 0 the backlog
--- that it waits in.
+-- Pending deliveries. Settling deletes the row. Owner 0 is none, a negative number is the backlog in which
+-- the delivery waits.
 create table pending (
     message_id blob not null,
     target_id blob not null,
@@ -36,15 +36,15 @@ create table pending (
     attempts integer not null,
     failed integer not null,
     trigger_type text not null,
-    -- The backlog that it goes back to when its owner lets go of it; 0 is none.
+    -- Backlog to which the delivery returns when its owner releases it; 0 is none.
     backlog integer not null default 0,
-    -- When the next try of one that keeps its place in a backlog is due: due_at is its place.
+    -- Due time of the next attempt in an ordered backlog, where due_at is the position.
     retry_at integer,
     primary key (message_id, target_id)
 ) strict, without rowid;
 create index pending_by_due on pending (owner, due_at);
 
--- What ended without arriving, until it arrives after all.
+-- Deliveries that ended without success, until they succeed after all.
 create table undelivered (
     message_id blob not null,
     target_id blob not null,
@@ -66,20 +66,19 @@ create table attempts (
     response_status integer,
     duration_ms integer not null,
     created_at integer not null,
-    -- How long its parts took, packed (the model's waterfall.rs).
+    -- Durations of the attempt's phases, packed (the model's waterfall.rs).
     waterfall blob,
     error text,
     response_body text,
     primary key (message_id, id)
 ) strict, without rowid;
 
--- The last place that was given in a backlog that keeps an order: whatever the clock says, what is stored later stands
--- behind.
+-- Last position assigned in an ordered backlog: later messages get higher positions, whatever the clock says.
 create table backlog_places (
     last integer not null
 ) strict;
 
--- How far jobs have come in this day, in the same commit as what they made owed: `jobs` is in another file.
+-- Progress of jobs in this day, written in the same commit as the requeued deliveries: `jobs` is in another file.
 create table job_slices (
     job_id blob not null primary key,
     position blob not null,
@@ -91,7 +90,7 @@ create table message_counts (
     messages integer not null
 ) strict, without rowid;
 
--- Per environment, counted in the commits that change the rows above. What is pending is the rest.
+-- Counts per environment, changed in the commits that change the rows above. The remainder is pending.
 create table delivery_counts (
     environment_id blob not null primary key,
     messages integer not null,
@@ -100,7 +99,7 @@ create table delivery_counts (
     exhausted integer not null,
     skipped integer not null,
     cancelled integer not null,
-    -- Of its payloads, as they stand.
+    -- Stored bytes of the payloads.
     payload_bytes integer not null
 ) strict, without rowid;
 
