@@ -48,14 +48,14 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
 
 /// How a delivery waits of whose target nothing can be read: in the backlog that it came from, at its place.
 pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
-    Wait { due_at, backlog: delivery.backlog, keeps_place: delivery.backlog.is_some() }
+    Wait { due_at, backlog: delivery.backlog, keeps_position: delivery.backlog.is_some() }
 }
 
 /// How a delivery waits in its backlog that may go when its lane lets it.
 pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
-    let keeps_place = route.keeps_order(delivery.failed);
-    let due_at = if keeps_place { Timestamp::EPOCH } else { now };
-    Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_place }
+    let keeps_position = route.keeps_order(delivery.failed);
+    let due_at = if keeps_position { Timestamp::EPOCH } else { now };
+    Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }
 }
 
 /// How long a delivery waits whose application could not be read.
