@@ -167,7 +167,7 @@ impl Transport for HttpTransport {
         let ended = tokio::time::timeout(timeout, exchange).await;
         // A complete response head decides, whatever happened to the body after it.
         let outcome = match (received.into_answer(), ended) {
-            (Some(answer), _) => Outcome::from_answer(answer),
+            (Some(answer), _) => Outcome::from_response(answer),
             (None, Ok(Some(failure))) => Outcome::Failed(failure),
             (None, Ok(None) | Err(_)) => {
                 let detail = format!("no response within {} ms", timeout.as_millis());

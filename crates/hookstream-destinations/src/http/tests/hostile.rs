@@ -99,7 +99,7 @@ async fn header_lines_that_break_a_rule_of_form_are_no_failure() {
     ] {
         let bytes = format!("HTTP/1.1 200 OK\r\n{line}\r\nretry-after: 3\r\nContent-Length: 2\r\n\r\nok");
         let outcome = outcome_of_saying(bytes).await;
-        let Some(answer) = outcome.answer() else { panic!("no answer with {line:?}: {outcome:?}") };
+        let Some(answer) = outcome.response() else { panic!("no answer with {line:?}: {outcome:?}") };
         assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]), "{line:?}");
         assert!(answer.retry_after.is_some(), "the line after {line:?} is read");
     }

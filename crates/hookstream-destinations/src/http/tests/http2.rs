@@ -138,7 +138,7 @@ async fn a_reset_after_the_head_leaves_the_head_to_decide() {
     let head = frame(HEADERS, 4, 1, b"\x08\x03410");
     let bytes = [head, frame(0, 0, 1, b"gone"), frame(RST_STREAM, 0, 1, &[0, 0, 0, 2])].concat();
     let outcome = outcome_of_saying(bytes, AMPLE).await;
-    let Some(answer) = outcome.answer() else { panic!("no answer: {outcome:?}") };
+    let Some(answer) = outcome.response() else { panic!("no answer: {outcome:?}") };
     assert_eq!(answer.status, 410);
 }
 
@@ -290,7 +290,7 @@ async fn a_body_that_trickles_in_ends_at_the_limit_and_its_head_decides() {
     })
     .await;
     let outcome = send(&transport(trusting(authority.certificate())), &format!("https://{}/", receiver.address()), SHORT).await;
-    let Some(answer) = outcome.answer() else { panic!("no answer: {outcome:?}") };
+    let Some(answer) = outcome.response() else { panic!("no answer: {outcome:?}") };
     assert_eq!((answer.status, outcome.is_accepted()), (200, true));
     assert!(answer.body.starts_with(b"a"), "what arrived is kept");
 }

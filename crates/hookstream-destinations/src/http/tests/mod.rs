@@ -98,7 +98,7 @@ async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body:
 }
 
 fn answered(status: u16) -> Outcome {
-    Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() })
+    Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() })
 }
 
 fn failed(kind: FailureKind, detail: &str) -> Outcome {
@@ -131,7 +131,7 @@ fn head_too_large() -> Outcome {
 
 /// What a response means whose head has this status, of whose body these bytes arrived.
 fn answered_with(status: u16, body: impl Into<Bytes>) -> Outcome {
-    Outcome::from_answer(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
+    Outcome::from_response(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
 }
 
 /// A receiver that reads each request, answers with these bytes and waits for the other side to close.

@@ -30,7 +30,7 @@ async fn a_body_that_trickles_in_ends_at_the_limit_and_its_head_decides() {
             let head = format!("HTTP/1.1 {status} Whatever\r\nretry-after: 7\r\n{head}").leak();
             let receiver = trickling(head.as_bytes(), b"a").await;
             let outcome = send(&transport(options()), &receiver.url(), SHORT).await;
-            let Some(answer) = outcome.answer() else { panic!("no answer to {head:?}: {outcome:?}") };
+            let Some(answer) = outcome.response() else { panic!("no answer to {head:?}: {outcome:?}") };
             assert_eq!((answer.status, answer.retry_after), (status, Some(RetryAfter::Seconds(7))));
             assert_eq!(outcome.is_accepted(), status == 200);
             assert!(!answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'a'), "{head}: what arrived is kept");
