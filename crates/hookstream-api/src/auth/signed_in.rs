@@ -37,10 +37,10 @@ impl SignedIn {
     pub(crate) async fn find(api: &Api, token: &str) -> Result<Option<Self>, hookstream_store::Error> {
         let now = api.now();
         let Some((mut session, user)) = sessions::find(&*api.store, KeyHash::of(token), now).await? else { return Ok(None) };
-        if !session.lasts(api.options.sessions, now) {
+        if !session.is_valid(api.options.sessions, now) {
             return Ok(None);
         }
-        if session.is_seen_anew(now) {
+        if session.needs_seen_update(now) {
             sessions::see(&*api.store, session.id, now).await?;
             session.last_seen_at = now;
         }
@@ -106,7 +106,7 @@ pub(crate) async fn begin(
 /// Gives a session another token where its own has become old. Returns the line that sets its cookie.
 pub(crate) async fn renew(api: &Api, session: &Session) -> Result<Option<HeaderValue>, ApiError> {
     let now = api.now();
-    if !session.wants_renewal(now) {
+    if !session.needs_renewal(now) {
         return Ok(None);
     }
     let text = SessionText::generate(&api.engine.random_bytes());

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hookstream_model::base::{
-    steady_clock::{Look, Steady},
+    steady_clock::{ClockReading, SteadyClock},
     time::{Clock, Timestamp},
 };
 
@@ -24,13 +24,13 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     began: Instant,
-    steady: Mutex<Steady>,
+    steady: Mutex<SteadyClock>,
 }
 
 impl SteadyClock {
     /// Begins with what the machine's clock shows.
     pub(crate) fn start() -> Self {
-        let steady = Steady::new(Look { wall_us: wall_us(), monotonic_us: 0 });
+        let steady = SteadyClock::new(ClockReading { wall_us: wall_us(), monotonic_us: 0 });
         Self { began: Instant::now(), steady: Mutex::new(steady) }
     }
 }
@@ -39,7 +39,7 @@ impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
         let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
         let monotonic_us = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
-        steady.at(Look { wall_us: wall_us(), monotonic_us })
+        steady.at(ClockReading { wall_us: wall_us(), monotonic_us })
     }
 
     fn wall(&self) -> Timestamp {
