@@ -73,7 +73,7 @@ async fn redirects_are_reported_and_not_followed() {
     ] {
         for status in [301, 302, 303, 307, 308] {
             let to = location.to_owned();
-            receiver.answer(move |_| CannedResponse::status(status).header("location", &to));
+            receiver.respond(move |_| CannedResponse::status(status).header("location", &to));
             let expected =
                 Outcome::Refused(ReceiverResponse { status, location: Some(location.to_owned()), ..ReceiverResponse::default() });
             assert_eq!(send(&transport, &receiver.url(), AMPLE).await, expected);

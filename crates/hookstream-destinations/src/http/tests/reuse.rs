@@ -22,7 +22,7 @@ async fn one_connection_serves_consecutive_deliveries() {
 #[tokio::test]
 async fn connection_close_prevents_reuse() {
     let response = |_: &_| hookstream_testkit::receiver::CannedResponse::status(200).header("connection", "close");
-    let receiver = Receiver::answering(response).await;
+    let receiver = Receiver::responding(response).await;
     let transport = transport(options());
     for _ in 0..3 {
         assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
