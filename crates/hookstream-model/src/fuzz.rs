@@ -122,12 +122,12 @@ pub fn signature(data: &[u8]) {
     let public = signing.public_key().map_or(given, Secret::new);
     let receiver = VerificationKey::parse(&public).expect("a signing key has a verification key");
     let algorithm = signing.algorithm();
-    let made = SigningKeys::new(signing, vec![]).sign(&id, now, body);
+    let signed = SigningKeys::new(signing, vec![]).sign(&id, now, body);
     let seconds = now.as_seconds().to_string();
-    assert_eq!(receiver.verify(&id, &seconds, &made, body, now), Ok(()));
-    assert_eq!(receiver.verify(&id, &seconds, &made, &[body, b"x"].concat(), now), Err(Unverified::NoMatch));
+    assert_eq!(receiver.verify(&id, &seconds, &signed, body, now), Ok(()));
+    assert_eq!(receiver.verify(&id, &seconds, &signed, &[body, b"x"].concat(), now), Err(Unverified::NoMatch));
     if *timestamp == seconds {
-        let is_among = signatures.split(' ').any(|signature| signature == made);
+        let is_among = signatures.split(' ').any(|signature| signature == signed);
         let verifies = receiver.verify(&id, &seconds, &signatures, body, now).is_ok();
         match algorithm {
             SigningAlgorithm::HmacSha256 => assert_eq!(verifies, is_among),

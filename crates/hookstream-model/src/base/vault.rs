@@ -30,7 +30,7 @@ const KEYS_MAX: usize = 16;
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// Length of a nonce in bytes; each nonce must be drawn anew.
+/// Length of a nonce in bytes; each nonce must be drawn at random.
 pub const NONCE_BYTES: usize = 24;
 
 /// Key of 32 random bytes. It has no `Display`, and its `Debug` shows its id only.

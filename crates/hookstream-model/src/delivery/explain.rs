@@ -338,8 +338,8 @@ mod tests {
             let expected = Remedy { changes: changes.to_vec(), action };
             let message = |has_payload| Sendable { event_type: TYPE, channels: &[], has_payload };
             assert_eq!(remedy(state, endpoint, message(true), NOW), expected, "{state:?}");
-            let anew = Remedy { changes: vec![], action: RemedyAction::SendAnew };
-            let without = if expected.action == RemedyAction::Nothing { expected } else { anew };
+            let send_new = Remedy { changes: vec![], action: RemedyAction::SendAnew };
+            let without = if expected.action == RemedyAction::Nothing { expected } else { send_new };
             assert_eq!(remedy(state, endpoint, message(false), NOW), without, "{state:?}");
         };
         let matching = endpoint(&[TYPE]);

@@ -80,7 +80,7 @@ impl Payload {
 
     /// Body as text; always valid, because the payload arrived as JSON.
     pub fn as_text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("a payload is made from text")
+        std::str::from_utf8(&self.body).expect("a payload is built from text")
     }
 }
 

@@ -75,8 +75,8 @@ impl Fixture {
     /// Creates the resources, mostly as the signed-in owner, so that entries name users too.
     async fn make(server: &Server, owner: &Visitor) -> Self {
         let client = &server.client;
-        let (status, made) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-        assert_eq!(status, 201, "{made}");
+        let (status, created) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+        assert_eq!(status, 201, "{created}");
         // Sent before the endpoint exists, so that a job which resends them at one per second runs for a while.
         for number in 0..30 {
             client.message(json!(number)).await;
@@ -90,11 +90,11 @@ impl Fixture {
         assert_eq!(status, 201, "{job}");
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "made.before" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "made before" })).await;
-        let environment = made["application"]["env_id"].as_str().expect("an id").to_owned();
+        let environment = created["application"]["env_id"].as_str().expect("an id").to_owned();
         let environment_called = async |slug: &str| {
-            let (status, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
-            assert_eq!(status, 201, "{made}");
-            id(&made["environment"])
+            let (status, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+            assert_eq!(status, 201, "{created}");
+            id(&created["environment"])
         };
         let (staging, deleted) = (environment_called("staging").await, environment_called("deleted").await);
         assert_eq!(owner.delete(&format!("/v1/environments/{deleted}")).await.0, 200);
@@ -308,8 +308,8 @@ async fn user_actions_leave_entries() {
     check(asked, "api_key.create by owner@example.com").await;
 
     // Another organization has its own entries, and none of the first.
-    let made = check(owner.post("/v1/organizations", json!({ "name": "Second" })).await, "api_key.create by owner@example.com").await;
-    let second = id(&made["organization"]);
+    let created = check(owner.post("/v1/organizations", json!({ "name": "Second" })).await, "api_key.create by owner@example.com").await;
+    let second = id(&created["organization"]);
     let of_second = async || {
         let entries = entries_of(&owner, &format!("org_id={second}")).await;
         entries.into_iter().map(|entry| entry["action"].as_str().expect("a word").to_owned()).collect::<Vec<_>>()
@@ -473,11 +473,11 @@ async fn old_entries_expire_and_exports_are_unlimited() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let entry = entries(&server.client, "").await.remove(0);
-    let made: hookstream_model::base::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
+    let created: hookstream_model::base::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
     server.kill();
     let days = |count: u32| Duration::from_secs(24 * 3600) * count;
-    fill(&scratch, tenant_of(&entry), 250, made - days(31)).await;
-    fill(&scratch, tenant_of(&entry), 150, made - days(29)).await;
+    fill(&scratch, tenant_of(&entry), 250, created - days(31)).await;
+    fill(&scratch, tenant_of(&entry), 150, created - days(29)).await;
     let server = Server::start(&scratch, &["--audit-retention-days", "32"]);
     let exported = export(&server.client, "action=endpoint.test").await;
     assert_eq!(exported.len(), 400);

@@ -11,9 +11,9 @@ use crate::{
 };
 
 async fn key(client: &TestClient, body: Value) -> TestClient {
-    let (status, made) = client.post("/v1/auth/api-keys", body).await;
-    assert_eq!(status, 201, "{made}");
-    client.with_key(made["key"].as_str().expect("a key"))
+    let (status, created) = client.post("/v1/auth/api-keys", body).await;
+    assert_eq!(status, 201, "{created}");
+    client.with_key(created["key"].as_str().expect("a key"))
 }
 
 fn code((status, response): (u16, Value)) -> (u16, String) {
@@ -32,9 +32,9 @@ async fn environment_key_reaches_neither_other_environments_nor_the_organization
     let (_, environments) = root.get("/v1/environments").await;
     let (organization, production) = (environments["environments"][0]["org_id"].clone(), environments["environments"][0]["id"].clone());
     let (organization, production) = (organization.as_str().expect("an id"), production.as_str().expect("an id"));
-    let (status, made) = root.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
-    assert_eq!(status, 201, "{made}");
-    let staging = made["environment"]["id"].as_str().expect("an id");
+    let (status, created) = root.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
+    assert_eq!(status, 201, "{created}");
+    let staging = created["environment"]["id"].as_str().expect("an id");
 
     // An organization key creates keys for each environment; an environment key only for its own.
     let all = key(root, json!({ "name": "all of staging", "env_id": staging })).await;
@@ -81,9 +81,9 @@ async fn key_restrictions_apply_to_keys_it_creates() {
     let server = Server::start(&scratch, &[]);
     let end = "2199-01-01T00:00:00Z";
     let restricted = json!({ "name": "parent", "scopes": "api_keys:*,messages:read", "networks": ["127.0.0.0/8"], "expires_at": end });
-    let (status, made) = server.client.post("/v1/auth/api-keys", restricted).await;
-    assert_eq!(status, 201, "{made}");
-    let parent = server.client.with_key(made["key"].as_str().expect("a key"));
+    let (status, created) = server.client.post("/v1/auth/api-keys", restricted).await;
+    assert_eq!(status, 201, "{created}");
+    let parent = server.client.with_key(created["key"].as_str().expect("a key"));
     let create = async |more: Value| {
         let mut body = json!({ "name": "child", "networks": ["127.0.0.0/16"], "expires_at": end });
         body.as_object_mut().expect("an object").append(&mut more.as_object().expect("an object").clone());
@@ -97,7 +97,7 @@ async fn key_restrictions_apply_to_keys_it_creates() {
     for expires_at in [json!(null), json!("2199-01-01T00:00:01Z")] {
         assert_eq!(create(json!({ "expires_at": expires_at })).await, is(400, "expires_at"), "{expires_at}");
     }
-    let rotate = format!("/v1/auth/api-keys/{}/rotate", made["id"].as_str().expect("an id"));
+    let rotate = format!("/v1/auth/api-keys/{}/rotate", created["id"].as_str().expect("an id"));
     let later = parent.post(&rotate, json!({ "expires_at": "2299-01-01T00:00:00Z" })).await;
     assert_eq!((later.0, &later.1["details"]["field"]), (400, &json!("expires_at")), "{}", later.1);
     let (status, rotated) = parent.post(&rotate, Value::Null).await;

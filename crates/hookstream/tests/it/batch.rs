@@ -30,8 +30,8 @@ async fn messages_are_batched_into_one_signed_request() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({ "batch": { "max_size": 3, "max_wait_ms": 60000 } }), &receiver.url()).await;
-    assert_eq!(made["batch"], json!({ "max_size": 3, "max_wait_ms": 60000 }));
+    let created = server.client.acme(json!({ "batch": { "max_size": 3, "max_wait_ms": 60000 } }), &receiver.url()).await;
+    assert_eq!(created["batch"], json!({ "max_size": 3, "max_wait_ms": 60000 }));
     let mut ids = Vec::new();
     for number in 0..6 {
         ids.push(server.client.message(json!({ "number": number })).await);
@@ -46,7 +46,7 @@ async fn messages_are_batched_into_one_signed_request() {
         assert!(received.id().starts_with("batch_"), "{}", received.id());
         assert_eq!((received.header("x-hookstream-batch-size"), received.header("content-type")), ("3", "application/json"));
         assert_eq!(received.header("x-hookstream-event-type"), "");
-        let webhook = standardwebhooks::Webhook::new(made["signing_secret"].as_str().expect("a secret")).expect("a key");
+        let webhook = standardwebhooks::Webhook::new(created["signing_secret"].as_str().expect("a secret")).expect("a key");
         webhook.verify(&received.body, &received.headers).expect("the signature of the whole body");
     }
     assert_ne!(received[0].id(), received[1].id());
@@ -107,7 +107,7 @@ async fn batch_handles_text_large_payloads_and_a_changed_policy() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--payload-limit-bytes", "4096"]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({ "batch": { "max_size": 10, "max_wait_ms": 200 } }), &receiver.url()).await;
+    let created = server.client.acme(json!({ "batch": { "max_size": 10, "max_wait_ms": 200 } }), &receiver.url()).await;
     server.client.message(json!("just text")).await;
     server.client.message(json!({ "filler": "x".repeat(3_000) })).await;
     server.client.message(json!({ "filler": "y".repeat(3_000) })).await;
@@ -117,7 +117,7 @@ async fn batch_handles_text_large_payloads_and_a_changed_policy() {
     assert_eq!(payloads.len(), 3);
     assert!(received.iter().all(|received| received.body.len() < 4_096 + 500), "at most the largest payload plus its envelope");
     // Without batching, each message is sent in its own request again.
-    let path = format!("/v1/applications/acme/endpoints/{}", made["id"].as_str().expect("an id"));
+    let path = format!("/v1/applications/acme/endpoints/{}", created["id"].as_str().expect("an id"));
     let (status, changed) = server.client.patch(&path, json!({ "batch": null })).await;
     assert_eq!((status, &changed["endpoint"]["batch"]), (200, &Value::Null));
     let id = server.client.message(json!({ "number": 7 })).await;
@@ -130,9 +130,9 @@ async fn invalid_batch_policy_is_rejected_by_name() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({}), &receiver.url()).await;
-    assert_eq!(made["batch"], Value::Null);
-    let path = format!("/v1/applications/acme/endpoints/{}", made["id"].as_str().expect("an id"));
+    let created = server.client.acme(json!({}), &receiver.url()).await;
+    assert_eq!(created["batch"], Value::Null);
+    let path = format!("/v1/applications/acme/endpoints/{}", created["id"].as_str().expect("an id"));
     for batch in
         [json!({}), json!(5), json!([]), json!({ "max_size": 0 }), json!({ "max_size": 501 }), json!({ "max_size": 5, "max_wait_ms": -1 })]
     {

@@ -388,11 +388,11 @@ async fn jobs_are_listed_in_pages_per_tenant() {
     let key = another_tenant(&directory).await;
     let server = Server::start(&directory, &[]);
     let client = &server.client;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for n in 1..=5 {
         let job = start(client, &format!("{path}/recover"), json!({ "since": format!("2020-01-0{n}T00:00:00Z") })).await;
         until(client, &job, "completed").await;
-        made.insert(0, job["id"].clone());
+        created.insert(0, job["id"].clone());
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -403,12 +403,12 @@ async fn jobs_are_listed_in_pages_per_tenant() {
             None => break,
         }
     }
-    assert_eq!(seen, made);
+    assert_eq!(seen, created);
     assert_eq!(client.get("/v1/jobs?status=running").await.1["jobs"], json!([]));
 
     let stranger = client.with_key(&key);
     assert_eq!(stranger.get("/v1/jobs").await, (200, json!({ "jobs": [], "cursor": null, "has_more": false })));
-    let job = format!("/v1/jobs/{}", made[0].as_str().expect("an id"));
+    let job = format!("/v1/jobs/{}", created[0].as_str().expect("an id"));
     assert_eq!(stranger.get(&job).await.0, 404);
     assert_eq!(stranger.post(&format!("{job}/cancel"), json!({})).await.0, 404);
     let (status, response) = stranger.post(&format!("{path}/recover"), json!({ "since": LONG_AGO })).await;

@@ -11,22 +11,25 @@ use crate::support::{Server, TestClient, scratch};
 
 /// Creates a key and returns its id and a client that uses it.
 async fn create(client: &TestClient, body: Value) -> (String, TestClient) {
-    let (status, made) = client.post("/v1/auth/api-keys", body).await;
-    assert_eq!(status, 201, "{made}");
-    (made["id"].as_str().expect("an id").to_owned(), client.with_key(made["key"].as_str().expect("a key")))
+    let (status, created) = client.post("/v1/auth/api-keys", body).await;
+    assert_eq!(status, 201, "{created}");
+    (created["id"].as_str().expect("an id").to_owned(), client.with_key(created["key"].as_str().expect("a key")))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_works_from_creation_to_revocation() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
-    let (status, made) =
+    let (status, created) =
         server.client.post("/v1/auth/api-keys", json!({ "name": "billing", "scopes": "messages:write", "mode": "test" })).await;
-    assert_eq!(status, 201, "{made}");
-    let text = made["key"].as_str().expect("a key");
+    assert_eq!(status, 201, "{created}");
+    let text = created["key"].as_str().expect("a key");
     assert!(text.starts_with("hs_test_") && text.len() == 72, "{text}");
-    assert_eq!((&made["name"], &made["scopes"], &made["key_prefix"]), (&json!("billing"), &json!("messages:write"), &json!(&text[..12])));
-    let id = made["id"].as_str().expect("an id");
+    assert_eq!(
+        (&created["name"], &created["scopes"], &created["key_prefix"]),
+        (&json!("billing"), &json!("messages:write"), &json!(&text[..12]))
+    );
+    let id = created["id"].as_str().expect("an id");
     let (_, listed) = server.client.get("/v1/auth/api-keys").await;
     let found = listed["api_keys"].as_array().and_then(|keys| keys.iter().find(|key| key["id"] == id)).expect("the key is listed").clone();
     assert_eq!((&found["revoked"], &found["request_count"], &found["last_used_at"]), (&json!(0), &json!(0), &Value::Null));
@@ -88,13 +91,13 @@ async fn rotated_key_stays_valid_for_the_overlap() {
     let server = Server::start(&scratch, &[]);
     let (id, old) = create(&server.client, json!({ "name": "rotates", "scopes": "usage:read" })).await;
     let rotate = async |id: &str, body: Value| server.client.post(&format!("/v1/auth/api-keys/{id}/rotate"), body).await;
-    let (status, made) = rotate(&id, json!({ "overlap_seconds": 2 })).await;
-    assert_eq!((status, &made["name"], &made["scopes"]), (201, &json!("rotates"), &json!("usage:read")), "{made}");
-    let new = server.client.with_key(made["key"].as_str().expect("a key"));
+    let (status, created) = rotate(&id, json!({ "overlap_seconds": 2 })).await;
+    assert_eq!((status, &created["name"], &created["scopes"]), (201, &json!("rotates"), &json!("usage:read")), "{created}");
+    let new = server.client.with_key(created["key"].as_str().expect("a key"));
     assert_eq!((old.get("/v1/usage").await.0, new.get("/v1/usage").await.0), (200, 200));
     eventually("the old key ends", async || (old.get("/v1/usage").await.0 == 401).then_some(())).await;
     assert_eq!(new.get("/v1/usage").await.0, 200);
-    let second = made["id"].as_str().expect("an id");
+    let second = created["id"].as_str().expect("an id");
     let (status, last) = rotate(second, json!({ "overlap_seconds": 0 })).await;
     assert_eq!(status, 201, "{last}");
     assert_eq!(new.get("/v1/usage").await.0, 401, "without an overlap the key ends at once");

@@ -77,10 +77,11 @@ async fn invitation_is_mailed_and_verifies_the_address() {
     assert_eq!((status, &refused["details"]["field"]), (400, &json!("name")), "{refused}");
     let name = "Ex\u{e4}mple Ltd";
     assert_eq!(owner.patch(&organization, json!({ "name": name })).await.0, 200);
-    let (status, made) = owner.post(&format!("{organization}/invitations"), json!({ "email": "ada@example.com", "role": "admin" })).await;
-    assert_eq!(status, 201, "{made}");
-    assert_eq!((&made["sent"], &made["url"]), (&json!(1), &Value::Null), "the link is not shown to the inviter");
-    assert!(made["invitation"]["sent_at"].is_string(), "{made}");
+    let (status, created) =
+        owner.post(&format!("{organization}/invitations"), json!({ "email": "ada@example.com", "role": "admin" })).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!((&created["sent"], &created["url"]), (&json!(1), &Value::Null), "the link is not shown to the inviter");
+    assert!(created["invitation"]["sent_at"].is_string(), "{created}");
 
     let mails = setup.server.wait_for(1).await;
     let mail = &mails[0];

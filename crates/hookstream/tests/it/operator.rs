@@ -62,8 +62,8 @@ async fn create_api_key_works_with_and_without_a_running_server() {
     let (_, listed) = server.client.get("/v1/environments").await;
     let environment = listed["environments"][0].clone();
     for name in ["id", "slug", "name"] {
-        let made = stdout_of(&admin(&scratch, &["create-api-key", "--environment", environment[name].as_str().expect("text")]));
-        assert!(made.contains(environment["id"].as_str().expect("an id")), "{made}");
+        let created = stdout_of(&admin(&scratch, &["create-api-key", "--environment", environment[name].as_str().expect("text")]));
+        assert!(created.contains(environment["id"].as_str().expect("an id")), "{created}");
     }
     for (wrong, expected) in [
         (["--environment", "nowhere"], "the first organization has: "),
@@ -92,8 +92,8 @@ async fn admin_commands_work_while_the_server_runs() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--public-url", "https://hooks.example.com"]);
     let url = ["--public-url", "https://hooks.example.com"];
-    let made = stdout_of(&admin(&scratch, &[&["create-owner", "--email", "ada@example.com"][..], &url].concat()));
-    assert!(made.contains("https://hooks.example.com/reset-password#token="), "{made}");
+    let created = stdout_of(&admin(&scratch, &[&["create-owner", "--email", "ada@example.com"][..], &url].concat()));
+    assert!(created.contains("https://hooks.example.com/reset-password#token="), "{created}");
     let link = stdout_of(&admin(&scratch, &[&["password-link", "--email", "ada@example.com"][..], &url].concat()));
     assert!(link.contains("https://hooks.example.com/reset-password#token="), "{link}");
     assert!(stderr_of(&admin(&scratch, &["password-link", "--email", "bob@example.com"])).contains("there is no user with the address"));

@@ -98,9 +98,9 @@ async fn secrets_are_revealed_only_with_permission() {
     client.acme(json!({ "uid": "main" }), "http://127.0.0.1:9/").await;
     let path = "/v1/applications/acme/endpoints/main/secret";
     for (scopes, expected) in [("*", 403), ("endpoints:*", 403), ("endpoints:secret", 200), ("*,endpoints:secret", 200)] {
-        let (status, made) = client.post("/v1/auth/api-keys", json!({ "name": scopes, "scopes": scopes })).await;
-        assert_eq!(status, 201, "{made}");
-        let key = client.with_key(text(&made, "key"));
+        let (status, created) = client.post("/v1/auth/api-keys", json!({ "name": scopes, "scopes": scopes })).await;
+        assert_eq!(status, 201, "{created}");
+        let key = client.with_key(text(&created, "key"));
         let (status, response) = key.get(path).await;
         assert_eq!(status, expected, "{scopes}: {response}");
         if scopes == "*" {
@@ -137,9 +137,9 @@ async fn uids_and_names_are_accepted_in_every_path() {
     let (status, unnamed) = client.post("/v1/applications", json!({ "name": "Nameless" })).await;
     assert_eq!((status, &unnamed["application"]["uid"]), (201, &Value::Null), "{unnamed}");
     let unnamed = text(&unnamed["application"], "id").to_owned();
-    let made = client.acme(json!({ "uid": "main", "metadata": { "team": "billing" } }), &receiver.url()).await;
-    assert_eq!((text(&made, "uid"), text(&made, "metadata")), ("main", "{\"team\":\"billing\"}"));
-    let acme = text(&made, "application_id").to_owned();
+    let created = client.acme(json!({ "uid": "main", "metadata": { "team": "billing" } }), &receiver.url()).await;
+    assert_eq!((text(&created, "uid"), text(&created, "metadata")), ("main", "{\"team\":\"billing\"}"));
+    let acme = text(&created, "application_id").to_owned();
 
     for uid in ["acme", &acme, &format!("app_{acme}")] {
         let (status, response) = client.patch(&format!("/v1/applications/{unnamed}"), json!({ "uid": uid })).await;
@@ -161,10 +161,10 @@ async fn uids_and_names_are_accepted_in_every_path() {
 
     let (status, response) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": "main" })).await;
     assert_eq!((status, &response["code"]), (409, &json!("uid_taken")), "{response}");
-    let (status, _) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": text(&made, "id") })).await;
+    let (status, _) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": text(&created, "id") })).await;
     assert_eq!(status, 409);
     let path = "/v1/applications/acme/endpoints/main";
-    assert_eq!(client.get(path).await.1["endpoint"]["id"], made["id"]);
+    assert_eq!(client.get(path).await.1["endpoint"]["id"], created["id"]);
     assert_eq!(client.patch(path, json!({ "metadata": null })).await.1["endpoint"]["metadata"], Value::Null);
     for operation in ["test", "reset-circuit", "rotate-secret"] {
         let (status, response) = client.post(&format!("{path}/{operation}"), json!({})).await;
@@ -180,9 +180,9 @@ async fn uids_and_names_are_accepted_in_every_path() {
     let by_uid = client.send(Method::POST, "/v1/applications/acme/messages", &key, body.clone()).await;
     assert_eq!(client.send(Method::POST, &format!("/v1/applications/{acme}/messages"), &key, body).await, by_uid);
 
-    let (_, made) = client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
+    let (_, created) = client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
     let (status, found) = client.get("/v1/event-types/invoice.paid").await;
-    assert_eq!((status, &found["event_type"]["id"]), (200, &made["event_type"]["id"]));
+    assert_eq!((status, &found["event_type"]["id"]), (200, &created["event_type"]["id"]));
     assert_eq!(client.patch("/v1/event-types/invoice.paid", json!({ "description": "x" })).await.0, 200);
     assert_eq!(client.delete("/v1/event-types/invoice.paid").await.0, 200);
     assert_eq!(client.get("/v1/event-types/invoice.paid").await.0, 404);
@@ -501,9 +501,9 @@ async fn quota_of_a_new_organization_applies_from_its_first_message() {
     let server = Server::start(&directory, &["--quota-events-per-month", "5"]);
     let owner = Visitor::owner(&server).await;
     for name in ["Second", "Third"] {
-        let (status, made) = owner.post("/v1/organizations", json!({ "name": name })).await;
-        assert_eq!(status, 201, "{made}");
-        let organization = text(&made["organization"], "id").to_owned();
+        let (status, created) = owner.post("/v1/organizations", json!({ "name": name })).await;
+        assert_eq!(status, 201, "{created}");
+        let organization = text(&created["organization"], "id").to_owned();
         let application = json!({ "name": "A", "uid": "a", "org_id": organization });
         assert_eq!(owner.post("/v1/applications", application).await.0, 201);
         let mut accepted = 0;

@@ -30,8 +30,8 @@ async fn first_owner_set_up_works_once() {
     let (status, session) = visitor.get("/v1/auth/session").await;
     assert_eq!((status, &session["user"]["email"], &session["memberships"][0]["role"]), (200, &json!("ada@example.com"), &json!("owner")));
     // The owner sees the same resources as the bootstrap key.
-    let (status, made) = visitor.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-    assert_eq!(status, 201, "{made}");
+    let (status, created) = visitor.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    assert_eq!(status, 201, "{created}");
     assert_eq!(server.client.get("/v1/applications/acme").await.0, 200);
 
     let other = Visitor::new(&server);
@@ -105,10 +105,13 @@ async fn second_factor_is_required_and_each_code_works_once() {
     let elsewhere = Visitor::new(&server);
     assert_eq!(elsewhere.sign_in("owner@example.com", PASSWORD, None).await.0, 200);
     assert_eq!(owner.post("/v1/auth/second-factor", json!({ "password": "wrong wrong wrong" })).await.0, 403);
-    let (status, made) = owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await;
-    assert_eq!(status, 200, "{made}");
-    assert!(made["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://totp/Hookstream:owner%40example.com?secret=")), "{made}");
-    let totp = totp(made["secret"].as_str().expect("a secret"));
+    let (status, created) = owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await;
+    assert_eq!(status, 200, "{created}");
+    assert!(
+        created["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://totp/Hookstream:owner%40example.com?secret=")),
+        "{created}"
+    );
+    let totp = totp(created["secret"].as_str().expect("a secret"));
     assert_eq!(owner.post("/v1/auth/second-factor/confirm", json!({ "code": "000000" })).await.0, 400);
     let now = seconds();
     let (status, confirmed) = owner.post("/v1/auth/second-factor/confirm", json!({ "code": code(&totp, now) })).await;
@@ -213,7 +216,7 @@ async fn invitation_works_once_and_for_its_address() {
     let invitations = format!("/v1/organizations/{}/invitations", owner.organization().await);
     let invite = async || owner.post(&invitations, json!({ "email": "ada@example.com", "role": "developer" })).await.1;
     let (first, second) = (invite().await, invite().await);
-    let link = |made: &Value| token(made["url"].as_str().expect("a link"));
+    let link = |created: &Value| token(created["url"].as_str().expect("a link"));
     let ada = Visitor::new(&server);
     assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&first) })).await.0, 410, "the second replaced it");
     let (_, seen) = ada.post("/v1/auth/invitations/look", json!({ "token": link(&second) })).await;
@@ -224,26 +227,26 @@ async fn invitation_works_once_and_for_its_address() {
     assert_eq!(owner.post(&invitations, json!({ "email": "Ada@example.com", "role": "viewer" })).await.1["code"], "is_member");
 
     // Invitation into another organization for an existing account: the link alone is not enough.
-    let (status, made) = owner.post("/v1/organizations", json!({ "name": "Other" })).await;
-    assert_eq!(status, 201, "{made}");
-    let other = made["organization"]["id"].as_str().expect("an id");
+    let (status, created) = owner.post("/v1/organizations", json!({ "name": "Other" })).await;
+    assert_eq!(status, 201, "{created}");
+    let other = created["organization"]["id"].as_str().expect("an id");
     let path = format!("/v1/organizations/{other}/invitations");
-    let (_, made) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
+    let (_, created) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
     let thief = Visitor::new(&server);
-    let (status, refusal) = thief.post("/v1/auth/invitations/accept", json!({ "token": link(&made), "password": PASSWORD })).await;
+    let (status, refusal) = thief.post("/v1/auth/invitations/accept", json!({ "token": link(&created), "password": PASSWORD })).await;
     assert_eq!((status, &refusal["code"]), (409, &json!("sign_in_first")));
     assert_eq!(
-        owner.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await.0,
+        owner.post("/v1/auth/invitations/accept", json!({ "token": link(&created) })).await.0,
         409,
         "the invitation is for another user"
     );
-    let (status, session) = ada.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await;
+    let (status, session) = ada.post("/v1/auth/invitations/accept", json!({ "token": link(&created) })).await;
     assert_eq!((status, session["memberships"].as_array().map(Vec::len)), (200, Some(2)), "{session}");
 
-    let (_, made) = owner.post(&path, json!({ "email": "late@example.com", "role": "viewer" })).await;
-    let id = made["invitation"]["id"].as_str().expect("an id");
+    let (_, created) = owner.post(&path, json!({ "email": "late@example.com", "role": "viewer" })).await;
+    let id = created["invitation"]["id"].as_str().expect("an id");
     assert_eq!(owner.delete(&format!("{path}/{id}")).await.0, 200);
-    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&made) })).await.0, 410);
+    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&created) })).await.0, 410);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,9 +305,9 @@ async fn environments_are_isolated_and_restorable() {
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     assert_eq!(owner.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await.0, 201);
-    let (status, made) = owner.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
-    assert_eq!(status, 201, "{made}");
-    let staging = made["environment"]["id"].as_str().expect("an id").to_owned();
+    let (status, created) = owner.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
+    assert_eq!(status, 201, "{created}");
+    let staging = created["environment"]["id"].as_str().expect("an id").to_owned();
     assert_eq!(owner.post("/v1/environments", json!({ "name": "Twice", "slug": "staging" })).await.1["code"], "slug_taken");
     assert_eq!(owner.get(&format!("/v1/applications?env_id={staging}")).await.1["applications"], json!([]));
     // The same uid names another application there.
@@ -358,8 +361,8 @@ async fn deleted_environment_is_purged_after_its_grace_period() {
     let owner = Visitor::owner(&server).await;
     let mut ids = Vec::new();
     for slug in ["empty", "full"] {
-        let (_, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
-        ids.push(made["environment"]["id"].as_str().expect("an id").to_owned());
+        let (_, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+        ids.push(created["environment"]["id"].as_str().expect("an id").to_owned());
     }
     let (_, key) = owner.post("/v1/auth/api-keys", json!({ "name": "full", "env_id": ids[1] })).await;
     let full = server.client.with_key(key["key"].as_str().expect("a key"));

@@ -92,11 +92,11 @@ async fn customer_manages_own_endpoints_and_messages() {
     assert_eq!((status, &refused["details"]["field"]), (400, &json!("headers")), "{refused}");
 
     let own = json!({ "url": receiver.url(), "filter_types": ["invoice.paid"], "headers": { "x-own": "1" } });
-    let (status, made) = customer.post("/v1/portal/endpoints", own).await;
-    assert_eq!(status, 201, "{made}");
-    assert!(made["endpoint"]["signing_secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
-    assert_eq!(made["endpoint"]["headers"], r#"{"x-own":"***"}"#);
-    let id = made["endpoint"]["id"].as_str().expect("an id");
+    let (status, created) = customer.post("/v1/portal/endpoints", own).await;
+    assert_eq!(status, 201, "{created}");
+    assert!(created["endpoint"]["signing_secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
+    assert_eq!(created["endpoint"]["headers"], r#"{"x-own":"***"}"#);
+    let id = created["endpoint"]["id"].as_str().expect("an id");
     let path = format!("/v1/portal/endpoints/{id}");
     let (_, changed) = customer.patch(&path, json!({ "description": "ours" })).await;
     assert_eq!(changed["endpoint"]["description"], "ours");
@@ -173,11 +173,11 @@ async fn portal_rejects_fields_reserved_for_the_sender() {
         ("on_failure", json!("skip")),
         ("batch", json!({ "max_size": 500 })),
     ] {
-        let mut made = json!({ "url": "http://127.0.0.1:9/" });
-        made[field] = value.clone();
+        let mut created = json!({ "url": "http://127.0.0.1:9/" });
+        created[field] = value.clone();
         let mut changed = json!({ "description": "changed" });
         changed[field] = value;
-        for (status, refused) in [customer.post("/v1/portal/endpoints", made).await, customer.patch(&path, changed).await] {
+        for (status, refused) in [customer.post("/v1/portal/endpoints", created).await, customer.patch(&path, changed).await] {
             assert_eq!((status, &refused["details"]["field"]), (400, &json!(field)), "{refused}");
         }
     }

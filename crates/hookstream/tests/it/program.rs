@@ -37,9 +37,9 @@ async fn first_start_prints_a_key_and_a_working_curl() {
     let (mut child, printed) = start();
     let curl = &printed[printed.find("curl ").expect("a curl")..];
     let curl = &curl[..curl.find("\n\n").expect("the end of the curl")];
-    let made = std::process::Command::new("bash").args(["-c", &format!("{curl} -s")]).output().expect("bash and curl run");
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("a response");
-    assert_eq!(made["application"]["uid"], "acme", "{made}");
+    let created = std::process::Command::new("bash").args(["-c", &format!("{curl} -s")]).output().expect("bash and curl run");
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).expect("a response");
+    assert_eq!(created["application"]["uid"], "acme", "{created}");
     child.kill().and_then(|()| child.wait()).expect("ended");
 
     let (mut child, printed) = start();

@@ -35,8 +35,9 @@ fn start_at(scratch: &Scratch, issuer: &str, more: &Value) -> Server {
 /// Creates a user at the provider.
 async fn make(provider: &Provider, subject: &str, claims: Value) {
     let client = TestClient::new(provider.issuer(), "");
-    let made = client.try_send(Method::PUT, &format!("/people/{subject}"), &[], claims.to_string()).await.expect("the provider responds");
-    assert_eq!(made.status(), 204);
+    let created =
+        client.try_send(Method::PUT, &format!("/people/{subject}"), &[], claims.to_string()).await.expect("the provider responds");
+    assert_eq!(created.status(), 204);
 }
 
 /// Begins a sign-in. Returns the provider's URL.
@@ -141,7 +142,7 @@ async fn unverified_account_is_not_adopted_by_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flow_must_end_in_the_browser_that_began_it() {
+async fn flow_must_end_in_its_own_browser() {
     let (scratch, provider) = (scratch(), Provider::start());
     let server = start(&scratch, &provider, &json!({}));
     let owner = Visitor::owner(&server).await;

@@ -335,9 +335,9 @@ async fn key_without_the_scope_is_rejected() {
 /// Returns a key with these scopes, created once.
 async fn key(owner: &TestClient, keys: &mut BTreeMap<String, String>, scopes: &str) -> TestClient {
     if !keys.contains_key(scopes) {
-        let (status, made) = owner.post("/v1/auth/api-keys", json!({ "name": "narrow", "scopes": scopes })).await;
-        assert_eq!(status, 201, "{made}");
-        keys.insert(scopes.to_owned(), made["key"].as_str().expect("a key").to_owned());
+        let (status, created) = owner.post("/v1/auth/api-keys", json!({ "name": "narrow", "scopes": scopes })).await;
+        assert_eq!(status, 201, "{created}");
+        keys.insert(scopes.to_owned(), created["key"].as_str().expect("a key").to_owned());
     }
     owner.with_key(&keys[scopes])
 }
@@ -368,9 +368,9 @@ async fn user_cannot_reach_foreign_resources() {
     let stranger = victim.owner.invite(&server, "stranger@example.com", "viewer").await;
     let (status, refused) = stranger.post("/v1/organizations", json!({ "name": "Stranger" })).await;
     assert_eq!((status, &refused["code"]), (403, &json!("organizations_not_allowed")), "{refused}");
-    let (status, made) = victim.owner.post("/v1/organizations", json!({ "name": "Stranger" })).await;
-    assert_eq!(status, 201, "{made}");
-    let theirs = made["organization"]["id"].as_str().expect("an id");
+    let (status, created) = victim.owner.post("/v1/organizations", json!({ "name": "Stranger" })).await;
+    assert_eq!(status, 201, "{created}");
+    let theirs = created["organization"]["id"].as_str().expect("an id");
     let members = format!("/v1/organizations/{theirs}/invitations");
     let (_, invited) = victim.owner.post(&members, json!({ "email": "stranger@example.com", "role": "owner" })).await;
     let token = invited["url"].as_str().and_then(|url| url.split_once("#token=")).expect("a link").1;

@@ -135,10 +135,10 @@ async fn no_secret_is_stored_in_the_clear() {
     acme(client).await;
     let (supplied, shown) = endpoint(client, &receiver, "one", Some(SUPPLIED_SECRET)).await;
     assert_eq!(shown, SUPPLIED_SECRET);
-    let (made, first) = endpoint(client, &receiver, "two", None).await;
+    let (created, first) = endpoint(client, &receiver, "two", None).await;
     let mut secrets = vec![SUPPLIED_SECRET.to_owned(), SUPPLIED_SECRET_BARE.to_owned(), first.clone()];
     for round in 0..5 {
-        for id in [&supplied, &made] {
+        for id in [&supplied, &created] {
             secrets.push(rotate(client, id).await);
         }
         for number in 0..10 {
@@ -368,16 +368,16 @@ async fn generated_key_is_replaced_by_a_configured_one() {
     acme(&server.client).await;
     endpoint(&server.client, &receiver, "kept", Some(SUPPLIED_SECRET)).await;
     stop(server).await;
-    let made = key_of(&sealed(&scratch).await[0]).to_owned();
+    let created = key_of(&sealed(&scratch).await[0]).to_owned();
     let own = scratch.path().join("encryption.key");
     if scratch.database.is_none() {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&own).expect("the key file").permissions());
         assert_eq!(mode & 0o777, 0o600, "readable by its owner only");
     }
     let output = run(&scratch, &["admin", "rotate-key"], &[NEW]);
-    assert!(output.status.success() && printed_by(&output).contains(&made), "{}", printed_by(&output));
-    assert!(sealed(&scratch).await.iter().all(|text| key_of(text) != made));
-    assert_eq!(rotations(&scratch).await, [("operator".to_owned(), vec![made.clone()])]);
+    assert!(output.status.success() && printed_by(&output).contains(&created), "{}", printed_by(&output));
+    assert!(sealed(&scratch).await.iter().all(|text| key_of(text) != created));
+    assert_eq!(rotations(&scratch).await, [("operator".to_owned(), vec![created.clone()])]);
     if scratch.database.is_none() {
         std::fs::remove_file(&own).expect("the key file is removed");
     }

@@ -259,7 +259,7 @@ fn permits(logs: &[std::path::PathBuf]) -> Vec<i64> {
 
 /// On a busy machine a receiver measures its own scheduling, so this test reads the nodes' logs.
 #[tokio::test(flavor = "multi_thread")]
-async fn rate_is_exact_across_nodes_that_die_or_join() {
+async fn rate_is_exact_while_nodes_die_and_join() {
     let scratch = scratch();
     let receiver = Receiver::start().await;
     let mut logs = Vec::new();
@@ -302,7 +302,7 @@ async fn rate_is_exact_across_nodes_that_die_or_join() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn order_holds_across_nodes_that_die_or_join() {
+async fn order_holds_while_nodes_die_and_join() {
     let scratch = scratch();
     let number_of = |received: &hookstream_testkit::receiver::Received| {
         let payload: Value = serde_json::from_slice(&received.body).expect("JSON");
@@ -338,23 +338,23 @@ async fn key_revoked_on_one_node_is_rejected_on_all_at_once() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     for round in 0..3 {
-        let (status, made) = one.client.post("/v1/auth/api-keys", json!({ "name": format!("round {round}") })).await;
-        assert_eq!(status, 201, "{made}");
-        let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
+        let (status, created) = one.client.post("/v1/auth/api-keys", json!({ "name": format!("round {round}") })).await;
+        assert_eq!(status, 201, "{created}");
+        let at_two = two.client.with_key(created["key"].as_str().expect("a key"));
         // The second node caches the key.
         for _ in 0..5 {
             assert_eq!(at_two.get("/v1/usage").await.0, 200);
         }
-        let path = format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"));
+        let path = format!("/v1/auth/api-keys/{}", created["id"].as_str().expect("an id"));
         assert_eq!(one.client.delete(&path).await.0, 200);
         assert_eq!(at_two.get("/v1/usage").await.0, 401);
     }
     // Also if the other node misses the announcement: it was stopped, and continues with its cache.
-    let (_, made) = one.client.post("/v1/auth/api-keys", json!({ "name": "missed" })).await;
-    let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
+    let (_, created) = one.client.post("/v1/auth/api-keys", json!({ "name": "missed" })).await;
+    let at_two = two.client.with_key(created["key"].as_str().expect("a key"));
     assert_eq!(at_two.get("/v1/usage").await.0, 200);
     two.signal("STOP");
-    assert_eq!(one.client.delete(&format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"))).await.0, 200);
+    assert_eq!(one.client.delete(&format!("/v1/auth/api-keys/{}", created["id"].as_str().expect("an id"))).await.0, 200);
     two.signal("CONT");
     assert_eq!(at_two.get("/v1/usage").await.0, 401);
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Server, hookstream, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn database_that_is_not_utf8_is_rejected_at_start() {
+async fn non_utf8_database_is_rejected_at_start() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let options = format!("encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0");
         let database = ScratchDatabase::create_with(&options).await;

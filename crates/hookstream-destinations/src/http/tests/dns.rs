@@ -97,7 +97,7 @@ async fn number_of_attempted_addresses_is_limited() {
 }
 
 #[tokio::test]
-async fn name_that_changes_after_the_check_is_rejected_on_connect() {
+async fn changed_name_is_rejected_on_connect() {
     let receiver = Receiver::start().await;
     let results = vec![Resolution::addresses(&["127.0.0.1"]), Resolution::addresses(&["10.0.0.1"])];
     let transport = with_names(options(), Names::default().with_results("name.test.", results));

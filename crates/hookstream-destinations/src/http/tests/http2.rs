@@ -251,7 +251,7 @@ async fn silent_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn receiver_that_allows_no_streams_ends_at_the_limit() {
+async fn receiver_without_stream_capacity_ends_at_the_limit() {
     let authority = Authority::new();
     let tls = TlsAcceptor::from(authority.issue(&["127.0.0.1"]).server(&["h2"]));
     let receiver = RawReceiver::start(move |stream| {

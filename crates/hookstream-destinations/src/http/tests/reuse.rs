@@ -75,7 +75,7 @@ async fn kept_connection_closed_meanwhile_causes_no_failure() {
 }
 
 #[tokio::test]
-async fn request_that_may_have_arrived_is_not_repeated() {
+async fn possibly_received_request_is_not_repeated() {
     let requests = Arc::new(AtomicUsize::default());
     let counting = Arc::clone(&requests);
     let receiver = RawReceiver::start(move |mut stream| {

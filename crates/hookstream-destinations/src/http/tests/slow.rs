@@ -56,7 +56,7 @@ async fn silent_receiver_ends_at_the_limit() {
 }
 
 #[tokio::test]
-async fn receiver_that_does_not_read_ends_at_the_limit() {
+async fn unread_request_ends_at_the_limit() {
     let receiver = RawReceiver::start(|stream| async move {
         std::future::pending::<()>().await;
         drop(stream);

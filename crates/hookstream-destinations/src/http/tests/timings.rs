@@ -118,21 +118,21 @@ async fn slowly_read_body_has_a_long_write_part() {
 async fn reused_connection_has_no_connection_parts() {
     let authority = Authority::new();
     let tls = TlsAcceptor::from(authority.issue(&[HOST]).server(&["http/1.1"]));
-    let (answers, second_is_made) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (answering, making) = (Arc::clone(&answers), Arc::clone(&second_is_made));
+    let (respond, second_connected) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (responding, connected) = (Arc::clone(&respond), Arc::clone(&second_connected));
     let connections = AtomicUsize::default();
     let receiver = RawReceiver::start(move |mut stream| {
-        let (tls, answering, making) = (tls.clone(), Arc::clone(&answering), Arc::clone(&making));
+        let (tls, responding, connected) = (tls.clone(), Arc::clone(&responding), Arc::clone(&connected));
         let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
             if !is_first {
                 // The handshake stops here.
-                making.notify_one();
+                connected.notify_one();
                 return until_closed(&mut stream).await;
             }
             let mut stream = tls.accept(stream).await.expect("a handshake");
             while read_request(&mut stream).await.is_some() {
-                answering.notified().await;
+                responding.notified().await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
             }
         }
@@ -140,13 +140,13 @@ async fn reused_connection_has_no_connection_parts() {
     .await;
     let transport = with_names(trusting(authority.certificate()), named());
     let url = format!("https://{HOST}:{}/", receiver.address().port());
-    let answer_both = async {
-        second_is_made.notified().await;
-        answers.notify_one();
+    let respond_to_both = async {
+        second_connected.notified().await;
+        respond.notify_one();
         tokio::time::sleep(DELAY).await;
-        answers.notify_one();
+        respond.notify_one();
     };
-    let (first, second, ()) = tokio::join!(timings(&transport, &url, AMPLE), timings(&transport, &url, AMPLE), answer_both);
+    let (first, second, ()) = tokio::join!(timings(&transport, &url, AMPLE), timings(&transport, &url, AMPLE), respond_to_both);
     let (mut first, mut second) = (parts(&first), parts(&second));
     if first.len() < second.len() {
         std::mem::swap(&mut first, &mut second);

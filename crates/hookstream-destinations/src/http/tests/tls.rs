@@ -36,7 +36,7 @@ async fn certificate_of_a_trusted_authority_is_accepted() {
 }
 
 #[tokio::test]
-async fn certificate_for_an_address_is_accepted_for_that_address() {
+async fn address_certificate_is_accepted_for_its_address() {
     let authority = Authority::new();
     let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| CannedResponse::status(204)).await;
     let transport = transport(trusting(authority.certificate()));
