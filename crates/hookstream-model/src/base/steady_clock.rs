@@ -1,10 +1,9 @@
 //! Steady clock: a time without jumps, for schedules on a machine whose clock may be changed.
 //!
-//! The steady clock follows the monotonic clock. It ignores a jump of the machine's clock for one minute, so a jump
-//! that is corrected within that time has no effect, and nodes keep agreeing if only one of them had it. After a
-//! minute, a forward jump is applied at once, as after sleep. A backward jump is approached at half speed: if the
-//! time went back at once, due work would wait that long. Small differences, such as clock corrections, are followed
-//! the same way.
+//! The steady clock follows the monotonic clock. A jump of the machine's clock is ignored for one minute, so a jump that
+//! is corrected within that time has no effect. Nodes keep agreeing if only one of them had the jump. After a minute, a
+//! forward jump is applied at once, as after sleep. A backward jump is approached at half speed: if the time went back at
+//! once, due work would wait that long. Small differences, such as clock corrections, are followed the same way.
 
 use crate::base::time::Timestamp;
 

@@ -1,6 +1,6 @@
 //! Durations of the parts of an attempt.
 //!
-//! The transport measures an exchange ([`Timings`]), the engine adds the time the delivery had waited
+//! The transport measures an exchange ([`Timings`]). The engine adds the time the delivery had waited
 //! ([`Waterfall`]), and the stores keep both packed into a few bytes beside the attempt.
 
 use std::time::Duration;
