@@ -1,9 +1,9 @@
-//! Chores of the project: `cargo run -p xtask -- <chore>`.
+//! Project tasks: `cargo run -p xtask -- <task>`.
 //!
-//! - `tidy` checks what no compiler checks: where things stand and who may use whom.
-//! - `openapi` writes `docs/openapi.json`; `openapi --check` says whether it is current.
+//! - `tidy` checks rules that the compiler does not: the place of SQL and connections, and the crate dependencies.
+//! - `openapi` writes `docs/openapi.json`; `openapi --check` fails if it is not current.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore speaks to the person or the script that runs it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task prints its result for the user or script that runs it")]
 
 mod tidy;
 
@@ -11,13 +11,13 @@ use std::{path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let faults = match words[..] {
         ["tidy"] => tidy::run(root),
         ["openapi"] => openapi(root, false),
         ["openapi", "--check"] => openapi(root, true),
-        _ => vec!["chores: tidy | openapi [--check]".to_owned()],
+        _ => vec!["tasks: tidy | openapi [--check]".to_owned()],
     };
     for fault in &faults {
         eprintln!("{fault}");
@@ -30,15 +30,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the OpenAPI document that the API serves, or compares it with what is kept.
+/// Writes the OpenAPI document of the API, or compares it with the stored one.
 fn openapi(root: &Path, check: bool) -> Vec<String> {
     let path = root.join("docs/openapi.json");
     let current = match serde_json::to_string_pretty(&hookstream_api::document_json()) {
         Ok(text) => text + "\n",
-        Err(error) => return vec![format!("the document is no JSON: {error}")],
+        Err(error) => return vec![format!("the document is not JSON: {error}")],
     };
     if check {
-        let is_current = std::fs::read_to_string(&path).is_ok_and(|kept| kept == current);
+        let is_current = std::fs::read_to_string(&path).is_ok_and(|stored| stored == current);
         return if is_current { vec![] } else { vec!["docs/openapi.json is not current: cargo run -p xtask -- openapi".to_owned()] };
     }
     std::fs::write(&path, current).err().map(|error| format!("{}: {error}", path.display())).into_iter().collect()

@@ -1,25 +1,25 @@
-//! `tidy`: every module opens with what it is, SQL stands in the store, outbound connections in the
-//! destinations, and crates use only those below them.
+//! `tidy`: every module starts with a module comment, SQL is only in the store, outbound connections are only in the
+//! destinations, and crates use only lower floors.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The floors, from the ground up: a crate may use those of lower floors only.
+/// Floors, from the bottom up: a crate may use crates of lower floors only.
 const FLOORS: [&[&str]; 5] =
     [&["hookstream-model"], &["hookstream-store", "hookstream-destinations"], &["hookstream-engine"], &["hookstream-api"], &["hookstream"]];
 
-/// What begins a statement, as it stands in a Rust string.
+/// Beginnings of SQL statements in Rust strings.
 const SQL: [&str; 5] = ["\"select ", "\"insert into ", "\"update ", "\"delete from ", "\"create table "];
 
-/// Breaks databases under the product, which is no query of it.
-const SQL_THAT_BREAKS: &str = "crates/hookstream/src/commands/torture/psql.rs";
+/// File with SQL that damages the test database from outside; these statements are not queries of the product.
+const TORTURE_SQL: &str = "crates/hookstream/src/commands/torture/psql.rs";
 
-/// What opens a connection to an address.
+/// Calls that open a connection to an address.
 const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::conn"];
 
-/// All faults found, one a line.
+/// Returns all faults found, one per line.
 pub(crate) fn run(root: &Path) -> Vec<String> {
     let mut faults = Vec::new();
     for file in ["crates", "xtask", "fuzz"].iter().flat_map(|folder| rust_files(&root.join(folder))) {
@@ -34,7 +34,7 @@ pub(crate) fn run(root: &Path) -> Vec<String> {
 fn check_file(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if !text.starts_with("//!") {
-        faults.push(format!("{name}: does not open with //!"));
+        faults.push(format!("{name}: does not start with //!"));
     }
     let is_shipped = name.contains("/src/") && !name.starts_with("xtask/");
     if !is_shipped {
@@ -42,20 +42,20 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
     }
     let in_crate = |allowed: &[&str]| allowed.iter().any(|allowed| name.starts_with(&format!("crates/{allowed}/")));
     for (number, line) in (1..).zip(text.lines()) {
-        let may_query = in_crate(&["hookstream-store"]) || name == SQL_THAT_BREAKS;
+        let may_query = in_crate(&["hookstream-store"]) || name == TORTURE_SQL;
         if !may_query && SQL.iter().any(|sql| line.to_lowercase().contains(sql)) {
-            faults.push(format!("{name}:{number}: SQL outside of the store"));
+            faults.push(format!("{name}:{number}: SQL outside the store"));
         }
-        // The commands are clients of servers that their user names, and the testkit is not shipped.
+        // Commands are clients of servers that the user names, and the testkit is not shipped.
         let may_connect = in_crate(&["hookstream-destinations", "hookstream/src/commands", "hookstream-testkit"]);
         if !may_connect && OUTBOUND.iter().any(|outbound| line.contains(outbound)) {
-            faults.push(format!("{name}:{number}: a connection outside of the destinations"));
+            faults.push(format!("{name}:{number}: connection outside the destinations"));
         }
     }
     faults
 }
 
-/// Checks who depends on whom, dev-dependencies aside.
+/// Checks the dependencies between crates, except dev-dependencies.
 fn check_edges(root: &Path) -> Vec<String> {
     let mut faults = Vec::new();
     for (floor, crates) in FLOORS.iter().enumerate() {
@@ -68,7 +68,7 @@ fn check_edges(root: &Path) -> Vec<String> {
             let used = text.lines().skip_while(|line| *line != "[dependencies]").skip(1).take_while(|line| !line.starts_with('['));
             for used in used.filter_map(|line| line.split(['.', ' ']).next()).filter(|used| used.starts_with("hookstream")) {
                 if !FLOORS[..floor].iter().any(|lower| lower.contains(&used)) {
-                    faults.push(format!("crates/{name}: uses {used}, which is not below it"));
+                    faults.push(format!("crates/{name}: uses {used}, which is not on a lower floor"));
                 }
             }
         }
@@ -95,11 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_found_and_what_is_fine_is_not() {
+    fn only_faults_are_reported() {
         let count = |name: &str, text: &str| check_file(name, text).len();
         assert_eq!(count("crates/hookstream-api/src/a.rs", "//! a\nconst A: &str = \"Select 1\";"), 1);
         assert_eq!(count("crates/hookstream-store/src/a.rs", "//! a\nconst A: &str = \"select 1\";"), 0);
-        assert_eq!(count(SQL_THAT_BREAKS, "//! a\nconst A: &str = \"select 1\";"), 0);
+        assert_eq!(count(TORTURE_SQL, "//! a\nconst A: &str = \"select 1\";"), 0);
         assert_eq!(count("crates/hookstream-engine/src/a.rs", "//! a\nTcpStream::connect(a)"), 1);
         assert_eq!(count("crates/hookstream-engine/tests/a.rs", "//! a\nTcpStream::connect(a)"), 0);
         assert_eq!(count("crates/hookstream-api/src/a.rs", "mod b;"), 1);

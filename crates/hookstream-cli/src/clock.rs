@@ -6,7 +6,7 @@ use std::{
 };
 
 use hookstream_model::base::{
-    steady_clock::{Look, Steady},
+    steady_clock::{ClockReading, SteadyClock},
     time::{Clock, Timestamp},
 };
 
@@ -22,24 +22,24 @@ impl Clock for SystemClock {
 
 /// The time of a server: one that does not jump where the machine's does.
 #[derive(Debug)]
-pub struct SteadyClock {
+pub struct ServerClock {
     began: Instant,
-    steady: Mutex<Steady>,
+    steady: Mutex<SteadyClock>,
 }
 
-impl SteadyClock {
+impl ServerClock {
     /// Begins with what the machine's clock shows.
     pub fn start() -> Self {
-        let steady = Steady::new(Look { wall_us: wall_us(), monotonic_us: 0 });
+        let steady = SteadyClock::new(ClockReading { wall_us: wall_us(), monotonic_us: 0 });
         Self { began: Instant::now(), steady: Mutex::new(steady) }
     }
 }
 
-impl Clock for SteadyClock {
+impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
         let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
         let monotonic_us = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
-        steady.at(Look { wall_us: wall_us(), monotonic_us })
+        steady.at(ClockReading { wall_us: wall_us(), monotonic_us })
     }
 
     fn wall(&self) -> Timestamp {

@@ -1,5 +1,5 @@
-//! What must hold for any bytes at all: the body of the fuzz target `address` (`fuzz/`), and a test with its seeds. In no
-//! build but those.
+//! Properties that must hold for arbitrary bytes: the body of the fuzz target `address` (`fuzz/`), and a test with
+//! its seeds. Compiled only for these.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,9 +10,9 @@ use crate::{
     net::{guard::AddressPolicy, resolve::literal},
 };
 
-/// A URL, and the same bytes as addresses. A URL that is taken has the form that is promised, is the same once it is
-/// printed and read again, and means the same host to whoever checks it and whoever connects. An address that is
-/// allowed by default is a public one, in whatever form it is written.
+/// Treats the input as a URL, and the same bytes as addresses. An accepted URL has the documented form, is unchanged
+/// after printing and parsing, and names the same host for the check and for the connection. An address that is
+/// allowed by default is public, in any notation.
 pub fn address(data: &[u8]) {
     if let Ok(url) = EndpointUrl::parse(&String::from_utf8_lossy(data)) {
         check_url(&url);
@@ -26,44 +26,46 @@ pub fn address(data: &[u8]) {
     check_address(v4.into());
     let policy = AddressPolicy::public_only();
     let [a, b, c, d] = v4.octets();
-    let written_otherwise = [
+    let other_notations = [
         v4.to_ipv6_mapped(),
         Ipv6Addr::from([0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]),
         Ipv6Addr::from([0x20, 2, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
     ];
-    for v6 in written_otherwise {
-        assert_eq!(policy.judge(v6.into()).is_ok(), policy.judge(v4.into()).is_ok(), "{v6} is judged otherwise than {v4}");
+    for v6 in other_notations {
+        assert_eq!(policy.judge(v6.into()).is_ok(), policy.judge(v4.into()).is_ok(), "{v6} is judged differently from {v4}");
     }
     let own = AddressPolicy::allowing(vec![IpAddr::from(v4).into()]);
     assert!(own.judge(v4.into()).is_ok() && own.judge(v4.to_ipv6_mapped().into()).is_ok(), "{v4} was allowed");
 }
 
 fn check_url(url: &EndpointUrl) {
-    let read = url.to_url();
-    assert!(matches!(read.scheme(), "https" | "http") && read.fragment().is_none(), "{read}");
-    assert!(read.username().is_empty() && read.password().is_none(), "{read} has credentials");
-    // What is printed may be longer than what was typed, since it is ASCII.
-    if read.as_str().len() <= URL_MAX {
-        let again = EndpointUrl::parse(read.as_str()).unwrap_or_else(|error| panic!("{read} was taken and is refused: {error}"));
-        assert_eq!(again.to_url(), read, "it has become another");
+    let parsed = url.to_url();
+    assert!(matches!(parsed.scheme(), "https" | "http") && parsed.fragment().is_none(), "{parsed}");
+    assert!(parsed.username().is_empty() && parsed.password().is_none(), "{parsed} has credentials");
+    // The printed URL may be longer than the input, because it is ASCII.
+    if parsed.as_str().len() <= URL_MAX {
+        let again =
+            EndpointUrl::parse(parsed.as_str()).unwrap_or_else(|error| panic!("{parsed} was accepted and is now rejected: {error}"));
+        assert_eq!(again.to_url(), parsed, "printing changed the URL");
     }
-    let host = read.host_str().expect("it names a host");
+    let host = parsed.host_str().expect("the URL has a host");
     let Some(uri) = Target::http(url).uri else { return };
-    let default_port = if read.scheme() == "https" { 443 } else { 80 };
-    assert_eq!(uri.host(), Some(host), "checked is one host, connected to is another");
-    assert_eq!(Some(uri.port_u16().unwrap_or(default_port)), read.port_or_known_default(), "{read}");
-    assert_eq!(uri.scheme_str(), Some(read.scheme()), "{read}");
-    // Whatever forms of an address there are (0x7f.1, 127.1, ①): once it is read, it is one.
-    let as_typed = match read.host() {
+    let default_port = if parsed.scheme() == "https" { 443 } else { 80 };
+    assert_eq!(uri.host(), Some(host), "the checked host differs from the connected one");
+    assert_eq!(Some(uri.port_u16().unwrap_or(default_port)), parsed.port_or_known_default(), "{parsed}");
+    assert_eq!(uri.scheme_str(), Some(parsed.scheme()), "{parsed}");
+    // Any notation of an address (0x7f.1, 127.1, ①) becomes one address when parsed.
+    let as_typed = match parsed.host() {
         Some(url::Host::Ipv4(address)) => Some(IpAddr::from(address)),
         Some(url::Host::Ipv6(address)) => Some(IpAddr::from(address)),
         Some(url::Host::Domain(_)) | None => None,
     };
-    assert_eq!(literal(host), as_typed, "{read}");
+    assert_eq!(literal(host), as_typed, "{parsed}");
     as_typed.into_iter().for_each(check_address);
 }
 
-/// What is allowed is public by what the standard library and RFC 6890 say, which the policy does not ask.
+/// Checks that an allowed address is public according to the standard library and RFC 6890, independently of the
+/// policy.
 fn check_address(address: IpAddr) {
     if AddressPolicy::public_only().judge(address).is_err() {
         return;
@@ -94,7 +96,7 @@ mod tests {
     use super::seeds;
 
     #[test]
-    fn the_seeds_of_address_hold() {
+    fn seeds_of_address_hold() {
         seeds::each("address", super::address);
     }
 }

@@ -1,8 +1,8 @@
-//! All outbound connections: to addresses that a user typed ([`http`]), and to what the operator
-//! names: a mail server ([`mail`]) and providers of OpenID Connect ([`oidc`]).
+//! All outbound connections: deliveries to URLs of users ([`http`]), and connections to servers of the operator: a
+//! mail server ([`mail`](services::mail)) and OpenID Connect providers ([`oidc`](services::oidc)).
 //!
-//! A transport makes one try and says what came of it. It never retries, sleeps, records or touches
-//! the store: what an outcome means is decided in the model, for all kinds of targets alike.
+//! A transport makes one attempt and returns its outcome. It never retries, sleeps, records or uses the store. The
+//! model decides the consequences of an outcome, for all kinds of targets.
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -22,61 +22,61 @@ use hookstream_model::{
 
 pub use crate::net::guard::{AddressPolicy, Rule};
 
-/// A way to deliver.
+/// Transport for deliveries.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Whether the installation's policy allows the target's address, as far as it is known now: a
-    /// name that does not resolve is accepted, since it is checked again on every connection.
+    /// Checks whether the installation's policy allows the target's current address. A name that does not resolve is
+    /// accepted, because every connection checks again.
     async fn check(&self, target: &Target) -> Result<(), AddressRefused>;
 
-    /// One try. Whatever happens comes back as an outcome, within `timeout` for the whole exchange,
-    /// the answer's body included.
+    /// Makes one attempt. The result is always an outcome, within `timeout` for the whole exchange, including the
+    /// response body.
     async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent;
 }
 
-/// What came of one try.
+/// Result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// The outcome.
+    /// Outcome of the attempt.
     pub outcome: Outcome,
-    /// How long its parts took.
+    /// Durations of its parts.
     pub timings: Timings,
 }
 
-/// Where a delivery goes, taken apart once.
+/// Destination of a delivery, parsed once.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// `None` for the odd URL that HTTP cannot name in a request.
+    /// URI of the request; `None` for a URL that HTTP cannot express.
     pub(crate) uri: Option<Uri>,
 }
 
 impl Target {
-    /// The target that an endpoint's URL means.
+    /// Builds the target of an endpoint's URL.
     pub fn http(url: &EndpointUrl) -> Self {
         Self { uri: url.to_url().as_str().parse().ok() }
     }
 }
 
-/// What is sent: a POST of these bytes with these headers.
+/// Request: a POST of these bytes with these headers.
 #[derive(Debug)]
 pub struct Request {
-    /// The headers besides `host` and `content-length`.
+    /// Headers besides `host` and `content-length`.
     pub headers: HeaderMap,
-    /// The body.
+    /// Body of the request.
     pub body: Bytes,
 }
 
 /// Address that the installation's policy does not allow.
 ///
-/// Its text continues the name of a URL: "`url` leads to …". The text is for the tenant, so it names the address only
-/// where the URL does: what a name resolves to inside the operator's network is the operator's to know.
+/// The text continues the name of a URL: "`url` leads to …". The text is for the tenant. It contains the address only
+/// if the URL does, because addresses in the operator's network are confidential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressRefused {
-    /// The address.
+    /// Rejected address.
     pub address: IpAddr,
-    /// Rule that refuses it.
+    /// Rule that rejects it.
     pub rule: Rule,
-    /// Whether a name led to the address.
+    /// True if the address was resolved from a name.
     pub is_of_name: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What must hold for any bytes at all: the bodies of the fuzz targets `paths` and `signature` (`fuzz/`), and tests with
-//! their seeds. In no build but those.
+//! Properties that must hold for arbitrary bytes: the bodies of the fuzz targets `paths` and `signature` (`fuzz/`),
+//! and tests with their seeds. Compiled only for these.
 
 use serde_json::{Value, value::RawValue};
 
@@ -12,12 +12,12 @@ use crate::{
     },
 };
 
-/// The most values of a payload that are looked for by a path of their own.
-const LOOKED_FOR: usize = 200;
+/// Maximum number of values in a payload that are looked up by their own path.
+const VALUES_MAX: usize = 200;
 
-/// A path on the first line, a payload behind it. A path that is one is written as it was read and finds JSON that
-/// stands in the payload, or nothing; every value of a payload is found by a path that leads to it. The first line is
-/// taken for a filter as well: it is one where each of its words could be the type of a message.
+/// Input: a path on the first line, then a payload. A valid path displays as it was parsed and finds JSON inside the
+/// payload, or nothing. Every value of a payload is found by its path. The first line is also treated as a filter,
+/// which must be valid if each of its words is.
 pub fn paths(data: &[u8]) {
     let (path, payload) = split(data);
     let path = String::from_utf8_lossy(path);
@@ -25,31 +25,34 @@ pub fn paths(data: &[u8]) {
         assert_eq!(parsed.to_string(), path);
         assert_eq!(Ordering::from_parts("key", Some(&path)), Ok(Ordering::ByKey(parsed.clone())));
         if let Some(found) = parsed.find(payload) {
-            assert!(payload.as_ptr_range().contains(&found.as_ptr()) && found.len() <= payload.len(), "it stands elsewhere");
+            assert!(
+                payload.as_ptr_range().contains(&found.as_ptr()) && found.len() <= payload.len(),
+                "the text is not part of the payload"
+            );
             assert!(json::is_json(found), "{found}");
         }
     }
     if let Ok(value) = serde_json::from_slice::<Value>(payload) {
-        let mut left = LOOKED_FOR;
-        each_is_found(payload, &value, "$", &mut left);
+        let mut left = VALUES_MAX;
+        check_each_is_found(payload, &value, "$", &mut left);
     }
     let words: Vec<_> = path.split(',').map(str::to_owned).collect();
-    let are_types = words.len() <= endpoint::FILTER_TYPES_MAX && words.iter().all(|word| event_type::check_pattern(word).is_ok());
-    assert_eq!(endpoint::check_filter_types(&words).is_ok(), are_types, "{words:?}");
+    let are_patterns = words.len() <= endpoint::FILTER_TYPES_MAX && words.iter().all(|word| event_type::check_pattern(word).is_ok());
+    assert_eq!(endpoint::check_filter_types(&words).is_ok(), are_patterns, "{words:?}");
     for word in words.iter().filter(|word| event_type::check_name(word).is_ok()) {
         assert!(word.is_ascii() && !word.is_empty() && word.len() <= event_type::NAME_MAX && !word.contains(char::is_whitespace));
     }
     if let Ok(raw) = serde_json::from_slice::<&RawValue>(payload)
         && let Ok(text) = json::text_of(raw)
     {
-        // What is given as text means what the text means, and what is given as itself, itself.
+        // Native JSON stays as it is, and a string stands for its decoded text.
         let native = if raw.get().starts_with('"') { serde_json::from_str(raw.get()).ok() } else { Some(raw.get().to_owned()) };
         assert_eq!(Some(text.into_owned()), native);
     }
 }
 
-/// Checks that the value at `path`, and each below it, is what its path finds.
-fn each_is_found(payload: &[u8], value: &Value, path: &str, left: &mut usize) {
+/// Checks that the path of the value at `path`, and of each value below it, finds that value.
+fn check_each_is_found(payload: &[u8], value: &Value, path: &str, left: &mut usize) {
     let Some(fewer) = left.checked_sub(1) else { return };
     *left = fewer;
     if path.len() > KEY_PATH_MAX {
@@ -64,24 +67,23 @@ fn each_is_found(payload: &[u8], value: &Value, path: &str, left: &mut usize) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let quote = if name.contains('\'') { '"' } else { '\'' };
-                // What no path can name is found by none.
+                // Names that no path can express are skipped.
                 if !name.contains([quote, '\\']) && !name.contains(char::is_control) {
-                    each_is_found(payload, value, &format!("{path}[{quote}{name}{quote}]"), left);
+                    check_each_is_found(payload, value, &format!("{path}[{quote}{name}{quote}]"), left);
                 }
             }
         }
         Value::Array(values) => {
             for (index, value) in values.iter().enumerate() {
-                each_is_found(payload, value, &format!("{path}[{index}]"), left);
+                check_each_is_found(payload, value, &format!("{path}[{index}]"), left);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// A secret, an id, a timestamp and signatures, a line each, and a body behind them. A secret that is refused is not
-/// shown. One that is none of these signs, what it signs verifies, and nothing else does: not with another body, and not
-/// with other signatures.
+/// Input: a secret, an id, a timestamp and signatures on one line each, then a body. A rejected secret is not shown.
+/// A valid secret signs, and its signature verifies; other bodies and other signatures do not verify.
 pub fn signature(data: &[u8]) {
     let (secret, rest) = split(data);
     let (id, rest) = split(rest);
@@ -90,8 +92,9 @@ pub fn signature(data: &[u8]) {
     let [secret, id, timestamp, signatures] = [secret, id, timestamp, signatures].map(String::from_utf8_lossy);
     let now = timestamp.parse::<i64>().map_or(Timestamp::EPOCH, |seconds| Timestamp::from_millis(seconds.saturating_mul(1_000)));
     let given = Secret::new(&*secret);
-    // A secret may be made of the words of an error; what is said of another secret as well shows neither.
-    let is_said_of_others = |problem: &str, prefix: &str| {
+    // A secret may consist of words of the error text; a problem that is also reported for another secret shows
+    // neither.
+    let is_reported_for_others = |problem: &str, prefix: &str| {
         let other = Secret::new(format!("{prefix}_?"));
         let problems = [VerificationKey::parse(&other).err(), SigningKey::parse(&other).err()];
         problems.into_iter().flatten().any(|error| error.problem == problem)
@@ -99,11 +102,11 @@ pub fn signature(data: &[u8]) {
     let is_shown = |problem: &str| {
         secret
             .split_once('_')
-            .is_some_and(|(prefix, bare)| bare.len() >= 16 && problem.contains(bare) && !is_said_of_others(problem, prefix))
+            .is_some_and(|(prefix, bare)| bare.len() >= 16 && problem.contains(bare) && !is_reported_for_others(problem, prefix))
     };
     let verifying = VerificationKey::parse(&given).inspect_err(|error| assert!(!is_shown(&error.problem), "{}", error.problem));
     if let Ok(verifying) = &verifying {
-        // At any moment, the odd ones included.
+        // At any time, extreme ones included.
         for now in [now, Timestamp::EPOCH, Timestamp::from_millis(-1), Timestamp::from_millis(i64::MAX), Timestamp::from_millis(i64::MIN)] {
             let _ = verifying.verify(&id, &timestamp, &signatures, body, now);
         }
@@ -117,24 +120,24 @@ pub fn signature(data: &[u8]) {
     };
     assert!(!is_shown(&format!("{signing:?}{given:?}")));
     let public = signing.public_key().map_or(given, Secret::new);
-    let receiver = VerificationKey::parse(&public).expect("what signs has a counterpart");
+    let receiver = VerificationKey::parse(&public).expect("a signing key has a verification key");
     let algorithm = signing.algorithm();
-    let made = SigningKeys::new(signing, vec![]).sign(&id, now, body);
+    let signed = SigningKeys::new(signing, vec![]).sign(&id, now, body);
     let seconds = now.as_seconds().to_string();
-    assert_eq!(receiver.verify(&id, &seconds, &made, body, now), Ok(()));
-    assert_eq!(receiver.verify(&id, &seconds, &made, &[body, b"x"].concat(), now), Err(Unverified::NoMatch));
+    assert_eq!(receiver.verify(&id, &seconds, &signed, body, now), Ok(()));
+    assert_eq!(receiver.verify(&id, &seconds, &signed, &[body, b"x"].concat(), now), Err(Unverified::NoMatch));
     if *timestamp == seconds {
-        let is_among = signatures.split(' ').any(|signature| signature == made);
+        let is_among = signatures.split(' ').any(|signature| signature == signed);
         let verifies = receiver.verify(&id, &seconds, &signatures, body, now).is_ok();
         match algorithm {
             SigningAlgorithm::HmacSha256 => assert_eq!(verifies, is_among),
-            // A key may make several signatures of one text that are all good.
+            // An ed25519 key may make several valid signatures of one text.
             SigningAlgorithm::Ed25519 => assert!(verifies || !is_among),
         }
     }
 }
 
-/// The first line, and what is behind it.
+/// Splits off the first line.
 fn split(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     (&data[..end], data.get(end + 1..).unwrap_or_default())
@@ -149,12 +152,12 @@ mod tests {
     use super::seeds;
 
     #[test]
-    fn the_seeds_of_paths_hold() {
+    fn seeds_of_paths_hold() {
         seeds::each("paths", super::paths);
     }
 
     #[test]
-    fn the_seeds_of_signature_hold() {
+    fn seeds_of_signature_hold() {
         seeds::each("signature", super::signature);
     }
 }

@@ -1,8 +1,8 @@
-//! What the things of Hookstream are, and what is decided about them.
+//! Types of Hookstream and the decisions about them.
 //!
-//! Every function here is pure: no clock is read, no randomness is drawn, nothing is awaited. Time
-//! and chance come in as arguments ([`crate::base::time::Timestamp`], [`crate::delivery::retry::Jitter`]), so each rule can be
-//! tested as a table. The floors above act on what is decided here.
+//! Every function is pure: it reads no clock, draws no randomness and awaits nothing. Time and randomness are
+//! arguments ([`crate::base::time::Timestamp`], [`crate::delivery::retry::Jitter`]), so each rule can be tested as a
+//! table. The floors above carry out the decisions.
 
 pub mod base;
 pub mod delivery;
@@ -14,20 +14,20 @@ pub mod outbound;
 
 use std::fmt;
 
-/// A value that breaks the rule of the field it was meant for.
+/// Value that breaks the rule of its field.
 ///
-/// `field` is the name the sender used, `problem` one clause that says what is wrong with the value
-/// and what would be accepted. The API answers it as 400 `invalid_field`.
+/// `field` is the name that the sender used. `problem` is a clause that says what is wrong with the value and what is
+/// allowed. The API responds with 400 `invalid_field`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidField {
-    /// The field's name as it stands in the API.
+    /// Name of the field in the API.
     pub field: &'static str,
-    /// What is wrong and what is allowed, to be read after the field's name.
+    /// Problem and allowed values, to be read after the field's name.
     pub problem: String,
 }
 
 impl InvalidField {
-    /// An error about `field`.
+    /// Builds an error about `field`.
     pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self { field, problem: problem.into() }
     }

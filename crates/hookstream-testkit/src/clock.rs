@@ -1,4 +1,4 @@
-//! A clock that stands still until a test moves it.
+//! Manual clock: the time changes only if a test sets it.
 
 use std::{
     sync::{
@@ -10,29 +10,29 @@ use std::{
 
 use hookstream_model::base::time::{Clock, Timestamp};
 
-/// A clock that stands still until it is moved. Clones show the same time.
+/// Clock that a test moves by hand. Clones share the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Builds a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.as_millis())))
     }
 
-    /// Moves it on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// Sets it, also back.
+    /// Sets the clock, forward or back.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::SeqCst);
     }
 }
 
 impl Default for ManualClock {
-    /// A clock that shows a moment in the middle of a day.
+    /// Builds a clock that shows a time in the middle of a day.
     fn default() -> Self {
         Self::at(Timestamp::from_millis(1_795_521_600_000))
     }

@@ -1,5 +1,5 @@
-//! What the tests of several crates share: a clock that is moved by hand, receivers and their
-//! certificates, servers of others, and waiting for a state.
+//! Test support shared by several crates: a manual clock, receivers with certificates, external servers, databases,
+//! and waiting for a state.
 
 pub mod clock;
 pub mod postgres;
@@ -9,14 +9,14 @@ pub mod tls;
 
 use std::{future::Future, time::Duration};
 
-/// Waits until `state` gives something; panics after ten seconds, naming what was waited for.
+/// Waits until `state` returns a value. Panics after ten seconds with `what`, the name of the state.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut state: impl FnMut() -> F) -> T {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(found) = state().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < end, "{what} did not come about in time");
+        assert!(tokio::time::Instant::now() < end, "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,5 +1,4 @@
-//! Receivers on loopback: one that speaks HTTP and answers as told, one that does to its connections
-//! whatever a test wants.
+//! Receivers on loopback: an HTTP server with scripted responses, and a TCP server whose connections run a script.
 
 use std::{
     convert::Infallible,
@@ -32,36 +31,36 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::eventually;
 
-/// A request that arrived.
+/// Received request.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Its method.
+    /// HTTP method.
     pub method: Method,
-    /// The version of HTTP that it came by.
+    /// HTTP version.
     pub version: Version,
-    /// Its path and query.
+    /// Path and query.
     pub path: String,
-    /// Its headers.
+    /// Request headers.
     pub headers: HeaderMap,
-    /// Its body, byte for byte.
+    /// Request body, byte for byte.
     pub body: Bytes,
-    /// When it arrived.
+    /// Time of arrival.
     pub at: Instant,
 }
 
 impl Received {
-    /// A header as text; empty where it is not there.
+    /// Returns a header as text; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The `webhook-id`.
+    /// Value of `webhook-id`.
     pub fn id(&self) -> String {
         self.header("webhook-id").to_owned()
     }
 }
 
-/// What to answer.
+/// Scripted response.
 #[derive(Debug, Clone)]
 pub struct CannedResponse {
     status: StatusCode,
@@ -71,25 +70,25 @@ pub struct CannedResponse {
 }
 
 impl CannedResponse {
-    /// A status without headers or body, at once.
+    /// Builds a response without headers and body.
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
         Self { status, headers: HeaderMap::new(), body: Bytes::new(), delay: Duration::ZERO }
     }
 
-    /// With a header.
+    /// Adds a header.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().expect("a header's value"));
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// After so long.
+    /// Delays the response.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -104,8 +103,8 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// A receiver that speaks HTTP/1.1, or by TLS what its certificate's configuration offers, keeps what
-/// arrives, and answers as told. It ends when dropped.
+/// Receiver that records requests and sends scripted responses. It speaks HTTP/1.1, or over TLS the protocols of its
+/// configuration. It stops when dropped.
 pub struct Receiver {
     scheme: &'static str,
     address: SocketAddr,
@@ -114,24 +113,24 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// One that answers everything with 204.
+    /// Starts a receiver that responds 204 to everything.
     pub async fn start() -> Self {
-        Self::answering(|_| CannedResponse::status(204)).await
+        Self::responding(|_| CannedResponse::status(204)).await
     }
 
-    /// One that answers as `script` says.
-    pub async fn answering(script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
+    /// Starts a receiver that responds according to `script`.
+    pub async fn responding(script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         Self::listening(None, script).await
     }
 
-    /// One that is spoken to by TLS.
+    /// Starts a receiver with TLS.
     pub async fn secure(tls: Arc<ServerConfig>, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         Self::listening(Some(tls.into()), script).await
     }
 
     async fn listening(tls: Option<TlsAcceptor>, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener is bound");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared =
             Arc::new(Shared { script: Mutex::new(Arc::new(script)), received: Mutex::default(), connections: AtomicUsize::default() });
@@ -139,32 +138,32 @@ impl Receiver {
         Self { scheme, address, shared, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// From now on answers as `script` says.
-    pub fn answer(&self, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) {
+    /// Replaces the script.
+    pub fn respond(&self, script: impl Fn(&Received) -> CannedResponse + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
 
-    /// Its URL.
+    /// URL of the receiver.
     pub fn url(&self) -> String {
         format!("{}://{}/hook", self.scheme, self.address)
     }
 
-    /// Its URL by a name of its address.
+    /// URL of the receiver with another host name.
     pub fn url_at(&self, host: &str) -> String {
         format!("{}://{host}:{}/hook", self.scheme, self.address.port())
     }
 
-    /// How many connections have been made to it so far.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// What has arrived so far.
+    /// Requests so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until so many have arrived.
+    /// Waits until `count` requests have arrived.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         eventually(&format!("{count} deliveries"), async || Some(self.received()).filter(|received| received.len() >= count)).await
     }
@@ -182,7 +181,7 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shar
 
 async fn speak(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let service = service_fn(move |request| receive(Arc::clone(&shared), request));
-    // How a connection ends is the test's affair.
+    // Connection errors are left to the test.
     let _ = match tls {
         None => http1::Builder::new().serve_connection(TokioIo::new(stream), service).await,
         Some(tls) => {
@@ -202,26 +201,26 @@ async fn receive(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let received = Received { method: head.method, version: head.version, path: head.uri.to_string(), headers: head.headers, body, at };
     let script = Arc::clone(&shared.script.lock().unwrap_or_else(PoisonError::into_inner));
-    let answer = script(&received);
+    let canned = script(&received);
     shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
-    tokio::time::sleep(answer.delay).await;
-    let mut response = Response::new(Full::new(answer.body));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
+    tokio::time::sleep(canned.delay).await;
+    let mut response = Response::new(Full::new(canned.body));
+    *response.status_mut() = canned.status;
+    *response.headers_mut() = canned.headers;
     Ok(response)
 }
 
-/// A receiver whose every connection is handed to `script`, bytes and all. It ends when dropped.
+/// Receiver that hands each TCP connection to `script`. It stops when dropped.
 pub struct RawReceiver {
     address: SocketAddr,
     _serving: AbortOnDropHandle<()>,
 }
 
 impl RawReceiver {
-    /// Starts it.
+    /// Starts the receiver.
     pub async fn start<F: Future<Output = ()> + Send + 'static>(script: impl Fn(TcpStream) -> F + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener is bound");
         let serving = TaskTracker::new().spawn(async move {
             let connections = TaskTracker::new();
             loop {
@@ -232,19 +231,19 @@ impl RawReceiver {
         Self { address, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL.
+    /// URL of the receiver.
     pub fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 }
 
-/// Reads a request of HTTP/1.1, its head and as much body as it announces; `None` where the connection
-/// ends before.
+/// Reads an HTTP/1.1 request: the head, and the body if `content-length` announces one. Returns `None` if the
+/// connection ends early.
 pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let head = read_head(stream).await?;
     let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
@@ -253,7 +252,7 @@ pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Strin
     Some(head + &String::from_utf8_lossy(&body))
 }
 
-/// Reads the head of a request and nothing of its body; `None` where the connection ends before.
+/// Reads the head of a request without the body. Returns `None` if the connection ends early.
 pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

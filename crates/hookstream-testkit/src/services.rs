@@ -1,5 +1,5 @@
-//! Servers of others that tests talk to: a mail server and a provider of OpenID Connect, each a process of its own on
-//! loopback. `scripts/test-services` sees to it that there is a Python to run them.
+//! External servers for tests: a mail server and an OpenID Connect provider, each a process on loopback.
+//! `scripts/test-services` installs the Python environment that runs them.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,17 +13,17 @@ use serde_json::Value;
 
 use crate::eventually;
 
-/// A script that runs; killed when dropped.
+/// Running script; killed when dropped.
 struct Script {
     child: Child,
-    /// The first line that it printed.
+    /// First line of its output.
     greeting: String,
     printed: Arc<Mutex<Vec<String>>>,
 }
 
 impl Script {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("it stands in the workspace");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
         let python = std::env::var_os("HOOKSTREAM_TEST_PYTHON").map(PathBuf::from);
         let python = python.unwrap_or_else(|| root.join("target/test-services/bin/python"));
         let mut command = Command::new(&python);
@@ -45,69 +45,69 @@ impl Drop for Script {
     }
 }
 
-/// A mail server, with what it has taken.
+/// Mail server that records the mails it accepts.
 pub struct MailServer(Script);
 
-/// A mail as the server took it.
+/// Mail accepted by the server.
 #[derive(Debug, Clone)]
-pub struct Taken {
-    /// From whom, by the envelope.
+pub struct ReceivedMail {
+    /// Sender in the envelope.
     pub from: String,
-    /// For whom, by the envelope.
+    /// Recipients in the envelope.
     pub to: Vec<String>,
-    /// Its lines, up to the first empty one.
+    /// Header lines.
     pub head: Vec<String>,
-    /// The lines behind it; those that quoted-printable has broken are whole.
+    /// Body text, with quoted-printable line breaks removed.
     pub text: String,
-    /// Whether it came over TLS.
+    /// True if it arrived over TLS.
     pub encrypted: bool,
-    /// Who had signed in.
+    /// Authenticated user.
     pub user: Option<String>,
 }
 
 impl MailServer {
-    /// Starts one with the options of `scripts/test_smtp.py`.
+    /// Starts a server with the options of `scripts/test_smtp.py`.
     pub fn start(options: &Value) -> Self {
         Self(Script::start("test_smtp.py", &[&options.to_string()]))
     }
 
-    /// Its port at 127.0.0.1.
+    /// Port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.0.greeting.parse().expect("it prints its port")
+        self.0.greeting.parse().expect("the first line is the port")
     }
 
-    /// What it has taken so far.
-    pub fn taken(&self) -> Vec<Taken> {
+    /// Mails accepted so far.
+    pub fn received(&self) -> Vec<ReceivedMail> {
         self.0.printed.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| read(line)).collect()
     }
 
-    /// Waits until it has taken so many mails.
-    pub async fn wait_for(&self, count: usize) -> Vec<Taken> {
-        eventually(&format!("{count} mails"), async || Some(self.taken()).filter(|taken| taken.len() >= count)).await
+    /// Waits until `count` mails have been accepted.
+    pub async fn wait_for(&self, count: usize) -> Vec<ReceivedMail> {
+        eventually(&format!("{count} mails"), async || Some(self.received()).filter(|received| received.len() >= count)).await
     }
 }
 
-impl Taken {
-    /// What a header says, where it is there once.
+impl ReceivedMail {
+    /// Returns the value of a header that occurs exactly once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.head.iter().filter_map(|line| line.split_once(": ")).filter(|(given, _)| given.eq_ignore_ascii_case(name));
         let (_, value) = found.next()?;
         found.next().is_none().then_some(value)
     }
 
-    /// The link in it.
+    /// Returns the line with a link in it.
     pub fn link(&self) -> Option<&str> {
         self.text.lines().find(|line| line.contains("#token="))
     }
 }
 
-fn read(line: &str) -> Taken {
-    let mail: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no mail: {line}"));
+fn read(line: &str) -> ReceivedMail {
+    let mail: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not a mail: {line}"));
     let text = |name: &str| mail[name].as_str().map(str::to_owned);
-    let data = text("data").expect("its data").replace("\r\n", "\n");
+    let data = text("data").expect("mail data").replace("\r\n", "\n");
     let (head, body) = data.split_once("\n\n").expect("a head and a body");
     let is_quoted = head.contains("quoted-printable");
-    Taken {
+    ReceivedMail {
         from: text("from").expect("a sender"),
         to: mail["to"].as_array().expect("recipients").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         head: head.replace("\n ", " ").lines().map(str::to_owned).collect(),
@@ -117,21 +117,21 @@ fn read(line: &str) -> Taken {
     }
 }
 
-/// A provider of OpenID Connect.
+/// OpenID Connect provider.
 pub struct Provider(Script);
 
 impl Provider {
-    /// Who may ask it.
+    /// Id of its only client.
     pub const CLIENT_ID: &str = "hookstream-tests";
-    /// With which secret, which has characters that have to be escaped.
+    /// Secret of its client, with characters that must be escaped.
     pub const CLIENT_SECRET: &str = "client-secret+of/the tests%";
 
-    /// Starts one.
+    /// Starts a provider.
     pub fn start() -> Self {
         Self(Script::start("test_oidc.py", &[Self::CLIENT_ID, Self::CLIENT_SECRET]))
     }
 
-    /// Its issuer.
+    /// Issuer of the provider.
     pub fn issuer(&self) -> &str {
         &self.0.greeting
     }

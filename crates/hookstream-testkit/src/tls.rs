@@ -1,4 +1,4 @@
-//! Certificates for receivers: an authority of the test's own, and what it gives out.
+//! Certificates for receivers: a test authority and the certificates it issues.
 
 use std::sync::{
     Arc,
@@ -16,13 +16,13 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-/// An authority that nobody trusts unless told to.
+/// Certificate authority that is not trusted by default.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>, AtomicU64);
 
 impl Authority {
-    /// A new one.
+    /// Creates an authority.
     pub fn new() -> Self {
-        // Revocation lists are found by the authority's name.
+        // Revocation lists are looked up by the authority's name.
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let mut params = params(&[]);
         params.distinguished_name.push(DnType::CommonName, format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -30,22 +30,22 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key()).expect("an authority"), AtomicU64::new(1))
     }
 
-    /// What to trust.
+    /// Certificate of the authority.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }
 
-    /// The same in PEM.
+    /// Certificate of the authority in PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for these names and addresses.
+    /// Issues a certificate for these names and addresses.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.sign(&params(names))
     }
 
-    /// One whose time was over long ago.
+    /// Issues an expired certificate.
     pub fn issue_expired(&self, names: &[&str]) -> Identity {
         let mut params = params(names);
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -53,14 +53,14 @@ impl Authority {
         self.sign(&params)
     }
 
-    /// One whose time is still to come.
+    /// Issues a certificate that is not valid yet.
     pub fn issue_for_later(&self, names: &[&str]) -> Identity {
         let mut params = params(names);
         params.not_before = date_time_ymd(3000, 1, 1);
         self.sign(&params)
     }
 
-    /// A revocation list in PEM with these certificates on it.
+    /// Creates a revocation list in PEM with these certificates.
     pub fn revoke(&self, revoked: &[&Identity]) -> String {
         let revoked = revoked.iter().map(|identity| RevokedCertParams {
             serial_number: SerialNumber::from(identity.serial),
@@ -94,7 +94,7 @@ impl Default for Authority {
     }
 }
 
-/// A certificate and its key.
+/// Certificate and its key.
 pub struct Identity {
     certificate: CertificateDer<'static>,
     pem: String,
@@ -103,24 +103,24 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// One that vouches for itself.
+    /// Creates a self-signed certificate.
     pub fn self_signed(names: &[&str]) -> Self {
         let key = key();
         let certificate = params(names).self_signed(&key).expect("a certificate");
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }
     }
 
-    /// The same as `openssl req -x509` makes it: an authority's certificate.
+    /// Creates a self-signed CA certificate, like `openssl req -x509`.
     pub fn self_signed_authority(names: &[&str]) -> Self {
-        Self::own(&Self::authority_params(names))
+        Self::self_signed_with(&Self::authority_params(names))
     }
 
-    /// The same, whose time was over long ago.
+    /// Creates an expired self-signed CA certificate.
     pub fn self_signed_authority_expired(names: &[&str]) -> Self {
         let mut params = Self::authority_params(names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
-        Self::own(&params)
+        Self::self_signed_with(&params)
     }
 
     fn authority_params(names: &[&str]) -> CertificateParams {
@@ -129,23 +129,23 @@ impl Identity {
         params
     }
 
-    fn own(params: &CertificateParams) -> Self {
+    fn self_signed_with(params: &CertificateParams) -> Self {
         let key = key();
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key, serial: 0 }
     }
 
-    /// The certificate and the key in PEM.
+    /// Certificate and key in PEM.
     pub fn pem(&self) -> (String, String) {
         (self.pem.clone(), self.key.serialize_pem())
     }
 
-    /// The configuration of a server that shows it and offers these protocols (ALPN).
+    /// Builds the TLS configuration of a server with this certificate and these protocols (ALPN).
     pub fn server(&self, protocols: &[&str]) -> Arc<ServerConfig> {
         self.serve(protocols, None)
     }
 
-    /// The same of one that also wants a certificate of its client, from this authority.
+    /// Builds the TLS configuration of a server that also requires a client certificate from this authority.
     pub fn server_for_clients_of(&self, authority: &Authority, protocols: &[&str]) -> Arc<ServerConfig> {
         self.serve(protocols, Some(authority))
     }
@@ -163,13 +163,13 @@ impl Identity {
             }
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let mut config = builder.with_single_cert(vec![self.certificate.clone()], key).expect("the key is the certificate's");
+        let mut config = builder.with_single_cert(vec![self.certificate.clone()], key).expect("the key matches the certificate");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
 }
 
-/// Valid from long ago until long hence.
+/// Certificate parameters, valid from long ago until the distant future.
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).expect("names")

@@ -84,7 +84,7 @@ pub(crate) async fn begin(
 /// Gives a session another token where its own has become old. Returns the line that sets its cookie.
 pub(crate) async fn renew(api: &Api, session: &Session) -> Result<Option<HeaderValue>, ApiError> {
     let now = api.now();
-    if !session.wants_renewal(now) {
+    if !session.needs_renewal(now) {
         return Ok(None);
     }
     let text = SessionText::generate(&api.engine.random_bytes());

@@ -17,10 +17,10 @@ impl SignedIn {
     pub(crate) async fn find(api: &Api, token: &str) -> Result<Option<Self>, hookstream_store::Error> {
         let now = api.now();
         let Some((mut session, user)) = sessions::find(&*api.store, KeyHash::of(token), now).await? else { return Ok(None) };
-        if !session.lasts(api.options.sessions, now) {
+        if !session.is_valid(api.options.sessions, now) {
             return Ok(None);
         }
-        if session.is_seen_anew(now) {
+        if session.needs_seen_update(now) {
             sessions::record_use(&*api.store, session.id, now).await?;
             session.last_seen_at = now;
         }

@@ -119,7 +119,7 @@ impl Api {
 async fn deliver(mailer: &Mailer, mail: &Mail) -> Result<(), MailError> {
     for wait in AGAIN_AFTER {
         match mailer.send(mail).await {
-            Err(error) if error.may_pass() => {
+            Err(error) if error.is_temporary() => {
                 tracing::info!(error = &error as &dyn std::error::Error, "the mail server did not accept a mail; retrying");
                 tokio::time::sleep(wait).await;
             }

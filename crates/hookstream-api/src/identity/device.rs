@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use axum::{Json, extract::State};
 use hookstream_model::{
     identity::{
-        device::{DeviceStatus, INTERVAL, UserCode, VALID_FOR, standing},
+        device::{DeviceStatus, INTERVAL, UserCode, VALID_FOR, device_status},
         scopes::Scopes,
         session::SessionText,
         sign_in::network,
@@ -191,7 +191,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     let Some(code) = device_codes::poll(&*api.store, hash, now).await? else {
         return refuse("expired_token", "The device code is unknown or has expired. Start the device flow again.");
     };
-    match standing(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {
+    match device_status(code.allowed.is_some(), code.is_denied, code.last_asked_at, code.expires_at, now) {
         DeviceStatus::Pending => {
             return refuse("authorization_pending", "The device has not been allowed yet. Poll again in 5 seconds.");
         }

@@ -12,7 +12,7 @@ use hookstream_model::{
     identity::{
         member::Role,
         session::{Method, SessionText},
-        sign_in::counters_of_inviting,
+        sign_in::counters_of_invitation_mail,
         tenancy::KeyHash,
         user::{Email, User, check_name},
     },
@@ -236,7 +236,7 @@ pub(crate) async fn create(
 
 /// Sends an invitation's link, as often as that is allowed.
 async fn send(api: &Api, mail_queue: &MailQueue, invitation: &Model, by: Option<UserId>, url: &str) -> Result<(), ApiError> {
-    sign_in::admit_mail(api, &counters_of_inviting(&invitation.email, invitation.organization, by)).await?;
+    sign_in::admit_mail(api, &counters_of_invitation_mail(&invitation.email, invitation.organization, by)).await?;
     let organization = store_organizations::find(&*api.store, invitation.organization).await?;
     let name = organization.ok_or_else(|| ApiError::not_found("Organization"))?.name;
     let letter = mail::invitation(invitation, &name, &api.options.public_url, url);

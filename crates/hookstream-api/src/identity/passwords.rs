@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::Response};
 use hookstream_model::{
-    identity::{session::Method, sign_in::counters_of_forgetting, tenancy::KeyHash, user::Email},
+    identity::{session::Method, sign_in::counters_of_reset_mail, tenancy::KeyHash, user::Email},
     operations::audit_log::Actor,
 };
 use hookstream_store::identity::{links, users};
@@ -110,7 +110,7 @@ pub(crate) async fn forgot(State(api): State<Api>, _: SameOrigin, origin: Client
     let ForgotPassword { email } = body.parse()?;
     let email = Email::parse(&email)?;
     let Some(mail_queue) = &api.mail_queue else { return Err(no_mail()) };
-    sign_in::admit_mail(&api, &counters_of_forgetting(&email, origin.address)).await?;
+    sign_in::admit_mail(&api, &counters_of_reset_mail(&email, origin.address)).await?;
     // Whether there is such an account is looked up later: nothing here takes longer for one who is known.
     mail_queue.take(email)?;
     Ok(Json(Success::new()))

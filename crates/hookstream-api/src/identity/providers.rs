@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{AppendHeaders, IntoResponse, Response},
 };
-use hookstream_destinations::services::oidc::{ProviderError, Return, SignIn};
+use hookstream_destinations::services::oidc::{Callback, ProviderError, SignIn};
 use hookstream_model::{
     identity::{
         oidc::{self, Account, Arrival, Claims, Known, Refusal},
@@ -190,7 +190,7 @@ pub(crate) async fn end(
         (Some(_), _) => return Err(flow_is_over()),
     };
     let redirect_uri = redirect_uri(&api, provider);
-    let back = Return { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
+    let back = Callback { code: &code, redirect_uri: &redirect_uri, verifier: &flow.verifier, nonce: &flow.nonce, wall: api.wall() };
     let claims = {
         let _turn = api.asking.acquire().await.expect("it is never closed");
         provider.client.redeem(&back).await.map_err(|error| failed(provider, &error))?

@@ -213,7 +213,7 @@ pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: R
 pub(crate) async fn list(State(api): State<Api>, Person(person): Person) -> Result<Json<SessionList>, ApiError> {
     let (now, policy) = (api.now(), api.options.sessions);
     let found = sessions::list(&*api.store, person.user.id).await?;
-    let lasting = found.iter().filter(|session| session.lasts(policy, now));
+    let lasting = found.iter().filter(|session| session.is_valid(policy, now));
     Ok(Json(SessionList { sessions: lasting.map(|session| Session::new(session, session.id == person.session.id, &api)).collect() }))
 }
 

@@ -170,7 +170,7 @@ pub(crate) struct Sample {
 
 impl From<Candidate> for Sample {
     fn from(candidate: Candidate) -> Self {
-        let status = match candidate.standing {
+        let status = match candidate.status {
             DeliveryStatus::Delivered(_) => Some(Status::Delivered),
             DeliveryStatus::Exhausted(_) => Some(Status::Exhausted),
             DeliveryStatus::Skipped(_) => Some(Status::Skipped),

@@ -1,4 +1,4 @@
-//! From whatever went wrong to the fixed vocabulary.
+//! Classification of errors into the fixed vocabulary.
 
 use std::{error::Error, io};
 
@@ -8,7 +8,7 @@ use rustls::CertificateError;
 use super::HEAD_MAX;
 use crate::net::connect::ConnectError;
 
-/// What a failed request means, found among the causes of the error.
+/// Classifies a failed request by the causes of its error.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -17,7 +17,7 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
             return classify_connect(connect);
         }
         if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && let Some(detail) = what_is_invalid(http)
+            && let Some(detail) = invalid_head(http)
         {
             return Failure::new(FailureKind::ResponseInvalid, detail);
         }
@@ -28,8 +28,8 @@ pub(crate) fn classify(error: &(dyn Error + 'static)) -> Failure {
     Failure::new(FailureKind::ConnectionReset, "the connection was closed before the response")
 }
 
-/// What is wrong with a response's head, if that is why the request failed.
-fn what_is_invalid(error: &hyper::Error) -> Option<String> {
+/// Describes the problem of a response head, if it is why the request failed.
+fn invalid_head(error: &hyper::Error) -> Option<String> {
     if error.is_parse_too_large() {
         Some(format!("the response's head is larger than {HEAD_MAX} bytes"))
     } else if error.is_parse_status() {
@@ -50,7 +50,7 @@ fn classify_connect(error: &ConnectError) -> Failure {
         ConnectError::TimedOut => Failure::new(FailureKind::Timeout, "the connection timed out"),
         ConnectError::Tls(io) => match classify_io(io) {
             Failure { kind: FailureKind::ConnectionFailed, .. } => Failure::new(FailureKind::TlsFailed, "the TLS handshake failed"),
-            told => told,
+            failure => failure,
         },
     }
 }
@@ -65,15 +65,15 @@ fn classify_io(error: &io::Error) -> Failure {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
             Failure::new(FailureKind::ConnectionReset, "the receiver closed the connection before its response was complete")
         }
-        // What TLS finds wrong after the handshake, where HTTP/2 has made a mere text of its cause.
+        // TLS error after the handshake, whose cause HTTP/2 has reduced to text.
         ErrorKind::InvalidData => Failure::new(FailureKind::TlsFailed, "the TLS connection failed after the handshake"),
         ErrorKind::TimedOut => Failure::new(FailureKind::Timeout, "the connection timed out"),
         _ => Failure::new(FailureKind::ConnectionFailed, "the receiver cannot be reached"),
     }
 }
 
-/// TLS speaks through I/O errors, in the handshake and after it: with TLS 1.3 a receiver refuses the
-/// client's certificate, or that there is none, only once the client thinks that the handshake is over.
+/// Returns the TLS error inside an I/O error. It may occur after the handshake: with TLS 1.3 a receiver rejects a
+/// missing or wrong client certificate only once the client considers the handshake complete.
 fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }

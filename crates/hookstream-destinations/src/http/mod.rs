@@ -1,7 +1,7 @@
-//! Delivering by HTTP/1.1 and HTTP/2, with rustls.
+//! HTTP deliveries: HTTP/1.1 and HTTP/2 with rustls.
 //!
-//! Connections are kept and used again, by scheme, host and port. The addresses of a host are vetted
-//! on every connection ([`guard`]); redirects are not followed and no proxy is used.
+//! Connections are kept and reused, by scheme, host and port. The addresses of a host are checked on every connection
+//! ([`guard`](crate::net::guard)); redirects are not followed, and no proxy is used.
 
 mod failure;
 mod send;
@@ -34,71 +34,70 @@ use crate::{
 
 pub use crate::net::trust::{ClientIdentity, Trust, certificates, revocation_lists};
 
-/// What an installation sets about HTTP.
+/// HTTP settings of an installation.
 #[derive(Debug)]
 pub struct Options {
-    /// Which addresses may be connected to.
+    /// Policy for target addresses.
     pub policy: AddressPolicy,
-    /// Whom to trust, and who we are.
+    /// Trusted authorities and client certificate.
     pub trust: Trust,
-    /// How long a connection may take to come about: the name, its addresses one after another, TLS.
+    /// Time limit for a connection: the name, its addresses one after another, TLS.
     pub connect_timeout: Duration,
-    /// How long a name may take to resolve when an endpoint is saved.
+    /// Time limit for resolving a name when an endpoint is saved.
     pub check_timeout: Duration,
-    /// How long a connection without a request is kept.
+    /// Time for which an idle connection is kept.
     pub idle_timeout: Duration,
-    /// How many such connections are kept to one host.
+    /// Maximum number of idle connections per host.
     pub max_idle_per_host: usize,
-    /// How long nothing may be heard on a connection of HTTP/2 that is in use before it is pinged, and
-    /// then until it is given up. Deliveries share it, so that a dead one would fail them all, and keep
-    /// failing those to come for as long as the system takes to notice.
+    /// Silence on an HTTP/2 connection in use before it is pinged, and then until it is closed. Many deliveries share
+    /// the connection, so a dead one would fail them all until the operating system notices.
     pub ping_interval: Duration,
 }
 
 impl Options {
-    /// The usual options under a policy.
+    /// Builds the default options with a policy.
     pub const fn new(policy: AddressPolicy) -> Self {
         Self {
             policy,
             trust: Trust { extra_roots: Vec::new(), revoked: Vec::new(), identity: None },
             connect_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(2),
-            // Load balancers commonly close what is idle for 60 s; it is better to be first.
+            // Load balancers commonly close idle connections after 60 s; closing earlier avoids the race.
             idle_timeout: Duration::from_secs(45),
-            // Endpoints behind one host share its connections: as many as may go at once to four that take all they can.
+            // Endpoints behind one host share its connections: enough for four endpoints at full concurrency.
             max_idle_per_host: 256,
             ping_interval: Duration::from_secs(5),
         }
     }
 }
 
-/// Why the transport cannot be set up.
+/// Error while setting up the transport.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// TLS cannot be set up.
+    /// The TLS configuration is invalid.
     #[error("could not set up TLS")]
     Tls(#[source] rustls::Error),
-    /// The resolver cannot be set up.
+    /// The resolver configuration is invalid.
     #[error("could not set up name resolution")]
     Resolver(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There are no certificates in a file that should hold some.
-    #[error("there is no certificate that can be read")]
+    /// A certificate file contains no readable certificate.
+    #[error("no readable certificate found")]
     Certificates,
-    /// There are no revocation lists in a file that should hold some.
-    #[error("there is no certificate revocation list that can be read")]
+    /// A revocation list file contains no readable list.
+    #[error("no readable certificate revocation list found")]
     RevocationLists,
-    /// There is no private key in a file that should hold one.
-    #[error("there is no private key that can be read")]
+    /// A key file contains no readable private key.
+    #[error("no readable private key found")]
     Key,
 }
 
-/// The largest head of a response, in bytes. One that comes with the read which passes this bound is still accepted.
+/// Maximum size of a response head, in bytes. A head that ends in the read that exceeds the limit is still accepted.
 const HEAD_MAX: u32 = 64 * 1024;
-/// As many header lines as fit into [`HEAD_MAX`]: the shortest has three bytes, `a:` and a line feed. The number is no
-/// bound of its own, so a head is refused for its bytes only.
+/// Maximum number of header lines that fit into [`HEAD_MAX`]: the shortest has three bytes, `a:` and a line feed. So
+/// only the size in bytes limits a head.
 const HEADERS_MAX: usize = HEAD_MAX as usize / 3 + 1;
 
-/// The transport.
+/// HTTP transport.
 pub struct HttpTransport {
     client: HttpClient,
     shared: Arc<Shared>,
@@ -106,10 +105,10 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport with the system's name servers.
+    /// Builds a transport with the system's name servers.
     ///
     /// # Errors
-    /// Where TLS or name resolution cannot be set up.
+    /// If TLS or name resolution cannot be set up.
     pub fn new(options: Options) -> Result<Self, Error> {
         let resolver = SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?;
         Self::with_resolver(options, Box::new(resolver))
@@ -125,8 +124,8 @@ impl HttpTransport {
             .pool_max_idle_per_host(options.max_idle_per_host)
             .http1_max_buf_size(HEAD_MAX as usize)
             .http1_max_headers(HEADERS_MAX)
-            // Flaws of a response's header lines that say nothing about the delivery: RFC 9112 sections 5.1 and 5.2
-            // have a user agent accept the first two, and browsers pass over the third.
+            // Harmless flaws of header lines: RFC 9112 sections 5.1 and 5.2 let a user agent accept the first two,
+            // and browsers ignore the third.
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
@@ -137,10 +136,10 @@ impl HttpTransport {
         Ok(Self { client, shared, check_timeout: options.check_timeout })
     }
 
-    /// From now on connections are made with this trust; those there are stay as they are.
+    /// Replaces the trust settings for new connections; existing ones are unchanged.
     ///
     /// # Errors
-    /// Where it makes no sense; then what was before stays.
+    /// If the settings are invalid; the previous ones remain.
     pub fn trust(&self, trust: Trust) -> Result<(), Error> {
         let connector = TlsConnector::from(Arc::new(crate::net::trust::client(trust)?));
         *self.shared.tls.write().unwrap_or_else(PoisonError::into_inner) = connector;
@@ -155,25 +154,25 @@ impl Transport for HttpTransport {
         let resolving = crate::net::resolve::addresses(&*self.shared.resolver, host);
         match tokio::time::timeout(self.check_timeout, resolving).await {
             Ok(Ok(addresses)) => self.shared.policy.judge_all(host, &addresses),
-            // It does not resolve, or not now: every connection checks again.
+            // The name does not resolve now: every connection checks again.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }
 
     async fn send(&self, target: &Target, request: Request, timeout: Duration) -> Sent {
-        let steps = Phases::begin();
+        let phases = Phases::begin();
         let mut received = Received::default();
-        let exchange = send::exchange(&self.client, target, request, &steps, &mut received);
+        let exchange = send::exchange(&self.client, target, request, &phases, &mut received);
         let ended = tokio::time::timeout(timeout, exchange).await;
-        // A complete response head decides, whatever happened to the body after it.
-        let outcome = match (received.into_answer(), ended) {
-            (Some(answer), _) => Outcome::from_answer(answer),
+        // A complete response head decides, whatever happens to the body.
+        let outcome = match (received.into_response(), ended) {
+            (Some(response), _) => Outcome::from_response(response),
             (None, Ok(Some(failure))) => Outcome::Failed(failure),
             (None, Ok(None) | Err(_)) => {
                 let detail = format!("no response within {} ms", timeout.as_millis());
                 Outcome::Failed(Failure::new(FailureKind::Timeout, detail))
             }
         };
-        Sent { outcome, timings: steps.timings() }
+        Sent { outcome, timings: phases.timings() }
     }
 }

@@ -1,4 +1,4 @@
-//! One exchange: the request out, the answer's head and the first of its body in.
+//! One exchange: sends the request, reads the response head and the first part of the body.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// The longest `Location` that is shown, in characters.
+/// Maximum length of the `Location` that is shown, in characters.
 const LOCATION_MAX: usize = 2048;
 const WEBHOOK_DELIVERY: HeaderName = HeaderName::from_static("webhook-delivery");
 
 pub(crate) type HttpClient = Client<Connector, Full<Outgoing>>;
 
-/// The part of a response that has arrived so far. It outlives an exchange that is broken off.
+/// Part of a response that has arrived so far. It is still available if the exchange is aborted.
 #[derive(Default)]
 pub(crate) struct Received {
     head: Option<response::Parts>,
@@ -35,13 +35,13 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The answer, if the response's head arrived: with as much of the body as did.
-    pub(crate) fn into_answer(self) -> Option<ReceiverResponse> {
+    /// Returns the response if its head arrived, with as much of the body as did.
+    pub(crate) fn into_response(self) -> Option<ReceiverResponse> {
         let Self { head, body } = self;
-        head.map(|head| answer(head.status.as_u16(), &head.headers, body.freeze()))
+        head.map(|head| receiver_response(head.status.as_u16(), &head.headers, body.freeze()))
     }
 
-    /// Reads the first 16 KiB of the body. After 64 KiB no more is read, and the connection is given up.
+    /// Reads the body and keeps its first 16 KiB. After 64 KiB reading stops, and the connection is closed.
     async fn read(&mut self, mut body: Incoming) -> Result<(), hyper::Error> {
         let mut read = 0;
         while read < BODY_READ
@@ -56,44 +56,44 @@ impl Received {
     }
 }
 
-/// Sends a request and reads its response into `received`; `steps` says how far it has come. Returns why no response
-/// head arrived, if none did. A body that cannot be read to its end is no failure: the head decides.
+/// Sends a request and reads its response into `received`; `phases` records the progress. Returns a failure if no
+/// response head arrived. An incomplete body is no failure, because the head decides.
 pub(crate) async fn exchange(
     client: &HttpClient,
     target: &Target,
     request: Request,
-    steps: &Arc<Phases>,
+    phases: &Arc<Phases>,
     received: &mut Received,
 ) -> Option<Failure> {
     let Some(uri) = target.uri.clone() else {
         return Some(Failure::new(FailureKind::ConnectionFailed, "no request can be sent to the URL"));
     };
     let is_empty = request.body.is_empty();
-    let mut outgoing = ::http::Request::new(Full::new(Outgoing::new(request.body, steps)));
+    let mut outgoing = ::http::Request::new(Full::new(Outgoing::new(request.body, phases)));
     *outgoing.method_mut() = Method::POST;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = request.headers;
     if is_empty {
-        // RFC 9110 section 8.6: a POST says that it has no content. hyper leaves that out of HTTP/1.1, and some
-        // receivers answer 411 then.
+        // RFC 9110 section 8.6: a POST without content must say so. Hyper omits the header in HTTP/1.1, and some
+        // receivers then respond 411.
         outgoing.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let response = match steps::within(steps, client.request(outgoing)).await {
+    let response = match steps::within(phases, client.request(outgoing)).await {
         Ok(response) => response,
         Err(error) => return Some(failure::classify(&error)),
     };
-    steps.done(Phase::FirstByte);
+    phases.done(Phase::FirstByte);
     let (head, body) = response.into_parts();
     received.head = Some(head);
     match received.read(body).await {
-        Ok(()) => steps.done(Phase::Read),
+        Ok(()) => phases.done(Phase::Read),
         Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not read the whole body of a response"),
     }
     None
 }
 
-/// Reads what matters of the head. Nothing in it can make this fail.
-fn answer(status: u16, headers: &HeaderMap, body: Bytes) -> ReceiverResponse {
+/// Converts the response head. No header value can make this fail.
+fn receiver_response(status: u16, headers: &HeaderMap, body: Bytes) -> ReceiverResponse {
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     ReceiverResponse {
         status,

@@ -1,4 +1,4 @@
-//! Connecting: resolve, vet every address, connect to vetted ones only, look at the peer again, TLS.
+//! Connecting: resolve, check every address, connect to an allowed one, check the peer again, TLS.
 
 use std::{
     future::Future,
@@ -31,10 +31,10 @@ use super::{
 };
 use crate::AddressRefused;
 
-/// The most addresses of a name that are tried, so that each has a second or more of the usual time.
-const ADDRESSES_TRIED: usize = 8;
+/// Maximum number of a name's addresses that are used, so that each has at least a second of the usual limit.
+const ADDRESSES_MAX: usize = 8;
 
-/// Why no connection came about.
+/// Reason why a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("no connection can be made to the URL")]
@@ -51,7 +51,7 @@ pub(crate) enum ConnectError {
     Tls(#[source] io::Error),
 }
 
-/// Makes connections for hyper's pool.
+/// Connector for hyper's pool.
 #[derive(Clone)]
 pub(crate) struct Connector(pub(crate) Arc<Shared>);
 
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) policy: AddressPolicy,
     pub(crate) resolver: Box<dyn Resolve>,
     pub(crate) tls: RwLock<TlsConnector>,
-    /// For all that it takes: the name, its addresses one after another, TLS.
+    /// Time limit for the whole connection: the name, its addresses one after another, TLS.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -79,8 +79,8 @@ impl Service<Uri> for Connector {
 }
 
 impl Shared {
-    /// Each step is limited here too, and not only by the exchange's limit: where another connection
-    /// became free first, the pool lets this one come about in the background, which must have an end.
+    /// Opens a connection. Each step has its own limit besides that of the exchange: if another connection becomes
+    /// free first, the pool finishes this one in the background, which must end.
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
         let deadline = Instant::now() + self.connect_timeout;
         let host = uri.host().ok_or(ConnectError::Url)?;
@@ -106,15 +106,15 @@ impl Shared {
         Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
     }
 
-    /// Tries the first few addresses in turn; each has an equal share of the time that is left.
+    /// Connects to the first few addresses in turn; each has an equal share of the remaining time.
     async fn connect_to(&self, addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, ConnectError> {
-        let addresses = &addresses[..addresses.len().min(ADDRESSES_TRIED)];
+        let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
         let mut last = ConnectError::TimedOut;
-        for (tried, address) in addresses.iter().enumerate() {
-            let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        for (index, address) in addresses.iter().enumerate() {
+            let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             match timeout(share, TcpStream::connect(SocketAddr::new(*address, port))).await {
                 Ok(Ok(stream)) => {
-                    // A second lock on the same door: what was connected to is what was vetted.
+                    // Defense in depth: the connected peer must be an allowed address.
                     self.policy.judge(stream.peer_addr().map_err(ConnectError::Tcp)?.ip())?;
                     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
                     return Ok(stream);
@@ -134,7 +134,7 @@ fn server_name(host: &str) -> Result<ServerName<'static>, ConnectError> {
     ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| ConnectError::Url)
 }
 
-/// A connection, with TLS or without.
+/// Connection with or without TLS.
 pub(crate) enum Stream {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),

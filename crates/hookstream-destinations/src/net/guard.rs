@@ -1,8 +1,7 @@
-//! Which addresses may be connected to: those that are globally reachable, and what the operator
-//! allows besides.
+//! Address policy: globally reachable addresses, and additional networks that the operator allows.
 //!
-//! The ranges are those of the IANA special-purpose address registries (RFC 6890 and its updates). An
-//! IPv6 address that carries an IPv4 address is judged by the one it carries.
+//! The ranges are those of the IANA special-purpose address registries (RFC 6890 and its updates). An IPv6 address
+//! that embeds an IPv4 address is judged by the embedded one.
 
 use std::{
     fmt,
@@ -13,13 +12,13 @@ use ipnet::IpNet;
 
 use crate::AddressRefused;
 
-/// What may be connected to.
+/// Policy for outbound addresses.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
 }
 
-/// The rule by which an address is refused: what kind of address it is.
+/// Rule that rejects an address: the kind of address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule(&'static str);
 
@@ -35,7 +34,7 @@ const REFUSED_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared address space"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
-    // Public by IANA's registry, and the host's own agent on every machine of Azure.
+    // Public according to IANA's registry, but it is the host agent on every Azure machine.
     (Ipv4Addr::new(168, 63, 129, 16), 32, "cloud metadata"),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local"),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "private"),
@@ -50,7 +49,7 @@ const REFUSED_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
 ];
 
-/// IPv6 ranges that are not globally reachable. What carries an IPv4 address is judged before.
+/// IPv6 ranges that are not globally reachable. Addresses that embed an IPv4 address are judged before.
 const REFUSED_V6: [(Ipv6Addr, u8, &str); 15] = [
     (Ipv6Addr::LOCALHOST, 128, "loopback"),
     (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
@@ -70,20 +69,20 @@ const REFUSED_V6: [(Ipv6Addr, u8, &str); 15] = [
 ];
 
 impl AddressPolicy {
-    /// Globally reachable addresses only.
+    /// Allows globally reachable addresses only.
     pub const fn public_only() -> Self {
         Self { allowed: Vec::new() }
     }
 
-    /// These networks besides.
+    /// Allows these networks too.
     pub const fn allowing(allowed: Vec<IpNet>) -> Self {
         Self { allowed }
     }
 
-    /// Whether an address may be connected to.
+    /// Checks one address.
     ///
     /// # Errors
-    /// Names the address and the rule that it meets.
+    /// Names the address and the rule that rejects it.
     pub fn judge(&self, address: IpAddr) -> Result<(), AddressRefused> {
         if self.allowed.iter().any(|network| network.contains(&address)) {
             return Ok(());
@@ -92,7 +91,7 @@ impl AddressPolicy {
             IpAddr::V4(v4) => {
                 refusal(&REFUSED_V4, |network, bits| in_range(u128::from(v4.to_bits()), u128::from(network.to_bits()), 32, bits))
             }
-            IpAddr::V6(v6) => match carried(v6) {
+            IpAddr::V6(v6) => match embedded_v4(v6) {
                 Some(v4) => return self.judge(IpAddr::V4(v4)),
                 None => refusal(&REFUSED_V6, |network, bits| in_range(v6.to_bits(), network.to_bits(), 128, bits)),
             },
@@ -100,17 +99,17 @@ impl AddressPolicy {
         refused.map_or(Ok(()), |rule| Err(AddressRefused { address, rule, is_of_name: false }))
     }
 
-    /// The same for all addresses of a host. One refused address refuses all: chance, or the owner of the name, decides
-    /// which of them a connection goes to. The refusal of a name's address is logged for the operator.
+    /// Checks all addresses of a host. One rejected address rejects all, because chance or the owner of the name
+    /// decides which one a connection uses. The rejected address of a name is logged for the operator.
     ///
     /// # Errors
-    /// Names the first that is refused.
+    /// Names the first rejected address.
     pub fn judge_all(&self, host: &str, addresses: &[IpAddr]) -> Result<(), AddressRefused> {
         let judged = addresses.iter().try_for_each(|address| self.judge(*address));
         judged.map_err(|refused| {
             let is_of_name = !super::resolve::is_fixed(host);
             if is_of_name {
-                tracing::info!(host, address = %refused.address, rule = %refused.rule, "refused an address of an endpoint's host");
+                tracing::info!(host, address = %refused.address, rule = %refused.rule, "endpoint host resolves to an address that is not allowed");
             }
             AddressRefused { is_of_name, ..refused }
         })
@@ -126,13 +125,13 @@ const fn in_range(address: u128, network: u128, width: u8, bits: u8) -> bool {
     address >> shift == network >> shift
 }
 
-/// The IPv4 address that an IPv6 address carries: mapped and compatible (RFC 4291), translated (RFC
-/// 6052), 6to4 (RFC 3056), Teredo (RFC 4380).
-fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// Returns the IPv4 address embedded in an IPv6 address: mapped and compatible (RFC 4291), translated (RFC 6052),
+/// 6to4 (RFC 3056), Teredo (RFC 4380).
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     let v4 = |bits: u128| Ipv4Addr::from_bits(u32::try_from(bits & 0xffff_ffff).expect("masked to 32 bits"));
     match address.segments() {
-        // `::` and `::1` are addresses of their own.
+        // `::` and `::1` embed no IPv4 address.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => Some(v4(bits)),
         [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(v4(bits)),
         [0x2002, ..] => Some(v4(bits >> 80)),
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_inside_an_address_is_judged_as_itself() {
+    fn embedded_ipv4_address_is_judged_as_itself() {
         let policy = AddressPolicy::public_only();
         for address in [
             "::ffff:127.0.0.1",
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_allows_is_allowed_in_every_form() {
+    fn allowed_network_is_allowed_in_every_notation() {
         let policy = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().expect("a network"), "fd00::/8".parse().expect("a network")]);
         for address in ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "fd12::1"] {
             assert_eq!(rule(&policy, address), None, "{address}");
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn one_forbidden_address_refuses_the_whole_answer() {
+    fn one_forbidden_address_rejects_all() {
         let addresses = ["1.1.1.1", "10.0.0.1", "::1"].map(|address| address.parse().expect("an address"));
         let refused = AddressPolicy::public_only().judge_all("10.0.0.1", &addresses).expect_err("refused");
         assert_eq!(

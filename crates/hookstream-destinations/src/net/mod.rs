@@ -1,4 +1,4 @@
-//! Connections to addresses that tenants named: policy, names, trust.
+//! Outbound network: address policy, name resolution, connections, trust.
 
 pub(crate) mod connect;
 pub mod guard;

@@ -1,4 +1,4 @@
-//! From a host to its addresses.
+//! Name resolution: from a host to its addresses.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -12,51 +12,51 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 
-/// What answers for names; tests have one that is scripted.
+/// Resolver of names; tests have a scripted one.
 #[async_trait]
 pub(crate) trait Resolve: Send + Sync + 'static {
-    /// The addresses of a name.
+    /// Resolves a name to its addresses.
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, DnsError>;
 }
 
-/// Why a name has no addresses, in a clause for the tenant.
+/// Reason why a name has no addresses, as a clause for the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DnsError {
-    /// There is no such name, or it has no address.
+    /// The name does not exist, or has no address.
     #[error("the host name does not exist or has no address")]
     NoSuchName,
-    /// The question was not answered in time.
+    /// The query timed out.
     #[error("resolving the host name timed out")]
     TimedOut,
-    /// The question was answered with a failure.
+    /// The name servers responded with a failure.
     #[error("the name servers of the host name failed to answer")]
     Failed,
 }
 
-/// How long one question to one server may take.
-const QUESTION: Duration = Duration::from_secs(2);
+/// Time limit of one query to one server.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The system's name servers and hosts file.
+/// Resolver with the system's name servers and hosts file.
 pub(crate) struct SystemResolver(TokioResolver);
 
 impl SystemResolver {
-    /// Reads the system's configuration; where there is none, asks as a system with defaults would.
+    /// Reads the system's configuration; if there is none, uses the defaults.
     pub(crate) fn new() -> Result<Self, NetError> {
         let builder = TokioResolver::builder_tokio()
             .unwrap_or_else(|_| TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default()));
-        Self::build(builder, QUESTION)
+        Self::build(builder, QUERY_TIMEOUT)
     }
 
-    /// Asks these servers, and gives each question so long.
+    /// Builds a resolver with these servers and this limit per query.
     #[cfg(test)]
-    pub(crate) fn asking(servers: ResolverConfig, question: Duration) -> Result<Self, NetError> {
-        Self::build(TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default()), question)
+    pub(crate) fn with_servers(servers: ResolverConfig, query_timeout: Duration) -> Result<Self, NetError> {
+        Self::build(TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default()), query_timeout)
     }
 
-    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>, question: Duration) -> Result<Self, NetError> {
+    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>, query_timeout: Duration) -> Result<Self, NetError> {
         let options = builder.options_mut();
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        options.timeout = question;
+        options.timeout = query_timeout;
         options.attempts = 2;
         builder.build().map(Self)
     }
@@ -74,8 +74,8 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// The addresses of a host as it stands in a URL, at least one: a literal is itself, `localhost` and
-/// what is below it is this machine (RFC 6761 section 6.3), anything else is asked for.
+/// Resolves a host as written in a URL to at least one address. A literal is itself, `localhost` and names below it
+/// are this machine (RFC 6761 section 6.3), and any other name is queried.
 pub(crate) async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<IpAddr>, DnsError> {
     if let Some(literal) = literal(host) {
         return Ok(vec![literal]);
@@ -84,12 +84,12 @@ pub(crate) async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<
     if is_localhost(name) {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    // With the final dot no search domain is tried: the name is the one that was typed.
+    // The final dot disables search domains, so exactly the given name is queried.
     let addresses = resolver.resolve(&format!("{name}.")).await?;
     if addresses.is_empty() { Err(DnsError::NoSuchName) } else { Ok(addresses) }
 }
 
-/// Whether everybody knows where a host leads: an address, or `localhost`.
+/// Returns true if a host's address is no secret: an address literal, or `localhost`.
 pub(crate) fn is_fixed(host: &str) -> bool {
     literal(host).is_some() || is_localhost(host.trim_end_matches('.'))
 }
@@ -98,7 +98,7 @@ fn is_localhost(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
-/// The address that a host is, where it is one.
+/// Returns the address if the host is an address literal.
 pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

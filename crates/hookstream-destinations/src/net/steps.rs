@@ -1,8 +1,8 @@
-//! How far an exchange has come, and when it got there.
+//! Progress of an exchange, with the times of its phases.
 //!
-//! Three tasks have a part in one: the one that sends makes the connection and reads the answer, hyper's
-//! task of the connection writes the request, and where another connection became free first, one in the
-//! background finishes making ours. [`Phases`] is what they share, one small allocation an exchange.
+//! Up to three tasks take part. The sending task opens the connection and reads the response. Hyper's connection task
+//! writes the request. If another connection becomes free first, a background task finishes ours. They share
+//! [`Phases`], one small allocation per exchange.
 
 use std::{
     future::Future,
@@ -18,12 +18,12 @@ use hookstream_model::delivery::timings::Timings;
 use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
 tokio::task_local! {
-    /// The exchange for which a connection is being made. Not set where one is finished in the background,
-    /// which is nobody's exchange.
+    /// Exchange for which a connection is being opened. Not set in the background task, whose connection belongs to
+    /// no exchange.
     static CONNECTING_FOR: Arc<Phases>;
 }
 
-/// The steps of an exchange, in their order.
+/// Phases of an exchange, in order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Phase {
     Dns,
@@ -34,80 +34,80 @@ pub(crate) enum Phase {
     Read,
 }
 
-const STEPS: usize = Phase::Read as usize + 1;
+const PHASES: usize = Phase::Read as usize + 1;
 
-/// When the steps of one exchange were done.
+/// Completion times of the phases of one exchange.
 pub(crate) struct Phases {
     began: Instant,
-    /// In microseconds since it began; 0 for those that are not done.
-    done: [AtomicU32; STEPS],
-    /// Whether this exchange has made a connection to its end.
+    /// Microseconds since `began`; 0 for a phase that is not complete.
+    done: [AtomicU32; PHASES],
+    /// True if this exchange has opened its own connection.
     connected: AtomicBool,
 }
 
 impl Phases {
-    /// Those of an exchange that begins now.
+    /// Starts the measurement of an exchange.
     pub(crate) fn begin() -> Arc<Self> {
         Arc::new(Self { began: Instant::now(), done: Default::default(), connected: AtomicBool::new(false) })
     }
 
-    /// Notes that a step is done.
-    pub(crate) fn done(&self, step: Phase) {
+    /// Records the completion of a phase.
+    pub(crate) fn done(&self, phase: Phase) {
         let elapsed = u32::try_from(self.began.elapsed().as_micros()).unwrap_or(u32::MAX);
-        self.done[step as usize].store(elapsed.max(1), Ordering::Relaxed);
+        self.done[phase as usize].store(elapsed.max(1), Ordering::Relaxed);
     }
 
-    /// Whether a step is done.
-    pub(crate) fn is_done(&self, step: Phase) -> bool {
-        self.at(step) > 0
+    /// Returns true if a phase is complete.
+    pub(crate) fn is_done(&self, phase: Phase) -> bool {
+        self.at(phase) > 0
     }
 
-    /// How long each step took that is done.
+    /// Returns the duration of each completed phase.
     pub(crate) fn timings(&self) -> Timings {
         let has_connection = self.is_done(Phase::Write) || self.is_done(Phase::FirstByte);
-        // Another connection became free while ours was being made: that one was not waited for.
+        // A reused connection became free while ours was being opened, so ours did not delay the exchange.
         let is_reused = has_connection && !self.connected.load(Ordering::Relaxed);
         let mut last = 0;
-        let mut part = |step: Phase| {
-            let at = self.at(step);
-            let took = (at > 0).then(|| Duration::from_micros(u64::from(at.saturating_sub(last))));
+        let mut part = |phase: Phase| {
+            let at = self.at(phase);
+            let duration = (at > 0).then(|| Duration::from_micros(u64::from(at.saturating_sub(last))));
             last = last.max(at);
-            took
+            duration
         };
-        let mut connection = |step: Phase| if is_reused { None } else { part(step) };
+        let mut connection = |phase: Phase| if is_reused { None } else { part(phase) };
         let (dns, connect, tls) = (connection(Phase::Dns), connection(Phase::Connect), connection(Phase::Tls));
         Timings { dns, connect, tls, write: part(Phase::Write), first_byte: part(Phase::FirstByte), read: part(Phase::Read) }
     }
 
-    fn at(&self, step: Phase) -> u32 {
-        self.done[step as usize].load(Ordering::Relaxed)
+    fn at(&self, phase: Phase) -> u32 {
+        self.done[phase as usize].load(Ordering::Relaxed)
     }
 }
 
-/// Sends within these steps: connections that are made meanwhile note theirs.
-pub(crate) fn within<F: Future>(steps: &Arc<Phases>, sending: F) -> TaskLocalFuture<Arc<Phases>, F> {
-    CONNECTING_FOR.scope(Arc::clone(steps), sending)
+/// Runs `sending` with these phases: connections that it opens record theirs.
+pub(crate) fn within<F: Future>(phases: &Arc<Phases>, sending: F) -> TaskLocalFuture<Arc<Phases>, F> {
+    CONNECTING_FOR.scope(Arc::clone(phases), sending)
 }
 
-/// Notes that a step of making a connection is done.
-pub(crate) fn done(step: Phase) {
-    let _ = CONNECTING_FOR.try_with(|steps| steps.done(step));
+/// Records the completion of a connection phase.
+pub(crate) fn done(phase: Phase) {
+    let _ = CONNECTING_FOR.try_with(|phases| phases.done(phase));
 }
 
-/// Notes that a connection is made.
+/// Records that the connection is open.
 pub(crate) fn connected() {
-    let _ = CONNECTING_FOR.try_with(|steps| steps.connected.store(true, Ordering::Relaxed));
+    let _ = CONNECTING_FOR.try_with(|phases| phases.connected.store(true, Ordering::Relaxed));
 }
 
-/// A body on its way out, which notes when the last of it was written to the connection.
+/// Request body that records when its last byte was written to the connection.
 pub(crate) struct Outgoing {
     bytes: Bytes,
-    steps: Arc<Phases>,
+    phases: Arc<Phases>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(bytes: Bytes, steps: &Arc<Phases>) -> Self {
-        Self { bytes, steps: Arc::clone(steps) }
+    pub(crate) fn new(bytes: Bytes, phases: &Arc<Phases>) -> Self {
+        Self { bytes, phases: Arc::clone(phases) }
     }
 }
 
@@ -123,7 +123,7 @@ impl Buf for Outgoing {
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
         if count > 0 && !self.bytes.has_remaining() {
-            self.steps.done(Phase::Write);
+            self.phases.done(Phase::Write);
         }
     }
 }

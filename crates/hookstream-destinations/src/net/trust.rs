@@ -1,4 +1,4 @@
-//! TLS: whom we trust, and who we are.
+//! TLS: trusted authorities and the client certificate.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use rustls::{
 
 use crate::http::Error;
 
-/// What an installation sets about TLS, besides the public authorities, which are always trusted.
+/// TLS settings of an installation. The public authorities are always trusted.
 #[derive(Debug, Default)]
 pub struct Trust {
-    /// Authorities to trust as well. A receiver's own certificate may be among them: it is trusted for the names in it.
+    /// Additional trusted authorities. A receiver's own certificate may be among them; it is trusted for its names.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// What authorities have revoked. A certificate of an authority that has no list here is not revoked.
+    /// Revocation lists. A certificate whose authority has no list here counts as not revoked.
     pub revoked: Vec<CertificateRevocationListDer<'static>>,
-    /// The certificate that is shown to a receiver who asks for one.
+    /// Client certificate for receivers that ask for one.
     pub identity: Option<ClientIdentity>,
 }
 
-/// A certificate with what leads from it to its authority, and its key.
+/// Certificate chain and private key.
 #[derive(Debug)]
 pub struct ClientIdentity {
     chain: Vec<CertificateDer<'static>>,
@@ -34,35 +34,35 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// Reads both from PEM.
+    /// Parses both from PEM.
     ///
     /// # Errors
-    /// Where one of them is not there or cannot be read.
+    /// If one of them is missing or unreadable.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Error::Key)?;
         Ok(Self { chain: certificates(chain)?, key })
     }
 }
 
-/// The certificates in a PEM file.
+/// Parses the certificates of a PEM file.
 ///
 /// # Errors
-/// Where there is none, or one cannot be read.
+/// If there is none, or one is unreadable.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| Error::Certificates)?;
     if found.is_empty() { Err(Error::Certificates) } else { Ok(found) }
 }
 
-/// The revocation lists in a PEM file.
+/// Parses the revocation lists of a PEM file.
 ///
 /// # Errors
-/// Where there is none, or one cannot be read.
+/// If there is none, or one is unreadable.
 pub fn revocation_lists(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     let found = CertificateRevocationListDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| Error::RevocationLists)?;
     if found.is_empty() { Err(Error::RevocationLists) } else { Ok(found) }
 }
 
-/// The configuration of our side of a connection.
+/// Builds the TLS client configuration.
 pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
     let Trust { extra_roots, revoked, identity } = trust;
     let mut roots = RootCertStore::empty();
@@ -77,7 +77,7 @@ pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
         .build()
         .map_err(|_| Error::RevocationLists)?;
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
-    let verifier = Arc::new(OrPinned { verifier, pinned: extra_roots });
+    let verifier = Arc::new(PinningVerifier { verifier, pinned: extra_roots });
     let builder = versions.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -87,23 +87,24 @@ pub(crate) fn client(trust: Trust) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// The usual verification, and certificates that are trusted by themselves.
+/// Verifier that also accepts pinned certificates.
 ///
-/// `openssl req -x509` makes a certificate of an authority (CA:TRUE), which no server may show by the usual rules. An operator who
-/// names such a file trusts that very certificate; so it is accepted, byte for byte, for its names and while it is valid.
+/// `openssl req -x509` creates a CA certificate (CA:TRUE), which standard verification does not accept from a server.
+/// An operator who configures such a file trusts exactly that certificate. So it is accepted, byte for byte, for its
+/// names and while it is valid.
 #[derive(Debug)]
-struct OrPinned {
+struct PinningVerifier {
     verifier: Arc<WebPkiServerVerifier>,
     pinned: Vec<CertificateDer<'static>>,
 }
 
-/// Whether the usual verification found nothing else wrong than who vouches for the certificate, or that it is an authority's. Its
-/// validity is checked before either.
+/// Returns true if the only problem is the issuer, or that the certificate is a CA. The validity period is checked
+/// before either.
 fn is_about_trust(problem: &CertificateError) -> bool {
     matches!(problem, CertificateError::UnknownIssuer | CertificateError::Other(_))
 }
 
-impl ServerCertVerifier for OrPinned {
+impl ServerCertVerifier for PinningVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! Servers that the operator names: mail and identity providers.
+//! Servers of the operator: mail and identity providers.
 
 pub mod mail;
 pub mod oidc;

@@ -224,7 +224,7 @@ struct Tried {
 
 fn describe(core: &Core, delivery: &Claimed, tried: &Tried) -> Attempt {
     let Tried { sent: Sent { outcome, timings }, began_at, duration, together } = tried;
-    let answer = outcome.answer();
+    let answer = outcome.response();
     // Each delivery of a batch keeps its part of what was answered to all of them.
     let most = (BODY_KEPT / together).max(BATCH_BODY_KEPT);
     Attempt {

@@ -157,7 +157,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
 }
 
 fn is_meant(job: &Job, candidate: &Candidate, route: &Route) -> bool {
-    job.selection.means(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
+    job.selection.selects(candidate, route.endpoint.wants(&candidate.event_type, &candidate.channels))
 }
 
 /// When the next slice of each job may begin.

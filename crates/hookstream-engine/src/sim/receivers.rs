@@ -71,7 +71,7 @@ impl Receivers {
         let behaviour = state.1.get(&endpoint).copied().unwrap_or(Behaviour::Well);
         let rng = &mut state.0;
         let after = Duration::from_millis(rng.random_range(0..60));
-        let answer = |status| Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() });
+        let answer = |status| Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
         let failed = |kind| Outcome::Failed(Failure::new(kind, "as it was told"));
         match behaviour {
             Behaviour::Well => (after, answer(200)),
@@ -80,7 +80,7 @@ impl Receivers {
             Behaviour::Refuses(status) => (after, answer(status)),
             Behaviour::AsksToWait(status, seconds) => {
                 let retry_after = Some(RetryAfter::Seconds(seconds));
-                (after, Outcome::from_answer(ReceiverResponse { status, retry_after, ..ReceiverResponse::default() }))
+                (after, Outcome::from_response(ReceiverResponse { status, retry_after, ..ReceiverResponse::default() }))
             }
             Behaviour::Hangs => (timeout, failed(FailureKind::Timeout)),
             Behaviour::Resets => (after / 8, failed(FailureKind::ConnectionReset)),
@@ -165,7 +165,7 @@ impl Transport for Wire {
         tokio::time::sleep(after).await;
         under_way.ends(outcome.is_accepted());
         for (message, _) in &messages {
-            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.answer().map(|answer| answer.status)));
+            history.note(format_args!("{endpoint} has {message}: {:?}", outcome.response().map(|answer| answer.status)));
         }
         self.gate.pass().await;
         Sent { outcome, timings: Timings::default() }

@@ -1,7 +1,7 @@
 //! Identifiers: 16 bytes, a UUIDv7 (RFC 9562 section 5.7), written as 32 lower-case hex characters.
 //!
-//! Ids sort by the time they were made. Each resource has a type of its own, so that one cannot be
-//! passed for another. On input a `word_` prefix is tolerated and dropped; none is ever emitted.
+//! Ids sort by creation time. Each resource has its own id type, so that ids cannot be mixed up. On input a `word_`
+//! prefix is accepted and dropped; none is ever emitted.
 
 use std::{fmt, str::FromStr};
 
@@ -10,15 +10,15 @@ use uuid::{Builder, Uuid};
 
 use crate::base::time::Timestamp;
 
-/// The last millisecond that an id can hold: its time has 48 bits.
+/// Last millisecond that an id can hold: its time has 48 bits.
 const LATEST_ID_MS: i64 = (1 << 48) - 1;
 
-/// Why a text is not an id.
+/// Error: the text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 32 hexadecimal characters")]
 pub struct InvalidId;
 
-/// Reads 32 hex characters, after an optional `word_`, into 16 bytes.
+/// Parses 32 hex characters, after an optional `word_`, into 16 bytes.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
     let digits = match text.rsplit_once('_') {
         Some((word, rest)) if !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphabetic()) => rest,
@@ -38,7 +38,7 @@ macro_rules! id_types {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The id with these 16 bytes, as the store keeps them.
+            /// Builds the id from its 16 bytes, as the store keeps them.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -48,7 +48,7 @@ macro_rules! id_types {
                 self.0.as_bytes()
             }
 
-            /// When the id was made, to the millisecond.
+            /// Creation time of the id, in milliseconds.
             pub fn timestamp(&self) -> Timestamp {
                 timestamp_of(self.0)
             }
@@ -83,56 +83,56 @@ macro_rules! id_types {
 }
 
 id_types! {
-    /// An organization: the top container, with members and environments.
+    /// Id of an organization, the top container with members and environments.
     OrganizationId
-    /// An environment of an organization; API keys belong to one.
+    /// Id of an environment of an organization; API keys belong to one.
     EnvironmentId
-    /// An API key (not the key itself).
+    /// Id of an API key (not the key itself).
     ApiKeyId
-    /// An application: one customer of the product that sends.
+    /// Id of an application, which is one customer of the sending product.
     ApplicationId
-    /// An endpoint of an application.
+    /// Id of an endpoint of an application.
     EndpointId
-    /// An event type in an environment's catalogue.
+    /// Id of an event type in an environment's catalogue.
     EventTypeId
-    /// A message, and the `webhook-id` that its receivers see.
+    /// Id of a message, and the `webhook-id` that its receivers see.
     MessageId
-    /// One try of a delivery.
+    /// Id of one attempt of a delivery.
     AttemptId
-    /// Who owes a delivery to whom: an endpoint, later a destination, as the engine sees it.
+    /// Id of a delivery target in the engine: an endpoint, later a destination.
     TargetId
-    /// A job: sending a set of deliveries again.
+    /// Id of a job, which sends a set of deliveries again.
     JobId
-    /// Somebody who signs in.
+    /// Id of a user.
     UserId
-    /// A session of somebody who signed in.
+    /// Id of a user's session.
     SessionId
-    /// An invitation into an organization.
+    /// Id of an invitation into an organization.
     InvitationId
-    /// A key that signs portal tokens.
+    /// Id of a key that signs portal tokens.
     PortalKeyId
-    /// An entry of the audit log.
+    /// Id of an entry of the audit log.
     EntryId
-    /// What an entry of the audit log is about, or who acted, whatever it is.
+    /// Id of any resource or actor that an entry of the audit log names.
     ResourceId
 }
 
 impl MessageId {
-    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    /// Returns a bound below every id of this millisecond or later, and above every earlier id.
     pub fn before_all_at(at: Timestamp) -> Self {
         Self::from_bytes(before_all_at(at))
     }
 }
 
 impl PortalKeyId {
-    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    /// Returns a bound below every id of this millisecond or later, and above every earlier id.
     pub fn before_all_at(at: Timestamp) -> Self {
         Self::from_bytes(before_all_at(at))
     }
 }
 
 impl EntryId {
-    /// Below every id that is made in this millisecond or later, and above every earlier one.
+    /// Returns a bound below every id of this millisecond or later, and above every earlier id.
     pub fn before_all_at(at: Timestamp) -> Self {
         Self::from_bytes(before_all_at(at))
     }
@@ -156,14 +156,14 @@ impl From<TargetId> for EndpointId {
     }
 }
 
-/// A fresh id that has not been given to anything yet; convert it into the type needed.
+/// New id without a type; convert it into the type needed.
 #[derive(Debug, Clone, Copy)]
 pub struct NewId(Uuid);
 
-/// Makes ids that grow strictly, also within one millisecond and when the clock steps back.
+/// Generator of strictly increasing ids, also within one millisecond and if the clock steps back.
 ///
-/// The 12 bits after the millisecond count up (RFC 9562 section 6.2, method 1); when they run over,
-/// the millisecond runs ahead of the clock by one. The remaining 62 bits are random.
+/// The 12 bits after the millisecond are a counter (RFC 9562 section 6.2, method 1). If the counter overflows, the
+/// millisecond runs ahead of the clock by one. The remaining 62 bits are random.
 #[derive(Debug)]
 pub struct IdSource<R> {
     rng: R,
@@ -172,17 +172,17 @@ pub struct IdSource<R> {
 }
 
 impl<R: Rng> IdSource<R> {
-    /// A source that takes its random bits from `rng`.
+    /// Builds a generator that takes its random bits from `rng`.
     pub fn new(rng: R) -> Self {
         Self { rng, last_ms: 0, count: 0 }
     }
 
-    /// The next id, made at `now`.
+    /// Generates the next id, at the time `now`.
     pub fn next(&mut self, now: Timestamp) -> NewId {
         let ms = u64::try_from(now.as_millis()).unwrap_or(0);
         if ms > self.last_ms {
             self.last_ms = ms;
-            // Starts in the lower half, so that 2,048 ids or more fit before the millisecond runs over.
+            // Starts in the lower half, so that at least 2,048 ids fit before the counter overflows.
             self.count = (self.rng.next_u32() & 0x7ff) as u16;
         } else if self.count == 0xfff {
             self.last_ms += 1;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_tells_when_it_was_made_and_is_a_uuid_of_version_7() {
+    fn id_contains_its_creation_time_and_is_a_uuid_v7() {
         let mut source = IdSource::new(StdRng::seed_from_u64(7));
         let id = source.next(Timestamp::from_millis(1_780_000_000_123));
         assert_eq!(MessageId::from(id).timestamp(), Timestamp::from_millis(1_780_000_000_123));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_has_a_bound_below_its_ids() {
+    fn bound_is_below_the_ids_of_its_millisecond() {
         let mut source = IdSource::new(StdRng::seed_from_u64(7));
         let at = Timestamp::from_millis(1_780_000_000_123);
         let (earlier, id) = (MessageId::from(source.next(at - Duration::from_millis(1))), MessageId::from(source.next(at)));
@@ -243,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn a_word_before_an_underscore_is_dropped_and_anything_else_refused() {
+    fn prefix_before_an_underscore_is_dropped() {
         let check = |text: &str, expected: Option<&str>| {
-            let read = text.parse::<ApplicationId>().map(|id| id.to_string()).ok();
-            assert_eq!(read.as_deref(), expected, "{text}");
+            let parsed = text.parse::<ApplicationId>().map(|id| id.to_string()).ok();
+            assert_eq!(parsed.as_deref(), expected, "{text}");
         };
         let id = "0198c0de00007000800000000000abcd";
         check(id, Some(id));

@@ -1,19 +1,19 @@
-//! Helpers for values that the API keeps as JSON text.
+//! Helpers for values that the API stores as JSON text.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-/// The text that a JSON value stands for where both forms are accepted on input: the native form
-/// (`{"a":1}`) and the text form (`"{\"a\":1}"`). Strings are decoded, anything else is as written.
+/// Returns the JSON text of a value that may be sent natively (`{"a":1}`) or as text (`"{\"a\":1}"`). Strings are
+/// decoded; any other value is returned as written.
 ///
 /// # Errors
-/// Where a string's escapes do not stand for text (a lone surrogate).
+/// If the escapes of a string are not valid text (a lone surrogate).
 pub fn text_of(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
     if raw.get().starts_with('"') { serde_json::from_str::<String>(raw.get()).map(Cow::Owned) } else { Ok(Cow::Borrowed(raw.get())) }
 }
 
-/// Whether `text` is JSON from its first to its last character.
+/// Returns true if `text` is exactly one JSON value.
 pub fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }

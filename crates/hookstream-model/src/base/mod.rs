@@ -1,4 +1,4 @@
-//! Ground that everything stands on: ids, time, texts, secrets.
+//! Base types: ids, time, texts, secrets.
 
 pub mod ids;
 pub mod json;

@@ -1,19 +1,19 @@
-//! Text and keys that no log, error or trace may show.
+//! Secrets: text that no log, error or trace may show.
 
 use std::fmt;
 
-/// A secret text. It has no `Display`, and its `Debug` says only that it is there.
+/// Secret text. It has no `Display`, and its `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes `text` into custody.
+    /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself. Call it only where the secret is used: to sign, to store, or for the one
-    /// answer that shows it to its owner.
+    /// The text itself. Call it only to use the secret: to sign, to store, or for the one response that shows it to
+    /// its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }

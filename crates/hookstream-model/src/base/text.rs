@@ -1,12 +1,12 @@
-//! Rules for text that people read on one line: names of organizations, applications, keys, devices.
+//! Rules for one-line text: names of organizations, applications, keys, devices.
 
 use crate::InvalidField;
 
-/// Checks a line: 1 to `most` characters, not only white space, and none that ends the line, controls a terminal or turns
-/// the direction of what follows.
+/// Checks a line: 1 to `most` characters, not only white space. Line separators, control characters and characters
+/// that change the text direction are not allowed.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_line(field: &'static str, text: &str, most: usize) -> Result<(), InvalidField> {
     if text.trim().is_empty() || text.chars().count() > most {
         return Err(InvalidField::new(field, format!("must have 1 to {most} characters")));
@@ -23,8 +23,9 @@ pub fn check_line(field: &'static str, text: &str, most: usize) -> Result<(), In
     }
 }
 
-/// The end of an error that repeats a value which is refused, such as `; got "monthly"`. Empty if the value may be a secret in the
-/// wrong field: secrets and passwords have at least 12 characters, and only times of that length are repeated.
+/// Returns the end of an error text that repeats a rejected value, such as `; got "monthly"`. Empty if the value may
+/// be a secret in the wrong field: secrets and passwords have at least 12 characters, and of that length only times
+/// are repeated.
 pub fn got(value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:+TZ".contains(&byte);
     let is_time =
@@ -32,12 +33,12 @@ pub fn got(value: &str) -> String {
     if (value.len() < 12 || is_time) && value.bytes().all(is_plain) { format!("; got {value:?}") } else { String::new() }
 }
 
-/// Whether a character separates lines or changes the direction of text (Unicode Standard Annex 9).
+/// Returns true if a character separates lines or changes the direction of text (Unicode Standard Annex 9).
 pub const fn is_format(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a text has something that mail programs make a link of: a scheme, or words joined by a dot.
+/// Returns true if mail programs would turn part of a text into a link: a scheme, or words joined by a dot.
 pub fn has_link(text: &str) -> bool {
     let is_domain = |word: &str| {
         let mut parts = word.trim_matches(|c: char| !c.is_alphanumeric()).split('.').rev();
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_value_is_repeated_unless_it_may_be_a_secret() {
+    fn rejected_value_is_repeated_unless_it_may_be_a_secret() {
         assert_eq!(got("monthly"), "; got \"monthly\"");
         assert_eq!(got(""), "; got \"\"");
         assert_eq!(got("2027-01-31T12:00:00"), "; got \"2027-01-31T12:00:00\"");
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_no_invisible_characters() {
+    fn line_has_no_invisible_characters() {
         for text in ["Acme", "ÄRGER GmbH", "株式会社", "a\u{200d}b", "👩‍💻"] {
             assert_eq!(check_line("name", text, 20), Ok(()), "{text}");
         }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_what_mail_programs_make_one_of() {
+    fn links_are_detected_as_mail_programs_do() {
         for text in
             ["see http://evil.example", "evil.example/verify", "Acme (evil.example)", "www.evil.example", "a@evil.example", "Booking.com"]
         {

@@ -1,4 +1,4 @@
-//! Points in time, to the millisecond, and the one door through which the present comes in.
+//! Points in time, in milliseconds, and the clock interface.
 
 use std::{
     fmt,
@@ -9,41 +9,39 @@ use std::{
 
 use crate::base::text::got;
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+/// Point in time: milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Written as ISO 8601 in UTC with milliseconds and `Z`, as every time in the API is.
+/// Displayed as ISO 8601 in UTC with milliseconds and `Z`, like every time in the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Where the present comes from. The program has one that reads the system's clock, tests have one
-/// that is moved by hand.
+/// Source of the current time. The program reads the system clock; tests move a clock by hand.
 pub trait Clock: Send + Sync + 'static {
-    /// The present, by which things are stored and scheduled. It may differ from what the machine's clock shows, where
-    /// that has jumped.
+    /// Current time for storing and scheduling. It may differ from the machine's clock after that clock has jumped.
     fn now(&self) -> Timestamp;
 
-    /// What the machine's clock shows, jumps and all: for what others compare with clocks of their own.
+    /// Time of the machine's clock, including jumps: for values that others compare with their own clocks.
     fn wall(&self) -> Timestamp {
         self.now()
     }
 }
 
-/// Why a text is not a time.
+/// Error: the text is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an ISO 8601 date and time with an offset, such as 2027-01-31T12:00:00Z{0}")]
 pub struct InvalidTime(String);
 
-/// Milliseconds in a day of UTC.
+/// Milliseconds in a UTC day.
 const DAY_MS: i64 = 86_400_000;
 
-/// The last moment that jiff knows, some hours before the end of the year 9999.
+/// Last time that jiff supports, some hours before the end of the year 9999.
 const LATEST_MS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self::from_millis(0);
 
-    /// The point `ms` milliseconds after 1970-01-01T00:00:00Z.
+    /// Builds the time `ms` milliseconds after 1970-01-01T00:00:00Z.
     pub const fn from_millis(ms: i64) -> Self {
         Self(ms)
     }
@@ -58,12 +56,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long after `earlier` this is; zero where it is not after it.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// The day of UTC this falls on.
+    /// Returns the UTC day that contains this time.
     pub fn day(self) -> Day {
         Day(self.0.div_euclid(DAY_MS))
     }
@@ -97,7 +95,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
-        // A plus that was not written as `%2B` in a query is a space by the time it is read (WHATWG URL, section 5.1).
+        // A plus that was not sent as `%2B` in a query arrives as a space (WHATWG URL, section 5.1).
         let with_plus =
             || text.rsplit_once(' ').filter(|(_, offset)| is_offset(offset)).and_then(|(time, offset)| read(&format!("{time}+{offset}")));
         let time = read(text).or_else(with_plus).ok_or_else(|| InvalidTime(got(text)))?;
@@ -105,61 +103,61 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Whether a text has the form `hh:mm`.
+/// Returns true if a text has the form `hh:mm`.
 fn is_offset(text: &str) -> bool {
     matches!(text.as_bytes(), [a, b, b':', c, d] if [a, b, c, d].into_iter().all(u8::is_ascii_digit))
 }
 
-/// A day of UTC; what is kept by day carries one.
+/// Day in UTC; data that is stored by day carries one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(i64);
 
 impl Day {
-    /// The first moment of the day.
+    /// First millisecond of the day.
     pub const fn start(self) -> Timestamp {
         Timestamp(self.0 * DAY_MS)
     }
 
-    /// The first moment after the day.
+    /// First millisecond after the day.
     pub const fn end(self) -> Timestamp {
         self.next().start()
     }
 
-    /// The day after.
+    /// Day after this one.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// So many days after 1970-01-01.
+    /// Number of days since 1970-01-01.
     pub const fn number(self) -> i64 {
         self.0
     }
 
-    /// The day of a number.
+    /// Builds the day from its number.
     pub const fn of_number(number: i64) -> Self {
         Self(number)
     }
 
-    /// So many days before.
+    /// Returns the day `days` days before.
     pub(crate) const fn back(self, days: i64) -> Self {
         Self(self.0 - days)
     }
 
-    /// Its year, its month and its day of the month. Years are taken to begin with March, so that the day that some
-    /// have and others have not is their last.
+    /// Returns the year, the month and the day of the month. The computation starts years in March, so that a leap
+    /// day is the last day of its year.
     pub(crate) const fn civil(self) -> (i64, i64, i64) {
-        // The days of 400 years.
+        // Number of days in 400 years.
         const CYCLE: i64 = 146_097;
-        // From 0000-03-01 to 1970-01-01.
-        let since = self.0 + 719_468;
-        let (cycle, of_cycle) = (since.div_euclid(CYCLE), since.rem_euclid(CYCLE));
-        let of_cycles_years = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / (CYCLE - 1)) / 365;
-        let of_year = of_cycle - (365 * of_cycles_years + of_cycles_years / 4 - of_cycles_years / 100);
-        // Five months from March on have 153 days, and so have the next five.
-        let from_march = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * from_march + 2) / 5 + 1;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-        let year = cycle * 400 + of_cycles_years + if month <= 2 { 1 } else { 0 };
+        // Number of days from 0000-03-01 to 1970-01-01.
+        let days = self.0 + 719_468;
+        let (cycle, day_of_cycle) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
+        let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / (CYCLE - 1)) / 365;
+        let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+        // Five months from March on have 153 days, and so do the next five.
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = cycle * 400 + year_of_cycle + if month <= 2 { 1 } else { 0 };
         (year, month, day)
     }
 }
@@ -183,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_with_milliseconds_and_read_with_any_offset() {
+    fn times_are_written_with_milliseconds_and_parsed_with_any_offset() {
         let time: Timestamp = "2026-11-24T10:30:00.05+02:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-24T08:30:00.050Z");
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
-    fn a_plus_that_a_query_made_a_space_is_read_as_a_plus() {
+    fn space_in_place_of_a_plus_is_parsed_as_a_plus() {
         let time: Timestamp = "2026-11-28T15:00:00 02:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-28T13:00:00.000Z");
         for text in ["2026-11-28 15:00", "2026-11-28T15:00:00 0200", "2026-11-28T15:00:00  02:00", "2026-11-28T15:00:00Z 02:00"] {
@@ -199,20 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_the_years_that_are_written_is_written_as_the_last_of_them() {
+    fn times_outside_the_supported_years_are_clamped() {
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
-    fn what_is_no_point_in_time_is_refused() {
+    fn invalid_time_is_rejected() {
         for text in ["string", "", "2026-11-24", "2026-11-24T10:30:00", "24.11.2026", "1764000000"] {
             assert_eq!(text.parse::<Timestamp>(), Err(InvalidTime(got(text))), "{text}");
         }
     }
 
     #[test]
-    fn a_day_starts_and_ends_at_midnight_utc() {
+    fn day_starts_and_ends_at_midnight_utc() {
         let time: Timestamp = "2026-11-24T23:59:59.999Z".parse().expect("a time");
         assert_eq!(time.day().to_string(), "2026-11-24");
         assert_eq!(time.day().end().to_string(), "2026-11-25T00:00:00.000Z");
@@ -220,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_of_centuries_has_the_date_that_it_is_written_with() {
+    fn civil_date_matches_the_displayed_date() {
         let mut day: Day = "1970-01-01".parse().expect("a day");
         let end: Day = "2401-03-02".parse().expect("a day");
         while day < end {

@@ -1,11 +1,11 @@
-//! What is secret at rest: sealed under a key, for one place, and opened again there only.
+//! Encryption of secrets at rest, bound to a key and to one place in the store.
 //!
-//! The store calls it for what it writes and reads. A sealed text names its key by the key's [id](KeyId), so that
-//! several keys may be in use while one takes over from another. It is bound to its [`SealContext`]: moved to another row
-//! or column it does not open. Chance is passed in, as the nonce.
+//! The store calls it for every secret it writes and reads. A sealed text names its key by the key's [id](KeyId), so
+//! that several keys can be in use during a rotation. It is bound to its [`SealContext`]: a text moved to another row
+//! or column does not open. Randomness is passed in, as the nonce.
 //!
-//! The cipher is XChaCha20-Poly1305: its nonces of 24 bytes may be drawn by any number of nodes without a count of
-//! what was sealed, and it is as fast and as even in time without special instructions of the processor.
+//! The cipher is XChaCha20-Poly1305. Its 24-byte nonces may be drawn at random by any number of nodes without a
+//! message counter. The cipher is fast and constant-time without special processor instructions.
 
 use std::{fmt, str::FromStr};
 
@@ -20,84 +20,85 @@ use chacha20poly1305::{
 };
 use sha2::{Digest, Sha256};
 
-/// What a sealed text begins with. What begins otherwise is plain.
-const MARK: &str = "enc:v1:";
-/// What the hash that names a key begins with, so that it is a hash of nothing else.
+/// Prefix of a sealed text. Any other text is plain.
+const PREFIX: &str = "enc:v1:";
+/// Prefix of the hash input for a key id, so that the hash has no other meaning.
 const ID_CONTEXT: &[u8] = b"hookstream encryption key\n";
-/// The most keys: a current one, and those of rotations that were never finished.
+/// Maximum number of keys: a current one, and those of unfinished rotations.
 const KEYS_MAX: usize = 16;
-/// Base64 as people have it, with or without `=` at its end.
+/// Base64 with or without `=` at the end.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// How many bytes a nonce has; each is drawn anew.
+/// Length of a nonce in bytes; each nonce must be drawn at random.
 pub const NONCE_BYTES: usize = 24;
 
-/// A key of 32 random bytes. It has no `Display`, and its `Debug` names its id.
+/// Key of 32 random bytes. It has no `Display`, and its `Debug` shows its id only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VaultKey {
     bytes: [u8; 32],
     id: KeyId,
 }
 
-/// A key's name: the first 8 bytes of a hash of it, as 16 hexadecimal characters. It tells nothing of the key.
+/// Id of a key: the first 8 bytes of a hash of the key, as 16 hexadecimal characters. It reveals nothing about the
+/// key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 8]);
 
-/// Where a sealed text belongs.
+/// Place in the store that a sealed text belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealContext {
-    /// Table and column.
+    /// Name of table and column.
     pub column: &'static str,
-    /// What tells the row from others of its table.
+    /// Identity of the row within its table.
     pub row: Vec<u8>,
 }
 
-/// The keys of an installation: one seals and opens, earlier ones open only.
+/// Keys of an installation: the current one seals and opens, earlier ones only open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     current: VaultKey,
     earlier: Vec<VaultKey>,
 }
 
-/// Why text is not keys. It repeats nothing of the text.
+/// Error in the text of keys. The message does not quote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
-    /// There is none.
+    /// The text contains no key.
     #[error("contains no key; create one with `openssl rand -hex 32`")]
     None,
-    /// There are more than can be meant.
+    /// The text contains more keys than allowed.
     #[error("contains more than {KEYS_MAX} keys; remove those that encrypt nothing any more")]
     TooMany,
-    /// One has another form.
+    /// A key has an invalid form; the value is its position, counted from 1.
     #[error("is invalid: key {0} is not 32 bytes as 64 hexadecimal characters or as base64; create one with `openssl rand -hex 32`")]
     Form(usize),
 }
 
-/// Why a sealed text does not open.
+/// Reason why a sealed text does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unopened {
-    /// Its key is not there.
+    /// The key with this id was not given.
     #[error("it is encrypted with the key {0}, which was not given")]
     NoKey(KeyId),
-    /// It was changed, cut, or moved from another place.
+    /// The text was changed, truncated, or moved from another place.
     #[error("the value was changed, or copied from another place")]
     Damaged,
 }
 
 impl VaultKey {
-    /// The key of these bytes, which have to be random.
+    /// Builds a key from its bytes, which must be random.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         let hash: [u8; 32] = Sha256::new().chain_update(ID_CONTEXT).chain_update(bytes).finalize().into();
         Self { bytes, id: KeyId(std::array::from_fn(|index| hash[index])) }
     }
 
-    /// Its name.
+    /// Id of the key.
     pub const fn id(&self) -> KeyId {
         self.id
     }
 
-    /// The key as text, for the file that it is kept in.
+    /// The key as text, for the key file.
     pub fn expose(&self) -> String {
         hex(&self.bytes)
     }
@@ -125,15 +126,15 @@ impl fmt::Display for KeyId {
 }
 
 impl KeyId {
-    /// The id of these 16 characters.
+    /// Parses 16 hexadecimal characters.
     pub fn parse(text: &str) -> Option<Self> {
         unhex(text).filter(|_| text.bytes().all(|byte| !byte.is_ascii_uppercase()))?.try_into().ok().map(Self)
     }
 }
 
 impl Keys {
-    /// These keys, of which the first is the current one; `None` where there is none. One that is there twice counts
-    /// where it is first.
+    /// Builds the set; the first key is the current one. Returns `None` if there are no keys. Of duplicates, the
+    /// first counts.
     pub fn new(keys: impl IntoIterator<Item = VaultKey>) -> Option<Self> {
         let mut keys = keys.into_iter();
         let current = keys.next()?;
@@ -146,41 +147,41 @@ impl Keys {
         Some(Self { current, earlier })
     }
 
-    /// The keys of these and, to open only, `others`.
+    /// Adds `others` as keys that only open.
     #[must_use]
     pub fn and(self, others: impl IntoIterator<Item = VaultKey>) -> Self {
         let all = std::iter::once(self.current.clone()).chain(self.earlier).chain(others);
         Self::new(all).unwrap_or(Self { current: self.current, earlier: Vec::new() })
     }
 
-    /// All of them, the current one first.
+    /// Returns all keys, the current one first.
     pub fn into_all(self) -> impl Iterator<Item = VaultKey> {
         std::iter::once(self.current).chain(self.earlier)
     }
 
-    /// The key that seals.
+    /// Key that seals.
     pub const fn current(&self) -> &VaultKey {
         &self.current
     }
 
-    /// The key of this name.
+    /// Returns the key with this id.
     pub fn find(&self, id: KeyId) -> Option<&VaultKey> {
         std::iter::once(&self.current).chain(&self.earlier).find(|key| key.id() == id)
     }
 
-    /// Seals a text for its place under the current key. A nonce is random, and never used again.
+    /// Seals a text for its place with the current key. The nonce must be random and never reused.
     pub fn seal(&self, place: &SealContext, text: &str, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: text.as_bytes(), aad: &place.bytes() };
         let sealed = self.current.cipher().encrypt(&nonce.into(), payload).expect("a text is shorter than 256 GiB");
-        format!("{MARK}{}:{}", self.current.id(), STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat()))
+        format!("{PREFIX}{}:{}", self.current.id(), STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat()))
     }
 
-    /// Opens what was sealed for this place. What is not of that form is plain, and returned as it is.
+    /// Opens a text that was sealed for this place. A text without the prefix is plain, and returned unchanged.
     ///
     /// # Errors
-    /// Where its key is not among these, or it is not what was sealed for this place.
+    /// If its key is missing, or the text was not sealed for this place.
     pub fn open(&self, place: &SealContext, text: &str) -> Result<String, Unopened> {
-        let Some(sealed) = text.strip_prefix(MARK) else { return Ok(text.to_owned()) };
+        let Some(sealed) = text.strip_prefix(PREFIX) else { return Ok(text.to_owned()) };
         let (id, sealed) = sealed.split_once(':').ok_or(Unopened::Damaged)?;
         let id = KeyId::parse(id).ok_or(Unopened::Damaged)?;
         let key = self.find(id).ok_or(Unopened::NoKey(id))?;
@@ -191,26 +192,26 @@ impl Keys {
         String::from_utf8(plain).map_err(|_| Unopened::Damaged)
     }
 
-    /// Whether a text is sealed under the current key.
+    /// Returns true if a text is sealed with the current key.
     pub fn is_current(&self, text: &str) -> bool {
         sealed_under(text) == Some(self.current.id())
     }
 }
 
-/// Whether a text has the form of one that is sealed.
+/// Returns true if a text has the form of a sealed one.
 pub fn is_sealed(text: &str) -> bool {
-    text.starts_with(MARK)
+    text.starts_with(PREFIX)
 }
 
-/// The key that a text is sealed under; `None` for one that is plain.
+/// Returns the id of the key that a text is sealed with; `None` for a plain text.
 fn sealed_under(text: &str) -> Option<KeyId> {
-    KeyId::parse(text.strip_prefix(MARK)?.split_once(':')?.0)
+    KeyId::parse(text.strip_prefix(PREFIX)?.split_once(':')?.0)
 }
 
 impl FromStr for Keys {
     type Err = InvalidKeys;
 
-    /// Keys apart by commas, blanks or lines. A line that begins with `#` is a remark.
+    /// Parses keys separated by commas, spaces or lines. A line that begins with `#` is a comment.
     fn from_str(text: &str) -> Result<Self, InvalidKeys> {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
         let parts = lines.flat_map(|line| line.split([',', ' ', '\t'])).map(str::trim).filter(|part| !part.is_empty());
@@ -224,7 +225,7 @@ impl FromStr for Keys {
 }
 
 impl SealContext {
-    /// What a text is sealed together with. A column's name has no zero, so that no two places are the same.
+    /// Associated data of the cipher. A column's name contains no zero byte, so the encoding is unambiguous.
     fn bytes(&self) -> Vec<u8> {
         [self.column.as_bytes(), &[0], &self.row].concat()
     }
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_and_shows_nothing() {
+    fn sealed_text_opens_in_its_place_and_reveals_nothing() {
         let sealed = keys(&[1]).seal(&place(1), "whsec_marked", NONCE);
         assert!(sealed.starts_with(&format!("enc:v1:{}:", key(1).id())), "{sealed}");
         assert!(!sealed.contains("whsec") && !sealed.contains("marked"));
@@ -273,8 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn the_cipher_is_the_one_of_the_draft() {
-        // The associated data and the text of draft-irtf-cfrg-xchacha-03, A.3.1, under its key and nonce.
+    fn cipher_matches_the_draft_test_vector() {
+        // Associated data and text of draft-irtf-cfrg-xchacha-03, A.3.1, with its key and nonce.
         let key = std::array::from_fn(|index| 0x80 + u8::try_from(index).expect("below 32"));
         let nonce: [u8; NONCE_BYTES] = std::array::from_fn(|index| 0x40 + u8::try_from(index).expect("below 24"));
         let text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_moved_does_not_open() {
+    fn moved_text_does_not_open() {
         let sealed = keys(&[1]).seal(&place(1), "text", NONCE);
         let elsewhere =
             [place(2), SealContext { column: "endpoints.previous_secret", ..place(1) }, SealContext { row: vec![1; 15], ..place(1) }];
@@ -295,19 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_missing_is_named() {
+    fn missing_key_is_named() {
         let sealed = keys(&[1]).seal(&place(1), "text", NONCE);
         assert_eq!(keys(&[2, 3]).open(&place(1), &sealed), Err(Unopened::NoKey(key(1).id())));
         assert_eq!(keys(&[2, 1]).open(&place(1), &sealed), Ok("text".to_owned()));
         assert!(keys(&[1, 2]).is_current(&sealed) && !keys(&[2, 1]).is_current(&sealed));
         assert!(!keys(&[1]).is_current("text"));
-        // Under the name of another key it does not open either.
+        // With another key's id it does not open either.
         let renamed = sealed.replace(&key(1).id().to_string(), &key(2).id().to_string());
         assert_eq!(keys(&[2]).open(&place(1), &renamed), Err(Unopened::Damaged));
     }
 
     #[test]
-    fn what_is_plain_is_read_as_it_is() {
+    fn plain_text_is_returned_unchanged() {
         for plain in ["", "whsec_x", "{\"a\":1}", "enc:v1", "enc:v2:x"] {
             assert_eq!(keys(&[1]).open(&place(1), plain), Ok(plain.to_owned()));
             assert!(!is_sealed(plain));
@@ -315,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn no_truncation_and_no_changed_character_opens() {
+    fn truncated_or_changed_text_does_not_open() {
         let keys = keys(&[1]);
         let sealed = keys.seal(&place(1), "a secret", NONCE);
-        for end in MARK.len()..sealed.len() {
+        for end in PREFIX.len()..sealed.len() {
             assert!(keys.open(&place(1), &sealed[..end]).is_err(), "cut at {end}");
         }
-        for at in MARK.len()..sealed.len() {
+        for at in PREFIX.len()..sealed.len() {
             let mut changed = sealed.clone().into_bytes();
             changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
             let changed = String::from_utf8(changed).expect("ASCII");
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_in_their_forms_and_the_first_is_current() {
+    fn keys_parse_in_all_forms_and_the_first_is_current() {
         let (one, two) = ("01".repeat(32), "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI");
         for text in [format!("{one},{two}="), format!("# from the vault\n{one}\n\n{two}\n"), format!(" {one} {two}=,{one}")] {
             assert_eq!(text.parse::<Keys>(), Ok(keys(&[1, 2])), "{text}");
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_shows_its_id_only() {
+    fn debug_of_a_key_shows_its_id_only() {
         let shown = format!("{:?}", keys(&[1]));
         assert!(shown.contains(&key(1).id().to_string()) && !shown.contains("0101") && !shown.contains("1, 1"), "{shown}");
         assert_eq!(KeyId::parse(&key(1).id().to_string()), Some(key(1).id()));
@@ -357,14 +358,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_comes_back(text in ".*", row in any::<Vec<u8>>(), nonce in any::<[u8; NONCE_BYTES]>()) {
+        fn every_text_round_trips(text in ".*", row in any::<Vec<u8>>(), nonce in any::<[u8; NONCE_BYTES]>()) {
             let place = SealContext { column: "idempotency_keys.body", row };
             let sealed = keys(&[1]).seal(&place, &text, nonce);
             prop_assert_eq!(keys(&[2, 1]).open(&place, &sealed), Ok(text));
         }
 
         #[test]
-        fn what_nobody_sealed_is_an_error_and_no_panic(text in "enc:v1:.*") {
+        fn invalid_sealed_text_is_an_error(text in "enc:v1:.*") {
             prop_assert!(keys(&[1]).open(&place(1), &text).is_err());
         }
     }

@@ -1,4 +1,4 @@
-//! Attempts: one try of a delivery, and what came of it.
+//! Attempts: one send of a delivery, and its result.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use crate::{
     delivery::{state::Trigger, timings::Waterfall},
 };
 
-/// One try of a delivery, as it is kept.
+/// One attempt of a delivery, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Its id, made when the try began.
+    /// Unique id, generated when the attempt begins.
     pub id: AttemptId,
     /// The message.
     pub message_id: MessageId,
-    /// Where it went.
+    /// Endpoint or destination that the attempt was sent to.
     pub target_id: TargetId,
-    /// 1 for a delivery's first try, counting on over manual retries.
+    /// Attempt number within the delivery: 1 for the first, counting on over manual retries.
     pub number: u32,
-    /// What made it happen.
+    /// Cause of the attempt.
     pub trigger: Trigger,
-    /// Whether the target took it.
+    /// True if the target accepted the message.
     pub succeeded: bool,
-    /// The status that was answered.
+    /// HTTP status of the response.
     pub response_status: Option<u16>,
-    /// The first 16 KiB of what was answered, as text; bytes that are no UTF-8 are replaced.
+    /// First 16 KiB of the response body as text; bytes that are not UTF-8 are replaced.
     pub response_body: Option<String>,
-    /// How long the whole exchange took.
+    /// Duration of the whole exchange.
     pub duration: Duration,
-    /// How long each part of it took, where that is known.
+    /// Durations of its parts, if known.
     pub waterfall: Option<Waterfall>,
-    /// Why it failed, in the fixed vocabulary.
+    /// Failure in the fixed vocabulary; `None` for a success.
     pub error: Option<String>,
-    /// When the try began.
+    /// Time at which the attempt began.
     pub created_at: Timestamp,
 }
 

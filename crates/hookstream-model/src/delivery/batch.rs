@@ -8,15 +8,15 @@ use crate::{
     outbound::message::{ContentType, Message},
 };
 
-/// The least and the most messages that `max_size` may allow.
+/// Allowed range of `max_size`, in messages.
 pub const SIZE: std::ops::RangeInclusive<u32> = 1..=500;
-/// The longest `max_wait_ms`.
+/// Upper limit of `max_wait_ms`.
 pub const WAIT_MS_MAX: u32 = 60_000;
-/// The `max_wait_ms` of a batch that does not say.
+/// Default of `max_wait_ms`.
 pub const WAIT_MS_DEFAULT: u32 = 1_000;
 
-/// How an endpoint's messages gather into one request. It is sent once `max_size` messages wait, or as many as
-/// fit into the largest payload that is accepted, or the first of them has waited for `max_wait_ms`.
+/// Batching of an endpoint's messages into one request. A batch is sent when `max_size` messages are waiting, when
+/// the waiting ones fill the largest accepted payload, or when the first of them has waited for `max_wait_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchPolicy {
     max_size: u32,
@@ -24,10 +24,10 @@ pub struct BatchPolicy {
 }
 
 impl BatchPolicy {
-    /// A policy of these limits.
+    /// Checks the limits and builds a policy.
     ///
     /// # Errors
-    /// Names the limit that is out of its range.
+    /// Names the limit that is out of range.
     pub fn new(max_size: u32, max_wait_ms: u32) -> Result<Self, InvalidField> {
         if !SIZE.contains(&max_size) {
             return Err(InvalidField::new("batch", format!("must have a `max_size` from {} to {}", SIZE.start(), SIZE.end())));
@@ -38,19 +38,19 @@ impl BatchPolicy {
         Ok(Self { max_size, max_wait_ms })
     }
 
-    /// The most messages in one request.
+    /// Maximum number of messages in one request.
     pub const fn max_size(self) -> u32 {
         self.max_size
     }
 
-    /// How long the first of them waits for others, in milliseconds.
+    /// Maximum wait of the first message, in milliseconds.
     pub const fn max_wait_ms(self) -> u32 {
         self.max_wait_ms
     }
 }
 
-/// The `webhook-id` of a batch: the same for the same messages in the same order, so that a receiver which
-/// remembers ids knows a repeated request.
+/// Returns the `webhook-id` of a batch. The same messages in the same order have the same id, so a receiver that
+/// remembers ids recognizes a repeated request.
 pub fn id<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
     let mut hash = Sha256::new();
     for message in messages {
@@ -60,8 +60,8 @@ pub fn id<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
     format!("batch_{digits}")
 }
 
-/// The body of a batch: a JSON array with an object for each message. A JSON payload stands in it byte for
-/// byte as it was sent, one of text as a string.
+/// Returns the body of a batch: a JSON array with one object for each message. A JSON payload is embedded byte for
+/// byte as it was sent, a text payload as a JSON string.
 pub fn body<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Bytes {
     let mut body = BytesMut::new();
     for (index, message) in messages.into_iter().enumerate() {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_stand_in_a_batch_as_they_were_sent() {
+    fn batch_embeds_payloads_byte_for_byte() {
         let odd = "{ \"b\" :1, \"a\": 12345678901234567890,\"a\":\"\\ud800\" }";
         let messages = [message(1, odd, ContentType::Json), message(2, "say \"hi\"\n", ContentType::Text)];
         let body = body(&messages);
@@ -115,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_a_json_array_whatever_is_in_it() {
+    fn batch_body_is_a_json_array() {
         let messages = [message(1, "null", ContentType::Json), message(2, "", ContentType::Text), message(3, "[1]", ContentType::Json)];
         let parsed: Vec<Value> = serde_json::from_slice(&body(&messages)).expect("a JSON array");
         assert_eq!(parsed.iter().map(|entry| entry["payload"].clone()).collect::<Vec<_>>(), [json!(null), json!(""), json!([1])]);
     }
 
     #[test]
-    fn the_id_is_that_of_its_messages_in_their_order() {
+    fn batch_id_depends_on_messages_and_their_order() {
         let (one, two) = (message(1, "{}", ContentType::Json), message(2, "{}", ContentType::Json));
         let (forth, back, short) = (id([&one, &two]), id([&two, &one]), id([&one]));
         assert_eq!(forth, id([&one, &two]));

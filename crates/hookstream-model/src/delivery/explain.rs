@@ -1,6 +1,6 @@
-//! Why an endpoint has a message or has it not, and what would make it go.
+//! Explanation of a message at an endpoint: why the endpoint has a delivery or none, and how to get the message sent.
 //!
-//! The API's explanation asks this for each endpoint of the message's application; the sentences are the
+//! The API's explanation calls these functions for each endpoint of the message's application. The sentences are the
 //! API's.
 
 use crate::{
@@ -14,23 +14,23 @@ use crate::{
     outbound::endpoint::{Endpoint, EndpointStatus},
 };
 
-/// Why an endpoint that is there now has no delivery of a message.
+/// Reason why an existing endpoint has no delivery of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmatched {
-    /// The message was sent to one endpoint only, to test that one.
+    /// The message was a test of another endpoint.
     TestOfAnother,
-    /// The endpoint was made after the message was accepted.
+    /// The endpoint was created after the message was accepted.
     MadeLater,
-    /// Its filter does not have the message's type.
+    /// The endpoint's filter does not contain the message's type.
     TypeNotWanted,
-    /// It has channels, and none of them is the message's.
+    /// The endpoint has channels, and the message is on none of them.
     OtherChannels,
-    /// As it is now it would get the message: its filter was another then.
+    /// The endpoint would get the message now, but its filter was different at that time.
     ChangedLater,
 }
 
 impl Unmatched {
-    /// Its word in the API.
+    /// Code of the reason in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TestOfAnother => "test_of_another_endpoint",
@@ -42,7 +42,7 @@ impl Unmatched {
     }
 }
 
-/// Why an endpoint has no delivery of a message that was accepted then.
+/// Returns the reason why an endpoint has no delivery of a message that was accepted at `accepted_at`.
 pub fn why_unmatched(endpoint: &Endpoint, message: Sendable<'_>, accepted_at: Timestamp, is_test: bool) -> Unmatched {
     if is_test {
         Unmatched::TestOfAnother
@@ -57,16 +57,16 @@ pub fn why_unmatched(endpoint: &Endpoint, message: Sendable<'_>, accepted_at: Ti
     }
 }
 
-/// The place of a delivery's next try in the retry schedule.
+/// Position of a delivery's next attempt in the retry schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScheduledAttempt {
-    /// Counted from 1 since the message was sent, or since it was last asked for again.
+    /// Number of the attempt, counted from 1 since the message was sent or last retried.
     pub number: u32,
-    /// How many there are at the most.
+    /// Maximum number of attempts.
     pub of: u32,
 }
 
-/// Which try comes next of a delivery that has failed so often since it was last made owed.
+/// Returns the next attempt of a delivery that has failed `failed` times since it last became pending.
 pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> ScheduledAttempt {
     let number = failed.saturating_add(1);
     let scheduled = match trigger {
@@ -75,34 +75,35 @@ pub fn next_step(trigger: Trigger, failed: u32, schedule: &RetrySchedule) -> Sch
             u32::try_from(schedule.as_seconds().len()).unwrap_or(u32::MAX).saturating_add(1)
         }
     };
-    // A schedule that was shortened meanwhile: the next try is the last.
+    // If the schedule was shortened meanwhile, the next attempt is the last.
     ScheduledAttempt { number, of: scheduled.max(number) }
 }
 
-/// What keeps back a delivery that is due.
+/// Reason why a due delivery is not being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptBack {
     /// The endpoint is paused.
     Paused,
     /// The endpoint's circuit breaker is open, or lets one delivery through at a time.
     Failing {
-        /// Until then nothing goes.
+        /// Time before which nothing is sent.
         until: Timestamp,
     },
-    /// The endpoint answered `Retry-After`.
+    /// The endpoint responded with `Retry-After`.
     AskedForTime {
-        /// Until then nothing goes.
+        /// Time before which nothing is sent.
         until: Timestamp,
     },
-    /// What was accepted before it goes first.
+    /// Earlier messages go first, because the endpoint keeps an order.
     Order,
-    /// The rate of the endpoint or of its application.
+    /// Rate limit of the endpoint or of its application.
     Rate,
-    /// Others are to go with it in one request.
+    /// The delivery waits for others to be sent with it in one request.
     Batch,
 }
 
-/// What keeps back what is due for an endpoint whose application has a rate limit, or has not.
+/// Returns the reason why due deliveries of an endpoint are not being sent. `has_application_rate` is true if the
+/// application has a rate limit.
 pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp) -> Option<KeptBack> {
     if endpoint.is_paused() {
         return Some(KeptBack::Paused);
@@ -117,83 +118,83 @@ pub fn kept_back(endpoint: &Endpoint, has_application_rate: bool, now: Timestamp
     }
 }
 
-/// What would make a message go to an endpoint.
+/// Steps that get a message sent to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
-    /// What has to be changed about the endpoint before.
+    /// Changes to make to the endpoint first.
     pub changes: Vec<EndpointChange>,
-    /// What to do then.
-    pub act: AuditContext,
+    /// Action to take after the changes.
+    pub action: RemedyAction,
 }
 
-/// What keeps an endpoint from receiving.
+/// Change that lets an endpoint receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointChange {
-    /// It is to be enabled.
+    /// Enable the endpoint.
     Enable,
-    /// It is to be resumed.
+    /// Resume the endpoint.
     Resume,
-    /// Its `expires_at` is to be moved or removed.
+    /// Move or remove its `expires_at`.
     Extend,
-    /// The message's type is to be added to its filter.
+    /// Add the message's type to its filter.
     WidenFilter,
-    /// One of the message's channels is to be added to its own.
+    /// Add one of the message's channels to its channels.
     AddChannel,
 }
 
-/// What makes the next try happen.
+/// Action that causes the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditContext {
-    /// Nothing is to be done: it arrived.
+pub enum RemedyAction {
+    /// No action: the message was delivered.
     Nothing,
-    /// It is tried by itself.
+    /// No action: the next attempt is scheduled.
     Wait {
-        /// Then.
+        /// Time of the next attempt.
         until: Timestamp,
     },
-    /// The message is retried.
+    /// Retry the message.
     Retry,
-    /// What the endpoint missed is recovered.
+    /// Recover the endpoint's missed messages.
     Recover,
-    /// Either of the two.
+    /// Either retry the message or recover the endpoint.
     RetryOrRecover,
-    /// The endpoint is gone: another is made, then the message retried.
+    /// Create a new endpoint and retry the message, because the endpoint was deleted.
     MakeEndpoint,
-    /// The payload has expired: a new message is sent.
+    /// Send a new message, because the payload has expired.
     SendAnew,
 }
 
-/// What a message would be sent as.
+/// Properties of a message that decide about sending it.
 #[derive(Debug, Clone, Copy)]
 pub struct Sendable<'a> {
-    /// What it is about.
+    /// Event type.
     pub event_type: &'a str,
-    /// Its channels.
+    /// Channels of the message.
     pub channels: &'a [String],
-    /// Whether its payload has not expired.
+    /// True if the payload has not expired.
     pub has_payload: bool,
 }
 
-/// What would make a message go to an endpoint (`None`: it was deleted), where its delivery stands so (`None`:
-/// there is none).
+/// Returns the steps that get a message sent to an endpoint. An `endpoint` of `None` was deleted; a `state` of `None`
+/// means that there is no delivery.
 ///
-/// Retrying asks who wants the type now; recovering takes what is owed to the endpoint, whatever it wants.
+/// A retry matches the endpoint's filter again; a recovery takes its missed deliveries without matching.
 pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message: Sendable<'_>, now: Timestamp) -> Remedy {
     if state == Some(DeliveryState::Succeeded) {
-        return Remedy { changes: vec![], act: AuditContext::Nothing };
+        return Remedy { changes: vec![], action: RemedyAction::Nothing };
     }
     if !message.has_payload {
-        return Remedy { changes: vec![], act: AuditContext::SendAnew };
+        return Remedy { changes: vec![], action: RemedyAction::SendAnew };
     }
-    let Some(endpoint) = endpoint else { return Remedy { changes: vec![], act: AuditContext::MakeEndpoint } };
+    let Some(endpoint) = endpoint else { return Remedy { changes: vec![], action: RemedyAction::MakeEndpoint } };
     let is_wanted = endpoint.wants(message.event_type, message.channels);
-    let act = match state {
-        None => AuditContext::Retry,
-        Some(DeliveryState::Pending { due_at }) => AuditContext::Wait { until: due_at },
-        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) if is_wanted => AuditContext::RetryOrRecover,
-        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) => AuditContext::Recover,
-        Some(DeliveryState::Cancelled { .. }) => AuditContext::Retry,
-        Some(DeliveryState::Succeeded) => AuditContext::Nothing,
+    let action = match state {
+        None => RemedyAction::Retry,
+        Some(DeliveryState::Pending { due_at }) => RemedyAction::Wait { until: due_at },
+        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) if is_wanted => RemedyAction::RetryOrRecover,
+        Some(DeliveryState::Exhausted { .. } | DeliveryState::Skipped { .. }) => RemedyAction::Recover,
+        Some(DeliveryState::Cancelled { .. }) => RemedyAction::Retry,
+        Some(DeliveryState::Succeeded) => RemedyAction::Nothing,
     };
     let mut changes = Vec::new();
     match endpoint.status {
@@ -204,13 +205,13 @@ pub fn remedy(state: Option<DeliveryState>, endpoint: Option<&Endpoint>, message
     if endpoint.is_expired(now) {
         changes.push(EndpointChange::Extend);
     }
-    if act == AuditContext::Retry && !endpoint.wants_type(message.event_type) {
+    if action == RemedyAction::Retry && !endpoint.wants_type(message.event_type) {
         changes.push(EndpointChange::WidenFilter);
     }
-    if act == AuditContext::Retry && !endpoint.listens_to(message.channels) {
+    if action == RemedyAction::Retry && !endpoint.listens_to(message.channels) {
         changes.push(EndpointChange::AddChannel);
     }
-    Remedy { changes, act }
+    Remedy { changes, action }
 }
 
 #[cfg(test)]
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_kept_back_by_one_thing() {
+    fn due_delivery_is_kept_back_by_the_first_matching_reason() {
         let check = |endpoint: &Endpoint, has_application_rate, expected| {
             assert_eq!(kept_back(endpoint, has_application_rate, NOW), expected);
         };
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_a_delivery_has_a_reason() {
+    fn endpoint_without_delivery_has_a_reason() {
         let check = |filter: &[&str], accepted_at, is_test, expected| {
             let message = Sendable { event_type: TYPE, channels: &[], has_payload: true };
             assert_eq!(why_unmatched(&endpoint(filter), message, accepted_at, is_test), expected, "{filter:?}");
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_decide_after_the_type() {
+    fn channels_are_checked_after_the_type() {
         let with = |filter: &[&str], channels: &[&str]| Endpoint {
             channels: Some(channels.iter().map(ToString::to_string).collect()),
             ..endpoint(filter)
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_try_has_its_place_in_the_schedule() {
+    fn next_attempt_has_a_position_in_the_schedule() {
         let check = |trigger, failed, waits: &[u32], expected: (u32, u32)| {
             let schedule = RetrySchedule::from_seconds(waits.to_vec()).expect("a schedule");
             let step = next_step(trigger, failed, &schedule);
@@ -332,42 +333,42 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_it_go_follows_from_delivery_and_endpoint() {
-        let check = |state, endpoint: Option<&Endpoint>, changes: &[EndpointChange], act| {
-            let expected = Remedy { changes: changes.to_vec(), act };
+    fn remedy_follows_from_delivery_and_endpoint() {
+        let check = |state, endpoint: Option<&Endpoint>, changes: &[EndpointChange], action| {
+            let expected = Remedy { changes: changes.to_vec(), action };
             let message = |has_payload| Sendable { event_type: TYPE, channels: &[], has_payload };
             assert_eq!(remedy(state, endpoint, message(true), NOW), expected, "{state:?}");
-            let anew = Remedy { changes: vec![], act: AuditContext::SendAnew };
-            let without = if expected.act == AuditContext::Nothing { expected } else { anew };
+            let send_new = Remedy { changes: vec![], action: RemedyAction::SendAnew };
+            let without = if expected.action == RemedyAction::Nothing { expected } else { send_new };
             assert_eq!(remedy(state, endpoint, message(false), NOW), without, "{state:?}");
         };
-        let wanting = endpoint(&[TYPE]);
+        let matching = endpoint(&[TYPE]);
         let other = endpoint(&["user.created"]);
         let disabled = Endpoint { status: EndpointStatus::Disabled, ..endpoint(&[]) };
         let paused = Endpoint { status: EndpointStatus::Paused, ..endpoint(&[]) };
         let expired = Endpoint { expires_at: Some(NOW), ..endpoint(&[]) };
         let both = Endpoint { expires_at: Some(NOW), ..disabled.clone() };
         let pending = Some(DeliveryState::Pending { due_at: NOW + MINUTE });
-        let wait = AuditContext::Wait { until: NOW + MINUTE };
+        let wait = RemedyAction::Wait { until: NOW + MINUTE };
         let exhausted = Some(DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded });
         let skipped = Some(DeliveryState::Skipped { reason: SkipReason::EndpointDisabled });
         let cancelled = Some(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted });
 
-        check(Some(DeliveryState::Succeeded), Some(&disabled), &[], AuditContext::Nothing);
-        check(Some(DeliveryState::Succeeded), None, &[], AuditContext::Nothing);
-        check(pending, Some(&wanting), &[], wait);
+        check(Some(DeliveryState::Succeeded), Some(&disabled), &[], RemedyAction::Nothing);
+        check(Some(DeliveryState::Succeeded), None, &[], RemedyAction::Nothing);
+        check(pending, Some(&matching), &[], wait);
         check(pending, Some(&other), &[], wait);
         check(pending, Some(&both), &[EndpointChange::Enable, EndpointChange::Extend], wait);
         check(pending, Some(&paused), &[EndpointChange::Resume], wait);
-        check(pending, None, &[], AuditContext::MakeEndpoint);
-        check(exhausted, Some(&wanting), &[], AuditContext::RetryOrRecover);
-        check(exhausted, Some(&other), &[], AuditContext::Recover);
-        check(skipped, Some(&disabled), &[EndpointChange::Enable], AuditContext::RetryOrRecover);
-        check(skipped, Some(&expired), &[EndpointChange::Extend], AuditContext::RetryOrRecover);
-        check(skipped, Some(&wanting), &[], AuditContext::RetryOrRecover);
-        check(cancelled, None, &[], AuditContext::MakeEndpoint);
-        check(None, Some(&wanting), &[], AuditContext::Retry);
-        check(None, Some(&other), &[EndpointChange::WidenFilter], AuditContext::Retry);
-        check(None, Some(&both), &[EndpointChange::Enable, EndpointChange::Extend], AuditContext::Retry);
+        check(pending, None, &[], RemedyAction::MakeEndpoint);
+        check(exhausted, Some(&matching), &[], RemedyAction::RetryOrRecover);
+        check(exhausted, Some(&other), &[], RemedyAction::Recover);
+        check(skipped, Some(&disabled), &[EndpointChange::Enable], RemedyAction::RetryOrRecover);
+        check(skipped, Some(&expired), &[EndpointChange::Extend], RemedyAction::RetryOrRecover);
+        check(skipped, Some(&matching), &[], RemedyAction::RetryOrRecover);
+        check(cancelled, None, &[], RemedyAction::MakeEndpoint);
+        check(None, Some(&matching), &[], RemedyAction::Retry);
+        check(None, Some(&other), &[EndpointChange::WidenFilter], RemedyAction::Retry);
+        check(None, Some(&both), &[EndpointChange::Enable, EndpointChange::Extend], RemedyAction::Retry);
     }
 }

@@ -1,7 +1,7 @@
 //! Holds: why nothing is sent to a target for now.
 //!
-//! A target is held while its circuit breaker is open, and for as long as it asked for with
-//! `Retry-After`. What is owed to it waits; nothing is lost and no try is counted.
+//! A target is on hold while its circuit breaker is open, or until the time it asked for with `Retry-After`. Its
+//! deliveries stay pending; nothing is lost and no attempt is counted.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::{
     },
 };
 
-/// Why nothing is sent for now, and until when.
+/// Reason and end of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// Until then; from then on a breaker lets one delivery through to see.
+    /// End of the hold. From then on, an open breaker lets one delivery through as a probe.
     pub until: Timestamp,
-    /// Why.
+    /// Cause of the hold.
     pub reason: HoldReason,
 }
 
-/// Why a target is held.
+/// Cause of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldReason {
-    /// It failed so often in a row that its circuit breaker opened.
+    /// The circuit breaker opened after too many failures in a row.
     Failing,
-    /// It answered 429 or 503 with `Retry-After`.
+    /// The target responded 429 or 503 with `Retry-After`.
     RetryAfter,
 }
 
 impl HoldReason {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Failing => "failing",
@@ -40,25 +40,25 @@ impl HoldReason {
         }
     }
 
-    /// Reads a word that [`Self::as_str`] wrote.
+    /// Parses a word that [`Self::as_str`] returned.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Failing, Self::RetryAfter].into_iter().find(|reason| reason.as_str() == word)
     }
 }
 
-/// How a circuit breaker stands (CONTRACT 5.11).
+/// State of a circuit breaker (CONTRACT 5.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Circuit {
-    /// Deliveries go.
+    /// Deliveries are sent.
     Closed,
-    /// None goes.
+    /// No delivery is sent.
     Open,
-    /// One goes at a time, until it arrives.
+    /// One delivery is sent at a time, until one succeeds.
     HalfOpen,
 }
 
 impl Circuit {
-    /// What a hold means for the breaker.
+    /// Returns the breaker state that a hold means.
     pub fn of(hold: Option<Hold>, now: Timestamp) -> Self {
         match hold {
             Some(Hold { reason: HoldReason::Failing, until }) => {
@@ -72,7 +72,7 @@ impl Circuit {
         }
     }
 
-    /// Its word in the API.
+    /// Word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -83,7 +83,7 @@ impl Circuit {
 }
 
 impl Hold {
-    /// Whether something is still kept back at `now`: all, or all but one.
+    /// Returns true if deliveries are still held back at `now`: all of them, or all but a probe.
     pub fn holds(self, now: Timestamp) -> bool {
         match self.reason {
             HoldReason::Failing => true,
@@ -92,12 +92,12 @@ impl Hold {
     }
 }
 
-/// When a circuit breaker opens, and for how long.
+/// Condition under which a circuit breaker opens, and its duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerPolicy {
-    /// Failures in a row that open it; 0 means that it never does.
+    /// Number of failures in a row that opens the breaker; 0 disables it.
     pub threshold: u32,
-    /// How long it stays open before one delivery is let through.
+    /// Time the breaker stays open before one delivery is let through.
     pub cooldown: Duration,
 }
 
@@ -108,21 +108,22 @@ impl Default for BreakerPolicy {
     }
 }
 
-/// The shortest `Retry-After` that holds a target: less is over before anybody has noticed.
+/// Shortest `Retry-After` that holds a target: a shorter one would end before it takes effect.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
-/// How a target stands after a try that was its `failures`-th failure in a row, or a success.
-pub fn after_try(hold: Option<Hold>, outcome: &Outcome, failures: u32, policy: BreakerPolicy, now: Timestamp) -> Option<Hold> {
+/// Returns a target's hold after an attempt. `failures` is the number of failures in a row including this attempt, 0
+/// after a success.
+pub fn after_attempt(hold: Option<Hold>, outcome: &Outcome, failures: u32, policy: BreakerPolicy, now: Timestamp) -> Option<Hold> {
     if outcome.is_accepted() {
         return hold.filter(|hold| hold.reason == HoldReason::RetryAfter && hold.until > now);
     }
-    let asked = outcome.answer().filter(|answer| matches!(answer.status, 429 | 503)).and_then(|answer| answer.retry_after);
+    let asked = outcome.response().filter(|response| matches!(response.status, 429 | 503)).and_then(|response| response.retry_after);
     let asked = asked.map(|asked: RetryAfter| asked.from(now).min(RETRY_AFTER_MAX)).filter(|asked| *asked >= RETRY_AFTER_MIN);
     let is_open = Circuit::of(hold, now) != Circuit::Closed;
     let opens = is_open || (policy.threshold > 0 && failures >= policy.threshold);
     if opens {
         let until = now + policy.cooldown.max(asked.unwrap_or_default());
-        // What was under way when it opened does not keep it open for longer.
+        // An attempt that was under way when the breaker opened does not keep it open for longer.
         let until = if Circuit::of(hold, now) == Circuit::Open { hold.map_or(until, |hold| hold.until) } else { until };
         return Some(Hold { until, reason: HoldReason::Failing });
     }
@@ -155,49 +156,53 @@ mod tests {
         Some(Hold { until: in_seconds(seconds), reason: HoldReason::RetryAfter })
     }
 
-    fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
-        Outcome::from_answer(ReceiverResponse { status, retry_after: retry_after.map(RetryAfter::Seconds), ..ReceiverResponse::default() })
+    fn responded(status: u16, retry_after: Option<u64>) -> Outcome {
+        Outcome::from_response(ReceiverResponse {
+            status,
+            retry_after: retry_after.map(RetryAfter::Seconds),
+            ..ReceiverResponse::default()
+        })
     }
 
     #[test]
-    fn a_breaker_opens_at_its_threshold_and_closes_with_a_success() {
-        let timeout = Outcome::Failed(Failure::new(FailureKind::Timeout, "no answer"));
+    fn breaker_opens_at_its_threshold_and_closes_with_a_success() {
+        let timeout = Outcome::Failed(Failure::new(FailureKind::Timeout, "no response"));
         let check = |hold, outcome: &Outcome, failures, expected| {
-            assert_eq!(after_try(hold, outcome, failures, POLICY, NOW), expected, "{hold:?} {outcome:?} {failures}");
+            assert_eq!(after_attempt(hold, outcome, failures, POLICY, NOW), expected, "{hold:?} {outcome:?} {failures}");
         };
-        check(None, &answered(500, None), 4, None);
-        check(None, &answered(500, None), 5, failing(60));
+        check(None, &responded(500, None), 4, None);
+        check(None, &responded(500, None), 5, failing(60));
         check(None, &timeout, 7, failing(60));
-        check(None, &answered(200, None), 0, None);
-        // Half open: one failure is enough.
+        check(None, &responded(200, None), 0, None);
+        // Half open: one failure opens it again.
         check(failing(0), &timeout, 1, failing(60));
-        check(failing(0), &answered(200, None), 0, None);
-        // Open: what was under way changes nothing, unless it arrives.
+        check(failing(0), &responded(200, None), 0, None);
+        // Open: an attempt under way changes nothing, unless it succeeds.
         check(failing(30), &timeout, 6, failing(30));
-        check(failing(30), &answered(200, None), 0, None);
+        check(failing(30), &responded(200, None), 0, None);
         let never = BreakerPolicy { threshold: 0, ..POLICY };
-        assert_eq!(after_try(None, &timeout, 1_000, never, NOW), None);
+        assert_eq!(after_attempt(None, &timeout, 1_000, never, NOW), None);
     }
 
     #[test]
     fn retry_after_holds_the_whole_target() {
         let check = |hold, outcome: &Outcome, expected| {
-            assert_eq!(after_try(hold, outcome, 1, POLICY, NOW), expected, "{hold:?} {outcome:?}");
+            assert_eq!(after_attempt(hold, outcome, 1, POLICY, NOW), expected, "{hold:?} {outcome:?}");
         };
-        check(None, &answered(429, Some(90)), asked(90));
-        check(None, &answered(503, Some(90)), asked(90));
-        check(None, &answered(500, Some(90)), None);
-        check(None, &answered(429, Some(0)), None);
-        check(None, &answered(429, Some(u64::MAX)), asked(24 * 3600));
-        check(asked(100), &answered(429, Some(90)), asked(100));
-        // A success that was under way does not end it.
-        check(asked(100), &answered(200, None), asked(100));
-        check(asked(0), &answered(500, None), None);
-        check(failing(0), &answered(429, Some(90)), failing(90));
+        check(None, &responded(429, Some(90)), asked(90));
+        check(None, &responded(503, Some(90)), asked(90));
+        check(None, &responded(500, Some(90)), None);
+        check(None, &responded(429, Some(0)), None);
+        check(None, &responded(429, Some(u64::MAX)), asked(24 * 3600));
+        check(asked(100), &responded(429, Some(90)), asked(100));
+        // A success that was under way does not end the hold.
+        check(asked(100), &responded(200, None), asked(100));
+        check(asked(0), &responded(500, None), None);
+        check(failing(0), &responded(429, Some(90)), failing(90));
     }
 
     #[test]
-    fn what_a_hold_means_is_told_in_one_word() {
+    fn circuit_state_follows_from_the_hold() {
         let check = |hold, word| assert_eq!(Circuit::of(hold, NOW).as_str(), word);
         check(None, "closed");
         check(asked(9), "closed");

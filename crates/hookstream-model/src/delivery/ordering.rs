@@ -1,5 +1,4 @@
-//! Order: whether an endpoint's messages arrive one after the other, and what a failure does to those
-//! behind it.
+//! Order: whether an endpoint receives one message after the other, and how a failure affects the messages remaining it.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -7,23 +6,23 @@ use serde_json::value::RawValue;
 
 use crate::{InvalidField, base::text::got};
 
-/// The longest path to a key, in bytes.
+/// Maximum length of a path to a key, in bytes.
 pub const KEY_PATH_MAX: usize = 256;
 
-/// In which order an endpoint receives.
+/// Order in which an endpoint receives messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Ordering {
-    /// In none: as soon as it can be.
+    /// No order: each message is sent as soon as possible.
     #[default]
     None,
     /// One message at a time, in the order of acceptance.
     Strict,
-    /// The same among messages with the same key; different keys go side by side.
+    /// Strict order among messages with the same key; different keys are sent in parallel.
     ByKey(KeyPath),
 }
 
 impl Ordering {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -32,7 +31,7 @@ impl Ordering {
         }
     }
 
-    /// Where the key stands, where there is one.
+    /// Returns the path of the key, if the order is by key.
     pub const fn key_path(&self) -> Option<&KeyPath> {
         match self {
             Self::ByKey(path) => Some(path),
@@ -40,10 +39,10 @@ impl Ordering {
         }
     }
 
-    /// An order from its word and, for `key`, the path.
+    /// Builds an order from its word and, for `key`, the path.
     ///
     /// # Errors
-    /// For any other word, and where a path is missing or makes no sense.
+    /// If the word is unknown, or the path is missing, superfluous or invalid.
     pub fn from_parts(word: &str, key_path: Option<&str>) -> Result<Self, InvalidField> {
         match (word, key_path) {
             ("none", None) => Ok(Self::None),
@@ -58,20 +57,20 @@ impl Ordering {
     }
 }
 
-/// What a message that fails does to those behind it in its backlog.
+/// Effect of a failing message on the messages remaining it in its backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// They wait until it has arrived: where its schedule ends, it is tried on at the schedule's last wait.
+    /// They wait until it is delivered; when its schedule ends, it is retried at the schedule's last delay.
     #[default]
     Block,
-    /// They wait through its schedule; then it is given up, and they go on.
+    /// They wait through its schedule; then the message is exhausted and they proceed.
     Skip,
-    /// It steps aside after its first failure and is tried again by itself; they go on.
+    /// It leaves the queue after its first failure and is retried separately; they proceed.
     Park,
 }
 
 impl OnFailure {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Block => "block",
@@ -80,10 +79,10 @@ impl OnFailure {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "block" => Ok(Self::Block),
@@ -94,8 +93,8 @@ impl OnFailure {
     }
 }
 
-/// A path to a value in a JSON payload: `$` and then names after dots, or indexes and quoted names in
-/// brackets, as in `$.order.backlogs[0]['sku']` (the singular queries of RFC 9535).
+/// Path to a value in a JSON payload: `$`, then names after dots, or indexes and quoted names in brackets, as in
+/// `$.order.lines[0]['sku']` (the singular queries of RFC 9535).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath {
     text: String,
@@ -109,24 +108,24 @@ enum PathStep {
 }
 
 impl KeyPath {
-    /// Reads a path.
+    /// Parses a path.
     ///
     /// # Errors
-    /// Where it is none, or longer than 256 bytes.
+    /// If the text is not a path, or longer than 256 bytes.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let refuse =
             || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.backlogs[0]['sku'], of at most 256 bytes");
         let mut rest = text.strip_prefix('$').filter(|_| text.len() <= KEY_PATH_MAX).ok_or_else(refuse)?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
-            let (step, behind) = next_step(rest).ok_or_else(refuse)?;
+            let (step, remaining) = next_step(rest).ok_or_else(refuse)?;
             steps.push(step);
-            rest = behind;
+            rest = remaining;
         }
         if steps.is_empty() { Err(refuse()) } else { Ok(Self { text: text.to_owned(), steps }) }
     }
 
-    /// The JSON text of the value in a payload; `None` where there is none.
+    /// Returns the JSON text of the value in a payload, or `None` if the payload has no such value.
     pub fn find<'a>(&self, payload: &'a [u8]) -> Option<&'a str> {
         let mut value: &RawValue = serde_json::from_slice(payload).ok()?;
         for step in &self.steps {
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_finds_the_text_of_its_value() {
+    fn path_finds_the_text_of_its_value() {
         let payload = r#"{"a": {"b": [ {"c": 1.0}, "x", null ], "d e": {"f":true} }, "g.h": 2, "dup": 1, "dup": 2}"#;
         let check = |path: &str, expected: Option<&str>| {
             assert_eq!(KeyPath::parse(path).expect(path).find(payload.as_bytes()), expected, "{path}");
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
+    fn invalid_path_is_rejected() {
         let long = format!("$.{}", "a".repeat(KEY_PATH_MAX));
         for text in [
             "",
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_reads_back_as_what_it_was() {
+    fn order_round_trips_through_its_parts() {
         for (word, path) in [("none", None), ("strict", None), ("key", Some("$.customer.id"))] {
             let order = Ordering::from_parts(word, path).expect("an order");
             assert_eq!((order.as_str(), order.key_path().map(ToString::to_string).as_deref()), (word, path));

@@ -1,52 +1,52 @@
-//! The result of one attempt: what the receiver answered, or why there was no answer.
+//! Result of one attempt: the receiver's response, or the reason why there was none.
 
 use bytes::Bytes;
 
 use crate::delivery::retry::RetryAfter;
 
-/// What came of one try. It is data: a refusal by a receiver is a result of our work, not an error.
+/// Result of one attempt. A refusal by a receiver is data, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The target took it (HTTP: 2xx).
+    /// The target accepted the message (HTTP: 2xx).
     Accepted(ReceiverResponse),
-    /// The target answered, but did not take it.
+    /// The target responded, but did not accept the message.
     Refused(ReceiverResponse),
-    /// There was no answer that could be used.
+    /// There was no usable response.
     Failed(Failure),
 }
 
-/// What a receiver answered.
+/// Response of a receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiverResponse {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The first bytes of the body, at most [`BODY_KEPT`].
+    /// First bytes of the body, at most [`BODY_KEPT`].
     pub body: Bytes,
-    /// `Retry-After`, where it was given and could be read.
+    /// `Retry-After` header, if present and valid.
     pub retry_after: Option<RetryAfter>,
-    /// What the receiver asked for beyond the status.
+    /// Request of the receiver beyond the status.
     pub directive: Option<Directive>,
-    /// `Location` of a redirect, which is shown and never followed.
+    /// `Location` of a redirect; shown to the user, never followed.
     pub location: Option<String>,
 }
 
-/// How much of a receiver's body is kept with the attempt, in bytes.
+/// Maximum part of a response body that is kept with the attempt, in bytes.
 pub const BODY_KEPT: usize = 16 * 1024;
 
-/// How much of a receiver's body is read before its connection is given up, in bytes.
+/// Maximum part of a response body that is read before the connection is closed, in bytes.
 pub const BODY_READ: usize = 64 * 1024;
 
-/// The `webhook-delivery` header of an answer.
+/// Value of the `webhook-delivery` header of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive {
     /// `disable`: send nothing more to this endpoint.
     Disable,
-    /// `abort-message`: do not try this message again.
+    /// `abort-message`: do not retry this message.
     AbortMessage,
 }
 
 impl Directive {
-    /// Reads the header's value; anything unknown is `None`.
+    /// Parses the header's value; returns `None` for an unknown one.
     pub fn parse(value: &str) -> Option<Self> {
         match value.trim().to_ascii_lowercase().as_str() {
             "disable" => Some(Self::Disable),
@@ -56,58 +56,57 @@ impl Directive {
     }
 }
 
-/// Why a try had no answer that could be used.
+/// Reason why an attempt had no usable response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The word of the fixed vocabulary.
+    /// Code in the fixed vocabulary.
     pub kind: FailureKind,
-    /// A sentence for the person who asks why; without secrets, addresses of other hosts, or causes
-    /// that only the operator may read.
+    /// Sentence for the user; without secrets, addresses of other hosts, or causes that only the operator may read.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure of `kind`, told as `detail`.
+    /// Builds a failure of `kind` with `detail` as its sentence.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }
 }
 
-/// The fixed vocabulary of an attempt's `error` (CONTRACT: Messages).
+/// Fixed vocabulary of an attempt's `error` (CONTRACT: Messages).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// The whole exchange did not end in time.
+    /// The whole exchange did not finish within the time limit.
     Timeout,
-    /// The host's name has no address, or the question was not answered.
+    /// The host name has no address, or the DNS query got no response.
     DnsFailed,
-    /// Nobody listens there.
+    /// No process listens on the port.
     ConnectionRefused,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     ConnectionReset,
-    /// No connection came about for another reason (no route, unreachable).
+    /// The connection failed for another reason (no route, unreachable).
     ConnectionFailed,
-    /// The certificate's time is over or has not begun.
+    /// The certificate has expired or is not valid yet.
     TlsExpired,
-    /// The certificate is not from an authority that is trusted here.
+    /// The certificate's authority is not trusted here.
     TlsUntrusted,
     /// The certificate is for another host.
     TlsWrongHost,
     /// The certificate was revoked.
     TlsRevoked,
-    /// TLS failed otherwise.
+    /// TLS failed for another reason.
     TlsFailed,
     /// The installation's policy does not allow the address.
     AddressNotAllowed,
-    /// The receiver sent us elsewhere; redirects are not followed.
+    /// The receiver responded with a redirect; redirects are not followed.
     RedirectRefused,
-    /// What came back is not HTTP, or beyond its limits.
+    /// The response is not HTTP, or exceeds its limits.
     ResponseInvalid,
-    /// The receiver answered with a status that is not 2xx.
+    /// The receiver responded with a status that is not 2xx.
     HttpStatus,
 }
 
 impl FailureKind {
-    /// The word.
+    /// Code in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -129,46 +128,46 @@ impl FailureKind {
 }
 
 impl Outcome {
-    /// The outcome that an HTTP answer stands for: 2xx is accepted, all else refused.
-    pub fn from_answer(answer: ReceiverResponse) -> Self {
-        if (200..300).contains(&answer.status) { Self::Accepted(answer) } else { Self::Refused(answer) }
+    /// Classifies an HTTP response: 2xx is accepted, any other status is refused.
+    pub fn from_response(response: ReceiverResponse) -> Self {
+        if (200..300).contains(&response.status) { Self::Accepted(response) } else { Self::Refused(response) }
     }
 
-    /// Whether the target took it.
+    /// Returns true if the target accepted the message.
     pub const fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted(_))
     }
 
-    /// The answer, where there was one.
-    pub const fn answer(&self) -> Option<&ReceiverResponse> {
+    /// Returns the response, if there was one.
+    pub const fn response(&self) -> Option<&ReceiverResponse> {
         match self {
-            Self::Accepted(answer) | Self::Refused(answer) => Some(answer),
+            Self::Accepted(response) | Self::Refused(response) => Some(response),
             Self::Failed(_) => None,
         }
     }
 
-    /// The attempt's `error`: a word of the fixed vocabulary, a colon and a sentence; `None` where
-    /// the target took it.
+    /// Returns the attempt's `error`: a code of the fixed vocabulary, a colon and a sentence. `None` if the target
+    /// accepted the message.
     pub fn error(&self) -> Option<String> {
         let (kind, detail) = match self {
             Self::Accepted(_) => return None,
-            Self::Refused(answer) if (300..400).contains(&answer.status) => (FailureKind::RedirectRefused, redirect_detail(answer)),
-            Self::Refused(answer) => (FailureKind::HttpStatus, format!("the receiver answered {}", answer.status)),
+            Self::Refused(response) if (300..400).contains(&response.status) => (FailureKind::RedirectRefused, redirect_detail(response)),
+            Self::Refused(response) => (FailureKind::HttpStatus, format!("the receiver answered {}", response.status)),
             Self::Failed(failure) => (failure.kind, failure.detail.clone()),
         };
         Some(format!("{}: {detail}", kind.as_str()))
     }
 }
 
-pub(crate) fn redirect_detail(answer: &ReceiverResponse) -> String {
-    match &answer.location {
+pub(crate) fn redirect_detail(response: &ReceiverResponse) -> String {
+    match &response.location {
         Some(location) => {
             format!(
                 "the receiver answered {} with a redirect to {location}; redirects are not followed. Set the endpoint's URL to the new address if it is correct",
-                answer.status
+                response.status
             )
         }
-        None => format!("the receiver answered {} with a redirect; redirects are not followed", answer.status),
+        None => format!("the receiver answered {} with a redirect; redirects are not followed", response.status),
     }
 }
 
@@ -181,21 +180,21 @@ mod tests {
         for (status, accepted) in
             [(199, false), (200, true), (204, true), (299, true), (300, false), (304, false), (410, false), (500, false)]
         {
-            let outcome = Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() });
+            let outcome = Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() });
             assert_eq!(outcome.is_accepted(), accepted, "{status}");
             assert_eq!(outcome.error().is_none(), accepted, "{status}");
         }
     }
 
     #[test]
-    fn an_error_is_a_word_of_the_vocabulary_and_a_sentence() {
+    fn error_has_a_code_and_a_sentence() {
         let check = |outcome: Outcome, expected: &str| assert_eq!(outcome.error().as_deref(), Some(expected));
         check(
-            Outcome::from_answer(ReceiverResponse { status: 500, ..ReceiverResponse::default() }),
+            Outcome::from_response(ReceiverResponse { status: 500, ..ReceiverResponse::default() }),
             "http_status: the receiver answered 500",
         );
         check(
-            Outcome::from_answer(ReceiverResponse {
+            Outcome::from_response(ReceiverResponse {
                 status: 302,
                 location: Some("http://a.example/".into()),
                 ..ReceiverResponse::default()
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_are_read_leniently() {
+    fn directives_are_parsed_leniently() {
         assert_eq!(Directive::parse(" Disable "), Some(Directive::Disable));
         assert_eq!(Directive::parse("abort-message"), Some(Directive::AbortMessage));
         assert_eq!(Directive::parse("pause"), None);

@@ -1,8 +1,8 @@
-//! Backlogs: what waits in the store for one target, apart from all others.
+//! Backlogs: the stored queue of one target's pending deliveries.
 //!
-//! A delivery that its lane has no room for, or that may not be sent for now, stands in its target's backlog;
-//! where a target keeps an order by key, each key has a backlog of its own. A backlog's number is made of what
-//! it is for, so that every process finds the same one. Backlogs are shared out among processes by shard.
+//! A delivery waits in its target's backlog if its lane has no room, or if it may not be sent yet. A target with an
+//! order by key has one backlog per key. A backlog's id is a hash of its target and key, so every process computes
+//! the same id. Backlogs are assigned to processes by shard.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use sha2::{Digest, Sha256};
 
 use crate::base::ids::{ApplicationId, TargetId};
 
-/// How many shards there are. It can never change: the numbers in the store are made with it.
+/// Number of shards. It must never change: the backlog ids in the store depend on it.
 pub const SHARDS: u8 = 64;
-/// The bits of a number below its shard.
+/// Number of hash bits in a backlog id, below the shard's bits.
 const HASH_BITS: u32 = 57;
 
-/// A backlog, by its number, which is below 0.
+/// Backlog, identified by a negative number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Backlog(i64);
 
 impl Backlog {
-    /// The backlog of a target.
+    /// Returns the backlog of a target.
     pub fn of_target(application: ApplicationId, target: TargetId) -> Self {
         Self::new(application, &[target.as_bytes()])
     }
 
-    /// The backlog of a target's key.
+    /// Returns the backlog of one ordering key of a target.
     pub fn of_key(application: ApplicationId, target: TargetId, key: &[u8]) -> Self {
         Self::new(application, &[target.as_bytes(), key])
     }
 
-    /// All of an application's backlogs are in one shard, since it may have a limit over all of them.
+    /// Puts all backlogs of an application into one shard, because a rate limit may apply to all of them.
     fn new(application: ApplicationId, parts: &[&[u8]]) -> Self {
         let shard = u64::from(Sha256::digest(application.as_bytes())[0] % SHARDS);
         let mut hash = Sha256::new();
@@ -41,33 +41,33 @@ impl Backlog {
         Self(-1 - number)
     }
 
-    /// The backlog that a column names; `None` where it names none.
+    /// Returns the backlog that an `owner` column names, or `None` if it does not name one.
     pub const fn from_number(number: i64) -> Option<Self> {
         if number < 0 { Some(Self(number)) } else { None }
     }
 
-    /// Its number, as it stands in the store.
+    /// Number of the backlog in the store; below 0.
     pub const fn number(self) -> i64 {
         self.0
     }
 
-    /// The shard it is in.
+    /// Returns the backlog's shard.
     pub fn shard(self) -> Shard {
         Shard(u8::try_from((-1 - self.0) >> HASH_BITS).expect("a number has a shard of 6 bits"))
     }
 }
 
-/// A shard of backlogs: one process at a time works on it.
+/// Shard of backlogs: one process at a time works on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shard(u8);
 
 impl Shard {
-    /// The shard with this number.
+    /// Returns the shard with this number, if it exists.
     pub const fn new(number: u8) -> Option<Self> {
         if number < SHARDS { Some(Self(number)) } else { None }
     }
 
-    /// Its number: 0 to 63.
+    /// Number of the shard: 0 to 63.
     pub const fn number(self) -> u8 {
         self.0
     }
@@ -78,38 +78,38 @@ impl Shard {
 pub struct Shards(u64);
 
 impl Shards {
-    /// None of them.
+    /// Empty set.
     pub const NONE: Self = Self(0);
-    /// All of them.
+    /// Set of all shards.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// Whether a shard is among them.
+    /// Returns true if the set contains the shard.
     pub const fn contains(self, shard: Shard) -> bool {
         self.0 & (1 << shard.0) != 0
     }
 
-    /// How many there are.
+    /// Number of shards in the set.
     pub const fn count(self) -> u32 {
         self.0.count_ones()
     }
 
-    /// Each of them.
+    /// Iterates over the shards in ascending order.
     pub fn iter(self) -> impl Iterator<Item = Shard> {
         (0..SHARDS).map(Shard).filter(move |shard| self.contains(*shard))
     }
 
-    /// Those that are not among `others`.
+    /// Returns the shards that are not in `others`.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 
-    /// The numbers of their backlogs, as ranges from the first to the last.
+    /// Returns the ranges of backlog numbers of these shards; both ends are inclusive.
     pub fn ranges(self) -> Vec<(i64, i64)> {
         let mut ranges: Vec<(i64, i64)> = Vec::new();
         for shard in (0..SHARDS).rev().map(Shard).filter(|shard| self.contains(*shard)) {
             let below = i64::from(shard.0) << HASH_BITS;
-            // Of the shard with the highest number the lowest, since numbers count down from -1.
+            // Numbers count down from -1, so the highest shard has the lowest numbers.
             let (first, last) = (-1 - (below + ((1 << HASH_BITS) - 1)), -1 - below);
             match ranges.last_mut() {
                 Some((_, before)) if *before + 1 == first => *before = last,
@@ -141,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_same_number_everywhere_and_always() {
+    fn backlog_number_is_stable() {
         let target = TargetId::from_bytes([9; 16]);
-        // These numbers stand in stores: a change would part what waits from its backlog.
+        // These numbers are persisted in stores: a change would separate pending deliveries from their backlog.
         assert_eq!(Backlog::of_target(application(7), target).number(), PINNED[0]);
         assert_eq!(Backlog::of_key(application(7), target, b"a").number(), PINNED[1]);
     }
@@ -151,7 +151,7 @@ mod tests {
     const PINNED: [i64; 2] = [-3_318_104_360_943_449_781, -3_337_142_575_296_788_582];
 
     #[test]
-    fn an_applications_lines_are_all_in_one_group_and_apart() {
+    fn backlogs_of_an_application_share_a_shard_and_differ() {
         for n in 0..=255 {
             let backlogs = [
                 Backlog::of_target(application(n), TargetId::from_bytes([1; 16])),
@@ -163,15 +163,15 @@ mod tests {
             for (index, backlog) in backlogs.iter().enumerate() {
                 assert!(backlogs[..index].iter().all(|other| other != backlog));
                 assert_eq!(Backlog::from_number(backlog.number()), Some(*backlog));
-                let of_group: Shards = [backlog.shard()].into_iter().collect();
-                let [(first, last)] = of_group.ranges()[..] else { panic!("one range") };
+                let of_shard: Shards = [backlog.shard()].into_iter().collect();
+                let [(first, last)] = of_shard.ranges()[..] else { panic!("one range") };
                 assert!(first <= backlog.number() && backlog.number() <= last);
             }
         }
     }
 
     #[test]
-    fn ranges_cover_their_groups_and_nothing_else() {
+    fn ranges_cover_exactly_their_shards() {
         assert_eq!(Shards::ALL.ranges(), [(i64::MIN, -1)]);
         assert_eq!(Shards::NONE.ranges(), []);
         let some: Shards = [0, 1, 5, 63].into_iter().filter_map(Shard::new).collect();

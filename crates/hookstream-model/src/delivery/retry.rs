@@ -1,38 +1,39 @@
-//! When a delivery that failed is tried again.
+//! Retry schedule: the delay before a failed delivery is retried.
 
 use std::time::Duration;
 
 use crate::{InvalidField, base::time::Timestamp};
 
-/// How far a receiver's `Retry-After` may move a try (CONTRACT: Messages).
+/// Maximum delay that a receiver's `Retry-After` may cause (CONTRACT: Messages).
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The most entries of a `retry_schedule`.
+/// Maximum number of entries in a `retry_schedule`.
 pub const SCHEDULE_MAX: usize = 50;
-/// The longest wait in a `retry_schedule`, in seconds: 7 days.
+/// Longest delay in a `retry_schedule`, in seconds: 7 days.
 pub const DELAY_MAX_S: u32 = 7 * 24 * 3600;
 
-/// The waits after the first try, the second, and so on; after the last, a delivery is given up.
+/// Delays after the first attempt, the second, and so on. After the last one, a delivery is exhausted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySchedule {
-    waits: Vec<u32>,
+    delays: Vec<u32>,
     is_endless: bool,
 }
 
-/// The wait of a schedule that has none and does not end, in seconds.
+/// Delay of an endless schedule that has no entries, in seconds.
 const ENDLESS_WAIT_S: u32 = 60;
 
 impl Default for RetrySchedule {
-    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten tries over three days and a bit.
+    /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts over a little more than three days.
     fn default() -> Self {
-        Self { waits: vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400], is_endless: false }
+        Self { delays: vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400], is_endless: false }
     }
 }
 
 impl RetrySchedule {
-    /// A schedule of waits in seconds, at most 50 of at most 7 days; an empty one means a single try.
+    /// Builds a schedule from delays in seconds: at most 50, each at most 7 days. An empty schedule means a single
+    /// attempt.
     ///
     /// # Errors
-    /// Says which of these it breaks.
+    /// Names the limit that is exceeded.
     pub fn from_seconds(seconds: Vec<u32>) -> Result<Self, InvalidField> {
         if seconds.len() > SCHEDULE_MAX {
             return Err(InvalidField::new("retry_schedule", format!("must have at most {SCHEDULE_MAX} entries")));
@@ -40,43 +41,43 @@ impl RetrySchedule {
         if seconds.iter().any(|delay| *delay > DELAY_MAX_S) {
             return Err(InvalidField::new("retry_schedule", format!("must have delays of at most {DELAY_MAX_S} seconds (7 days)")));
         }
-        Ok(Self { waits: seconds, is_endless: false })
+        Ok(Self { delays: seconds, is_endless: false })
     }
 
-    /// The waits in seconds.
+    /// Delays in seconds.
     pub fn as_seconds(&self) -> &[u32] {
-        &self.waits
+        &self.delays
     }
 
-    /// The same waits, of which the last goes on for ever: a minute where there is none.
+    /// Returns the same schedule with its last delay repeated without end; an empty one repeats 60 seconds.
     #[must_use]
     pub fn without_end(&self) -> Self {
         Self { is_endless: true, ..self.clone() }
     }
 
-    /// How long to wait after the `failed`-th failure in a row (counted from 1), or `None` to give up.
+    /// Returns the delay after the `failed`-th failure in a row (counted from 1), or `None` if the schedule has
+    /// ended.
     ///
-    /// The wait of the schedule is lengthened by up to 10 %. What the receiver asked for in
-    /// `Retry-After` can only make it longer, up to 24 h.
+    /// Jitter lengthens the scheduled delay by up to 10 %. `Retry-After` can only make the delay longer, up to 24 h.
     pub fn delay_after(&self, failed: u32, retry_after: Option<Duration>, jitter: Jitter) -> Option<Duration> {
         let step = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
-        let endless = self.is_endless.then(|| self.waits.last().copied().unwrap_or(ENDLESS_WAIT_S).max(1));
-        let wait = self.waits.get(step).copied().or(endless)?;
+        let endless = self.is_endless.then(|| self.delays.last().copied().unwrap_or(ENDLESS_WAIT_S).max(1));
+        let wait = self.delays.get(step).copied().or(endless)?;
         let scheduled = jitter.lengthen(Duration::from_secs(u64::from(wait)));
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         Some(scheduled.max(asked))
     }
 }
 
-/// Chance, drawn by the caller: how much of the full 10 % a wait is lengthened by.
+/// Random factor, drawn by the caller: the share of the full 10 % by which a delay is lengthened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter(f64);
 
 impl Jitter {
-    /// No lengthening at all.
+    /// No lengthening.
     pub const NONE: Self = Self(0.0);
 
-    /// From a random number; `0` lengthens by nothing, `u32::MAX` by 10 %.
+    /// Converts a random number; `0` lengthens by nothing, `u32::MAX` by 10 %.
     pub fn from_random(random: u32) -> Self {
         Self(f64::from(random) / f64::from(u32::MAX))
     }
@@ -86,17 +87,17 @@ impl Jitter {
     }
 }
 
-/// The `Retry-After` header of an answer (RFC 9110 section 10.2.3).
+/// `Retry-After` header of a response (RFC 9110 section 10.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So many seconds.
+    /// Delay in seconds.
     Seconds(u64),
-    /// Until then.
+    /// Time of the earliest next attempt.
     At(Timestamp),
 }
 
 impl RetryAfter {
-    /// Reads the header's value, in seconds or as a date. What is neither is as if it were not there.
+    /// Parses the header's value, in seconds or as a date. An invalid value is ignored.
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim();
         if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -107,7 +108,7 @@ impl RetryAfter {
         Some(Self::At(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?)))
     }
 
-    /// How long to wait from `now`; a date in the past asks for nothing.
+    /// Returns the delay from `now`; a date in the past means no delay.
     pub fn from(self, now: Timestamp) -> Duration {
         match self {
             Self::Seconds(seconds) => Duration::from_secs(seconds),
@@ -125,17 +126,17 @@ mod tests {
     const DAY: u64 = 24 * 3600;
 
     #[test]
-    fn the_default_is_ten_tries_over_three_days() {
+    fn default_schedule_has_ten_attempts_over_three_days() {
         let schedule = RetrySchedule::default();
-        let waits: Vec<_> = (1..=10).map(|failed| schedule.delay_after(failed, None, Jitter::NONE).map(|wait| wait.as_secs())).collect();
+        let delays: Vec<_> = (1..=10).map(|failed| schedule.delay_after(failed, None, Jitter::NONE).map(|wait| wait.as_secs())).collect();
         let expected: Vec<_> = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400].map(Some).into_iter().chain([None]).collect();
-        assert_eq!(waits, expected);
+        assert_eq!(delays, expected);
     }
 
     #[test]
-    fn a_schedule_without_end_goes_on_with_its_last_wait() {
-        let wait = |waits: Vec<u32>, failed| {
-            let schedule = RetrySchedule::from_seconds(waits).expect("a schedule").without_end();
+    fn endless_schedule_repeats_its_last_delay() {
+        let wait = |delays: Vec<u32>, failed| {
+            let schedule = RetrySchedule::from_seconds(delays).expect("a schedule").without_end();
             schedule.delay_after(failed, None, Jitter::NONE).map(|wait| wait.as_secs())
         };
         assert_eq!(
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_moves_a_try_later_and_never_earlier_or_beyond_a_day() {
+    fn retry_after_only_lengthens_the_delay_up_to_a_day() {
         let schedule = RetrySchedule::from_seconds(vec![60]).expect("a schedule");
         let check = |asked: u64, expected: u64| {
             let wait = schedule.delay_after(1, Some(Duration::from_secs(asked)), Jitter::NONE);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date() {
+    fn retry_after_parses_seconds_and_dates() {
         let now: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
         let check = |value: &str, expected: Option<u64>| {
             let wait = RetryAfter::parse(value).map(|after| after.from(now).as_secs());

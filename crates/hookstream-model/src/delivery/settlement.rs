@@ -1,4 +1,4 @@
-//! Deliveries: one message owed to one target, and what becomes of them.
+//! Settlement of a delivery: the decision after each attempt.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::{
     },
 };
 
-/// What becomes of a delivery after one attempt.
+/// New state of a delivery after one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
-    /// It arrived.
+    /// The message was delivered.
     Succeeded,
-    /// It is tried again then.
+    /// The delivery is retried at this time.
     RetryAt(Timestamp),
-    /// It is given up.
+    /// The delivery is not retried.
     Exhausted(ExhaustedReason),
 }
 
-/// What is settled: the outcome decides about the delivery and sometimes about its target.
+/// Result of an outcome: it decides about the delivery and sometimes about its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// What becomes of the delivery.
+    /// New state of the delivery.
     pub settlement: Settlement,
-    /// Why the target is to be disabled, where the receiver said so.
+    /// Reason to disable the target, if the receiver asked for it.
     pub disable: Option<DisabledReason>,
 }
 
-/// What becomes of a delivery after its `failed_before + 1`-th try since it last fell due anew.
+/// Decides the new state of a delivery after its `failed_before + 1`-th attempt since it last became pending.
 ///
-/// `failed_before` counts the failures since the message was sent, or since an operator asked for it
-/// again. A test is tried once.
+/// `failed_before` counts the failures since the message was sent or since an operator last retried it. A test has
+/// one attempt only.
 pub fn settle(
     trigger: Trigger,
     failed_before: u32,
@@ -43,19 +43,19 @@ pub fn settle(
     now: Timestamp,
     jitter: Jitter,
 ) -> Verdict {
-    let directive = outcome.answer().and_then(|answer| answer.directive);
-    let asked_to_stop = (directive == Some(Directive::Disable)).then_some(DisabledReason::AskedToStop);
+    let directive = outcome.response().and_then(|response| response.directive);
+    let disable = (directive == Some(Directive::Disable)).then_some(DisabledReason::AskedToStop);
     if outcome.is_accepted() {
-        return Verdict { settlement: Settlement::Succeeded, disable: asked_to_stop };
+        return Verdict { settlement: Settlement::Succeeded, disable };
     }
-    let answer = outcome.answer();
-    if answer.is_some_and(|answer| answer.status == 410) {
+    let response = outcome.response();
+    if response.is_some_and(|response| response.status == 410) {
         return Verdict { settlement: Settlement::Exhausted(ExhaustedReason::Gone), disable: Some(DisabledReason::Gone) };
     }
     if directive.is_some() {
-        return Verdict { settlement: Settlement::Exhausted(ExhaustedReason::ReceiverAsked), disable: asked_to_stop };
+        return Verdict { settlement: Settlement::Exhausted(ExhaustedReason::ReceiverAsked), disable };
     }
-    let retry_after = answer.and_then(|answer| retry_after(answer.status, answer.retry_after.map(|after| after.from(now))));
+    let retry_after = response.and_then(|response| retry_after(response.status, response.retry_after.map(|after| after.from(now))));
     let delay = match trigger {
         Trigger::Test => None,
         Trigger::Initial | Trigger::Automatic | Trigger::Manual | Trigger::Recover | Trigger::Replay => {
@@ -66,12 +66,12 @@ pub fn settle(
     Verdict { settlement, disable: None }
 }
 
-/// `Retry-After` counts where the receiver says that it is busy (RFC 9110 section 15.6.4, RFC 6585 section 4).
+/// Returns the `Retry-After` of a receiver that reports being busy (RFC 9110 section 15.6.4, RFC 6585 section 4).
 fn retry_after(status: u16, asked: Option<Duration>) -> Option<Duration> {
     if matches!(status, 429 | 503) { asked } else { None }
 }
 
-/// Whether an endpoint that has failed since `failing_since` is to be disabled now.
+/// Returns true if an endpoint that has been failing since `failing_since` must be disabled now.
 pub fn has_failed_too_long(failing_since: Timestamp, now: Timestamp, allowed: Duration) -> bool {
     now.since(failing_since) >= allowed
 }
@@ -86,7 +86,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
-    fn answered(status: u16) -> ReceiverResponse {
+    fn responded(status: u16) -> ReceiverResponse {
         ReceiverResponse { status, ..ReceiverResponse::default() }
     }
 
@@ -95,19 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_settles_by_its_outcome() {
-        let check = |failed_before, answer: ReceiverResponse, settlement, disable| {
-            let found = verdict(Trigger::Initial, failed_before, &Outcome::from_answer(answer.clone()));
-            assert_eq!(found, Verdict { settlement, disable }, "{answer:?}");
+    fn delivery_settles_by_its_outcome() {
+        let check = |failed_before, response: ReceiverResponse, settlement, disable| {
+            let found = verdict(Trigger::Initial, failed_before, &Outcome::from_response(response.clone()));
+            assert_eq!(found, Verdict { settlement, disable }, "{response:?}");
         };
         let retry_in = |seconds| Settlement::RetryAt(NOW + Duration::from_secs(seconds));
-        check(0, answered(204), Settlement::Succeeded, None);
-        check(0, answered(500), retry_in(5), None);
-        check(1, answered(500), retry_in(300), None);
-        check(0, answered(301), retry_in(5), None);
-        check(9, answered(500), Settlement::Exhausted(ExhaustedReason::ScheduleEnded), None);
-        check(0, answered(410), Settlement::Exhausted(ExhaustedReason::Gone), Some(DisabledReason::Gone));
-        let asked = |status, directive| ReceiverResponse { directive: Some(directive), ..answered(status) };
+        check(0, responded(204), Settlement::Succeeded, None);
+        check(0, responded(500), retry_in(5), None);
+        check(1, responded(500), retry_in(300), None);
+        check(0, responded(301), retry_in(5), None);
+        check(9, responded(500), Settlement::Exhausted(ExhaustedReason::ScheduleEnded), None);
+        check(0, responded(410), Settlement::Exhausted(ExhaustedReason::Gone), Some(DisabledReason::Gone));
+        let asked = |status, directive| ReceiverResponse { directive: Some(directive), ..responded(status) };
         check(0, asked(500, Directive::AbortMessage), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), None);
         check(0, asked(500, Directive::Disable), Settlement::Exhausted(ExhaustedReason::ReceiverAsked), Some(DisabledReason::AskedToStop));
         check(0, asked(200, Directive::Disable), Settlement::Succeeded, Some(DisabledReason::AskedToStop));
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_for_429_and_503_only() {
+    fn retry_after_applies_to_429_and_503_only() {
         let check = |status, seconds, expected: u64| {
-            let outcome = Outcome::from_answer(ReceiverResponse { retry_after: Some(RetryAfter::Seconds(seconds)), ..answered(status) });
+            let outcome = Outcome::from_response(ReceiverResponse { retry_after: Some(RetryAfter::Seconds(seconds)), ..responded(status) });
             let expected = Settlement::RetryAt(NOW + Duration::from_secs(expected));
             assert_eq!(verdict(Trigger::Initial, 0, &outcome).settlement, expected, "{status}");
         };
@@ -131,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_retried_and_a_test_is_not() {
-        let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no answer"));
+    fn missing_response_is_retried_except_for_a_test() {
+        let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no response"));
         assert_eq!(verdict(Trigger::Manual, 0, &outcome).settlement, Settlement::RetryAt(NOW + Duration::from_secs(5)));
         assert_eq!(verdict(Trigger::Test, 0, &outcome).settlement, Settlement::Exhausted(ExhaustedReason::ScheduleEnded));
     }

@@ -1,37 +1,37 @@
-//! States of a delivery, their reasons, and what triggers an attempt.
+//! States of a delivery, their reasons, and the triggers of an attempt.
 
 use crate::base::time::Timestamp;
 
-/// Where a delivery stands. Only [`Pending`](Self::Pending) is ever left by itself; the others are
-/// left by an operator's explicit act.
+/// State of a delivery. The engine only leaves [`Pending`](Self::Pending); the other states are left only by an
+/// operator's explicit act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// It is owed; the next try is due then.
+    /// The delivery waits for its next attempt.
     Pending {
-        /// When the next try is due.
+        /// Due time of the next attempt.
         due_at: Timestamp,
     },
-    /// The target took it.
+    /// The target accepted the message.
     Succeeded,
-    /// Every try failed.
+    /// Every attempt failed.
     Exhausted {
-        /// Why no further try was made.
+        /// Reason why there was no further attempt.
         reason: ExhaustedReason,
     },
-    /// It was not sent.
+    /// The message was not sent.
     Skipped {
-        /// Why.
+        /// Reason for not sending it.
         reason: SkipReason,
     },
-    /// It was called off.
+    /// The delivery was cancelled.
     Cancelled {
-        /// Why.
+        /// Reason for cancelling it.
         reason: CancelReason,
     },
 }
 
 impl DeliveryState {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Pending { .. } => "pending",
@@ -42,7 +42,7 @@ impl DeliveryState {
         }
     }
 
-    /// The word for why, where the state has a reason.
+    /// Word of the reason, if the state has one.
     pub const fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Pending { .. } | Self::Succeeded => None,
@@ -52,7 +52,7 @@ impl DeliveryState {
         }
     }
 
-    /// Reads what [`Self::as_str`] and [`Self::reason`] wrote of a delivery that did not arrive.
+    /// Parses the words of [`Self::as_str`] and [`Self::reason`] for a delivery that did not succeed.
     pub fn parse_undelivered(state: &str, reason: &str) -> Option<Self> {
         match state {
             "exhausted" => ExhaustedReason::parse(reason).map(|reason| Self::Exhausted { reason }),
@@ -70,12 +70,12 @@ macro_rules! reasons {
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
-            /// Its word in the API and in the store.
+            /// Word in the API and in the store.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// Reads a word that [`Self::as_str`] wrote.
+            /// Parses a word that [`Self::as_str`] returned.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }
             }
@@ -84,23 +84,23 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why something that was owed was not sent.
+    /// Reason why a pending delivery was not sent.
     SkipReason {
-        /// The endpoint is switched off.
+        /// The endpoint is disabled.
         EndpointDisabled => "endpoint_disabled",
-        /// The endpoint's `expires_at` has come.
+        /// The endpoint's `expires_at` has passed.
         EndpointExpired => "endpoint_expired",
-        /// It was owed when the backup was made that the store was restored from.
+        /// The delivery was pending in the backup that the store was restored from.
         Restored => "restored",
     }
 }
 
 reasons! {
-    /// Why no further try was made.
+    /// Reason why there was no further attempt.
     ExhaustedReason {
-        /// The schedule has no further wait.
+        /// The schedule has no further delay.
         ScheduleEnded => "schedule_ended",
-        /// The receiver answered 410.
+        /// The receiver responded 410.
         Gone => "gone",
         /// The receiver asked to stop, with a `webhook-delivery` header.
         ReceiverAsked => "receiver_asked",
@@ -108,7 +108,7 @@ reasons! {
 }
 
 reasons! {
-    /// Why a delivery was called off.
+    /// Reason why a delivery was cancelled.
     CancelReason {
         /// The endpoint was deleted.
         EndpointDeleted => "endpoint_deleted",
@@ -118,36 +118,36 @@ reasons! {
 }
 
 reasons! {
-    /// What makes a try happen: `trigger_type` in the API.
+    /// Cause of an attempt: `trigger_type` in the API.
     Trigger {
         /// The message was sent.
         Initial => "initial",
-        /// An earlier try failed.
+        /// An earlier attempt failed.
         Automatic => "automatic",
-        /// Somebody asked for this message again.
+        /// A user retried this message.
         Manual => "manual",
-        /// Somebody asked for what an endpoint missed.
+        /// A user recovered the missed messages of an endpoint.
         Recover => "recover",
-        /// Somebody asked for a set of messages again.
+        /// A user replayed a set of messages.
         Replay => "replay",
-        /// Somebody tests an endpoint; there is one try only.
+        /// A user tests an endpoint; there is one attempt only.
         Test => "test",
     }
 }
 
-/// Why Hookstream disabled an endpoint by itself.
+/// Reason why Hookstream disabled an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisabledReason {
-    /// It answered 410.
+    /// The endpoint responded 410.
     Gone,
-    /// It answered with the header `webhook-delivery: disable`.
+    /// The endpoint responded with the header `webhook-delivery: disable`.
     AskedToStop,
-    /// Every try failed for as long as the installation allows.
+    /// Every attempt failed for as long as the installation allows.
     KeptFailing,
 }
 
 impl DisabledReason {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
@@ -156,7 +156,7 @@ impl DisabledReason {
         }
     }
 
-    /// Reads a word that [`Self::as_str`] wrote.
+    /// Parses a word that [`Self::as_str`] returned.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Gone, Self::AskedToStop, Self::KeptFailing].into_iter().find(|reason| reason.as_str() == word)
     }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_read_back_as_what_they_were() {
+    fn words_round_trip() {
         for trigger in [Trigger::Initial, Trigger::Automatic, Trigger::Manual, Trigger::Recover, Trigger::Replay, Trigger::Test] {
             assert_eq!(Trigger::parse(trigger.as_str()), Some(trigger));
         }

@@ -1,41 +1,40 @@
-//! How long each part of a try took.
+//! Durations of the parts of an attempt.
 //!
-//! The transport measures an exchange ([`Timings`]), the engine adds how long the delivery had waited
-//! ([`Waterfall`]), and the stores keep it packed into a few bytes beside the attempt.
+//! The transport measures an exchange ([`Timings`]). The engine adds the time the delivery had waited
+//! ([`Waterfall`]), and the stores keep both packed into a few bytes beside the attempt.
 
 use std::time::Duration;
 
-/// The parts of one exchange, in their order. A part stands here once it came to its end: one that did
-/// not happen (a connection that was used again, an address in place of a name) is `None`, and so is the
-/// one in which the try broke off, and what would have followed.
+/// Parts of one exchange, in order. A part is `Some` once it has completed. A part that was not needed (a reused
+/// connection, an address in place of a name) is `None`. So are the part in which the attempt failed and those after
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// From the host's name to its addresses.
+    /// DNS resolution of the host name.
     pub dns: Option<Duration>,
-    /// Until there was a connection, over all addresses that were tried.
+    /// Connecting, over all addresses that were attempted.
     pub connect: Option<Duration>,
     /// The TLS handshake.
     pub tls: Option<Duration>,
-    /// Until the last of the request was given to the system.
+    /// Writing the request, until the last byte was handed to the operating system.
     pub write: Option<Duration>,
-    /// From then until the head of the answer had come.
+    /// Waiting for the response head after the request was written.
     pub first_byte: Option<Duration>,
-    /// Reading the answer's body, as far as it is read.
+    /// Reading the response body, as far as it is read.
     pub read: Option<Duration>,
 }
 
-/// The parts of one try.
+/// Parts of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waterfall {
-    /// From when it was due until it began.
+    /// Time from the due time until the attempt began.
     pub queue: Duration,
-    /// What followed.
+    /// Parts of the exchange.
     pub exchange: Timings,
 }
 
-/// A waterfall as it is kept: a byte with a bit for each part that is there, then those parts in
-/// microseconds, seven bits a byte with the lowest first and the eighth bit where another follows. A
-/// usual one takes ten bytes.
+/// Encoded waterfall: a byte with a bit for each present part, then these parts in microseconds as little-endian
+/// base-128 numbers, with the eighth bit set if another byte follows. A typical waterfall takes ten bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
     bytes: [u8; PACKED_MAX],
@@ -43,13 +42,13 @@ pub struct Packed {
 }
 
 const PARTS: usize = 7;
-/// The most bytes of a part: 49 bits of microseconds are 17 years.
+/// Maximum number of bytes of a part: 49 bits of microseconds are 17 years.
 const PART_MAX: usize = 7;
 const PACKED_MAX: usize = 1 + PARTS * PART_MAX;
 const LONGEST_US: u64 = (1 << (7 * PART_MAX)) - 1;
 
 impl Waterfall {
-    /// For the store. What is finer than a microsecond is dropped.
+    /// Encodes the waterfall for the store. Fractions of a microsecond are dropped.
     pub fn pack(&self) -> Packed {
         let mut packed = Packed { bytes: [0; PACKED_MAX], length: 1 };
         for (position, part) in self.parts().into_iter().enumerate() {
@@ -61,7 +60,8 @@ impl Waterfall {
         packed
     }
 
-    /// Reads what [`pack`](Self::pack) wrote; `None` for anything else, such as what a later version keeps.
+    /// Decodes the result of [`pack`](Self::pack). Returns `None` for anything else, such as the format of a later
+    /// version.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         let (present, mut rest) = bytes.split_first()?;
         let mut parts = [None; PARTS];
@@ -71,8 +71,8 @@ impl Waterfall {
             }
         }
         let [queue, dns, connect, tls, write, first_byte, read] = parts;
-        let is_all = rest.is_empty() && present >> PARTS == 0;
-        is_all.then_some(Self { queue: queue?, exchange: Timings { dns, connect, tls, write, first_byte, read } })
+        let is_complete = rest.is_empty() && present >> PARTS == 0;
+        is_complete.then_some(Self { queue: queue?, exchange: Timings { dns, connect, tls, write, first_byte, read } })
     }
 
     const fn parts(&self) -> [Option<Duration>; PARTS] {
@@ -82,7 +82,7 @@ impl Waterfall {
 }
 
 impl Packed {
-    /// The bytes to keep.
+    /// Encoded bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_waterfall_takes_few_bytes() {
+    fn typical_waterfall_takes_few_bytes() {
         let exchange = Timings { write: micros(85), first_byte: micros(12_345), read: micros(7), ..Timings::default() };
         let waterfall = Waterfall { queue: Duration::from_millis(1), exchange };
         assert_eq!(waterfall.pack().as_bytes(), [0b111_0001, 0xe8, 0x07, 85, 0xb9, 0x60, 7]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_waterfall_reads_as_none() {
+    fn invalid_bytes_unpack_as_none() {
         let check = |bytes: &[u8]| assert_eq!(Waterfall::unpack(bytes), None, "{bytes:?}");
         check(&[]);
         check(&[1]);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_of_centuries_is_kept_as_the_longest_there_is() {
+    fn wait_of_centuries_is_clamped() {
         let waterfall = Waterfall { queue: Duration::MAX, exchange: Timings::default() };
         let kept = Waterfall::unpack(waterfall.pack().as_bytes()).expect("a waterfall");
         assert_eq!(kept.queue, Duration::from_micros(LONGEST_US));
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_reads_back(queue in 0..=LONGEST_US, parts: [Option<u32>; 6]) {
+        fn packed_waterfall_round_trips(queue in 0..=LONGEST_US, parts: [Option<u32>; 6]) {
             let [dns, connect, tls, write, first_byte, read] = parts.map(|part| part.map(u64::from).map(Duration::from_micros));
             let exchange = Timings { dns, connect, tls, write, first_byte, read };
             let waterfall = Waterfall { queue: Duration::from_micros(queue), exchange };
@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
             let _ = Waterfall::unpack(&bytes);
         }
     }

@@ -1,25 +1,25 @@
-//! The device flow (RFC 8628): a program without a browser shows a short code, and somebody who is signed in allows it.
+//! Device flow (RFC 8628): a program without a browser shows a short code, and a signed-in user approves it.
 
 use std::{fmt, time::Duration};
 
 use crate::base::time::Timestamp;
 
-/// For how long a code is good.
+/// Validity of a code.
 pub const VALID_FOR: Duration = Duration::from_secs(15 * 60);
-/// How often a program may ask whether it was allowed.
+/// Minimum interval between two polls of a program.
 pub const INTERVAL: Duration = Duration::from_secs(5);
-/// A program's clock and the way to the server are not exact; only what is well below the interval is too soon.
+/// Clock and network are not exact, so only polls well below the interval are too soon.
 const TOLERANCE: Duration = Duration::from_millis(500);
 
-/// Letters and digits that are not taken for one another: no O, 0, I, 1 or L.
+/// Letters and digits that are hard to confuse: no O, 0, I, 1 or L.
 const ALPHABET: &[u8; 31] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 
-/// What is shown and typed: eight characters, `ABCD-EFGH`.
+/// Code that the program shows and the user types: eight characters, `ABCD-EFGH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCode(String);
 
 impl UserCode {
-    /// A code made of random bytes; `None` where too few of them give a character without a bias.
+    /// Generates a code from random bytes; `None` if too few of them give an unbiased character.
     pub fn generate(random: &[u8; 32]) -> Option<Self> {
         // 248 is the largest multiple of 31 in a byte.
         let code: String = random
@@ -31,13 +31,13 @@ impl UserCode {
         (code.len() == 8).then_some(Self(code))
     }
 
-    /// Takes a code as somebody typed it, with or without `-` and in either case.
+    /// Parses a code as a user typed it, with or without `-` and in either case.
     pub fn parse(text: &str) -> Option<Self> {
         let code: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_uppercase()).collect();
         (code.len() == 8 && code.bytes().all(|byte| ALPHABET.contains(&byte))).then_some(Self(code))
     }
 
-    /// The eight characters, as the store keeps them.
+    /// The eight characters without `-`, as the store keeps them.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,23 +49,23 @@ impl fmt::Display for UserCode {
     }
 }
 
-/// Where a request for access stands.
+/// Status of a request for access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceStatus {
-    /// Nobody has decided yet.
+    /// No user has decided yet.
     Pending,
-    /// Nobody has, and the program asks too often.
+    /// No user has decided yet, and the program polls too often.
     TooSoon,
-    /// Its time is over.
+    /// The code has expired.
     Expired,
-    /// Somebody refused.
+    /// A user denied the request.
     Denied,
-    /// Somebody allowed it.
+    /// A user approved the request.
     Allowed,
 }
 
-/// Where a request stands for a program that asks now.
-pub fn standing(
+/// Returns the status of a request for a program that polls now.
+pub fn device_status(
     is_allowed: bool,
     is_denied: bool,
     last_asked_at: Option<Timestamp>,
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_has_no_character_that_is_taken_for_another() {
+    fn user_code_has_no_ambiguous_characters() {
         let random: [u8; 32] = std::array::from_fn(|index| u8::try_from(index * 8).expect("below 256"));
         let code = UserCode::generate(&random).expect("a code");
         assert_eq!(UserCode::parse(&code.to_string()), Some(code.clone()));
@@ -103,15 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn a_program_asks_every_five_seconds_until_the_end() {
+    fn program_may_poll_every_five_seconds_until_expiry() {
         let start = Timestamp::from_millis(1_000_000_000_000);
         let end = start + VALID_FOR;
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(standing(false, false, None, end, start), DeviceStatus::Pending);
-        assert_eq!(standing(false, false, Some(start), end, after(4)), DeviceStatus::TooSoon);
-        assert_eq!(standing(false, false, Some(start), end, after(5)), DeviceStatus::Pending);
-        assert_eq!(standing(true, false, Some(start), end, after(1)), DeviceStatus::Allowed);
-        assert_eq!(standing(false, true, Some(start), end, after(1)), DeviceStatus::Denied);
-        assert_eq!(standing(true, false, None, end, end), DeviceStatus::Expired);
+        assert_eq!(device_status(false, false, None, end, start), DeviceStatus::Pending);
+        assert_eq!(device_status(false, false, Some(start), end, after(4)), DeviceStatus::TooSoon);
+        assert_eq!(device_status(false, false, Some(start), end, after(5)), DeviceStatus::Pending);
+        assert_eq!(device_status(true, false, Some(start), end, after(1)), DeviceStatus::Allowed);
+        assert_eq!(device_status(false, true, Some(start), end, after(1)), DeviceStatus::Denied);
+        assert_eq!(device_status(true, false, None, end, end), DeviceStatus::Expired);
     }
 }

@@ -1,4 +1,4 @@
-//! Environments: their names, what each may keep, and what is to be removed where that is more.
+//! Environments: their settings, the limits of what each may keep, and a forecast of payload size.
 
 use std::time::Duration;
 
@@ -11,69 +11,69 @@ use crate::{
     operations::quota::{Quota, Quotas},
 };
 
-/// The longest `name`, in characters.
+/// Maximum length of `name`, in characters.
 const NAME_MAX: usize = 255;
-/// The longest `slug`, in characters.
+/// Maximum length of `slug`, in characters.
 const SLUG_MAX: usize = 64;
-/// The largest budget, in bytes: a PiB, which every database and every JSON reader can hold.
+/// Maximum payload budget, in bytes: 1 PiB, which every database and JSON parser can represent.
 const BUDGET_MAX: u64 = 1 << 50;
-/// The largest weight.
+/// Maximum weight.
 const WEIGHT_MAX: u32 = 100;
-/// So that not every message removes another, a twentieth of the budget is freed with what passes it.
+/// Divisor: a twentieth of the budget is freed at once, so that not every message removes another.
 const FREED: u64 = 20;
 
-/// What is isolated within an organization: its applications, messages and keys.
+/// Isolated part of an organization, with its own applications, messages and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
-    /// Its id.
+    /// Unique id.
     pub id: EnvironmentId,
-    /// Whose it is.
+    /// Organization that owns changed.
     pub organization_id: OrganizationId,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// Its name in addresses, unique in the organization.
+    /// Name in URLs, unique in the organization.
     pub slug: String,
-    /// For how many days its messages are kept; `None` as long as the installation keeps any.
+    /// Retention of messages, in days; `None` means the installation's.
     pub retention_days: Option<u32>,
-    /// The same of their payloads.
+    /// Retention of payloads, in days; `None` means the installation's.
     pub payload_retention_days: Option<u32>,
-    /// How many bytes its payloads may take; `None` as many as the installation allows.
+    /// Payload budget, in bytes; `None` means the installation's.
     pub max_payload_bytes: Option<u64>,
-    /// Its share of the engine beside other environments'; `None` is 1.
+    /// Share of the engine relative to other environments; `None` is 1.
     pub weight: Option<u32>,
-    /// Whether customers may see their endpoints' signing secrets in the portal.
+    /// True if customers may see their endpoints' signing secrets in the portal.
     pub portal_reveal_secrets: bool,
-    /// What its organization's quotas are that go for it, or for all of the organization's environments together.
+    /// Quotas of the organization that apply to this environment, or to all its environments together.
     pub quotas: Quotas,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When somebody deleted it, or its organization. It can be restored until it is removed.
+    /// Time at which changed or its organization was deleted. It can be restored until changed is purged.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What may be kept.
+/// Limits of stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For how many days messages are.
+    /// Retention of messages, in days.
     pub retention_days: u32,
-    /// For how many days their payloads are.
+    /// Retention of payloads, in days.
     pub payload_retention_days: u32,
-    /// How many bytes of payloads an environment may have.
+    /// Payload budget of an environment, in bytes.
     pub max_payload_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// The day before which nothing is kept.
+    /// Returns the first day whose messages are kept.
     pub fn first_day(&self, now: Timestamp) -> Day {
         (now - days(self.retention_days)).day()
     }
 
-    /// The day before which no payload is kept.
+    /// Returns the first day whose payloads are kept.
     pub fn first_payload_day(&self, now: Timestamp) -> Day {
         (now - days(self.payload_retention_days)).day()
     }
 
-    /// How many bytes are to be removed where payloads take so many.
+    /// Returns the number of bytes to remove if payloads take `payload_bytes`.
     pub fn excess(&self, payload_bytes: u64) -> u64 {
         match self.max_payload_bytes {
             Some(budget) if payload_bytes > budget => payload_bytes - (budget - budget / FREED),
@@ -83,7 +83,7 @@ impl Limits {
 }
 
 impl Environment {
-    /// What goes for it in an installation: nothing is kept longer than the installation keeps it, or than the quota is.
+    /// Returns the effective limits in an installation. Retention never exceeds the installation's or the quota's.
     pub fn limits(&self, installation: Limits) -> Limits {
         let shorter = |own: Option<u32>, all: u32| own.map_or(all, |own| own.min(all));
         let quota = self.quotas.get(Quota::RetentionDays).and_then(|days| u32::try_from(days).ok());
@@ -95,7 +95,7 @@ impl Environment {
         }
     }
 
-    /// Checks what somebody wants it to be, in an installation that keeps so much.
+    /// Checks the settings against the limits of the installation.
     ///
     /// # Errors
     /// Names the first field that breaks its rule.
@@ -122,30 +122,30 @@ impl Environment {
     }
 }
 
-/// Where the size of payloads goes.
+/// Forecast of the size of stored payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {
-    /// Nothing is known of the rate yet: there is no full day.
+    /// The rate is unknown, because there is no full day yet.
     Unknown,
-    /// The oldest are removed as new ones come: it levels out at so many bytes, in so many days.
+    /// The oldest payloads expire as new ones arrive, and the size becomes constant.
     Level {
-        /// What they take then.
+        /// Constant size, in bytes.
         bytes: u64,
-        /// In how many days; 0 is now.
+        /// Days until then; 0 is now.
         in_days: u32,
     },
-    /// The budget is reached first, in so many days; then the oldest are removed before their time.
+    /// The budget is reached first; from then on the oldest payloads are removed early.
     BudgetReached {
-        /// In how many days; 0 is now.
+        /// Days until then; 0 is now.
         in_days: u32,
     },
 }
 
-/// Where the size of an environment's payloads goes, at the rate of its last full days: `per_day` bytes come in a
-/// day, there are `bytes`, the oldest of them `age` days old.
+/// Forecasts the size of an environment's payloads from the rate of its last full days. `per_day` is the number of
+/// bytes per day, `bytes` the current size, `age` the age of the oldest payload in days.
 pub fn outlook(limits: Limits, bytes: u64, per_day: Option<u64>, age: u32) -> Outlook {
     let Some(per_day) = per_day else { return Outlook::Unknown };
-    // As many days as are kept, and today's.
+    // All retained days, plus today.
     let level = per_day.saturating_mul(u64::from(limits.payload_retention_days) + 1);
     match limits.max_payload_bytes {
         Some(budget) if bytes >= budget => Outlook::BudgetReached { in_days: 0 },
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_is_the_installations_and_nothing_is_kept_longer() {
+    fn limits_default_to_the_installation_and_never_exceed_it() {
         let check = |retention_days, payload_retention_days, max_payload_bytes, expected: (u32, u32, Option<u64>)| {
             let environment = Environment { retention_days, payload_retention_days, max_payload_bytes, ..environment() };
             let Limits { retention_days, payload_retention_days, max_payload_bytes } = environment.limits(INSTALLATION);
@@ -205,12 +205,12 @@ mod tests {
         check(Some(20), None, Some(5), (20, 10, Some(5)));
         check(Some(7), None, None, (7, 7, Some(1_000)));
         check(Some(7), Some(2), None, (7, 2, Some(1_000)));
-        // The server's settings were lowered since.
+        // The installation's settings were lowered since.
         check(Some(90), Some(60), None, (30, 10, Some(1_000)));
     }
 
     #[test]
-    fn a_quota_caps_what_is_kept() {
+    fn quota_caps_retention() {
         let check = |quota, own, expected: (u32, u32)| {
             let quotas = Quotas::default().with(Quota::RetentionDays, quota);
             let limits = Environment { quotas, retention_days: own, ..environment() }.limits(INSTALLATION);
@@ -224,30 +224,30 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_named() {
+    fn invalid_field_is_named() {
         let check = |change: &dyn Fn(&mut Environment), expected: Option<&str>| {
             let mut changed = environment();
             change(&mut changed);
             assert_eq!(changed.check(INSTALLATION).err().map(|error| error.field), expected, "{changed:?}");
         };
         check(&|_| {}, None);
-        check(&|it| it.name = " ".to_owned(), Some("name"));
+        check(&|changed| changed.name = " ".to_owned(), Some("name"));
         for slug in ["", "Prod", "a b", "ä", &"x".repeat(65)] {
-            check(&|it| slug.clone_into(&mut it.slug), Some("slug"));
+            check(&|changed| slug.clone_into(&mut changed.slug), Some("slug"));
         }
-        check(&|it| it.retention_days = Some(30), None);
-        check(&|it| it.retention_days = Some(31), Some("retention_days"));
-        check(&|it| it.retention_days = Some(0), Some("retention_days"));
-        check(&|it| it.payload_retention_days = Some(10), None);
-        check(&|it| it.payload_retention_days = Some(11), Some("payload_retention_days"));
-        check(&|it| (it.retention_days, it.payload_retention_days) = (Some(5), Some(6)), Some("payload_retention_days"));
-        check(&|it| it.max_payload_bytes = Some(0), Some("max_payload_bytes"));
-        check(&|it| it.weight = Some(100), None);
-        check(&|it| it.weight = Some(101), Some("weight"));
+        check(&|changed| changed.retention_days = Some(30), None);
+        check(&|changed| changed.retention_days = Some(31), Some("retention_days"));
+        check(&|changed| changed.retention_days = Some(0), Some("retention_days"));
+        check(&|changed| changed.payload_retention_days = Some(10), None);
+        check(&|changed| changed.payload_retention_days = Some(11), Some("payload_retention_days"));
+        check(&|changed| (changed.retention_days, changed.payload_retention_days) = (Some(5), Some(6)), Some("payload_retention_days"));
+        check(&|changed| changed.max_payload_bytes = Some(0), Some("max_payload_bytes"));
+        check(&|changed| changed.weight = Some(100), None);
+        check(&|changed| changed.weight = Some(101), Some("weight"));
     }
 
     #[test]
-    fn more_than_what_passes_the_budget_is_removed() {
+    fn excess_removes_more_than_the_overrun() {
         let check = |bytes, expected| assert_eq!(INSTALLATION.excess(bytes), expected, "{bytes}");
         check(0, 0);
         check(1_000, 0);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outlook_is_the_budget_or_the_level() {
+    fn outlook_is_the_budget_or_the_level() {
         let check = |bytes, per_day, age, expected| assert_eq!(outlook(INSTALLATION, bytes, per_day, age), expected);
         check(500, None, 0, Outlook::Unknown);
         check(500, Some(50), 4, Outlook::Level { bytes: 550, in_days: 6 });
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_kept_until_all_of_it_is_old_enough() {
+    fn day_is_kept_until_all_of_it_has_expired() {
         let now: Timestamp = "2027-01-31T12:00:00Z".parse().expect("a time");
         assert_eq!(INSTALLATION.first_day(now).to_string(), "2027-01-01");
         assert_eq!(INSTALLATION.first_payload_day(now).to_string(), "2027-01-21");

@@ -1,4 +1,4 @@
-//! Roles: what a member of an organization may do in it.
+//! Roles: the permissions of an organization's members.
 
 use crate::{
     InvalidField,
@@ -9,24 +9,24 @@ use crate::{
     },
 };
 
-/// What a member is. The words stand in rows and answers, so none is ever renamed.
+/// Role of a member. The words are stored and returned by the API, so none is ever renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Sees, and changes nothing.
+    /// Reads, and changes nothing.
     Viewer,
     /// Works with applications, endpoints, messages and API keys.
     Developer,
-    /// Does everything but what is about owners and the end of the organization.
+    /// Does everything except changing owners and deleting the organization.
     Admin,
-    /// Does everything. An organization has one at the least.
+    /// Does everything. An organization has at least one owner.
     Owner,
 }
 
 impl Role {
-    /// All of them, the least first.
+    /// All roles, in ascending order.
     pub const ALL: [Self; 4] = [Self::Viewer, Self::Developer, Self::Admin, Self::Owner];
 
-    /// Its word.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -36,33 +36,34 @@ impl Role {
         }
     }
 
-    /// The role of this word.
+    /// Parses the word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 
-    /// The same of what somebody wrote in a field `role`.
+    /// Parses the value of a field `role`.
     ///
     /// # Errors
-    /// Names the words there are.
+    /// Lists the allowed words.
     pub fn read(word: &str) -> Result<Self, InvalidField> {
         Self::parse(word)
             .ok_or_else(|| InvalidField::new("role", format!("must be `owner`, `admin`, `developer` or `viewer`{}", got(word))))
     }
 
-    /// What it may do.
+    /// Scopes of the role.
     pub fn scopes(self) -> Scopes {
-        let administers = [Environments, Members, Organization].map(Scope::write);
+        let administration = [Environments, Members, Organization].map(Scope::write);
         match self {
             Self::Viewer => Scopes::of_verb(Verb::Read).without(Scopes::of([Scope::read(Audit), Scope::read(ApiKeys)])),
             Self::Developer => Scopes::of(Resource::ALL.into_iter().flat_map(|resource| [Scope::read(resource), Scope::write(resource)]))
-                .without(Scopes::of(administers))
+                .without(Scopes::of(administration))
                 .without(Scopes::of([Scope::read(Audit)])),
             Self::Admin | Self::Owner => Scopes::EVERYTHING,
         }
     }
 
-    /// Whether somebody with this role may give a role to somebody who has `now`, or take it: of owners only owners may.
+    /// Returns true if a member with this role may change a member's role from `now` to `to`. Only owners may add,
+    /// change or remove owners.
     pub fn may_change(self, now: Option<Self>, to: Option<Self>) -> bool {
         self.scopes().allow(Scope::write(Members)) && (self == Self::Owner || (now != Some(Self::Owner) && to != Some(Self::Owner)))
     }
@@ -73,14 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_higher_role_may_do_what_a_lower_one_may() {
+    fn higher_role_includes_the_scopes_of_a_lower_one() {
         for pair in Role::ALL.windows(2) {
             assert_eq!(pair[1].scopes().lack(pair[0].scopes()), None, "{pair:?}");
         }
     }
 
     #[test]
-    fn a_viewer_changes_nothing_and_a_developer_administers_nothing() {
+    fn viewer_only_reads_and_developer_does_not_administer() {
         let viewer = Role::Viewer.scopes();
         assert!(Resource::ALL.into_iter().all(|resource| !viewer.allow(Scope::write(resource))));
         let developer = Role::Developer.scopes();
@@ -89,9 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn only_owners_deal_with_owners() {
-        let check =
-            |who: Role, now: Option<Role>, to: Option<Role>, may: bool| assert_eq!(who.may_change(now, to), may, "{who:?} {now:?} {to:?}");
+    fn only_owners_may_change_owners() {
+        let check = |role: Role, now: Option<Role>, to: Option<Role>, may: bool| {
+            assert_eq!(role.may_change(now, to), may, "{role:?} {now:?} {to:?}")
+        };
         check(Role::Owner, Some(Role::Owner), None, true);
         check(Role::Owner, None, Some(Role::Owner), true);
         check(Role::Admin, Some(Role::Viewer), Some(Role::Admin), true);

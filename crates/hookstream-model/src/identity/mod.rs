@@ -1,4 +1,4 @@
-//! Tenants, users and what they may do.
+//! Tenants, users, and their permissions.
 
 pub mod device;
 pub mod environment;

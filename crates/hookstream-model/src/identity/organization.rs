@@ -2,15 +2,15 @@
 
 use crate::base::{ids::OrganizationId, time::Timestamp};
 
-/// What has members and environments.
+/// Organization with members and environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
-    /// Its id.
+    /// Unique id.
     pub id: OrganizationId,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When somebody deleted it. It can be restored until it is removed.
+    /// Time of deletion. The organization can be restored until it is purged.
     pub deleted_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
-//! Passwords: which are refused, and how they are kept.
+//! Passwords: strength check and hashing.
 //!
-//! Kept is an Argon2id hash (RFC 9106) with what OWASP's cheat sheet asks for at the least: 19 MiB, two passes. A
-//! hash takes some 20 ms of a core, so whoever calls these functions does it on a thread that may block.
+//! The hash is Argon2id (RFC 9106) with the minimum parameters of OWASP's cheat sheet: 19 MiB, two passes. A hash
+//! takes about 20 ms of one core, so callers must use a blocking thread.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash as Phc, PasswordHasher, PasswordVerifier, Version};
 use zxcvbn::{Score, feedback::Warning, zxcvbn};
@@ -11,22 +11,21 @@ use crate::{
     identity::user::{Email, check_password_length},
 };
 
-/// Memory in KiB, passes, lanes.
+/// Argon2 parameters: memory in KiB, passes, lanes.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
-/// What is judged of a long password: the judgement takes time that grows with the square of the length, and what is
-/// that long is not guessed.
-const JUDGED: usize = 100;
+/// Maximum number of characters whose strength is estimated. The estimate takes quadratic time, and a longer password
+/// is not guessable.
+const ESTIMATED_CHARACTERS_MAX: usize = 100;
 
-/// Checks a password that somebody chose for an account: its length, and whether it stands in lists of passwords that
-/// leaked or is made of what is guessed first.
+/// Checks a new password: its length, and whether it is leaked or easy to guess.
 ///
 /// # Errors
-/// Says why it is refused.
+/// Names the reason for the rejection.
 pub fn check(field: &'static str, password: &str, email: &Email, name: &str) -> Result<(), InvalidField> {
     check_password_length(field, password)?;
     let local = email.as_str().split('@').next().unwrap_or_default();
-    let judged: String = password.chars().take(JUDGED).collect();
-    let entropy = zxcvbn(&judged, &[email.as_str(), local, name, "hookstream"]);
+    let estimated: String = password.chars().take(ESTIMATED_CHARACTERS_MAX).collect();
+    let entropy = zxcvbn(&estimated, &[email.as_str(), local, name, "hookstream"]);
     if entropy.score() >= Score::Three {
         return Ok(());
     }
@@ -41,28 +40,28 @@ pub fn check(field: &'static str, password: &str, email: &Email, name: &str) -> 
     Err(InvalidField::new(field, format!("{why}. Try four unrelated words")))
 }
 
-/// A password's hash, in the form of the PHC.
+/// Hash of a password, as a PHC string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The hash of a password, with a salt of its own.
+    /// Hashes a password with a salt.
     pub fn of(password: &str, salt: &[u8; 16]) -> Self {
-        let hash: Phc = argon2().hash_password_with_salt(password.as_bytes(), salt).expect("lengths and costs are allowed ones");
+        let hash: Phc = argon2().hash_password_with_salt(password.as_bytes(), salt).expect("lengths and costs are within Argon2's limits");
         Self(hash.to_string())
     }
 
-    /// A hash as it stands in a row.
+    /// Wraps a hash that was read from the store.
     pub const fn from_row(text: String) -> Self {
         Self(text)
     }
 
-    /// Its text.
+    /// The PHC string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is of this password, compared in constant time.
+    /// Returns true if it is the hash of this password; the comparison takes constant time.
     pub fn is_of(&self, password: &str) -> bool {
         Phc::new(&self.0).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
     }
@@ -70,7 +69,11 @@ impl PasswordHash {
 
 fn argon2() -> Argon2<'static> {
     let (memory, passes, lanes) = COST;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, passes, lanes, None).expect("the costs are allowed ones"))
+    Argon2::new(
+        Algorithm::Argon2id,
+        Version::V0x13,
+        Params::new(memory, passes, lanes, None).expect("the costs are within Argon2's limits"),
+    )
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaked_or_is_easily_guessed_is_refused_with_the_reason() {
+    fn leaked_or_guessable_password_is_rejected_with_the_reason() {
         let email = Email::parse("ada.lovelace@example.com").expect("an address");
         let check = |password: &str, reason: Option<&str>| {
             let refusal = check("password", password, &email, "Ada Lovelace").err().map(|error| error.to_string());
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_of_its_password_only() {
+    fn hash_matches_only_its_password() {
         let hash = PasswordHash::of("plum teapot", &[7; 16]);
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
         assert!(hash.is_of("plum teapot") && !hash.is_of("plum teapots") && !hash.is_of(""));

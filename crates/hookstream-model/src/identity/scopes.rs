@@ -1,26 +1,26 @@
-//! What a caller may do: a set of resources, each to read or to write.
+//! Scopes: the permissions of a caller, as a set of resources, each to read or to write.
 //!
-//! An API key has scopes, a person a role; both come down to the same set, and each operation of the API names the
-//! one it needs.
+//! An API key has scopes, a user has a role; both result in the same kind of set. Each operation of the API names the
+//! scope that it needs.
 
 use std::fmt;
 
 use crate::InvalidField;
 
-/// What is read or written. The words stand in scopes, so none is ever renamed.
+/// Resource that a scope grants access to. The words are stored in scopes, so none is ever renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// Applications.
     Applications,
     /// Endpoints, their secrets and tests.
     Endpoints,
-    /// The catalogue of event types.
+    /// Catalogue of event types.
     EventTypes,
-    /// Messages and their attempts; to write is to send.
+    /// Messages and their attempts; sending is a write.
     Messages,
     /// Recoveries and replays.
     Jobs,
-    /// Access to the portal of an application; there is nothing to read.
+    /// Access to the portal of an application; there is no read scope.
     Portal,
     /// Environments.
     Environments,
@@ -28,20 +28,20 @@ pub enum Resource {
     ApiKeys,
     /// The organization itself.
     Organization,
-    /// The organization's members and invitations.
+    /// Members and invitations of the organization.
     Members,
-    /// What is used and kept; there is nothing to write.
+    /// Usage and stored volume; read only.
     Usage,
-    /// The engine: lanes and nodes; there is nothing to write.
+    /// Lanes and nodes of the engine; read only.
     Engine,
-    /// The audit log; there is nothing to write.
+    /// Audit log; read only.
     Audit,
-    /// The whole installation, whose scopes are all named ones: [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
+    /// Whole installation. All its scopes must be named: [`Scope::OPERATOR_METRICS`], [`Scope::OPERATOR_NODES`].
     Operator,
 }
 
 impl Resource {
-    /// All that are read or written.
+    /// All resources with a read or write scope.
     pub const ALL: [Self; 13] = [
         Self::Applications,
         Self::Endpoints,
@@ -58,7 +58,7 @@ impl Resource {
         Self::Audit,
     ];
 
-    /// Its word.
+    /// Word in scopes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applications => "applications",
@@ -83,23 +83,23 @@ impl Resource {
     }
 }
 
-/// What is done with it.
+/// Kind of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Nothing changes.
+    /// Read without changes.
     Read,
-    /// Something does.
+    /// Create, change or delete.
     Write,
-    /// Secrets are shown. Only endpoints have any that can be; no `*` stands for it.
+    /// Read secrets. Exists for endpoints only, and `*` does not include it.
     Secret,
-    /// The metrics of the installation. Only the operator has them; no `*` stands for it.
+    /// Read the metrics of the installation. Only the operator has it, and `*` does not include it.
     Metrics,
-    /// The nodes and disks of the installation. Only the operator has them; no `*` stands for it.
+    /// Read the nodes and disks of the installation. Only the operator has it, and `*` does not include it.
     Nodes,
 }
 
 impl Verb {
-    /// Its word.
+    /// Word in scopes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -111,34 +111,34 @@ impl Verb {
     }
 }
 
-/// One thing that a caller may do.
+/// One permission of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope {
-    /// With what.
+    /// Resource of the permission.
     pub resource: Resource,
-    /// What.
+    /// Kind of access.
     pub verb: Verb,
 }
 
 impl Scope {
-    /// To read `resource`.
+    /// Scope to read `resource`.
     pub const fn read(resource: Resource) -> Self {
         Self { resource, verb: Verb::Read }
     }
 
-    /// To write `resource`.
+    /// Scope to write `resource`.
     pub const fn write(resource: Resource) -> Self {
         Self { resource, verb: Verb::Write }
     }
 
-    /// To be shown the signing secrets of endpoints.
+    /// Scope to read the signing secrets of endpoints.
     pub const ENDPOINT_SECRETS: Self = Self { resource: Resource::Endpoints, verb: Verb::Secret };
 
-    /// To read the metrics of the installation.
+    /// Scope to read the metrics of the installation.
     pub const OPERATOR_METRICS: Self = Self { resource: Resource::Operator, verb: Verb::Metrics };
-    /// To read about the nodes and disks of the installation.
+    /// Scope to read the nodes and disks of the installation.
     pub const OPERATOR_NODES: Self = Self { resource: Resource::Operator, verb: Verb::Nodes };
-    /// Those that no `*` stands for.
+    /// Scopes that `*` does not include.
     const NAMED: [Self; 3] = [Self::ENDPOINT_SECRETS, Self::OPERATOR_METRICS, Self::OPERATOR_NODES];
 
     const fn bit(self) -> u64 {
@@ -152,7 +152,7 @@ impl Scope {
     }
 }
 
-/// From this bit on stand scopes that have to be named: `*` does not have them.
+/// First bit of the scopes that must be named, because `*` does not include them.
 const FIRST_NAMED_BIT: u64 = 48;
 
 impl fmt::Display for Scope {
@@ -161,46 +161,46 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of scopes.
+/// Set of scopes.
 ///
-/// Its text is `*` for everything, also what later versions add, or words such as `messages:write` and
-/// `endpoints:*`, separated by commas. `endpoints:secret` is in no `*` and has to be named.
+/// The text is `*` for everything, including scopes that later versions add, or words such as `messages:write` and
+/// `endpoints:*`, separated by commas. No `*` includes `endpoints:secret`, so it must be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scopes(u64);
 
 impl Scopes {
-    /// Everything that need not be named, now and in later versions.
+    /// All scopes that `*` includes, now and in later versions.
     pub const ALL: Self = Self((1 << FIRST_NAMED_BIT) - 1);
-    /// The same, and the secrets of endpoints: everything that an organization's owner may do.
+    /// All scopes of an organization's owner: [`Self::ALL`] and the secrets of endpoints.
     pub const EVERYTHING: Self = Self(Self::ALL.0 | Scope::ENDPOINT_SECRETS.bit());
-    /// The same, and what concerns the whole installation: for the operator.
+    /// All scopes of the operator: [`Self::EVERYTHING`] and those of the whole installation.
     pub const OPERATOR: Self = Self(Self::EVERYTHING.0 | Scope::OPERATOR_METRICS.bit() | Scope::OPERATOR_NODES.bit());
-    /// Nothing.
+    /// Empty set.
     pub const NONE: Self = Self(0);
 
-    /// Those that are in `scopes`.
+    /// Builds a set from single scopes.
     pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self(scopes.into_iter().fold(0, |set, scope| set | scope.bit()))
     }
 
-    /// All of this verb.
+    /// Returns the scopes of all resources for one verb.
     pub fn of_verb(verb: Verb) -> Self {
         Self::of(Resource::ALL.into_iter().map(|resource| Scope { resource, verb }))
     }
 
-    /// Those that are in both.
+    /// Returns the intersection of both sets.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 & others.0)
     }
 
-    /// These without `others`.
+    /// Returns the scopes that are not in `others`.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 
-    /// Whether it allows this.
+    /// Returns true if the set contains `scope`.
     pub const fn allow(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
     }
@@ -209,7 +209,7 @@ impl Scopes {
         self.0 & Self::ALL.0 == Self::ALL.0
     }
 
-    /// The first that is in `others` and not in these, as it would be written; `None` where these cover them.
+    /// Returns the text of the first scope in `others` that is missing here, or `None` if this set contains them all.
     pub fn lack(self, others: Self) -> Option<String> {
         if others.0 & !self.0 == 0 {
             return None;
@@ -222,10 +222,10 @@ impl Scopes {
         all.into_iter().find(|scope| others.allow(*scope) && !self.allow(*scope)).map(|scope| scope.to_string())
     }
 
-    /// Reads the text.
+    /// Parses the text.
     ///
     /// # Errors
-    /// Names the first word that is no scope.
+    /// Names the first word that is not a scope.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let mut set = 0;
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_written_as_they_are_read() {
+    fn scopes_round_trip_in_canonical_form() {
         let check = |text: &str, written: &str| assert_eq!(Scopes::parse(text).map(|scopes| scopes.to_string()), Ok(written.to_owned()));
         check("*", "*");
         check("messages:write", "messages:write");
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_allows_what_it_names_and_nothing_else() {
+    fn scope_allows_only_its_resource_and_verb() {
         let scopes = Scopes::parse("messages:write,endpoints:*").expect("scopes");
         for resource in Resource::ALL {
             for verb in [Verb::Read, Verb::Write] {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_is_named() {
+    fn lacking_scope_is_named() {
         let some = Scopes::parse("messages:*").expect("scopes");
         assert_eq!(Scopes::ALL.lack(Scopes::ALL), None);
         assert_eq!(some.lack(Scopes::parse("messages:read").expect("scopes")), None);
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(Scopes::ALL.lack(Scopes::EVERYTHING), Some("endpoints:secret".to_owned()));
         assert_eq!(Scopes::EVERYTHING.lack(Scopes::ALL), None);
         assert_eq!(Scopes::EVERYTHING.lack(Scopes::OPERATOR), Some("operator:metrics".to_owned()));
-        // Also where all that there is today is named: what comes later is not.
+        // Also if all scopes of today are named: a later version's scopes are not among them.
         assert_eq!(Scopes::of_verb(Verb::Read).lack(Scopes::of_verb(Verb::Read)), None);
         assert!(Scopes::ALL.without(Scopes::of([Scope::read(Resource::Audit)])).lack(Scopes::ALL).is_some());
     }

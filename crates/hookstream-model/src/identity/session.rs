@@ -1,4 +1,4 @@
-//! Sessions: for how long somebody who signed in is taken for who they are.
+//! Sessions: the validity and renewal of a sign-in.
 
 use std::{fmt, time::Duration};
 
@@ -10,29 +10,29 @@ use crate::{
     identity::tenancy::{KeyHash, Tenant},
 };
 
-/// For how long a renewed token's predecessor is still taken: what was under way has it.
+/// Time for which a renewed token's predecessor is still accepted, for requests already under way.
 pub const OVERLAP: Duration = Duration::from_secs(60);
-/// How old a token becomes before it is renewed.
+/// Age at which a token is renewed.
 const RENEW_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// How exactly it is noted when a session was last seen.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
+/// Precision of `last_seen_at`.
+const SEEN_PRECISION: Duration = Duration::from_secs(60);
 
-/// What a browser presents for a session: 64 hexadecimal characters of 32 random bytes.
+/// Session token in a browser's cookie: 64 hexadecimal characters of 32 random bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionText(String);
 
 impl SessionText {
-    /// A text made of 32 random bytes.
+    /// Generates a token from 32 random bytes.
     pub fn generate(random: &[u8; 32]) -> Self {
         Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The text itself, for the cookie.
+    /// The token itself, for the cookie.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What the store keeps in its place.
+    /// Hash that the store keeps in its place.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(&self.0)
     }
@@ -44,21 +44,21 @@ impl fmt::Debug for SessionText {
     }
 }
 
-/// How somebody signed in.
+/// Method of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
-    /// With a password.
+    /// Password.
     Password,
-    /// With a password and a second factor.
+    /// Password and second factor.
     SecondFactor,
-    /// With the link of the set-up, of an invitation or of a forgotten password.
+    /// Link of the set-up, of an invitation or of a password reset.
     Link,
-    /// At a provider of OpenID Connect.
+    /// OpenID Connect provider, with its name.
     Provider(String),
 }
 
 impl Method {
-    /// Its word; a provider's is its name after `oidc:`.
+    /// Word in the store; a provider has the word `oidc:` and its name.
     pub fn word(&self) -> String {
         match self {
             Self::Password => "password".to_owned(),
@@ -68,7 +68,7 @@ impl Method {
         }
     }
 
-    /// The method of this word.
+    /// Parses the word.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "password" => Some(Self::Password),
@@ -79,58 +79,58 @@ impl Method {
     }
 }
 
-/// For how long sessions last.
+/// Lifetime of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Without being used.
+    /// Maximum time without use.
     pub idle: Duration,
-    /// In all.
+    /// Maximum time in total.
     pub absolute: Duration,
 }
 
-/// Somebody's session.
+/// Session of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its id.
+    /// Unique id.
     pub id: SessionId,
-    /// Whose it is.
+    /// User who signed in.
     pub user: UserId,
-    /// Where its requests go that do not say.
+    /// Default tenant of its requests.
     pub tenant: Option<Tenant>,
-    /// How it began.
+    /// Method of the sign-in.
     pub method: Method,
-    /// From which address.
+    /// Client address at the sign-in.
     pub address: Option<String>,
-    /// With which program, as it calls itself.
+    /// User agent at the sign-in.
     pub user_agent: Option<String>,
-    /// When it began.
+    /// Time of the sign-in.
     pub created_at: Timestamp,
-    /// Since when its token is what it is.
+    /// Time at which the current token was issued.
     pub renewed_at: Timestamp,
-    /// When it was last used, to a minute.
+    /// Time of the last use, to the minute.
     pub last_seen_at: Timestamp,
-    /// When it ends in any case.
+    /// Time at which it ends in any case.
     pub expires_at: Timestamp,
 }
 
 impl Session {
-    /// Whether it still lasts.
-    pub fn lasts(&self, policy: Policy, now: Timestamp) -> bool {
+    /// Returns true if the session is still valid.
+    pub fn is_valid(&self, policy: Policy, now: Timestamp) -> bool {
         now < self.ends_at(policy)
     }
 
-    /// When it ends unless it is used.
+    /// Returns the time at which it ends unless it is used.
     pub fn ends_at(&self, policy: Policy) -> Timestamp {
         self.expires_at.min(self.last_seen_at + policy.idle)
     }
 
-    /// Whether it is time to note that it was seen.
-    pub fn is_seen_anew(&self, now: Timestamp) -> bool {
-        now.since(self.last_seen_at) >= SEEN_EVERY
+    /// Returns true if `last_seen_at` must be updated.
+    pub fn needs_seen_update(&self, now: Timestamp) -> bool {
+        now.since(self.last_seen_at) >= SEEN_PRECISION
     }
 
-    /// Whether its token has become old.
-    pub fn wants_renewal(&self, now: Timestamp) -> bool {
+    /// Returns true if the token must be renewed.
+    pub fn needs_renewal(&self, now: Timestamp) -> bool {
         now.since(self.renewed_at) >= RENEW_AFTER
     }
 }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_ends_when_it_is_idle_or_old() {
+    fn session_ends_when_it_is_idle_or_old() {
         let start = Timestamp::from_millis(1_000_000_000_000);
         let hour = Duration::from_secs(3600);
         let policy = Policy { idle: hour * 2, absolute: hour * 5 };
@@ -156,15 +156,15 @@ mod tests {
             last_seen_at: start,
             expires_at: start + policy.absolute,
         };
-        assert!(session.lasts(policy, start + hour) && !session.lasts(policy, start + hour * 2));
+        assert!(session.is_valid(policy, start + hour) && !session.is_valid(policy, start + hour * 2));
         session.last_seen_at = start + hour * 4;
-        assert!(session.lasts(policy, start + hour * 4) && !session.lasts(policy, start + hour * 5));
-        assert!(!session.is_seen_anew(start + hour * 4) && session.is_seen_anew(start + hour * 5));
-        assert!(!session.wants_renewal(start + hour * 23) && session.wants_renewal(start + hour * 24));
+        assert!(session.is_valid(policy, start + hour * 4) && !session.is_valid(policy, start + hour * 5));
+        assert!(!session.needs_seen_update(start + hour * 4) && session.needs_seen_update(start + hour * 5));
+        assert!(!session.needs_renewal(start + hour * 23) && session.needs_renewal(start + hour * 24));
     }
 
     #[test]
-    fn methods_are_written_as_they_are_read() {
+    fn method_round_trips_through_its_word() {
         for method in [Method::Password, Method::SecondFactor, Method::Link, Method::Provider("google".to_owned())] {
             assert_eq!(Method::parse(&method.word()), Some(method));
         }

@@ -1,4 +1,4 @@
-//! Who owns what: organizations, environments, and the API keys that speak for them.
+//! Tenants, and the API keys that act for them.
 
 use std::{fmt, net::IpAddr};
 
@@ -15,9 +15,9 @@ use crate::{
     identity::scopes::Scopes,
 };
 
-/// The organization and environment that everything a caller touches belongs to.
+/// Organization and environment that own a row.
 ///
-/// Every query on a tenant's rows names it; another tenant's resource is simply not there.
+/// Every query on a tenant's rows names it; another tenant's resource is reported as absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tenant {
     /// The organization.
@@ -26,7 +26,7 @@ pub struct Tenant {
     pub environment: EnvironmentId,
 }
 
-/// Which kind of data a key is meant for; it shows in the key's text only.
+/// Kind of data that a key is meant for; visible in the key's text only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyMode {
     /// `hs_live_…`
@@ -35,17 +35,17 @@ pub enum KeyMode {
     Test,
 }
 
-/// The text of an API key: `hs_live_` or `hs_test_` and 64 lower-case hex characters.
+/// Text of an API key: `hs_live_` or `hs_test_` and 64 lower-case hex characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKeyText(String);
 
-/// Why a text is not an API key.
+/// Error: the text is not an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be `hs_live_` or `hs_test_` followed by 64 hexadecimal characters")]
 pub struct InvalidApiKey;
 
 impl ApiKeyText {
-    /// A key made of 32 random bytes.
+    /// Generates a key from 32 random bytes.
     pub fn generate(mode: KeyMode, random: &[u8; 32]) -> Self {
         let prefix = match mode {
             KeyMode::Live => "hs_live_",
@@ -59,31 +59,31 @@ impl ApiKeyText {
         Self(text)
     }
 
-    /// Takes a key that somebody wrote.
+    /// Parses a key.
     ///
     /// # Errors
-    /// Where the text has another form.
+    /// If the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidApiKey> {
         if Self::is_shaped(text) { Ok(Self(text.to_owned())) } else { Err(InvalidApiKey) }
     }
 
-    /// Whether a text is written like a key.
+    /// Returns true if a text has the form of a key.
     pub fn is_shaped(text: &str) -> bool {
         let digits = text.strip_prefix("hs_live_").or_else(|| text.strip_prefix("hs_test_"));
         digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     }
 
-    /// The key itself, for the one answer that shows it.
+    /// The key itself, for the one response that shows it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What the store keeps in its place.
+    /// Hash that the store keeps in its place.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(&self.0)
     }
 
-    /// The first 12 characters, by which people tell their keys apart.
+    /// First 12 characters, by which users tell their keys apart.
     pub fn prefix(&self) -> &str {
         &self.0[..12]
     }
@@ -95,12 +95,12 @@ impl fmt::Debug for ApiKeyText {
     }
 }
 
-/// The SHA-256 of an API key's text; keys are stored and looked up as this.
+/// SHA-256 of an API key's text, by which keys are stored and looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    /// The hash of whatever a caller presented, key or not.
+    /// Hashes the text that a caller presented, whether or not it is a key.
     pub fn of(presented: &str) -> Self {
         Self(Sha256::digest(presented.as_bytes()).into())
     }
@@ -111,17 +111,17 @@ impl KeyHash {
     }
 }
 
-/// How far an API key reaches.
+/// Level of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyLevel {
-    /// Its environment, and reading its organization.
+    /// The key's environment, and reading its organization.
     Environment,
-    /// Its organization too: members, invitations, environments and the organization's settings.
+    /// The whole organization too: members, invitations, environments and settings.
     Organization,
 }
 
 impl KeyLevel {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Environment => "environment",
@@ -129,10 +129,10 @@ impl KeyLevel {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "environment" => Ok(Self::Environment),
@@ -142,35 +142,35 @@ impl KeyLevel {
     }
 }
 
-/// What is known of an API key once it was principal.
+/// Properties of an authenticated API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// Unique id.
     pub id: ApiKeyId,
-    /// Whom it speaks for.
+    /// Tenant that it acts for.
     pub tenant: Tenant,
-    /// The name its owner gave it.
+    /// Name chosen by its owner.
     pub name: String,
-    /// How far it reaches.
+    /// Level: environment or organization.
     pub level: KeyLevel,
-    /// What it may do.
+    /// Permissions.
     pub scopes: Scopes,
-    /// When it ends by itself.
+    /// Time of expiry.
     pub expires_at: Option<Timestamp>,
-    /// The networks it may be used from; empty for any.
+    /// Networks from which it may be used; empty means any.
     pub networks: Vec<IpNet>,
 }
 
 impl ApiKey {
-    /// One that may do everything that its organization and the operator may, from anywhere, without an end.
+    /// Builds a key with all permissions of its organization and of the operator, from any network, without expiry.
     pub const fn unlimited(id: ApiKeyId, tenant: Tenant, name: String) -> Self {
         Self { id, tenant, name, level: KeyLevel::Organization, scopes: Scopes::OPERATOR, expires_at: None, networks: Vec::new() }
     }
 
-    /// Why a key may not be created or renewed with this one's authority: the restriction that it would not have.
+    /// Checks that a key created or rotated with this one's authority has no restriction less than this one.
     ///
     /// # Errors
-    /// Names the field that reaches further.
+    /// Names the field that exceeds this key's authority.
     pub fn check_child(&self, child: &Self) -> Result<(), InvalidField> {
         if child.level > self.level {
             return Err(InvalidField::new(
@@ -194,35 +194,35 @@ impl ApiKey {
         Ok(())
     }
 
-    /// Whether its end has come.
+    /// Returns true if `expires_at` has passed.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether it may be used from an address; an IPv4 address in the form of IPv6 is the IPv4 address.
+    /// Returns true if it may be used from an address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn may_be_used_from(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
     }
 }
 
-/// The longest name of an API key, in characters.
+/// Maximum length of an API key's name, in characters.
 const KEY_NAME_MAX: usize = 255;
-/// The most networks of an API key.
+/// Maximum number of networks of an API key.
 pub const KEY_NETWORKS_MAX: usize = 100;
 
 /// Checks the name of an API key: one line of 1 to 255 characters.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_key_name(name: &str) -> Result<(), InvalidField> {
     check_line("name", name, KEY_NAME_MAX)
 }
 
-/// Reads networks such as `10.0.0.0/8`; an address alone is a network of one.
+/// Parses networks such as `10.0.0.0/8`; a single address is a network of one.
 ///
 /// # Errors
-/// Names the first that is none.
+/// Names the first invalid entry.
 pub fn parse_networks(field: &'static str, texts: &[String]) -> Result<Vec<IpNet>, InvalidField> {
     if texts.len() > KEY_NETWORKS_MAX {
         return Err(InvalidField::new(field, format!("must have at most {KEY_NETWORKS_MAX} entries")));
@@ -240,14 +240,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_key_is_a_key_and_shows_only_its_prefix() {
+    fn generated_key_parses_and_debug_shows_only_its_prefix() {
         let key = ApiKeyText::generate(KeyMode::Live, &[0xab; 32]);
         assert_eq!(ApiKeyText::parse(key.expose()), Ok(key.clone()));
         assert_eq!(format!("{key:?}"), "ApiKeyText(hs_live_abab…)");
     }
 
     #[test]
-    fn a_key_is_used_from_its_networks_until_its_end() {
+    fn key_is_valid_in_its_networks_until_it_expires() {
         let tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
         let mut key = ApiKey::unlimited(ApiKeyId::from_bytes([3; 16]), tenant, "x".to_owned());
         let from = |key: &ApiKey, address: &str| key.may_be_used_from(address.parse().expect("an address"));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_key_text_is_rejected() {
         let hex = "ab".repeat(32);
         for text in
             ["", "hs_live_", &hex, &format!("hs_prod_{hex}"), &format!("hs_live_{hex}0"), &format!("hs_live_{}", hex.to_uppercase())]

@@ -1,4 +1,4 @@
-//! People: their addresses, names and passwords.
+//! Users: email addresses, names and password lengths.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use crate::{
     base::{ids::UserId, text::check_line, time::Timestamp},
 };
 
-/// The longest address (RFC 5321 section 4.5.3.1.3, less the brackets).
+/// Maximum length of an address (RFC 5321 section 4.5.3.1.3, without the brackets).
 const EMAIL_MAX: usize = 254;
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const NAME_MAX: usize = 255;
-/// The shortest password, in characters.
+/// Minimum length of a password, in characters.
 pub const PASSWORD_MIN: usize = 12;
-/// The longest password, in bytes: long enough for any sentence, short enough that hashing it costs nothing.
+/// Maximum length of a password, in bytes: long enough for any sentence, short enough to hash quickly.
 const PASSWORD_MAX: usize = 512;
 
-/// An address for e-mail, in lower case: by it people are told apart.
+/// Email address in lower case; it identifies a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Email(String);
 
 impl Email {
-    /// Takes an address that somebody wrote. It is not asked whether anything arrives there.
+    /// Parses an address. Whether mail can be delivered to it is not checked.
     ///
     /// # Errors
-    /// Where it cannot be one: it has one `@` with something before it and a host's name behind it.
+    /// If the text is not an address: one `@` with a local part before it and a host name after it.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let text = text.trim();
         let is_host = |host: &str| {
@@ -38,7 +38,7 @@ impl Email {
         }
     }
 
-    /// Its text.
+    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -50,31 +50,32 @@ impl fmt::Display for Email {
     }
 }
 
-/// Somebody who signs in.
+/// User who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Their id.
+    /// Unique id.
     pub id: UserId,
-    /// Their address.
+    /// Email address.
     pub email: Email,
-    /// What they are called.
+    /// Display name.
     pub name: String,
-    /// When they came.
+    /// Time of creation.
     pub created_at: Timestamp,
 }
 
-/// Checks the name of a person, an organization or a device: one line of 1 to 255 characters.
+/// Checks the name of a user, an organization or a device: one line of 1 to 255 characters.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_name(name: &str) -> Result<(), InvalidField> {
     check_line("name", name, NAME_MAX)
 }
 
-/// Checks the length of a password that somebody chose; whether it can be guessed is judged where the lists of passwords are.
+/// Checks the length of a new password. Its strength is checked by
+/// [`password::check`](crate::identity::password::check).
 ///
 /// # Errors
-/// Says the length it must have.
+/// Names the allowed length.
 pub fn check_password_length(field: &'static str, password: &str) -> Result<(), InvalidField> {
     if password.chars().count() < PASSWORD_MIN {
         return Err(InvalidField::new(
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart_without_regard_to_case() {
+    fn addresses_are_compared_case_insensitively() {
         let check = |text: &str, expected: Option<&str>| {
             assert_eq!(Email::parse(text).ok().as_ref().map(Email::as_str), expected, "{text}");
         };
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_has_a_length() {
+    fn password_length_is_limited() {
         let is_good = |password: &str| check_password_length("password", password).is_ok();
         assert!(!is_good("") && !is_good("elevenchars") && is_good("twelve chars") && is_good("zwölf Zeichn"));
         assert!(is_good(&"x".repeat(512)) && !is_good(&"x".repeat(513)));

@@ -1,7 +1,7 @@
 //! Jobs: sending a set of deliveries of one endpoint again, in the background.
 //!
-//! A job goes through messages in the order of their ids, a slice at a time. What it takes is decided
-//! here from where a delivery stands when the job comes to it.
+//! A job processes messages in the order of their ids, one slice at a time. The state of a delivery when the job
+//! reaches it decides whether the job takes it.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -16,30 +16,30 @@ use crate::{
     outbound::event_type,
 };
 
-/// Deliveries a second where a request does not say: a receiver that has just come back is not flooded,
-/// and 360,000 an hour are enough for most of what was missed.
+/// Default rate, in deliveries per second. It does not flood a receiver that has just recovered, and 360,000 per hour
+/// are enough for most recoveries.
 pub const RATE_DEFAULT: u32 = 100;
-/// The rates that may be asked for. Above them the endpoint's lane decides anyway.
+/// Allowed rates, in deliveries per second. Above them the endpoint's lane is the limit anyway.
 pub const RATES: RangeInclusive<u32> = 1..=1_000;
-/// The most names in `event_types`.
+/// Maximum number of names in `event_types`.
 pub const EVENT_TYPES_MAX: usize = 100;
-/// Slices a second, where the rate allows more than one delivery in each: so prompt is a cancellation,
-/// and so even the flow.
+/// Slices per second, if the rate allows more than one delivery per slice. More slices make cancellation prompt and
+/// the flow even.
 const SLICES_PER_SECOND: u32 = 10;
-/// The least pause between two slices, so that a job which finds little to do leaves the store to others.
-const BREATH: Duration = Duration::from_millis(10);
+/// Minimum pause between two slices, so that a job with few matches leaves the store to others.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// What a job is for.
+/// Purpose of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
-    /// What the endpoint missed.
+    /// Send the deliveries that the endpoint missed.
     Recover,
-    /// Any set, delivered or not.
+    /// Send any set of deliveries, delivered or not.
     Replay,
 }
 
 impl JobKind {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recover => "recover",
@@ -47,12 +47,12 @@ impl JobKind {
         }
     }
 
-    /// Reads a word that [`Self::as_str`] wrote.
+    /// Parses a word that [`Self::as_str`] returned.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Recover, Self::Replay].into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// What its deliveries' next tries happen for.
+    /// Trigger of the attempts that the job causes.
     pub const fn trigger(self) -> Trigger {
         match self {
             Self::Recover => Trigger::Recover,
@@ -60,7 +60,7 @@ impl JobKind {
         }
     }
 
-    /// Which deliveries it can be about, and is about where a request does not say.
+    /// Returns the statuses that a request may select, and the default ones.
     const fn statuses(self) -> (&'static [Status], &'static [Status]) {
         match self {
             Self::Recover => (&[Status::Exhausted, Status::Skipped], &[Status::Exhausted, Status::Skipped]),
@@ -69,23 +69,23 @@ impl JobKind {
     }
 }
 
-/// How a delivery stands that a job can be about.
+/// Status of a delivery that a job can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// It arrived.
+    /// The delivery succeeded.
     Delivered,
-    /// It was given up.
+    /// The delivery is exhausted.
     Exhausted,
-    /// It was not sent.
+    /// The delivery was skipped.
     Skipped,
-    /// There is none: the message was never for the endpoint, which wants its type now.
+    /// There is no delivery: the endpoint did not match the message at that time, but matches its type now.
     Missing,
 }
 
 impl Status {
     const ALL: [Self; 4] = [Self::Delivered, Self::Exhausted, Self::Skipped, Self::Missing];
 
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -95,7 +95,7 @@ impl Status {
         }
     }
 
-    /// Reads a word, also those that messages and deliveries use for the same.
+    /// Parses a word, including the synonyms that messages and deliveries use.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "succeeded" => Some(Self::Delivered),
@@ -105,72 +105,72 @@ impl Status {
     }
 }
 
-/// What somebody asks for.
+/// Request to start a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRequest {
-    /// What the job is for.
+    /// Purpose of the job.
     pub kind: JobKind,
-    /// Messages accepted then or later.
+    /// Start of the range: messages accepted at or after this time.
     pub since: Timestamp,
-    /// Messages accepted before then; `None` is now.
+    /// End of the range: messages accepted before this time; `None` is now.
     pub until: Option<Timestamp>,
-    /// How deliveries have to stand; `None` is what goes with the kind.
+    /// Statuses of deliveries to select; `None` selects the default of the kind.
     pub statuses: Option<Vec<String>>,
-    /// The types that messages have to have; `None` and empty are all.
+    /// Event types of messages to select; `None` and empty mean all.
     pub event_types: Option<Vec<String>>,
-    /// Deliveries a second.
+    /// Rate in deliveries per second.
     pub rate_limit: Option<u32>,
-    /// The most deliveries.
+    /// Maximum number of deliveries.
     pub max_messages: Option<u32>,
 }
 
-/// Which deliveries a job takes.
+/// Selection of deliveries for a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Messages accepted then or later.
+    /// Start of the range: messages accepted at or after this time.
     pub since: Timestamp,
-    /// Messages accepted before then.
+    /// End of the range: messages accepted before this time.
     pub until: Timestamp,
-    /// How deliveries have to stand, in order and each once.
+    /// Statuses of deliveries to select, sorted and without duplicates.
     pub statuses: Vec<Status>,
-    /// The types that messages have to have; `None` is all.
+    /// Event types of messages to select; `None` selects all.
     pub event_types: Option<Vec<String>>,
-    /// The most deliveries.
+    /// Maximum number of deliveries.
     pub max_messages: Option<u32>,
-    /// When it was asked for. What was tried or has ended since is not taken: so a slice that is done
-    /// twice sends nothing twice.
+    /// Time of the request. Deliveries attempted or ended since then are not taken, so a slice that runs twice sends
+    /// nothing twice.
     pub asked_at: Timestamp,
 }
 
-/// Where a delivery stands as a job comes to it.
+/// State of a delivery when a job reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryStatus {
-    /// It is owed.
+    /// The delivery is pending.
     Pending,
-    /// It arrived; it was last tried then.
+    /// The delivery succeeded; the time is that of its last attempt.
     Delivered(Timestamp),
-    /// It was given up then.
+    /// The delivery was exhausted at this time.
     Exhausted(Timestamp),
-    /// It was skipped then.
+    /// The delivery was skipped at this time.
     Skipped(Timestamp),
-    /// It was called off.
+    /// The delivery was cancelled.
     Cancelled,
-    /// There is none.
+    /// There is no delivery.
     Missing,
-    /// There is none, and the message is a test of another endpoint.
+    /// There is no delivery, and the message is a test of another endpoint.
     TestOfAnother,
 }
 
 impl DeliveryStatus {
-    /// Reads what a store knows of a delivery: whether it is owed; how and when it ended, where it did not arrive;
-    /// when it was last tried; and whether its message was ever tried as a test.
-    pub fn read(is_pending: bool, undelivered: Option<&str>, ended_at: Option<i64>, last_try: Option<i64>, is_test: bool) -> Self {
+    /// Interprets stored facts about a delivery: whether it is pending; its final state and time if it did not
+    /// succeed; the time of the last attempt; and whether its message was ever attempted as a test.
+    pub fn read(is_pending: bool, undelivered: Option<&str>, ended_at: Option<i64>, last_attempt: Option<i64>, is_test: bool) -> Self {
         let ended_at = Timestamp::from_millis(ended_at.unwrap_or(i64::MAX));
-        match (is_pending, undelivered, last_try) {
+        match (is_pending, undelivered, last_attempt) {
             (true, _, _) => Self::Pending,
             (false, Some("exhausted"), _) => Self::Exhausted(ended_at),
             (false, Some("skipped"), _) => Self::Skipped(ended_at),
-            // Or what only a newer version can name: that one is left alone.
+            // Also a state that only a newer version knows; the job leaves it alone.
             (false, Some(_), _) => Self::Cancelled,
             (false, None, Some(at)) => Self::Delivered(Timestamp::from_millis(at)),
             (false, None, None) if is_test => Self::TestOfAnother,
@@ -179,23 +179,23 @@ impl DeliveryStatus {
     }
 }
 
-/// A delivery that a job comes to.
+/// Delivery that a job has reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its message.
+    /// Id of the message.
     pub message_id: MessageId,
-    /// What the message is about.
+    /// Event type of the message.
     pub event_type: String,
-    /// The channels of the message.
+    /// Channels of the message.
     pub channels: Vec<String>,
-    /// Where it stands.
-    pub standing: DeliveryStatus,
-    /// Whether the payload is there still; without it nothing can be sent.
+    /// State of the delivery.
+    pub status: DeliveryStatus,
+    /// True if the payload still exists; without it nothing can be sent.
     pub has_payload: bool,
 }
 
 impl JobRequest {
-    /// Reads the request, made at `now`, into which deliveries it means and at which rate.
+    /// Validates the request, made at `now`, and returns its selection and rate.
     ///
     /// # Errors
     /// Names the first field that breaks its rule.
@@ -217,16 +217,16 @@ impl JobRequest {
         let selection = Selection {
             since: self.since,
             until,
-            statuses: self.read_statuses()?,
-            event_types: self.read_event_types()?,
+            statuses: self.parse_statuses()?,
+            event_types: self.parse_event_types()?,
             max_messages: self.max_messages,
             asked_at: now,
         };
         Ok((selection, rate_limit))
     }
 
-    /// The request as a text that is the same for the same request, whenever it is made and at whatever
-    /// rate: two such jobs at once for one endpoint are a double click.
+    /// Returns a text that is equal for equal requests, regardless of time and rate. Two running jobs with the same
+    /// fingerprint for one endpoint are a duplicate request.
     pub fn fingerprint(&self, selection: &Selection) -> String {
         let until = self.until.map_or_else(|| "now".to_owned(), |until| until.as_millis().to_string());
         let statuses = selection.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(",");
@@ -235,7 +235,7 @@ impl JobRequest {
         format!("{} {} {until} {statuses} [{types}] {most}", self.kind.as_str(), self.since.as_millis())
     }
 
-    fn read_statuses(&self) -> Result<Vec<Status>, InvalidField> {
+    fn parse_statuses(&self) -> Result<Vec<Status>, InvalidField> {
         let (possible, default) = self.kind.statuses();
         let Some(words) = &self.statuses else { return Ok(default.to_vec()) };
         let read = |word: &String| {
@@ -253,7 +253,7 @@ impl JobRequest {
         Ok(statuses)
     }
 
-    fn read_event_types(&self) -> Result<Option<Vec<String>>, InvalidField> {
+    fn parse_event_types(&self) -> Result<Option<Vec<String>>, InvalidField> {
         let Some(mut types) = self.event_types.clone().filter(|types| !types.is_empty()) else { return Ok(None) };
         if types.len() > EVENT_TYPES_MAX {
             return Err(InvalidField::new("event_types", format!("must have at most {EVENT_TYPES_MAX} entries")));
@@ -269,12 +269,12 @@ impl JobRequest {
 }
 
 impl Selection {
-    /// Whether a delivery is meant. `is_wanted` says whether the endpoint wants the message's type now, which
-    /// matters only where the message was never for it.
-    pub fn means(&self, candidate: &Candidate, is_wanted: bool) -> bool {
+    /// Returns true if a delivery is selected. `is_wanted` is true if the endpoint matches the message now; it
+    /// matters only if there is no delivery.
+    pub fn selects(&self, candidate: &Candidate, is_wanted: bool) -> bool {
         let is_of_type = self.event_types.as_ref().is_none_or(|types| types.contains(&candidate.event_type));
         is_of_type
-            && match candidate.standing {
+            && match candidate.status {
                 DeliveryStatus::Delivered(at) => at < self.asked_at && self.statuses.contains(&Status::Delivered),
                 DeliveryStatus::Exhausted(at) => at <= self.asked_at && self.statuses.contains(&Status::Exhausted),
                 DeliveryStatus::Skipped(at) => at <= self.asked_at && self.statuses.contains(&Status::Skipped),
@@ -283,12 +283,12 @@ impl Selection {
             }
     }
 
-    /// Whether a delivery is taken: it is meant and can be sent.
+    /// Returns true if a delivery is selected and can be sent.
     pub fn takes(&self, candidate: &Candidate, is_wanted: bool) -> bool {
-        candidate.has_payload && self.means(candidate, is_wanted)
+        candidate.has_payload && self.selects(candidate, is_wanted)
     }
 
-    /// Whether all that is meant has not arrived: then there is little to look through.
+    /// Returns true if only undelivered deliveries are selected; then there is little to search.
     pub fn is_of_undelivered(&self) -> bool {
         self.statuses.iter().all(|status| match status {
             Status::Exhausted | Status::Skipped => true,
@@ -296,72 +296,72 @@ impl Selection {
         })
     }
 
-    /// Where a job begins: after this.
+    /// Exclusive lower bound of the job's messages.
     pub fn start(&self) -> MessageId {
         MessageId::before_all_at(self.since)
     }
 
-    /// Where it ends: before this.
+    /// Exclusive upper bound of the job's messages.
     pub fn end(&self) -> MessageId {
         MessageId::before_all_at(self.until)
     }
 }
 
-/// Sending a set of deliveries of one endpoint again.
+/// Job that sends a set of deliveries of one endpoint again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its id.
+    /// Unique id.
     pub id: JobId,
-    /// Whose it is.
+    /// Tenant that owns it.
     pub tenant: Tenant,
-    /// The endpoint's application.
+    /// Application of the endpoint.
     pub application_id: ApplicationId,
-    /// To whom.
+    /// Endpoint that receives the deliveries.
     pub endpoint_id: EndpointId,
-    /// What it is for.
+    /// Purpose of the job.
     pub kind: JobKind,
-    /// Which deliveries it takes.
+    /// Selection of deliveries.
     pub selection: Selection,
-    /// How many of them it makes owed a second, at the most.
+    /// Maximum number of deliveries requeued per second.
     pub rate_limit: u32,
     /// See [`JobRequest::fingerprint`].
     pub fingerprint: String,
-    /// Whether it still runs.
+    /// State of the job.
     pub state: JobState,
-    /// How far it is.
+    /// Progress of the job.
     pub progress: Progress,
-    /// When it was first worked on.
+    /// Time at which work on it began.
     pub started_at: Option<Timestamp>,
-    /// When it last went on.
+    /// Time of its last progress.
     pub updated_at: Timestamp,
 }
 
-/// Whether a job still runs.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// It does, or waits for its turn.
+    /// The job runs, or waits for its turn.
     Running,
-    /// It came to its end.
+    /// The job has finished.
     Completed {
-        /// When.
+        /// Time of completion.
         at: Timestamp,
     },
-    /// Somebody called it off. What it had made owed stays so.
+    /// A user cancelled the job. Deliveries that it has requeued stay pending.
     Cancelled {
-        /// When.
+        /// Time of cancellation.
         at: Timestamp,
     },
-    /// It could not go on.
+    /// The job could not continue.
     Failed {
-        /// When.
+        /// Time of the failure.
         at: Timestamp,
-        /// Why.
+        /// Reason for the failure.
         reason: JobFailure,
     },
 }
 
 impl JobState {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -371,10 +371,10 @@ impl JobState {
         }
     }
 
-    /// All of its words.
+    /// All words of [`Self::as_str`].
     pub const WORDS: [&str; 4] = ["running", "completed", "cancelled", "failed"];
 
-    /// Reads what [`Self::as_str`] wrote, with when and why.
+    /// Parses a word that [`Self::as_str`] returned, with its time and reason.
     pub fn parse(word: &str, at: Option<Timestamp>, reason: Option<&str>) -> Option<Self> {
         match (word, at) {
             ("running", None) => Some(Self::Running),
@@ -385,7 +385,7 @@ impl JobState {
         }
     }
 
-    /// When it ended.
+    /// Time at which the job ended.
     pub const fn ended_at(self) -> Option<Timestamp> {
         match self {
             Self::Running => None,
@@ -394,16 +394,16 @@ impl JobState {
     }
 }
 
-/// Why a job could not go on.
+/// Reason why a job could not continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobFailure {
     /// The application was deleted.
     ApplicationDeleted,
     /// The endpoint was deleted.
     EndpointDeleted,
-    /// The endpoint was switched off.
+    /// The endpoint was disabled.
     EndpointDisabled,
-    /// The endpoint's `expires_at` came.
+    /// The endpoint's `expires_at` passed.
     EndpointExpired,
     /// The store was restored from a backup that was made while the job ran.
     Restored,
@@ -412,7 +412,7 @@ pub enum JobFailure {
 impl JobFailure {
     const ALL: [Self; 5] = [Self::ApplicationDeleted, Self::EndpointDeleted, Self::EndpointDisabled, Self::EndpointExpired, Self::Restored];
 
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApplicationDeleted => "application_deleted",
@@ -423,7 +423,7 @@ impl JobFailure {
         }
     }
 
-    /// What happened and what to do, for people.
+    /// Sentence for users: the reason and the remedy.
     pub const fn explained(self) -> &'static str {
         match self {
             Self::ApplicationDeleted => "the application was deleted",
@@ -436,7 +436,7 @@ impl JobFailure {
         }
     }
 
-    /// Reads a word that [`Self::as_str`] wrote.
+    /// Parses a word that [`Self::as_str`] returned.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|failure| failure.as_str() == word)
     }
@@ -452,21 +452,22 @@ impl From<SkipReason> for JobFailure {
     }
 }
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// How many deliveries were meant when it was asked for; `None` where that took too long to count.
+    /// Number of selected deliveries at the time of the request; `None` if counting took too long.
     pub total: Option<u64>,
-    /// How many it has made owed.
+    /// Number of requeued deliveries.
     pub requeued: u64,
-    /// How many of the total were owed already, had been tried otherwise or had no payload any more when their turn came.
+    /// Number of selected deliveries that were not requeued: already pending, attempted meanwhile, or without
+    /// payload.
     pub skipped: u64,
-    /// The last message it has looked at.
+    /// Last message that the job has processed.
     pub position: MessageId,
 }
 
 impl Progress {
-    /// The progress of a job that has come to its end: what was counted and not made owed was skipped.
+    /// Returns the progress at completion: counted deliveries that were not requeued were skipped.
     pub fn completed(self) -> Self {
         let total = self.total.unwrap_or(0).max(self.requeued);
         Self { total: Some(total), skipped: total - self.requeued, ..self }
@@ -474,20 +475,20 @@ impl Progress {
 }
 
 impl Job {
-    /// How many deliveries its next slice may make owed; 0 where it has as many as were asked for.
+    /// Returns the maximum number of deliveries in the next slice; 0 if `max_messages` is reached.
     pub fn next_slice(&self) -> usize {
         let slice = u64::from((self.rate_limit / SLICES_PER_SECOND).max(1));
         let most = self.selection.max_messages.map_or(u64::MAX, u64::from);
         usize::try_from(slice.min(most.saturating_sub(self.progress.requeued))).unwrap_or(usize::MAX)
     }
 
-    /// How long after the beginning of a slice the next may begin.
+    /// Returns the minimum time from the start of a slice to the start of the next.
     pub fn pause_after(&self, requeued: usize) -> Duration {
-        (Duration::from_secs(1) * u32::try_from(requeued).unwrap_or(u32::MAX) / self.rate_limit.max(1)).max(BREATH)
+        (Duration::from_secs(1) * u32::try_from(requeued).unwrap_or(u32::MAX) / self.rate_limit.max(1)).max(PAUSE_MIN)
     }
 }
 
-/// How long so many deliveries take at a rate.
+/// Returns the time that `deliveries` deliveries take at a rate.
 pub fn duration_at(rate_limit: u32, deliveries: u64) -> Duration {
     Duration::from_secs(deliveries.div_ceil(u64::from(rate_limit.max(1))))
 }
@@ -509,12 +510,12 @@ mod tests {
         Some(words.iter().map(|word| (*word).to_owned()).collect())
     }
 
-    fn candidate(standing: DeliveryStatus) -> Candidate {
+    fn candidate(status: DeliveryStatus) -> Candidate {
         Candidate {
             message_id: MessageId::before_all_at(NOW - SECOND),
             event_type: "a.b".to_owned(),
             channels: vec![],
-            standing,
+            status,
             has_payload: true,
         }
     }
@@ -539,18 +540,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_request_has_a_default() {
+    fn request_has_defaults() {
         let statuses = |kind| request(kind).check(NOW).expect("a request").0.statuses;
         assert_eq!(statuses(JobKind::Recover), [Status::Exhausted, Status::Skipped]);
         assert_eq!(statuses(JobKind::Replay), [Status::Delivered, Status::Exhausted, Status::Skipped]);
         let (selection, rate) = request(JobKind::Recover).check(NOW).expect("a request");
         assert_eq!((selection.until, rate), (NOW + Duration::from_millis(1), RATE_DEFAULT));
         let future = JobRequest { until: Some(NOW + SECOND), ..request(JobKind::Recover) };
-        assert_eq!(future.check(NOW).expect("a request").0.until, NOW + Duration::from_millis(1), "nothing of the future is meant");
+        assert_eq!(future.check(NOW).expect("a request").0.until, NOW + Duration::from_millis(1), "the future is not selected");
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused_by_the_name_of_its_field() {
+    fn invalid_field_is_named() {
         let check = |request: JobRequest, field: &str| {
             assert_eq!(request.check(NOW).map_err(|error| error.field), Err(field), "{request:?}");
         };
@@ -568,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_request_at_another_time_and_rate_is_the_same() {
+    fn fingerprint_ignores_time_and_rate() {
         let fingerprint = |request: JobRequest, at| request.fingerprint(&request.check(at).expect("a request").0);
         let first = fingerprint(request(JobKind::Replay), NOW);
         let same =
@@ -585,16 +586,16 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_taken_where_it_stands_as_was_asked_for_and_has_not_moved_since() {
+    fn delivery_is_taken_if_its_status_is_selected_and_unchanged() {
         let before = NOW - SECOND;
         let after = NOW + SECOND;
-        let check = |standing, statuses: &[&str], expected| {
+        let check = |status, statuses: &[&str], expected| {
             let (selection, _) = JobRequest { statuses: words(statuses), ..request(JobKind::Replay) }.check(NOW).expect("a request");
-            assert_eq!(selection.takes(&candidate(standing), true), expected, "{standing:?} {statuses:?}");
+            assert_eq!(selection.takes(&candidate(status), true), expected, "{status:?} {statuses:?}");
         };
         let all = ["delivered", "exhausted", "skipped", "missing"];
-        for standing in [DeliveryStatus::Pending, DeliveryStatus::Cancelled, DeliveryStatus::TestOfAnother] {
-            check(standing, &all, false);
+        for status in [DeliveryStatus::Pending, DeliveryStatus::Cancelled, DeliveryStatus::TestOfAnother] {
+            check(status, &all, false);
         }
         for (status, at) in [
             ("delivered", DeliveryStatus::Delivered as fn(Timestamp) -> DeliveryStatus),
@@ -611,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_delivery_stands_follows_from_what_is_kept_of_it() {
+    fn delivery_status_follows_from_the_stored_facts() {
         let check = |known: (bool, Option<&str>, Option<i64>, Option<i64>, bool), expected| {
             assert_eq!(DeliveryStatus::read(known.0, known.1, known.2, known.3, known.4), expected, "{known:?}");
         };
@@ -620,18 +621,18 @@ mod tests {
         check((false, Some("exhausted"), Some(5), Some(7), false), DeliveryStatus::Exhausted(at(5)));
         check((false, Some("skipped"), Some(5), None, false), DeliveryStatus::Skipped(at(5)));
         check((false, Some("cancelled"), Some(5), None, false), DeliveryStatus::Cancelled);
-        check((false, Some("unheard_of"), Some(5), None, false), DeliveryStatus::Cancelled);
+        check((false, Some("unknown_state"), Some(5), None, false), DeliveryStatus::Cancelled);
         check((false, None, None, Some(7), true), DeliveryStatus::Delivered(at(7)));
         check((false, None, None, None, true), DeliveryStatus::TestOfAnother);
         check((false, None, None, None, false), DeliveryStatus::Missing);
     }
 
     #[test]
-    fn types_are_those_asked_for_and_of_what_is_missing_those_wanted() {
-        let check = |types: &[&str], is_wanted, standing, expected| {
+    fn selection_filters_types_and_missing_deliveries_match_the_endpoint() {
+        let check = |types: &[&str], is_wanted, status, expected| {
             let request = JobRequest { event_types: words(types), statuses: words(&["delivered", "missing"]), ..request(JobKind::Replay) };
             let selection = request.check(NOW).expect("a request").0;
-            assert_eq!(selection.takes(&candidate(standing), is_wanted), expected, "{types:?} {standing:?}");
+            assert_eq!(selection.takes(&candidate(status), is_wanted), expected, "{types:?} {status:?}");
         };
         let delivered = DeliveryStatus::Delivered(NOW - SECOND);
         check(&[], false, delivered, true);
@@ -643,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_is_a_tenth_of_a_second_and_ends_with_what_was_asked_for() {
+    fn slice_covers_a_tenth_of_a_second_up_to_the_maximum() {
         let check = |rate, most, requeued, expected| assert_eq!(job(rate, most, requeued).next_slice(), expected, "{rate} {most:?}");
         check(1, None, 0, 1);
         check(19, None, 0, 1);
@@ -654,7 +655,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_keeps_the_rate() {
+    fn pause_keeps_the_rate() {
         let check = |rate, requeued, expected| assert_eq!(job(rate, None, 0).pause_after(requeued), Duration::from_millis(expected));
         check(1, 1, 1_000);
         check(100, 10, 100);
@@ -666,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn at_its_end_all_is_accounted_for() {
+    fn completed_progress_accounts_for_all() {
         let progress = |total, requeued| Progress { requeued, total, ..job(1, None, 0).progress };
         let check = |total, requeued, expected: (u64, u64)| {
             let done = progress(total, requeued).completed();
@@ -679,7 +680,7 @@ mod tests {
     }
 
     #[test]
-    fn words_read_back_as_what_they_were() {
+    fn words_round_trip() {
         let failed = JobState::Failed { at: NOW, reason: JobFailure::EndpointDeleted };
         for state in [JobState::Running, JobState::Completed { at: NOW }, JobState::Cancelled { at: NOW }, failed] {
             let reason = match state {

@@ -1,5 +1,5 @@
-//! Quotas: how much an organization may have. There are none unless whoever runs the installation sets them: for all
-//! organizations by settings, for one by a command, which counts in place of that.
+//! Quotas: limits of what an organization may have. None apply unless the operator sets them: for all organizations
+//! in the settings, for one organization by a command, which takes precedence.
 
 use std::{fmt, str::FromStr};
 
@@ -8,30 +8,30 @@ use crate::{
     base::time::{Day, Timestamp},
 };
 
-/// The largest limit: every database and every JSON reader can hold it.
+/// Largest limit: every database and JSON parser can represent it.
 const MOST: u64 = 1 << 50;
-/// The longest retention, in days.
+/// Longest retention, in days.
 const DAYS_MOST: u64 = 3_650;
 
-/// What is limited.
+/// Limited quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
-    /// Messages that are accepted in a month of UTC, tests included.
+    /// Messages accepted in a UTC month, tests included.
     EventsPerMonth,
-    /// Applications, over all environments.
+    /// Applications in all environments.
     Applications,
     /// Endpoints of each application.
     EndpointsPerApplication,
-    /// Event types, over all environments.
+    /// Event types in all environments.
     EventTypes,
     /// Environments.
     Environments,
-    /// For how many days an environment may keep messages.
+    /// Retention of messages, in days.
     RetentionDays,
 }
 
 impl Quota {
-    /// All of them.
+    /// All quotas.
     pub const ALL: [Self; 6] = [
         Self::EventsPerMonth,
         Self::Applications,
@@ -41,7 +41,7 @@ impl Quota {
         Self::RetentionDays,
     ];
 
-    /// Its word in the API, the audit log and, behind `quota_`, in settings and in the store.
+    /// Word in the API and the audit log and, after `quota_`, in settings and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EventsPerMonth => "events_per_month",
@@ -53,10 +53,10 @@ impl Quota {
         }
     }
 
-    /// Reads its word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// Names those there are.
+    /// Lists the allowed words.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         let words = Self::ALL.map(Self::as_str).join(", ");
         Self::ALL
@@ -65,7 +65,8 @@ impl Quota {
             .ok_or_else(|| InvalidField::new("quota", format!("must be one of {words}")))
     }
 
-    /// The least and the most that it may be set to. An organization has an environment, and keeps messages for a day.
+    /// Returns the smallest and largest allowed limit. An organization has at least one environment and one day of
+    /// retention.
     pub const fn bounds(self) -> (u64, u64) {
         match self {
             Self::EventsPerMonth | Self::Applications | Self::EndpointsPerApplication | Self::EventTypes => (0, MOST),
@@ -79,17 +80,17 @@ impl Quota {
     }
 }
 
-/// The quotas that go where an organization has none of its own; `None` is no limit.
+/// Limits of all quotas; `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quotas([Option<u64>; 6]);
 
 impl Quotas {
-    /// What a quota allows.
+    /// Returns the limit of a quota.
     pub const fn get(&self, quota: Quota) -> Option<u64> {
         self.0[quota.index()]
     }
 
-    /// These and one more.
+    /// Returns the same limits with one replaced.
     #[must_use]
     pub const fn with(mut self, quota: Quota, most: Option<u64>) -> Self {
         self.0[quota.index()] = most;
@@ -97,20 +98,20 @@ impl Quotas {
     }
 }
 
-/// What was decided about a quota of one organization.
+/// Limit of a quota for one organization.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum QuotaLimit {
-    /// Nothing: the installation's goes.
+    /// No own limit: the installation's applies.
     #[default]
     Default,
-    /// There is no limit.
+    /// No limit.
     Unlimited,
-    /// So many.
+    /// Own limit.
     Most(u64),
 }
 
 impl QuotaLimit {
-    /// What goes, where the installation has this.
+    /// Returns the effective limit, given the installation's.
     pub const fn or(self, installation: Option<u64>) -> Option<u64> {
         match self {
             Self::Default => installation,
@@ -145,39 +146,39 @@ impl FromStr for QuotaLimit {
     }
 }
 
-/// What was decided about one organization.
+/// Limits of all quotas for one organization.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QuotaLimits([QuotaLimit; 6]);
 
 impl QuotaLimits {
-    /// What was decided about a quota.
+    /// Returns the organization's limit of a quota.
     pub const fn get(&self, quota: Quota) -> QuotaLimit {
         self.0[quota.index()]
     }
 
-    /// Decides about a quota.
+    /// Sets the organization's limit of a quota.
     ///
     /// # Errors
-    /// Where it cannot be so little or so much.
-    pub fn set(&mut self, quota: Quota, allowance: QuotaLimit) -> Result<(), InvalidField> {
+    /// If the value is out of bounds.
+    pub fn set(&mut self, quota: Quota, limit: QuotaLimit) -> Result<(), InvalidField> {
         let (least, most) = quota.bounds();
-        if let QuotaLimit::Most(given) = allowance
+        if let QuotaLimit::Most(given) = limit
             && !(least..=most).contains(&given)
         {
             return Err(InvalidField::new(quota.as_str(), format!("must be from {least} to {most}, none or default")));
         }
-        self.0[quota.index()] = allowance;
+        self.0[quota.index()] = limit;
         Ok(())
     }
 
-    /// What goes for the organization, where the installation has these.
+    /// Returns the effective limits of the organization, given the installation's.
     #[must_use]
     pub fn or(&self, installation: &Quotas) -> Quotas {
         Quota::ALL.into_iter().fold(Quotas::default(), |all, quota| all.with(quota, self.get(quota).or(installation.get(quota))))
     }
 }
 
-/// A month of UTC.
+/// Month in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Month {
     first: Day,
@@ -185,7 +186,7 @@ pub struct Month {
 }
 
 impl Month {
-    /// The month of a moment.
+    /// Returns the month that contains a time.
     pub fn of(at: Timestamp) -> Self {
         Self::with(at.day())
     }
@@ -195,18 +196,18 @@ impl Month {
         Self { first: day.back(of_month - 1), number: u16::try_from(year * 12 + month).unwrap_or(u16::MAX) }
     }
 
-    /// Its first day.
+    /// First day of the month.
     pub const fn first(&self) -> Day {
         self.first
     }
 
-    /// The first day after it.
+    /// First day after the month.
     pub fn end(&self) -> Day {
-        // No month has more days, and none so few that this passes the next one.
+        // No month is longer than 31 days, and 31 days never pass the following month.
         Self::with(self.first.back(-31)).first
     }
 
-    /// Another number for each month.
+    /// Number of the month; consecutive months have consecutive numbers.
     pub const fn number(&self) -> u16 {
         self.number
     }
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_decided_about_an_organization_counts_in_place_of_the_settings() {
+    fn organization_limits_override_the_settings() {
         let settings = Quotas::default().with(Quota::Applications, Some(3)).with(Quota::EventTypes, Some(4));
         let mut own = QuotaLimits::default();
         assert_eq!(own.or(&settings), settings);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_has_bounds_and_a_word() {
+    fn quota_has_bounds_and_a_word() {
         let mut own = QuotaLimits::default();
         for (quota, given, allowed) in [
             (Quota::Applications, 0, true),
@@ -244,15 +245,15 @@ mod tests {
         for quota in Quota::ALL {
             assert_eq!(Quota::parse(quota.as_str()), Ok(quota));
         }
-        assert!(Quota::parse("sources").expect_err("there is none").problem.contains("events_per_month, applications"));
-        for allowance in [QuotaLimit::Default, QuotaLimit::Unlimited, QuotaLimit::Most(7)] {
-            assert_eq!(allowance.to_string().parse(), Ok(allowance));
+        assert!(Quota::parse("sources").expect_err("unknown quota").problem.contains("events_per_month, applications"));
+        for limit in [QuotaLimit::Default, QuotaLimit::Unlimited, QuotaLimit::Most(7)] {
+            assert_eq!(limit.to_string().parse(), Ok(limit));
         }
         assert!("-1".parse::<QuotaLimit>().is_err());
     }
 
     #[test]
-    fn a_month_is_of_utc_and_ends_with_its_last_day() {
+    fn month_is_in_utc_and_ends_with_its_last_day() {
         let check = |at: &str, first: &str, next: &str| {
             let month = Month::of(at.parse().expect("a time"));
             assert_eq!((month.first().to_string(), month.end().to_string()), (first.to_owned(), next.to_owned()), "{at}");

@@ -1,4 +1,4 @@
-//! Applications: one for each customer of the product that sends.
+//! Applications: one for each customer of the sending product.
 
 use crate::{
     InvalidField,
@@ -10,51 +10,51 @@ use crate::{
     identity::tenancy::Tenant,
 };
 
-/// The longest `name`, in characters.
+/// Maximum length of `name`, in characters.
 pub const NAME_MAX: usize = 255;
-/// The longest `uid`, in characters.
+/// Maximum length of `uid`, in characters.
 pub const UID_MAX: usize = 255;
-/// The longest `description`, in characters.
+/// Maximum length of `description`, in characters.
 pub const DESCRIPTION_MAX: usize = 4096;
-/// The longest `metadata`, in bytes of JSON.
+/// Maximum length of `metadata`, in bytes of JSON.
 pub const METADATA_MAX: usize = 16 * 1024;
 
-/// One customer of the product that sends: it owns endpoints and receives messages.
+/// One customer of the sending product: it owns endpoints and receives messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    /// Its id.
+    /// Unique id.
     pub id: ApplicationId,
-    /// Whose it is.
+    /// Tenant that owns it.
     pub tenant: Tenant,
-    /// A name for people.
+    /// Display name.
     pub name: String,
-    /// The product's own id of the customer, unique in the environment.
+    /// Customer id in the sending product, unique in the environment.
     pub uid: Option<String>,
-    /// A note for people.
+    /// Free text for people.
     pub description: Option<String>,
-    /// JSON text of an object, kept for the product and not read here.
+    /// JSON text of an object; Hookstream stores it for the product and does not interpret it.
     pub metadata: Option<String>,
-    /// Whether messages are accepted.
+    /// State: whether messages are accepted.
     pub status: ApplicationStatus,
-    /// Deliveries per second over all its endpoints; `None` and `0` mean no limit.
+    /// Limit in deliveries per second over all its endpoints; `None` and `0` mean no limit.
     pub rate_limit: Option<u32>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// Whether an application takes messages.
+/// State of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApplicationStatus {
-    /// It does.
+    /// Messages are accepted.
     Active,
-    /// Messages to it are refused.
+    /// Messages are rejected.
     Disabled,
 }
 
 impl ApplicationStatus {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -62,10 +62,10 @@ impl ApplicationStatus {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "active" => Ok(Self::Active),
@@ -78,15 +78,15 @@ impl ApplicationStatus {
 /// Checks a `name`: 1 to 255 characters, not only white space, no control characters.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_name(name: &str) -> Result<(), InvalidField> {
     check_line("name", name, NAME_MAX)
 }
 
-/// Checks a `uid`: 1 to 255 ASCII letters, digits and `. _ - ~ : @ +`, so that it can stand in a path.
+/// Checks a `uid`: 1 to 255 ASCII letters, digits and `. _ - ~ : @ +`, so that it can be part of a URL path.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_uid(uid: &str) -> Result<(), InvalidField> {
     if uid.is_empty() || uid.len() > UID_MAX {
         return Err(InvalidField::new("uid", format!("must have 1 to {UID_MAX} characters; got {}", uid.chars().count())));
@@ -97,15 +97,15 @@ pub fn check_uid(uid: &str) -> Result<(), InvalidField> {
     }
 }
 
-/// Checks a `description`: at most 4,096 characters, control characters only for lines and tabs.
+/// Checks a `description`: at most 4,096 characters; the only control characters allowed are line breaks and tabs.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_description(description: &str) -> Result<(), InvalidField> {
     if description.chars().count() > DESCRIPTION_MAX {
         return Err(InvalidField::new("description", format!("must have at most {DESCRIPTION_MAX} characters")));
     }
-    // Not every database can keep a NUL in a text.
+    // Not every database can store a NUL in a text.
     if description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         return Err(InvalidField::new("description", "must not contain control characters other than line breaks and tabs"));
     }
@@ -115,7 +115,7 @@ pub fn check_description(description: &str) -> Result<(), InvalidField> {
 /// Checks `metadata`: the JSON text of an object of at most 16 KiB.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_metadata(json: &str) -> Result<(), InvalidField> {
     if json.len() > METADATA_MAX {
         return Err(InvalidField::new("metadata", format!("must have at most {METADATA_MAX} bytes")));
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uid_can_stand_in_a_path() {
+    fn uid_is_safe_in_a_url_path() {
         for uid in ["my-saas-app", "customer:42", "a@b.example", "0"] {
             assert_eq!(check_uid(uid), Ok(()), "{uid}");
         }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_an_object() {
+    fn metadata_must_be_an_object() {
         assert_eq!(check_metadata(r#"{"plan":"pro"}"#), Ok(()));
         for json in ["[]", "null", "{", "\"{}\"", &format!("{{\"a\":\"{}\"}}", "x".repeat(METADATA_MAX))] {
             assert!(check_metadata(json).is_err(), "{}", &json[..json.len().min(20)]);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_has_lines_and_no_other_control_characters() {
+    fn description_allows_only_line_breaks_and_tabs() {
         assert_eq!(check_description("two\nlines,\tindented"), Ok(()));
         for description in ["a\0b", "\u{7f}", &"x".repeat(DESCRIPTION_MAX + 1)] {
             assert!(check_description(description).is_err(), "{description:?}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_line_of_text() {
+    fn name_is_one_line_of_text() {
         assert_eq!(check_name("Acme GmbH & Söhne"), Ok(()));
         for name in ["", "   ", "a\nb", &"x".repeat(256)] {
             assert!(check_name(name).is_err(), "{name}");

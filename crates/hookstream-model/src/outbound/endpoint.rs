@@ -1,4 +1,4 @@
-//! Endpoints: where an application's messages go, and what an endpoint wants.
+//! Endpoints: the targets of an application's messages, with their filter and settings.
 
 use std::collections::BTreeMap;
 
@@ -22,83 +22,83 @@ use crate::{
     outbound::{event_type, signature::SigningAlgorithm},
 };
 
-/// The longest `url`, in characters (CONTRACT: Messages).
+/// Maximum length of `url`, in characters (CONTRACT: Messages).
 pub const URL_MAX: usize = 2048;
-/// The most names in `filter_types`.
+/// Maximum number of names in `filter_types`.
 pub const FILTER_TYPES_MAX: usize = 1000;
-/// The most `channels` of an endpoint or a message.
+/// Maximum number of `channels` of an endpoint or a message.
 pub const CHANNELS_MAX: usize = 20;
-/// The longest channel, in characters.
+/// Maximum length of a channel, in characters.
 pub const CHANNEL_MAX: usize = 128;
-/// The most `headers` of an endpoint's own.
+/// Maximum number of custom `headers` of an endpoint.
 pub const HEADERS_MAX: usize = 32;
-/// The longest value of one of them, in bytes.
+/// Maximum length of a custom header's value, in bytes.
 pub const HEADER_VALUE_MAX: usize = 4096;
-/// The shortest and the longest `timeout_ms`.
+/// Allowed range of `timeout_ms`.
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 1_000..=60_000;
 
-/// A URL that messages of an application are delivered to.
+/// URL that an application's messages are delivered to.
 ///
-/// Its signing keys are not part of it; they are read only to sign.
+/// The signing keys are not part of it; they are loaded only for signing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its id.
+    /// Unique id.
     pub id: EndpointId,
-    /// Whose it is.
+    /// Tenant that owns it.
     pub tenant: Tenant,
-    /// The application it belongs to.
+    /// Application that it belongs to.
     pub application_id: ApplicationId,
-    /// The product's own id of it, unique in the application.
+    /// Id in the sending product, unique in the application.
     pub uid: Option<String>,
-    /// Where deliveries go.
+    /// Destination of deliveries.
     pub url: EndpointUrl,
-    /// A note for people.
+    /// Free text for people.
     pub description: Option<String>,
-    /// How deliveries are signed.
+    /// Signature algorithm of deliveries.
     pub signing_algorithm: SigningAlgorithm,
-    /// Whether it is on; see [`Endpoint::skips`] for what else keeps deliveries away.
+    /// State set by its owner; see [`Endpoint::skips`] for other reasons not to deliver.
     pub status: EndpointStatus,
-    /// Why it was disabled, where it was not by hand.
+    /// Reason why Hookstream disabled it; `None` if a user did.
     pub disabled_reason: Option<DisabledReason>,
-    /// JSON text of an object, kept for the product and not read here.
+    /// JSON text of an object; Hookstream stores it for the product and does not interpret it.
     pub metadata: Option<String>,
-    /// The event types it wants: names, `prefix.*` and `*`; `None` or empty means all.
+    /// Event types that it receives: names, `prefix.*` and `*`; `None` or empty means all.
     pub filter_types: Option<Vec<String>>,
-    /// The channels it listens to; `None` or empty means that messages' channels do not matter.
+    /// Channels that it listens to; `None` or empty means that a message's channels are ignored.
     pub channels: Option<Vec<String>>,
-    /// Deliveries per second; `None` and `0` mean no limit.
+    /// Limit in deliveries per second; `None` and `0` mean no limit.
     pub rate_limit_per_second: Option<u32>,
-    /// When it stops to receive.
+    /// Time from which it no longer receives.
     pub expires_at: Option<Timestamp>,
-    /// Headers of its own, sent with each delivery.
+    /// Custom headers, sent with each delivery.
     pub headers: Option<BTreeMap<String, String>>,
-    /// Its own schedule in place of the installation's.
+    /// Retry schedule that replaces the installation's.
     pub retry_schedule: Option<RetrySchedule>,
-    /// Its own limit for one try, in milliseconds.
+    /// Time limit for one attempt, in milliseconds; replaces the installation's.
     pub timeout_ms: Option<u32>,
-    /// In which order it receives.
+    /// Order of its messages.
     pub ordering: Ordering,
-    /// What a failure does to those behind it, where an order is kept.
+    /// Effect of a failure on the messages behind it, if an order is kept.
     pub on_failure: OnFailure,
-    /// How its messages gather into one request; `None` sends each by itself.
+    /// Batching of its messages; `None` sends each message by itself.
     pub batch: Option<BatchPolicy>,
-    /// The first failure since the last success; `None` while it is well.
+    /// Time of the first failure since the last success; `None` while it is healthy.
     pub failing_since: Option<Timestamp>,
-    /// Why nothing is sent for now.
+    /// Reason why nothing is sent for now.
     pub hold: Option<Hold>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
 impl Endpoint {
-    /// Whether it wants messages of this type on these channels.
+    /// Returns true if the endpoint receives messages of this type on these channels.
     pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
         self.wants_type(event_type) && self.listens_to(channels)
     }
 
-    /// Whether its filter has this event type.
+    /// Returns true if the filter contains this event type.
     pub fn wants_type(&self, event_type: &str) -> bool {
         match &self.filter_types {
             Some(types) if !types.is_empty() => types.iter().any(|wanted| event_type::matches(wanted, event_type)),
@@ -106,8 +106,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether it listens to one of a message's channels. An endpoint without channels listens to all messages; one
-    /// with channels to none that has no channel.
+    /// Returns true if the endpoint listens to one of a message's channels. An endpoint without channels listens to
+    /// all messages; an endpoint with channels ignores messages that have none.
     pub fn listens_to(&self, channels: &[String]) -> bool {
         match &self.channels {
             Some(own) if !own.is_empty() => own.iter().any(|channel| channels.contains(channel)),
@@ -115,12 +115,12 @@ impl Endpoint {
         }
     }
 
-    /// Whether deliveries to it are kept until it is active again.
+    /// Returns true if deliveries stay pending until the endpoint is active again.
     pub fn is_paused(&self) -> bool {
         self.status == EndpointStatus::Paused
     }
 
-    /// Why a delivery that is due now is not to be sent, where it is not.
+    /// Returns the reason to skip a delivery that is due now, or `None` if it is to be sent.
     pub fn skips(&self, now: Timestamp) -> Option<SkipReason> {
         if self.status == EndpointStatus::Disabled {
             return Some(SkipReason::EndpointDisabled);
@@ -131,30 +131,30 @@ impl Endpoint {
         None
     }
 
-    /// Whether `expires_at` has come.
+    /// Returns true if `expires_at` has passed.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// The word of the API's `status`: what its owner set, or `expired`.
+    /// Word of the API's `status`: the status that the owner set, or `expired`.
     pub fn shown_status(&self, now: Timestamp) -> &'static str {
         if self.is_expired(now) { "expired" } else { self.status.as_str() }
     }
 }
 
-/// Whether an endpoint is switched on.
+/// State of an endpoint, set by its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointStatus {
-    /// It receives.
+    /// The endpoint receives.
     Active,
-    /// Its deliveries stay pending, and go once it is active again.
+    /// Deliveries stay pending, and are sent once the endpoint is active again.
     Paused,
-    /// It does not receive; what it would have received is kept as skipped.
+    /// The endpoint does not receive; its deliveries are recorded as skipped.
     Disabled,
 }
 
 impl EndpointStatus {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -163,10 +163,10 @@ impl EndpointStatus {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "active" => Ok(Self::Active),
@@ -177,18 +177,18 @@ impl EndpointStatus {
     }
 }
 
-/// Where deliveries go: `https` or `http`, with a host, without credentials or fragment.
+/// URL of an endpoint: `https` or `http`, with a host, without credentials or fragment.
 ///
-/// Kept as its owner wrote it. Whether its address may be reached is decided by the destinations,
-/// on save and on every connection.
+/// The text stays as its owner wrote it. The destinations crate decides whether its address may be reached, on save
+/// and on every connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl(String);
 
 impl EndpointUrl {
-    /// Checks a URL's form.
+    /// Checks the syntax of a URL and keeps its text.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Names the rule that is broken.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let refuse = |problem: &str| Err(InvalidField::new("url", problem));
         if text.chars().count() > URL_MAX {
@@ -223,13 +223,13 @@ impl EndpointUrl {
         &self.0
     }
 
-    /// The URL taken apart.
+    /// The parsed URL.
     pub fn to_url(&self) -> Url {
         Url::parse(&self.0).expect("the constructor parsed it")
     }
 }
 
-/// What stands between `//` and the path, the query or the end.
+/// Returns the part between `//` and the path, the query or the end.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
@@ -238,7 +238,7 @@ fn authority(text: &str) -> &str {
 /// Checks `filter_types`: event type names, `prefix.*` and `*`, at most 1,000.
 ///
 /// # Errors
-/// Names the first that is none of these.
+/// Names the first invalid entry.
 pub fn check_filter_types(types: &[String]) -> Result<(), InvalidField> {
     if types.len() > FILTER_TYPES_MAX {
         return Err(InvalidField::new("filter_types", format!("has {} entries; at most {FILTER_TYPES_MAX} are allowed", types.len())));
@@ -254,7 +254,7 @@ pub fn check_filter_types(types: &[String]) -> Result<(), InvalidField> {
 /// none twice.
 ///
 /// # Errors
-/// Names the first that breaks a rule.
+/// Names the first entry that breaks a rule.
 pub fn check_channels(channels: &[String]) -> Result<(), InvalidField> {
     let refuse = |problem: String| Err(InvalidField::new("channels", problem));
     if channels.len() > CHANNELS_MAX {
@@ -289,8 +289,8 @@ const RESERVED_HEADERS: [&str; 12] = [
     "upgrade",
 ];
 
-/// Checks an endpoint's own headers: at most 32, with names that are tokens (RFC 9110 section 5.6.2)
-/// and not set by Hookstream or HTTP, and values of visible ASCII, spaces and tabs.
+/// Checks an endpoint's custom headers. At most 32; names must be tokens (RFC 9110 section 5.6.2) that neither
+/// Hookstream nor HTTP sets; values must be visible ASCII, spaces and tabs.
 ///
 /// # Errors
 /// Names the first header that breaks a rule, never its value.
@@ -304,7 +304,7 @@ pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidFi
         if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
             return refuse(format!("contains {name:?}, which is not a valid header name"));
         }
-        // Servers that hand headers on as variables take `_` for `-` (RFC 3875 section 4.1.18).
+        // Servers that pass headers on as variables treat `_` like `-` (RFC 3875 section 4.1.18).
         let lower = name.to_ascii_lowercase().replace('_', "-");
         if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") || lower.starts_with("x-hookstream-") {
             return refuse(format!("contains {name:?}, which Hookstream sets. Remove it"));
@@ -327,7 +327,7 @@ pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidFi
 /// Checks `timeout_ms`: 1,000 to 60,000.
 ///
 /// # Errors
-/// Where it is outside.
+/// If the value is out of range.
 pub fn check_timeout_ms(timeout_ms: u32) -> Result<(), InvalidField> {
     if TIMEOUT_MS.contains(&timeout_ms) {
         Ok(())
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_kept_as_it_was_written() {
+    fn url_text_is_preserved() {
         for text in [
             "https://example.com",
             "http://example.com:8080/a?b=c",
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_url_is_refused() {
+    fn invalid_endpoint_url_is_rejected() {
         let long = format!("https://example.com/{}", "x".repeat(URL_MAX));
         for text in [
             "",
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_has_names_prefixes_and_everything() {
+    fn filter_accepts_names_prefixes_and_star() {
         let check = |filter: &[&str], event_type: &str, expected: bool| {
             let types: Vec<String> = filter.iter().map(ToString::to_string).collect();
             assert_eq!(check_filter_types(&types), Ok(()), "{filter:?}");
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_bounded_words() {
+    fn channels_are_limited_in_count_length_and_characters() {
         let check = |channels: &[&str], ok: bool| {
             let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
             assert_eq!(check_channels(&channels).is_ok(), ok, "{channels:?}");
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_hookstream_sets_are_refused() {
+    fn reserved_headers_are_rejected() {
         let check = |name: &str, value: &str, ok: bool| {
             let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
             assert_eq!(check_headers(&headers).is_ok(), ok, "{name}");

@@ -1,4 +1,4 @@
-//! Event types: the catalogue of what messages can be about, with an optional JSON Schema each.
+//! Event types: an environment's catalogue of message types, each with an optional JSON Schema.
 
 use crate::{
     InvalidField,
@@ -6,41 +6,41 @@ use crate::{
     identity::tenancy::Tenant,
 };
 
-/// The longest `name`, in characters.
+/// Maximum length of `name`, in characters.
 pub const NAME_MAX: usize = 128;
 
-/// An entry of an environment's catalogue.
+/// Entry of an environment's event type catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventType {
-    /// Its id.
+    /// Unique id.
     pub id: EventTypeId,
-    /// Whose it is.
+    /// Tenant that owns it.
     pub tenant: Tenant,
-    /// Its name in dot notation, unique in the environment.
+    /// Name in dot notation, unique in the environment.
     pub name: String,
-    /// A note for people.
+    /// Free text for people.
     pub description: Option<String>,
-    /// The text of the JSON Schema that payloads must keep.
+    /// JSON Schema text that payloads must conform to.
     pub json_schema: Option<String>,
-    /// Whether it is offered; an archived one checks nothing.
+    /// State; the schema of an archived type is not enforced.
     pub status: EventTypeStatus,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// Whether an event type is in use.
+/// State of an event type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventTypeStatus {
-    /// It is.
+    /// The type is in use.
     Active,
-    /// It is kept for what was sent; its schema is no longer enforced.
+    /// The type is kept for the messages already sent; its schema is no longer enforced.
     Archived,
 }
 
 impl EventTypeStatus {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -48,10 +48,10 @@ impl EventTypeStatus {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "active" => Ok(Self::Active),
@@ -65,7 +65,7 @@ impl EventTypeStatus {
 /// characters.
 ///
 /// # Errors
-/// Says which of these it breaks, about a field called `name`.
+/// Names the rule that is broken, for a field called `name`.
 pub fn check_name(name: &str) -> Result<(), InvalidField> {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if name.len() > NAME_MAX || !name.split('.').all(is_word) {
@@ -80,7 +80,7 @@ pub fn check_name(name: &str) -> Result<(), InvalidField> {
 /// Checks an entry of a filter: an event type's name, `prefix.*` or `*`.
 ///
 /// # Errors
-/// Says what the entry must be, to be read after it.
+/// Returns a clause that says how an entry must be; the caller puts it after the entry.
 pub fn check_pattern(pattern: &str) -> Result<(), &'static str> {
     let name = pattern.strip_suffix(".*").unwrap_or(pattern);
     if pattern == "*" || check_name(name).is_ok() {
@@ -90,7 +90,8 @@ pub fn check_pattern(pattern: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a name is meant by an entry of a filter: itself, `prefix.*` for what begins with `prefix.`, or `*`.
+/// Returns true if a filter entry matches a name: the same name, `prefix.*` for names that begin with `prefix.`, or
+/// `*`.
 pub fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         None => pattern == name,

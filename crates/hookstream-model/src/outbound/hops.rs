@@ -1,47 +1,47 @@
-//! Loops: a message that was made by a delivery, which was made by a delivery, …
+//! Hops: protection against delivery loops.
 //!
-//! An endpoint may point at a Hookstream, so that one message leads to another. Each delivery says how many
-//! deliveries led to it, and a message that too many led to is refused: sooner or later it would come round.
+//! An endpoint may point at a Hookstream, so one message can cause another. Each delivery carries the number of
+//! deliveries that led to it. A message with too many hops is rejected, because it is probably part of a loop.
 
 use crate::InvalidField;
 
-/// The header of a delivery that says how many led to it, itself included.
+/// Header with the number of deliveries that led to a request, itself included.
 pub const HEADER: &str = "x-hookstream-hops";
-/// How many deliveries may lead to a message.
+/// Maximum number of deliveries that may lead to a message.
 pub const MAX: u32 = 8;
 
-/// How many deliveries led to a message.
+/// Number of deliveries that led to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hops(u32);
 
 impl Hops {
-    /// So many.
+    /// Builds a hop count.
     pub const fn new(count: u32) -> Self {
         Self(count)
     }
 
-    /// Reads the header's value.
+    /// Parses the header's value.
     ///
     /// # Errors
-    /// Where it is no number.
+    /// If the value is not a number.
     pub fn parse(value: &str) -> Result<Self, InvalidField> {
         value.trim().parse().map(Self).map_err(|_| {
             InvalidField::new(HEADER, "must be a number, as Hookstream sends it with a delivery. Leave it out of other requests")
         })
     }
 
-    /// How many.
+    /// The number.
     pub const fn count(self) -> u32 {
         self.0
     }
 
-    /// Those of a delivery of such a message.
+    /// Hop count of a delivery of this message.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// Whether so many are a loop.
+    /// Returns true if the count exceeds the limit.
     pub const fn is_loop(self) -> bool {
         self.0 > MAX
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_let_go_on_and_a_loop_is_not() {
+    fn chain_up_to_the_limit_is_accepted_and_a_loop_is_not() {
         let mut hops = Hops::default();
         for _ in 0..MAX {
             hops = hops.next();

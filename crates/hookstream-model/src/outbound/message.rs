@@ -1,4 +1,4 @@
-//! Messages: what a product tells the customer behind an application.
+//! Messages: the notifications that a product sends to the customer behind an application.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -13,44 +13,44 @@ use crate::{
     outbound::{event_type, hops::Hops},
 };
 
-/// The longest `event_id`, in characters.
+/// Maximum length of `event_id`, in characters.
 pub const EVENT_ID_MAX: usize = 256;
 
-/// Something that was accepted and is owed to every endpoint that wants it.
+/// Accepted message, to be delivered to every endpoint whose filter matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its id, and the `webhook-id` of every try.
+    /// Unique id, and the `webhook-id` of every attempt.
     pub id: MessageId,
-    /// The application it was sent to.
+    /// Application that it was sent to.
     pub application_id: ApplicationId,
-    /// What it is about.
+    /// Event type.
     pub event_type: String,
-    /// What its receivers read.
+    /// Body for its receivers.
     pub payload: Payload,
-    /// How many deliveries led to it.
+    /// Number of deliveries that led to it.
     pub hops: Hops,
 }
 
-/// The body that receivers get, byte for byte as the sender wrote it.
+/// Body of a message, byte for byte as the sender wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// The bytes.
+    /// Bytes of the body.
     pub body: Bytes,
-    /// What the bytes are.
+    /// Format of the bytes.
     pub content_type: ContentType,
 }
 
-/// What a payload's bytes are.
+/// Format of a payload's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
-    /// JSON, which is the usual case.
+    /// JSON, the usual case.
     Json,
-    /// The text of a string payload that is not itself JSON.
+    /// Text of a string payload that is not JSON.
     Text,
 }
 
 impl ContentType {
-    /// The value of the `content-type` header.
+    /// Value of the `content-type` header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -60,13 +60,13 @@ impl ContentType {
 }
 
 impl Payload {
-    /// The payload that a sender gave as a JSON value, or `null` for none.
+    /// Builds the payload from the sender's JSON value; `None` means `null`.
     ///
-    /// A string is sent as the text it stands for, anything else exactly as written: white space, key
-    /// order, big integers and duplicate keys included.
+    /// The content of a JSON string is sent as text. Any other value is sent exactly as written, including white
+    /// space, key order, big integers and duplicate keys.
     ///
     /// # Errors
-    /// Where a string's escapes do not stand for text.
+    /// If the escapes of a string are not valid text.
     pub fn from_json(raw: Option<&RawValue>) -> Result<Self, InvalidField> {
         let Some(raw) = raw else {
             return Ok(Self { body: Bytes::from_static(b"null"), content_type: ContentType::Json });
@@ -78,16 +78,16 @@ impl Payload {
         Ok(Self { body: Bytes::copy_from_slice(text.as_bytes()), content_type })
     }
 
-    /// The body as text; it always is, since it came in as JSON.
+    /// Body as text; always valid, because the payload arrived as JSON.
     pub fn as_text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("a payload is made from text")
+        std::str::from_utf8(&self.body).expect("a payload is built from text")
     }
 }
 
 /// Checks the `event_type` of a message.
 ///
 /// # Errors
-/// As [`event_type::check_name`], about a field called `event_type`.
+/// As [`event_type::check_name`], for a field called `event_type`.
 pub fn check_event_type(name: &str) -> Result<(), InvalidField> {
     event_type::check_name(name).map_err(|error| InvalidField { field: "event_type", ..error })
 }
@@ -95,7 +95,7 @@ pub fn check_event_type(name: &str) -> Result<(), InvalidField> {
 /// Checks an `event_id`: 1 to 256 characters, none of them control characters.
 ///
 /// # Errors
-/// Says which of these it breaks.
+/// Names the rule that is broken.
 pub fn check_event_id(event_id: &str) -> Result<(), InvalidField> {
     if event_id.is_empty() || event_id.chars().count() > EVENT_ID_MAX || event_id.chars().any(char::is_control) {
         return Err(InvalidField::new("event_id", format!("must have 1 to {EVENT_ID_MAX} characters, without control characters")));
@@ -103,26 +103,26 @@ pub fn check_event_id(event_id: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
-/// How many of a message's deliveries stand in which state.
+/// Numbers of a message's deliveries by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryCounts {
-    /// All of them.
+    /// Number of all deliveries.
     pub total: u32,
-    /// Still owed.
+    /// Number of pending deliveries.
     pub pending: u32,
-    /// Given up after their tries.
+    /// Number of exhausted deliveries.
     pub exhausted: u32,
-    /// Not sent, for a reason that is on record; or called off.
+    /// Number of skipped and cancelled deliveries.
     pub skipped_or_cancelled: u32,
 }
 
 impl DeliveryCounts {
-    /// Those that arrived: whatever is in no other state.
+    /// Number of successful deliveries: the total minus all other states.
     pub const fn succeeded(&self) -> u32 {
         self.total.saturating_sub(self.pending + self.exhausted + self.skipped_or_cancelled)
     }
 
-    /// What the message's `status` reads.
+    /// Status of the message.
     pub const fn status(&self) -> MessageStatus {
         if self.pending > 0 {
             MessageStatus::Pending
@@ -136,21 +136,21 @@ impl DeliveryCounts {
     }
 }
 
-/// How a message stands, over all its deliveries.
+/// Status of a message over all its deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageStatus {
-    /// At least one delivery is owed.
+    /// At least one delivery is pending.
     Pending,
-    /// Every delivery that was to be sent arrived.
+    /// Every delivery that had to be sent succeeded.
     Delivered,
-    /// At least one was given up, none is owed.
+    /// At least one delivery is exhausted, and none is pending.
     Failed,
-    /// No endpoint wanted it, or none could be sent to.
+    /// No endpoint matched, or every delivery was skipped or cancelled.
     Skipped,
 }
 
 impl MessageStatus {
-    /// Its word in the API.
+    /// Word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -160,10 +160,10 @@ impl MessageStatus {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     ///
     /// # Errors
-    /// Names the words there are.
+    /// Lists the allowed words.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         let all = [Self::Pending, Self::Delivered, Self::Failed, Self::Skipped];
         let found = all.into_iter().find(|status| status.as_str() == word);
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_is_sent_as_it_was_written() {
+    fn payload_is_sent_byte_for_byte() {
         let check = |json: &str, body: &str, content_type: ContentType| {
             let raw: &RawValue = serde_json::from_str(json).expect("JSON");
             let payload = Payload::from_json(Some(raw)).expect("a payload");
@@ -189,18 +189,18 @@ mod tests {
         check(r#""plain \"text\" é""#, "plain \"text\" é", ContentType::Text);
         check(r#""{\"a\": 1}""#, "{\"a\": 1}", ContentType::Json);
         check(r#""""#, "", ContentType::Text);
-        // Inside an object the bytes pass through, whatever they stand for.
+        // Inside an object the bytes pass through unchanged, even invalid escapes.
         check(r#"{"a":"\ud800"}"#, r#"{"a":"\ud800"}"#, ContentType::Json);
     }
 
     #[test]
-    fn a_string_that_is_no_text_is_refused() {
-        let raw: &RawValue = serde_json::from_str(r#""\ud800""#).expect("JSON as far as a parser that skips can tell");
+    fn string_with_invalid_escape_is_rejected() {
+        let raw: &RawValue = serde_json::from_str(r#""\ud800""#).expect("a parser that skips strings accepts it");
         assert_eq!(Payload::from_json(Some(raw)).map_err(|error| error.field), Err("payload"));
     }
 
     #[test]
-    fn the_status_follows_from_the_deliveries() {
+    fn status_follows_from_the_delivery_counts() {
         let check = |total, pending, exhausted, skipped, expected| {
             let counts = DeliveryCounts { total, pending, exhausted, skipped_or_cancelled: skipped };
             assert_eq!(counts.status(), expected, "{counts:?}");

@@ -1,7 +1,7 @@
-//! Standard Webhooks 1.0.0 signatures: making them, and for the development receiver checking them.
+//! Standard Webhooks 1.0.0 signatures: signing deliveries, and verifying them in the development receiver.
 //!
-//! What is signed is `<webhook-id>.<webhook-timestamp>.<body>`. `v1` is HMAC-SHA256 with a `whsec_`
-//! secret, `v1a` is ed25519 with a `whsk_` key whose public half is a `whpk_` key.
+//! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`. `v1` is HMAC-SHA256 with a `whsec_` secret; `v1a`
+//! is ed25519 with a `whsk_` key, whose public half is a `whpk_` key.
 
 use base64::{
     Engine,
@@ -17,17 +17,17 @@ use crate::{
     base::{secret::Secret, text::got, time::Timestamp},
 };
 
-/// How the deliveries of an endpoint are signed.
+/// Signature algorithm of an endpoint's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningAlgorithm {
-    /// One secret, known to both sides.
+    /// HMAC-SHA256 with one secret shared by both sides.
     HmacSha256,
-    /// A private key here and its public half at the receiver.
+    /// Ed25519 with a private key here and its public half at the receiver.
     Ed25519,
 }
 
 impl SigningAlgorithm {
-    /// Its word in the API and in the store.
+    /// Word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HmacSha256 => "hmac-sha256",
@@ -35,10 +35,10 @@ impl SigningAlgorithm {
         }
     }
 
-    /// Reads the word, with `-` or `_`.
+    /// Parses the word, with `-` or `_`.
     ///
     /// # Errors
-    /// For any other word.
+    /// If the word is unknown.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         match word {
             "hmac-sha256" | "hmac_sha256" => Ok(Self::HmacSha256),
@@ -48,12 +48,12 @@ impl SigningAlgorithm {
     }
 }
 
-/// A key that signs, ready for use.
+/// Signing key, ready for use.
 #[derive(Clone)]
 pub enum SigningKey {
-    /// The keyed state of HMAC-SHA256.
+    /// Keyed state of HMAC-SHA256.
     HmacSha256(Box<Hmac<Sha256>>),
-    /// The private key.
+    /// Ed25519 private key.
     Ed25519(Box<Ed25519Key>),
 }
 
@@ -66,25 +66,25 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The shortest and longest HMAC secret, in bytes. Standard Webhooks has 24 to 64; other systems have secrets from 16
-/// bytes on, and as long as 128.
+/// Allowed length of an HMAC secret, in bytes. Standard Webhooks specifies 24 to 64; other systems use secrets of 16
+/// to 128 bytes.
 pub const HMAC_SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=128;
-/// The most rotated secrets of an endpoint that sign at the same time, besides the current one.
+/// Maximum number of rotated secrets of an endpoint that sign at the same time, besides the current one.
 pub const SECRETS_IN_GRACE_MAX: usize = 10;
 
-/// Base64 as other systems write it: with padding or without, and with bits at the end that stand for nothing.
+/// Lenient base64: padding is optional, and unused trailing bits are ignored.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
 );
 
-/// Decodes base64 in any of its forms, the URL-safe alphabet included.
+/// Decodes base64 in any of its variants, the URL-safe alphabet included.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
 impl SigningKey {
-    /// The text of a new key made of 32 random bytes: `whsec_…` or `whsk_…`.
+    /// Returns the text of a new key made of 32 random bytes: `whsec_…` or `whsk_…`.
     pub fn generate(algorithm: SigningAlgorithm, random: &[u8; 32]) -> Secret {
         match algorithm {
             SigningAlgorithm::HmacSha256 => Secret::new(format!("whsec_{}", STANDARD.encode(random))),
@@ -94,14 +94,14 @@ impl SigningKey {
         }
     }
 
-    /// Reads the text of a key, with white space around it ignored:
+    /// Parses the text of a key; white space around it is ignored:
     ///
-    /// - `whsec_` and base64 of an HMAC secret, in any form of base64,
+    /// - `whsec_` and base64 of an HMAC secret, in any variant of base64,
     /// - `raw:` and an HMAC secret that is used as text,
     /// - `whsk_` and base64 of an ed25519 key of 32 bytes (seed) or 64 (seed and public key).
     ///
     /// # Errors
-    /// Says what is wrong, without showing the text.
+    /// Names the problem, without quoting the text.
     pub fn parse(secret: &Secret) -> Result<Self, InvalidField> {
         let refuse = |problem: String| InvalidField::new("signing_secret", problem);
         let text = secret.expose().trim();
@@ -109,13 +109,13 @@ impl SigningKey {
             let bytes = decode_base64(encoded).ok_or_else(|| {
                 refuse("is not base64 after `whsec_`. If the secret is used as text, send `raw:` followed by the text".to_owned())
             })?;
-            return Self::hmac(&bytes).ok_or_else(|| refuse(of_length("has", bytes.len(), "after decoding")));
+            return Self::hmac(&bytes).ok_or_else(|| refuse(wrong_length("has", bytes.len(), "after decoding")));
         }
         if let Some(raw) = text.strip_prefix("raw:") {
             if raw.chars().any(char::is_control) {
                 return Err(refuse("contains a control character after `raw:`. Send a binary secret as `whsec_` and base64".to_owned()));
             }
-            return Self::hmac(raw.as_bytes()).ok_or_else(|| refuse(of_length("has", raw.len(), "after `raw:`")));
+            return Self::hmac(raw.as_bytes()).ok_or_else(|| refuse(wrong_length("has", raw.len(), "after `raw:`")));
         }
         if let Some(encoded) = text.strip_prefix("whsk_") {
             let bytes = decode_base64(encoded).ok_or_else(|| refuse("is not base64 after `whsk_`".to_owned()))?;
@@ -143,7 +143,7 @@ impl SigningKey {
         HMAC_SECRET_BYTES.contains(&bytes.len()).then(|| Self::HmacSha256(Box::new(keyed())))
     }
 
-    /// Which algorithm it is for.
+    /// Algorithm of the key.
     pub const fn algorithm(&self) -> SigningAlgorithm {
         match self {
             Self::HmacSha256(_) => SigningAlgorithm::HmacSha256,
@@ -151,7 +151,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half, `whpk_…`, of an ed25519 key.
+    /// Public half, `whpk_…`, of an ed25519 key.
     pub fn public_key(&self) -> Option<String> {
         match self {
             Self::HmacSha256(_) => None,
@@ -177,12 +177,12 @@ impl SigningKey {
     }
 }
 
-fn of_length(verb: &str, length: usize, after: &str) -> String {
+fn wrong_length(verb: &str, length: usize, after: &str) -> String {
     let (least, most) = (HMAC_SECRET_BYTES.start(), HMAC_SECRET_BYTES.end());
     format!("{verb} {length} bytes {after}; {least} to {most} are allowed")
 }
 
-/// The keys that sign an endpoint's deliveries: the current one, and each rotated one until its grace ends.
+/// Keys that sign an endpoint's deliveries: the current one, and each rotated one until its grace period ends.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
     current: SigningKey,
@@ -190,12 +190,12 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// The current key, and the rotated ones with the moment at which each ends.
+    /// Builds the set from the current key and the rotated keys with the end of their grace periods.
     pub fn new(current: SigningKey, rotated: Vec<(SigningKey, Timestamp)>) -> Self {
         Self { current, rotated: rotated.into() }
     }
 
-    /// The value of `webhook-signature` for one attempt at `now`: a signature per key, separated by spaces.
+    /// Returns the value of `webhook-signature` for one attempt at `now`: one signature per key, separated by spaces.
     pub fn sign(&self, id: &str, now: Timestamp, body: &[u8]) -> String {
         let seconds = now.as_seconds().to_string();
         let mut header = String::with_capacity(96);
@@ -214,25 +214,25 @@ fn signed_content(id: &str, seconds: &str, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", seconds.as_bytes(), b".", body].concat()
 }
 
-/// How far a delivery's timestamp may be from the receiver's clock, in seconds (Standard Webhooks).
+/// Maximum difference between a delivery's timestamp and the receiver's clock, in seconds (Standard Webhooks).
 pub const TOLERANCE_S: u64 = 5 * 60;
 
-/// What a receiver checks signatures with.
+/// Key with which a receiver verifies signatures.
 #[derive(Debug, Clone)]
 pub enum VerificationKey {
-    /// The shared secret.
+    /// Shared secret.
     Shared(SigningKey),
-    /// The public key.
+    /// Public key.
     Public(VerifyingKey),
 }
 
-/// Why a delivery does not verify.
+/// Reason why a delivery fails verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
     /// `webhook-timestamp` is not a number.
     #[error("webhook-timestamp is not a number of seconds")]
     TimestampUnreadable,
-    /// It is too far from now.
+    /// `webhook-timestamp` is too far from now.
     #[error("webhook-timestamp is more than five minutes from now")]
     TimestampOutsideTolerance,
     /// No signature in the header was made with the key.
@@ -241,10 +241,10 @@ pub enum Unverified {
 }
 
 impl VerificationKey {
-    /// Reads `whsec_…`, `whpk_…` or `whsk_…`.
+    /// Parses `whsec_…`, `whpk_…` or `whsk_…`.
     ///
     /// # Errors
-    /// Says what is wrong, without showing the text.
+    /// Names the problem, without quoting the text.
     pub fn parse(secret: &Secret) -> Result<Self, InvalidField> {
         if let Some(encoded) = secret.expose().strip_prefix("whpk_") {
             let bytes = STANDARD.decode(encoded).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -259,10 +259,10 @@ impl VerificationKey {
         })
     }
 
-    /// Checks the three headers and the body of a delivery that arrived at `now`.
+    /// Verifies the three headers and the body of a delivery that arrived at `now`.
     ///
     /// # Errors
-    /// Says what does not hold.
+    /// Names the check that failed.
     pub fn verify(&self, id: &str, timestamp: &str, signatures: &str, body: &[u8], now: Timestamp) -> Result<(), Unverified> {
         let seconds: i64 = timestamp.parse().map_err(|_| Unverified::TimestampUnreadable)?;
         if now.as_seconds().abs_diff(seconds) > TOLERANCE_S {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vector_of_the_specification_is_met() {
+    fn specification_test_vector_matches() {
         // From the Standard Webhooks reference implementations.
         let keys = SigningKeys::new(key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), vec![]);
         let header = keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", NOW, br#"{"test": 2432232314}"#);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn both_algorithms_verify_and_nothing_else_does() {
+    fn both_algorithms_verify_only_their_own_content() {
         for algorithm in [SigningAlgorithm::HmacSha256, SigningAlgorithm::Ed25519] {
             let secret = SigningKey::generate(algorithm, &[9; 32]);
             let signing = SigningKey::parse(&secret).expect("a generated key");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tolerance_is_five_minutes_either_way() {
+    fn timestamp_tolerance_is_five_minutes_either_way() {
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[9; 32]);
         let header = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), vec![]).sign("id", NOW, b"");
         let check = VerificationKey::parse(&secret).expect("a key");
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(at(-300), Ok(()));
         assert_eq!(at(301), Err(Unverified::TimestampOutsideTolerance));
         assert_eq!(at(-301), Err(Unverified::TimestampOutsideTolerance));
-        // As far from now as a number can be, on a machine whose clock stands before 1970.
+        // The largest possible distance, on a machine whose clock is before 1970.
         let before = Timestamp::from_millis(-1);
         for seconds in [i64::MIN, i64::MAX] {
             let refused = check.verify("id", &seconds.to_string(), &header, b"", before);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rotated_key_signs_until_its_own_end() {
+    fn rotated_key_signs_until_its_grace_period_ends() {
         let secrets: Vec<_> = (0..=SECRETS_IN_GRACE_MAX)
             .map(|number| {
                 let algorithm = if number % 2 == 0 { SigningAlgorithm::HmacSha256 } else { SigningAlgorithm::Ed25519 };
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_system_is_read_in_each_form_and_signs_the_same() {
+    fn foreign_secrets_parse_in_every_base64_variant() {
         // 26 bytes, of which the base64 has `+`, `/` and padding.
         let bytes = [0xfb, 0xff].repeat(13);
         let standard = STANDARD.encode(&bytes);
@@ -391,7 +391,7 @@ mod tests {
             assert_eq!(signed(&format!("raw:{text}")), signed(&format!("whsec_{}", STANDARD.encode(&text))), "{length}");
             assert_eq!(signed(&format!("raw:{text}\n")), signed(&format!("raw:{text}")), "{length}");
         }
-        // Two bytes for one letter, and a blank within.
+        // Two bytes per letter, and a space inside.
         let umlauts = "raw:\u{e4}\u{f6}\u{fc} \u{e4}\u{f6}\u{fc} abc";
         assert!(SigningKey::parse(&Secret::new(umlauts)).is_ok());
         let url_safe_seed = STANDARD.encode([0xfb; 32]).replace('+', "-").replace('/', "_");
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_secret_is_not_shown_and_its_length_is() {
+    fn rejected_secret_is_reported_by_length_only() {
         let check = |text: &str, expected: &str| {
             let error = SigningKey::parse(&Secret::new(text)).expect_err(text);
             assert_eq!(error.field, "signing_secret");
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn the_official_library_verifies() {
+    fn official_library_verifies_signatures() {
         let secret = SigningKey::generate(SigningAlgorithm::HmacSha256, &[5; 32]);
         let keys = SigningKeys::new(SigningKey::parse(&secret).expect("a key"), vec![]);
         let header = keys.sign("msg_1", NOW, b"{}");

@@ -8,7 +8,7 @@ use hookstream_model::{
     identity::{
         password::PasswordHash,
         second_factor::SharedSecret,
-        sign_in::{Counter, FORGOTTEN_AFTER},
+        sign_in::{Counter, RESET_AFTER},
         user::{Email, User},
     },
     operations::audit_log::{Action, AuditContext, Change, fields::Fields},
@@ -350,7 +350,7 @@ pub async fn failures(db: &dyn Database, counters: &[Counter]) -> Result<Vec<(u3
 /// # Errors
 /// Fails if the store fails.
 pub async fn count_failure(db: &dyn Database, counters: &[Counter], now: Timestamp) -> Result<(), Error> {
-    let reset_before = now - FORGOTTEN_AFTER;
+    let reset_before = now - RESET_AFTER;
     let count = |counter: &Counter| Statement::new(COUNT_FAILURE, vec![(&counter.subject).into(), now.into(), reset_before.into()]);
     let mut statements: Vec<_> = counters.iter().map(count).collect();
     statements.push(Statement::new(DELETE_OLD_FAILURES, vec![reset_before.into()]));

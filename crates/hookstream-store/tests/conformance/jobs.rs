@@ -204,7 +204,7 @@ pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
             assert!(found.len() <= limit && found.iter().all(|candidate| candidate.event_type == "invoice.paid"));
             let Some(last) = found.last() else { return standings };
             survey.after = last.message_id;
-            standings.extend(found.into_iter().map(|candidate| (candidate.message_id, candidate.standing)));
+            standings.extend(found.into_iter().map(|candidate| (candidate.message_id, candidate.status)));
         }
     };
     let expected = [

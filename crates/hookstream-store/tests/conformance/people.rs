@@ -11,7 +11,7 @@ use hookstream_model::{
         password::PasswordHash,
         second_factor::SharedSecret,
         session::{Method, OVERLAP, Policy, Session, SessionText},
-        sign_in::{FORGOTTEN_AFTER, Familiar, counters},
+        sign_in::{Familiar, RESET_AFTER, counters},
         tenancy::{ApiKey, ApiKeyText, KeyMode, Tenant},
         user::{Email, User},
     },
@@ -194,7 +194,7 @@ pub(crate) async fn failures_are_counted_and_reset(world: &Fixture) {
     assert_eq!(users::failures(db, &counters).await.expect("read"), [(3, NOON); 3]);
     users::reset_failures(db, &counters).await.expect("written");
     assert_eq!(counts().await, [0, 2, 2]);
-    let late = NOON + FORGOTTEN_AFTER + SECOND;
+    let late = NOON + RESET_AFTER + SECOND;
     users::count_failure(db, &counters, late).await.expect("written");
     assert_eq!(counts().await, [1, 1, 1]);
 }

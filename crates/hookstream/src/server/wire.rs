@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
-use hookstream_cli::clock::{SteadyClock, SystemClock};
+use hookstream_cli::clock::{ServerClock, SystemClock};
 use hookstream_destinations::{
     http::{HttpTransport, Options as HttpOptions},
     services::mail::Mailer,
@@ -98,7 +98,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server. When this returns, it answers.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
-        let clock = Arc::new(SteadyClock::start());
+        let clock = Arc::new(ServerClock::start());
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
         let Parts { tls, mailer, providers, transport } = Parts::read(config)?;
         let listener =

@@ -1,15 +1,15 @@
-//! The API's rules that hold for every operation, and those of single ones.
+//! API rules that hold for every operation, and rules of single operations.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{KEY, Server, TestClient, scratch};
 
-/// Checks that an answer is an error in the one form there is.
-fn check_error((status, answer): &(u16, Value), expected: u16, code: &str) {
-    assert_eq!((*status, &answer["status"], &answer["code"]), (expected, &json!(expected), &json!(code)), "{answer}");
-    assert!(answer["error"].as_str().is_some_and(|error| error.ends_with(['.', '?'])), "{answer}");
-    assert!(answer["request_id"].as_str().is_some_and(|id| id.len() == 16 && id.starts_with("req_")), "{answer}");
+/// Checks that a response is an error in the documented form.
+fn check_error((status, response): &(u16, Value), expected: u16, code: &str) {
+    assert_eq!((*status, &response["status"], &response["code"]), (expected, &json!(expected), &json!(code)), "{response}");
+    assert!(response["error"].as_str().is_some_and(|error| error.ends_with(['.', '?'])), "{response}");
+    assert!(response["request_id"].as_str().is_some_and(|id| id.len() == 16 && id.starts_with("req_")), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,22 +34,22 @@ async fn errors_have_one_form() {
     check_error(&client.get("/v1/applications?org_id=00000000000000000000000000000000").await, 404, "not_found");
     check_error(&client.send(Method::POST, "/v1/applications", &[], "x".repeat(3_000_000)).await, 413, "body_too_large");
 
-    let response = client.try_send(Method::PUT, "/v1/applications", &[], "").await.expect("an answer");
+    let response = client.try_send(Method::PUT, "/v1/applications", &[], "").await.expect("a response");
     assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
     let body: Value = serde_json::from_slice(response.body()).expect("JSON");
     assert_eq!(response.headers()["x-request-id"], body["request_id"].as_str().expect("an id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_for_pages_of_other_sites() {
+async fn responses_are_not_readable_by_other_sites() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let stranger = server.client.with_key("");
     let ask = async |client: &TestClient, method: Method, path: &str| {
         let headers = [("origin", "https://elsewhere.example"), ("access-control-request-method", "POST"), ("cookie", "a=b")];
-        client.try_send(method, path, &headers, "").await.expect("an answer")
+        client.try_send(method, path, &headers, "").await.expect("a response")
     };
-    for (client, method, path, status, kept) in [
+    for (client, method, path, status, cache_control) in [
         (&server.client, Method::GET, "/v1/applications", 200, "no-store"),
         (&server.client, Method::POST, "/v1/applications", 400, "no-store"),
         (&stranger, Method::GET, "/v1/applications", 401, "no-store"),
@@ -63,7 +63,7 @@ async fn no_answer_is_for_pages_of_other_sites() {
         (&stranger, Method::GET, "/docs", 200, "no-cache"),
     ] {
         let response = ask(client, method.clone(), path).await;
-        let told = response.headers();
+        let headers = response.headers();
         assert_eq!(response.status().as_u16(), status, "{method} {path}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
@@ -71,21 +71,21 @@ async fn no_answer_is_for_pages_of_other_sites() {
             ("referrer-policy", "no-referrer"),
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
-            ("cache-control", kept),
+            ("cache-control", cache_control),
         ] {
-            assert_eq!(told.get(name).and_then(|value| value.to_str().ok()), Some(value), "{method} {path}: {name}");
+            assert_eq!(headers.get(name).and_then(|value| value.to_str().ok()), Some(value), "{method} {path}: {name}");
         }
-        let policy = told["content-security-policy"].to_str().expect("text");
+        let policy = headers["content-security-policy"].to_str().expect("text");
         assert!(policy.starts_with("default-src 'none';") && policy.ends_with("frame-ancestors 'none'"), "{path}: {policy}");
         assert_eq!(policy.contains("script-src"), path == "/docs" && status == 200, "{path}: {policy}");
-        assert_eq!(told.get("strict-transport-security"), None, "{path}: this server speaks no TLS");
-        let cors: Vec<_> = told.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
+        assert_eq!(headers.get("strict-transport-security"), None, "{path}: this server has no TLS");
+        let cors: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
         assert!(cors.is_empty(), "{method} {path}: {cors:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_wants_a_key_in_one_of_its_forms() {
+async fn every_operation_requires_a_key() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let stranger = server.client.with_key("");
@@ -113,16 +113,16 @@ async fn every_operation_wants_a_key_in_one_of_its_forms() {
         let (status, _) = stranger.send(Method::GET, "/v1/applications", &[header], "").await;
         assert_eq!(status, 200, "{}", header.0);
     }
-    // The cookie carries a session, and no key: no browser has one there that another site could make use of.
+    // The cookie carries a session, not a key, so that no other site can use a key in a browser.
     let cookie = format!("a=b; better-auth.session_token={KEY}");
     let (status, _) = stranger.send(Method::GET, "/v1/applications", &[("cookie", &cookie)], "").await;
     assert_eq!(status, 401);
-    let response = stranger.try_send(Method::GET, "/docs", &[], "").await.expect("an answer");
+    let response = stranger.try_send(Method::GET, "/docs", &[], "").await.expect("a response");
     assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_lives_from_create_to_delete() {
+async fn application_is_created_changed_and_deleted() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -141,16 +141,16 @@ async fn an_application_lives_from_create_to_delete() {
         (&refused["code"], &refused["details"]),
         (&json!("unknown_parameter"), &json!({ "parameter": "serach", "nearest": "search" }))
     );
-    let (status, answer) = client.post("/v1/applications", body.clone()).await;
-    assert_eq!(status, 201, "{answer}");
-    let application = &answer["application"];
+    let (status, response) = client.post("/v1/applications", body.clone()).await;
+    assert_eq!(status, 201, "{response}");
+    let application = &response["application"];
     assert_eq!((&application["metadata"], &application["status"]), (&json!("{\"plan\":\"pro\"}"), &json!("active")));
     check_error(&client.post("/v1/applications", body).await, 409, "uid_taken");
     let id = application["id"].as_str().expect("an id");
     for reference in [id.to_owned(), format!("app_{id}"), id.to_uppercase(), "acme".to_owned()] {
-        let (status, answer) = client.get(&format!("/v1/applications/{reference}")).await;
-        assert_eq!((status, &answer["application"]["id"]), (200, &json!(id)), "{reference}");
-        assert_eq!((&answer["application"]["endpoint_count"], &answer["application"]["message_count"]), (&json!(0), &json!(0)));
+        let (status, response) = client.get(&format!("/v1/applications/{reference}")).await;
+        assert_eq!((status, &response["application"]["id"]), (200, &json!(id)), "{reference}");
+        assert_eq!((&response["application"]["endpoint_count"], &response["application"]["message_count"]), (&json!(0), &json!(0)));
     }
     check_error(&client.patch("/v1/applications/acme", json!({})).await, 400, "no_fields");
     check_error(&client.patch("/v1/applications/acme", json!({})).await, 400, "no_fields");
@@ -158,9 +158,9 @@ async fn an_application_lives_from_create_to_delete() {
     check_error(&client.patch("/v1/applications/acme", json!({ "status": "paused" })).await, 400, "invalid_field");
     check_error(&client.patch("/v1/applications/nobody", json!({ "name": "x" })).await, 404, "not_found");
     let change = json!({ "description": null, "metadata": "{\"plan\":\"free\"}", "status": "disabled", "rate_limit": null });
-    let (status, answer) = client.patch("/v1/applications/acme", change).await;
-    assert_eq!(status, 200, "{answer}");
-    let changed = &answer["application"];
+    let (status, response) = client.patch("/v1/applications/acme", change).await;
+    assert_eq!(status, 200, "{response}");
+    let changed = &response["application"];
     assert_eq!(
         (&changed["description"], &changed["metadata"], &changed["rate_limit"]),
         (&Value::Null, &json!("{\"plan\":\"free\"}"), &Value::Null)
@@ -177,7 +177,7 @@ async fn an_application_lives_from_create_to_delete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_page_and_search() {
+async fn lists_are_paged_and_searchable() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     for n in 0..5 {
@@ -208,15 +208,15 @@ async fn lists_page_and_search() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_types_schema_is_enforced_while_it_is_active() {
+async fn event_type_schema_is_enforced_while_active() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
     let schema = json!({ "type": "object", "required": ["id"], "properties": { "amount": { "type": "integer" } } });
-    let (status, answer) = client.post("/v1/event-types", json!({ "name": "invoice.paid", "json_schema": schema.to_string() })).await;
-    assert_eq!(status, 201, "{answer}");
-    let id = answer["event_type"]["id"].as_str().expect("an id").to_owned();
+    let (status, response) = client.post("/v1/event-types", json!({ "name": "invoice.paid", "json_schema": schema.to_string() })).await;
+    assert_eq!(status, 201, "{response}");
+    let id = response["event_type"]["id"].as_str().expect("an id").to_owned();
     check_error(&client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await, 409, "name_taken");
     check_error(&client.post("/v1/event-types", json!({ "name": "a b" })).await, 400, "invalid_field");
     check_error(&client.post("/v1/event-types", json!({ "name": "a", "json_schema": "{\"type\":5}" })).await, 400, "invalid_field");
@@ -233,8 +233,8 @@ async fn an_event_types_schema_is_enforced_while_it_is_active() {
     let (status, _) = client.patch(&format!("/v1/event-types/{id}"), json!({ "status": "archived" })).await;
     assert_eq!(status, 200);
     assert_eq!(send(json!({})).await.0, 201);
-    let (_, answer) = client.patch(&format!("/v1/event-types/{id}"), json!({ "status": "active", "json_schema": null })).await;
-    assert_eq!(answer["event_type"]["json_schema"], Value::Null);
+    let (_, response) = client.patch(&format!("/v1/event-types/{id}"), json!({ "status": "active", "json_schema": null })).await;
+    assert_eq!(response["event_type"]["json_schema"], Value::Null);
     assert_eq!(send(json!({})).await.0, 201);
     let (_, list) = client.get("/v1/event-types").await;
     assert_eq!(list["event_types"][0]["id"], id.as_str());
@@ -243,7 +243,7 @@ async fn an_event_types_schema_is_enforced_while_it_is_active() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idempotency_key_makes_fifty_requests_one() {
+async fn idempotency_key_merges_fifty_requests() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let message = json!({ "event_type": "a.b", "payload": { "n": 1 } }).to_string();
@@ -254,9 +254,9 @@ async fn an_idempotency_key_makes_fifty_requests_one() {
             let (client, path, body) = (server.client.clone(), path.to_owned(), body.clone());
             running.spawn(async move { client.send(Method::POST, &path, &[("idempotency-key", "\"k-1\"")], body).await });
         }
-        let answers = running.join_all().await;
-        assert_eq!(answers[0].0, 201, "{}", answers[0].1);
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{path}: the answers differ");
+        let responses = running.join_all().await;
+        assert_eq!(responses[0].0, 201, "{}", responses[0].1);
+        assert!(responses.iter().all(|response| *response == responses[0]), "{path}: the responses differ");
         let other = server.client.send(Method::POST, path, &[("idempotency-key", "k-1")], format!("{body} ")).await;
         check_error(&other, 422, "idempotency_key_reused");
         check_error(&server.client.send(Method::POST, path, &[("idempotency-key", "")], body.clone()).await, 400, "invalid_field");
@@ -272,7 +272,7 @@ async fn an_idempotency_key_makes_fifty_requests_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endpoints_refuse_what_is_wrong_and_say_which_field() {
+async fn invalid_endpoint_fields_are_rejected_by_name() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client: &TestClient = &server.client;
@@ -301,15 +301,15 @@ async fn endpoints_refuse_what_is_wrong_and_say_which_field() {
     }
     let id = endpoint["id"].as_str().expect("an id");
     let path = format!("/v1/applications/acme/endpoints/{id}");
-    let (_, answer) = client.get(&path).await;
-    assert!(answer["endpoint"].get("signing_secret").is_none(), "{answer}");
+    let (_, response) = client.get(&path).await;
+    assert!(response["endpoint"].get("signing_secret").is_none(), "{response}");
     check_error(&client.patch(&path, json!({ "url": "http://10.0.0.1/" })).await, 400, "address_not_allowed");
     check_error(&client.patch(&path, json!({})).await, 400, "no_fields");
     check_error(&client.post(&format!("{path}/rotate-secret?grace_seconds=-1"), json!({})).await, 400, "invalid_field");
     check_error(&client.post(&format!("{path}/recover"), json!({ "since": "yesterday" })).await, 400, "invalid_field");
     let change = json!({ "filter_types": ["a.b"], "timeout_ms": 2000, "retry_schedule": "[1,2]", "headers": { "X-A": "b" } });
-    let (_, answer) = client.patch(&path, change).await;
-    let changed = &answer["endpoint"];
+    let (_, response) = client.patch(&path, change).await;
+    let changed = &response["endpoint"];
     assert_eq!(
         (&changed["filter_types"], &changed["timeout_ms"], &changed["retry_schedule"], &changed["headers"]),
         (&json!("[\"a.b\"]"), &json!(2000), &json!("[1,2]"), &json!("{\"X-A\":\"b\"}"))
@@ -319,7 +319,7 @@ async fn endpoints_refuse_what_is_wrong_and_say_which_field() {
     assert_eq!(client.delete(&path).await.0, 200);
     check_error(&client.get(&path).await, 404, "not_found");
 
-    let (status, answer) = client.post("/v1/applications/acme/portal-access", json!({})).await;
-    assert_eq!((status, &answer["expires_in"], &answer["application"]["name"]), (200, &json!(3600), &json!("Acme")));
-    assert_eq!(answer["url"], Value::Null, "there is no page yet");
+    let (status, response) = client.post("/v1/applications/acme/portal-access", json!({})).await;
+    assert_eq!((status, &response["expires_in"], &response["application"]["name"]), (200, &json!(3600), &json!("Acme")));
+    assert_eq!(response["url"], Value::Null, "there is no page yet");
 }

@@ -1,4 +1,4 @@
-//! The audit log: every operation that changes something leaves one entry, and those who may read it find it.
+//! Audit log: every changing operation leaves one entry, and permitted readers find it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,26 +8,26 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Scratch, Server, TestClient, scratch},
-    tenancy::{Asks, Operation, operations},
+    tenancy::{Audience, Operation, operations},
     visitor::{PASSWORD, Visitor},
 };
 
-/// Operations that are no GET and leave no entry, with the reason.
+/// Operations that are not GET and leave no entry, with the reason.
 const NOT_RECORDED: [(&str, &str); 9] = [
-    ("sendMessage", "there are as many as messages, which are listed themselves"),
-    ("turnSession", "it is where somebody looks, and changes nothing"),
-    ("beginSecondFactor", "it does not count until it is confirmed"),
+    ("sendMessage", "messages are listed themselves"),
+    ("turnSession", "it selects a view and changes nothing"),
+    ("beginSecondFactor", "it has no effect until it is confirmed"),
     ("lookAtInvitation", "it changes nothing"),
-    ("startDevice", "nobody has allowed anything yet"),
-    ("allowDevice", "the key that the device then fetches is what has an entry"),
-    ("denyDevice", "nothing comes of it"),
-    ("forgotPassword", "anybody may ask; what is set with the link is what has an entry"),
-    ("beginWithProvider", "nobody has come back yet"),
+    ("startDevice", "nothing is allowed yet"),
+    ("allowDevice", "the key that the device then fetches has an entry"),
+    ("denyDevice", "it has no effect"),
+    ("forgotPassword", "anyone may request it; the password change has an entry"),
+    ("beginWithProvider", "the sign-in is not complete yet"),
 ];
 
-/// Those that go one after the other, or that end what the others need: `what_people_do_leaves_entries` has them, and
-/// the tests of providers.
-const STORIES: [&str; 19] = [
+/// Operations that need an order of their own, or that end the sessions of the others. `user_actions_leave_entries`
+/// and the provider tests cover them.
+const SEPARATE: [&str; 19] = [
     "setUp",
     "signIn",
     "signOut",
@@ -49,9 +49,9 @@ const STORIES: [&str; 19] = [
     "disconnectProvider",
 ];
 
-const NOBODY: &str = "http://127.0.0.1:9/";
+const CLOSED_URL: &str = "http://127.0.0.1:9/";
 
-/// One of each thing that operations are about.
+/// One instance of each resource that operations change.
 struct Fixture {
     endpoint: String,
     message: String,
@@ -59,7 +59,7 @@ struct Fixture {
     key: String,
     job: String,
     environment: String,
-    /// Another environment, and one that is deleted.
+    /// Another environment, and a deleted one.
     staging: String,
     deleted: String,
     organization: String,
@@ -72,16 +72,16 @@ fn id(value: &Value) -> String {
 }
 
 impl Fixture {
-    /// What is made is the owner's who signed in, so that it tells of people as well.
+    /// Creates the resources, mostly as the signed-in owner, so that entries name users too.
     async fn make(server: &Server, owner: &Visitor) -> Self {
         let client = &server.client;
-        let (status, made) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-        assert_eq!(status, 201, "{made}");
-        // Sent before there is an endpoint, so that a job which sends them at one a second runs for a while.
+        let (status, created) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+        assert_eq!(status, 201, "{created}");
+        // Sent before the endpoint exists, so that a job which resends them at one per second runs for a while.
         for number in 0..30 {
             client.message(json!(number)).await;
         }
-        let (status, endpoint) = client.post("/v1/applications/acme/endpoints", json!({ "url": NOBODY })).await;
+        let (status, endpoint) = client.post("/v1/applications/acme/endpoints", json!({ "url": CLOSED_URL })).await;
         assert_eq!(status, 201, "{endpoint}");
         let endpoint = id(&endpoint["endpoint"]);
         let message = client.message(json!("to be sent again")).await;
@@ -90,11 +90,11 @@ impl Fixture {
         assert_eq!(status, 201, "{job}");
         let (_, event_type) = client.post("/v1/event-types", json!({ "name": "made.before" })).await;
         let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "made before" })).await;
-        let environment = made["application"]["env_id"].as_str().expect("an id").to_owned();
+        let environment = created["application"]["env_id"].as_str().expect("an id").to_owned();
         let environment_called = async |slug: &str| {
-            let (status, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
-            assert_eq!(status, 201, "{made}");
-            id(&made["environment"])
+            let (status, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+            assert_eq!(status, 201, "{created}");
+            id(&created["environment"])
         };
         let (staging, deleted) = (environment_called("staging").await, environment_called("deleted").await);
         assert_eq!(owner.delete(&format!("/v1/environments/{deleted}")).await.0, 200);
@@ -121,12 +121,12 @@ impl Fixture {
     }
 }
 
-/// A body that changes something, where the operation takes one.
+/// Returns a body that changes something, if the operation takes one.
 fn body_of(operation: &str) -> Value {
     match operation {
         "createApplication" => json!({ "name": "Other", "uid": "other" }),
         "updateApplication" | "updateEnvironment" => json!({ "name": "Renamed" }),
-        "createEndpoint" => json!({ "url": NOBODY }),
+        "createEndpoint" => json!({ "url": CLOSED_URL }),
         "updateEndpoint" => json!({ "description": "changed" }),
         "recoverEndpoint" => json!({ "since": "2020-01-02T00:00:00Z" }),
         "replayEndpoint" => json!({ "since": "2020-01-03T00:00:00Z", "statuses": ["delivered"] }),
@@ -143,44 +143,44 @@ fn body_of(operation: &str) -> Value {
 }
 
 async fn entries(client: &TestClient, query: &str) -> Vec<Value> {
-    let (status, answer) = client.get(&format!("/v1/audit-log?limit=100&{query}")).await;
-    assert_eq!(status, 200, "{answer}");
-    answer["audit_log"].as_array().expect("entries").clone()
+    let (status, response) = client.get(&format!("/v1/audit-log?limit=100&{query}")).await;
+    assert_eq!(status, 200, "{response}");
+    response["audit_log"].as_array().expect("entries").clone()
 }
 
-/// The same of what somebody sees who signed in.
+/// Returns the entries that a signed-in user sees.
 async fn entries_of(visitor: &Visitor, query: &str) -> Vec<Value> {
-    let (status, answer) = visitor.get(&format!("/v1/audit-log?limit=100&{query}")).await;
-    assert_eq!(status, 200, "{answer}");
-    answer["audit_log"].as_array().expect("entries").clone()
+    let (status, response) = visitor.get(&format!("/v1/audit-log?limit=100&{query}")).await;
+    assert_eq!(status, 200, "{response}");
+    response["audit_log"].as_array().expect("entries").clone()
 }
 
-fn lines(answer: &http::Response<bytes::Bytes>) -> Vec<Value> {
+fn lines(response: &http::Response<bytes::Bytes>) -> Vec<Value> {
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (response.status().as_u16(), &response.headers()["content-type"]),
         (200, &http::HeaderValue::from_static("application/x-ndjson"))
     );
-    let text = std::str::from_utf8(answer.body()).expect("text");
+    let text = std::str::from_utf8(response.body()).expect("text");
     assert!(text.is_empty() || text.ends_with('\n'));
     text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
-/// The lines of an export.
+/// Returns the lines of an export.
 async fn export(client: &TestClient, query: &str) -> Vec<Value> {
-    lines(&client.try_send(Method::GET, &format!("/v1/audit-log/export?{query}"), &[], "").await.expect("an answer"))
+    lines(&client.try_send(Method::GET, &format!("/v1/audit-log/export?{query}"), &[], "").await.expect("a response"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_that_changes_something_leaves_one_entry() {
+async fn every_changing_operation_leaves_one_entry() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
-    let world = Fixture::make(&server, &owner).await;
+    let fixture = Fixture::make(&server, &owner).await;
     let mut operations = operations(&server.client).await;
-    operations.retain(|operation| operation.method != Method::GET && !STORIES.contains(&operation.id.as_str()));
-    // What customers do is what the sender may do, and told by the portal's own test.
-    operations.retain(|operation| operation.asks != Asks::Customer);
-    // What is deleted is deleted last, and what is in it before it.
+    operations.retain(|operation| operation.method != Method::GET && !SEPARATE.contains(&operation.id.as_str()));
+    // Operations of customers equal those of the sender; the portal tests cover them.
+    operations.retain(|operation| operation.audience != Audience::Customer);
+    // Deletions come last, and nested resources are deleted before their parents.
     operations.sort_by_key(|operation| (operation.method == Method::DELETE, std::cmp::Reverse(operation.path.matches('/').count())));
     assert!(operations.len() > 30, "only {} operations", operations.len());
     let mut actions = BTreeSet::new();
@@ -191,25 +191,25 @@ async fn every_operation_that_changes_something_leaves_one_entry() {
         let body = body_of(&id);
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let before = entries_of(&owner, "").await;
-        let response = owner.try_send(method, &world.path(&path), &[], text).await;
+        let response = owner.try_send(method, &fixture.path(&path), &[], text).await;
         assert!(response.status().is_success(), "{id} ({path}): {response:?}");
         let after = entries_of(&owner, "").await;
-        // A test's entry has the time of its message, which is a moment before others'.
+        // The entry of a test has the time of its message, slightly before the others.
         let new: Vec<_> = after.iter().filter(|entry| !before.contains(entry)).collect();
-        let [entry] = new[..] else { panic!("{id} leaves one entry: {new:?}") };
+        let [entry] = new[..] else { panic!("{id} must leave one entry: {new:?}") };
         assert_eq!(entry["actor"]["kind"], "person", "{id}");
         assert_eq!(entry["actor"]["name"], "owner@example.com", "{id}");
         assert_eq!(entry["address"], "127.0.0.1", "{id}");
         assert_eq!(entry["request_id"], response.headers()["x-request-id"].to_str().expect("text"), "{id}");
-        assert_eq!(entry["org_id"], world.organization.as_str(), "{id}");
+        assert_eq!(entry["org_id"], fixture.organization.as_str(), "{id}");
         let action = entry["action"].as_str().expect("a word");
-        let about_the_whole = ["organization.", "member.", "invitation."].iter().any(|kind| action.starts_with(kind));
+        let is_organization_wide = ["organization.", "member.", "invitation."].iter().any(|kind| action.starts_with(kind));
         let environment = match id.as_str() {
             "createEnvironment" => entry["resource_id"].clone(),
-            "updateEnvironment" | "deleteEnvironment" => json!(world.staging),
-            "restoreEnvironment" => json!(world.deleted),
-            _ if about_the_whole => Value::Null,
-            _ => json!(world.environment),
+            "updateEnvironment" | "deleteEnvironment" => json!(fixture.staging),
+            "restoreEnvironment" => json!(fixture.deleted),
+            _ if is_organization_wide => Value::Null,
+            _ => json!(fixture.environment),
         };
         assert_eq!(entry["env_id"], environment, "{id}");
         actions.insert(action.to_owned());
@@ -219,38 +219,38 @@ async fn every_operation_that_changes_something_leaves_one_entry() {
     let mut listed = entries_of(&owner, "").await;
     listed.reverse();
     assert_eq!(exported[exported.len() - listed.len()..], listed);
-    // A key sees what is of its environment, and so does somebody who asks for that.
+    // A key sees the entries of its environment, and so does a user who filters by it.
     let of_environment = entries(&server.client, "").await;
-    assert!(of_environment.iter().all(|entry| entry["env_id"] == world.environment.as_str()));
+    assert!(of_environment.iter().all(|entry| entry["env_id"] == fixture.environment.as_str()));
     assert!(of_environment.len() < listed.len());
-    assert_eq!(entries_of(&owner, &format!("env_id={}", world.environment)).await, of_environment);
+    assert_eq!(entries_of(&owner, &format!("env_id={}", fixture.environment)).await, of_environment);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_leaves_no_entry_is_known() {
+async fn operations_without_an_entry_are_listed() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     let known: BTreeSet<_> = operations(&server.client).await.into_iter().map(|operation| operation.id).collect();
-    for id in STORIES.into_iter().chain(NOT_RECORDED.map(|(id, _)| id)) {
+    for id in SEPARATE.into_iter().chain(NOT_RECORDED.map(|(id, _)| id)) {
         assert!(known.contains(id), "there is no operation {id}");
     }
-    server.client.acme(json!({}), NOBODY).await;
+    server.client.acme(json!({}), CLOSED_URL).await;
     let before = entries_of(&owner, "").await;
     server.client.message(json!(1)).await;
     assert_eq!(owner.patch("/v1/auth/session", json!({ "org_id": owner.organization().await })).await.0, 200);
     assert_eq!(owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await.0, 200);
-    for answer in ["allow", "deny"] {
+    for response in ["allow", "deny"] {
         let (_, started) = Visitor::new(&server).post("/v1/auth/device", json!({})).await;
         let code = started["user_code"].as_str().unwrap_or_else(|| panic!("{started}"));
-        let (status, answer) = owner.post(&format!("/v1/auth/device/{code}/{answer}"), json!({})).await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, response) = owner.post(&format!("/v1/auth/device/{code}/{response}"), json!({})).await;
+        assert_eq!(status, 200, "{response}");
     }
     assert_eq!(entries_of(&owner, "").await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_people_do_leaves_entries() {
+async fn user_actions_leave_entries() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -258,23 +258,23 @@ async fn what_people_do_leaves_entries() {
     let newest = async |visitor: &Visitor, count: usize| {
         let organization = format!("org_id={first}");
         let entries = entries_of(visitor, &organization).await.into_iter().take(count);
-        let told = entries.map(|entry| (entry["action"].as_str().expect("a word").to_owned(), entry["actor"]["name"].clone()));
-        told.map(|(action, name)| format!("{action} by {}", name.as_str().unwrap_or("nobody"))).collect::<Vec<_>>()
+        let entries = entries.map(|entry| (entry["action"].as_str().expect("a word").to_owned(), entry["actor"]["name"].clone()));
+        entries.map(|(action, name)| format!("{action} by {}", name.as_str().unwrap_or("no user"))).collect::<Vec<_>>()
     };
     assert_eq!(newest(&owner, 2).await, ["person.sign_in by owner@example.com", "member.make_owner by owner@example.com"]);
     let admin = owner.invite(&server, "ada@example.com", "admin").await;
     let expected = ["person.sign_in by ada@example.com", "invitation.accept by ada@example.com", "invitation.create by owner@example.com"];
     assert_eq!(newest(&owner, 3).await, expected);
 
-    let check = async |(status, answer): (u16, Value), expected: &str| {
-        assert!(matches!(status, 200 | 201), "{expected}: {answer}");
+    let check = async |(status, response): (u16, Value), expected: &str| {
+        assert!(matches!(status, 200 | 201), "{expected}: {response}");
         assert_eq!(newest(&admin, 1).await, [expected]);
-        answer
+        response
     };
     check(owner.patch("/v1/auth/profile", json!({ "name": "Olga" })).await, "person.update by owner@example.com").await;
     let other = Visitor::new(&server);
     assert_eq!(other.sign_in("owner@example.com", "not the password", None).await.0, 401);
-    assert_eq!(newest(&admin, 1).await, ["person.update by owner@example.com"], "who could not sign in leaves none");
+    assert_eq!(newest(&admin, 1).await, ["person.update by owner@example.com"], "a failed sign-in leaves no entry");
     check(other.sign_in("owner@example.com", PASSWORD, None).await, "person.sign_in by owner@example.com").await;
     let session = id(&other.get("/v1/auth/session").await.1["session"]);
     check(owner.delete(&format!("/v1/auth/sessions/{session}")).await, "person.end_sessions by owner@example.com").await;
@@ -307,9 +307,9 @@ async fn what_people_do_leaves_entries() {
     let asked = Visitor::new(&server).post("/v1/auth/device/token", json!({ "device_code": text("device_code") })).await;
     check(asked, "api_key.create by owner@example.com").await;
 
-    // Another organization has what is about it, and nothing of the first.
-    let made = check(owner.post("/v1/organizations", json!({ "name": "Second" })).await, "api_key.create by owner@example.com").await;
-    let second = id(&made["organization"]);
+    // Another organization has its own entries, and none of the first.
+    let created = check(owner.post("/v1/organizations", json!({ "name": "Second" })).await, "api_key.create by owner@example.com").await;
+    let second = id(&created["organization"]);
     let of_second = async || {
         let entries = entries_of(&owner, &format!("org_id={second}")).await;
         entries.into_iter().map(|entry| entry["action"].as_str().expect("a word").to_owned()).collect::<Vec<_>>()
@@ -331,16 +331,16 @@ async fn what_people_do_leaves_entries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_repeated_or_only_tried_leaves_no_entry() {
+async fn rejected_repeated_or_dry_run_request_leaves_no_entry() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let client = &server.client;
-    let endpoint = id(&client.acme(json!({}), NOBODY).await);
+    let endpoint = id(&client.acme(json!({}), CLOSED_URL).await);
     let keyed = async |path: &str, body: Value| {
         let body = body.to_string();
-        let (status, answer) = client.send(Method::POST, path, &[("idempotency-key", path)], body.clone()).await;
-        assert_eq!(status, 201, "{answer}");
-        assert_eq!(client.send(Method::POST, path, &[("idempotency-key", path)], body).await, (status, answer));
+        let (status, response) = client.send(Method::POST, path, &[("idempotency-key", path)], body.clone()).await;
+        assert_eq!(status, 201, "{response}");
+        assert_eq!(client.send(Method::POST, path, &[("idempotency-key", path)], body).await, (status, response));
     };
     let test = format!("/v1/applications/acme/endpoints/{endpoint}/test");
     let before = entries(client, "").await.len();
@@ -359,18 +359,18 @@ async fn what_is_refused_repeated_or_only_tried_leaves_no_entry() {
     ];
     assert_eq!(refused, [409, 400, 400, 404, 404, 400]);
     assert_eq!(client.post(&format!("{recover}?dry_run=1"), json!({ "since": "2020-01-01T00:00:00Z" })).await.0, 200);
-    assert_eq!(client.patch("/v1/applications/acme", json!({ "name": "Acme" })).await.0, 200, "as it is already");
+    assert_eq!(client.patch("/v1/applications/acme", json!({ "name": "Acme" })).await.0, 200, "unchanged value");
     assert_eq!(entries(client, "").await, before_refusals);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_are_filtered_paged_and_told_to_their_environment_only() {
+async fn entries_are_filtered_paged_and_visible_to_their_environment_only() {
     let scratch = scratch();
     Server::start(&scratch, &[]).kill();
-    let stranger = scratch.add_stranger().await;
+    let stranger = scratch.add_other_organization().await;
     let server = Server::start(&scratch, &[]);
     let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
-    let endpoint = client.acme(json!({ "headers": { "authorization": "Bearer sesame" } }), NOBODY).await;
+    let endpoint = client.acme(json!({ "headers": { "authorization": "Bearer sesame" } }), CLOSED_URL).await;
     let (endpoint, application) = (id(&endpoint), endpoint["application_id"].as_str().expect("an id").to_owned());
     let (_, rotated) = client.post(&format!("/v1/applications/acme/endpoints/{endpoint}/rotate-secret"), Value::Null).await;
     let (_, portal) = client.post("/v1/applications/acme/portal-access", Value::Null).await;
@@ -385,7 +385,7 @@ async fn entries_are_filtered_paged_and_told_to_their_environment_only() {
     let all = actions("").await;
     let of_application = ["application.update", "application.give_portal_access", "endpoint.rotate_secret", "endpoint.create"];
     assert_eq!(all[..4], of_application);
-    assert_eq!(all.last().map(String::as_str), Some("api_key.create"), "the first key, by Hookstream itself");
+    assert_eq!(all.last().map(String::as_str), Some("api_key.create"), "the bootstrap key, created by the system");
     assert_eq!(actions("action=application.update").await, ["application.update"]);
     assert_eq!(actions("resource_type=endpoint").await, ["endpoint.rotate_secret", "endpoint.create"]);
     let resource = format!("resource_id={application}");
@@ -417,7 +417,7 @@ async fn entries_are_filtered_paged_and_told_to_their_environment_only() {
     }
 
     let theirs = entries(&stranger, "").await;
-    assert!(theirs.iter().all(|entry| entry["actor"]["kind"] == "system"), "only that their key was made: {theirs:?}");
+    assert!(theirs.iter().all(|entry| entry["actor"]["kind"] == "system"), "only the creation of their key: {theirs:?}");
     assert_eq!(entries(&stranger, &resource).await, Vec::<Value>::new());
     assert_eq!(export(&stranger, &resource).await, Vec::<Value>::new());
     for (query, field) in [
@@ -435,7 +435,7 @@ async fn entries_are_filtered_paged_and_told_to_their_environment_only() {
     }
 }
 
-/// Fills an environment with this many entries; they are made one after the other.
+/// Adds this many entries to an environment, one after another.
 async fn fill(
     scratch: &Scratch,
     tenant: hookstream_model::identity::tenancy::Tenant,
@@ -451,9 +451,9 @@ async fn fill(
     for number in 0..entries {
         let mut id = *EntryId::before_all_at(at).as_bytes();
         id[12..].copy_from_slice(&number.to_be_bytes());
-        let act = AuditContext::of_system(EntryId::from_bytes(id), at);
+        let context = AuditContext::of_system(EntryId::from_bytes(id), at);
         let resource = ResourceId::from_bytes([1; 16]);
-        hookstream_store::operations::audit_log::record(&*store, &act, tenant, Action::EndpointTest, resource, &change)
+        hookstream_store::operations::audit_log::record(&*store, &context, tenant, Action::EndpointTest, resource, &change)
             .await
             .expect("recorded");
     }
@@ -469,15 +469,15 @@ fn tenant_of(entry: &Value) -> hookstream_model::identity::tenancy::Tenant {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_entries_go_and_an_export_is_of_any_length() {
+async fn old_entries_expire_and_exports_are_unlimited() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let entry = entries(&server.client, "").await.remove(0);
-    let made: hookstream_model::base::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
+    let created: hookstream_model::base::time::Timestamp = entry["created_at"].as_str().expect("a time").parse().expect("a time");
     server.kill();
     let days = |count: u32| Duration::from_secs(24 * 3600) * count;
-    fill(&scratch, tenant_of(&entry), 250, made - days(31)).await;
-    fill(&scratch, tenant_of(&entry), 150, made - days(29)).await;
+    fill(&scratch, tenant_of(&entry), 250, created - days(31)).await;
+    fill(&scratch, tenant_of(&entry), 150, created - days(29)).await;
     let server = Server::start(&scratch, &["--audit-retention-days", "32"]);
     let exported = export(&server.client, "action=endpoint.test").await;
     assert_eq!(exported.len(), 400);
@@ -493,9 +493,9 @@ async fn old_entries_go_and_an_export_is_of_any_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_hookstream_disables_has_an_entry_by_the_system() {
+async fn automatically_disabled_endpoint_has_an_entry_by_the_system() {
     let scratch = scratch();
-    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(410)).await;
     let server = Server::start(&scratch, &[]);
     let endpoint = id(&server.client.acme(json!({}), &receiver.url()).await);
     server.client.message(json!(1)).await;

@@ -1,4 +1,4 @@
-//! Batches: several messages in one signed request, each settled by what came of it.
+//! Batches: several messages in one signed request, settled by its outcome.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, scratch};
 
-/// What is in a batch, in its order.
+/// Returns the entries of a batch, in order.
 fn entries(received: &Received) -> Vec<Value> {
     serde_json::from_slice(&received.body).expect("a JSON array")
 }
@@ -26,12 +26,12 @@ fn numbers(received: &Received) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_gather_into_one_signed_request() {
+async fn messages_are_batched_into_one_signed_request() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({ "batch": { "max_size": 3, "max_wait_ms": 60000 } }), &receiver.url()).await;
-    assert_eq!(made["batch"], json!({ "max_size": 3, "max_wait_ms": 60000 }));
+    let created = server.client.acme(json!({ "batch": { "max_size": 3, "max_wait_ms": 60000 } }), &receiver.url()).await;
+    assert_eq!(created["batch"], json!({ "max_size": 3, "max_wait_ms": 60000 }));
     let mut ids = Vec::new();
     for number in 0..6 {
         ids.push(server.client.message(json!({ "number": number })).await);
@@ -46,7 +46,7 @@ async fn messages_gather_into_one_signed_request() {
         assert!(received.id().starts_with("batch_"), "{}", received.id());
         assert_eq!((received.header("x-hookstream-batch-size"), received.header("content-type")), ("3", "application/json"));
         assert_eq!(received.header("x-hookstream-event-type"), "");
-        let webhook = standardwebhooks::Webhook::new(made["signing_secret"].as_str().expect("a secret")).expect("a key");
+        let webhook = standardwebhooks::Webhook::new(created["signing_secret"].as_str().expect("a secret")).expect("a key");
         webhook.verify(&received.body, &received.headers).expect("the signature of the whole body");
     }
     assert_ne!(received[0].id(), received[1].id());
@@ -57,26 +57,26 @@ async fn messages_gather_into_one_signed_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_goes_once_its_first_message_has_waited() {
+async fn batch_is_sent_after_the_maximum_wait() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
     server.client.acme(json!({ "batch": { "max_size": 100, "max_wait_ms": 700 } }), &receiver.url()).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     server.client.message(json!({ "number": 0 })).await;
     server.client.message(json!({ "number": 1 })).await;
     let received = receiver.wait_for(1).await;
-    assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
     assert_eq!(numbers(&received[0]), [0, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_fails_is_sent_again_whole_and_in_order() {
+async fn failed_batch_is_retried_whole_and_in_order() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--retry-schedule", "1,1", "--circuit-breaker-threshold", "0"]);
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
-    let receiver = Receiver::answering(move |_| {
+    let receiver = Receiver::responding(move |_| {
         CannedResponse::status(if count.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 204 }).body("why not")
     })
     .await;
@@ -85,29 +85,29 @@ async fn a_batch_that_fails_is_sent_again_whole_and_in_order() {
     for number in 0..12 {
         server.client.message(json!({ "number": number })).await;
     }
-    let received = eventually("all of them", async || {
+    let received = eventually("all messages", async || {
         let received = receiver.received();
         (received.iter().skip(1).map(|received| numbers(received).len()).sum::<usize>() >= 12).then_some(received)
     })
     .await;
     let (first, rest) = received.split_first().expect("a request");
     let arrived: Vec<_> = rest.iter().flat_map(numbers).collect();
-    assert_eq!(arrived, (0..12).collect::<Vec<_>>(), "in their order, each once");
+    assert_eq!(arrived, (0..12).collect::<Vec<_>>(), "in order, each once");
     assert!(numbers(first).len() > 1 && rest.iter().all(|received| numbers(received).len() <= 4), "{received:?}");
     let id = entries(first)[0]["id"].as_str().expect("an id").to_owned();
     let seen = server.client.until(&id, "delivered").await;
-    let mut tries: Vec<_> =
+    let mut statuses: Vec<_> =
         seen["attempts"].as_array().expect("attempts").iter().map(|attempt| attempt["response_status"].clone()).collect();
-    tries.sort_by_key(Value::as_u64);
-    assert_eq!(tries, [json!(204), json!(503)]);
+    statuses.sort_by_key(Value::as_u64);
+    assert_eq!(statuses, [json!(204), json!(503)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_large_payloads_and_a_change_of_the_batch_are_taken_as_they_come() {
+async fn batch_handles_text_large_payloads_and_a_changed_policy() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--payload-limit-bytes", "4096"]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({ "batch": { "max_size": 10, "max_wait_ms": 200 } }), &receiver.url()).await;
+    let created = server.client.acme(json!({ "batch": { "max_size": 10, "max_wait_ms": 200 } }), &receiver.url()).await;
     server.client.message(json!("just text")).await;
     server.client.message(json!({ "filler": "x".repeat(3_000) })).await;
     server.client.message(json!({ "filler": "y".repeat(3_000) })).await;
@@ -115,9 +115,9 @@ async fn text_large_payloads_and_a_change_of_the_batch_are_taken_as_they_come() 
     let payloads: Vec<_> = received.iter().flat_map(entries).map(|entry| entry["payload"].clone()).collect();
     assert_eq!(payloads[0], json!("just text"));
     assert_eq!(payloads.len(), 3);
-    assert!(received.iter().all(|received| received.body.len() < 4_096 + 500), "no more than the largest payload and what is around it");
-    // Without a batch each is a request of its own again.
-    let path = format!("/v1/applications/acme/endpoints/{}", made["id"].as_str().expect("an id"));
+    assert!(received.iter().all(|received| received.body.len() < 4_096 + 500), "at most the largest payload plus its envelope");
+    // Without batching, each message is sent in its own request again.
+    let path = format!("/v1/applications/acme/endpoints/{}", created["id"].as_str().expect("an id"));
     let (status, changed) = server.client.patch(&path, json!({ "batch": null })).await;
     assert_eq!((status, &changed["endpoint"]["batch"]), (200, &Value::Null));
     let id = server.client.message(json!({ "number": 7 })).await;
@@ -126,13 +126,13 @@ async fn text_large_payloads_and_a_change_of_the_batch_are_taken_as_they_come() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_out_of_its_limits_is_refused_by_name() {
+async fn invalid_batch_policy_is_rejected_by_name() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
-    let made = server.client.acme(json!({}), &receiver.url()).await;
-    assert_eq!(made["batch"], Value::Null);
-    let path = format!("/v1/applications/acme/endpoints/{}", made["id"].as_str().expect("an id"));
+    let created = server.client.acme(json!({}), &receiver.url()).await;
+    assert_eq!(created["batch"], Value::Null);
+    let path = format!("/v1/applications/acme/endpoints/{}", created["id"].as_str().expect("an id"));
     for batch in
         [json!({}), json!(5), json!([]), json!({ "max_size": 0 }), json!({ "max_size": 501 }), json!({ "max_size": 5, "max_wait_ms": -1 })]
     {

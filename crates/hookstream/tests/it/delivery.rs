@@ -1,4 +1,4 @@
-//! What receivers do, and what becomes of deliveries.
+//! Deliveries: behaviour of receivers, and the resulting state.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use crate::support::{Server, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_verifies_with_the_official_library() {
+async fn delivery_verifies_with_the_official_library() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -23,7 +23,7 @@ async fn a_delivery_verifies_with_the_official_library() {
     let delivery = &receiver.wait_for(1).await[0];
     let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
     let signed: HeaderMap = delivery.headers.clone();
-    official.verify(&delivery.body, &signed).expect("it verifies");
+    official.verify(&delivery.body, &signed).expect("the signature verifies");
     assert_eq!((delivery.method.as_str(), delivery.path.as_str(), delivery.id()), ("POST", "/hook", id.clone()));
     assert_eq!(&delivery.body[..], br#"{"invoice_id":42}"#);
     assert_eq!(delivery.header("content-type"), "application/json");
@@ -38,7 +38,7 @@ async fn a_delivery_verifies_with_the_official_library() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_of_the_endpoint_replace_those_of_hookstream() {
+async fn endpoint_headers_replace_default_headers() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -56,7 +56,7 @@ async fn headers_of_the_endpoint_replace_those_of_hookstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_payload_is_sent_with_its_length() {
+async fn empty_payload_is_sent_with_its_length() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -67,7 +67,7 @@ async fn an_empty_payload_is_sent_with_its_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_410_whose_body_breaks_disables_the_endpoint() {
+async fn status_410_with_a_truncated_body_disables_the_endpoint() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = RawReceiver::start(|mut stream| async move {
@@ -82,14 +82,14 @@ async fn a_410_whose_body_breaks_disables_the_endpoint() {
     assert_eq!(seen["deliveries"][0]["reason"], "gone");
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     hookstream_testkit::eventually("the endpoint is disabled", async || {
-        let (_, answer) = server.client.get(&path).await;
-        (answer["endpoint"]["disabled_reason"] == "gone").then_some(())
+        let (_, response) = server.client.get(&path).await;
+        (response["endpoint"]["disabled_reason"] == "gone").then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ed25519_delivery_verifies_with_the_public_key() {
+async fn ed25519_delivery_verifies_with_the_public_key() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -101,16 +101,16 @@ async fn an_ed25519_delivery_verifies_with_the_public_key() {
     let seconds: i64 = delivery.header("webhook-timestamp").parse().expect("seconds");
     let now = hookstream_model::base::time::Timestamp::from_millis(seconds * 1_000);
     let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| delivery.header(name));
-    key.verify(id, timestamp, signature, &delivery.body, now).expect("it verifies");
+    key.verify(id, timestamp, signature, &delivery.body, now).expect("the signature verifies");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_twice_is_tried_a_third_time() {
+async fn delivery_succeeds_on_the_third_attempt() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,1,60"]);
-    let tries = AtomicU32::new(0);
-    let receiver = Receiver::answering(move |_| {
-        CannedResponse::status(if tries.fetch_add(1, Ordering::SeqCst) < 2 { 503 } else { 200 }).body("sorry")
+    let attempts = AtomicU32::new(0);
+    let receiver = Receiver::responding(move |_| {
+        CannedResponse::status(if attempts.fetch_add(1, Ordering::SeqCst) < 2 { 503 } else { 200 }).body("sorry")
     })
     .await;
     server.client.acme(json!({}), &receiver.url()).await;
@@ -133,10 +133,10 @@ async fn a_receiver_that_fails_twice_is_tried_a_third_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retries_end_and_a_retry_by_hand_begins_anew() {
+async fn retries_end_and_a_manual_retry_restarts_the_schedule() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0"]);
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -144,26 +144,26 @@ async fn retries_end_and_a_retry_by_hand_begins_anew() {
     assert_eq!(seen["deliveries"][0]["status"], "exhausted");
     assert_eq!(seen["deliveries"][0]["reason"], "schedule_ended");
 
-    receiver.answer(|_| CannedResponse::status(200));
-    let (status, answer) = server.client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await;
-    assert_eq!((status, answer), (200, json!({ "retried": true })));
+    receiver.respond(|_| CannedResponse::status(200));
+    let (status, response) = server.client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await;
+    assert_eq!((status, response), (200, json!({ "retried": true })));
     let seen = server.client.until(&id, "delivered").await;
     assert_eq!(seen["attempts"][2]["trigger_type"], "manual");
     assert_eq!(seen["attempts"][2]["attempt_number"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
+async fn status_410_disables_the_endpoint_and_recover_sends_missed_messages() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(410)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     let first = server.client.message(json!({ "n": 1 })).await;
     server.client.until(&first, "failed").await;
     hookstream_testkit::eventually("the endpoint is disabled", async || {
-        let (_, answer) = server.client.get(&path).await;
-        (answer["endpoint"]["status"] == "disabled" && answer["endpoint"]["disabled_reason"] == "gone").then_some(())
+        let (_, response) = server.client.get(&path).await;
+        (response["endpoint"]["status"] == "disabled" && response["endpoint"]["disabled_reason"] == "gone").then_some(())
     })
     .await;
 
@@ -172,14 +172,14 @@ async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
     assert_eq!(seen["deliveries"][0]["reason"], "endpoint_disabled");
     assert_eq!(receiver.received().len(), 1);
     let recover = json!({ "since": "2020-01-01T00:00:00Z" });
-    let (status, answer) = server.client.post(&format!("{path}/recover"), recover.clone()).await;
-    assert_eq!((status, &answer["code"]), (400, &json!("endpoint_disabled")));
+    let (status, response) = server.client.post(&format!("{path}/recover"), recover.clone()).await;
+    assert_eq!((status, &response["code"]), (400, &json!("endpoint_disabled")));
 
-    receiver.answer(|_| CannedResponse::status(200));
-    let (status, answer) = server.client.patch(&path, json!({ "status": "active" })).await;
-    assert_eq!((status, &answer["endpoint"]["disabled_reason"]), (200, &Value::Null));
-    let (status, answer) = server.client.post(&format!("{path}/recover"), recover).await;
-    assert_eq!((status, &answer["job"]["total"]), (201, &json!(2)), "{answer}");
+    receiver.respond(|_| CannedResponse::status(200));
+    let (status, response) = server.client.patch(&path, json!({ "status": "active" })).await;
+    assert_eq!((status, &response["endpoint"]["disabled_reason"]), (200, &Value::Null));
+    let (status, response) = server.client.post(&format!("{path}/recover"), recover).await;
+    assert_eq!((status, &response["job"]["total"]), (201, &json!(2)), "{response}");
     for id in [&first, &second] {
         let seen = server.client.until(id, "delivered").await;
         assert_eq!(
@@ -190,32 +190,32 @@ async fn gone_disables_the_endpoint_and_recover_sends_what_it_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_may_ask_to_stop() {
+async fn receiver_may_disable_its_endpoint() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let receiver = Receiver::answering(|_| CannedResponse::status(500).header("webhook-delivery", "abort-message")).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500).header("webhook-delivery", "abort-message")).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
     assert_eq!(seen["deliveries"][0]["reason"], "receiver_asked");
-    receiver.answer(|_| CannedResponse::status(200).header("webhook-delivery", "disable"));
+    receiver.respond(|_| CannedResponse::status(200).header("webhook-delivery", "disable"));
     let id = server.client.message(json!({})).await;
     server.client.until(&id, "delivered").await;
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     hookstream_testkit::eventually("the endpoint is disabled", async || {
-        let (_, answer) = server.client.get(&path).await;
-        (answer["endpoint"]["disabled_reason"] == "asked_to_stop").then_some(())
+        let (_, response) = server.client.get(&path).await;
+        (response["endpoint"]["disabled_reason"] == "asked_to_stop").then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_shown_and_not_followed() {
+async fn redirect_is_shown_and_not_followed() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let elsewhere = Receiver::start().await;
     let url = elsewhere.url();
-    let receiver = Receiver::answering(move |_| CannedResponse::status(307).header("location", &url)).await;
+    let receiver = Receiver::responding(move |_| CannedResponse::status(307).header("location", &url)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -228,10 +228,10 @@ async fn a_redirect_is_shown_and_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
+async fn silent_receiver_times_out_and_delays_no_other() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
-    let silent = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
+    let silent = Receiver::responding(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
     let prompt = Receiver::start().await;
     server.client.acme(json!({ "timeout_ms": 1000 }), &silent.url()).await;
     let (status, _) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": prompt.url() })).await;
@@ -244,11 +244,11 @@ async fn a_receiver_that_never_answers_times_out_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_shows_how_long_its_parts_took() {
+async fn attempt_shows_the_durations_of_its_parts() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "2"]);
-    let thinks = Duration::from_millis(100);
-    let receiver = Receiver::answering(move |_| CannedResponse::status(500).after(thinks)).await;
+    let delay = Duration::from_millis(100);
+    let receiver = Receiver::responding(move |_| CannedResponse::status(500).after(delay)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -259,7 +259,7 @@ async fn an_attempt_shows_how_long_its_parts_took() {
     let [queue, dns, connect, tls, write, first_byte, read] = parts(0);
     assert!(queue.is_some() && connect.is_some() && write.is_some() && first_byte >= Some(95.0) && read.is_some(), "{seen}");
     assert_eq!((dns, tls), (None, None), "{seen}");
-    // The wait between the tries is no wait in the queue, and the connection was used again.
+    // The delay between attempts is not part of the queue time, and the connection is reused.
     let [queue, dns, connect, tls, write, first_byte, read] = parts(1);
     assert!(queue.is_some_and(|queue| queue < 1_900.0) && write.is_some() && first_byte >= Some(95.0) && read.is_some(), "{seen}");
     assert_eq!((dns, connect, tls), (None, None, None), "{seen}");
@@ -268,7 +268,7 @@ async fn an_attempt_shows_how_long_its_parts_took() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_not_allowed_is_refused_on_save_and_on_connection() {
+async fn forbidden_address_is_rejected_on_save_and_on_connection() {
     let directory = scratch();
     let receiver = Receiver::start().await;
     let server = Server::start(&directory, &["--retry-schedule", ""]);
@@ -279,9 +279,9 @@ async fn an_address_that_is_not_allowed_is_refused_on_save_and_on_connection() {
     let server = Server::start_on(&address, &directory, &["--retry-schedule", ""]);
     for url in ["http://127.0.0.1/", "http://localhost:1/", "http://0x7f.1/", "http://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest"]
     {
-        let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": url })).await;
-        assert_eq!((status, &answer["code"]), (400, &json!("address_not_allowed")), "{url}");
-        assert!(answer["error"].as_str().is_some_and(|error| error.contains("--allow-targets")), "{answer}");
+        let (status, response) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": url })).await;
+        assert_eq!((status, &response["code"]), (400, &json!("address_not_allowed")), "{url}");
+        assert!(response["error"].as_str().is_some_and(|error| error.contains("--allow-targets")), "{response}");
     }
     let id = server.client.message(json!({})).await;
     let seen = server.client.until(&id, "failed").await;
@@ -294,31 +294,32 @@ async fn an_address_that_is_not_allowed_is_refused_on_save_and_on_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_wants_a_type_gets_it_and_a_test_goes_to_one() {
+async fn filter_selects_endpoints_and_a_test_goes_to_one() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let wanting = Receiver::start().await;
+    let matching = Receiver::start().await;
     let other = Receiver::start().await;
-    server.client.acme(json!({ "filter_types": ["invoice.paid"] }), &wanting.url()).await;
+    server.client.acme(json!({ "filter_types": ["invoice.paid"] }), &matching.url()).await;
     let body = json!({ "url": other.url(), "filter_types": "[\"user.created\"]" });
-    let (_, answer) = server.client.post("/v1/applications/acme/endpoints", body).await;
-    let id = answer["endpoint"]["id"].as_str().expect("an id");
+    let (_, response) = server.client.post("/v1/applications/acme/endpoints", body).await;
+    let id = response["endpoint"]["id"].as_str().expect("an id");
     server.client.message(json!({})).await;
-    wanting.wait_for(1).await;
+    matching.wait_for(1).await;
 
-    let (status, answer) = server.client.post(&format!("/v1/applications/acme/endpoints/{id}/test"), json!({})).await;
-    assert_eq!(status, 201, "{answer}");
-    let test = server.client.until(answer["message"]["id"].as_str().expect("an id"), "delivered").await;
+    let (status, response) = server.client.post(&format!("/v1/applications/acme/endpoints/{id}/test"), json!({})).await;
+    assert_eq!(status, 201, "{response}");
+    let test = server.client.until(response["message"]["id"].as_str().expect("an id"), "delivered").await;
     assert_eq!(test["attempts"][0]["trigger_type"], "test");
     assert_eq!(other.wait_for(1).await[0].header("x-hookstream-event-type"), "hookstream.test");
-    assert_eq!(wanting.received().len(), 1);
+    assert_eq!(matching.received().len(), 1);
 
-    let (_, answer) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares", "payload": null })).await;
-    assert_eq!(answer["message"]["status"], "skipped");
+    let (_, response) =
+        server.client.post("/v1/applications/acme/messages", json!({ "event_type": "nobody.cares", "payload": null })).await;
+    assert_eq!(response["message"]["status"], "skipped");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_sign_after_a_rotation_unless_the_old_one_is_ended() {
+async fn both_secrets_sign_after_a_rotation_with_grace() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -341,17 +342,17 @@ async fn both_secrets_sign_after_a_rotation_unless_the_old_one_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_endpoint_receives_nothing_and_says_so() {
+async fn expired_endpoint_receives_nothing() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     let past = json!({ "url": receiver.url(), "expires_at": "2020-01-01T00:00:00Z" });
-    for (status, answer) in
+    for (status, response) in
         [server.client.post("/v1/applications/acme/endpoints", past.clone()).await, server.client.patch(&path, past).await]
     {
-        assert_eq!((status, &answer["details"]["field"]), (400, &json!("expires_at")), "{answer}");
+        assert_eq!((status, &response["details"]["field"]), (400, &json!("expires_at")), "{response}");
     }
     server.client.expire(&path).await;
     let id = server.client.message(json!({})).await;
@@ -360,26 +361,26 @@ async fn an_expired_endpoint_receives_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_past_is_not_delivered_again_unless_asked() {
+async fn restored_deliveries_are_resent_only_by_recovery() {
     let directory = scratch();
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     let server = Server::start(&directory, &[]);
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     receiver.wait_for(1).await;
     server.kill();
-    receiver.answer(|_| CannedResponse::status(200));
-    // Where a lease has to lapse first, what a node had stays its own until then.
-    let server = hookstream_testkit::eventually("the past is set aside", async || {
+    receiver.respond(|_| CannedResponse::status(200));
+    // On PostgreSQL, a lease must expire before deliveries of the old node are taken over.
+    let server = hookstream_testkit::eventually("restored deliveries are skipped", async || {
         let server = Server::start(&directory, &["--restored"]);
         let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
         (seen["deliveries"][0]["reason"] == "restored").then_some(server)
     })
     .await;
-    let tries = receiver.received().len();
+    let attempts = receiver.received().len();
     let path = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
-    let (_, answer) = server.client.post(&format!("{path}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await;
-    assert_eq!(answer["job"]["total"], 1, "{answer}");
+    let (_, response) = server.client.post(&format!("{path}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await;
+    assert_eq!(response["job"]["total"], 1, "{response}");
     server.client.until(&id, "delivered").await;
-    assert_eq!(receiver.received().len(), tries + 1);
+    assert_eq!(receiver.received().len(), attempts + 1);
 }

@@ -1,4 +1,4 @@
-//! Environments: who sees and changes them, and that they keep to what they may have.
+//! Environments: visibility, changes, and enforcement of their limits.
 
 use std::sync::{
     Arc, Mutex,
@@ -16,7 +16,7 @@ use crate::{
     support::{Scratch, Server, TestClient, scratch},
 };
 
-/// What compresses badly: 2,000 characters, different for each number.
+/// Text that compresses badly: 2,000 characters, different for each number.
 fn noise(number: u64) -> Value {
     let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let text = (0..2_000).map(|_| {
@@ -29,16 +29,16 @@ fn noise(number: u64) -> Value {
 }
 
 async fn own(client: &TestClient) -> String {
-    let (status, answer) = client.get("/v1/environments").await;
-    assert_eq!((status, answer["environments"].as_array().map(Vec::len)), (200, Some(1)), "{answer}");
-    format!("/v1/environments/{}", answer["environments"][0]["id"].as_str().expect("an id"))
+    let (status, response) = client.get("/v1/environments").await;
+    assert_eq!((status, response["environments"].as_array().map(Vec::len)), (200, Some(1)), "{response}");
+    format!("/v1/environments/{}", response["environments"][0]["id"].as_str().expect("an id"))
 }
 
 async fn usage(client: &TestClient) -> Value {
     client.get("/v1/usage").await.1["usage"].clone()
 }
 
-/// Makes another environment of the first organization, where no server runs.
+/// Adds another environment to the first organization while no server runs.
 async fn add_environment(scratch: &Scratch) -> String {
     let id = "ab".repeat(16);
     let insert = |id: &str| {
@@ -58,29 +58,29 @@ async fn add_environment(scratch: &Scratch) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_environment_is_seen_by_its_organization_and_changed_by_its_own_key() {
+async fn environment_is_visible_to_its_organization_and_changed_by_its_own_key() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let path = own(&server.client).await;
     stop(server).await;
     let other = add_environment(&directory).await;
-    let stranger = directory.add_stranger().await;
+    let stranger = directory.add_other_organization().await;
 
     let server = Server::start(&directory, &["--retention-days", "20", "--payload-retention-days", "10"]);
     let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
     let (_, list) = client.get("/v1/environments").await;
     let slugs: Vec<_> = list["environments"].as_array().expect("a list").iter().map(|it| it["slug"].clone()).collect();
     assert_eq!(slugs, [json!("production"), json!("staging")]);
-    let (status, answer) = client.get(&path).await;
-    let environment = &answer["environment"];
-    assert_eq!((status, &environment["name"], &environment["weight"]), (200, &json!("production"), &json!(null)), "{answer}");
+    let (status, response) = client.get(&path).await;
+    let environment = &response["environment"];
+    assert_eq!((status, &environment["name"], &environment["weight"]), (200, &json!("production"), &json!(null)), "{response}");
     assert_eq!(client.get(&format!("/v1/environments/{other}")).await.0, 200);
 
     let refused = async |body: Value, expected: u16, code: &str, field: &str| {
-        let (status, answer) = client.patch(&path, body.clone()).await;
-        assert_eq!((status, &answer["code"]), (expected, &json!(code)), "{body}: {answer}");
+        let (status, response) = client.patch(&path, body.clone()).await;
+        assert_eq!((status, &response["code"]), (expected, &json!(code)), "{body}: {response}");
         if !field.is_empty() {
-            assert_eq!(answer["details"]["field"], field, "{answer}");
+            assert_eq!(response["details"]["field"], field, "{response}");
         }
     };
     refused(json!({}), 400, "no_fields", "").await;
@@ -94,7 +94,7 @@ async fn an_environment_is_seen_by_its_organization_and_changed_by_its_own_key()
     refused(json!({ "max_payload_bytes": -1 }), 400, "invalid_field", "max_payload_bytes").await;
     refused(json!({ "weight": 101 }), 400, "invalid_field", "weight").await;
     refused(json!({ "slug": "staging" }), 409, "slug_taken", "").await;
-    // A key of one environment changes that; one of the organization changes all.
+    // An environment key changes only its own environment; an organization key changes all.
     let (_, key) = client.post("/v1/auth/api-keys", json!({ "name": "of this environment" })).await;
     let narrow = client.with_key(key["key"].as_str().expect("a key"));
     for (client, path, expected) in [
@@ -103,8 +103,8 @@ async fn an_environment_is_seen_by_its_organization_and_changed_by_its_own_key()
         (&stranger, path.clone(), (404, "not_found")),
         (&client.with_key(""), path.clone(), (401, "unauthorized")),
     ] {
-        let (status, answer) = client.patch(&path, json!({ "name": "Mine" })).await;
-        assert_eq!((status, &answer["code"]), (expected.0, &json!(expected.1)), "{answer}");
+        let (status, response) = client.patch(&path, json!({ "name": "Mine" })).await;
+        assert_eq!((status, &response["code"]), (expected.0, &json!(expected.1)), "{response}");
     }
     assert_eq!(stranger.get(&path).await.0, 404);
     assert_eq!(own(&stranger).await, format!("/v1/environments/{}", "ef".repeat(16)));
@@ -112,33 +112,33 @@ async fn an_environment_is_seen_by_its_organization_and_changed_by_its_own_key()
     let change = json!({
         "name": "Live", "slug": "live", "retention_days": 9, "payload_retention_days": 3, "max_payload_bytes": 1_000_000, "weight": 5,
     });
-    let (status, answer) = client.patch(&path, change.clone()).await;
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = client.patch(&path, change.clone()).await;
+    assert_eq!(status, 200, "{response}");
     let (_, seen) = client.get(&path).await;
-    assert_eq!(seen, answer);
+    assert_eq!(seen, response);
     for (name, value) in change.as_object().expect("fields") {
         assert_eq!(&seen["environment"][name], value, "{name}");
     }
-    let (_, answer) = client.patch(&path, json!({ "retention_days": null, "weight": null })).await;
-    let environment = &answer["environment"];
+    let (_, response) = client.patch(&path, json!({ "retention_days": null, "weight": null })).await;
+    let environment = &response["environment"];
     assert_eq!(
         (&environment["retention_days"], &environment["weight"], &environment["payload_retention_days"]),
         (&json!(null), &json!(null), &json!(3))
     );
-    // A message is accepted by what goes now.
+    // A message is accepted under the new settings.
     client.acme(json!({}), "http://127.0.0.1:9/").await;
     client.message(json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused_only_for_what_is_owed() {
+async fn budget_overrun_removes_the_oldest_payloads_and_rejects_only_for_pending_ones() {
     let directory = scratch();
     let server =
         Server::start(&directory, &["--retry-schedule", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"]);
     let client = &server.client;
     let is_up = Arc::new(AtomicBool::new(true));
     let up = Arc::clone(&is_up);
-    let receiver = Receiver::answering(move |_| CannedResponse::status(if up.load(Ordering::SeqCst) { 200 } else { 500 })).await;
+    let receiver = Receiver::responding(move |_| CannedResponse::status(if up.load(Ordering::SeqCst) { 200 } else { 500 })).await;
     client.acme(json!({}), &receiver.url()).await;
     let mut ids = Vec::new();
     for number in 0..8 {
@@ -148,8 +148,8 @@ async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused
         client.until(id, "delivered").await;
     }
     let environment = own(client).await;
-    let (status, answer) = client.patch(&environment, json!({ "max_payload_bytes": 9_000 })).await;
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = client.patch(&environment, json!({ "max_payload_bytes": 9_000 })).await;
+    assert_eq!(status, 200, "{response}");
     eventually("the payloads are within the budget", async || (usage(client).await["payload_bytes"].as_i64()? <= 9_000).then_some(()))
         .await;
     let storage = usage(client).await["storage"].clone();
@@ -162,44 +162,44 @@ async fn over_its_budget_an_environment_loses_its_oldest_payloads_and_is_refused
     }
     assert_eq!(expired, [true, true, true, true, false, false, false, false], "the oldest go first");
 
-    // What is owed is not removed: more is refused.
+    // Payloads of pending deliveries are not removed: further messages are rejected.
     is_up.store(false, Ordering::SeqCst);
     let accepted = Mutex::new(Vec::new());
     let refused = eventually("messages are refused", async || {
         let number = 100 + accepted.lock().expect("no panic").len() as u64;
-        let (status, answer) =
+        let (status, response) =
             client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": noise(number) })).await;
         if status == 201 {
-            accepted.lock().expect("no panic").push(answer["message"]["id"].as_str()?.to_owned());
+            accepted.lock().expect("no panic").push(response["message"]["id"].as_str()?.to_owned());
         }
-        (status != 201).then_some((status, answer))
+        (status != 201).then_some((status, response))
     })
     .await;
-    let owed = accepted.into_inner().expect("no panic");
+    let pending = accepted.into_inner().expect("no panic");
     assert_eq!((refused.0, &refused.1["code"]), (429, &json!("storage_budget_reached")), "{}", refused.1);
     assert_eq!(refused.1["details"]["max_payload_bytes"], 9_000);
     assert!(refused.1["error"].as_str().is_some_and(|text| text.contains("PATCH /v1/environments/")), "{}", refused.1);
-    for id in &owed {
+    for id in &pending {
         let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
         assert_eq!((&seen["message"]["status"], &seen["message"]["payload_expired"]), (&json!("pending"), &json!(false)));
     }
 
-    // Once it is delivered there is room again.
+    // Space is available again after the deliveries succeed.
     is_up.store(true, Ordering::SeqCst);
-    for id in &owed {
+    for id in &pending {
         client.until(id, "delivered").await;
     }
     let id = eventually("messages are accepted again", async || {
         let body = json!({ "event_type": "invoice.paid", "payload": noise(999) });
-        let (status, answer) = client.post("/v1/applications/acme/messages", body).await;
-        (status == 201).then(|| answer["message"]["id"].as_str().expect("an id").to_owned())
+        let (status, response) = client.post("/v1/applications/acme/messages", body).await;
+        (status == 201).then(|| response["message"]["id"].as_str().expect("an id").to_owned())
     })
     .await;
     client.until(&id, "delivered").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_environments_own_ages_are_kept() {
+async fn environment_retention_is_applied() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -220,11 +220,11 @@ async fn an_environments_own_ages_are_kept() {
     };
     eventually("the old one has expired", async || expired(&old).await.then_some(())).await;
     assert!(!expired(&new).await);
-    let (status, answer) = server.client.patch(&environment, json!({ "retention_days": 3 })).await;
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = server.client.patch(&environment, json!({ "retention_days": 3 })).await;
+    assert_eq!(status, 200, "{response}");
     stop(server).await;
 
-    // Messages are kept shorter as well.
+    // Messages expire earlier as well.
     let server = Server::start(&directory, &[]);
     let gone = format!("/v1/applications/acme/messages/{old}");
     eventually("the old one is gone", async || (server.client.get(&gone).await.0 == 404).then_some(())).await;

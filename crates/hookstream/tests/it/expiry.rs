@@ -1,4 +1,4 @@
-//! Payloads that expire before their messages: what is left, and what is said of it.
+//! Expired payloads: messages outlive their payloads, and every view reports the expiry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::support::{Scratch, Server, scratch};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A message of `acme` as one of the past, to its one endpoint, which stands as the API showed it.
+/// Stores a past message of `acme` for its one endpoint, which must be unchanged since creation.
 pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp, state: NewState, body: &str) -> String {
     let text = |name: &str| endpoint[name].as_str().expect("an id");
     let tenant = Tenant { organization: text("org_id").parse().expect("an id"), environment: text("env_id").parse().expect("an id") };
@@ -43,7 +43,7 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         is_event: true,
         deliveries: vec![NewDelivery { target_id: text("id").parse().expect("an id"), state }],
         trigger: Trigger::Initial,
-        // Its first, and one more for the endpoint.
+        // Version 1 for the application, and one more for the endpoint.
         seen: Versions { application: 2, environment },
         channels: vec![],
         event_id: None,
@@ -51,19 +51,19 @@ pub(crate) async fn store_old(scratch: &Scratch, endpoint: &Value, at: Timestamp
         message: Arc::new(message),
     };
     let id = publication.message.id.to_string();
-    assert_eq!(store.publish(publication).await.expect("an answer"), Published::Stored);
+    assert_eq!(store.publish(publication).await.expect("a response"), Published::Stored);
     store.close().await;
     id
 }
 
-/// The present, as the server has it.
+/// System clock, like the server's.
 struct Wall;
 
 impl Clock for Wall {
     #[expect(clippy::disallowed_methods, reason = "the server under test has the system's clock as well")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
-        Timestamp::from_millis(i64::try_from(since.as_millis()).expect("it is before the year 292277026"))
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
+        Timestamp::from_millis(i64::try_from(since.as_millis()).expect("a time that fits"))
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn stop(mut server: Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() {
+async fn expired_payload_is_reported_everywhere_and_never_sent() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -85,8 +85,8 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
     stop(server).await;
     let skipped = NewState::Skipped(SkipReason::EndpointDisabled);
     let old = store_old(&directory, &endpoint, now() - DAY * 4, skipped, &"[1] ".repeat(1_000)).await;
-    let owed = NewState::Pending { owner: None, backlog: None, in_order: false };
-    let late = store_old(&directory, &endpoint, now() - DAY * 6, owed, "[2]").await;
+    let pending = NewState::Pending { owner: None, backlog: None, in_order: false };
+    let late = store_old(&directory, &endpoint, now() - DAY * 6, pending, "[2]").await;
 
     let server = Server::start(&directory, &["--retention-days", "9", "--payload-retention-days", "2"]);
     let client = &server.client;
@@ -102,28 +102,28 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
     let seen = expired(&old).await;
     assert_eq!((&seen["message"]["payload"], &seen["message"]["status"]), (&json!(null), &json!("skipped")));
     assert_eq!(seen["deliveries"][0]["reason"], "endpoint_disabled");
-    // What was owed still is delivered before it goes.
+    // A pending delivery is delivered before its payload expires.
     assert_eq!(receiver.wait_for(1).await[0].body, "[2]");
     client.until(&late, "delivered").await;
     let (_, list) = client.get("/v1/applications/acme/messages").await;
     assert_eq!(list["messages"].as_array().map(Vec::len), Some(2), "{list}");
 
-    let (_, answer) = client.get(&format!("{}/explain", path(&old))).await;
-    let explanation = &answer["explanation"];
+    let (_, response) = client.get(&format!("{}/explain", path(&old))).await;
+    let explanation = &response["explanation"];
     assert_eq!((&explanation["message"]["payload_expired"], &explanation["message"]["size_bytes"]), (&json!(true), &json!(null)));
-    let told = |text: &Value| text.as_str().is_some_and(|text| text.contains("payload has expired"));
-    assert!(told(&explanation["summary"]) && told(&explanation["endpoints"][0]["next_step"]), "{answer}");
+    let says_expired = |text: &Value| text.as_str().is_some_and(|text| text.contains("payload has expired"));
+    assert!(says_expired(&explanation["summary"]) && says_expired(&explanation["endpoints"][0]["next_step"]), "{response}");
 
-    let (status, answer) = client.post(&format!("{}/retry", path(&old)), json!({})).await;
-    assert_eq!((status, &answer["code"]), (410, &json!("payload_expired")), "{answer}");
+    let (status, response) = client.post(&format!("{}/retry", path(&old)), json!({})).await;
+    assert_eq!((status, &response["code"]), (410, &json!("payload_expired")), "{response}");
     let endpoint = format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"));
     let all = json!({ "since": (now() - DAY * 9).to_string(), "statuses": ["skipped"] });
-    let (_, answer) = client.post(&format!("{endpoint}/recover?dry_run=true"), all.clone()).await;
-    assert_eq!((&answer["dry_run"]["count"], &answer["dry_run"]["payload_expired"]), (&json!(0), &json!(1)), "{answer}");
+    let (_, response) = client.post(&format!("{endpoint}/recover?dry_run=true"), all.clone()).await;
+    assert_eq!((&response["dry_run"]["count"], &response["dry_run"]["payload_expired"]), (&json!(0), &json!(1)), "{response}");
     for kind in ["recover", "replay"] {
-        let (status, answer) = client.post(&format!("{endpoint}/{kind}"), all.clone()).await;
-        assert_eq!(status, 201, "{answer}");
-        let job = format!("/v1/jobs/{}", answer["job"]["id"].as_str().expect("an id"));
+        let (status, response) = client.post(&format!("{endpoint}/{kind}"), all.clone()).await;
+        assert_eq!(status, 201, "{response}");
+        let job = format!("/v1/jobs/{}", response["job"]["id"].as_str().expect("an id"));
         let done = eventually("the job is done", async || {
             let (_, seen) = client.get(&job).await;
             (seen["job"]["status"] == "completed").then_some(seen["job"].clone())
@@ -132,12 +132,12 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
         assert_eq!((&done["total"], &done["requeued"], &done["skipped"]), (&json!(1), &json!(0), &json!(1)), "{done}");
     }
     assert_eq!(receiver.wait_for(1).await.len(), 1);
-    let (_, answer) = client.get("/v1/usage").await;
-    let days = answer["usage"]["days"].as_array().expect("days");
-    assert_eq!(days.len(), 2, "{answer}");
+    let (_, response) = client.get("/v1/usage").await;
+    let days = response["usage"]["days"].as_array().expect("days");
+    assert_eq!(days.len(), 2, "{response}");
     stop(server).await;
 
-    // Another start finds the day of what was owed, which has nothing owed any more.
+    // After a restart, the day no longer has pending deliveries.
     let server = Server::start(&directory, &["--retention-days", "9", "--payload-retention-days", "2"]);
     let path = path(&late);
     eventually("the payload has expired", async || {
@@ -145,6 +145,6 @@ async fn an_expired_payload_is_told_everywhere_and_nothing_is_sent_without_it() 
         (seen["message"]["payload_expired"] == true && seen["attempts"].as_array()?.len() == 1).then_some(())
     })
     .await;
-    let (_, answer) = server.client.get("/v1/usage").await;
-    assert_eq!(answer["usage"]["payload_bytes"], 0, "{answer}");
+    let (_, response) = server.client.get("/v1/usage").await;
+    assert_eq!(response["usage"]["payload_bytes"], 0, "{response}");
 }

@@ -1,4 +1,4 @@
-//! Why a message came or did not come: asked of the API, and by the command.
+//! Explanations of a message's deliveries, by the API and by the command.
 
 use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use http::Method;
@@ -7,62 +7,65 @@ use serde_json::{Value, json};
 use crate::support::{KEY, Server, TestClient, hookstream, scratch};
 
 async fn explanation(client: &TestClient, id: &str) -> Value {
-    let (status, answer) = client.get(&format!("/v1/applications/acme/messages/{id}/explain")).await;
-    assert_eq!(status, 200, "{answer}");
-    answer["explanation"].clone()
+    let (status, response) = client.get(&format!("/v1/applications/acme/messages/{id}/explain")).await;
+    assert_eq!(status, 200, "{response}");
+    response["explanation"].clone()
 }
 
-/// Makes another endpoint of `acme` and returns its path.
+/// Creates another endpoint of `acme` and returns its path.
 async fn endpoint(client: &TestClient, body: Value) -> String {
-    let (status, answer) = client.post("/v1/applications/acme/endpoints", body).await;
-    assert_eq!(status, 201, "{answer}");
-    format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"))
+    let (status, response) = client.post("/v1/applications/acme/endpoints", body).await;
+    assert_eq!(status, 201, "{response}");
+    format!("/v1/applications/acme/endpoints/{}", response["endpoint"]["id"].as_str().expect("an id"))
 }
 
-/// The part of an explanation that is about the endpoint with this path.
+/// Returns the part of an explanation about the endpoint with this path.
 fn about<'a>(explanation: &'a Value, path: &str) -> &'a Value {
     let endpoints = explanation["endpoints"].as_array().expect("endpoints");
-    endpoints.iter().find(|endpoint| endpoint["endpoint_id"].as_str().is_some_and(|id| path.ends_with(id))).expect("it is explained")
+    endpoints
+        .iter()
+        .find(|endpoint| endpoint["endpoint_id"].as_str().is_some_and(|id| path.ends_with(id)))
+        .expect("an explanation of the endpoint")
 }
 
 fn says(value: &Value, part: &str) {
     assert!(value.as_str().is_some_and(|text| text.contains(part)), "{part:?} is not in {value}");
 }
 
-/// Runs `hookstream explain` and returns what it prints.
+/// Runs `hookstream explain` and returns its output.
 fn explain(server: &Server, arguments: &[&str]) -> Result<String, String> {
     let mut command = hookstream();
     command.arg("explain").args(arguments).env("HOOKSTREAM_URL", &server.url).env("HOOKSTREAM_API_KEY", KEY);
-    let output = command.output().expect("it runs");
+    let output = command.output().expect("the command runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_endpoint_is_explained_with_what_would_make_it_go() {
+async fn each_endpoint_is_explained_with_its_next_step() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "3600,7200"]);
     let client = &server.client;
-    let well = Receiver::start().await;
-    let busy = Receiver::answering(|_| CannedResponse::status(503).body("too\n busy")).await;
-    let arrived = client.acme(json!({}), &well.url()).await;
+    let healthy = Receiver::start().await;
+    let busy = Receiver::responding(|_| CannedResponse::status(503).body("too\n busy")).await;
+    let arrived = client.acme(json!({}), &healthy.url()).await;
     let arrived = format!("/v1/applications/acme/endpoints/{}", arrived["id"].as_str().expect("an id"));
     let failing = endpoint(client, json!({ "url": busy.url() })).await;
-    let other = endpoint(client, json!({ "url": well.url(), "filter_types": ["user.created"] })).await;
-    let off = endpoint(client, json!({ "url": well.url() })).await;
+    let other = endpoint(client, json!({ "url": healthy.url(), "filter_types": ["user.created"] })).await;
+    let off = endpoint(client, json!({ "url": healthy.url() })).await;
     client.patch(&off, json!({ "status": "disabled" })).await;
-    let expired = endpoint(client, json!({ "url": well.url() })).await;
+    let expired = endpoint(client, json!({ "url": healthy.url() })).await;
     client.expire(&expired).await;
 
     let body = json!({ "event_type": "invoice.paid", "payload": { "invoice_id": 42 }, "event_id": "order-1" });
-    let (_, answer) = client.post("/v1/applications/acme/messages", body).await;
-    let id = answer["message"]["id"].as_str().expect("an id");
-    hookstream_testkit::eventually("one arrived and one failed", async || {
+    let (_, response) = client.post("/v1/applications/acme/messages", body).await;
+    let id = response["message"]["id"].as_str().expect("an id");
+    hookstream_testkit::eventually("one attempt succeeded and one failed", async || {
         let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
         (seen["attempts"].as_array().map(Vec::len) == Some(2)).then_some(())
     })
     .await;
-    let later = endpoint(client, json!({ "url": well.url() })).await;
+    let later = endpoint(client, json!({ "url": healthy.url() })).await;
     let found = explanation(client, id).await;
     let (status, by_id) = client.get(&format!("/v1/messages/{id}/explain")).await;
     assert_eq!((status, &by_id["explanation"]["message"]), (200, &found["message"]), "the application need not be named");
@@ -72,7 +75,7 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
         (&message["id"], &message["event_type"], &message["event_id"], &message["size_bytes"], &message["status"]),
         (&json!(id), &json!("invoice.paid"), &json!("order-1"), &json!(17), &json!("pending"))
     );
-    assert_eq!((&message["content_type"], &message["accepted_at"]), (&json!("application/json"), &answer["message"]["created_at"]));
+    assert_eq!((&message["content_type"], &message["accepted_at"]), (&json!("application/json"), &response["message"]["created_at"]));
     says(&found["summary"], "Matched 4 endpoints: 1 succeeded, 1 pending, 2 skipped. The next attempt is due at ");
     assert_eq!((found["endpoints"].as_array().map(Vec::len), &found["unmatched_left_out"]), (Some(6), &json!(0)));
 
@@ -103,8 +106,8 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     says(&about["next_step"], &format!("/messages/{id}/retry?endpoint_id={failing_id} "));
     for statement in about["statements"].as_array().expect("statements") {
         assert!(statement["code"].is_string() && statement["params"].is_object(), "{statement}");
-        let is_said = |said: &Value| said.as_str().is_some_and(|said| said.contains(statement["sentence"].as_str().expect("a sentence")));
-        assert!(is_said(&about["why"]) || is_said(&about["next_step"]), "{statement}");
+        let is_in = |text: &Value| text.as_str().is_some_and(|text| text.contains(statement["sentence"].as_str().expect("a sentence")));
+        assert!(is_in(&about["why"]) || is_in(&about["next_step"]), "{statement}");
     }
     assert_eq!(about["statements"][0]["code"], "last_attempt_failed");
     says(&about["why"], "Response: too busy");
@@ -128,8 +131,8 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
     says(&about["next_step"], "sends the message to this endpoint.");
     assert_eq!(about["attempts"], json!([]));
 
-    // What it says would make it go does.
-    busy.answer(|_| CannedResponse::status(200));
+    // Following the suggested steps delivers the message.
+    busy.respond(|_| CannedResponse::status(200));
     client.patch(&off, json!({ "status": "active" })).await;
     client.patch(&expired, json!({ "expires_at": null })).await;
     client.patch(&other, json!({ "filter_types": [] })).await;
@@ -147,11 +150,11 @@ async fn each_endpoint_is_explained_with_what_would_make_it_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
+async fn unmatched_and_exhausted_messages_are_explained() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let receiver = Receiver::answering(|_| CannedResponse::status(410)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(410)).await;
     let (status, _) = client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
     assert_eq!(status, 201);
     let alone = client.message(json!({})).await;
@@ -170,18 +173,18 @@ async fn a_message_for_nobody_and_one_that_is_given_up_are_explained() {
     says(&gone["why"], "the receiver answered 410");
     says(&gone["next_step"], "Enable the endpoint");
 
-    receiver.answer(|_| CannedResponse::status(200));
+    receiver.respond(|_| CannedResponse::status(200));
     client.patch(&path, json!({ "status": "active" })).await;
-    let unconcerned = endpoint(client, json!({ "url": receiver.url() })).await;
+    let other = endpoint(client, json!({ "url": receiver.url() })).await;
     let (_, test) = client.post(&format!("{path}/test"), json!({})).await;
     let test = test["message"]["id"].as_str().expect("an id");
     client.until(test, "delivered").await;
     let found = explanation(client, test).await;
-    assert_eq!(about(&found, &unconcerned)["reason"], "test_of_another_endpoint");
+    assert_eq!(about(&found, &other)["reason"], "test_of_another_endpoint");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_or_anothers_is_not_explained() {
+async fn missing_or_foreign_message_is_not_explained() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -199,32 +202,32 @@ async fn what_is_not_there_or_anothers_is_not_explained() {
         "/v1/applications/acme/messages/%00%0a/explain".to_owned(),
         format!("/v1/applications/acme/messages/{}/explain", "a".repeat(4_000)),
     ] {
-        let (status, answer) = client.get(&path).await;
-        assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{path}: {answer}");
+        let (status, response) = client.get(&path).await;
+        assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{path}: {response}");
     }
     let path = format!("/v1/applications/acme/messages/{id}/explain");
-    let (status, answer) = client.send(Method::POST, &path, &[], "{}").await;
-    assert_eq!((status, &answer["code"]), (405, &json!("method_not_allowed")));
+    let (status, response) = client.send(Method::POST, &path, &[], "{}").await;
+    assert_eq!((status, &response["code"]), (405, &json!("method_not_allowed")));
     let (status, _) = client.with_key(&KEY.replace('0', "1")).get(&path).await;
     assert_eq!(status, 401);
 
     let application = client.get("/v1/applications/acme").await.1["application"]["id"].as_str().expect("an id").to_owned();
     let address = server.address();
     server.kill();
-    let stranger = directory.add_stranger().await;
+    let stranger = directory.add_other_organization().await;
     let server = Server::start_on(&address, &directory, &[]);
     let stranger = server.client.with_key(stranger.expose());
     assert_eq!(server.client.get(&path).await.0, 200);
     for application in ["acme", &application] {
-        let (status, answer) = stranger.get(&format!("/v1/applications/{application}/messages/{id}/explain")).await;
-        assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{answer}");
+        let (status, response) = stranger.get(&format!("/v1/applications/{application}/messages/{id}/explain")).await;
+        assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{response}");
     }
-    // Not even where the application's uid is one of the stranger's own.
+    // Not even if the stranger has an application with the same uid.
     assert_eq!(stranger.post("/v1/applications", json!({ "name": "Mine", "uid": "acme" })).await.0, 201);
-    let (status, answer) = stranger.get(&path).await;
-    assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{answer}");
+    let (status, response) = stranger.get(&path).await;
+    assert_eq!((status, &response["code"]), (404, &json!("not_found")), "{response}");
 
-    let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("it is not there");
+    let refused = explain(&server, &["x\u{1b}[2J", "--app", "acme"]).expect_err("no such message");
     assert!(refused.contains("Message not found") && refused.contains("404"), "{refused}");
     let refused = explain(&server, &["019dc1e2a3b47c5d8e9f001122334455"]).expect_err("there is no such message");
     assert!(refused.contains("there is no message 019dc1e2a3b47c5d8e9f001122334455"), "{refused}");
@@ -232,19 +235,19 @@ async fn what_is_not_there_or_anothers_is_not_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_shows_what_the_api_tells() {
+async fn command_shows_the_explanation_of_the_api() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     server.client.until(&id, "delivered").await;
-    let shown = explain(&server, &[&id, "--app", "acme"]).expect("it is there");
+    let shown = explain(&server, &[&id, "--app", "acme"]).expect("an explanation");
     for part in [&id, "invoice.paid, 2 bytes of application/json", "succeeded: Delivered by attempt 1", "first byte", "█", &receiver.url()]
     {
         assert!(shown.contains(part), "{part:?} is not in\n{shown}");
     }
-    let json = explain(&server, &[&id, "--application", "acme", "--json"]).expect("it is there");
+    let json = explain(&server, &[&id, "--application", "acme", "--json"]).expect("an explanation");
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["explanation"]["message"]["id"], id.as_str());
 }

@@ -1,4 +1,4 @@
-//! What one application or endpoint does is not felt by others.
+//! Fairness: load on one application or endpoint does not affect others.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use tokio::task::JoinSet;
 
 use crate::support::{Server, TestClient, scratch};
 
-/// Makes the application `other` with an endpoint.
+/// Creates the application `other` with an endpoint.
 async fn make_other(client: &TestClient, url: &str) {
     let (status, _) = client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
     assert_eq!(status, 201);
-    let (status, answer) = client.post("/v1/applications/other/endpoints", json!({ "url": url })).await;
-    assert_eq!(status, 201, "{answer}");
+    let (status, response) = client.post("/v1/applications/other/endpoints", json!({ "url": url })).await;
+    assert_eq!(status, 201, "{response}");
 }
 
-/// Sends messages to `other`, one after the other; each must arrive within a second.
+/// Sends messages to `other`, one after another; each must arrive within a second.
 async fn other_is_served(client: &TestClient, receiver: &Receiver) {
     for number in 1..=20 {
         let sent = tokio::time::Instant::now();
-        let (status, answer) = client.post("/v1/applications/other/messages", json!({ "event_type": "a", "payload": number })).await;
-        assert_eq!(status, 201, "{answer}");
+        let (status, response) = client.post("/v1/applications/other/messages", json!({ "event_type": "a", "payload": number })).await;
+        assert_eq!(status, 201, "{response}");
         let arrived = receiver.wait_for(number).await[number - 1].at - sent;
         assert!(arrived < Duration::from_secs(1), "message {number} took {arrived:?}");
     }
 }
 
-/// Sends so many messages to `acme`, many at once.
+/// Sends `count` messages to `acme`, many at once.
 async fn flood(client: &TestClient, count: u64) {
     let mut senders = JoinSet::new();
     for sender in 0..16 {
@@ -42,23 +42,23 @@ async fn flood(client: &TestClient, count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_for_one_application_is_not_felt_by_another() {
+async fn flood_for_one_application_does_not_delay_another() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--max-in-flight-per-target", "8"]);
-    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(20))).await;
+    let slow = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_millis(20))).await;
     let receiver = Receiver::start().await;
     server.client.acme(json!({}), &slow.url()).await;
     make_other(&server.client, &receiver.url()).await;
-    // More than a lane has in memory: the rest waits in its line.
+    // More than a lane keeps in memory: the rest waits in its backlog.
     flood(&server.client, 3_000).await;
     assert!(slow.received().len() < 2_500, "the flood is not over");
     other_is_served(&server.client, &receiver).await;
-    // None of it is lost, and what waited in the store goes too.
+    // No message is lost, and stored ones are delivered too.
     hookstream_testkit::eventually("the flood", async || (slow.received().len() >= 3_000).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endpoints_that_hang_leave_room_for_others() {
+async fn hanging_endpoints_leave_capacity_for_others() {
     let scratch = scratch();
     let arguments = ["--max-in-flight", "128", "--max-in-flight-per-target", "32", "--circuit-breaker-threshold", "0"];
     let server = Server::start(&scratch, &arguments);

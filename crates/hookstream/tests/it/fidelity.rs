@@ -1,4 +1,4 @@
-//! Payloads arrive byte for byte.
+//! Payload fidelity: payloads are delivered byte for byte.
 
 use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use http::Method;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn payloads_arrive_as_they_were_sent_and_verify() {
+async fn payloads_are_delivered_byte_for_byte_and_verify() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let receiver = Receiver::start().await;
@@ -37,65 +37,66 @@ async fn payloads_arrive_as_they_were_sent_and_verify() {
     ];
     for (number, (payload, body, content_type)) in cases.into_iter().enumerate() {
         let request = format!("{{\"event_type\":\"a.b\", \"payload\" : {payload} }}");
-        let (status, answer) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
-        assert_eq!(status, 201, "{number}: {}", answer["error"]);
+        let (status, response) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
+        assert_eq!(status, 201, "{number}: {}", response["error"]);
         let delivery = receiver.wait_for(number + 1).await[number].clone();
         let expected = body.unwrap_or(payload);
         assert!(delivery.body == expected.as_bytes(), "{number}: the body differs");
         assert_eq!(delivery.header("content-type"), content_type, "{number}");
         official.verify(&delivery.body, &delivery.headers).unwrap_or_else(|error| panic!("{number}: {error}"));
-        assert!(answer["message"]["payload"] == expected, "{number}: the answer shows something else");
+        assert!(response["message"]["payload"] == expected, "{number}: the response differs");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compressed_payload_arrives_from_the_store_as_it_was_sent() {
+async fn compressed_payload_is_delivered_from_the_store_unchanged() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0,0,0", "--circuit-breaker-threshold", "0"]);
-    let receiver =
-        Receiver::answering(|try_of| CannedResponse::status(if try_of.header("x-hookstream-delivery-attempt") == "3" { 200 } else { 500 }))
-            .await;
+    let receiver = Receiver::responding(|request| {
+        CannedResponse::status(if request.header("x-hookstream-delivery-attempt") == "3" { 200 } else { 500 })
+    })
+    .await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
     let payload =
         format!("[{}  ]", r#"{"ü":"日本語 \u00e9 \ud800","big":12345678901234567890,"a":1, "a" :2},"#.repeat(900).trim_end_matches(','));
     let request = format!("{{\"event_type\":\"a.b\", \"payload\" : {payload} }}");
-    let (status, answer) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
-    assert_eq!(status, 201, "{}", answer["error"]);
-    let id = answer["message"]["id"].as_str().expect("an id");
-    // The first try is from memory, the next are from the store.
+    let (status, response) = server.client.send(Method::POST, "/v1/applications/acme/messages", &[], request).await;
+    assert_eq!(status, 201, "{}", response["error"]);
+    let id = response["message"]["id"].as_str().expect("an id");
+    // The first attempt is sent from memory, the next from the store.
     for delivery in receiver.wait_for(3).await {
         assert!(delivery.body == payload.as_bytes(), "the body differs");
-        official.verify(&delivery.body, &delivery.headers).expect("it verifies");
+        official.verify(&delivery.body, &delivery.headers).expect("the signature verifies");
     }
     let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
     assert!(seen["message"]["payload"] == payload.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_over_the_limit_is_refused_with_the_limit() {
+async fn oversized_payload_is_rejected_with_the_limit() {
     let directory = scratch();
     let server = Server::start(&directory, &["--payload-limit-bytes", "2048"]);
     server.client.acme(json!({}), "http://127.0.0.1:9/").await;
     let (status, _) = server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2048) })).await;
     assert_eq!(status, 201);
-    let (status, answer) =
+    let (status, response) =
         server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(2049) })).await;
-    assert_eq!((status, &answer["code"], &answer["details"]["limit"]), (413, &json!("payload_too_large"), &json!(2048)));
-    assert!(answer["error"].as_str().is_some_and(|error| error.contains("2048 bytes")), "{answer}");
-    let (status, answer) =
+    assert_eq!((status, &response["code"], &response["details"]["limit"]), (413, &json!("payload_too_large"), &json!(2048)));
+    assert!(response["error"].as_str().is_some_and(|error| error.contains("2048 bytes")), "{response}");
+    let (status, response) =
         server.client.post("/v1/applications/acme/messages", json!({ "event_type": "a", "payload": "x".repeat(200_000) })).await;
-    assert_eq!((status, &answer["code"]), (413, &json!("body_too_large")));
+    assert_eq!((status, &response["code"]), (413, &json!("body_too_large")));
     let (_, list) = server.client.get("/v1/applications/acme/messages").await;
     assert_eq!(list["messages"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_payload_is_an_error_that_holds_up_no_other() {
+async fn damaged_payload_does_not_delay_others() {
     let directory = scratch();
     let options = ["--retry-schedule", "0,1,1,1,1,1,1,1,1", "--circuit-breaker-threshold", "0"];
     let server = Server::start(&directory, &options);
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let damaged = server.client.message(json!({ "text": "again and ".repeat(500) })).await;
     let whole = server.client.message(json!({ "text": "short" })).await;
@@ -103,11 +104,11 @@ async fn a_damaged_payload_is_an_error_that_holds_up_no_other() {
     stop(server).await;
     tamper(&directory, "update payloads set size = size + 1 where size > 1000").await;
 
-    receiver.answer(|_| CannedResponse::status(200));
+    receiver.respond(|_| CannedResponse::status(200));
     let server = Server::start(&directory, &options);
     server.client.until(&whole, "delivered").await;
-    let (status, answer) = server.client.get(&format!("/v1/applications/acme/messages/{damaged}")).await;
-    assert_eq!((status, &answer["code"]), (500, &json!("internal")), "{answer}");
+    let (status, response) = server.client.get(&format!("/v1/applications/acme/messages/{damaged}")).await;
+    assert_eq!((status, &response["code"]), (500, &json!("internal")), "{response}");
     let (_, usage) = server.client.get("/v1/usage").await;
-    assert_eq!(usage["usage"]["pending"], 1, "it is still accounted for: {usage}");
+    assert_eq!(usage["usage"]["pending"], 1, "the delivery is still counted: {usage}");
 }

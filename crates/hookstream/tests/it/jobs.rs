@@ -1,4 +1,4 @@
-//! Jobs: what an endpoint missed, or any set, is sent again exactly once, whatever comes in between.
+//! Jobs: missed or selected deliveries are sent again exactly once, whatever happens meanwhile.
 
 use std::{
     collections::HashMap,
@@ -30,9 +30,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Scratch, Server, TestClient, scratch};
 
-const EVER: &str = "2020-01-01T00:00:00Z";
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
-/// The path of an endpoint of `acme`.
+/// Path of an endpoint of `acme`.
 fn path_of(endpoint: &Value) -> String {
     format!("/v1/applications/acme/endpoints/{}", endpoint["id"].as_str().expect("an id"))
 }
@@ -50,15 +50,15 @@ async fn send(client: &TestClient, count: usize, status: &str) -> Vec<String> {
 
 /// Starts a job and returns it.
 async fn start(client: &TestClient, path: &str, body: Value) -> Value {
-    let (status, answer) = client.post(path, body).await;
-    assert_eq!(status, 201, "{answer}");
-    answer["job"].clone()
+    let (status, response) = client.post(path, body).await;
+    assert_eq!(status, 201, "{response}");
+    response["job"].clone()
 }
 
 async fn get(client: &TestClient, job: &Value) -> Value {
-    let (status, answer) = client.get(&format!("/v1/jobs/{}", job["id"].as_str().expect("an id"))).await;
-    assert_eq!(status, 200, "{answer}");
-    answer["job"].clone()
+    let (status, response) = client.get(&format!("/v1/jobs/{}", job["id"].as_str().expect("an id"))).await;
+    assert_eq!(status, 200, "{response}");
+    response["job"].clone()
 }
 
 async fn until(client: &TestClient, job: &Value, status: &str) -> Value {
@@ -69,7 +69,7 @@ async fn until(client: &TestClient, job: &Value, status: &str) -> Value {
     .await
 }
 
-/// What the triggers of each message's attempts were.
+/// Returns the triggers of a message's attempts.
 async fn triggers(client: &TestClient, id: &str) -> Vec<Value> {
     let (_, seen) = client.get(&format!("/v1/applications/acme/messages/{id}")).await;
     seen["attempts"].as_array().expect("attempts").iter().map(|attempt| attempt["trigger_type"].clone()).collect()
@@ -80,7 +80,7 @@ fn counts(job: &Value) -> [Option<u64>; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_disabled_endpoint_missed_is_recovered_exactly_once() {
+async fn messages_missed_by_a_disabled_endpoint_are_recovered_once() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -89,9 +89,9 @@ async fn what_a_disabled_endpoint_missed_is_recovered_exactly_once() {
     let path = path_of(&endpoint);
     client.patch(&path, json!({ "status": "disabled" })).await;
     let ids = send(client, 60, "skipped").await;
-    let recover = json!({ "since": EVER, "rate_limit": 500 });
-    let (status, answer) = client.post(&format!("{path}/recover"), recover.clone()).await;
-    assert_eq!((status, &answer["code"]), (400, &json!("endpoint_disabled")));
+    let recover = json!({ "since": LONG_AGO, "rate_limit": 500 });
+    let (status, response) = client.post(&format!("{path}/recover"), recover.clone()).await;
+    assert_eq!((status, &response["code"]), (400, &json!("endpoint_disabled")));
     client.patch(&path, json!({ "status": "active" })).await;
     let arrived_before = client.message(json!({})).await;
     client.until(&arrived_before, "delivered").await;
@@ -110,25 +110,25 @@ async fn what_a_disabled_endpoint_missed_is_recovered_exactly_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_failing_endpoint_missed_is_recovered_and_stands_by_its_schedule() {
+async fn recovered_messages_of_a_failing_endpoint_follow_its_schedule() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", "0", "--circuit-breaker-threshold", "0"]);
     let client = &server.client;
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     let path = path_of(&client.acme(json!({}), &receiver.url()).await);
     let ids = send(client, 5, "failed").await;
-    let recover = json!({ "since": EVER, "statuses": "[\"failed\"]" });
+    let recover = json!({ "since": LONG_AGO, "statuses": "[\"failed\"]" });
     let job = start(client, &format!("{path}/recover"), recover).await;
     until(client, &job, "completed").await;
     for id in &ids {
         client.until(id, "failed").await;
         assert_eq!(triggers(client, id).await, ["initial", "automatic", "recover", "automatic"]);
     }
-    assert_eq!(get(client, &job).await["requeued"], 5, "what failed again since is not taken again");
+    assert_eq!(get(client, &job).await["requeued"], 5, "deliveries that failed since are not taken again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_tells_and_a_replay_does() {
+async fn dry_run_only_counts_and_replay_sends() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -138,19 +138,19 @@ async fn a_dry_run_tells_and_a_replay_does() {
     let (_, other) = client.post("/v1/applications/acme/messages", json!({ "event_type": "other.type", "payload": null })).await;
     let other = other["message"]["id"].as_str().expect("an id").to_owned();
     client.until(&other, "delivered").await;
-    let replay = json!({ "since": EVER, "event_types": ["invoice.paid"], "statuses": ["delivered"], "rate_limit": 5 });
-    let (status, answer) = client.post(&format!("{path}/replay?dry_run=1"), replay).await;
-    assert_eq!(status, 200, "{answer}");
-    let told = &answer["dry_run"];
-    assert_eq!((&told["count"], &told["is_complete"], &told["duration_s"]), (&json!(15), &json!(true), &json!(3)), "{told}");
-    let sample: Vec<_> = told["sample"].as_array().expect("a sample").iter().map(|message| message["id"].clone()).collect();
+    let replay = json!({ "since": LONG_AGO, "event_types": ["invoice.paid"], "statuses": ["delivered"], "rate_limit": 5 });
+    let (status, response) = client.post(&format!("{path}/replay?dry_run=1"), replay).await;
+    assert_eq!(status, 200, "{response}");
+    let dry_run = &response["dry_run"];
+    assert_eq!((&dry_run["count"], &dry_run["is_complete"], &dry_run["duration_s"]), (&json!(15), &json!(true), &json!(3)), "{dry_run}");
+    let sample: Vec<_> = dry_run["sample"].as_array().expect("a sample").iter().map(|message| message["id"].clone()).collect();
     assert_eq!(sample, ids[..10]);
-    assert_eq!((&told["sample"][0]["event_type"], &told["sample"][0]["status"]), (&json!("invoice.paid"), &json!("delivered")));
-    assert!(told["sample"][0]["created_at"].is_string());
+    assert_eq!((&dry_run["sample"][0]["event_type"], &dry_run["sample"][0]["status"]), (&json!("invoice.paid"), &json!("delivered")));
+    assert!(dry_run["sample"][0]["created_at"].is_string());
     let (_, list) = client.get("/v1/jobs").await;
     assert_eq!(list, json!({ "jobs": [], "cursor": null, "has_more": false }));
 
-    let replay = json!({ "since": EVER, "event_types": ["invoice.paid"], "max_messages": 12, "rate_limit": 1000 });
+    let replay = json!({ "since": LONG_AGO, "event_types": ["invoice.paid"], "max_messages": 12, "rate_limit": 1000 });
     let job = start(client, &format!("{path}/replay"), replay).await;
     assert_eq!(counts(&until(client, &job, "completed").await), [12, 12, 12, 0].map(Some));
     receiver.wait_for(28).await;
@@ -167,7 +167,7 @@ async fn a_dry_run_tells_and_a_replay_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_endpoint_is_told_what_was_before_it() {
+async fn new_endpoint_receives_earlier_messages_by_replay() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -175,10 +175,10 @@ async fn a_new_endpoint_is_told_what_was_before_it() {
     client.acme(json!({}), &first.url()).await;
     let ids = send(client, 3, "delivered").await;
     let second = Receiver::start().await;
-    let (_, answer) =
+    let (_, response) =
         client.post("/v1/applications/acme/endpoints", json!({ "url": second.url(), "filter_types": ["invoice.paid"] })).await;
-    let replay = json!({ "since": EVER, "statuses": ["missing"] });
-    let job = start(client, &format!("{}/replay", path_of(&answer["endpoint"])), replay).await;
+    let replay = json!({ "since": LONG_AGO, "statuses": ["missing"] });
+    let job = start(client, &format!("{}/replay", path_of(&response["endpoint"])), replay).await;
     assert_eq!(counts(&until(client, &job, "completed").await), [3, 3, 3, 0].map(Some));
     let received: Vec<_> = second.wait_for(3).await.iter().map(hookstream_testkit::receiver::Received::id).collect();
     assert!(ids.iter().all(|id| received.contains(id)));
@@ -186,32 +186,32 @@ async fn a_new_endpoint_is_told_what_was_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_double_click_starts_one_job() {
+async fn duplicate_request_starts_one_job() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let receiver = Receiver::start().await;
     let path = format!("{}/replay", path_of(&client.acme(json!({}), &receiver.url()).await));
     send(client, 10, "delivered").await;
-    let body = json!({ "since": EVER, "statuses": ["delivered"], "rate_limit": 10 });
+    let body = json!({ "since": LONG_AGO, "statuses": ["delivered"], "rate_limit": 10 });
     let mut clicks = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let (client, path, body) = (client.clone(), path.clone(), body.clone());
         clicks.spawn(async move { client.post(&path, body).await });
     }
-    let answers = clicks.join_all().await;
-    assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
-    let job = &answers[0].1["job"];
-    assert!(answers.iter().all(|(status, answer)| matches!(status, 200 | 201) && answer["job"]["id"] == job["id"]), "{answers:?}");
-    // With a key, the earlier job is its answer for good; another request under it is refused.
+    let responses = clicks.join_all().await;
+    assert_eq!(responses.iter().filter(|(status, _)| *status == 201).count(), 1, "{responses:?}");
+    let job = &responses[0].1["job"];
+    assert!(responses.iter().all(|(status, response)| matches!(status, 200 | 201) && response["job"]["id"] == job["id"]), "{responses:?}");
+    // With an idempotency key, the earlier job is its permanent response; another request with the key is rejected.
     let keyed = async |body: &Value| client.send(Method::POST, &path, &[("idempotency-key", "k")], body.to_string()).await;
     let (status, first) = keyed(&body).await;
     assert_eq!((status, &first["job"]["id"]), (200, &job["id"]));
     until(client, job, "completed").await;
     assert_eq!(keyed(&body).await, (200, first));
-    assert_eq!(keyed(&json!({ "since": EVER })).await.0, 422);
-    let (status, answer) = client.post(&path, body).await;
-    assert_eq!((status, &answer["job"]["status"]), (200, &json!("completed")), "it was asked for a moment ago");
+    assert_eq!(keyed(&json!({ "since": LONG_AGO })).await.0, 422);
+    let (status, response) = client.post(&path, body).await;
+    assert_eq!((status, &response["job"]["status"]), (200, &json!("completed")), "the same request was made a moment ago");
     receiver.wait_for(20).await;
     let (_, list) = client.get("/v1/jobs").await;
     assert_eq!(list["jobs"].as_array().map(Vec::len), Some(1));
@@ -219,7 +219,7 @@ async fn a_double_click_starts_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
+async fn job_continues_after_a_kill_and_repeats_nothing() {
     const MESSAGES: usize = 120;
     let directory = scratch();
     let arguments = ["--allow-targets", "127.0.0.0/8", "--max-in-flight-per-target", "8"];
@@ -228,7 +228,7 @@ async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
     let receiver = Receiver::start().await;
     let path = path_of(&server.client.acme(json!({}), &receiver.url()).await);
     let ids = send(&server.client, MESSAGES, "delivered").await;
-    let job = start(&server.client, &format!("{path}/replay"), json!({ "since": EVER, "rate_limit": 50 })).await;
+    let job = start(&server.client, &format!("{path}/replay"), json!({ "since": LONG_AGO, "rate_limit": 50 })).await;
     for part in [3, 2] {
         receiver.wait_for(MESSAGES + MESSAGES / part).await;
         server.kill();
@@ -242,51 +242,51 @@ async fn a_job_goes_on_after_a_kill_and_sends_nothing_twice() {
         assert_eq!(triggers(&server.client, id).await, ["initial", "replay"], "{id}");
     }
     let again = receiver.received().len() - 2 * MESSAGES;
-    assert!(again <= 2 * 8 * 4, "{again} tries were made again");
+    assert!(again <= 2 * 8 * 4, "{again} attempts were repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_keeps_its_rate_and_a_cancelled_one_stops() {
+async fn job_keeps_its_rate_and_stops_when_cancelled() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let receiver = Receiver::start().await;
     let path = format!("{}/replay", path_of(&client.acme(json!({}), &receiver.url()).await));
     send(client, 60, "delivered").await;
-    let begun = Instant::now();
-    let job = start(client, &path, json!({ "since": EVER, "rate_limit": 20 })).await;
+    let started = Instant::now();
+    let job = start(client, &path, json!({ "since": LONG_AGO, "rate_limit": 20 })).await;
     for wanted in [10, 20, 30] {
         receiver.wait_for(60 + wanted).await;
-        // Two at once, and the first two at once.
+        // The first two arrive at once, and there are two deliveries per slice.
         let least = Duration::from_millis((u64::try_from(wanted).expect("small") - 2) * 1_000 / 20);
-        assert!(begun.elapsed() >= least, "{wanted} within {:?}", begun.elapsed());
+        assert!(started.elapsed() >= least, "{wanted} within {:?}", started.elapsed());
     }
-    assert!(begun.elapsed() < Duration::from_secs(6), "it is not much slower either: {:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(6), "the job is not much slower: {:?}", started.elapsed());
     let id = job["id"].as_str().expect("an id");
-    let (status, answer) = client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await;
-    assert_eq!((status, &answer["job"]["status"], &answer["job"]["total"]), (200, &json!("cancelled"), &json!(60)));
+    let (status, response) = client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await;
+    assert_eq!((status, &response["job"]["status"], &response["job"]["total"]), (200, &json!("cancelled"), &json!(60)));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let cancelled = get(client, &job).await;
     let requeued = usize::try_from(cancelled["requeued"].as_u64().expect("a number")).expect("small");
     assert!((30..60).contains(&requeued), "{cancelled}");
-    assert_eq!(receiver.wait_for(60 + requeued).await.len(), 60 + requeued, "what was made owed stays so, and no more comes");
+    assert_eq!(receiver.wait_for(60 + requeued).await.len(), 60 + requeued, "requeued deliveries stay pending, and no more are added");
     assert_eq!(client.post(&format!("/v1/jobs/{id}/cancel"), json!({})).await.0, 200);
 
-    let job = start(client, &path, json!({ "since": EVER, "max_messages": 1 })).await;
+    let job = start(client, &path, json!({ "since": LONG_AGO, "max_messages": 1 })).await;
     until(client, &job, "completed").await;
-    let (status, answer) = client.post(&format!("/v1/jobs/{}/cancel", job["id"].as_str().expect("an id")), json!({})).await;
-    assert_eq!((status, &answer["code"], &answer["details"]["status"]), (409, &json!("job_ended"), &json!("completed")));
+    let (status, response) = client.post(&format!("/v1/jobs/{}/cancel", job["id"].as_str().expect("an id")), json!({})).await;
+    assert_eq!((status, &response["code"], &response["details"]["status"]), (409, &json!("job_ended"), &json!("completed")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
+async fn disabled_or_deleted_endpoint_fails_its_job() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let receiver = Receiver::start().await;
     let path = path_of(&client.acme(json!({}), &receiver.url()).await);
     send(client, 20, "delivered").await;
-    let replay = json!({ "since": EVER, "rate_limit": 1 });
+    let replay = json!({ "since": LONG_AGO, "rate_limit": 1 });
     let job = start(client, &format!("{path}/replay"), replay.clone()).await;
     receiver.wait_for(21).await;
     client.patch(&path, json!({ "status": "disabled" })).await;
@@ -301,13 +301,13 @@ async fn an_endpoint_that_goes_away_ends_its_job_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_refuse_what_is_wrong_and_say_which_field() {
+async fn invalid_job_fields_are_rejected_by_name() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let path = path_of(&client.acme(json!({}), "https://receiver.example.test/").await);
-    let check = |(status, answer): (u16, Value), field: &str| {
-        assert_eq!((status, &answer["code"], &answer["details"]["field"]), (400, &json!("invalid_field"), &json!(field)), "{answer}");
+    let check = |(status, response): (u16, Value), field: &str| {
+        assert_eq!((status, &response["code"], &response["details"]["field"]), (400, &json!("invalid_field"), &json!(field)), "{response}");
     };
     for operation in ["recover", "replay", "replay?dry_run=1"] {
         for (field, value) in [
@@ -326,7 +326,7 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
             ("rate_limit", json!("fast")),
             ("rate_limit", json!(-1)),
         ] {
-            let mut body = json!({ "since": EVER });
+            let mut body = json!({ "since": LONG_AGO });
             body[field] = value;
             check(client.post(&format!("{path}/{operation}"), body).await, field);
         }
@@ -334,21 +334,21 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
     for (field, value) in
         [("event_types", json!(["a b"])), ("event_types", json!("a.b")), ("max_messages", json!(0)), ("max_messages", json!("all"))]
     {
-        let mut body = json!({ "since": EVER });
+        let mut body = json!({ "since": LONG_AGO });
         body[field] = value;
         check(client.post(&format!("{path}/replay"), body).await, field);
     }
     check(client.post(&format!("{path}/recover"), json!({})).await, "since");
-    // Ignored, it would send more than was meant.
-    let (status, refused) = client.post(&format!("{path}/replay"), json!({ "since": EVER, "dry_run": true })).await;
+    // Ignoring the field would send more than intended.
+    let (status, refused) = client.post(&format!("{path}/replay"), json!({ "since": LONG_AGO, "dry_run": true })).await;
     assert_eq!((status, &refused["code"], &refused["details"]["field"]), (400, &json!("unknown_field"), &json!("dry_run")), "{refused}");
-    let (_, refused) = client.post(&format!("{path}/recover"), json!({ "since": EVER, "untill": EVER })).await;
+    let (_, refused) = client.post(&format!("{path}/recover"), json!({ "since": LONG_AGO, "untill": LONG_AGO })).await;
     assert_eq!(refused["details"], json!({ "field": "untill", "nearest": "until" }), "{refused}");
     check(
         client.post(&format!("{path}/recover"), json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" })).await,
         "since",
     );
-    check(client.post(&format!("{path}/recover?dry_run=maybe"), json!({ "since": EVER })).await, "dry_run");
+    check(client.post(&format!("{path}/recover?dry_run=maybe"), json!({ "since": LONG_AGO })).await, "dry_run");
     check(client.get("/v1/jobs?status=done").await, "status");
     check(client.get("/v1/jobs?limit=0").await, "limit");
     for absent in ["/v1/jobs/x", "/v1/jobs/0198c0de00007000800000000000abcd"] {
@@ -356,10 +356,10 @@ async fn jobs_refuse_what_is_wrong_and_say_which_field() {
         assert_eq!(client.post(&format!("{absent}/cancel"), json!({})).await.0, 404);
     }
     let elsewhere = "/v1/applications/acme/endpoints/0198c0de00007000800000000000abcd/recover";
-    assert_eq!(client.post(elsewhere, json!({ "since": EVER })).await.0, 404);
+    assert_eq!(client.post(elsewhere, json!({ "since": LONG_AGO })).await.0, 404);
 }
 
-/// Makes another tenant in a server's store, and returns its key.
+/// Creates another tenant in a server's store, and returns its key.
 async fn another_tenant(scratch: &Scratch) -> String {
     let store: Arc<dyn Store> = match &scratch.database {
         None => Arc::new(SqliteStore::open(scratch.path()).expect("a store")),
@@ -371,16 +371,16 @@ async fn another_tenant(scratch: &Scratch) -> String {
     };
     let tenant = Tenant { organization: OrganizationId::from_bytes([0xfe; 16]), environment: EnvironmentId::from_bytes([0xff; 16]) };
     let now = Timestamp::from_millis(4_000_000_000_000);
-    organizations::create(&*store, tenant, "other", "other", now).await.expect("made");
+    organizations::create(&*store, tenant, "other", "other", now).await.expect("created");
     let text = ApiKeyText::generate(KeyMode::Live, &[0xfd; 32]);
     let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xfc; 16]), tenant, "other".to_owned());
-    assert!(api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xeb; 16]), now), &key, &text).await.expect("made"));
+    assert!(api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xeb; 16]), now), &key, &text).await.expect("created"));
     store.close().await;
     text.expose().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_listed_in_pages_and_another_tenants_are_not_there() {
+async fn jobs_are_listed_in_pages_per_tenant() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let path = path_of(&server.client.acme(json!({}), "https://receiver.example.test/").await);
@@ -388,11 +388,11 @@ async fn jobs_are_listed_in_pages_and_another_tenants_are_not_there() {
     let key = another_tenant(&directory).await;
     let server = Server::start(&directory, &[]);
     let client = &server.client;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for n in 1..=5 {
         let job = start(client, &format!("{path}/recover"), json!({ "since": format!("2020-01-0{n}T00:00:00Z") })).await;
         until(client, &job, "completed").await;
-        made.insert(0, job["id"].clone());
+        created.insert(0, job["id"].clone());
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -403,14 +403,14 @@ async fn jobs_are_listed_in_pages_and_another_tenants_are_not_there() {
             None => break,
         }
     }
-    assert_eq!(seen, made);
+    assert_eq!(seen, created);
     assert_eq!(client.get("/v1/jobs?status=running").await.1["jobs"], json!([]));
 
     let stranger = client.with_key(&key);
     assert_eq!(stranger.get("/v1/jobs").await, (200, json!({ "jobs": [], "cursor": null, "has_more": false })));
-    let job = format!("/v1/jobs/{}", made[0].as_str().expect("an id"));
+    let job = format!("/v1/jobs/{}", created[0].as_str().expect("an id"));
     assert_eq!(stranger.get(&job).await.0, 404);
     assert_eq!(stranger.post(&format!("{job}/cancel"), json!({})).await.0, 404);
-    let (status, answer) = stranger.post(&format!("{path}/recover"), json!({ "since": EVER })).await;
-    assert_eq!((status, &answer["code"]), (404, &json!("not_found")));
+    let (status, response) = stranger.post(&format!("{path}/recover"), json!({ "since": LONG_AGO })).await;
+    assert_eq!((status, &response["code"]), (404, &json!("not_found")));
 }

@@ -1,4 +1,4 @@
-//! Rates delay and never drop; a target that fails is left alone for a while; one that asks for time gets it.
+//! Rate limits, circuit breakers and `Retry-After`: deliveries are delayed and never dropped.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::support::{Server, scratch};
 
-/// The most that arrived within any second.
+/// Maximum number of arrivals within any second.
 pub(crate) fn most_in_a_second(received: &[Received]) -> usize {
     let mut times: Vec<_> = received.iter().map(|received| received.at).collect();
     times.sort_unstable();
@@ -34,7 +34,7 @@ fn path_of(endpoint: &serde_json::Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoints_rate_is_never_passed_and_nothing_is_dropped() {
+async fn endpoint_rate_is_never_exceeded_and_nothing_is_dropped() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receiver = Receiver::start().await;
@@ -51,35 +51,35 @@ async fn an_endpoints_rate_is_never_passed_and_nothing_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_applications_rate_is_over_all_its_endpoints_and_a_change_counts_at_once() {
+async fn application_rate_covers_all_endpoints_and_a_change_applies_at_once() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
     let (status, _) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme", "rate_limit": 10 })).await;
     assert_eq!(status, 201);
     for receiver in &receivers {
-        let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
-        assert_eq!(status, 201, "{answer}");
+        let (status, response) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
+        assert_eq!(status, 201, "{response}");
     }
     for number in 0..60 {
         server.client.message(json!({ "number": number })).await;
     }
     let all = || receivers.iter().flat_map(Receiver::received).collect::<Vec<_>>();
-    eventually("some of them", async || (all().len() >= 20).then_some(())).await;
+    eventually("some deliveries", async || (all().len() >= 20).then_some(())).await;
     let received = all();
     assert!(most_in_a_second(&received) <= 10, "{} in a second", most_in_a_second(&received));
-    assert!(receivers.iter().all(|receiver| !receiver.received().is_empty()), "each has some of it");
-    // 160 more would take 16 seconds.
+    assert!(receivers.iter().all(|receiver| !receiver.received().is_empty()), "each endpoint has received some");
+    // At the old rate, the remaining deliveries would take 16 seconds.
     assert_eq!(server.client.patch("/v1/applications/acme", json!({ "rate_limit": null })).await.0, 200);
-    eventually("the rest at once", async || (all().len() == 180).then_some(())).await;
+    eventually("the remaining deliveries at once", async || (all().len() == 180).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_breaker_opens_lets_one_through_and_closes() {
+async fn breaker_opens_probes_and_closes() {
     let scratch = scratch();
     let arguments = ["--circuit-breaker-cooldown-s", "2", "--retry-schedule", "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     assert_eq!((&endpoint["circuit_state"], &endpoint["held_until"]), (&json!("closed"), &json!(null)));
     let mut ids = Vec::new();
@@ -92,13 +92,13 @@ async fn a_breaker_opens_lets_one_through_and_closes() {
     assert_eq!(open["hold_reason"], "failing");
     assert!(open["held_until"].as_str().is_some());
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let tries = receiver.received().len();
-    assert!(tries < 40, "{tries} tries");
-    // One a cooldown, to see.
-    receiver.wait_for(tries + 1).await;
+    let attempts = receiver.received().len();
+    assert!(attempts < 40, "{attempts} attempts");
+    // One probe per cooldown.
+    receiver.wait_for(attempts + 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(receiver.received().len(), tries + 1);
-    receiver.answer(|_| CannedResponse::status(204));
+    assert_eq!(receiver.received().len(), attempts + 1);
+    receiver.respond(|_| CannedResponse::status(204));
     for id in &ids {
         server.client.until(id, "delivered").await;
     }
@@ -108,24 +108,24 @@ async fn a_breaker_opens_lets_one_through_and_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_breaker_survives_a_restart_and_can_be_reset() {
+async fn open_breaker_survives_a_restart_and_can_be_reset() {
     let scratch = scratch();
     let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
-    let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!({})).await;
     eventually("an open breaker", async || (shown(&server, &endpoint).await["circuit_state"] == "open").then_some(())).await;
     server.kill();
     let server = Server::start(&scratch, &arguments);
-    receiver.answer(|_| CannedResponse::status(204));
-    let tries = receiver.received().len();
+    receiver.respond(|_| CannedResponse::status(204));
+    let attempts = receiver.received().len();
     let later = server.client.message(json!({})).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(shown(&server, &endpoint).await["circuit_state"], "open");
-    assert_eq!(receiver.received().len(), tries, "nothing goes");
-    let (status, answer) = server.client.post(&format!("{}/reset-circuit", path_of(&endpoint)), json!({})).await;
-    assert_eq!((status, &answer["endpoint"]["circuit_state"]), (200, &json!("closed")));
+    assert_eq!(receiver.received().len(), attempts, "nothing is sent");
+    let (status, response) = server.client.post(&format!("{}/reset-circuit", path_of(&endpoint)), json!({})).await;
+    assert_eq!((status, &response["endpoint"]["circuit_state"]), (200, &json!("closed")));
     for id in [&id, &later] {
         server.client.until(id, "delivered").await;
     }
@@ -134,12 +134,12 @@ async fn an_open_breaker_survives_a_restart_and_can_be_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_for_the_whole_target() {
+async fn retry_after_holds_the_whole_target() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--retry-schedule", "0,0,0,0,0"]);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let receiver = Receiver::answering(move |_| {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
+    let receiver = Receiver::responding(move |_| {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
             CannedResponse::status(429).header("retry-after", "3")
         } else {
@@ -164,14 +164,14 @@ async fn retry_after_is_for_the_whole_target() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lanes_show_who_uses_the_engine_and_what_waits() {
+async fn lanes_show_usage_and_waiting_deliveries() {
     let scratch = scratch();
-    // Anybody's first start makes the store.
+    // The first start creates the store.
     drop(Server::start(&scratch, &[]));
-    let stranger = scratch.add_stranger().await;
+    let stranger = scratch.add_other_organization().await;
     let server = Server::start(&scratch, &["--retry-schedule", "0,0,0,0,0,0,0,0,0", "--circuit-breaker-cooldown-s", "3600"]);
-    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(5))).await;
-    let failing = Receiver::answering(|_| CannedResponse::status(500)).await;
+    let slow = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_secs(5))).await;
+    let failing = Receiver::responding(|_| CannedResponse::status(500)).await;
     let first = server.client.acme(json!({ "rate_limit_per_second": 2 }), &slow.url()).await;
     let (_, second) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": failing.url() })).await;
     for number in 0..50 {
@@ -195,21 +195,21 @@ async fn the_lanes_show_who_uses_the_engine_and_what_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_hold_kept_back_ends_with_its_endpoint() {
+async fn held_deliveries_end_with_their_endpoint() {
     let scratch = scratch();
     let arguments = ["--circuit-breaker-cooldown-s", "3600", "--retry-schedule", "0,0,0,0,0,0,0,0"];
     let server = Server::start(&scratch, &arguments);
     for end in ["disabled", "deleted"] {
-        let receiver = Receiver::answering(|_| CannedResponse::status(500)).await;
+        let receiver = Receiver::responding(|_| CannedResponse::status(500)).await;
         let (status, _) = server.client.post("/v1/applications", json!({ "name": end, "uid": end })).await;
         assert_eq!(status, 201);
-        let (_, answer) = server.client.post(&format!("/v1/applications/{end}/endpoints"), json!({ "url": receiver.url() })).await;
-        let endpoint = format!("/v1/applications/{end}/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"));
+        let (_, response) = server.client.post(&format!("/v1/applications/{end}/endpoints"), json!({ "url": receiver.url() })).await;
+        let endpoint = format!("/v1/applications/{end}/endpoints/{}", response["endpoint"]["id"].as_str().expect("an id"));
         let mut ids = Vec::new();
         for number in 0..40 {
             let message = json!({ "event_type": "a", "payload": number });
-            let (_, answer) = server.client.post(&format!("/v1/applications/{end}/messages"), message).await;
-            ids.push(answer["message"]["id"].as_str().expect("an id").to_owned());
+            let (_, response) = server.client.post(&format!("/v1/applications/{end}/messages"), message).await;
+            ids.push(response["message"]["id"].as_str().expect("an id").to_owned());
         }
         eventually("an open breaker", async || (server.client.get(&endpoint).await.1["endpoint"]["circuit_state"] == "open").then_some(()))
             .await;
@@ -220,7 +220,10 @@ async fn what_a_hold_kept_back_ends_with_its_endpoint() {
         assert_eq!(status, 200);
         for id in &ids {
             let path = format!("/v1/applications/{end}/messages/{id}");
-            eventually("it ended", async || (server.client.get(&path).await.1["message"]["status"] == "skipped").then_some(())).await;
+            eventually("the message is skipped", async || {
+                (server.client.get(&path).await.1["message"]["status"] == "skipped").then_some(())
+            })
+            .await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server's own door: HTTPS, and bounds for whoever comes.
+//! Listener of the server: HTTPS, and limits for connections and requests.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     support::{KEY, Server, hookstream, scratch},
 };
 
-const ASK: &str = "GET /v1/usage HTTP/1.1\r\nhost: x\r\nx-api-key: ";
+const REQUEST_PREFIX: &str = "GET /v1/usage HTTP/1.1\r\nhost: x\r\nx-api-key: ";
 
 fn write(directory: &Path, identity: &Identity) {
     let (certificate, key) = identity.pem();
@@ -26,13 +26,13 @@ fn write(directory: &Path, identity: &Identity) {
     std::fs::write(directory.join("server.key"), key).expect("written");
 }
 
-/// What comes back on a connection until it ends.
+/// Sends a request and returns everything received until the connection ends.
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.expect("written");
-    let mut answer = Vec::new();
-    // Where the server ends the connection hard, what came before counts.
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    // If the server resets the connection, the bytes before that count.
+    let _ = stream.read_to_end(&mut response).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 async fn secure(address: SocketAddr, authority: &Authority) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
@@ -46,7 +46,7 @@ async fn secure(address: SocketAddr, authority: &Authority) -> std::io::Result<t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn https_is_served_and_a_renewed_certificate_counts_without_a_restart() {
+async fn renewed_certificate_applies_without_a_restart() {
     let (scratch, files) = (scratch(), tempfile::tempdir().expect("a directory"));
     let (old, new) = (Authority::new(), Authority::new());
     write(files.path(), &old.issue(&["127.0.0.1"]));
@@ -56,25 +56,25 @@ async fn https_is_served_and_a_renewed_certificate_counts_without_a_restart() {
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", data]);
     command.args(["--tls-cert-file", &file("server.pem"), "--tls-key-file", &file("server.key")]);
     command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().expect("it starts");
+    let mut child = command.spawn().expect("the process starts");
     let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped"))).map_while(Result::ok);
     let mut ready = lines.filter(|line| line.contains(" is ready at "));
-    let ready = ready.next().expect("it says that it is ready");
+    let ready = ready.next().expect("the ready line");
     let address = ready.split_whitespace().find_map(|word| word.strip_prefix("https://")).expect("an https address");
     let address: SocketAddr = address.parse().expect("an address");
 
-    let request = format!("{ASK}{KEY}\r\nconnection: close\r\n\r\n");
-    let answer = exchange(secure(address, &old).await.expect("TLS"), &request).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert!(answer.contains("strict-transport-security: max-age=31536000\r\n"), "{answer}");
-    assert!(secure(address, &new).await.is_err(), "nobody knows that authority here");
+    let request = format!("{REQUEST_PREFIX}{KEY}\r\nconnection: close\r\n\r\n");
+    let response = exchange(secure(address, &old).await.expect("TLS"), &request).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    assert!(response.contains("strict-transport-security: max-age=31536000\r\n"), "{response}");
+    assert!(secure(address, &new).await.is_err(), "the new authority has not signed the certificate yet");
     let plain = exchange(TcpStream::connect(address).await.expect("connected"), &request).await;
-    assert!(!plain.contains("200 OK"), "without TLS there is nothing: {plain}");
+    assert!(!plain.contains("200 OK"), "no response without TLS: {plain}");
 
     write(files.path(), &new.issue(&["127.0.0.1"]));
     let stream = eventually("the new certificate", async || secure(address, &new).await.ok()).await;
     assert!(exchange(stream, &request).await.starts_with("HTTP/1.1 200 OK"));
-    // What makes no sense changes nothing.
+    // An invalid certificate file changes nothing.
     std::fs::write(files.path().join("server.pem"), "hello").expect("written");
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert!(secure(address, &new).await.is_ok());
@@ -82,33 +82,33 @@ async fn https_is_served_and_a_renewed_certificate_counts_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_bounded_and_the_next_waits() {
+async fn connections_are_limited_and_the_next_one_waits() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--max-connections", "2"]);
     let address: SocketAddr = server.address().parse().expect("an address");
     let connect = async || TcpStream::connect(address).await.expect("connected");
-    // Both are served before the third comes, and stay.
+    // Both are served before the third connects, and stay open.
     let served = async || {
         let mut stream = connect().await;
-        stream.write_all(format!("{ASK}{KEY}\r\n\r\n").as_bytes()).await.expect("written");
+        stream.write_all(format!("{REQUEST_PREFIX}{KEY}\r\n\r\n").as_bytes()).await.expect("written");
         let mut status = [0; 12];
-        stream.read_exact(&mut status).await.expect("an answer");
+        stream.read_exact(&mut status).await.expect("a response");
         assert_eq!(&status, b"HTTP/1.1 200");
         stream
     };
     let (first, second) = (served().await, served().await);
-    let request = format!("{ASK}{KEY}\r\nconnection: close\r\n\r\n");
+    let request = format!("{REQUEST_PREFIX}{KEY}\r\nconnection: close\r\n\r\n");
     let third = connect().await;
-    let mut answer = Box::pin(exchange(third, &request));
-    assert!(tokio::time::timeout(Duration::from_millis(500), &mut answer).await.is_err(), "there is no room for it");
+    let mut response = Box::pin(exchange(third, &request));
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut response).await.is_err(), "the connection limit is reached");
     drop(first);
-    let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("there is room now");
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let response = tokio::time::timeout(Duration::from_secs(10), response).await.expect("the third connection is served");
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     drop(second);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_is_too_large_is_refused_and_an_idle_connection_does_not_hold_up_a_stop() {
+async fn oversized_head_is_rejected_and_idle_connections_do_not_delay_shutdown() {
     let scratch = scratch();
     let mut server = Server::start(&scratch, &[]);
     let address: SocketAddr = server.address().parse().expect("an address");
@@ -116,18 +116,18 @@ async fn a_head_that_is_too_large_is_refused_and_an_idle_connection_does_not_hol
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let large = format!("x-large: {}\r\n", "y".repeat(100_000));
     for headers in [many, large] {
-        let answer = exchange(connect().await, &format!("{ASK}{KEY}\r\n{headers}\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        let response = exchange(connect().await, &format!("{REQUEST_PREFIX}{KEY}\r\n{headers}\r\n")).await;
+        assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
     }
     let (_idle, mut half) = (connect().await, connect().await);
-    half.write_all(ASK.as_bytes()).await.expect("written");
+    half.write_all(REQUEST_PREFIX.as_bytes()).await.expect("written");
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(15)).await, Some(0));
 }
 
 #[test]
-fn certificate_files_that_hold_something_else_are_refused_by_their_setting() {
+fn invalid_certificate_files_are_rejected_by_setting() {
     let files = tempfile::tempdir().expect("a directory");
     let path = files.path().join("some.pem");
     std::fs::write(&path, "hello").expect("written");

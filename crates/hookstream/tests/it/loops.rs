@@ -1,4 +1,4 @@
-//! An endpoint that leads back to where its messages come from.
+//! Delivery loops: an endpoint that posts to the API its messages come from.
 
 use hookstream_testkit::eventually;
 use serde_json::{Value, json};
@@ -6,34 +6,34 @@ use serde_json::{Value, json};
 use crate::support::{KEY, Server, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loop_is_cut_and_every_round_of_it_can_be_seen() {
+async fn loop_is_cut_and_every_round_is_visible() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let url = format!("{}/v1/applications/acme/messages", server.url);
     server.client.acme(json!({ "headers": { "x-api-key": KEY } }), &url).await;
-    // What is delivered is a message in turn.
+    // The payload of a delivery is itself a message request.
     let inner = json!({ "event_type": "round", "payload": json!({ "event_type": "round", "payload": "{}" }) });
     let payload = (0..12).fold(inner, |inner, _| json!({ "event_type": "round", "payload": inner }));
     let id = server.client.message(payload).await;
     server.client.until(&id, "delivered").await;
     let messages = eventually("the loop is cut", async || {
-        let (_, answer) = server.client.get("/v1/applications/acme/messages?limit=100").await;
-        let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+        let (_, response) = server.client.get("/v1/applications/acme/messages?limit=100").await;
+        let messages = response["messages"].as_array().cloned().unwrap_or_default();
         messages.iter().all(|message| message["status"] != "pending").then_some(messages)
     })
     .await;
-    // The first, and one for each of the deliveries that may lead to a message.
+    // The first message, and one for each of the deliveries that may lead to a message.
     assert_eq!(messages.len(), 9, "{messages:?}");
     let failed: Vec<_> = messages.iter().filter(|message| message["status"] == "failed").collect();
     assert_eq!(failed.len(), 1, "{messages:?}");
     let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{}", failed[0]["id"].as_str().expect("an id"))).await;
-    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "it is not tried again: {seen}");
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "a loop is not retried: {seen}");
     assert_eq!(seen["attempts"][0]["response_status"], 508, "{seen}");
     assert!(seen["attempts"][0]["response_body"].as_str().is_some_and(|body| body.contains("loop_detected")), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hops_that_are_no_number_are_refused() {
+async fn invalid_hops_are_rejected() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let (status, _) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;

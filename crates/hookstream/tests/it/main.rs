@@ -1,4 +1,4 @@
-//! The real binary, from outside: started, called, killed, started again.
+//! End-to-end tests of the real binary: started, called, killed, started again.
 
 mod api;
 

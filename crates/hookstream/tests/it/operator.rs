@@ -1,4 +1,4 @@
-//! The operator's commands beside a running server, and how a server starts and stops.
+//! Operator commands beside a running server, and the start and stop of a server.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{KEY, Scratch, Server, TestClient, hookstream, scratch};
 
-/// A command on a store, where a server may be running.
+/// Builds a command on a store whose server may be running.
 fn on_store(scratch: &Scratch, arguments: &[&str]) -> Command {
     let mut command = hookstream();
     command.args(arguments);
@@ -26,15 +26,15 @@ fn on_store(scratch: &Scratch, arguments: &[&str]) -> Command {
 }
 
 fn admin(scratch: &Scratch, arguments: &[&str]) -> Output {
-    on_store(scratch, &[&["admin"], arguments].concat()).output().expect("it runs")
+    on_store(scratch, &[&["admin"], arguments].concat()).output().expect("the command runs")
 }
 
-fn done(output: &Output) -> String {
+fn stdout_of(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn refused(output: &Output) -> String {
+fn stderr_of(output: &Output) -> String {
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -45,26 +45,27 @@ fn key_in(text: &str) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn create_api_key_works_while_the_server_runs_and_when_it_does_not() {
+async fn create_api_key_works_with_and_without_a_running_server() {
     let scratch = scratch();
     let mut server = Server::start(&scratch, &[]);
     let with = |text: &str| server.client.with_key(key_in(text));
-    let all = done(&admin(&scratch, &["create-api-key"]));
+    let all = stdout_of(&admin(&scratch, &["create-api-key"]));
     assert_eq!(with(&all).get("/v1/usage").await.0, 200);
-    let narrow = done(&admin(&scratch, &["create-api-key", "--name", "reads", "--scopes", "usage:read", "--expires-in", "1h", "--test"]));
+    let narrow =
+        stdout_of(&admin(&scratch, &["create-api-key", "--name", "reads", "--scopes", "usage:read", "--expires-in", "1h", "--test"]));
     assert!(key_in(&narrow).starts_with("hs_test_") && narrow.contains("scopes usage:read, expires 2"), "{narrow}");
     assert_eq!(with(&narrow).get("/v1/usage").await.0, 200);
     assert_eq!(with(&narrow).get("/v1/jobs").await.0, 403);
-    let elsewhere = done(&admin(&scratch, &["create-api-key", "--networks", "203.0.113.0/24"]));
+    let elsewhere = stdout_of(&admin(&scratch, &["create-api-key", "--networks", "203.0.113.0/24"]));
     assert_eq!(with(&elsewhere).get("/v1/usage").await.1["code"], "address_not_allowed");
 
     let (_, listed) = server.client.get("/v1/environments").await;
     let environment = listed["environments"][0].clone();
     for name in ["id", "slug", "name"] {
-        let made = done(&admin(&scratch, &["create-api-key", "--environment", environment[name].as_str().expect("text")]));
-        assert!(made.contains(environment["id"].as_str().expect("an id")), "{made}");
+        let created = stdout_of(&admin(&scratch, &["create-api-key", "--environment", environment[name].as_str().expect("text")]));
+        assert!(created.contains(environment["id"].as_str().expect("an id")), "{created}");
     }
-    for (wrong, said) in [
+    for (wrong, expected) in [
         (["--environment", "nowhere"], "the first organization has: "),
         (["--environment", "99999999999999999999999999999999"], "there is no environment 9999"),
         (["--scopes", "everything"], "--scopes contains \"everything\""),
@@ -72,8 +73,8 @@ async fn create_api_key_works_while_the_server_runs_and_when_it_does_not() {
         (["--name", ""], "name"),
         (["--expires-in", "soon"], "must be a time such as 30m, 12h or 90d"),
     ] {
-        let told = refused(&admin(&scratch, &[&["create-api-key"][..], &wrong].concat()));
-        assert!(told.contains(said), "{wrong:?}: {told}");
+        let stderr = stderr_of(&admin(&scratch, &[&["create-api-key"][..], &wrong].concat()));
+        assert!(stderr.contains(expected), "{wrong:?}: {stderr}");
     }
     let (_, entries) = server.client.get("/v1/audit-log?action=api_key.create").await;
     let newest = &entries["audit_log"][0];
@@ -81,79 +82,79 @@ async fn create_api_key_works_while_the_server_runs_and_when_it_does_not() {
 
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
-    let later = done(&admin(&scratch, &["create-api-key"]));
+    let later = stdout_of(&admin(&scratch, &["create-api-key"]));
     let server = Server::start(&scratch, &[]);
     assert_eq!(server.client.with_key(key_in(&later)).get("/v1/usage").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_store_command_of_admin_works_while_the_server_runs() {
+async fn admin_commands_work_while_the_server_runs() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--public-url", "https://hooks.example.com"]);
     let url = ["--public-url", "https://hooks.example.com"];
-    let made = done(&admin(&scratch, &[&["create-owner", "--email", "ada@example.com"][..], &url].concat()));
-    assert!(made.contains("https://hooks.example.com/reset-password#token="), "{made}");
-    let link = done(&admin(&scratch, &[&["password-link", "--email", "ada@example.com"][..], &url].concat()));
+    let created = stdout_of(&admin(&scratch, &[&["create-owner", "--email", "ada@example.com"][..], &url].concat()));
+    assert!(created.contains("https://hooks.example.com/reset-password#token="), "{created}");
+    let link = stdout_of(&admin(&scratch, &[&["password-link", "--email", "ada@example.com"][..], &url].concat()));
     assert!(link.contains("https://hooks.example.com/reset-password#token="), "{link}");
-    assert!(refused(&admin(&scratch, &["password-link", "--email", "bob@example.com"])).contains("there is no user with the address"));
+    assert!(stderr_of(&admin(&scratch, &["password-link", "--email", "bob@example.com"])).contains("there is no user with the address"));
 
     let mut with_password = on_store(&scratch, &["admin", "create-owner", "--email", "eve@example.com", "--password-stdin"]);
-    let mut child = with_password.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut child = with_password.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the command runs");
     std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"four unrelated words are good\n").expect("written");
-    assert!(done(&child.wait_with_output().expect("it ends")).contains("signs in with their password"));
+    assert!(stdout_of(&child.wait_with_output().expect("the process ends")).contains("signs in with their password"));
     let sign_in = json!({ "email": "eve@example.com", "password": "four unrelated words are good" });
-    let (status, answer) = server.client.with_key("").post("/v1/auth/sign-in", sign_in).await;
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = server.client.with_key("").post("/v1/auth/sign-in", sign_in).await;
+    assert_eq!(status, 200, "{response}");
 
-    let set = done(&admin(&scratch, &["quotas", "set", "applications=0"]));
+    let set = stdout_of(&admin(&scratch, &["quotas", "set", "applications=0"]));
     assert!(set.contains("applications") && set.contains("set for it"), "{set}");
-    eventually("the quota counts", async || {
+    eventually("the quota applies", async || {
         let (status, _) = server.client.post("/v1/applications", json!({ "name": "A", "uid": "a" })).await;
         (status == 403).then_some(())
     })
     .await;
-    assert!(done(&admin(&scratch, &["quotas", "show"])).contains("set for it"));
-    done(&admin(&scratch, &["quotas", "clear"]));
-    assert!(done(&admin(&scratch, &["rotate-portal-key", "--now"])).contains("earlier tokens are refused"));
-    assert!(done(&admin(&scratch, &["rotate-key"])).contains("under the current key"));
+    assert!(stdout_of(&admin(&scratch, &["quotas", "show"])).contains("set for it"));
+    stdout_of(&admin(&scratch, &["quotas", "clear"]));
+    assert!(stdout_of(&admin(&scratch, &["rotate-portal-key", "--now"])).contains("earlier tokens are refused"));
+    assert!(stdout_of(&admin(&scratch, &["rotate-key"])).contains("under the current key"));
 }
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_control_socket_is_its_owners_and_goes_with_the_server() {
+async fn control_socket_is_private_and_removed_with_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = scratch();
     if scratch.database.is_some() {
         return;
     }
-    // Longer than a socket's address.
+    // A path longer than a socket address allows.
     let deep = scratch.path().join("d".repeat(120));
     let at = deep.to_str().expect("text");
     let mut server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
     let socket = deep.join("admin.sock");
-    assert_eq!(std::fs::metadata(&socket).expect("it is there").permissions().mode() & 0o777, 0o600);
-    let create = || hookstream().args(["admin", "create-api-key", "--data-dir", at]).output().expect("it runs");
-    done(&create());
-    // What is no request ends nothing.
+    assert_eq!(std::fs::metadata(&socket).expect("the file exists").permissions().mode() & 0o777, 0o600);
+    let create = || hookstream().args(["admin", "create-api-key", "--data-dir", at]).output().expect("the command runs");
+    stdout_of(&create());
+    // An invalid request does not end the server.
     std::os::unix::net::UnixStream::connect(std::path::Path::new("/proc/self/cwd").join(&socket)).map(drop).unwrap_or_default();
-    done(&create());
+    stdout_of(&create());
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
     assert!(!socket.exists());
-    // A socket of a process that was killed is in nobody's way.
+    // A leftover socket of a killed process does not block.
     let server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
     server.kill();
     assert!(socket.exists());
-    done(&create());
+    stdout_of(&create());
     let _server = Server::start_plain("127.0.0.1:0", &["--data-dir", at]);
-    done(&create());
+    stdout_of(&create());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attempts_in_flight_have_what_is_left_of_the_grace() {
+async fn attempts_in_flight_may_finish_within_the_grace() {
     let scratch = scratch();
     let mut server = Server::start(&scratch, &["--shutdown-grace-s", "5"]);
-    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(2))).await;
+    let slow = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_secs(2))).await;
     server.client.acme(json!({}), &slow.url()).await;
     let id = server.client.message(json!(1)).await;
     slow.wait_for(1).await;
@@ -166,12 +167,12 @@ async fn attempts_in_flight_have_what_is_left_of_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grace_that_is_over_is_named_in_the_log() {
+async fn exceeded_shutdown_grace_is_logged() {
     let scratch = scratch();
     let log = tempfile::NamedTempFile::new().expect("a file");
     let arguments = ["--allow-targets", "127.0.0.0/8", "--shutdown-grace-s", "1"];
     let mut server = Server::start_with(&scratch, &arguments, &[], Some(log.path()));
-    let slow = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_secs(20))).await;
+    let slow = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_secs(20))).await;
     server.client.acme(json!({}), &slow.url()).await;
     server.client.message(json!(1)).await;
     slow.wait_for(1).await;
@@ -179,11 +180,11 @@ async fn a_grace_that_is_over_is_named_in_the_log() {
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    let told = std::fs::read_to_string(log.path()).expect("a log");
-    assert!(told.contains("did not finish within shutdown_grace_s") && told.contains("shutdown_grace_s=1"), "{told}");
+    let stderr = std::fs::read_to_string(log.path()).expect("a log");
+    assert!(stderr.contains("did not finish within shutdown_grace_s") && stderr.contains("shutdown_grace_s=1"), "{stderr}");
 }
 
-/// A start without a key of its own, on a store.
+/// Builds a start on a store without a bootstrap key.
 fn fresh(scratch: &Scratch, arguments: &[&str]) -> Command {
     let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
     let mut command = on_store(scratch, &[&["serve"], listen, arguments].concat());
@@ -191,9 +192,9 @@ fn fresh(scratch: &Scratch, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a start prints until it is ready; the server ends then.
+/// Returns the output of a start until it is ready; then kills the server.
 fn printed(mut command: Command) -> String {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the process starts");
     let mut text = String::new();
     for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
         text.push_str(&line);
@@ -210,7 +211,7 @@ fn printed(mut command: Command) -> String {
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
 #[test]
-fn a_first_start_that_fails_leaves_the_key_for_the_next() {
+fn failed_first_start_leaves_the_key_for_the_next() {
     let files = tempfile::tempdir().expect("a directory");
     let junk = files.path().join("junk.pem");
     std::fs::write(&junk, "hello").expect("written");
@@ -243,54 +244,54 @@ fn a_first_start_that_fails_leaves_the_key_for_the_next() {
             }
             let mut command = fresh(&scratch, arguments);
             command.envs(variables.iter().copied()).args(check.then_some("--check"));
-            let output = command.output().expect("it runs");
+            let output = command.output().expect("the command runs");
             assert!(!output.status.success() && !output.stderr.is_empty(), "{arguments:?} {output:?}");
             assert!(!String::from_utf8_lossy(&output.stdout).contains("hs_live_"), "{arguments:?}");
         }
     }
     assert!(scratch.database.is_some() || std::fs::read_dir(scratch.path()).expect("a directory").next().is_none(), "nothing was created");
-    let checked = fresh(&scratch, &["--check"]).output().expect("it runs");
-    assert!(done(&checked).contains("The configuration is valid"));
+    let checked = fresh(&scratch, &["--check"]).output().expect("the command runs");
+    assert!(stdout_of(&checked).contains("The configuration is valid"));
     assert!(printed(fresh(&scratch, &[])).contains("hs_live_"));
-    assert!(!printed(fresh(&scratch, &[])).contains("hs_live_"), "it is shown once");
+    assert!(!printed(fresh(&scratch, &[])).contains("hs_live_"), "the key is shown once");
 }
 
-/// Runs a start whose standard output is closed, until it answers; returns what it wrote to standard error.
+/// Runs a start with with_closed_stdout standard output until it responds; returns its standard error.
 async fn with_closed_output(scratch: &Scratch, arguments: &[&str]) -> String {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("an address").port().to_string()
     };
     let mut command = fresh(scratch, &[arguments, &["--port", &port]].concat());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process starts");
     drop(child.stdout.take());
     let client = TestClient::new(&format!("http://127.0.0.1:{port}"), "");
-    eventually("it serves", async || {
-        let answer = client.try_send(http::Method::GET, "/v1/health/ready", &[], "").await?;
-        (answer.status() == 200).then_some(())
+    eventually("the server is ready", async || {
+        let response = client.try_send(http::Method::GET, "/v1/health/ready", &[], "").await?;
+        (response.status() == 200).then_some(())
     })
     .await;
     let status = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().expect("kill runs");
     assert!(status.success());
-    let mut told = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut told).expect("text");
-    assert!(child.wait().expect("it ends").success(), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
+    let mut stderr = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
+    assert!(child.wait().expect("the process ends").success(), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_output_ends_no_server_and_loses_no_key() {
+async fn closed_output_does_not_end_the_server_or_lose_the_key() {
     let scratch = scratch();
-    let told = with_closed_output(&scratch, &["--log", "info"]).await;
-    assert!(told.contains("hs_live_"), "{told}");
-    assert!(told.contains("started") && told.contains("shutting down") && told.contains("stopped"), "{told}");
+    let stderr = with_closed_output(&scratch, &["--log", "info"]).await;
+    assert!(stderr.contains("hs_live_"), "{stderr}");
+    assert!(stderr.contains("started") && stderr.contains("shutting down") && stderr.contains("stopped"), "{stderr}");
     let server = Server::start(&scratch, &[]);
-    assert_eq!(server.client.with_key(key_in(&told)).get("/v1/usage").await.0, 200);
+    assert_eq!(server.client.with_key(key_in(&stderr)).get("/v1/usage").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn first_access_can_go_to_a_private_file() {
+async fn first_access_may_be_written_to_a_private_file() {
     let scratch = scratch();
     let files = tempfile::tempdir().expect("a directory");
     let path = files.path().join("access");
@@ -298,10 +299,10 @@ async fn first_access_can_go_to_a_private_file() {
     let file = path.to_str().expect("text");
     let text = printed(fresh(&scratch, &["--first-access-file", file, "--public-url", "https://hooks.example.com"]));
     assert!(!text.contains("hs_live_") && !text.contains("#token="), "{text}");
-    let kept = std::fs::read_to_string(&path).expect("it is there");
+    let kept = std::fs::read_to_string(&path).expect("the file exists");
     assert!(kept.contains("https://hooks.example.com/setup#token=") && kept.contains("https://hooks.example.com/docs"), "{kept}");
     #[cfg(unix)]
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect("it is there").permissions()) & 0o777, 0o600);
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect("the file exists").permissions()) & 0o777, 0o600);
     let server = Server::start(&scratch, &[]);
     assert_eq!(server.client.with_key(key_in(&kept)).get("/v1/usage").await.0, 200);
     drop(server);
@@ -310,31 +311,31 @@ async fn first_access_can_go_to_a_private_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_end_quietly_where_nobody_reads_on() {
+async fn commands_end_quietly_on_a_closed_output() {
     let scratch = scratch();
     let mut server = Server::start(&scratch, &[]);
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(30)).await, Some(0));
-    let closed = |mut command: Command| {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let with_closed_stdout = |mut command: Command| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process starts");
         drop(child.stdout.take());
-        child.wait_with_output().expect("it ends")
+        child.wait_with_output().expect("the process ends")
     };
-    let doctor = closed(on_store(&scratch, &["doctor"]));
+    let doctor = with_closed_stdout(on_store(&scratch, &["doctor"]));
     assert!(doctor.status.success() && doctor.stderr.is_empty(), "{doctor:?}");
     let mut help = hookstream();
     help.args(["serve", "--help"]);
-    assert!(closed(help).status.success());
-    // A full disk is no reader that went away.
+    assert!(with_closed_stdout(help).status.success());
+    // A full disk is different from a with_closed_stdout output.
     if std::path::Path::new("/dev/full").exists() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
-        let output = on_store(&scratch, &["doctor"]).stdout(full).output().expect("it runs");
-        assert!(refused(&output).contains("could not write to standard output"));
+        let output = on_store(&scratch, &["doctor"]).stdout(full).output().expect("the command runs");
+        assert!(stderr_of(&output).contains("could not write to standard output"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_ends_no_server() {
+async fn hangup_does_not_end_the_server() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     server.signal("HUP");
@@ -343,25 +344,25 @@ async fn a_hangup_ends_no_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bootstrap_key_that_was_revoked_is_named_at_the_start() {
+async fn revoked_bootstrap_key_is_logged_at_start() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let (_, listed) = server.client.get("/v1/auth/api-keys").await;
     let keys: Vec<Value> = listed["api_keys"].as_array().expect("keys").clone();
-    let id = keys.iter().find(|key| key["name"] == "bootstrap").and_then(|key| key["id"].as_str()).expect("it is there").to_owned();
+    let id = keys.iter().find(|key| key["name"] == "bootstrap").and_then(|key| key["id"].as_str()).expect("the file exists").to_owned();
     assert_eq!(server.client.delete(&format!("/v1/auth/api-keys/{id}")).await.0, 200);
     drop(server);
     let log = tempfile::NamedTempFile::new().expect("a file");
     let server = Server::start_with(&scratch, &[], &[], Some(log.path()));
     assert_eq!(server.client.with_key(KEY).get("/v1/usage").await.0, 401);
-    let told = std::fs::read_to_string(log.path()).expect("a log");
-    assert!(told.contains("bootstrap_api_key was revoked"), "{told}");
+    let stderr = std::fs::read_to_string(log.path()).expect("a log");
+    assert!(stderr.contains("bootstrap_api_key was revoked"), "{stderr}");
 }
 
 #[test]
-fn a_server_that_others_reach_without_tls_says_so() {
+fn public_listener_without_tls_is_logged() {
     let scratch = scratch();
-    let told = |arguments: &[&str]| {
+    let stderr = |arguments: &[&str]| {
         let output = fresh(&scratch, &[arguments, &["--listen", "0.0.0.0:0"]].concat())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -373,14 +374,14 @@ fn a_server_that_others_reach_without_tls_says_so() {
                 child.wait()?;
                 Ok(before.join("\n"))
             });
-        output.expect("it runs")
+        output.expect("the command runs")
     };
-    assert!(told(&[]).contains("listening without TLS"));
-    assert!(!told(&["--public-url", "https://hooks.example.com"]).contains("listening without TLS"));
+    assert!(stderr(&[]).contains("listening without TLS"));
+    assert!(!stderr(&["--public-url", "https://hooks.example.com"]).contains("listening without TLS"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_encryption_key_is_no_dead_end() {
+async fn lost_encryption_key_can_be_replaced() {
     use hookstream_model::{
         base::{secret::Secret, time::Timestamp},
         outbound::signature::VerificationKey,
@@ -411,20 +412,20 @@ async fn a_lost_encryption_key_is_no_dead_end() {
 
     let with_new = |command: &[&str]| {
         let arguments = [command, &["--encryption-key-file", &fresh_key]].concat();
-        on_store(&scratch, &arguments).output().expect("it runs")
+        on_store(&scratch, &arguments).output().expect("the command runs")
     };
-    let told = refused(&with_new(&["serve", "--listen", "127.0.0.1:0"]));
-    assert!(told.contains("admin forget-secrets"), "{told}");
+    let stderr = stderr_of(&with_new(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(stderr.contains("admin forget-secrets"), "{stderr}");
     let doctor = with_new(&["doctor"]);
     assert!(!doctor.status.success() && String::from_utf8_lossy(&doctor.stdout).contains("which is not in these settings"), "{doctor:?}");
-    let with_lost = on_store(&scratch, &["doctor", "--encryption-key-file", &lost]).output().expect("it runs");
-    assert!(done(&with_lost).contains("No problems found"));
-    assert!(refused(&with_new(&["admin", "forget-secrets"])).contains("confirm with --the-encryption-key-is-lost"));
-    let said = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
-    assert!(said.contains("Replaced 2 signing secrets") && said.contains(&id) && said.contains(&other), "{said}");
-    let again = done(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    let with_lost = on_store(&scratch, &["doctor", "--encryption-key-file", &lost]).output().expect("the command runs");
+    assert!(stdout_of(&with_lost).contains("No problems found"));
+    assert!(stderr_of(&with_new(&["admin", "forget-secrets"])).contains("confirm with --the-encryption-key-is-lost"));
+    let expected = stdout_of(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
+    assert!(expected.contains("Replaced 2 signing secrets") && expected.contains(&id) && expected.contains(&other), "{expected}");
+    let again = stdout_of(&with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]));
     assert!(again.contains("Replaced 0 signing secrets"), "{again}");
-    assert!(done(&with_new(&["doctor"])).contains("No problems found"));
+    assert!(stdout_of(&with_new(&["doctor"])).contains("No problems found"));
 
     let server = Server::start(&scratch, &["--encryption-key-file", &fresh_key]);
     let (status, rotated) =
@@ -433,21 +434,21 @@ async fn a_lost_encryption_key_is_no_dead_end() {
     let secret = rotated["signing_secret"].as_str().or(rotated["endpoint"]["signing_secret"].as_str()).expect("a secret");
     let message = server.client.message(json!({ "a": 1 })).await;
     server.client.until(&message, "delivered").await;
-    let received = receiver.received().pop().expect("it came");
+    let received = receiver.received().pop().expect("the delivery arrived");
     let at: i64 = received.header("webhook-timestamp").parse().expect("seconds");
     let key = VerificationKey::parse(&Secret::new(secret)).expect("a key");
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| received.header(name));
-    key.verify(names[0], names[1], names[2], &received.body, Timestamp::from_millis(at * 1_000)).expect("it verifies");
+    key.verify(names[0], names[1], names[2], &received.body, Timestamp::from_millis(at * 1_000)).expect("the signature verifies");
     if scratch.database.is_none() {
         let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
-        assert!(refused(&running).contains("a server runs on this data directory"));
+        assert!(stderr_of(&running).contains("a server runs on this data directory"));
     } else {
         let running = with_new(&["admin", "forget-secrets", "--the-encryption-key-is-lost"]);
-        assert!(refused(&running).contains("is running on this database"));
+        assert!(stderr_of(&running).contains("is running on this database"));
     }
 }
 
-/// A small file system in memory, unmounted at the end; `None` where this process may not mount one.
+/// Small tmpfs, unmounted on drop; `None` if this process may not mount one.
 struct SmallDisk {
     path: std::path::PathBuf,
     _directory: tempfile::TempDir,
@@ -463,7 +464,7 @@ impl SmallDisk {
         mounted.is_ok_and(|output| output.status.success()).then(|| Self { path, _directory: directory })
     }
 
-    /// Takes all the room that is left.
+    /// Fills the remaining space.
     fn fill(&self) {
         let mut ballast = std::fs::File::create(self.path.join("ballast")).expect("created");
         for size in [1024 * 1024, 4096] {
@@ -483,7 +484,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_once_and_a_server_starts_on_it() {
+async fn full_disk_is_logged_once_and_allows_a_start() {
     if scratch().database.is_some() {
         return;
     }
@@ -494,14 +495,15 @@ async fn a_full_disk_is_told_once_and_a_server_starts_on_it() {
     let start = |log: &std::path::Path| {
         let mut command = hookstream();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", at]).env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
-        let mut child = command.stdout(Stdio::piped()).stderr(std::fs::File::create(log).expect("a file")).spawn().expect("it starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(std::fs::File::create(log).expect("a file")).spawn().expect("the process starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let ready = lines.find(|line| line.contains(" is ready at "));
         let url = ready.as_deref().and_then(crate::support::first_url);
         (child, url)
     };
     let (mut child, url) = start(log.path());
-    let client = TestClient::new(&url.expect("it is ready"), KEY);
+    let client = TestClient::new(&url.expect("the server is ready"), KEY);
     client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
     let body = json!({ "event_type": "a", "payload": { "random": (0..4_000).map(|n| n * 7919 % 1009).collect::<Vec<u32>>() } });
     let send = async |client: &TestClient| client.post("/v1/applications/acme/messages", body.clone()).await;
@@ -514,30 +516,30 @@ async fn a_full_disk_is_told_once_and_a_server_starts_on_it() {
     }
     let (status, ready) = client.get("/v1/health/ready").await;
     assert_eq!((status, &ready["code"]), (503, &json!("storage_full")), "{ready}");
-    let told = std::fs::read_to_string(log.path()).expect("a log");
-    assert_eq!(told.matches("the disk is full").count(), 1, "{told}");
-    assert_eq!(told.matches("request failed").count(), 0, "{told}");
+    let stderr = std::fs::read_to_string(log.path()).expect("a log");
+    assert_eq!(stderr.matches("the disk is full").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("request failed").count(), 0, "{stderr}");
 
     child.kill().and_then(|()| child.wait()).expect("ended");
     disk.fill();
     let second = tempfile::NamedTempFile::new().expect("a file");
     let (mut child, url) = start(second.path());
-    let told = || std::fs::read_to_string(second.path()).expect("a log");
-    let client = TestClient::new(&url.unwrap_or_else(|| panic!("it is ready: {}", told())), KEY);
-    assert!(told().contains("deleted the reserve file to start"), "{}", told());
+    let stderr = || std::fs::read_to_string(second.path()).expect("a log");
+    let client = TestClient::new(&url.unwrap_or_else(|| panic!("the server is not ready: {}", stderr())), KEY);
+    assert!(stderr().contains("deleted the reserve file to start"), "{}", stderr());
     assert_eq!(send(&client).await.1["code"], "storage_full");
     assert_eq!(client.get("/v1/applications/acme/messages").await.0, 200);
     assert_eq!(client.get("/v1/health/ready").await.0, 503);
     disk.make_room();
     eventually("messages are accepted", async || (send(&client).await.0 == 201).then_some(())).await;
-    eventually("it is ready", async || (client.get("/v1/health/ready").await.0 == 200).then_some(())).await;
+    eventually("the server is ready again", async || (client.get("/v1/health/ready").await.0 == 200).then_some(())).await;
     assert!(data.join("reserve").exists());
     child.kill().and_then(|()| child.wait()).expect("ended");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alone() {
+fn data_directory_must_be_empty_or_ours_and_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     if scratch().database.is_some() {
         return;
@@ -548,18 +550,21 @@ fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alon
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(path).stdin(Stdio::null());
         command
     };
-    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("the file exists").permissions().mode() & 0o7777;
     let make = |name: &str, bits: u32| {
         let path = root.path().join(name);
         std::fs::create_dir(&path).expect("created");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(bits)).expect("set");
         path
     };
-    // One of somebody else's files.
+    // A directory with files of another program.
     let foreign = make("foreign", 0o1777);
     std::fs::write(foreign.join("letter.txt"), "dear").expect("written");
-    let told = refused(&start(&foreign).output().expect("it runs"));
-    assert!(told.contains("is not empty and contains no Hookstream data, but letter.txt") && told.contains("foreign/hookstream"), "{told}");
+    let stderr = stderr_of(&start(&foreign).output().expect("the command runs"));
+    assert!(
+        stderr.contains("is not empty and contains no Hookstream data, but letter.txt") && stderr.contains("foreign/hookstream"),
+        "{stderr}"
+    );
     assert_eq!((mode(&foreign), std::fs::read_dir(&foreign).expect("a directory").count()), (0o1777, 1));
 
     let volume = make("volume", 0o2770);
@@ -586,13 +591,13 @@ fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alon
     assert!(!printed(start(&new)).contains("hs_live_"));
     assert_eq!((mode(&new), mode(&new.join("core.db"))), (0o755, 0o600));
 
-    // As Kubernetes makes a volume: of root, and of the process's group. Only root can try that.
+    // As Kubernetes creates a volume: owned by root and the process's group. Only root can test this.
     let shared = make("shared", 0o2770);
     if std::os::unix::fs::chown(&shared, Some(0), Some(65_534)).is_ok() {
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
         std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o2770)).expect("set");
         let as_nobody = |path: &std::path::Path| {
-            // Where it stands, nobody may not read.
+            // The unprivileged user may not read the original location.
             let binary = root.path().join("hookstream");
             if !binary.exists() {
                 std::fs::copy(env!("CARGO_BIN_EXE_hookstream"), &binary).expect("copied");
@@ -605,9 +610,9 @@ fn a_data_directory_is_taken_where_it_is_empty_or_ours_and_its_mode_is_left_alon
         };
         assert!(printed(as_nobody(&shared)).contains("hs_live_"));
         assert_eq!(mode(&shared), 0o2770);
-        let closed = make("closed", 0o755);
-        let told = refused(&as_nobody(&closed).output().expect("it runs"));
-        assert!(told.contains("it belongs to user 0 and group 0, mode 0755: make it writable"), "{told}");
-        assert_eq!(std::fs::read_dir(&closed).expect("a directory").count(), 0);
+        let with_closed_stdout = make("closed", 0o755);
+        let stderr = stderr_of(&as_nobody(&with_closed_stdout).output().expect("the command runs"));
+        assert!(stderr.contains("it belongs to user 0 and group 0, mode 0755: make it writable"), "{stderr}");
+        assert_eq!(std::fs::read_dir(&with_closed_stdout).expect("a directory").count(), 0);
     }
 }

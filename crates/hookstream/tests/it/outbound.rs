@@ -1,4 +1,4 @@
-//! Endpoints as clients expect them: secrets that end by themselves, uids, channels, pausing; and finding what happened.
+//! Endpoint features: expiring secrets, uids, channels, pausing; and searching messages and attempts.
 
 use hookstream_testkit::{
     eventually,
@@ -21,13 +21,13 @@ fn verifies(secret: &str, delivery: &Received) -> bool {
 }
 
 async fn endpoint(client: &TestClient, body: Value) -> Value {
-    let (status, answer) = client.post("/v1/applications/acme/endpoints", body).await;
-    assert_eq!(status, 201, "{answer}");
-    answer["endpoint"].clone()
+    let (status, response) = client.post("/v1/applications/acme/endpoints", body).await;
+    assert_eq!(status, 201, "{response}");
+    response["endpoint"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_rotated_secret_signs_until_its_own_end() {
+async fn rotated_secret_signs_until_its_grace_period_ends() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -37,7 +37,7 @@ async fn each_rotated_secret_signs_until_its_own_end() {
     let first = text(&endpoint, "signing_secret").to_owned();
     let rotate = async |body: Value| client.post(&format!("{path}/rotate-secret"), body).await;
 
-    // A double click: the customer's secret goes on to sign.
+    // A duplicate rotation: the customer's secret continues to sign.
     let (_, second) = rotate(json!({})).await;
     let (status, third) = rotate(json!({ "grace_seconds": 600 })).await;
     assert_eq!(status, 200, "{third}");
@@ -50,21 +50,21 @@ async fn each_rotated_secret_signs_until_its_own_end() {
     let (status, revealed) = client.get(&format!("{path}/secret")).await;
     assert_eq!((status, text(&revealed, "signing_secret")), (200, third));
     let previous: Vec<_> = revealed["previous_secrets"].as_array().expect("a list").iter().map(|one| text(one, "signing_secret")).collect();
-    assert_eq!(previous, [second, &first], "the one that ends first comes first");
+    assert_eq!(previous, [second, &first], "sorted by end of grace, earliest first");
 
-    // The same request again is the same rotation, under the id and the uid.
+    // The same request again is the same rotation, addressed by id or uid.
     let by_id = format!("/v1/applications/{}/endpoints/{}/rotate-secret", text(&endpoint, "application_id"), text(&endpoint, "id"));
     let key = [("idempotency-key", "rot-1")];
     let once = client.send(Method::POST, &format!("{path}/rotate-secret"), &key, "{}").await;
     assert_eq!(client.send(Method::POST, &by_id, &key, "{}").await, once);
     assert_eq!(client.send(Method::POST, &by_id, &key, "{\"grace_seconds\":0}").await.0, 422);
 
-    // A secret of one's own, in another system's form; without grace the one before it ends at once.
+    // A supplied secret, in another system's form; without grace the previous secret ends at once.
     let own = "raw:correct horse battery";
-    let (status, answer) = rotate(json!({ "signing_secret": format!(" {own}\n"), "grace_seconds": 0 })).await;
-    assert_eq!((status, text(&answer, "signing_secret")), (200, own), "{answer}");
-    let (status, answer) = rotate(json!({ "signing_secret": own })).await;
-    assert_eq!((status, &answer["details"]["field"]), (400, &json!("signing_secret")), "{answer}");
+    let (status, response) = rotate(json!({ "signing_secret": format!(" {own}\n"), "grace_seconds": 0 })).await;
+    assert_eq!((status, text(&response, "signing_secret")), (200, own), "{response}");
+    let (status, response) = rotate(json!({ "signing_secret": own })).await;
+    assert_eq!((status, &response["details"]["field"]), (400, &json!("signing_secret")), "{response}");
     client.message(json!({})).await;
     let delivery = receiver.wait_for(2).await.remove(1);
     assert!(!verifies(text(&once.1, "signing_secret"), &delivery));
@@ -75,37 +75,37 @@ async fn each_rotated_secret_signs_until_its_own_end() {
     }
     let differs = client.post(&format!("{path}/rotate-secret?grace_seconds=5"), json!({ "grace_seconds": 6 })).await;
     assert_eq!((differs.0, &differs.1["details"]["field"]), (400, &json!("grace_seconds")), "{}", differs.1);
-    // Ten at once, and no more.
+    // Ten rotated secrets at once are the maximum.
     for _ in 3..10 {
         assert_eq!(rotate(json!({})).await.0, 200);
     }
-    let (status, answer) = rotate(json!({})).await;
-    assert_eq!((status, &answer["code"]), (409, &json!("too_many_secrets")), "{answer}");
-    assert!(text(&answer, "error").contains(text(&answer["details"], "oldest_ends_at")), "{answer}");
+    let (status, response) = rotate(json!({})).await;
+    assert_eq!((status, &response["code"]), (409, &json!("too_many_secrets")), "{response}");
+    assert!(text(&response, "error").contains(text(&response["details"], "oldest_ends_at")), "{response}");
     assert_eq!(rotate(json!({ "grace_seconds": 0 })).await.0, 200);
 
-    // Each reveal is an entry of the audit log.
+    // Each reveal leaves an audit log entry.
     let (_, log) = client.get("/v1/audit-log?action=endpoint.reveal_secret").await;
     let entries = log["entries"].as_array().or_else(|| log["audit_log"].as_array()).expect("entries");
     assert_eq!(entries.len(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_revealed_to_those_who_may_see_them() {
+async fn secrets_are_revealed_only_with_permission() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     client.acme(json!({ "uid": "main" }), "http://127.0.0.1:9/").await;
     let path = "/v1/applications/acme/endpoints/main/secret";
     for (scopes, expected) in [("*", 403), ("endpoints:*", 403), ("endpoints:secret", 200), ("*,endpoints:secret", 200)] {
-        let (status, made) = client.post("/v1/auth/api-keys", json!({ "name": scopes, "scopes": scopes })).await;
-        assert_eq!(status, 201, "{made}");
-        let key = client.with_key(text(&made, "key"));
-        let (status, answer) = key.get(path).await;
-        assert_eq!(status, expected, "{scopes}: {answer}");
+        let (status, created) = client.post("/v1/auth/api-keys", json!({ "name": scopes, "scopes": scopes })).await;
+        assert_eq!(status, 201, "{created}");
+        let key = client.with_key(text(&created, "key"));
+        let (status, response) = key.get(path).await;
+        assert_eq!(status, expected, "{scopes}: {response}");
         if scopes == "*" {
             let wanted = json!({ "name": "more", "scopes": "endpoints:secret" });
-            assert_eq!(key.post("/v1/auth/api-keys", wanted).await.0, 403, "a key passes on no scope that it has not");
+            assert_eq!(key.post("/v1/auth/api-keys", wanted).await.0, 403, "a key cannot grant a scope that it lacks");
         }
     }
     let (_, access) = client.post("/v1/applications/acme/portal-access", json!({})).await;
@@ -119,73 +119,77 @@ async fn secrets_are_revealed_to_those_who_may_see_them() {
     let path_of = format!("/v1/environments/{}", text(environment, "id"));
     let (status, changed) = client.patch(&path_of, json!({ "portal_reveal_secrets": false })).await;
     assert_eq!((status, &changed["environment"]["portal_reveal_secrets"]), (200, &json!(0)), "{changed}");
-    let (status, answer) = reveal().await;
-    assert_eq!((status, &answer["code"]), (403, &json!("reveal_disabled")), "{answer}");
+    let (status, response) = reveal().await;
+    assert_eq!((status, &response["code"]), (403, &json!("reveal_disabled")), "{response}");
     assert_eq!(client.get(path).await.0, 200);
     server.kill();
     let server = Server::start(&directory, &["--reveal-secrets", "false"]);
-    let (status, answer) = server.client.get(path).await;
-    assert_eq!((status, &answer["code"]), (403, &json!("reveal_disabled")), "{answer}");
+    let (status, response) = server.client.get(path).await;
+    assert_eq!((status, &response["code"]), (403, &json!("reveal_disabled")), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uids_and_names_stand_for_ids_in_every_path() {
+async fn uids_and_names_are_accepted_in_every_path() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let receiver = Receiver::start().await;
-    let (status, nameless) = client.post("/v1/applications", json!({ "name": "Nameless" })).await;
-    assert_eq!((status, &nameless["application"]["uid"]), (201, &Value::Null), "{nameless}");
-    let nameless = text(&nameless["application"], "id").to_owned();
-    let made = client.acme(json!({ "uid": "main", "metadata": { "team": "billing" } }), &receiver.url()).await;
-    assert_eq!((text(&made, "uid"), text(&made, "metadata")), ("main", "{\"team\":\"billing\"}"));
-    let acme = text(&made, "application_id").to_owned();
+    let (status, unnamed) = client.post("/v1/applications", json!({ "name": "Nameless" })).await;
+    assert_eq!((status, &unnamed["application"]["uid"]), (201, &Value::Null), "{unnamed}");
+    let unnamed = text(&unnamed["application"], "id").to_owned();
+    let created = client.acme(json!({ "uid": "main", "metadata": { "team": "billing" } }), &receiver.url()).await;
+    assert_eq!((text(&created, "uid"), text(&created, "metadata")), ("main", "{\"team\":\"billing\"}"));
+    let acme = text(&created, "application_id").to_owned();
 
     for uid in ["acme", &acme, &format!("app_{acme}")] {
-        let (status, answer) = client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": uid })).await;
-        assert_eq!((status, &answer["code"]), (409, &json!("uid_taken")), "{uid}: {answer}");
+        let (status, response) = client.patch(&format!("/v1/applications/{unnamed}"), json!({ "uid": uid })).await;
+        assert_eq!((status, &response["code"]), (409, &json!("uid_taken")), "{uid}: {response}");
         let (status, _) = client.post("/v1/applications", json!({ "name": "x", "uid": uid })).await;
         assert_eq!(status, 409, "{uid}");
     }
-    let (status, answer) = client.patch("/v1/applications/acme", json!({ "uid": "acme-2" })).await;
-    assert_eq!((status, text(&answer["application"], "uid")), (200, "acme-2"));
+    let (status, response) = client.patch("/v1/applications/acme", json!({ "uid": "acme-2" })).await;
+    assert_eq!((status, text(&response["application"], "uid")), (200, "acme-2"));
     assert_eq!(client.get("/v1/applications/acme").await.0, 404);
-    assert_eq!(client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": "acme" })).await.0, 200);
-    assert_eq!(client.get("/v1/applications/acme").await.1["application"]["id"], nameless.as_str(), "it is another's now");
-    assert_eq!(client.patch(&format!("/v1/applications/{nameless}"), json!({ "uid": null })).await.0, 200);
+    assert_eq!(client.patch(&format!("/v1/applications/{unnamed}"), json!({ "uid": "acme" })).await.0, 200);
+    assert_eq!(
+        client.get("/v1/applications/acme").await.1["application"]["id"],
+        unnamed.as_str(),
+        "the uid belongs to another application now"
+    );
+    assert_eq!(client.patch(&format!("/v1/applications/{unnamed}"), json!({ "uid": null })).await.0, 200);
     assert_eq!(client.patch("/v1/applications/acme-2", json!({ "uid": "acme" })).await.0, 200);
 
-    let (status, answer) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": "main" })).await;
-    assert_eq!((status, &answer["code"]), (409, &json!("uid_taken")), "{answer}");
-    let (status, _) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": text(&made, "id") })).await;
+    let (status, response) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": "main" })).await;
+    assert_eq!((status, &response["code"]), (409, &json!("uid_taken")), "{response}");
+    let (status, _) = client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url(), "uid": text(&created, "id") })).await;
     assert_eq!(status, 409);
     let path = "/v1/applications/acme/endpoints/main";
-    assert_eq!(client.get(path).await.1["endpoint"]["id"], made["id"]);
+    assert_eq!(client.get(path).await.1["endpoint"]["id"], created["id"]);
     assert_eq!(client.patch(path, json!({ "metadata": null })).await.1["endpoint"]["metadata"], Value::Null);
     for operation in ["test", "reset-circuit", "rotate-secret"] {
-        let (status, answer) = client.post(&format!("{path}/{operation}"), json!({})).await;
-        assert!(status == 200 || status == 201, "{operation}: {answer}");
+        let (status, response) = client.post(&format!("{path}/{operation}"), json!({})).await;
+        assert!(status == 200 || status == 201, "{operation}: {response}");
     }
     assert_eq!(client.post(&format!("{path}/recover"), json!({ "since": "2020-01-01T00:00:00Z" })).await.0, 201);
     assert_eq!(client.get(&format!("{path}/attempts")).await.0, 200);
     assert_eq!(client.patch(path, json!({ "uid": "other" })).await.0, 200);
     assert_eq!((client.get(path).await.0, client.delete("/v1/applications/acme/endpoints/other").await.0), (404, 200));
 
-    // A message under the id is the same request as under the uid.
+    // A message request by id equals the one by uid.
     let (key, body) = ([("idempotency-key", "m-1")], json!({ "event_type": "a.b", "payload": 1 }).to_string());
     let by_uid = client.send(Method::POST, "/v1/applications/acme/messages", &key, body.clone()).await;
     assert_eq!(client.send(Method::POST, &format!("/v1/applications/{acme}/messages"), &key, body).await, by_uid);
 
-    let (_, made) = client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
+    let (_, created) = client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
     let (status, found) = client.get("/v1/event-types/invoice.paid").await;
-    assert_eq!((status, &found["event_type"]["id"]), (200, &made["event_type"]["id"]));
+    assert_eq!((status, &found["event_type"]["id"]), (200, &created["event_type"]["id"]));
     assert_eq!(client.patch("/v1/event-types/invoice.paid", json!({ "description": "x" })).await.0, 200);
     assert_eq!(client.delete("/v1/event-types/invoice.paid").await.0, 200);
     assert_eq!(client.get("/v1/event-types/invoice.paid").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_have_prefixes_and_warn_of_what_no_type_has() {
+async fn filters_accept_prefixes_and_warn_about_unknown_types() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -193,14 +197,14 @@ async fn filters_have_prefixes_and_warn_of_what_no_type_has() {
     client.acme(json!({ "filter_types": ["invoice.*"] }), &receiver.url()).await;
     client.post("/v1/event-types", json!({ "name": "invoice.paid" })).await;
     let filter = json!({ "url": receiver.url(), "filter_types": ["invoice.piad", "invoice.*", "user.*", "*"], "uid": "second" });
-    let (status, answer) = client.post("/v1/applications/acme/endpoints", filter).await;
+    let (status, response) = client.post("/v1/applications/acme/endpoints", filter).await;
     let warnings = json!([
         "filter_types contains invoice.piad, but no event type has that name.",
         "filter_types contains user.*, but no event type has a name that begins with user."
     ]);
-    assert_eq!((status, &answer["warnings"]), (201, &warnings), "{answer}");
-    let (_, answer) = client.patch("/v1/applications/acme/endpoints/second", json!({ "filter_types": ["invoice.paid"] })).await;
-    assert_eq!(answer["warnings"], Value::Null, "{answer}");
+    assert_eq!((status, &response["warnings"]), (201, &warnings), "{response}");
+    let (_, response) = client.patch("/v1/applications/acme/endpoints/second", json!({ "filter_types": ["invoice.paid"] })).await;
+    assert_eq!(response["warnings"], Value::Null, "{response}");
     client.delete("/v1/applications/acme/endpoints/second").await;
     let send = async |event_type: &str| {
         let (_, sent) = client.post("/v1/applications/acme/messages", json!({ "event_type": event_type, "payload": 1 })).await;
@@ -211,7 +215,7 @@ async fn filters_have_prefixes_and_warn_of_what_no_type_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn channels_decide_who_gets_a_message() {
+async fn channels_select_endpoints() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -241,19 +245,19 @@ async fn channels_decide_who_gets_a_message() {
     assert_eq!(matched(json!(["p2", "p3"])).await.1, ids(&[&all, &both]));
     let (_, explained) = client.get(&format!("/v1/messages/{without}/explain")).await;
     let of_one = explained["explanation"]["endpoints"].as_array().expect("a list").iter().find(|about| about["endpoint_id"] == one["id"]);
-    let of_one = of_one.expect("it is explained");
+    let of_one = of_one.expect("an explanation of the endpoint");
     assert_eq!((&of_one["reason"], &of_one["statements"][0]["code"]), (&json!("other_channels"), &json!("other_channels")), "{of_one}");
     let (_, listed) = client.get("/v1/messages?channel=p2").await;
     assert_eq!(listed["messages"].as_array().map(Vec::len), Some(1), "{listed}");
     for channels in [json!([""]), json!(["a", "a"]), json!("x"), json!([1])] {
         let body = json!({ "event_type": "a.b", "payload": 1, "channels": channels });
-        let (status, answer) = client.post("/v1/applications/acme/messages", body).await;
-        assert_eq!((status, &answer["details"]["field"]), (400, &json!("channels")), "{answer}");
+        let (status, response) = client.post("/v1/applications/acme/messages", body).await;
+        assert_eq!((status, &response["details"]["field"]), (400, &json!("channels")), "{response}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_endpoint_keeps_what_comes_and_gets_it_when_it_is_active_again() {
+async fn paused_endpoint_receives_its_messages_once_active_again() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -261,8 +265,8 @@ async fn a_paused_endpoint_keeps_what_comes_and_gets_it_when_it_is_active_again(
     for ordering in ["none", "strict"] {
         let endpoint = endpoint_of(client, ordering, &receiver).await;
         let path = format!("/v1/applications/{ordering}/endpoints/{endpoint}");
-        let (status, answer) = client.patch(&path, json!({ "status": "paused" })).await;
-        assert_eq!((status, text(&answer["endpoint"], "status")), (200, "paused"), "{answer}");
+        let (status, response) = client.patch(&path, json!({ "status": "paused" })).await;
+        assert_eq!((status, text(&response["endpoint"], "status")), (200, "paused"), "{response}");
         let before = receiver.received().len();
         let mut ids = Vec::new();
         for number in 0..20 {
@@ -277,8 +281,8 @@ async fn a_paused_endpoint_keeps_what_comes_and_gets_it_when_it_is_active_again(
         assert!(text(about, "why").contains("The endpoint is paused"), "{about}");
         assert_eq!(client.post(&format!("{path}/test"), json!({})).await.1["code"], "endpoint_paused");
         assert_eq!(receiver.received().len(), before, "nothing was sent");
-        let (status, answer) = client.patch(&path, json!({ "status": "active" })).await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, response) = client.patch(&path, json!({ "status": "active" })).await;
+        assert_eq!(status, 200, "{response}");
         let received = receiver.wait_for(before + 20).await;
         let got: Vec<_> = received[before..].iter().map(Received::id).collect();
         if ordering == "strict" {
@@ -291,18 +295,18 @@ async fn a_paused_endpoint_keeps_what_comes_and_gets_it_when_it_is_active_again(
 async fn endpoint_of(client: &TestClient, application: &str, receiver: &Receiver) -> String {
     client.post("/v1/applications", json!({ "name": application, "uid": application })).await;
     let body = json!({ "url": receiver.url(), "ordering": application });
-    let (status, answer) = client.post(&format!("/v1/applications/{application}/endpoints"), body).await;
-    assert_eq!(status, 201, "{answer}");
-    text(&answer["endpoint"], "id").to_owned()
+    let (status, response) = client.post(&format!("/v1/applications/{application}/endpoints"), body).await;
+    assert_eq!(status, 201, "{response}");
+    text(&response["endpoint"], "id").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_and_attempts_are_found_by_what_happened_to_them() {
+async fn messages_and_attempts_are_searchable() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
-    let good = client.acme(json!({ "uid": "good" }), &well.url()).await;
+    let (healthy, broken) = (Receiver::start().await, Receiver::responding(|_| CannedResponse::status(500)).await);
+    let good = client.acme(json!({ "uid": "good" }), &healthy.url()).await;
     let bad = endpoint(client, json!({ "url": broken.url(), "uid": "bad", "filter_types": ["invoice.failed"] })).await;
     client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
     let send = async |application: &str, event_type: &str, event_id: &str| {
@@ -313,37 +317,37 @@ async fn messages_and_attempts_are_found_by_what_happened_to_them() {
     };
     let paid = send("acme", "invoice.paid", "Order-1").await;
     let failed = send("acme", "invoice.failed", "Order-2").await;
-    let nobodys = send("other", "user.created", "User-1").await;
+    let unmatched = send("other", "user.created", "User-1").await;
     client.until(text(&paid, "id"), "delivered").await;
     client.until(text(&failed, "id"), "failed").await;
 
     let found = async |query: &str| {
-        let (status, answer) = client.get(&format!("/v1/{query}")).await;
-        assert_eq!(status, 200, "{query}: {answer}");
-        let ids: Vec<_> = answer["messages"].as_array().expect("messages").iter().map(|message| text(message, "id").to_owned()).collect();
+        let (status, response) = client.get(&format!("/v1/{query}")).await;
+        assert_eq!(status, 200, "{query}: {response}");
+        let ids: Vec<_> = response["messages"].as_array().expect("messages").iter().map(|message| text(message, "id").to_owned()).collect();
         ids
     };
     let ids = |messages: &[&Value]| messages.iter().map(|message| text(message, "id").to_owned()).collect::<Vec<_>>();
     let (good_id, bad_id) = (text(&good, "id"), text(&bad, "id"));
     let since = text(&failed, "created_at");
     for (query, expected) in [
-        ("messages".to_owned(), ids(&[&nobodys, &failed, &paid])),
+        ("messages".to_owned(), ids(&[&unmatched, &failed, &paid])),
         ("applications/acme/messages".to_owned(), ids(&[&failed, &paid])),
         ("messages?status=failed".to_owned(), ids(&[&failed])),
-        ("messages?status=failed,skipped".to_owned(), ids(&[&nobodys, &failed])),
-        ("messages?status=delivered&status=skipped".to_owned(), ids(&[&nobodys, &paid])),
-        ("messages?event_type=invoice.paid&event_type=user.created".to_owned(), ids(&[&nobodys, &paid])),
+        ("messages?status=failed,skipped".to_owned(), ids(&[&unmatched, &failed])),
+        ("messages?status=delivered&status=skipped".to_owned(), ids(&[&unmatched, &paid])),
+        ("messages?event_type=invoice.paid&event_type=user.created".to_owned(), ids(&[&unmatched, &paid])),
         ("applications/acme/messages?event_type=invoice.paid,invoice.failed".to_owned(), ids(&[&failed, &paid])),
         (format!("messages?endpoint_id={bad_id}"), ids(&[&failed])),
         ("applications/acme/messages?endpoint_id=good".to_owned(), ids(&[&failed, &paid])),
         ("messages?event_id=Order-2".to_owned(), ids(&[&failed])),
         ("messages?search=order-".to_owned(), ids(&[&failed, &paid])),
         (format!("messages?search={}", &text(&paid, "id")[20..]), ids(&[&paid])),
-        (format!("messages?since={since}"), ids(&[&nobodys, &failed])),
+        (format!("messages?since={since}"), ids(&[&unmatched, &failed])),
         (format!("messages?until={since}"), ids(&[&paid])),
         ("messages?since=2999-01-01T00:00:00Z".to_owned(), ids(&[])),
     ] {
-        // The millisecond of one may be that of its neighbour.
+        // Neighbouring messages may have the same millisecond.
         let mut found = found(&query).await;
         if query.contains("since=2") || query.contains("until=2") {
             found.retain(|id| expected.contains(id));
@@ -365,10 +369,10 @@ async fn messages_and_attempts_are_found_by_what_happened_to_them() {
     assert_eq!((status, by_id["attempts"].as_array().map(Vec::len)), (200, Some(2)), "{by_id}");
 
     let attempts = async |query: &str| {
-        let (status, answer) = client.get(&format!("/v1/{query}")).await;
-        assert_eq!(status, 200, "{query}: {answer}");
+        let (status, response) = client.get(&format!("/v1/{query}")).await;
+        assert_eq!(status, 200, "{query}: {response}");
         let of = |one: &Value| (text(one, "message_id").to_owned(), text(one, "endpoint_id").to_owned());
-        let mut found: Vec<_> = answer["attempts"].as_array().expect("attempts").iter().map(of).collect();
+        let mut found: Vec<_> = response["attempts"].as_array().expect("attempts").iter().map(of).collect();
         found.sort_unstable();
         found
     };
@@ -397,7 +401,7 @@ async fn messages_and_attempts_are_found_by_what_happened_to_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added() {
+async fn pages_are_stable_in_both_directions_while_rows_are_added() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
@@ -409,13 +413,13 @@ async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added(
     for number in 0..30 {
         let application = if number % 3 == 0 { "other" } else { "acme" };
         let body = json!({ "event_type": "a.b", "payload": number });
-        let (_, answer) = client.post(&format!("/v1/applications/{application}/messages"), body).await;
-        sent.push(text(&answer["message"], "id").to_owned());
+        let (_, response) = client.post(&format!("/v1/applications/{application}/messages"), body).await;
+        sent.push(text(&response["message"], "id").to_owned());
     }
     receiver.wait_for(40).await;
     eventually("all attempts are recorded", async || {
-        let (_, answer) = client.get("/v1/attempts?limit=100").await;
-        (answer["attempts"].as_array().map(Vec::len) == Some(40)).then_some(())
+        let (_, response) = client.get("/v1/attempts?limit=100").await;
+        (response["attempts"].as_array().map(Vec::len) == Some(40)).then_some(())
     })
     .await;
     for list in ["attempts", "messages"] {
@@ -437,7 +441,7 @@ async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added(
         if list == "messages" {
             assert_eq!(older.iter().rev().cloned().collect::<Vec<_>>(), before);
         }
-        // And back: all that is newer than the last page, in pages that are newest first.
+        // Backwards: everything newer than the last page, in pages sorted newest first.
         let mut cursor = last.as_str().expect("a cursor").to_owned();
         let mut newer = Vec::new();
         loop {
@@ -460,12 +464,12 @@ async fn pages_skip_and_repeat_nothing_in_either_direction_while_rows_are_added(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
+async fn retry_may_target_one_endpoint_or_the_failed_ones() {
     let directory = scratch();
     let server = Server::start(&directory, &["--retry-schedule", ""]);
     let client = &server.client;
-    let (well, broken) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
-    client.acme(json!({ "uid": "good" }), &well.url()).await;
+    let (healthy, broken) = (Receiver::start().await, Receiver::responding(|_| CannedResponse::status(500)).await);
+    client.acme(json!({ "uid": "good" }), &healthy.url()).await;
     endpoint(client, json!({ "url": broken.url(), "uid": "bad" })).await;
     let id = client.message(json!({})).await;
     client.until(&id, "failed").await;
@@ -478,7 +482,7 @@ async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
     .await;
     assert_eq!(client.post(&format!("{retry}?endpoint_id=bad"), json!({})).await.1["retried"], true);
     broken.wait_for(3).await;
-    assert_eq!(well.received().len(), 1, "where it arrived it is not sent again");
+    assert_eq!(healthy.received().len(), 1, "a delivered message is not resent");
     assert_eq!(client.post(&format!("{retry}?endpoint_id=good&only=failed"), json!({})).await.1["retried"], false);
     for (query, body, expected) in [
         ("?endpoint_id=nobody", json!({}), 404),
@@ -488,28 +492,28 @@ async fn a_retry_may_be_for_one_endpoint_or_for_those_that_failed() {
         assert_eq!(client.post(&format!("{retry}{query}"), body).await.0, expected, "{query}");
     }
     assert_eq!(client.post(&retry, json!({})).await.1["retried"], true);
-    well.wait_for(2).await;
+    healthy.wait_for(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_quota_of_a_new_organization_counts_from_its_first_message_on() {
+async fn quota_of_a_new_organization_applies_from_its_first_message() {
     let directory = scratch();
     let server = Server::start(&directory, &["--quota-events-per-month", "5"]);
     let owner = Visitor::owner(&server).await;
     for name in ["Second", "Third"] {
-        let (status, made) = owner.post("/v1/organizations", json!({ "name": name })).await;
-        assert_eq!(status, 201, "{made}");
-        let organization = text(&made["organization"], "id").to_owned();
+        let (status, created) = owner.post("/v1/organizations", json!({ "name": name })).await;
+        assert_eq!(status, 201, "{created}");
+        let organization = text(&created["organization"], "id").to_owned();
         let application = json!({ "name": "A", "uid": "a", "org_id": organization });
         assert_eq!(owner.post("/v1/applications", application).await.0, 201);
         let mut accepted = 0;
         for number in 0..12 {
             let body = json!({ "event_type": "a.b", "payload": number, "org_id": organization });
-            let (status, answer) = owner.post("/v1/applications/a/messages", body).await;
+            let (status, response) = owner.post("/v1/applications/a/messages", body).await;
             match status {
                 201 => accepted += 1,
-                429 => assert_eq!(answer["code"], "quota_reached", "{answer}"),
-                _ => panic!("{status}: {answer}"),
+                429 => assert_eq!(response["code"], "quota_reached", "{response}"),
+                _ => panic!("{status}: {response}"),
             }
         }
         assert_eq!(accepted, 5, "{name}");
@@ -517,7 +521,7 @@ async fn the_quota_of_a_new_organization_counts_from_its_first_message_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_may_have_so_many_endpoints_and_the_sender_more() {
+async fn portal_endpoint_limit_applies_to_customers_only() {
     let directory = scratch();
     let server = Server::start(&directory, &["--portal-endpoints", "2"]);
     let client = &server.client;
@@ -528,7 +532,7 @@ async fn a_customer_may_have_so_many_endpoints_and_the_sender_more() {
     let body = json!({ "url": "http://127.0.0.1:9/mine" }).to_string();
     let create = async || portal.send(Method::POST, "/v1/portal/endpoints", &[("authorization", &token)], body.clone()).await;
     assert_eq!(create().await.0, 201);
-    let (status, answer) = create().await;
-    assert_eq!((status, &answer["code"], &answer["details"]["limit"]), (403, &json!("quota_reached"), &json!(2)), "{answer}");
+    let (status, response) = create().await;
+    assert_eq!((status, &response["code"], &response["details"]["limit"]), (403, &json!("quota_reached"), &json!(2)), "{response}");
     endpoint(client, json!({ "url": "http://127.0.0.1:9/" })).await;
 }

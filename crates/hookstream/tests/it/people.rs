@@ -1,4 +1,4 @@
-//! People: how they come in, prove who they are, and what they may do.
+//! Users: set-up, sign-in, and permissions.
 
 use std::{io::Write, process::Stdio};
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_owner_sets_themselves_up_once() {
+async fn first_owner_set_up_works_once() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
-    let link = server.setup_link.clone().expect("there is nobody yet");
+    let link = server.setup_link.clone().expect("no user exists yet");
     let visitor = Visitor::new(&server);
     let body = |password: &str| json!({ "token": token(&link), "email": "Ada@Example.com", "password": password });
     for (password, reason) in [("short", "too short"), ("password1234", "leaked"), ("ada@example.com", "too easy to guess")] {
@@ -29,9 +29,9 @@ async fn the_first_owner_sets_themselves_up_once() {
     assert!(cookie.starts_with("better-auth.session_token=") && cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     let (status, session) = visitor.get("/v1/auth/session").await;
     assert_eq!((status, &session["user"]["email"], &session["memberships"][0]["role"]), (200, &json!("ada@example.com"), &json!("owner")));
-    // What they see is what the first key sees.
-    let (status, made) = visitor.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-    assert_eq!(status, 201, "{made}");
+    // The owner sees the same resources as the bootstrap key.
+    let (status, created) = visitor.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    assert_eq!(status, 201, "{created}");
     assert_eq!(server.client.get("/v1/applications/acme").await.0, 200);
 
     let other = Visitor::new(&server);
@@ -42,21 +42,21 @@ async fn the_first_owner_sets_themselves_up_once() {
     assert_eq!(visitor.get("/v1/auth/session").await.0, 401);
     server.kill();
     let server = Server::start(&scratch, &[]);
-    assert_eq!(server.setup_link, None, "somebody is there");
+    assert_eq!(server.setup_link, None, "a user exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_in_tells_nothing_of_who_is_known_and_waits_after_failures() {
+async fn sign_in_reveals_no_known_users_and_is_limited_after_failures() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     Visitor::owner(&server).await;
-    let said = |(status, mut answer): (u16, Value)| {
-        answer.as_object_mut().expect("an object").remove("request_id");
-        (status, answer)
+    let without_request_id = |(status, mut response): (u16, Value)| {
+        response.as_object_mut().expect("an object").remove("request_id");
+        (status, response)
     };
     for attempt in 0..5 {
-        let known = said(Visitor::new(&server).sign_in("owner@example.com", "wrong wrong wrong", None).await);
-        let unknown = said(Visitor::new(&server).sign_in("nobody@example.com", "wrong wrong wrong", None).await);
+        let known = without_request_id(Visitor::new(&server).sign_in("owner@example.com", "wrong wrong wrong", None).await);
+        let unknown = without_request_id(Visitor::new(&server).sign_in("nobody@example.com", "wrong wrong wrong", None).await);
         assert_eq!((known.0, &known.1["code"]), (401, &json!("wrong_credentials")), "{attempt}");
         assert_eq!(known, unknown);
     }
@@ -67,8 +67,8 @@ async fn signing_in_tells_nothing_of_who_is_known_and_waits_after_failures() {
         let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
         assert!((1..=2).contains(&wait), "{wait}");
     }
-    // After the wait the right password is taken, and the count begins anew.
-    hookstream_testkit::eventually("they sign in", async || {
+    // After the wait the right password is accepted, and the count is reset.
+    hookstream_testkit::eventually("the user signs in", async || {
         (Visitor::new(&server).sign_in("owner@example.com", PASSWORD, None).await.0 == 200).then_some(())
     })
     .await;
@@ -79,7 +79,7 @@ async fn signing_in_tells_nothing_of_who_is_known_and_waits_after_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_guesses_at_once_are_no_more_than_the_free_ones() {
+async fn concurrent_guesses_cannot_exceed_the_free_failures() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     Visitor::owner(&server).await;
@@ -88,40 +88,43 @@ async fn many_guesses_at_once_are_no_more_than_the_free_ones() {
         async move { visitor.sign_in("owner@example.com", &format!("wrong wrong {number}"), None).await.0 }
     };
     let mut guesses: tokio::task::JoinSet<_> = (0..40).map(guess).collect();
-    let mut answers = Vec::new();
-    while let Some(answer) = guesses.join_next().await {
-        answers.push(answer.expect("answered"));
+    let mut responses = Vec::new();
+    while let Some(response) = guesses.join_next().await {
+        responses.push(response.expect("answered"));
     }
-    let checked = answers.iter().filter(|status| **status == 401).count();
-    assert!((1..10).contains(&checked), "{checked} of 40 guesses were looked at");
-    assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+    let checked = responses.iter().filter(|status| **status == 401).count();
+    assert!((1..10).contains(&checked), "{checked} of 40 guesses were checked");
+    assert!(responses.iter().all(|status| matches!(status, 401 | 429)), "{responses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
+async fn second_factor_is_required_and_each_code_works_once() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     let elsewhere = Visitor::new(&server);
     assert_eq!(elsewhere.sign_in("owner@example.com", PASSWORD, None).await.0, 200);
     assert_eq!(owner.post("/v1/auth/second-factor", json!({ "password": "wrong wrong wrong" })).await.0, 403);
-    let (status, made) = owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await;
-    assert_eq!(status, 200, "{made}");
-    assert!(made["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://totp/Hookstream:owner%40example.com?secret=")), "{made}");
-    let totp = totp(made["secret"].as_str().expect("a secret"));
+    let (status, created) = owner.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await;
+    assert_eq!(status, 200, "{created}");
+    assert!(
+        created["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://totp/Hookstream:owner%40example.com?secret=")),
+        "{created}"
+    );
+    let totp = totp(created["secret"].as_str().expect("a secret"));
     assert_eq!(owner.post("/v1/auth/second-factor/confirm", json!({ "code": "000000" })).await.0, 400);
     let now = seconds();
     let (status, confirmed) = owner.post("/v1/auth/second-factor/confirm", json!({ "code": code(&totp, now) })).await;
     assert_eq!(status, 200, "{confirmed}");
     let recovery = confirmed["recovery_codes"].as_array().expect("codes").clone();
     assert_eq!(recovery.len(), 10);
-    assert_eq!(elsewhere.get("/v1/auth/session").await.0, 401, "other sessions are over");
+    assert_eq!(elsewhere.get("/v1/auth/session").await.0, 401, "other sessions have ended");
 
     let visitor = Visitor::new(&server);
     let (status, refusal) = visitor.sign_in("owner@example.com", PASSWORD, None).await;
     assert_eq!((status, &refusal["code"]), (401, &json!("second_factor_required")));
     let (status, refusal) = visitor.sign_in("owner@example.com", PASSWORD, Some(&code(&totp, now))).await;
-    assert_eq!((status, &refusal["code"]), (401, &json!("wrong_code")), "it was taken to confirm");
+    assert_eq!((status, &refusal["code"]), (401, &json!("wrong_code")), "the code was used for the confirmation");
     let next = code(&totp, now + 30);
     let (status, session) = visitor.sign_in("owner@example.com", PASSWORD, Some(&next)).await;
     assert_eq!((status, &session["session"]["method"]), (200, &json!("second_factor")), "{session}");
@@ -132,10 +135,10 @@ async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
     assert_eq!(Visitor::new(&server).sign_in("owner@example.com", PASSWORD, Some(lost)).await.0, 401);
     assert_eq!(visitor.get("/v1/auth/session").await.1["recovery_codes"], 9);
     assert_eq!(visitor.post("/v1/auth/second-factor", json!({ "password": PASSWORD })).await.0, 409);
-    // A session and the password alone take the second factor away from nobody.
+    // A session and the password alone cannot remove the second factor.
     let disable = async |code: Option<&str>| {
-        let (status, answer) = visitor.post("/v1/auth/second-factor/disable", json!({ "password": PASSWORD, "code": code })).await;
-        (status, answer["code"].as_str().unwrap_or_default().to_owned())
+        let (status, response) = visitor.post("/v1/auth/second-factor/disable", json!({ "password": PASSWORD, "code": code })).await;
+        (status, response["code"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(disable(None).await, (403, "second_factor_required".to_owned()));
     assert_eq!(disable(Some("000000")).await, (403, "wrong_code".to_owned()));
@@ -158,7 +161,7 @@ pub(crate) fn seconds() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_do_what_their_role_allows() {
+async fn members_are_limited_to_their_role() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -169,7 +172,7 @@ async fn members_do_what_their_role_allows() {
     assert_eq!(viewer.get("/v1/applications/acme").await.0, 200);
     let (status, refusal) = viewer.post("/v1/applications", json!({ "name": "Mine" })).await;
     assert_eq!((status, &refusal["code"], &refusal["details"]["scope"]), (403, &json!("forbidden"), &json!("applications:write")));
-    // A key may do no more than who makes it.
+    // A key has at most the scopes of its creator.
     let (status, key) = developer.post("/v1/auth/api-keys", json!({ "name": "theirs" })).await;
     assert_eq!(status, 201, "{key}");
     assert!(!key["scopes"].as_str().is_some_and(|scopes| scopes == "*" || scopes.contains("members:*")), "{key}");
@@ -177,11 +180,15 @@ async fn members_do_what_their_role_allows() {
     let invitations = format!("{organization}/invitations");
     assert_eq!(developer.post(&invitations, json!({ "email": "x@example.com", "role": "viewer" })).await.0, 403);
 
-    // A role counts with the next request.
+    // A role change takes effect with the next request.
     let member = format!("{organization}/members/{}", viewer.id().await);
     assert_eq!(owner.patch(&member, json!({ "role": "admin" })).await.1["member"]["role"], "admin");
     assert_eq!(viewer.post(&invitations, json!({ "email": "x@example.com", "role": "viewer" })).await.0, 201);
-    assert_eq!(viewer.post(&invitations, json!({ "email": "y@example.com", "role": "owner" })).await.0, 403, "an admin makes no owner");
+    assert_eq!(
+        viewer.post(&invitations, json!({ "email": "y@example.com", "role": "owner" })).await.0,
+        403,
+        "an admin cannot create an owner"
+    );
     let owners = format!("{organization}/members/{}", owner.id().await);
     assert_eq!(viewer.delete(&owners).await.0, 403);
     let (status, refusal) = owner.delete(&owners).await;
@@ -196,22 +203,22 @@ async fn members_do_what_their_role_allows() {
     assert!(
         roles.contains(&(json!("viewer@example.com"), json!("owner"))) && roles.contains(&(json!("owner@example.com"), json!("admin")))
     );
-    assert_eq!(owner.delete(&owners).await.0, 200, "they leave");
+    assert_eq!(owner.delete(&owners).await.0, 200, "the member leaves");
     assert_eq!(owner.get("/v1/applications").await.1["code"], "no_organization");
     assert_eq!(owner.get(&organization).await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_is_good_once_and_for_its_address() {
+async fn invitation_works_once_and_for_its_address() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     let invitations = format!("/v1/organizations/{}/invitations", owner.organization().await);
     let invite = async || owner.post(&invitations, json!({ "email": "ada@example.com", "role": "developer" })).await.1;
     let (first, second) = (invite().await, invite().await);
-    let link = |made: &Value| token(made["url"].as_str().expect("a link"));
+    let link = |created: &Value| token(created["url"].as_str().expect("a link"));
     let ada = Visitor::new(&server);
-    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&first) })).await.0, 410, "the second took its place");
+    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&first) })).await.0, 410, "the second replaced it");
     let (_, seen) = ada.post("/v1/auth/invitations/look", json!({ "token": link(&second) })).await;
     assert_eq!((&seen["invitation"]["email"], &seen["account_exists"]), (&json!("ada@example.com"), &Value::Null), "{seen}");
     assert_eq!(ada.post("/v1/auth/invitations/accept", json!({ "token": link(&second) })).await.0, 400);
@@ -219,27 +226,31 @@ async fn an_invitation_is_good_once_and_for_its_address() {
     assert_eq!(ada.post("/v1/auth/invitations/accept", json!({ "token": link(&second), "password": PASSWORD })).await.0, 410);
     assert_eq!(owner.post(&invitations, json!({ "email": "Ada@example.com", "role": "viewer" })).await.1["code"], "is_member");
 
-    // Into another organization, with the account that is there: whoever has the link only is not enough.
-    let (status, made) = owner.post("/v1/organizations", json!({ "name": "Other" })).await;
-    assert_eq!(status, 201, "{made}");
-    let other = made["organization"]["id"].as_str().expect("an id");
+    // Invitation into another organization for an existing account: the link alone is not enough.
+    let (status, created) = owner.post("/v1/organizations", json!({ "name": "Other" })).await;
+    assert_eq!(status, 201, "{created}");
+    let other = created["organization"]["id"].as_str().expect("an id");
     let path = format!("/v1/organizations/{other}/invitations");
-    let (_, made) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
+    let (_, created) = owner.post(&path, json!({ "email": "ada@example.com", "role": "viewer" })).await;
     let thief = Visitor::new(&server);
-    let (status, refusal) = thief.post("/v1/auth/invitations/accept", json!({ "token": link(&made), "password": PASSWORD })).await;
+    let (status, refusal) = thief.post("/v1/auth/invitations/accept", json!({ "token": link(&created), "password": PASSWORD })).await;
     assert_eq!((status, &refusal["code"]), (409, &json!("sign_in_first")));
-    assert_eq!(owner.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await.0, 409, "it is not the owner's");
-    let (status, session) = ada.post("/v1/auth/invitations/accept", json!({ "token": link(&made) })).await;
+    assert_eq!(
+        owner.post("/v1/auth/invitations/accept", json!({ "token": link(&created) })).await.0,
+        409,
+        "the invitation is for another user"
+    );
+    let (status, session) = ada.post("/v1/auth/invitations/accept", json!({ "token": link(&created) })).await;
     assert_eq!((status, session["memberships"].as_array().map(Vec::len)), (200, Some(2)), "{session}");
 
-    let (_, made) = owner.post(&path, json!({ "email": "late@example.com", "role": "viewer" })).await;
-    let id = made["invitation"]["id"].as_str().expect("an id");
+    let (_, created) = owner.post(&path, json!({ "email": "late@example.com", "role": "viewer" })).await;
+    let id = created["invitation"]["id"].as_str().expect("an id");
     assert_eq!(owner.delete(&format!("{path}/{id}")).await.0, 200);
-    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&made) })).await.0, 410);
+    assert_eq!(ada.post("/v1/auth/invitations/look", json!({ "token": link(&created) })).await.0, 410);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_seen_and_ended() {
+async fn sessions_are_listed_and_ended() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -259,7 +270,7 @@ async fn sessions_are_seen_and_ended() {
 
     let change = json!({ "current_password": PASSWORD, "new_password": "another gravel teapot eight" });
     assert_eq!(owner.post("/v1/auth/password", change).await.0, 200);
-    assert_eq!(laptop.get("/v1/auth/session").await.0, 401, "a new password ends the others");
+    assert_eq!(laptop.get("/v1/auth/session").await.0, 401, "a new password ends other sessions");
     assert_eq!(laptop.sign_in("owner@example.com", PASSWORD, None).await.0, 401);
     assert_eq!(laptop.sign_in("owner@example.com", "another gravel teapot eight", None).await.0, 200);
     assert_eq!(owner.delete("/v1/auth/sessions").await.0, 200);
@@ -268,7 +279,7 @@ async fn sessions_are_seen_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_another_site_changes_nothing() {
+async fn cross_site_requests_are_rejected() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -280,7 +291,7 @@ async fn a_page_of_another_site_changes_nothing() {
         assert_eq!((status, &refusal["code"]), (403, &json!("cross_origin")), "{headers:?}");
         let sign_in = json!({ "email": "owner@example.com", "password": PASSWORD }).to_string();
         assert_eq!(Visitor::new(&server).send(Method::POST, "/v1/auth/sign-in", headers, sign_in).await.0, 403, "{headers:?}");
-        // A key is no cookie: no browser sends it of itself.
+        // A key is not a cookie, so browsers do not send it by themselves.
         assert_eq!(server.client.send(Method::GET, "/v1/applications", headers, "").await.0, 200);
     }
     assert_eq!(owner.get("/v1/applications/forged").await.0, 404);
@@ -289,17 +300,17 @@ async fn a_page_of_another_site_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn environments_are_apart_and_come_and_go() {
+async fn environments_are_isolated_and_restorable() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     assert_eq!(owner.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await.0, 201);
-    let (status, made) = owner.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
-    assert_eq!(status, 201, "{made}");
-    let staging = made["environment"]["id"].as_str().expect("an id").to_owned();
+    let (status, created) = owner.post("/v1/environments", json!({ "name": "Staging", "slug": "staging" })).await;
+    assert_eq!(status, 201, "{created}");
+    let staging = created["environment"]["id"].as_str().expect("an id").to_owned();
     assert_eq!(owner.post("/v1/environments", json!({ "name": "Twice", "slug": "staging" })).await.1["code"], "slug_taken");
     assert_eq!(owner.get(&format!("/v1/applications?env_id={staging}")).await.1["applications"], json!([]));
-    // The same uid stands for another application there.
+    // The same uid names another application there.
     let body = json!({ "name": "Acme there", "uid": "acme", "env_id": staging });
     assert_eq!(owner.post("/v1/applications", body).await.0, 201);
     let (_, key) = owner.post("/v1/auth/api-keys", json!({ "name": "there", "env_id": staging })).await;
@@ -311,8 +322,8 @@ async fn environments_are_apart_and_come_and_go() {
 
     let path = format!("/v1/environments/{staging}");
     assert_eq!(owner.delete(&path).await.0, 200);
-    assert_eq!(there.get("/v1/applications/acme").await.0, 401, "its keys are refused when that is answered");
-    assert_eq!(owner.get("/v1/applications/acme").await.1["application"]["name"], "Acme", "the session goes elsewhere");
+    assert_eq!(there.get("/v1/applications/acme").await.0, 401, "its keys are rejected from the response on");
+    assert_eq!(owner.get("/v1/applications/acme").await.1["application"]["name"], "Acme", "the session falls back to another environment");
     assert_eq!(owner.get(&format!("/v1/applications?env_id={staging}")).await.0, 404);
     let production = owner.get("/v1/auth/session").await.1["env_id"].as_str().expect("an id").to_owned();
     let (status, refusal) = owner.delete(&format!("/v1/environments/{production}")).await;
@@ -323,7 +334,7 @@ async fn environments_are_apart_and_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_organization_is_closed_until_it_is_restored() {
+async fn deleted_organization_is_closed_until_restored() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -331,7 +342,7 @@ async fn a_deleted_organization_is_closed_until_it_is_restored() {
     let organization = format!("/v1/organizations/{}", owner.organization().await);
     assert_eq!(admin.patch(&organization, json!({ "name": "Renamed" })).await.1["organization"]["name"], "Renamed");
     assert_eq!(admin.delete(&organization).await.1["code"], "owner_needed");
-    assert_eq!(server.client.delete(&organization).await.1["code"], "owner_needed", "no key ends it");
+    assert_eq!(server.client.delete(&organization).await.1["code"], "owner_needed", "no key can delete the organization");
     assert_eq!(owner.delete(&organization).await.0, 200);
     assert_eq!(server.client.get("/v1/applications").await.0, 401);
     assert_eq!(admin.get("/v1/applications").await.1["code"], "no_organization");
@@ -344,14 +355,14 @@ async fn a_deleted_organization_is_closed_until_it_is_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_deleted_is_removed_after_its_grace() {
+async fn deleted_environment_is_purged_after_its_grace_period() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
     let mut ids = Vec::new();
     for slug in ["empty", "full"] {
-        let (_, made) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
-        ids.push(made["environment"]["id"].as_str().expect("an id").to_owned());
+        let (_, created) = owner.post("/v1/environments", json!({ "name": slug, "slug": slug })).await;
+        ids.push(created["environment"]["id"].as_str().expect("an id").to_owned());
     }
     let (_, key) = owner.post("/v1/auth/api-keys", json!({ "name": "full", "env_id": ids[1] })).await;
     let full = server.client.with_key(key["key"].as_str().expect("a key"));
@@ -364,15 +375,16 @@ async fn what_was_deleted_is_removed_after_its_grace() {
     server.kill();
     let server = Server::start(&scratch, &["--deletion-grace-days", "0"]);
     let get = async |path: String| server.client.with_key("").send(Method::GET, &path, &[("cookie", &cookie)], "").await;
-    hookstream_testkit::eventually("the empty one is gone", async || {
+    hookstream_testkit::eventually("the empty environment is purged", async || {
         (get(format!("/v1/environments/{}", ids[0])).await.0 == 404).then_some(())
     })
     .await;
-    // The other stays until its messages may go, but nothing configured is left, and it cannot be entered again.
+    // The other environment stays until its messages expire, but its configuration is deleted, and it is empty after
+    // a restore.
     let (status, restored) =
         server.client.with_key("").send(Method::POST, &format!("/v1/environments/{}/restore", ids[1]), &[("cookie", &cookie)], "").await;
     assert_eq!(status, 200, "{restored}");
-    hookstream_testkit::eventually("nothing is left", async || {
+    hookstream_testkit::eventually("no configuration is left", async || {
         let (_, listed) = get(format!("/v1/applications?env_id={}", ids[1])).await;
         (listed["applications"] == json!([])).then_some(())
     })
@@ -380,7 +392,7 @@ async fn what_was_deleted_is_removed_after_its_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_gets_a_key_when_somebody_allows_it() {
+async fn device_gets_a_key_after_approval() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -395,14 +407,14 @@ async fn a_device_gets_a_key_when_somebody_allows_it() {
     assert_eq!(ask().await.1["code"], "slow_down");
     let path = format!("/v1/auth/device/{}", user_code.to_lowercase());
     assert_eq!(owner.get(&path).await.1["device"]["name"], "laptop");
-    assert_eq!(viewer.post(&format!("{path}/allow"), json!({})).await.0, 403, "a viewer makes no keys");
+    assert_eq!(viewer.post(&format!("{path}/allow"), json!({})).await.0, 403, "a viewer cannot create keys");
     assert_eq!(owner.post(&format!("{path}/allow"), json!({})).await.0, 200);
-    assert_eq!(owner.post(&format!("{path}/deny"), json!({})).await.0, 404, "it is decided");
+    assert_eq!(owner.post(&format!("{path}/deny"), json!({})).await.0, 404, "the request is already decided");
     let (status, allowed) = ask().await;
     assert_eq!((status, &allowed["api_key"]["name"]), (200, &json!("laptop")), "{allowed}");
     let key = allowed["api_key"]["key"].as_str().expect("a key");
     assert_eq!(server.client.with_key(key).get("/v1/applications").await.0, 200);
-    assert_eq!(ask().await.1["code"], "expired_token", "it is given once");
+    assert_eq!(ask().await.1["code"], "expired_token", "the key is returned once");
 
     let (_, started) = device.post("/v1/auth/device", json!({})).await;
     let path = format!("/v1/auth/device/{}", started["user_code"].as_str().expect("a code"));
@@ -412,7 +424,7 @@ async fn a_device_gets_a_key_when_somebody_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_is_made_by_a_command() {
+async fn owner_is_created_by_a_command() {
     let scratch = scratch();
     Server::start(&scratch, &[]).kill();
     let create = |arguments: &[&str], input: &str| {
@@ -422,23 +434,23 @@ async fn an_owner_is_made_by_a_command() {
             Some(database) => command.args(["--database-url", &database.url()]),
             None => command.args(["--data-dir", scratch.path().to_str().expect("text")]),
         };
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process starts");
         child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
-        let output = child.wait_with_output().expect("it ends");
+        let output = child.wait_with_output().expect("the process ends");
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
     };
-    let (is_done, said) = create(&["--email", "ada@example.com", "--password-stdin"], "password1234\n");
-    assert!(!is_done && said.contains("leaked"), "{said}");
-    let (is_done, said) = create(&["--email", "ada@example.com", "--password-stdin"], &format!("{PASSWORD}\n"));
-    assert!(is_done && said.contains("ada@example.com is an owner"), "{said}");
-    let (is_done, said) = create(&["--email", "grace@example.com", "--name", "Grace"], "");
-    assert!(is_done, "{said}");
-    let link = said.split_whitespace().find(|word| word.contains("#token=")).expect("a link").to_owned();
-    let (is_done, said) = create(&["--email", "nonsense"], "");
-    assert!(!is_done && said.contains("`email` must be an email address"), "{said}");
+    let (is_done, output) = create(&["--email", "ada@example.com", "--password-stdin"], "password1234\n");
+    assert!(!is_done && output.contains("leaked"), "{output}");
+    let (is_done, output) = create(&["--email", "ada@example.com", "--password-stdin"], &format!("{PASSWORD}\n"));
+    assert!(is_done && output.contains("ada@example.com is an owner"), "{output}");
+    let (is_done, output) = create(&["--email", "grace@example.com", "--name", "Grace"], "");
+    assert!(is_done, "{output}");
+    let link = output.split_whitespace().find(|word| word.contains("#token=")).expect("a link").to_owned();
+    let (is_done, output) = create(&["--email", "nonsense"], "");
+    assert!(!is_done && output.contains("`email` must be an email address"), "{output}");
 
     let server = Server::start(&scratch, &[]);
-    assert_eq!(server.setup_link, None, "the set-up is over");
+    assert_eq!(server.setup_link, None, "the set-up is complete");
     assert_eq!(Visitor::new(&server).sign_in("ada@example.com", PASSWORD, None).await.0, 200);
     let grace = Visitor::new(&server);
     assert_eq!(grace.post("/v1/auth/password/reset", json!({ "token": token(&link), "password": PASSWORD })).await.0, 200);
@@ -447,7 +459,7 @@ async fn an_owner_is_made_by_a_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_logs_in_and_sends() {
+async fn command_line_logs_in_and_sends() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = Visitor::owner(&server).await;
@@ -459,31 +471,31 @@ async fn the_command_line_logs_in_and_sends() {
         command
     };
     let send = ["send", "--app", "acme", "--type", "a.b", "--data", "1"];
-    let output = command(&send).output().expect("it runs");
+    let output = command(&send).output().expect("the command runs");
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("hookstream login"), "{output:?}");
 
-    let mut login = command(&["login", "--url", &server.url, "--no-browser", "--name", "laptop"]).spawn().expect("it starts");
+    let mut login = command(&["login", "--url", &server.url, "--no-browser", "--name", "laptop"]).spawn().expect("the process starts");
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(login.stdout.take().expect("piped"))).map_while(Result::ok);
     let code = lines.by_ref().find_map(|line| Some(line.split_once("?code=")?.1.to_owned())).expect("a code");
     assert_eq!(owner.post(&format!("/v1/auth/device/{code}/allow"), json!({})).await.0, 200);
-    let status = tokio::task::spawn_blocking(move || login.wait()).await.expect("waited").expect("it ends");
+    let status = tokio::task::spawn_blocking(move || login.wait()).await.expect("waited").expect("the process ends");
     assert!(status.success());
     assert!(lines.any(|line| line.starts_with("Logged in to ")));
     let saved = home.path().join(".config/hookstream/config.json");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&saved).expect("it is there").permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&saved).expect("the file exists").permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let output = command(&send).output().expect("it runs");
+    let output = command(&send).output().expect("the command runs");
     assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("accepted "), "{output:?}");
-    // The key is not given to another server.
-    let output = command(&[&send[..], &["--url", "http://127.0.0.1:9"]].concat()).output().expect("it runs");
+    // The key is not sent to another server.
+    let output = command(&[&send[..], &["--url", "http://127.0.0.1:9"]].concat()).output().expect("the command runs");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no API key"), "{output:?}");
 
-    let output = command(&["login", "--url", &server.url, "--api-key", "hs_live_wrong"]).output().expect("it runs");
+    let output = command(&["login", "--url", &server.url, "--api-key", "hs_live_wrong"]).output().expect("the command runs");
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not saved"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pages_load_nothing_from_elsewhere() {
+async fn pages_load_only_from_this_server() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let visitor = Visitor::new(&server);

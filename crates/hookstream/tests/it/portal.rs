@@ -1,4 +1,4 @@
-//! The portal's operations: a customer works with what is theirs, by their token, and reaches nothing else.
+//! Portal operations: a customer with a token manages their own application, and reaches nothing else.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,17 +13,17 @@ use sha2::Sha256;
 use crate::{
     expiry::{now, stop},
     support::{KEY, Scratch, Server, TestClient, hookstream, scratch},
-    tenancy::{Asks, Operation, body_of, operations},
+    tenancy::{Audience, Operation, body_of, operations},
 };
 
-/// A customer with their token.
+/// Customer with a portal token.
 struct Customer {
     client: TestClient,
     token: String,
 }
 
 impl Customer {
-    /// Lets the customer of an application in.
+    /// Creates a portal token for the customer of an application.
     async fn of(client: &TestClient, application: &str) -> Self {
         let (status, access) = client.post(&format!("/v1/applications/{application}/portal-access"), json!({})).await;
         assert_eq!(status, 200, "{access}");
@@ -51,11 +51,11 @@ impl Customer {
         self.send(Method::PATCH, path, &body).await
     }
 
-    /// Whether the token is good, else with which code it is refused.
+    /// Returns the code with which the token is rejected, or `None` if it is accepted.
     async fn refused(&self) -> Option<String> {
         match self.get("/v1/portal/application").await {
             (200, _) => None,
-            (401, answer) => answer["code"].as_str().map(str::to_owned),
+            (401, response) => response["code"].as_str().map(str::to_owned),
             other => panic!("{other:?}"),
         }
     }
@@ -63,13 +63,13 @@ impl Customer {
 
 async fn portal_operations(client: &TestClient) -> Vec<Operation> {
     let all = operations(client).await;
-    let of_customers: Vec<_> = all.into_iter().filter(|operation| operation.asks == Asks::Customer).collect();
+    let of_customers: Vec<_> = all.into_iter().filter(|operation| operation.audience == Audience::Customer).collect();
     assert!(of_customers.len() > 12, "{}", of_customers.len());
     of_customers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_works_with_what_is_theirs() {
+async fn customer_manages_own_endpoints_and_messages() {
     let scratch = scratch();
     let receiver = Receiver::start().await;
     let server = Server::start(&scratch, &[]);
@@ -83,7 +83,7 @@ async fn a_customer_works_with_what_is_theirs() {
     let (_, types) = customer.get("/v1/portal/event-types").await;
     assert_eq!(types["event_types"][0]["name"], "invoice.paid");
 
-    // Which headers go along is shown, and not what they say.
+    // Header names are shown, header values are not.
     let (_, page) = customer.get("/v1/portal/endpoints").await;
     assert_eq!(page["endpoints"].as_array().map(Vec::len), Some(1));
     assert_eq!(page["endpoints"][0]["headers"], r#"{"authorization":"***"}"#);
@@ -92,15 +92,15 @@ async fn a_customer_works_with_what_is_theirs() {
     assert_eq!((status, &refused["details"]["field"]), (400, &json!("headers")), "{refused}");
 
     let own = json!({ "url": receiver.url(), "filter_types": ["invoice.paid"], "headers": { "x-own": "1" } });
-    let (status, made) = customer.post("/v1/portal/endpoints", own).await;
-    assert_eq!(status, 201, "{made}");
-    assert!(made["endpoint"]["signing_secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
-    assert_eq!(made["endpoint"]["headers"], r#"{"x-own":"***"}"#);
-    let id = made["endpoint"]["id"].as_str().expect("an id");
+    let (status, created) = customer.post("/v1/portal/endpoints", own).await;
+    assert_eq!(status, 201, "{created}");
+    assert!(created["endpoint"]["signing_secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
+    assert_eq!(created["endpoint"]["headers"], r#"{"x-own":"***"}"#);
+    let id = created["endpoint"]["id"].as_str().expect("an id");
     let path = format!("/v1/portal/endpoints/{id}");
     let (_, changed) = customer.patch(&path, json!({ "description": "ours" })).await;
     assert_eq!(changed["endpoint"]["description"], "ours");
-    // The sender sees it as it is.
+    // The sender sees the header values.
     let (_, seen) = sender.get(&format!("/v1/applications/acme/endpoints/{id}")).await;
     assert_eq!(seen["endpoint"]["headers"], r#"{"x-own":"1"}"#);
     let (status, rotated) = customer.post(&format!("{path}/rotate-secret?grace_seconds=0"), Value::Null).await;
@@ -115,10 +115,10 @@ async fn a_customer_works_with_what_is_theirs() {
     let path_of_message = format!("/v1/portal/messages/{message}");
     let (_, seen) = customer.get(&path_of_message).await;
     assert_eq!((seen["attempts"].as_array().map(Vec::len), seen["deliveries"].as_array().map(Vec::len)), (Some(2), Some(2)));
-    // To one endpoint, and to all.
+    // Retries for one endpoint, and for all.
     let (status, retried) = customer.post(&format!("{path_of_message}/retry?endpoint_id={id}"), Value::Null).await;
     assert_eq!((status, &retried["retried"]), (200, &json!(true)));
-    hookstream_testkit::eventually("it is tried again", async || {
+    hookstream_testkit::eventually("the message is retried", async || {
         let (_, seen) = customer.get(&path_of_message).await;
         let again: Vec<_> = seen["attempts"].as_array()?.iter().filter(|attempt| attempt["trigger_type"] == "manual").cloned().collect();
         (again.len() == 1 && again[0]["endpoint_id"] == id).then_some(())
@@ -132,10 +132,10 @@ async fn a_customer_works_with_what_is_theirs() {
     assert_eq!(customer.send(Method::DELETE, &path, &Value::Null).await.0, 200);
     assert_eq!(customer.get(&path).await.0, 404);
 
-    // All of it is told as the customer's.
+    // All actions are recorded as the customer's.
     let (_, log) = sender.get("/v1/audit-log?limit=100").await;
-    let told: Vec<_> = log["audit_log"].as_array().expect("entries").iter().filter(|entry| entry["actor"]["kind"] == "portal").collect();
-    let actions: Vec<_> = told.iter().rev().filter_map(|entry| entry["action"].as_str()).collect();
+    let entries: Vec<_> = log["audit_log"].as_array().expect("entries").iter().filter(|entry| entry["actor"]["kind"] == "portal").collect();
+    let actions: Vec<_> = entries.iter().rev().filter_map(|entry| entry["action"].as_str()).collect();
     let expected = [
         "endpoint.create",
         "endpoint.update",
@@ -151,13 +151,13 @@ async fn a_customer_works_with_what_is_theirs() {
         words.sort();
         words
     };
-    // A test's entry has the time of its message, which is a moment before others'.
+    // The entry of a test has the time of its message, slightly before the others.
     assert_eq!(sorted(&actions), sorted(&expected));
-    assert!(told.iter().all(|entry| entry["actor"]["id"] == theirs["application_id"] && entry["address"] == "127.0.0.1"), "{told:?}");
+    assert!(entries.iter().all(|entry| entry["actor"]["id"] == theirs["application_id"] && entry["address"] == "127.0.0.1"), "{entries:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_the_senders_to_say_is_refused() {
+async fn portal_rejects_fields_reserved_for_the_sender() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let endpoint = server.client.acme(json!({ "rate_limit_per_second": 5 }), "http://127.0.0.1:9/").await;
@@ -173,22 +173,22 @@ async fn what_is_the_senders_to_say_is_refused() {
         ("on_failure", json!("skip")),
         ("batch", json!({ "max_size": 500 })),
     ] {
-        let mut made = json!({ "url": "http://127.0.0.1:9/" });
-        made[field] = value.clone();
+        let mut created = json!({ "url": "http://127.0.0.1:9/" });
+        created[field] = value.clone();
         let mut changed = json!({ "description": "changed" });
         changed[field] = value;
-        for (status, refused) in [customer.post("/v1/portal/endpoints", made).await, customer.patch(&path, changed).await] {
+        for (status, refused) in [customer.post("/v1/portal/endpoints", created).await, customer.patch(&path, changed).await] {
             assert_eq!((status, &refused["details"]["field"]), (400, &json!(field)), "{refused}");
         }
     }
-    // Nor is it taken away.
+    // Reserved fields cannot be removed either.
     assert_eq!(customer.patch(&path, json!({ "rate_limit_per_second": null })).await.0, 400);
     let (_, seen) = customer.get(&path).await;
     assert_eq!((&seen["endpoint"]["rate_limit_per_second"], &seen["endpoint"]["description"]), (&json!(5), &Value::Null));
     assert_eq!(customer.get("/v1/portal/endpoints").await.1["endpoints"].as_array().map(Vec::len), Some(1));
 }
 
-/// Another application of the same environment, with one of everything; returns an id for each kind.
+/// Creates another application in the same environment with one of each resource; returns an id for each kind.
 async fn other(client: &TestClient) -> Vec<(&'static str, String)> {
     let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
     assert_eq!(client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await.0, 201);
@@ -201,7 +201,7 @@ async fn other(client: &TestClient) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_of_another_application_is_like_what_is_not_there() {
+async fn foreign_application_is_reported_as_absent() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let sender = &server.client;
@@ -218,34 +218,34 @@ async fn what_is_of_another_application_is_like_what_is_not_there() {
         state
     };
     let before = state().await;
-    let mut tried = 0;
+    let mut checked = 0;
     for Operation { id, method, path, .. } in portal_operations(sender).await {
         let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry in tenancy.rs"));
         if !path.contains('{') {
             continue;
         }
         let kind = path.split('/').nth(3).expect("a kind");
-        let theirs = &others.iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("nothing was made of {kind}")).1;
+        let theirs = &others.iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("no resource of kind {kind}")).1;
         let placed = |with: &str| path.replace("{id}", with).replace("{msgId}", with);
-        let without_id = |(status, mut answer): (u16, Value)| {
-            answer["request_id"].take();
-            (status, answer)
+        let without_id = |(status, mut response): (u16, Value)| {
+            response["request_id"].take();
+            (status, response)
         };
         let others = without_id(customer.send(method.clone(), &placed(theirs), &body).await);
-        let nobodys = without_id(customer.send(method, &placed("0123456789abcdef0123456789abcdef"), &body).await);
-        assert_eq!((others.0, &others.1), (404, &nobodys.1), "{id}");
-        tried += 1;
+        let missing = without_id(customer.send(method, &placed("0123456789abcdef0123456789abcdef"), &body).await);
+        assert_eq!((others.0, &others.1), (404, &missing.1), "{id}");
+        checked += 1;
     }
-    assert!(tried > 8, "{tried}");
-    // Nor may one be named where a parameter does.
+    assert!(checked > 8, "{checked}");
+    // A foreign endpoint cannot be named in a parameter either.
     let message = sender.message(json!(1)).await;
     let retry = format!("/v1/portal/messages/{message}/retry?endpoint_id={}", others[0].1);
     assert_eq!(customer.post(&retry, Value::Null).await.0, 404);
     let (_, page) = customer.get("/v1/portal/messages").await;
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(1));
-    assert_eq!(state().await, before, "nothing of the other's has changed");
+    assert_eq!(state().await, before, "the other application is unchanged");
 
-    // A key that the sender has used says nothing to a customer, and takes nothing from them.
+    // An idempotency key of the sender reveals nothing to a customer, and does not block the customer.
     let body = json!({ "url": "http://127.0.0.1:9/mine-too" }).to_string();
     let bearer = format!("Bearer {}", customer.token);
     for (client, headers) in [
@@ -260,7 +260,7 @@ async fn what_is_of_another_application_is_like_what_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_opens_the_portal_only_and_nothing_else_opens_it() {
+async fn portal_accepts_only_portal_tokens_and_nothing_else_does() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let sender = &server.client;
@@ -269,30 +269,30 @@ async fn a_token_opens_the_portal_only_and_nothing_else_opens_it() {
     let bearer = format!("Bearer {}", customer.token);
     let cookie = format!("better-auth.session_token={}", customer.token);
     let key = format!("Bearer {KEY}");
-    for Operation { id, method, path, asks, .. } in operations(sender).await {
+    for Operation { id, method, path, audience, .. } in operations(sender).await {
         let path = ["{appId}", "{id}", "{msgId}", "{envId}", "{orgId}", "{userId}", "{userCode}"]
             .iter()
             .fold(path, |path, name| path.replace(name, "0123456789abcdef0123456789abcdef"));
-        let presented: &[(&str, &str)] = match asks {
-            Asks::Anybody => continue,
-            Asks::Caller | Asks::Person => &[("authorization", &bearer), ("x-api-key", &customer.token), ("cookie", &cookie)],
-            Asks::Customer => &[("authorization", &key), ("x-api-key", KEY), ("x-api-key", &customer.token), ("cookie", &cookie)],
+        let presented: &[(&str, &str)] = match audience {
+            Audience::Anonymous => continue,
+            Audience::Caller | Audience::User => &[("authorization", &bearer), ("x-api-key", &customer.token), ("cookie", &cookie)],
+            Audience::Customer => &[("authorization", &key), ("x-api-key", KEY), ("x-api-key", &customer.token), ("cookie", &cookie)],
         };
         for header in presented {
             let (status, refused) = customer.client.send(method.clone(), &path, &[*header], "").await;
             assert_eq!((status, &refused["code"]), (401, &json!("unauthorized")), "{id} with {}: {refused}", header.0);
         }
     }
-    // With both, it is the customer's.
+    // With both credentials, the customer's token applies.
     let (status, _) = sender.send(Method::GET, "/v1/portal/application", &[("authorization", &bearer)], "").await;
     assert_eq!(status, 200);
-    // What it is limited by is the application.
-    let answer = customer.client.try_send(Method::GET, "/v1/portal/application", &[("authorization", &bearer)], "").await;
-    assert_eq!(answer.expect("an answer").headers()["ratelimit-limit"], "50");
+    // The rate limit is that of the application.
+    let response = customer.client.try_send(Method::GET, "/v1/portal/application", &[("authorization", &bearer)], "").await;
+    assert_eq!(response.expect("a response").headers()["ratelimit-limit"], "50");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_ends_with_its_application() {
+async fn token_ends_with_its_application() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let sender = &server.client;
@@ -307,7 +307,7 @@ async fn a_token_ends_with_its_application() {
     assert_eq!(customer.refused().await, None);
     assert_eq!(sender.delete("/v1/applications/acme").await.0, 200);
     assert_eq!(customer.refused().await.as_deref(), Some("portal_closed"));
-    // One of the same name is another.
+    // A new application with the same name is a different one.
     sender.acme(json!({}), "http://127.0.0.1:9/").await;
     assert_eq!(customer.refused().await.as_deref(), Some("portal_closed"));
     let customer = Customer::of(sender, "acme").await;
@@ -320,7 +320,7 @@ async fn a_token_ends_with_its_application() {
     assert_eq!(customer.refused().await.as_deref(), Some("portal_closed"));
 }
 
-/// `hookstream admin rotate-portal-key` on a store.
+/// Runs `hookstream admin rotate-portal-key` on a store.
 fn rotate(scratch: &Scratch, arguments: &[&str]) -> (bool, String) {
     let mut command = hookstream();
     command.args(["admin", "rotate-portal-key"]).args(arguments).env("HOOKSTREAM_ENCRYPTION_KEY", encryption_key());
@@ -328,7 +328,7 @@ fn rotate(scratch: &Scratch, arguments: &[&str]) -> (bool, String) {
         None => command.arg("--data-dir").arg(scratch.path()),
         Some(database) => command.args(["--database-url", &database.url()]),
     };
-    let output = command.output().expect("it runs");
+    let output = command.output().expect("the command runs");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), text)
 }
@@ -337,7 +337,7 @@ fn encryption_key() -> String {
     "17".repeat(32)
 }
 
-/// Starts a server whose secrets are sealed under a key that the test has.
+/// Starts a server whose secrets are encrypted with a key of the test.
 fn start(scratch: &Scratch) -> Server {
     let file = scratch.files.path().join("keys");
     std::fs::write(&file, encryption_key()).expect("written");
@@ -345,29 +345,29 @@ fn start(scratch: &Scratch) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_rotate_and_tokens_of_the_former_one_hold_unless_they_are_ended() {
+async fn key_rotation_keeps_earlier_tokens_unless_ended() {
     let scratch = scratch();
     let server = start(&scratch);
     server.client.acme(json!({}), "http://127.0.0.1:9/").await;
     let first = Customer::of(&server.client, "acme").await.token;
     for (arguments, expected) in [(&[][..], None), (&["--now"], Some("unauthorized"))] {
-        // On a database nodes serve meanwhile; a directory is one process's.
-        rotate_well(&scratch, arguments);
+        // On a database, nodes keep running meanwhile; a data directory has one process.
+        rotate_successfully(&scratch, arguments);
         let former = Customer::with(&server.client, &first);
         assert_eq!(former.refused().await.as_deref(), expected);
         let latter = Customer::of(&server.client, "acme").await;
         assert_eq!(latter.refused().await, None);
-        assert_ne!(first.split('.').next(), latter.token.split('.').next(), "another key has signed");
+        assert_ne!(first.split('.').next(), latter.token.split('.').next(), "another key signs");
     }
 }
 
-fn rotate_well(scratch: &Scratch, arguments: &[&str]) {
-    let (is_done, said) = rotate(scratch, arguments);
-    assert!(is_done && said.contains("from now on"), "{said}");
+fn rotate_successfully(scratch: &Scratch, arguments: &[&str]) {
+    let (is_done, output) = rotate(scratch, arguments);
+    assert!(is_done && output.contains("from now on"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_whose_hour_is_over_says_so() {
+async fn expired_token_is_reported() {
     let scratch = scratch();
     let server = start(&scratch);
     let endpoint = server.client.acme(json!({}), "http://127.0.0.1:9/").await;
@@ -376,7 +376,7 @@ async fn a_token_whose_hour_is_over_says_so() {
     let store = scratch.open_store().await;
     let keys: Keys = encryption_key().parse().expect("a key");
     vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
-    let key = portal_keys::current(&*store).await.expect("read").expect("it has signed");
+    let key = portal_keys::current(&*store).await.expect("read").expect("a signing key");
     store.close().await;
     drop(store);
 
@@ -394,9 +394,9 @@ async fn a_token_whose_hour_is_over_says_so() {
     };
     let own = &endpoint["application_id"];
     let minute = std::time::Duration::from_secs(60);
-    assert_eq!(signed(own, now() + minute).refused().await, None, "it is signed as ours are");
+    assert_eq!(signed(own, now() + minute).refused().await, None, "the signature is valid");
     assert_eq!(signed(own, now() - minute).refused().await.as_deref(), Some("token_expired"));
     assert_eq!(signed(own, now() + 100 * minute).refused().await.as_deref(), Some("unauthorized"));
-    let nobodys = json!("0123456789abcdef0123456789abcdef");
-    assert_eq!(signed(&nobodys, now() + minute).refused().await.as_deref(), Some("portal_closed"));
+    let missing = json!("0123456789abcdef0123456789abcdef");
+    assert_eq!(signed(&missing, now() + minute).refused().await.as_deref(), Some("portal_closed"));
 }

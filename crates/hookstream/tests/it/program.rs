@@ -1,4 +1,4 @@
-//! Starting the program: its settings, its first start, its help.
+//! Program start: settings, first start, help.
 
 use std::process::Stdio;
 
@@ -6,24 +6,24 @@ use serde_json::json;
 
 use crate::support::{Server, hookstream, scratch};
 
-/// Checks that a server with these arguments does not start, and that it says so in such words.
+/// Checks that a server with these arguments does not start, and that its error contains `named`.
 pub(crate) fn refused_start(arguments: &[&str], named: &str) {
     let directory = scratch();
     let mut command = hookstream();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path()).args(arguments);
-    let output = command.output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains(named), "{arguments:?}: {said}");
+    let output = command.output().expect("the command runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && stderr.contains(named), "{arguments:?}: {stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_start_prints_a_key_and_a_curl_that_works() {
+async fn first_start_prints_a_key_and_a_working_curl() {
     use std::io::BufRead;
     let directory = scratch();
     let start = || {
         let mut command = hookstream();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the process starts");
         let mut printed = Vec::new();
         for line in std::io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
             let is_ready = line.contains(" is ready at ");
@@ -36,10 +36,10 @@ async fn the_first_start_prints_a_key_and_a_curl_that_works() {
     };
     let (mut child, printed) = start();
     let curl = &printed[printed.find("curl ").expect("a curl")..];
-    let curl = &curl[..curl.find("\n\n").expect("its end")];
-    let made = std::process::Command::new("bash").args(["-c", &format!("{curl} -s")]).output().expect("bash and curl run");
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("an answer");
-    assert_eq!(made["application"]["uid"], "acme", "{made}");
+    let curl = &curl[..curl.find("\n\n").expect("the end of the curl")];
+    let created = std::process::Command::new("bash").args(["-c", &format!("{curl} -s")]).output().expect("bash and curl run");
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).expect("a response");
+    assert_eq!(created["application"]["uid"], "acme", "{created}");
     child.kill().and_then(|()| child.wait()).expect("ended");
 
     let (mut child, printed) = start();
@@ -48,14 +48,14 @@ async fn the_first_start_prints_a_key_and_a_curl_that_works() {
 }
 
 #[test]
-fn a_setting_that_is_not_known_or_not_allowed_is_refused() {
+fn unknown_or_invalid_setting_is_rejected() {
     let check = |arguments: &[&str], variables: &[(&str, &str)], named: &str| {
         let directory = scratch();
         let mut command = hookstream();
         command.arg("serve").args(arguments).arg("--data-dir").arg(directory.path()).envs(variables.iter().copied());
-        let output = command.output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(named), "{arguments:?} {variables:?}: {said}");
+        let output = command.output().expect("the command runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains(named), "{arguments:?} {variables:?}: {stderr}");
     };
     check(&["--listen", "nowhere"], &[], "--listen");
     check(&["--lisen", "127.0.0.1:0"], &[], "--lisen");
@@ -79,29 +79,29 @@ fn a_setting_that_is_not_known_or_not_allowed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_has_one_server_at_a_time() {
+async fn directory_has_one_server_at_a_time() {
     let directory = scratch();
     let _first = Server::start(&directory, &[]);
     let mut second = hookstream();
     second.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path());
-    let output = second.output().expect("it runs");
+    let output = second.output().expect("the command runs");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("is in use by another hookstream process"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_answers_without_a_key() {
+async fn health_responds_without_a_key() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let stranger = server.client.with_key("");
     for path in ["/v1/health", "/v1/health/ready"] {
-        let (status, answer) = stranger.get(path).await;
-        assert_eq!((status, &answer["status"]), (200, &json!("ok")), "{path}");
+        let (status, response) = stranger.get(path).await;
+        assert_eq!((status, &response["status"]), (200, &json!("ok")), "{path}");
     }
 }
 
 #[test]
-fn every_command_explains_itself_with_an_example() {
+fn every_command_has_help_with_an_example() {
     for command in [
         "serve",
         "quickstart",
@@ -133,9 +133,9 @@ fn every_command_explains_itself_with_an_example() {
         "admin test-mail",
         "admin password-link",
     ] {
-        let output = hookstream().args(command.split(' ')).arg("--help").env("COLUMNS", "120").output().expect("it runs");
+        let output = hookstream().args(command.split(' ')).arg("--help").env("COLUMNS", "120").output().expect("the command runs");
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
-        // An example of each command, or of the command that it is a part of.
+        // Each command has an example, or its parent command does.
         let is_part = command.split_once(' ').is_some_and(|(of, _)| of != "admin");
         assert!(is_part || help.contains(&format!("Example: hookstream {command}")), "{command}: {help}");
         insta::assert_snapshot!(format!("help_{}", command.replace([' ', '-'], "_")), help);

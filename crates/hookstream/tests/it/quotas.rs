@@ -1,4 +1,4 @@
-//! Quotas: what an organization may have, set by settings and by the operator, and that nothing passes them.
+//! Quotas: limits of an organization, from the settings or the operator, are never exceeded.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     support::{Scratch, Server, TestClient, hookstream, scratch},
 };
 
-/// `hookstream admin quotas` on a store. Returns what it says, and whether it did anything.
+/// Runs `hookstream admin quotas` on a store. Returns whether it succeeded, and its output.
 fn admin(scratch: &Scratch, arguments: &[&str]) -> (bool, String) {
     let mut command = hookstream();
     command.args(["admin", "quotas"]).args(arguments);
@@ -21,39 +21,39 @@ fn admin(scratch: &Scratch, arguments: &[&str]) -> (bool, String) {
         None => command.arg("--data-dir").arg(scratch.path()),
         Some(database) => command.args(["--database-url", &database.url()]),
     };
-    let output = command.output().expect("it runs");
+    let output = command.output().expect("the command runs");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), text)
 }
 
 async fn usage(client: &TestClient) -> Value {
-    let (status, answer) = client.get("/v1/billing/usage").await;
-    assert_eq!(status, 200, "{answer}");
-    answer
+    let (status, response) = client.get("/v1/billing/usage").await;
+    assert_eq!(status, 200, "{response}");
+    response
 }
 
-/// So many requests at once. Returns how many were answered 201; the others met this quota.
+/// Sends `number` requests at once. Returns how many responses were 201; the others must report this quota.
 async fn at_once(client: &TestClient, number: usize, path: &str, body: impl Fn(usize) -> Value, quota: (u16, &str, u64)) -> usize {
     let mut requests = JoinSet::new();
     for index in 0..number {
         let (client, path, body) = (client.clone(), path.to_owned(), body(index));
         requests.spawn(async move { client.post(&path, body).await });
     }
-    let mut made = 0;
-    while let Some(answer) = requests.join_next().await {
-        let (status, answer) = answer.expect("it does not panic");
+    let mut created = 0;
+    while let Some(response) = requests.join_next().await {
+        let (status, response) = response.expect("no panic");
         if status == 201 {
-            made += 1;
+            created += 1;
             continue;
         }
-        assert_eq!((status, &answer["code"]), (quota.0, &json!("quota_reached")), "{answer}");
-        assert_eq!((&answer["details"]["quota"], &answer["details"]["limit"]), (&json!(quota.1), &json!(quota.2)), "{answer}");
+        assert_eq!((status, &response["code"]), (quota.0, &json!("quota_reached")), "{response}");
+        assert_eq!((&response["details"]["quota"], &response["details"]["limit"]), (&json!(quota.1), &json!(quota.2)), "{response}");
     }
-    made
+    created
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_stops_exactly_at_the_quota() {
+async fn creation_stops_exactly_at_the_quota() {
     let scratch = scratch();
     let arguments = ["--quota-applications", "2", "--quota-endpoints-per-application", "3", "--quota-event-types", "1"];
     let server = Server::start(&scratch, &[&arguments[..], &["--quota-environments", "2"]].concat());
@@ -83,7 +83,7 @@ async fn what_is_made_stops_exactly_at_the_quota() {
     assert_eq!((&shown["events"]["limit"], &shown["events"]["percentage"]), (&Value::Null, &json!(0.0)));
     assert_eq!(shown["retention_days"], 30);
 
-    // What goes makes room, and what a key stands for is answered again though there is none.
+    // A deletion frees quota, and a repeated idempotency key gets its response even if the quota is used up.
     let path = format!("/v1/applications/{}", uids[0]);
     assert_eq!(client.delete(&path).await.0, 200);
     let body = json!({ "name": "The last", "uid": "last" }).to_string();
@@ -96,7 +96,7 @@ async fn what_is_made_stops_exactly_at_the_quota() {
     let error = refused["error"].as_str().expect("a sentence");
     assert!(error.contains("2 applications") && error.contains("quota applications"), "{error}");
 
-    // A deleted environment makes room, and comes back only where there is some.
+    // A deleted environment frees quota, and can be restored only if there is some.
     let (_, page) = client.get("/v1/environments").await;
     let other = page["environments"].as_array().expect("both").iter().find(|it| it["slug"] != "production").expect("the other");
     let other = format!("/v1/environments/{}", other["id"].as_str().expect("an id"));
@@ -107,13 +107,13 @@ async fn what_is_made_stops_exactly_at_the_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_stop_at_the_quota_until_the_month_ends() {
+async fn messages_stop_at_the_quota_until_the_month_ends() {
     let scratch = scratch();
     let receiver = Receiver::start().await;
     let server = Server::start(&scratch, &["--quota-events-per-month", "6"]);
     let client = &server.client;
     let endpoint = client.acme(json!({}), &receiver.url()).await;
-    // A test is a message as well.
+    // A test counts as a message too.
     let test = format!("/v1/applications/acme/endpoints/{}/test", endpoint["id"].as_str().expect("an id"));
     assert_eq!(client.post(&test, json!({})).await.0, 201);
     let body = json!({ "event_type": "invoice.paid", "payload": 1 });
@@ -122,20 +122,20 @@ async fn events_stop_at_the_quota_until_the_month_ends() {
     };
     let first = send("first", &body).await;
     assert_eq!(first.0, 201, "{}", first.1);
-    // Neither a repetition nor a refusal takes a place.
+    // Neither a repetition nor a rejected request uses quota.
     assert_eq!(send("first", &body).await, first);
     assert_eq!(client.post("/v1/applications/acme/messages", json!({ "event_type": "no words", "payload": 1 })).await.0, 400);
     assert_eq!(at_once(client, 20, "/v1/applications/acme/messages", |_| body.clone(), (429, "events_per_month", 6)).await, 4);
 
-    let refused = client.try_send(Method::POST, "/v1/applications/acme/messages", &[], body.to_string()).await.expect("an answer");
+    let refused = client.try_send(Method::POST, "/v1/applications/acme/messages", &[], body.to_string()).await.expect("a response");
     let month = Month::of(now());
     let wait: u64 = refused.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
     let until = month.end().start().since(now()).as_secs();
     assert!(wait.abs_diff(until) <= 5, "{wait} {until}");
-    let told: Value = serde_json::from_slice(refused.body()).expect("JSON");
-    assert_eq!(told["details"]["resets_at"], month.end().start().to_string());
+    let rejection: Value = serde_json::from_slice(refused.body()).expect("JSON");
+    assert_eq!(rejection["details"]["resets_at"], month.end().start().to_string());
     assert_eq!(client.post(&test, json!({})).await.0, 429);
-    // What a key stands for is answered as before, and a key that stands for something else refused as before.
+    // A repeated idempotency key gets its response, and a key with another request is rejected as before.
     assert_eq!(send("first", &body).await, first);
     assert_eq!(send("first", &json!({ "event_type": "invoice.paid", "payload": 2 })).await.0, 422);
     assert_eq!(send("new", &body).await.0, 429);
@@ -144,12 +144,12 @@ async fn events_stop_at_the_quota_until_the_month_ends() {
     assert_eq!((&shown["events"]["used"], &shown["events"]["limit"]), (&json!(6), &json!(6)));
     assert_eq!(shown["events"]["percentage"], json!(100.0));
     assert_eq!(shown["events"]["since"], month.first().start().to_string());
-    // What was accepted arrives, and may be sent again.
+    // Accepted messages are delivered, and may be retried.
     let id = first.1["message"]["id"].as_str().expect("an id");
     client.until(id, "delivered").await;
     assert_eq!(client.post(&format!("/v1/applications/acme/messages/{id}/retry"), json!({})).await.0, 200);
 
-    // Another process knows as well.
+    // Another process knows the count too.
     stop(server).await;
     let server = Server::start(&scratch, &["--quota-events-per-month", "7"]);
     eventually("the month's count is known", async || {
@@ -162,7 +162,7 @@ async fn events_stop_at_the_quota_until_the_month_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_decides_about_one_organization() {
+async fn operator_sets_quotas_of_one_organization() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--quota-applications", "1"]);
     let named = |uid: &str| json!({ "name": "A customer", "uid": uid });
@@ -172,13 +172,13 @@ async fn the_operator_decides_about_one_organization() {
     let organization = environments["environments"][0]["org_id"].as_str().expect("an id").to_owned();
 
     let set = ["set", "applications=2", "events_per_month=0", "retention_days=7", "--organization", &organization];
-    let (is_done, said) = admin(&scratch, &set);
-    assert!(is_done && said.contains("applications") && said.contains("set for it"), "{said}");
+    let (is_done, output) = admin(&scratch, &set);
+    assert!(is_done && output.contains("applications") && output.contains("set for it"), "{output}");
     let client = &server.client;
-    // It counts on a running server within a second or so.
+    // The limit applies on a running server within about a second.
     let path = "/v1/applications/one/messages";
     let message = json!({ "event_type": "invoice.paid", "payload": 1 });
-    eventually("the quota of events is known", async || (client.post(path, message.clone()).await.0 == 429).then_some(())).await;
+    eventually("the message quota applies", async || (client.post(path, message.clone()).await.0 == 429).then_some(())).await;
     assert_eq!(client.post("/v1/applications", named("two")).await.0, 201);
     assert_eq!(client.post("/v1/applications", named("three")).await.0, 403);
     assert_eq!(usage(client).await["retention_days"], 7);
@@ -192,33 +192,33 @@ async fn the_operator_decides_about_one_organization() {
     let (_, kept) = client.get("/v1/usage").await;
     assert_eq!(kept["usage"]["storage"]["retention_days"], 7);
 
-    // Below what there is nothing goes; cleared, the settings go again.
+    // A limit below the current number deletes nothing; after `clear`, the settings apply again.
     assert!(admin(&scratch, &["set", "applications=0", "events_per_month=none", "--organization", &organization]).0);
-    eventually("there is no quota of events any more", async || (client.post(path, message.clone()).await.0 == 201).then_some(())).await;
+    eventually("the message quota is removed", async || (client.post(path, message.clone()).await.0 == 201).then_some(())).await;
     assert_eq!(client.get("/v1/applications/two").await.0, 200);
     assert_eq!(client.delete("/v1/applications/two").await.0, 200);
     assert_eq!(client.post("/v1/applications", named("two")).await.0, 403);
-    let (is_done, said) = admin(&scratch, &["clear", "--organization", &organization]);
-    assert!(is_done && !said.contains("set for it"), "{said}");
+    let (is_done, output) = admin(&scratch, &["clear", "--organization", &organization]);
+    assert!(is_done && !output.contains("set for it"), "{output}");
     stop(server).await;
-    let (is_done, said) = admin(&scratch, &["show"]);
-    assert!(is_done && said.contains(&organization), "{said}");
+    let (is_done, output) = admin(&scratch, &["show"]);
+    assert!(is_done && output.contains(&organization), "{output}");
     for wrong in [&["set", "sources=1"][..], &["set", "applications"], &["set", "applications=-1"], &["set", "environments=0"], &["set"]] {
-        let (is_done, said) = admin(&scratch, wrong);
-        assert!(!is_done, "{wrong:?}: {said}");
+        let (is_done, output) = admin(&scratch, wrong);
+        assert!(!is_done, "{wrong:?}: {output}");
     }
-    let (is_done, said) = admin(&scratch, &["show", "--organization", &"9".repeat(32)]);
-    assert!(!is_done && said.contains("there is no organization"), "{said}");
+    let (is_done, output) = admin(&scratch, &["show", "--organization", &"9".repeat(32)]);
+    assert!(!is_done && output.contains("there is no organization"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_no_billing() {
+async fn billing_is_not_available() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     for path in ["/v1/billing/checkout", "/v1/billing/portal"] {
-        let (status, answer) = server.client.post(path, json!({ "plan": "pro" })).await;
-        assert_eq!((status, &answer["code"]), (404, &json!("no_billing")), "{answer}");
-        assert!(answer["error"].as_str().is_some_and(|text| text.contains("Billing is not available")), "{answer}");
+        let (status, response) = server.client.post(path, json!({ "plan": "pro" })).await;
+        assert_eq!((status, &response["code"]), (404, &json!("no_billing")), "{response}");
+        assert!(response["error"].as_str().is_some_and(|text| text.contains("Billing is not available")), "{response}");
     }
     tokio::time::timeout(Duration::from_secs(5), usage(&server.client)).await.expect("at once");
 }

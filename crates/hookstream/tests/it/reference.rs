@@ -1,56 +1,57 @@
-//! The reference: each example in the OpenAPI document succeeds when it is pasted with ids put in, and the page that shows
-//! it comes from this server alone.
+//! API reference: each example in the OpenAPI document succeeds with real ids, and the reference page is served by
+//! this server alone.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// Operations whose example cannot be pasted: it would need somebody's password, or a link or code that was sent to them.
-const OF_PEOPLE: &str = "/v1/auth/";
+/// Operations whose example cannot be used as it is: they need a user's password, or a link or code that was sent to
+/// them.
+const USER_PREFIX: &str = "/v1/auth/";
 /// Operation that only a signed-in owner can call.
-const OF_OWNERS: &str = "transferOwnership";
+const OWNER_OPERATION: &str = "transferOwnership";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_example_of_a_body_succeeds() {
+async fn every_body_example_succeeds() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
     let client = &server.client;
     let (_, document) = client.get("/v1/openapi.json").await;
-    let mut pasted = 0;
+    let mut used = 0;
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (method, operation) in operations.as_object().expect("operations") {
             let content = &operation["requestBody"]["content"]["application/json"];
-            let is_of_people = path.starts_with(OF_PEOPLE) && !path.starts_with("/v1/auth/api-keys");
+            let is_user_operation = path.starts_with(USER_PREFIX) && !path.starts_with("/v1/auth/api-keys");
             let is_by_session = operation["security"][0].get("session").is_some();
-            let is_of_owners = operation["operationId"] == OF_OWNERS;
-            if content.is_null() || is_of_people || is_by_session || is_of_owners {
+            let is_owner_operation = operation["operationId"] == OWNER_OPERATION;
+            if content.is_null() || is_user_operation || is_by_session || is_owner_operation {
                 continue;
             }
             let id = operation["operationId"].as_str().expect("an id");
             let example = &content["example"];
             assert!(example.is_object(), "{id} has no example");
             let method: Method = method.to_uppercase().parse().expect("a method");
-            let (target, bearer) = prepare(client, path, pasted).await;
+            let (target, bearer) = prepare(client, path, used).await;
             let headers: Vec<(&str, &str)> = bearer.iter().map(|token| ("authorization", token.as_str())).collect();
             let caller = if bearer.is_some() { client.with_key("") } else { client.clone() };
-            let (status, answer) = caller.send(method, &target, &headers, example.to_string()).await;
-            assert!((200..300).contains(&status), "{id} {target} {example}: {status} {answer}");
-            pasted += 1;
+            let (status, response) = caller.send(method, &target, &headers, example.to_string()).await;
+            assert!((200..300).contains(&status), "{id} {target} {example}: {status} {response}");
+            used += 1;
         }
     }
-    assert!(pasted >= 18, "only {pasted} examples were pasted");
+    assert!(used >= 18, "only {used} examples were used");
 }
 
-/// Creates what the path of an operation is about, anew for each, and puts the ids in. Returns the path, and the portal token
-/// where it needs one.
+/// Creates new resources for the path of an operation and inserts their ids. Returns the path, and the portal token
+/// if it needs one.
 async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Option<String>) {
     let created = async |target: &str, body: Value| {
-        let (status, answer) = client.post(target, body).await;
-        assert!(status == 201 || status == 200, "{target}: {answer}");
-        answer
+        let (status, response) = client.post(target, body).await;
+        assert!(status == 201 || status == 200, "{target}: {response}");
+        response
     };
-    let id = |answer: &Value, of: &str| answer[of]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+    let id = |response: &Value, of: &str| response[of]["id"].as_str().unwrap_or_else(|| panic!("{response}")).to_owned();
     let uid = format!("customer-{number}");
     let application = created("/v1/applications", json!({ "name": "A customer", "uid": uid })).await;
     let application = id(&application, "application");
@@ -100,14 +101,14 @@ async fn prepare(client: &TestClient, path: &str, number: usize) -> (String, Opt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reference_page_needs_nothing_but_this_server() {
+async fn reference_page_loads_only_from_this_server() {
     let directory = scratch();
     let server = Server::start(&directory, &[]);
-    let anybody = server.client.with_key("");
-    let page = anybody.try_send(Method::GET, "/docs", &[], "").await.expect("an answer");
+    let anonymous = server.client.with_key("");
+    let page = anonymous.try_send(Method::GET, "/docs", &[], "").await.expect("a response");
     let policy = page.headers()["content-security-policy"].to_str().expect("text").to_owned();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"), "{policy}");
-    let script = anybody.try_send(Method::GET, "/docs/scalar.js", &[("accept-encoding", "gzip")], "").await.expect("an answer");
+    let script = anonymous.try_send(Method::GET, "/docs/scalar.js", &[("accept-encoding", "gzip")], "").await.expect("a response");
     assert_eq!((script.status().as_u16(), script.headers()["content-encoding"].to_str().expect("text")), (200, "gzip"));
-    assert_eq!(anybody.try_send(Method::GET, "/", &[], "").await.expect("an answer").headers()["location"], "/sign-in");
+    assert_eq!(anonymous.try_send(Method::GET, "/", &[], "").await.expect("a response").headers()["location"], "/sign-in");
 }

@@ -1,4 +1,4 @@
-//! A start on a data directory where something was under way.
+//! Restart on a data directory with deliveries in flight.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::support::{Server, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_takes_up_what_was_under_way_at_once() {
+async fn restart_resumes_deliveries_at_once() {
     let directory = scratch();
-    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
     let server = Server::start(&directory, &[]);
     let endpoint = server.client.acme(json!({}), &receiver.url()).await;
     for _ in 0..3 {
@@ -19,18 +19,18 @@ async fn a_restart_takes_up_what_was_under_way_at_once() {
     let first = receiver.wait_for(3).await;
     server.kill();
 
-    receiver.answer(|_| CannedResponse::status(200));
+    receiver.respond(|_| CannedResponse::status(200));
     let began = tokio::time::Instant::now();
     let server = Server::start(&directory, &[]);
     let all = receiver.wait_for(6).await;
-    assert!(began.elapsed() < Duration::from_secs(3), "it waited {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "the server waited {:?}", began.elapsed());
     let ids = |received: &[hookstream_testkit::receiver::Received]| {
         received.iter().map(hookstream_testkit::receiver::Received::id).collect::<BTreeSet<_>>()
     };
     assert_eq!(ids(&first), ids(&all[3..]), "the same ids again");
     let official = standardwebhooks::Webhook::new(endpoint["signing_secret"].as_str().expect("a secret")).expect("a secret");
     for delivery in &all[3..] {
-        official.verify(&delivery.body, &delivery.headers).expect("it verifies");
+        official.verify(&delivery.body, &delivery.headers).expect("the signature verifies");
     }
     for id in ids(&first) {
         server.client.until(&id, "delivered").await;
@@ -38,7 +38,7 @@ async fn a_restart_takes_up_what_was_under_way_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+async fn shutdown_right_after_start_is_orderly() {
     let directory = scratch();
     for _ in 0..10 {
         let mut server = Server::start(&directory, &[]);

@@ -1,4 +1,4 @@
-//! The requests of the original page's samples, as each language's client puts them on the wire.
+//! Requests of the original page's samples, as each language's client sends them.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -18,7 +18,7 @@ const BODY: &str = r#"{
   "expires_at": "EXPIRES"
 }"#;
 
-/// What each client sends beside the body and its length.
+/// Headers of each client besides the content length.
 const CLIENTS: [(&str, &str); 4] = [
     ("curl", "Host: HOST\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\nAuthorization: Bearer KEY\r\nContent-Type: application/json\r\n"),
     (
@@ -42,34 +42,34 @@ async fn send(server: &Server, id: &str, headers: &str, body: &str) -> (u16, Val
     let request = format!("POST /v1/applications/{id}/endpoints HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
     let mut stream = TcpStream::connect(server.address()).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        let read = stream.read(&mut buffer).await.expect("an answer");
-        answer.extend_from_slice(&buffer[..read]);
-        let text = String::from_utf8_lossy(&answer);
+        let read = stream.read(&mut buffer).await.expect("a response");
+        response.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&response);
         if let Some((head, body)) = text.split_once("\r\n\r\n")
             && let Ok(body) = serde_json::from_str(body)
         {
             let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
             return (status, body);
         }
-        assert!(read > 0, "the answer ended: {text}");
+        assert!(read > 0, "the response ended: {text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_samples_work_with_only_their_blanks_filled_in() {
+async fn samples_work_after_filling_in_the_blanks() {
     let directory = scratch();
-    // As an installation is by default: public addresses only, and here no name server answers.
+    // Default settings: public addresses only, and no name server responds here.
     let server = Server::start_on("127.0.0.1:0", &directory, &[]);
-    let (_, answer) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-    let application = answer["application"].clone();
+    let (_, response) = server.client.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+    let application = response["application"].clone();
     let id = application["id"].as_str().expect("an id");
     for (client, headers) in CLIENTS {
-        let (status, answer) = send(&server, id, headers, &BODY.replace("EXPIRES", "2030-12-31T23:59:59Z")).await;
-        assert_eq!(status, 201, "{client}: {answer}");
-        let endpoint = &answer["endpoint"];
+        let (status, response) = send(&server, id, headers, &BODY.replace("EXPIRES", "2030-12-31T23:59:59Z")).await;
+        assert_eq!(status, 201, "{client}: {response}");
+        let endpoint = &response["endpoint"];
         let expected = json!({
             "org_id": application["org_id"],
             "env_id": application["env_id"],
@@ -90,7 +90,7 @@ async fn the_samples_work_with_only_their_blanks_filled_in() {
             assert!(endpoint[name].is_string(), "{client}: {name}");
         }
 
-        let (status, answer) = send(&server, id, headers, &BODY.replace("EXPIRES", "string")).await;
-        assert_eq!((status, &answer["details"]["field"]), (400, &json!("expires_at")), "{client}: {answer}");
+        let (status, response) = send(&server, id, headers, &BODY.replace("EXPIRES", "string")).await;
+        assert_eq!((status, &response["details"]["field"]), (400, &json!("expires_at")), "{client}: {response}");
     }
 }

@@ -1,4 +1,4 @@
-//! A server process and a client for it.
+//! Server process and API client for tests.
 
 use std::{
     io::{BufRead, BufReader},
@@ -36,12 +36,12 @@ use tempfile::TempDir;
 
 pub(crate) const KEY: &str = "hs_test_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// The binary under test, in a clean environment.
+/// Builds a command for the binary under test, in a clean environment.
 pub(crate) fn hookstream() -> Command {
     cleaned(Command::new(env!("CARGO_BIN_EXE_hookstream")))
 }
 
-/// A command without what stands in the environment as settings.
+/// Removes the environment variables that act as settings.
 pub(crate) fn cleaned(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("HOOKSTREAM_")) {
@@ -51,36 +51,36 @@ pub(crate) fn cleaned(mut command: Command) -> Command {
     command
 }
 
-/// A server in a process of its own; killed when dropped.
+/// Server process; killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// The link for the first owner, where there is nobody.
+    /// Set-up link for the first owner, if there is no user yet.
     pub(crate) setup_link: Option<String>,
     pub(crate) url: String,
     pub(crate) client: TestClient,
 }
 
 impl Server {
-    /// Starts one that may deliver to loopback, on a directory, with further arguments.
+    /// Starts a server that may deliver to loopback, with further arguments.
     pub(crate) fn start(scratch: &Scratch, arguments: &[&str]) -> Self {
         Self::start_on("127.0.0.1:0", scratch, &[&["--allow-targets", "127.0.0.0/8"], arguments].concat())
     }
 
-    /// Starts one at an address, with these arguments only.
+    /// Starts a server at an address, with these arguments only.
     pub(crate) fn start_on(listen: &str, scratch: &Scratch, arguments: &[&str]) -> Self {
         let directory = scratch.path().to_str().expect("a path that is text");
         let url = scratch.database.as_ref().map(ScratchDatabase::url);
         Self::start_plain(listen, &[&store(directory, url.as_deref())[..], arguments].concat())
     }
 
-    /// Starts one with further arguments and variables; what it logs goes into a file.
+    /// Starts a server with further arguments and variables; its log goes to a file.
     pub(crate) fn start_with(scratch: &Scratch, arguments: &[&str], environment: &[(&str, &str)], log: Option<&Path>) -> Self {
         let directory = scratch.path().to_str().expect("a path that is text");
         let url = scratch.database.as_ref().map(ScratchDatabase::url);
         Self::spawn("127.0.0.1:0", &[&store(directory, url.as_deref())[..], arguments].concat(), environment, log)
     }
 
-    /// Starts one at an address, with nothing but these arguments.
+    /// Starts a server at an address, with these arguments and no store options.
     pub(crate) fn start_plain(listen: &str, arguments: &[&str]) -> Self {
         Self::spawn(listen, arguments, &[], None)
     }
@@ -95,7 +95,7 @@ impl Server {
             command.stderr(std::fs::File::create(log).expect("a file"));
         }
         command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY);
-        // Some tests try every door without a key.
+        // Some tests call every operation without a key.
         command.env("HOOKSTREAM_API_RATE_LIMIT_PER_ADDRESS", "1000000");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -110,16 +110,16 @@ impl Server {
                 break;
             }
         }
-        let url = url.expect("it says that it is ready");
+        let url = url.expect("the ready line");
         Self { child, setup_link, client: TestClient::new(&url, KEY), url }
     }
 
-    /// Where it listens, to start another there.
+    /// Address it listens on, for starting another server there.
     pub(crate) fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }
 
-    /// As `kill -9` does.
+    /// Kills the process, like `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
@@ -136,11 +136,11 @@ impl Server {
         assert!(status.success());
     }
 
-    /// Waits for its end and returns the exit code, if it was not killed.
+    /// Waits for the process to end and returns its exit code, if it was not killed.
     pub(crate) async fn ended(&mut self, within: Duration) -> Option<i32> {
         let end = tokio::time::Instant::now() + within;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
+            if let Some(status) = self.child.try_wait().expect("a child process") {
                 return status.code();
             }
             assert!(tokio::time::Instant::now() < end, "the server did not end in time");
@@ -149,7 +149,7 @@ impl Server {
     }
 }
 
-/// The arguments that say where the store is.
+/// Returns the arguments that select the store.
 fn store<'a>(directory: &'a str, url: Option<&'a str>) -> Vec<&'a str> {
     match url {
         None => vec!["--data-dir", directory],
@@ -168,13 +168,13 @@ pub(crate) fn first_url(line: &str) -> Option<String> {
     line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
 }
 
-/// Whether these tests are the ones on PostgreSQL: the same files make a test binary for each store.
+/// True for the tests on PostgreSQL: the same files are compiled into a test binary per store.
 const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"it_postgres");
 
-/// Where a server keeps everything; gone with the test.
+/// Storage of a server; deleted after the test.
 pub(crate) struct Scratch {
     pub(crate) directory: TempDir,
-    /// For files beside the store.
+    /// Directory for files outside the store.
     pub(crate) files: TempDir,
     pub(crate) database: Option<ScratchDatabase>,
 }
@@ -186,28 +186,28 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// The store itself, where no server runs.
+    /// Opens the store while no server runs.
     pub(crate) async fn open_store(&self) -> Arc<dyn Store> {
         match &self.database {
             None => Arc::new(SqliteStore::open(self.path()).expect("no server runs")),
             Some(database) => {
                 let url = Secret::new(database.url());
                 let options = postgres::Options { url, max_connections: 1, through_pooler: false, lease: Duration::from_secs(1) };
-                Arc::new(PostgresStore::open(&options).await.expect("it opens"))
+                Arc::new(PostgresStore::open(&options).await.expect("the store opens"))
             }
         }
     }
 
-    /// Adds another organization where a server has been and none runs; returns an API key of it.
-    pub(crate) async fn add_stranger(&self) -> ApiKeyText {
+    /// Adds another organization while no server runs, and returns an API key of it.
+    pub(crate) async fn add_other_organization(&self) -> ApiKeyText {
         let store = self.open_store().await;
         let tenant = Tenant { organization: OrganizationId::from_bytes([0xee; 16]), environment: EnvironmentId::from_bytes([0xef; 16]) };
         let now = Timestamp::from_millis(0);
-        organizations::create(&*store, tenant, "stranger", "production", now).await.expect("made");
+        organizations::create(&*store, tenant, "stranger", "production", now).await.expect("created");
         let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
         let key = ApiKey::unlimited(ApiKeyId::from_bytes([0xed; 16]), tenant, "stranger".to_owned());
         assert!(
-            api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xec; 16]), now), &key, &text).await.expect("made")
+            api_keys::create(&*store, &AuditContext::of_system(EntryId::from_bytes([0xec; 16]), now), &key, &text).await.expect("created")
         );
         store.close().await;
         text
@@ -228,13 +228,13 @@ pub(crate) fn scratch() -> Scratch {
     Scratch { directory, files, database: ON_POSTGRES.then(|| blocking(ScratchDatabase::create())) }
 }
 
-/// Waits for `work` on a thread of its own, which a test's runtime does not allow on its.
+/// Runs `work` to completion on its own thread, because the test's runtime does not allow blocking.
 fn blocking<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work);
-    std::thread::spawn(run).join().expect("it does not panic")
+    std::thread::spawn(run).join().expect("no panic")
 }
 
-/// A client of the API.
+/// API client.
 #[derive(Clone)]
 pub(crate) struct TestClient {
     base: String,
@@ -247,7 +247,7 @@ impl TestClient {
         Self { base: url.to_owned(), key: key.to_owned(), http: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Sends anything; `None` where the server cannot be reached.
+    /// Sends a request; returns `None` if the server cannot be reached.
     pub(crate) async fn try_send(
         &self,
         method: Method,
@@ -268,8 +268,8 @@ impl TestClient {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> (u16, Value) {
-        let response = self.try_send(method, path, headers, body).await.expect("the server answers");
-        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("no JSON: {:?}", response.body()));
+        let response = self.try_send(method, path, headers, body).await.expect("the server responds");
+        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("not JSON: {:?}", response.body()));
         (response.status().as_u16(), body)
     }
 
@@ -289,50 +289,50 @@ impl TestClient {
         self.send(Method::DELETE, path, &[], Bytes::new()).await
     }
 
-    /// The same client with another key.
+    /// Returns the same client with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         Self { key: key.to_owned(), ..self.clone() }
     }
 
-    /// Makes the application `acme` with an endpoint, and returns the endpoint.
+    /// Creates the application `acme` with an endpoint, and returns the endpoint.
     pub(crate) async fn acme(&self, mut endpoint: Value, url: &str) -> Value {
-        let (status, answer) = self.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
-        assert_eq!(status, 201, "{answer}");
+        let (status, response) = self.post("/v1/applications", json!({ "name": "Acme", "uid": "acme" })).await;
+        assert_eq!(status, 201, "{response}");
         endpoint["url"] = url.into();
-        let (status, answer) = self.post("/v1/applications/acme/endpoints", endpoint).await;
-        assert_eq!(status, 201, "{answer}");
-        answer["endpoint"].clone()
+        let (status, response) = self.post("/v1/applications/acme/endpoints", endpoint).await;
+        assert_eq!(status, 201, "{response}");
+        response["endpoint"].clone()
     }
 
-    /// Lets the endpoint with this path expire, and waits until it has.
+    /// Sets the endpoint at this path to expire, and waits until it has.
     pub(crate) async fn expire(&self, path: &str) {
-        let (status, answer) = self.patch(path, json!({ "description": "expires" })).await;
-        assert_eq!(status, 200, "{answer}");
-        let now: Timestamp = answer["endpoint"]["updated_at"].as_str().and_then(|text| text.parse().ok()).expect("a time");
+        let (status, response) = self.patch(path, json!({ "description": "expires" })).await;
+        assert_eq!(status, 200, "{response}");
+        let now: Timestamp = response["endpoint"]["updated_at"].as_str().and_then(|text| text.parse().ok()).expect("a time");
         let soon = now + Duration::from_millis(1_500);
-        let (status, answer) = self.patch(path, json!({ "expires_at": soon.to_string() })).await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, response) = self.patch(path, json!({ "expires_at": soon.to_string() })).await;
+        assert_eq!(status, 200, "{response}");
         hookstream_testkit::eventually("the endpoint has expired", async || {
-            let (_, answer) = self.get(path).await;
-            (answer["endpoint"]["status"] == "expired").then_some(())
+            let (_, response) = self.get(path).await;
+            (response["endpoint"]["status"] == "expired").then_some(())
         })
         .await;
     }
 
     /// Sends a message to `acme` and returns its id.
     pub(crate) async fn message(&self, payload: Value) -> String {
-        let (status, answer) =
+        let (status, response) =
             self.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": payload })).await;
-        assert_eq!(status, 201, "{answer}");
-        answer["message"]["id"].as_str().expect("an id").to_owned()
+        assert_eq!(status, 201, "{response}");
+        response["message"]["id"].as_str().expect("an id").to_owned()
     }
 
     /// Waits until a message of `acme` has this status, and returns it with its attempts.
     pub(crate) async fn until(&self, id: &str, status: &str) -> Value {
         let path = format!("/v1/applications/acme/messages/{id}");
         hookstream_testkit::eventually(&format!("message {status}"), async || {
-            let (_, answer) = self.get(&path).await;
-            (answer["message"]["status"] == status).then_some(answer)
+            let (_, response) = self.get(&path).await;
+            (response["message"]["status"] == status).then_some(response)
         })
         .await
     }

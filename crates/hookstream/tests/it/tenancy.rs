@@ -1,6 +1,6 @@
-//! Nobody reaches what is not theirs: every operation of the OpenAPI document, with no key, a key of another
-//! organization or somebody who is no member, a key that lacks the scope, and a viewer. An operation that is new fails
-//! here until it has an entry.
+//! Tenant isolation: every operation of the OpenAPI document is called without a key, with a key of another
+//! organization, by a user who is not a member, with a key that lacks the scope, and by a viewer. A new operation
+//! fails here until it has an entry.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
     visitor::Visitor,
 };
 
-/// For each operation that takes one, a body that would do something.
+/// Returns a body with an effect for each operation that takes one.
 pub(crate) fn body_of(operation: &str) -> Option<Value> {
     let since = "2020-01-01T00:00:00Z";
     Some(match operation {
@@ -69,27 +69,27 @@ pub(crate) fn body_of(operation: &str) -> Option<Value> {
     })
 }
 
-/// An operation of the document.
+/// Operation of the OpenAPI document.
 #[derive(Clone)]
 pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) method: Method,
     pub(crate) path: String,
     takes_tenant: bool,
-    pub(crate) asks: Asks,
+    pub(crate) audience: Audience,
 }
 
-/// Whom an operation is for, as the document says.
+/// Intended caller of an operation, according to the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
-    /// A key or somebody who signed in.
+pub(crate) enum Audience {
+    /// An API key or a signed-in user.
     Caller,
-    /// Somebody who signed in: it is about themselves.
-    Person,
+    /// A signed-in user, about their own account.
+    User,
     /// A customer with a portal token.
     Customer,
-    /// Whoever has yet to prove who they are.
-    Anybody,
+    /// A caller without credentials.
+    Anonymous,
 }
 
 pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
@@ -103,11 +103,11 @@ pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"),
                 path: path.clone(),
                 takes_tenant: parameters.iter().any(|parameter| parameter["name"] == "env_id"),
-                asks: match operation["security"].as_array().map(Vec::as_slice) {
-                    None => Asks::Caller,
-                    Some([only]) if only == &json!({}) => Asks::Anybody,
-                    Some([only]) if only == &json!({ "session": [] }) => Asks::Person,
-                    Some([only]) if only == &json!({ "portal": [] }) => Asks::Customer,
+                audience: match operation["security"].as_array().map(Vec::as_slice) {
+                    None => Audience::Caller,
+                    Some([only]) if only == &json!({}) => Audience::Anonymous,
+                    Some([only]) if only == &json!({ "session": [] }) => Audience::User,
+                    Some([only]) if only == &json!({ "portal": [] }) => Audience::Customer,
                     Some(other) => panic!("{other:?}"),
                 },
             });
@@ -118,28 +118,28 @@ pub(crate) async fn operations(client: &TestClient) -> Vec<Operation> {
     operations
 }
 
-/// Those that are for keys, too.
+/// Returns the operations that accept an API key.
 async fn of_callers(client: &TestClient) -> Vec<Operation> {
-    operations(client).await.into_iter().filter(|operation| operation.asks == Asks::Caller).collect()
+    operations(client).await.into_iter().filter(|operation| operation.audience == Audience::Caller).collect()
 }
 
-/// What a victim has, by what stands for it in paths.
+/// Resources of a victim, by the path segment before their id.
 pub(crate) struct Victim {
     ids: BTreeMap<&'static str, String>,
     organization: String,
     environment: String,
-    /// A token for its application's portal.
+    /// Token for the portal of the victim's application.
     pub(crate) portal: String,
     pub(crate) owner: Visitor,
 }
 
 impl Victim {
-    /// Makes one of everything.
+    /// Creates one of each resource.
     pub(crate) async fn make(server: &Server) -> Self {
         Self::make_with(&server.client, Visitor::owner(server).await).await
     }
 
-    /// The same, for whoever has a client and the owner.
+    /// Creates one of each resource with a client and the owner's browser.
     pub(crate) async fn make_with(client: &TestClient, owner: Visitor) -> Self {
         let endpoint = client.acme(json!({}), "http://127.0.0.1:9/mine").await;
         let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
@@ -173,7 +173,7 @@ impl Victim {
         Self { ids, organization: text("org_id"), environment: text("env_id"), portal, owner }
     }
 
-    /// A path with the victim's ids in it, or with ids of nothing.
+    /// Returns a path with the victim's ids, or with ids of no resource.
     pub(crate) fn path(&self, pattern: &str, is_theirs: bool) -> String {
         let mut kind = "";
         let parts = pattern.split('/').map(|part| {
@@ -181,13 +181,13 @@ impl Victim {
                 kind = part;
                 return part.to_owned();
             }
-            let id = self.ids.get(kind).unwrap_or_else(|| panic!("{pattern}: nothing was made of {kind}"));
+            let id = self.ids.get(kind).unwrap_or_else(|| panic!("{pattern}: no resource of kind {kind}"));
             if is_theirs { id.clone() } else { "0123456789abcdef0123456789abcdef".to_owned() }
         });
         parts.collect::<Vec<_>>().join("/")
     }
 
-    /// All that it can see of what it has.
+    /// Returns the visible state of the victim's resources.
     async fn state(&self, client: &TestClient) -> Vec<Value> {
         let mut state = Vec::new();
         let endpoints = format!("/v1/applications/{}/endpoints", self.ids["applications"]);
@@ -207,42 +207,42 @@ impl Victim {
             &invitations,
         ];
         for path in lists {
-            let (status, mut answer) = client.get(path).await;
-            assert_eq!(status, 200, "{path}: {answer}");
-            forget_time(&mut answer);
-            state.push(answer);
+            let (status, mut response) = client.get(path).await;
+            assert_eq!(status, 200, "{path}: {response}");
+            remove_changing_values(&mut response);
+            state.push(response);
         }
         state
     }
 }
 
-/// Drops what changes by itself: figures of use, attempts, and how far a job is.
-fn forget_time(value: &mut Value) {
+/// Removes values that change without requests: usage figures, attempts, and the progress of jobs.
+fn remove_changing_values(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             let moving = ["request_count", "last_used_at", "attempts", "deliveries", "status", "updated_at", "failing_since"];
             let of_jobs = ["processed", "requeued", "skipped", "started_at", "completed_at", "total"];
             fields.retain(|name, _| !moving.contains(&name.as_str()) && !of_jobs.contains(&name.as_str()));
-            fields.values_mut().for_each(forget_time);
+            fields.values_mut().for_each(remove_changing_values);
         }
-        Value::Array(values) => values.iter_mut().for_each(forget_time),
+        Value::Array(values) => values.iter_mut().for_each(remove_changing_values),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// What an answer says, without the id of its request.
-fn said((status, mut answer): (u16, Value)) -> (u16, Value) {
-    if let Some(fields) = answer.as_object_mut() {
+/// Returns a response without its request id.
+fn without_request_id((status, mut response): (u16, Value)) -> (u16, Value) {
+    if let Some(fields) = response.as_object_mut() {
         fields.remove("request_id");
     }
-    (status, answer)
+    (status, response)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_anothers_is_like_what_is_not_there() {
+async fn foreign_resource_is_reported_as_absent() {
     let scratch = scratch();
     Server::start(&scratch, &[]).kill();
-    let stranger = scratch.add_stranger().await;
+    let stranger = scratch.add_other_organization().await;
     let server = Server::start(&scratch, &[]);
     let (owner, stranger) = (&server.client, server.client.with_key(stranger.expose()));
     let victim = Victim::make(&server).await;
@@ -251,15 +251,15 @@ async fn what_is_anothers_is_like_what_is_not_there() {
         let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         if path.contains('{') {
-            let theirs = said(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
-            let nobodys = said(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
+            let theirs = without_request_id(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
+            let missing = without_request_id(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
             assert_eq!(theirs.0, 404, "{id}: {}", theirs.1);
-            assert_eq!(theirs, nobodys, "{id}: another's is told apart from nobody's");
+            assert_eq!(theirs, missing, "{id}: a foreign resource differs from a missing one");
         }
         if takes_tenant {
             for query in [format!("org_id={}", victim.organization), format!("env_id={}", victim.environment)] {
-                let (status, answer) = stranger.send(method.clone(), &format!("{}?{query}", victim.path(&path, false)), &[], "").await;
-                assert_eq!(status, 404, "{id}: {answer}");
+                let (status, response) = stranger.send(method.clone(), &format!("{}?{query}", victim.path(&path, false)), &[], "").await;
+                assert_eq!(status, 404, "{id}: {response}");
             }
         }
         if method == Method::POST
@@ -269,16 +269,16 @@ async fn what_is_anothers_is_like_what_is_not_there() {
             for (field, value) in [("org_id", &victim.organization), ("env_id", &victim.environment)] {
                 let mut body = body.clone();
                 body[field] = value.as_str().into();
-                let (status, answer) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
-                assert_eq!(status, 404, "{id} with the victim's {field}: {answer}");
+                let (status, response) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
+                assert_eq!(status, 404, "{id} with the victim's {field}: {response}");
             }
         }
     }
-    assert_eq!(victim.state(owner).await, before, "nothing of the victim's has changed");
+    assert_eq!(victim.state(owner).await, before, "the victim's resources are unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
+async fn key_without_the_scope_is_rejected() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let owner = &server.client;
@@ -304,18 +304,18 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
         let body = body_of(&operation.id).unwrap_or_else(|| panic!("{} has no entry here", operation.id));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&operation.path, true);
-        // Which scope that is, the refusal of a key with hardly any says.
+        // The rejection of an almost scopeless key names the scope.
         let of_usage = ["getUsage", "getBillingUsage"].contains(&operation.id.as_str());
         let needed = match keys.get("usage:read") {
             Some(_) if of_usage => "usage:read".to_owned(),
             _ => {
-                let hardly = key(owner, &mut keys, if of_usage { "audit:read" } else { "usage:read" }).await;
-                let (status, refusal) = hardly.send(operation.method.clone(), &path, &[], text.clone()).await;
+                let almost_scopeless = key(owner, &mut keys, if of_usage { "audit:read" } else { "usage:read" }).await;
+                let (status, refusal) = almost_scopeless.send(operation.method.clone(), &path, &[], text.clone()).await;
                 assert_eq!((status, &refusal["code"]), (403, &json!("forbidden")), "{}: {refusal}", operation.id);
                 refusal["details"]["scope"].as_str().expect("the scope").to_owned()
             }
         };
-        // A key with everything else is refused as well.
+        // A key with all other scopes is rejected as well.
         let others = words.iter().flat_map(|word| [format!("{word}:read"), format!("{word}:write")]).filter(|scope| *scope != needed);
         let others = others.collect::<Vec<_>>().join(",");
         let all_but_one = key(owner, &mut keys, &others).await;
@@ -324,7 +324,7 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
     }
     let after = victim.state(owner).await;
     for (before, mut after) in before.into_iter().zip(after) {
-        // But for the keys that this test made.
+        // Except the keys that this test created.
         if let Some(keys) = after.get_mut("api_keys").and_then(Value::as_array_mut) {
             keys.retain(|key| key["name"] != "narrow");
         }
@@ -332,23 +332,23 @@ async fn a_key_without_the_scope_is_refused_and_changes_nothing() {
     }
 }
 
-/// A key with these scopes, made once.
+/// Returns a key with these scopes, created once.
 async fn key(owner: &TestClient, keys: &mut BTreeMap<String, String>, scopes: &str) -> TestClient {
     if !keys.contains_key(scopes) {
-        let (status, made) = owner.post("/v1/auth/api-keys", json!({ "name": "narrow", "scopes": scopes })).await;
-        assert_eq!(status, 201, "{made}");
-        keys.insert(scopes.to_owned(), made["key"].as_str().expect("a key").to_owned());
+        let (status, created) = owner.post("/v1/auth/api-keys", json!({ "name": "narrow", "scopes": scopes })).await;
+        assert_eq!(status, 201, "{created}");
+        keys.insert(scopes.to_owned(), created["key"].as_str().expect("a key").to_owned());
     }
     owner.with_key(&keys[scopes])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_there_is_nothing() {
+async fn requests_without_a_key_are_rejected() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let victim = Victim::make(&server).await;
     for operation in operations(&server.client).await {
-        if operation.asks == Asks::Anybody {
+        if operation.audience == Audience::Anonymous {
             continue;
         }
         for key in ["", "hs_live_x", &KEY.replace('0', "1")] {
@@ -360,49 +360,53 @@ async fn without_a_key_there_is_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_reaches_nothing_of_others() {
+async fn user_cannot_reach_foreign_resources() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let victim = Victim::make(&server).await;
-    // Somebody with an organization of their own, and of no other.
+    // User with their own organization, and no other.
     let stranger = victim.owner.invite(&server, "stranger@example.com", "viewer").await;
     let (status, refused) = stranger.post("/v1/organizations", json!({ "name": "Stranger" })).await;
     assert_eq!((status, &refused["code"]), (403, &json!("organizations_not_allowed")), "{refused}");
-    let (status, made) = victim.owner.post("/v1/organizations", json!({ "name": "Stranger" })).await;
-    assert_eq!(status, 201, "{made}");
-    let theirs = made["organization"]["id"].as_str().expect("an id");
+    let (status, created) = victim.owner.post("/v1/organizations", json!({ "name": "Stranger" })).await;
+    assert_eq!(status, 201, "{created}");
+    let theirs = created["organization"]["id"].as_str().expect("an id");
     let members = format!("/v1/organizations/{theirs}/invitations");
     let (_, invited) = victim.owner.post(&members, json!({ "email": "stranger@example.com", "role": "owner" })).await;
     let token = invited["url"].as_str().and_then(|url| url.split_once("#token=")).expect("a link").1;
     assert_eq!(stranger.post("/v1/auth/invitations/accept", json!({ "token": token })).await.0, 200);
     let (_, owner) = victim.owner.get("/v1/auth/session").await;
     let owner = owner["user"]["id"].as_str().expect("an id").to_owned();
-    assert_eq!(victim.owner.delete(&format!("/v1/organizations/{theirs}/members/{owner}")).await.0, 200, "it is the stranger's alone");
+    assert_eq!(
+        victim.owner.delete(&format!("/v1/organizations/{theirs}/members/{owner}")).await.0,
+        200,
+        "the organization has no other member"
+    );
     let member = format!("/v1/organizations/{}/members/{}", victim.organization, stranger.id().await);
     assert_eq!(victim.owner.delete(&member).await.0, 200);
     let before = victim.state(&server.client).await;
-    for Operation { id, method, path, takes_tenant, asks } in operations(&server.client).await {
-        if asks == Asks::Customer {
+    for Operation { id, method, path, takes_tenant, audience } in operations(&server.client).await {
+        if audience == Audience::Customer {
             let (status, refused) = stranger.send(method, &victim.path(&path, true), &[], String::new()).await;
             assert_eq!((status, &refused["code"]), (401, &json!("unauthorized")), "{id}: {refused}");
             continue;
         }
-        if asks == Asks::Anybody || matches!(id.as_str(), "signOut" | "endAllSessions") {
+        if audience == Audience::Anonymous || matches!(id.as_str(), "signOut" | "endAllSessions") {
             continue;
         }
         let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         if path.contains('{') {
-            let theirs = said(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
-            let nobodys = said(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
+            let theirs = without_request_id(stranger.send(method.clone(), &victim.path(&path, true), &[], text.clone()).await);
+            let missing = without_request_id(stranger.send(method.clone(), &victim.path(&path, false), &[], text.clone()).await);
             assert_eq!(theirs.0, 404, "{id}: {}", theirs.1);
-            assert_eq!(theirs, nobodys, "{id}: another's is told apart from nobody's");
+            assert_eq!(theirs, missing, "{id}: a foreign resource differs from a missing one");
         }
         if takes_tenant {
             for query in [format!("org_id={}", victim.organization), format!("env_id={}", victim.environment)] {
                 let path = format!("{}?{query}", victim.path(&path, false));
-                let (status, answer) = stranger.send(method.clone(), &path, &[], String::new()).await;
-                assert_eq!(status, 404, "{id}: {answer}");
+                let (status, response) = stranger.send(method.clone(), &path, &[], String::new()).await;
+                assert_eq!(status, 404, "{id}: {response}");
             }
         }
         if matches!(id.as_str(), "createApplication" | "createEventType" | "createApiKey" | "createEnvironment" | "turnSession") {
@@ -412,44 +416,44 @@ async fn a_person_reaches_nothing_of_others() {
                 }
                 let mut body = body.clone();
                 body[field] = value.as_str().into();
-                let (status, answer) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
-                assert_eq!(status, 404, "{id} with the victim's {field}: {answer}");
+                let (status, response) = stranger.send(method.clone(), &path, &[], body.to_string()).await;
+                assert_eq!(status, 404, "{id} with the victim's {field}: {response}");
             }
         }
     }
-    assert_eq!(victim.state(&server.client).await, before, "nothing of the victim's has changed");
+    assert_eq!(victim.state(&server.client).await, before, "the victim's resources are unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_changes_nothing_and_a_key_is_no_person() {
+async fn viewer_cannot_write_and_key_is_not_a_user() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let victim = Victim::make(&server).await;
     let viewer = victim.owner.invite(&server, "viewer@example.com", "viewer").await;
     let before = victim.state(&server.client).await;
-    for Operation { id, method, path, asks, .. } in operations(&server.client).await {
+    for Operation { id, method, path, audience, .. } in operations(&server.client).await {
         let body = body_of(&id).unwrap_or_else(|| panic!("{id} has no entry here"));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = victim.path(&path, true);
-        match asks {
-            Asks::Anybody => {}
-            Asks::Customer => {
+        match audience {
+            Audience::Anonymous => {}
+            Audience::Customer => {
                 assert_eq!(viewer.try_send(method.clone(), &path, &[], text.clone()).await.status(), 401, "{id}");
                 assert_eq!(server.client.send(method, &path, &[], text).await.0, 401, "{id}");
             }
-            Asks::Caller if method == Method::GET => {
-                // API keys, what was done and secrets are for those who administer.
+            Audience::Caller if method == Method::GET => {
+                // API keys, the audit log and secrets are for administrators.
                 let is_for_admins = path.starts_with("/v1/auth/api-keys") || path.starts_with("/v1/audit-log") || path.ends_with("/secret");
                 let is_for_operators = path == "/v1/nodes";
                 let expected = if is_for_admins || is_for_operators { 403 } else { 200 };
                 let status = viewer.try_send(method, &path, &[], text).await.status();
                 assert_eq!(status, expected, "{id}");
             }
-            Asks::Caller => {
+            Audience::Caller => {
                 let (status, refusal) = viewer.send(method, &path, &[], text).await;
                 assert_eq!((status, &refusal["code"]), (403, &json!("forbidden")), "{id}: {refusal}");
             }
-            Asks::Person => {
+            Audience::User => {
                 let (status, refusal) = server.client.send(method, &path, &[], text).await;
                 assert_eq!((status, &refusal["code"]), (403, &json!("person_needed")), "{id}: {refusal}");
             }

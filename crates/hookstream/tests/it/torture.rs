@@ -1,4 +1,4 @@
-//! `hookstream torture`: it breaks things, tells what became of them, and fails where that is its result.
+//! `hookstream torture`: it injects faults, reports their effects, and fails if a message is lost.
 
 use std::{
     fs,
@@ -18,11 +18,11 @@ use crate::{
 
 fn torture(arguments: &[&str]) -> Output {
     let mut command: Command = hookstream();
-    command.arg("torture").args(arguments).output().expect("it runs")
+    command.arg("torture").args(arguments).output().expect("the command runs")
 }
 
 #[test]
-fn a_round_of_kill_and_pause_on_sqlite_loses_nothing() {
+fn kill_and_pause_on_sqlite_lose_nothing() {
     let output = torture(&["--rounds", "1", "--only", "kill,pause", "--seed", "1"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");
@@ -37,7 +37,7 @@ fn a_round_of_kill_and_pause_on_sqlite_loses_nothing() {
 }
 
 #[test]
-fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
+fn full_disk_responds_503_and_needs_no_restart() {
     let output = torture(&["--rounds", "1", "--only", "disk-full", "--json"]);
     if String::from_utf8_lossy(&output.stderr).contains("disk-full is not possible here") {
         return;
@@ -50,55 +50,55 @@ fn a_full_disk_is_refused_with_503_and_needs_no_restart() {
     assert!(fault["ordered"].as_u64().is_some_and(|ordered| ordered > 10) && fault["out_of_order"] == 0, "{report}");
 }
 
-/// Plays a round of a fault after which all must have arrived.
-fn check_that_all_arrives(fault: &str) {
-    check_that_all_arrives_with(fault, &[]);
+/// Runs a round of a fault after which all messages must have arrived.
+fn check_all_arrive(fault: &str) {
+    check_all_arrive_with(fault, &[]);
 }
 
-fn check_that_all_arrives_with(fault: &str, arguments: &[&str]) {
+fn check_all_arrive_with(fault: &str, arguments: &[&str]) {
     let output = torture(&[&["--rounds", "1", "--only", fault, "--rate", "100", "--json"], arguments].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let told = &report["faults"][0];
+    let fault = &report["faults"][0];
     assert!(output.status.success() && report["fine"] == true, "{report}");
-    assert_eq!((&told["rounds"], &told["accepted"]), (&1.into(), &told["delivered"]), "{report}");
+    assert_eq!((&fault["rounds"], &fault["accepted"]), (&1.into(), &fault["delivered"]), "{report}");
 }
 
 #[test]
-fn all_arrives_once_a_bad_receiver_is_well_again() {
-    check_that_all_arrives("receivers");
+fn all_messages_arrive_after_receiver_faults() {
+    check_all_arrive("receivers");
 }
 
 #[test]
-fn all_that_was_skipped_arrives_by_jobs_that_are_broken() {
-    check_that_all_arrives("jobs");
+fn skipped_messages_arrive_by_interrupted_jobs() {
+    check_all_arrive("jobs");
 }
 
-/// The library that is loaded into nodes, built as `scripts/torture` does.
+/// Builds the library that is preloaded into nodes, like `scripts/torture`.
 fn shim(directory: &Path) -> PathBuf {
     let (source, library) = (concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/torture-shim.c"), directory.join("torture-shim.so"));
     let mut compiler = Command::new("cc");
     compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
-    let output = compiler.output().expect("the build needs a C compiler, too");
+    let output = compiler.output().expect("a C compiler, which the build needs too");
     assert!(output.status.success(), "{output:?}");
     library
 }
 
 #[test]
-fn what_was_accepted_survives_a_power_cut_that_keeps_nothing_that_was_not_synced() {
+fn accepted_messages_survive_a_power_cut() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let shim = shim(directory.path());
     // With this seed the first cut keeps nothing.
-    check_that_all_arrives_with("power", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
+    check_all_arrive_with("power", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
 }
 
 #[test]
-fn a_clock_that_jumps_makes_no_storm_and_no_stall() {
+fn clock_jump_causes_no_storm_and_no_stall() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let shim = shim(directory.path());
-    check_that_all_arrives_with("clock", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
+    check_all_arrive_with("clock", &["--seed", "1", "--shim", shim.to_str().expect("text")]);
 }
 
-/// A process that is killed when this is dropped.
+/// Process that is killed on drop.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -108,26 +108,26 @@ impl Drop for Killed {
     }
 }
 
-/// The records of a shim's journal: kind, file and bytes.
+/// Parses the records of a shim's journal: kind, file and bytes.
 fn records(journal: &[u8]) -> Vec<(u32, u32, String)> {
     let (mut records, mut rest) = (Vec::new(), journal);
-    while let Some((head, behind)) = rest.split_at_checked(24) {
+    while let Some((head, next)) = rest.split_at_checked(24) {
         let four = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().expect("four"));
-        let length = usize::try_from(u64::from_ne_bytes(head[16..].try_into().expect("eight"))).expect("it fits");
-        let Some((bytes, behind)) = behind.split_at_checked(length) else { break };
+        let length = usize::try_from(u64::from_ne_bytes(head[16..].try_into().expect("eight"))).expect("the length fits");
+        let Some((bytes, next)) = next.split_at_checked(length) else { break };
         records.push((four(0), four(4), String::from_utf8_lossy(bytes).into_owned()));
-        rest = behind;
+        rest = next;
     }
     records
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
+async fn drop_of_a_day_is_durable_before_its_log_is_deleted() {
     let directory = scratch();
     let (shim, root) = (shim(directory.path()), directory.path().join("data"));
     let day = (now() - Duration::from_secs(100 * 24 * 3600)).day();
     let store = SqliteStore::open(&root).expect("opened");
-    store.prepare_day(day).await.expect("made");
+    store.prepare_day(day).await.expect("created");
     store.close().await;
     drop(store);
 
@@ -135,9 +135,9 @@ async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&root).stdout(Stdio::null());
     let journal = directory.path().join("journal");
     command.env("HOOKSTREAM_BOOTSTRAP_API_KEY", KEY).env("LD_PRELOAD", shim).env("TORTURE_JOURNAL", &journal).env("TORTURE_ROOT", &root);
-    let server = Killed(command.spawn().expect("it starts"));
+    let server = Killed(command.spawn().expect("the process starts"));
     let name = format!("days/{day}.db");
-    let behind = eventually("the day was dropped", async || {
+    let next = eventually("the day was dropped", async || {
         let records = records(&fs::read(&journal).unwrap_or_default());
         let directories: Vec<u32> =
             records.iter().filter(|(kind, _, path)| *kind == 1 && path == "days").map(|(_, file, _)| *file).collect();
@@ -149,15 +149,15 @@ async fn that_a_day_was_dropped_is_durable_before_its_log_goes() {
     })
     .await;
     drop(server);
-    assert_eq!(behind.0, 5, "what comes next is a sync of the directory: {behind:?}");
+    assert_eq!(next.0, 5, "the next record is a sync of the directory: {next:?}");
 }
 
 #[test]
-fn what_is_not_possible_is_refused_with_what_it_takes() {
-    let check = |arguments: &[&str], said: &str| {
+fn impossible_fault_is_rejected_with_its_requirement() {
+    let check = |arguments: &[&str], expected: &str| {
         let output = torture(arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
+        assert!(!output.status.success() && error.contains(expected), "{arguments:?}: {error}");
     };
     check(&["--only", "failover"], "failover is not possible here: it needs --postgres");
     check(&["--only", "power"], "power is not possible here: it needs --shim");

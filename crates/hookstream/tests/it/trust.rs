@@ -1,4 +1,5 @@
-//! Whom deliveries trust and who we are, by files that may change while the server runs.
+//! TLS trust for deliveries: trusted authorities and the client certificate, from files that may change while the
+//! server runs.
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ fn write(directory: &Path, identity: &Identity) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_is_renewed_without_a_restart() {
+async fn client_certificate_is_renewed_without_a_restart() {
     let scratch = scratch();
     let files = tempfile::tempdir().expect("a directory");
     let file = |name: &str| files.path().join(name).to_str().expect("a path that is text").to_owned();
@@ -47,7 +48,7 @@ async fn a_client_certificate_is_renewed_without_a_restart() {
     let receiver = Receiver::secure(tls, |_| CannedResponse::status(204)).await;
     server.client.acme(json!({}), &receiver.url()).await;
     let id = server.client.message(json!(1)).await;
-    let seen = hookstream_testkit::eventually("a try", async || {
+    let seen = hookstream_testkit::eventually("an attempt", async || {
         let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
         (seen["attempts"].as_array().is_some_and(|attempts| !attempts.is_empty())).then_some(seen)
     })
@@ -58,7 +59,7 @@ async fn a_client_certificate_is_renewed_without_a_restart() {
 }
 
 #[test]
-fn files_that_hold_something_else_are_refused_by_their_setting() {
+fn invalid_trust_files_are_rejected_by_setting() {
     let files = tempfile::tempdir().expect("a directory");
     let path = files.path().join("some.pem");
     std::fs::write(&path, "hello").expect("written");

@@ -1,21 +1,21 @@
-//! `GET /v1/usage`: where an environment's deliveries stand and what its payloads take, and nobody else's.
+//! `GET /v1/usage`: delivery counts and payload size of an environment, and of no other.
 
 use hookstream_testkit::receiver::{CannedResponse, Receiver};
 use serde_json::{Value, json};
 
 use crate::support::{Server, scratch};
 
-/// Messages, and deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
+/// Numbers of messages, and of deliveries accepted, succeeded, pending, exhausted, skipped, cancelled.
 fn figures(of: &Value) -> [i64; 7] {
     ["messages", "accepted", "succeeded", "pending", "exhausted", "skipped", "cancelled"]
         .map(|name| of[name].as_i64().unwrap_or_else(|| panic!("no {name} in {of}")))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_tells_where_the_callers_deliveries_stand() {
+async fn usage_reports_the_callers_deliveries() {
     let directory = scratch();
     drop(Server::start(&directory, &[]));
-    let stranger = directory.add_stranger().await;
+    let stranger = directory.add_other_organization().await;
     let server = Server::start(
         &directory,
         &[
@@ -33,13 +33,13 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
     );
     let (client, stranger) = (&server.client, server.client.with_key(stranger.expose()));
     let usage = async || {
-        let (status, answer) = client.get("/v1/usage").await;
-        assert_eq!(status, 200, "{answer}");
-        answer["usage"].clone()
+        let (status, response) = client.get("/v1/usage").await;
+        assert_eq!(status, 200, "{response}");
+        response["usage"].clone()
     };
     assert_eq!(figures(&usage().await), [0; 7]);
 
-    let (good, failing) = (Receiver::start().await, Receiver::answering(|_| CannedResponse::status(500)).await);
+    let (good, failing) = (Receiver::start().await, Receiver::responding(|_| CannedResponse::status(500)).await);
     let endpoint = client.acme(json!({}), &good.url()).await;
     client.post("/v1/applications/acme/endpoints", json!({ "url": failing.url() })).await;
     for number in 0..3 {
@@ -72,12 +72,12 @@ async fn usage_tells_where_the_callers_deliveries_stand() {
     assert!(disk["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{disk}");
     assert_eq!((&disk["retention_days"], &disk["bytes_per_day"]), (&json!(9), &json!(null)));
 
-    let (status, answer) = stranger.get("/v1/usage").await;
-    assert_eq!((status, figures(&answer["usage"])), (200, [0; 7]), "{answer}");
-    assert_eq!(answer["usage"]["days"], json!([]));
+    let (status, response) = stranger.get("/v1/usage").await;
+    assert_eq!((status, figures(&response["usage"])), (200, [0; 7]), "{response}");
+    assert_eq!(response["usage"]["days"], json!([]));
     let environment = "efefefefefefefefefefefefefefefef";
-    let (status, answer) = client.get(&format!("/v1/usage?env_id={environment}")).await;
-    assert_eq!((status, &answer["code"]), (404, &json!("not_found")));
+    let (status, response) = client.get(&format!("/v1/usage?env_id={environment}")).await;
+    assert_eq!((status, &response["code"]), (404, &json!("not_found")));
     assert_eq!(stranger.get(&format!("/v1/usage?env_id={environment}")).await.0, 200);
     assert_eq!(client.with_key("").get("/v1/usage").await.0, 401);
 }

@@ -1,4 +1,4 @@
-//! Somebody with a browser: what it keeps of a session, for tests.
+//! Browser of a user, with its cookies, for tests.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -8,72 +8,72 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, TestClient};
 
-/// A password that nobody guesses.
+/// Strong password.
 pub(crate) const PASSWORD: &str = "plum teapot gravel seven";
 
-/// The cookie of a session.
+/// Name of the session cookie.
 const SESSION: &str = "better-auth.session_token";
 
-/// A browser with its cookies.
+/// Browser with its cookies.
 pub(crate) struct Visitor {
     client: TestClient,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
 impl Visitor {
-    /// Somebody who has not signed in.
+    /// Returns a browser without a session.
     pub(crate) fn new(server: &Server) -> Self {
         Self::of(&server.client)
     }
 
-    /// The same, for whoever has a client only.
+    /// Returns a browser without a session, from a client.
     fn of(client: &TestClient) -> Self {
         Self { client: client.with_key(""), cookies: Mutex::default() }
     }
 
-    /// The first owner, with the link that the server printed.
+    /// Signs up the first owner, with the link that the server printed.
     pub(crate) async fn owner(server: &Server) -> Self {
-        Self::set_up(&server.client, server.setup_link.as_deref().expect("there is nobody yet")).await
+        Self::set_up(&server.client, server.setup_link.as_deref().expect("no user exists yet")).await
     }
 
-    /// The first owner, with a link.
+    /// Signs up the first owner with a link.
     pub(crate) async fn set_up(client: &TestClient, link: &str) -> Self {
         let owner = Self::of(client);
         let body = json!({ "token": token(link), "email": "owner@example.com", "name": "The Owner", "password": PASSWORD });
-        let (status, answer) = owner.post("/v1/auth/setup", body).await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, response) = owner.post("/v1/auth/setup", body).await;
+        assert_eq!(status, 200, "{response}");
         owner
     }
 
-    /// Invites somebody, who accepts with another browser.
+    /// Invites a user, who accepts with another browser.
     pub(crate) async fn invite(&self, server: &Server, email: &str, role: &str) -> Self {
         let organization = self.organization().await;
-        let (status, answer) =
+        let (status, response) =
             self.post(&format!("/v1/organizations/{organization}/invitations"), json!({ "email": email, "role": role })).await;
-        assert_eq!(status, 201, "{answer}");
+        assert_eq!(status, 201, "{response}");
         let guest = Self::new(server);
-        let body = json!({ "token": token(answer["url"].as_str().expect("a link")), "password": PASSWORD });
-        let (status, answer) = guest.post("/v1/auth/invitations/accept", body).await;
-        assert_eq!(status, 200, "{answer}");
+        let body = json!({ "token": token(response["url"].as_str().expect("a link")), "password": PASSWORD });
+        let (status, response) = guest.post("/v1/auth/invitations/accept", body).await;
+        assert_eq!(status, 200, "{response}");
         guest
     }
 
-    /// The organization that this visitor's requests go to.
+    /// Id of the session's organization.
     pub(crate) async fn organization(&self) -> String {
         self.get("/v1/auth/session").await.1["org_id"].as_str().expect("a member").to_owned()
     }
 
-    /// Their user id.
+    /// Id of the signed-in user.
     pub(crate) async fn id(&self) -> String {
         self.get("/v1/auth/session").await.1["user"]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// The session's cookie, as it would be sent.
+    /// Session cookie, as it is sent.
     pub(crate) fn cookie(&self) -> Option<String> {
         self.cookies.lock().expect("not poisoned").get(SESSION).map(|value| format!("{SESSION}={value}"))
     }
 
-    /// Sends what a browser would, and keeps the cookies that are set.
+    /// Sends a request like a browser, and keeps the cookies that are set.
     pub(crate) async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Response<Bytes> {
         let pairs = |cookies: &BTreeMap<String, String>| cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         let cookies = pairs(&self.cookies.lock().expect("not poisoned")).join("; ");
@@ -81,7 +81,7 @@ impl Visitor {
         if !cookies.is_empty() {
             headers.push(("cookie", &cookies));
         }
-        let response = self.client.try_send(method, path, &headers, body).await.expect("the server answers");
+        let response = self.client.try_send(method, path, &headers, body).await.expect("the server responds");
         for line in response.headers().get_all(header::SET_COOKIE) {
             let line = line.to_str().expect("text");
             let (name, value) = line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a name and a value");
@@ -117,13 +117,13 @@ impl Visitor {
         self.send(Method::DELETE, path, &[], String::new()).await
     }
 
-    /// Signs in, or is refused.
+    /// Signs in; the result may be a rejection.
     pub(crate) async fn sign_in(&self, email: &str, password: &str, code: Option<&str>) -> (u16, Value) {
         self.post("/v1/auth/sign-in", json!({ "email": email, "password": password, "code": code })).await
     }
 }
 
-/// What follows `#token=` in a link.
+/// Returns the part after `#token=` of a link.
 pub(crate) fn token(link: &str) -> String {
     link.split_once("#token=").expect("a link with a token").1.to_owned()
 }

@@ -1,5 +1,5 @@
-//! The real binary on PostgreSQL: what the tests on SQLite show holds here too, and several nodes share
-//! a database.
+//! End-to-end tests of the real binary on PostgreSQL: the tests for SQLite, plus tests with several nodes on one
+//! database.
 
 #[path = "../it/api.rs"]
 mod api;

@@ -10,33 +10,34 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, scratch};
 
-/// Ends every connection to the database but one's own.
+/// Closes all other connections to the database.
 const BREAK_CONNECTIONS: &str = "do $$ begin
     perform pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
 end $$";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_node_changed_every_node_honours_at_once() {
+async fn change_on_one_node_applies_on_every_node_at_once() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     let receiver = Receiver::start().await;
     one.client.acme(json!({ "filter_types": ["other"] }), &receiver.url()).await;
-    // Both remember the application without the endpoint that is made next.
+    // Both nodes cache the application without the endpoint that is created next.
     for server in [&one, &two] {
         let id = server.client.message(json!({})).await;
         server.client.until(&id, "skipped").await;
     }
     for round in 0..20 {
         let (changes, sends) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
-        let (status, answer) = changes.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
-        assert_eq!(status, 201, "{answer}");
+        let (status, response) = changes.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
+        assert_eq!(status, 201, "{response}");
         let id = sends.client.message(json!({ "round": round })).await;
         sends.client.until(&id, "delivered").await;
-        let path = format!("/v1/applications/acme/endpoints/{}", answer["endpoint"]["id"].as_str().expect("an id"));
+        let path = format!("/v1/applications/acme/endpoints/{}", response["endpoint"]["id"].as_str().expect("an id"));
         let (status, _) = changes.client.patch(&path, json!({ "status": "disabled" })).await;
         assert_eq!(status, 200);
-        let (_, answer) = sends.client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": {} })).await;
-        assert_eq!(answer["message"]["status"], "skipped", "round {round}");
+        let (_, response) =
+            sends.client.post("/v1/applications/acme/messages", json!({ "event_type": "invoice.paid", "payload": {} })).await;
+        assert_eq!(response["message"]["status"], "skipped", "round {round}");
         assert_eq!(changes.client.delete(&path).await.0, 200);
         let (status, _) = sends.client.get(&path).await;
         assert_eq!(status, 404);
@@ -45,7 +46,7 @@ async fn what_one_node_changed_every_node_honours_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_node_shows_is_as_another_has_just_made_it() {
+async fn node_shows_the_latest_change_of_another_node() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     let endpoint = one.client.acme(json!({}), "http://127.0.0.1:9/0").await;
@@ -53,7 +54,7 @@ async fn what_a_node_shows_is_as_another_has_just_made_it() {
     let id = two.client.message(json!({})).await;
     two.client.post("/v1/applications", json!({ "name": "Other", "uid": "other" })).await;
     for round in 1..=20 {
-        // The second node remembers the application, but no longer by its uid.
+        // The second node caches the application, but no longer by its uid.
         two.client.patch("/v1/applications/other", json!({ "name": format!("Other {round}") })).await;
         let url = format!("http://127.0.0.1:9/{round}");
         assert_eq!(one.client.patch(&path, json!({ "url": url })).await.0, 200);
@@ -63,7 +64,7 @@ async fn what_a_node_shows_is_as_another_has_just_made_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
+async fn schema_or_disabled_application_applies_on_every_node_at_once() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     one.client.acme(json!({}), "http://127.0.0.1:9/").await;
@@ -72,10 +73,10 @@ async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
     };
     assert_eq!([send(&one).await, send(&two).await], [201, 201]);
     let schema = json!({ "properties": { "n": { "type": "integer" } } }).to_string();
-    let (status, answer) = one.client.post("/v1/event-types", json!({ "name": "a.b", "json_schema": schema })).await;
-    assert_eq!(status, 201, "{answer}");
+    let (status, response) = one.client.post("/v1/event-types", json!({ "name": "a.b", "json_schema": schema })).await;
+    assert_eq!(status, 201, "{response}");
     assert_eq!([send(&two).await, send(&one).await], [422, 422]);
-    let path = format!("/v1/event-types/{}", answer["event_type"]["id"].as_str().expect("an id"));
+    let path = format!("/v1/event-types/{}", response["event_type"]["id"].as_str().expect("an id"));
     two.client.patch(&path, json!({ "status": "archived" })).await;
     assert_eq!([send(&one).await, send(&two).await], [201, 201]);
     two.client.patch("/v1/applications/acme", json!({ "status": "disabled" })).await;
@@ -85,83 +86,83 @@ async fn a_schema_or_a_disabled_application_counts_on_every_node_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dies_gives_up_what_it_had_within_its_lease() {
+async fn deliveries_of_a_dead_node_are_taken_over_within_its_lease() {
     let scratch = scratch();
-    let (dies, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
-    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
-    dies.client.acme(json!({}), &receiver.url()).await;
+    let (dying, surviving) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::responding(|_| CannedResponse::status(200).after(Duration::from_secs(60))).await;
+    dying.client.acme(json!({}), &receiver.url()).await;
     let mut ids = BTreeSet::new();
     for _ in 0..5 {
-        ids.insert(dies.client.message(json!({})).await);
+        ids.insert(dying.client.message(json!({})).await);
     }
     receiver.wait_for(5).await;
-    receiver.answer(|_| CannedResponse::status(200));
-    dies.kill();
+    receiver.respond(|_| CannedResponse::status(200));
+    dying.kill();
     for id in &ids {
-        lives.client.until(id, "delivered").await;
+        surviving.client.until(id, "delivered").await;
     }
-    let (_, answer) = lives.client.get("/v1/nodes").await;
-    assert_eq!(answer["nodes"].as_array().map(Vec::len), Some(1), "{answer}");
+    let (_, response) = surviving.client.get("/v1/nodes").await;
+    assert_eq!(response["nodes"].as_array().map(Vec::len), Some(1), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_has_one_node_and_another_goes_on_when_it_dies() {
+async fn job_runs_on_one_node_and_another_continues_after_its_death() {
     let scratch = scratch();
-    let (dies, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let (dying, surviving) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     let receiver = Receiver::start().await;
-    let endpoint = dies.client.acme(json!({}), &receiver.url()).await;
+    let endpoint = dying.client.acme(json!({}), &receiver.url()).await;
     let mut ids = BTreeSet::new();
     for _ in 0..100 {
-        ids.insert(dies.client.message(json!({})).await);
+        ids.insert(dying.client.message(json!({})).await);
     }
     for id in &ids {
-        dies.client.until(id, "delivered").await;
+        dying.client.until(id, "delivered").await;
     }
     let path = format!("/v1/applications/acme/endpoints/{}/replay", endpoint["id"].as_str().expect("an id"));
-    let (status, answer) = dies.client.post(&path, json!({ "since": "2020-01-01T00:00:00Z", "rate_limit": 50 })).await;
-    assert_eq!(status, 201, "{answer}");
+    let (status, response) = dying.client.post(&path, json!({ "since": "2020-01-01T00:00:00Z", "rate_limit": 50 })).await;
+    assert_eq!(status, 201, "{response}");
     receiver.wait_for(130).await;
-    dies.kill();
-    let path = format!("/v1/jobs/{}", answer["job"]["id"].as_str().expect("an id"));
+    dying.kill();
+    let path = format!("/v1/jobs/{}", response["job"]["id"].as_str().expect("an id"));
     let job = eventually("the job is done", async || {
-        let (_, answer) = lives.client.get(&path).await;
-        (answer["job"]["status"] == "completed").then(|| answer["job"].clone())
+        let (_, response) = surviving.client.get(&path).await;
+        (response["job"]["status"] == "completed").then(|| response["job"].clone())
     })
     .await;
     assert_eq!((&job["requeued"], &job["skipped"]), (&json!(100), &json!(0)));
     for id in &ids {
-        let seen = lives.client.until(id, "delivered").await;
+        let seen = surviving.client.until(id, "delivered").await;
         assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(2), "{seen}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_was_stopped_past_its_lease_settles_nothing_it_lost() {
+async fn node_stopped_past_its_lease_settles_nothing_it_lost() {
     let scratch = scratch();
-    let (stopped, lives) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
-    let receiver = Receiver::answering(|_| CannedResponse::status(200).after(Duration::from_secs(3))).await;
+    let (stopped, surviving) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
+    let receiver = Receiver::responding(|_| CannedResponse::status(200).after(Duration::from_secs(3))).await;
     stopped.client.acme(json!({}), &receiver.url()).await;
     let id = stopped.client.message(json!({})).await;
     receiver.wait_for(1).await;
     stopped.signal("STOP");
-    receiver.answer(|_| CannedResponse::status(200));
-    let seen = lives.client.until(&id, "delivered").await;
-    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "the other node's try");
+    receiver.respond(|_| CannedResponse::status(200));
+    let seen = surviving.client.until(&id, "delivered").await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "only the other node's attempt");
     stopped.signal("CONT");
-    // It takes part again, under a new number, and its late outcome is not recorded.
-    eventually("both nodes are there", async || {
-        let (_, answer) = lives.client.get("/v1/nodes").await;
-        answer["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2).then_some(())
+    // The node takes part again with a new owner id, and its late outcome is not recorded.
+    eventually("both nodes are listed", async || {
+        let (_, response) = surviving.client.get("/v1/nodes").await;
+        response["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2).then_some(())
     })
     .await;
     let next = stopped.client.message(json!({})).await;
     stopped.client.until(&next, "delivered").await;
-    let (_, seen) = lives.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+    let (_, seen) = surviving.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
     assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_may_accept_only_or_deliver_only() {
+async fn nodes_may_only_accept_or_only_deliver() {
     let scratch = scratch();
     let accepts = Server::start(&scratch, &["--role", "api", "--node-name", "front"]);
     let delivers = Server::start(&scratch, &["--role", "worker", "--node-name", "back"]);
@@ -171,14 +172,14 @@ async fn nodes_may_accept_only_or_deliver_only() {
     accepts.client.until(&id, "delivered").await;
     assert_eq!(delivers.client.get("/v1/health/ready").await.0, 200);
     assert_eq!(delivers.client.get("/v1/applications").await.0, 404);
-    let (_, answer) = accepts.client.get("/v1/nodes").await;
+    let (_, response) = accepts.client.get("/v1/nodes").await;
     let nodes: Vec<_> =
-        answer["nodes"].as_array().expect("nodes").iter().map(|node| (node["name"].clone(), node["role"].clone())).collect();
+        response["nodes"].as_array().expect("nodes").iter().map(|node| (node["name"].clone(), node["role"].clone())).collect();
     assert_eq!(nodes, [("front".into(), "api".into()), ("back".into(), "worker".into())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idempotency_key_counts_on_all_nodes() {
+async fn idempotency_key_applies_on_all_nodes() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     one.client.acme(json!({}), "http://127.0.0.1:9/").await;
@@ -190,13 +191,13 @@ async fn an_idempotency_key_counts_on_all_nodes() {
             async move { client.send(http::Method::POST, "/v1/applications/acme/messages", &[("idempotency-key", "k")], body).await },
         );
     }
-    let answers: Vec<(u16, Value)> = running.join_all().await;
-    assert_eq!(answers[0].0, 201, "{}", answers[0].1);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "the answers differ");
+    let responses: Vec<(u16, Value)> = running.join_all().await;
+    assert_eq!(responses[0].0, 201, "{}", responses[0].1);
+    assert!(responses.iter().all(|response| *response == responses[0]), "the responses differ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_start_at_once_on_an_empty_database_make_one_installation() {
+async fn concurrent_first_starts_create_one_installation() {
     let scratch = std::sync::Arc::new(scratch());
     let starting: Vec<_> = (0..3)
         .map(|_| {
@@ -204,16 +205,16 @@ async fn nodes_that_start_at_once_on_an_empty_database_make_one_installation() {
             std::thread::spawn(move || Server::start(&scratch, &[]))
         })
         .collect();
-    let servers: Vec<_> = starting.into_iter().map(|server| server.join().expect("it starts")).collect();
+    let servers: Vec<_> = starting.into_iter().map(|server| server.join().expect("the process starts")).collect();
     servers[0].client.acme(json!({}), "http://127.0.0.1:9/").await;
     for server in &servers {
-        let (status, answer) = server.client.get("/v1/applications/acme").await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, response) = server.client.get("/v1/applications/acme").await;
+        assert_eq!(status, 200, "{response}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_comes_back_needs_no_restart_of_a_node() {
+async fn node_recovers_from_a_broken_database_connection() {
     let scratch = scratch();
     let server = Server::start(&scratch, &["--retry-schedule", "0,1,1,1,1,1"]);
     let receiver = Receiver::start().await;
@@ -223,16 +224,16 @@ async fn a_database_that_comes_back_needs_no_restart_of_a_node() {
         database.execute(BREAK_CONNECTIONS).await;
         let id = eventually("a message is accepted", async || {
             let body = json!({ "event_type": "invoice.paid", "payload": { "round": round } }).to_string();
-            let answer = server.client.try_send(http::Method::POST, "/v1/applications/acme/messages", &[], body).await?;
-            let answer: Value = serde_json::from_slice(answer.body()).ok()?;
-            answer["message"]["id"].as_str().map(str::to_owned)
+            let response = server.client.try_send(http::Method::POST, "/v1/applications/acme/messages", &[], body).await?;
+            let response: Value = serde_json::from_slice(response.body()).ok()?;
+            response["message"]["id"].as_str().map(str::to_owned)
         })
         .await;
         server.client.until(&id, "delivered").await;
     }
 }
 
-/// Sends so many messages to `acme`, one after the other, to one node after the other.
+/// Sends messages to `acme`, one after another, to the nodes in turn.
 async fn send_numbers(servers: &[&Server], numbers: std::ops::Range<u64>) {
     for number in numbers {
         let server = servers[usize::try_from(number).expect("small") % servers.len()];
@@ -240,7 +241,7 @@ async fn send_numbers(servers: &[&Server], numbers: std::ops::Range<u64>) {
     }
 }
 
-/// The moments at which nodes let attempts begin, in milliseconds, from their logs.
+/// Reads the times at which nodes permitted attempts from their logs, in milliseconds.
 fn permits(logs: &[std::path::PathBuf]) -> Vec<i64> {
     let lines = logs.iter().flat_map(|log| {
         let text = String::from_utf8_lossy(&std::fs::read(log).expect("a log")).into_owned();
@@ -256,9 +257,9 @@ fn permits(logs: &[std::path::PathBuf]) -> Vec<i64> {
     permits
 }
 
-/// What a receiver counts on a busy machine is when it got the time to read, so this looks at what the nodes did.
+/// On a busy machine a receiver measures its own scheduling, so this test reads the nodes' logs.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
+async fn rate_is_exact_while_nodes_die_and_join() {
     let scratch = scratch();
     let receiver = Receiver::start().await;
     let mut logs = Vec::new();
@@ -277,18 +278,18 @@ async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
     servers[0].client.acme(json!({ "rate_limit_per_second": 25 }), &receiver.url()).await;
     send_numbers(&servers.iter().collect::<Vec<_>>(), 0..60).await;
     receiver.wait_for(10).await;
-    // A third takes its share of the lines, and then those that had some before go, one hard, one in order.
+    // A third node takes a share of the backlogs. Then both others leave, one by a kill, one by a shutdown.
     servers.push(start());
     send_numbers(&servers.iter().collect::<Vec<_>>(), 60..90).await;
     receiver.wait_for(40).await;
     servers.remove(0).kill();
     send_numbers(&servers.iter().collect::<Vec<_>>(), 90..120).await;
     receiver.wait_for(70).await;
-    let mut leaves = servers.remove(0);
-    leaves.terminate();
-    assert_eq!(leaves.ended(Duration::from_secs(30)).await, Some(0));
+    let mut leaving = servers.remove(0);
+    leaving.terminate();
+    assert_eq!(leaving.ended(Duration::from_secs(30)).await, Some(0));
     send_numbers(&servers.iter().collect::<Vec<_>>(), 120..140).await;
-    eventually("all of them", async || {
+    eventually("all messages", async || {
         let ids: BTreeSet<_> = receiver.received().iter().map(hookstream_testkit::receiver::Received::id).collect();
         (ids.len() == 140).then_some(())
     })
@@ -301,13 +302,13 @@ async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
+async fn order_holds_while_nodes_die_and_join() {
     let scratch = scratch();
     let number_of = |received: &hookstream_testkit::receiver::Received| {
         let payload: Value = serde_json::from_slice(&received.body).expect("JSON");
         payload["number"].as_u64().expect("a number")
     };
-    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(3))).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_millis(3))).await;
     let mut servers = vec![Server::start(&scratch, &[]), Server::start(&scratch, &[])];
     servers[0].client.acme(json!({ "ordering": "strict" }), &receiver.url()).await;
     send_numbers(&servers.iter().collect::<Vec<_>>(), 0..50).await;
@@ -318,7 +319,7 @@ async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
         servers.push(Server::start(&scratch, &[]));
         send_numbers(&servers.iter().collect::<Vec<_>>(), round * 50 + 50..round * 50 + 100).await;
     }
-    let received = eventually("all of them", async || {
+    let received = eventually("all messages", async || {
         let received = receiver.received();
         received.iter().any(|received| number_of(received) == 199).then_some(received)
     })
@@ -327,33 +328,33 @@ async fn an_order_holds_over_the_nodes_whoever_dies_or_joins() {
     for (index, number) in received.iter().map(number_of).enumerate() {
         let around: Vec<_> =
             received.iter().skip(index.saturating_sub(5)).take(12).map(|it| (number_of(it), it.at - received[0].at)).collect();
-        assert!(number == latest || number == latest + 1, "only what was under way comes twice: {around:?}");
+        assert!(number == latest || number == latest + 1, "only deliveries in flight are repeated: {around:?}");
         latest = number;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_revoked_at_one_node_is_dead_at_all_when_that_is_answered() {
+async fn key_revoked_on_one_node_is_rejected_on_all_at_once() {
     let scratch = scratch();
     let (one, two) = (Server::start(&scratch, &[]), Server::start(&scratch, &[]));
     for round in 0..3 {
-        let (status, made) = one.client.post("/v1/auth/api-keys", json!({ "name": format!("round {round}") })).await;
-        assert_eq!(status, 201, "{made}");
-        let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
-        // Known there from memory.
+        let (status, created) = one.client.post("/v1/auth/api-keys", json!({ "name": format!("round {round}") })).await;
+        assert_eq!(status, 201, "{created}");
+        let at_two = two.client.with_key(created["key"].as_str().expect("a key"));
+        // The second node caches the key.
         for _ in 0..5 {
             assert_eq!(at_two.get("/v1/usage").await.0, 200);
         }
-        let path = format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"));
+        let path = format!("/v1/auth/api-keys/{}", created["id"].as_str().expect("an id"));
         assert_eq!(one.client.delete(&path).await.0, 200);
         assert_eq!(at_two.get("/v1/usage").await.0, 401);
     }
-    // Also where the other does not hear of it: it was stopped, and goes on with what it remembers.
-    let (_, made) = one.client.post("/v1/auth/api-keys", json!({ "name": "unheard" })).await;
-    let at_two = two.client.with_key(made["key"].as_str().expect("a key"));
+    // Also if the other node misses the announcement: it was stopped, and continues with its cache.
+    let (_, created) = one.client.post("/v1/auth/api-keys", json!({ "name": "missed" })).await;
+    let at_two = two.client.with_key(created["key"].as_str().expect("a key"));
     assert_eq!(at_two.get("/v1/usage").await.0, 200);
     two.signal("STOP");
-    assert_eq!(one.client.delete(&format!("/v1/auth/api-keys/{}", made["id"].as_str().expect("an id"))).await.0, 200);
+    assert_eq!(one.client.delete(&format!("/v1/auth/api-keys/{}", created["id"].as_str().expect("an id"))).await.0, 200);
     two.signal("CONT");
     assert_eq!(at_two.get("/v1/usage").await.0, 401);
 }

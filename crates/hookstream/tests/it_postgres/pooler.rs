@@ -1,4 +1,4 @@
-//! A pooler in transaction mode between the nodes and the database: PgBouncer, the real one.
+//! Nodes that connect through a pooler in transaction mode: a real PgBouncer.
 
 use std::{
     net::TcpListener,
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{Scratch, Server, scratch};
 
-/// PgBouncer before a test's database; ended when dropped.
+/// PgBouncer in front of a test database; killed when dropped.
 struct Pooler {
     child: Child,
     url: String,
@@ -19,7 +19,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one with fewer connections to the database than the nodes have to it.
+    /// Starts a pooler with fewer database connections than the nodes open to it.
     fn start(scratch: &Scratch) -> Self {
         let database = scratch.database.as_ref().expect("these tests are on PostgreSQL").url();
         let url = url::Url::parse(&database).expect("a URL");
@@ -37,7 +37,7 @@ impl Pooler {
         readable(directory.path());
         let mut command = Command::new("pgbouncer");
         if is_root() {
-            // It refuses to run as root.
+            // PgBouncer refuses to run as root.
             command.args(["-u", "nobody"]);
         }
         let child = command.arg(&path).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -58,10 +58,10 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// Whoever PgBouncer runs as reads its configuration.
+/// Makes the directory readable for the user that runs PgBouncer.
 fn readable(directory: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).expect("permissions are set");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,18 +86,18 @@ async fn nodes_work_through_a_pooler_in_transaction_mode() {
     }
     sending.join_all().await;
 
-    // What one node changes the other honours, though nobody can listen through such a pooler.
-    let (_, answer) = one.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
-    assert!(answer["endpoint"]["id"].is_string(), "{answer}");
+    // A change on one node applies on the other, although LISTEN does not work through such a pooler.
+    let (_, response) = one.client.post("/v1/applications/acme/endpoints", json!({ "url": receiver.url() })).await;
+    assert!(response["endpoint"]["id"].is_string(), "{response}");
     let before = receiver.received().len();
     two.client.message(json!({})).await;
     receiver.wait_for(before + 2).await;
 
-    // A node that is gone gives up what it had.
+    // Deliveries of a dead node are taken over.
     one.kill();
     eventually("one node is left", async || {
-        let (_, answer) = two.client.get("/v1/nodes").await;
-        (answer["nodes"].as_array().map(Vec::len) == Some(1)).then_some(())
+        let (_, response) = two.client.get("/v1/nodes").await;
+        (response["nodes"].as_array().map(Vec::len) == Some(1)).then_some(())
     })
     .await;
 }

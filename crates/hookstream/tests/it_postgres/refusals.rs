@@ -1,4 +1,4 @@
-//! A database that refuses: at start for what it is, and later for one row among others.
+//! Databases that reject: at start because of their encoding, and later for a single row.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,45 +11,45 @@ use serde_json::json;
 use crate::support::{Server, hookstream, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_not_utf8_is_refused_at_start() {
+async fn non_utf8_database_is_rejected_at_start() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let options = format!("encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0");
         let database = ScratchDatabase::create_with(&options).await;
         let url = database.url();
         for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate", "--check"]] {
-            let output = hookstream().args(command).args(["--database-url", &url]).output().expect("it runs");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!output.status.success(), "{command:?} on {encoding}: {said}");
-            assert!(said.contains(encoding) && said.contains("UTF8") && said.contains("createdb -E UTF8"), "{said}");
+            let output = hookstream().args(command).args(["--database-url", &url]).output().expect("the command runs");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{command:?} on {encoding}: {stderr}");
+            assert!(stderr.contains(encoding) && stderr.contains("UTF8") && stderr.contains("createdb -E UTF8"), "{stderr}");
         }
         database.drop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_the_store_refuses_is_recorded_without_its_body_and_keeps_nobody_waiting() {
+async fn attempt_rejected_by_the_store_is_recorded_without_its_body() {
     let scratch = scratch();
     let server = Server::start(&scratch, &[]);
     let database = scratch.database.as_ref().expect("on PostgreSQL");
     database.execute("alter table attempts add check (response_body is null or response_body not like 'refused%')").await;
     database.execute("alter table attempts add check (error is null or error not like '%http%418%')").await;
     let count = AtomicU32::new(0);
-    let refused = Receiver::answering(move |_| match count.fetch_add(1, Ordering::SeqCst) % 2 {
+    let refused = Receiver::responding(move |_| match count.fetch_add(1, Ordering::SeqCst) % 2 {
         0 => CannedResponse::status(200).body("refused"),
         _ => CannedResponse::status(418).body("refused"),
     })
     .await;
-    let fine = Receiver::answering(|_| CannedResponse::status(200).body("fine")).await;
+    let fine = Receiver::responding(|_| CannedResponse::status(200).body("fine")).await;
     server.client.acme(json!({}), &refused.url()).await;
-    let (status, answer) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": fine.url() })).await;
-    assert_eq!(status, 201, "{answer}");
-    let fine_id = answer["endpoint"]["id"].clone();
+    let (status, response) = server.client.post("/v1/applications/acme/endpoints", json!({ "url": fine.url() })).await;
+    assert_eq!(status, 201, "{response}");
+    let fine_id = response["endpoint"]["id"].clone();
 
     for _ in 0..20 {
         let id = server.client.message(json!({})).await;
         let seen = hookstream_testkit::eventually("both attempts", async || {
-            let (_, answer) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
-            (answer["attempts"].as_array().is_some_and(|attempts| attempts.len() == 2)).then_some(answer)
+            let (_, response) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
+            (response["attempts"].as_array().is_some_and(|attempts| attempts.len() == 2)).then_some(response)
         })
         .await;
         for attempt in seen["attempts"].as_array().expect("attempts") {

@@ -1,4 +1,4 @@
-//! Nodes are stopped and started one after the other while messages come in.
+//! Rolling restart: nodes are stopped and started one after another while messages are sent.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::support::{Server, TestClient, scratch};
 
-/// Sends until it is told to stop, with one key a message, to whichever node answers. Returns what was
-/// accepted and how long the longest message took to be.
+/// Sends messages until `stop` is set, each with an idempotency key, to whichever node responds. Returns the accepted
+/// ids and the longest time until acceptance.
 async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) -> (Vec<String>, Duration) {
     let (mut accepted, mut longest) = (Vec::new(), Duration::ZERO);
     for message in 0.. {
@@ -32,10 +32,10 @@ async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) ->
         let began = Instant::now();
         for client in clients.iter().cycle().skip(message) {
             let headers = [("idempotency-key", key.as_str())];
-            let answer = client.try_send(Method::POST, "/v1/applications/acme/messages", &headers, body.clone()).await;
-            if let Some(answer) = answer.filter(|answer| answer.status() == 201) {
-                let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
-                accepted.push(answer["message"]["id"].as_str().expect("an id").to_owned());
+            let response = client.try_send(Method::POST, "/v1/applications/acme/messages", &headers, body.clone()).await;
+            if let Some(response) = response.filter(|response| response.status() == 201) {
+                let response: Value = serde_json::from_slice(response.body()).expect("JSON");
+                accepted.push(response["message"]["id"].as_str().expect("an id").to_owned());
                 break;
             }
         }
@@ -45,9 +45,9 @@ async fn send(clients: [TestClient; 2], number: usize, stop: Arc<AtomicBool>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
+async fn rolling_restart_loses_and_repeats_nothing() {
     let scratch = scratch();
-    let receiver = Receiver::answering(|_| CannedResponse::status(204).after(Duration::from_millis(5))).await;
+    let receiver = Receiver::responding(|_| CannedResponse::status(204).after(Duration::from_millis(5))).await;
     let mut servers = [Server::start(&scratch, &[]), Server::start(&scratch, &[])];
     servers[0].client.acme(json!({}), &receiver.url()).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -70,13 +70,13 @@ async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     stop.store(true, Ordering::SeqCst);
     let sent: Arc<Mutex<Vec<String>>> = Arc::default();
     for sender in senders {
-        let (accepted, longest) = sender.await.expect("it does not panic");
-        // A second is promised of a machine that does nothing else.
+        let (accepted, longest) = sender.await.expect("no panic");
+        // The documented limit is one second on an idle machine.
         assert!(longest < Duration::from_secs(5), "a message took {longest:?} to be accepted");
         sent.lock().expect("no panic").extend(accepted);
     }
     let sent = sent.lock().expect("no panic").clone();
-    let arrived = eventually("everything that was accepted", async || {
+    let arrived = eventually("all accepted messages", async || {
         let mut arrived: HashMap<String, usize> = HashMap::new();
         receiver.received().iter().for_each(|delivery| *arrived.entry(delivery.id()).or_default() += 1);
         sent.iter().all(|id| arrived.contains_key(id)).then_some(arrived)
@@ -84,5 +84,5 @@ async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     .await;
     assert!(sent.len() >= 200, "{} messages", sent.len());
     let twice: Vec<_> = arrived.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "what is under way ends before a node does: {twice:?}");
+    assert!(twice.is_empty(), "attempts in flight finish before a node ends: {twice:?}");
 }

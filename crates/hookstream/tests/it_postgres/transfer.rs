@@ -1,4 +1,4 @@
-//! A move of the whole installation from SQLite to PostgreSQL and back, with what is still owed.
+//! Transfer of a whole installation from SQLite to PostgreSQL and back, including pending deliveries.
 
 use std::{process::Output, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{KEY, Scratch, Server, hookstream, scratch};
 
-/// What fails is tried again every two seconds, so that a receiver that is well again soon has it.
+/// Failed deliveries are retried every two seconds, so that a recovered receiver gets them soon.
 const SCHEDULE: [&str; 4] = ["--retry-schedule", "2,2,2,2,2,2,2,2,2,2,2,2", "--circuit-breaker-threshold", "0"];
 
 fn directory() -> Scratch {
@@ -18,7 +18,7 @@ fn directory() -> Scratch {
     Scratch { directory: directory(), files: directory(), database: None }
 }
 
-fn place(scratch: &Scratch) -> String {
+fn location(scratch: &Scratch) -> String {
     match &scratch.database {
         Some(database) => database.url(),
         None => format!("sqlite:{}", scratch.path().display()),
@@ -27,11 +27,11 @@ fn place(scratch: &Scratch) -> String {
 
 fn transfer(from: &Scratch, to: &Scratch) -> Output {
     let mut command = hookstream();
-    command.args(["transfer", "--json", "--from", &place(from), "--to", &place(to)]);
-    command.output().expect("it runs")
+    command.args(["transfer", "--json", "--from", &location(from), "--to", &location(to)]);
+    command.output().expect("the command runs")
 }
 
-fn moved(from: &Scratch, to: &Scratch) -> Value {
+fn transferred(from: &Scratch, to: &Scratch) -> Value {
     let output = transfer(from, to);
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("JSON")
@@ -51,14 +51,14 @@ async fn stop(mut server: Server) {
 
 /// Sends messages that fail at least once, and returns their ids.
 async fn fail(server: &Server, receiver: &Receiver, count: usize) -> Vec<String> {
-    receiver.answer(|_| CannedResponse::status(503));
+    receiver.respond(|_| CannedResponse::status(503));
     let before = receiver.received().len();
     let mut ids = Vec::new();
     for number in 0..count {
         ids.push(server.client.message(json!({ "number": number })).await);
     }
     receiver.wait_for(before + count).await;
-    eventually("every failure is on record", async || {
+    eventually("every failure is recorded", async || {
         for id in &ids {
             let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{id}")).await;
             seen["attempts"].as_array().filter(|attempts| !attempts.is_empty())?;
@@ -69,20 +69,21 @@ async fn fail(server: &Server, receiver: &Receiver, count: usize) -> Vec<String>
     ids
 }
 
-/// They are delivered now, each under its id and signed with the endpoint's secret, and their failures are still on record.
+/// Checks that the messages are delivered with their ids and the endpoint's signature, and that their failures are
+/// recorded.
 async fn arrive(server: &Server, receiver: &Receiver, ids: &[String], secret: &str) {
     let official = standardwebhooks::Webhook::new(secret).expect("a secret");
     for id in ids {
         let seen = server.client.until(id, "delivered").await;
         let attempts = seen["attempts"].as_array().expect("attempts");
         assert_eq!(attempts[0]["response_status"], 503, "{seen}");
-        let arrived = receiver.received().into_iter().rev().find(|delivery| delivery.id() == *id).expect("it arrived");
-        official.verify(&arrived.body, &arrived.headers).expect("it verifies");
+        let arrived = receiver.received().into_iter().rev().find(|delivery| delivery.id() == *id).expect("the delivery arrived");
+        official.verify(&arrived.body, &arrived.headers).expect("the signature verifies");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
+async fn installation_transfers_to_postgres_and_back_with_pending_deliveries() {
     let (first, second, third) = (directory(), scratch(), directory());
     let receiver = Receiver::start().await;
 
@@ -94,50 +95,52 @@ async fn an_installation_moves_to_postgres_and_back_with_what_is_owed() {
     let ids = fail(&server, &receiver, 20).await;
     stop(server).await;
 
-    let report = moved(&first, &second);
+    let report = transferred(&first, &second);
     assert_eq!([rows(&report, "messages"), rows(&report, "pending"), rows(&report, "api_keys")], [21, 20, 1]);
     let database = second.database.as_ref().expect("these tests are on PostgreSQL");
     let keys = postgres::connect(&database.url()).await.query("select prefix from api_keys", &[]).await.expect("rows");
     assert!(keys.len() == 1 && KEY.starts_with(&keys[0].get::<_, String>(0)));
 
-    receiver.answer(|_| CannedResponse::status(200));
-    // Secrets are moved as they are: without the key that the first one made, the second does not start.
+    receiver.respond(|_| CannedResponse::status(200));
+    // Secrets are transferred sealed: without the key that the first installation generated, the second does not
+    // start.
     let key = first.path().join("encryption.key");
-    let refused = hookstream().args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url()]).output().expect("it runs");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let refused =
+        hookstream().args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database.url()]).output().expect("the command runs");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
     let needed = report["encryption_keys"][0].as_str().expect("an id");
-    assert!(!refused.status.success() && told.contains(needed) && told.contains("`encryption.key` in its data directory"), "{told}");
+    assert!(!refused.status.success() && stderr.contains(needed) && stderr.contains("`encryption.key` in its data directory"), "{stderr}");
     let arguments = [&SCHEDULE[..], &["--encryption-key-file", key.to_str().expect("a path")]].concat();
     let server = Server::start(&second, &arguments);
     arrive(&server, &receiver, &ids, &secret).await;
     let (_, seen) = server.client.get(&format!("/v1/applications/acme/messages/{old}")).await;
-    assert_eq!(seen["message"]["status"], "delivered", "history is there");
+    assert_eq!(seen["message"]["status"], "delivered", "the history is transferred");
     let output = transfer(&second, &third);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("the source is in use: node"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && stderr.contains("the source is in use: node"), "{stderr}");
     let ids = fail(&server, &receiver, 5).await;
     stop(server).await;
 
-    let report = moved(&second, &third);
+    let report = transferred(&second, &third);
     assert_eq!([rows(&report, "messages"), rows(&report, "pending")], [26, 5]);
-    receiver.answer(|_| CannedResponse::status(200));
+    receiver.respond(|_| CannedResponse::status(200));
     let server = Server::start(&third, &arguments);
     arrive(&server, &receiver, &ids, &secret).await;
     stop(server).await;
     let output = transfer(&third, &second);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("the target is not empty: it contains organizations"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && stderr.contains("the target is not empty: it contains organizations"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_server_starts_on_what_is_half_there() {
+async fn server_does_not_start_on_an_unfinished_transfer() {
     let (source, target, directory) = (directory(), scratch(), directory());
     let server = Server::start(&source, &SCHEDULE);
     let receiver = Receiver::start().await;
     server.client.acme(json!({}), &receiver.url()).await;
     stop(server).await;
-    moved(&source, &target);
-    moved(&source, &directory);
+    transferred(&source, &target);
+    transferred(&source, &directory);
     let mark = "insert into settings (name, value) values ('transfer_from', '{\"source\":\"sqlite:/old\",\"starts\":1,\"step\":null,\"after\":[]}')";
     target.database.as_ref().expect("these tests are on PostgreSQL").execute(mark).await;
     let core = rusqlite::Connection::open(directory.path().join("core.db")).expect("opened");
@@ -149,8 +152,8 @@ async fn no_server_starts_on_what_is_half_there() {
             Some(database) => command.args(["--database-url", &database.url()]),
             None => command.arg("--data-dir").arg(half.path()),
         };
-        let output = command.output().expect("it runs");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && told.contains("an unfinished transfer from sqlite:/old; finish it with"), "{told}");
+        let output = command.output().expect("the command runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains("an unfinished transfer from sqlite:/old; finish it with"), "{stderr}");
     }
 }

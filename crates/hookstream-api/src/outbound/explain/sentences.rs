@@ -5,7 +5,7 @@ use hookstream_model::{
     base::{ids::EndpointId, time::Timestamp},
     delivery::{
         attempt::Attempt,
-        explain::{AuditContext, EndpointChange, KeptBack, Remedy, ScheduledAttempt, Unmatched},
+        explain::{EndpointChange, KeptBack, Remedy, RemedyAction, ScheduledAttempt, Unmatched},
         state::{CancelReason, DeliveryState, ExhaustedReason, SkipReason},
     },
     outbound::endpoint::Endpoint,
@@ -306,32 +306,32 @@ pub(super) fn remedy(subject: Subject<'_>, remedy: &Remedy) -> Option<Statement>
     let changes: Vec<_> = remedy.changes.iter().map(|change| told(*change, &endpoint, message)).collect();
     let changes = changes.join(" and ");
     let first = if changes.is_empty() { String::new() } else { format!("{changes}; then ") };
-    let (code, sentence) = match remedy.act {
-        AuditContext::Nothing => return None,
-        AuditContext::Wait { until } if until <= now && changes.is_empty() => (
+    let (code, sentence) = match remedy.action {
+        RemedyAction::Nothing => return None,
+        RemedyAction::Wait { until } if until <= now && changes.is_empty() => (
             "wait_for_turn",
             "The attempt starts as soon as a node has capacity. If it is late, GET /v1/nodes shows whether a node delivers, and its lag."
                 .to_owned(),
         ),
-        AuditContext::Wait { until } if changes.is_empty() => {
+        RemedyAction::Wait { until } if changes.is_empty() => {
             ("wait", format!("The next attempt is automatic, at {until}; {retry} sends the message to this endpoint now."))
         }
-        AuditContext::Wait { .. } if remedy.changes == [EndpointChange::Resume] => {
+        RemedyAction::Wait { .. } if remedy.changes == [EndpointChange::Resume] => {
             ("resume", format!("{changes}: the delivery is sent then."))
         }
-        AuditContext::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
-        AuditContext::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
-        AuditContext::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
-        AuditContext::RetryOrRecover => (
+        RemedyAction::Wait { until } => ("change_before", format!("{changes} before {until}; otherwise the delivery is skipped then.")),
+        RemedyAction::Retry => ("retry", format!("{first}{retry} sends the message to this endpoint.")),
+        RemedyAction::Recover => ("recover", format!("{first}{recover} resends everything this endpoint has missed since then.")),
+        RemedyAction::RetryOrRecover => (
             "retry_or_recover",
             format!(
                 "{first}{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."
             ),
         ),
-        AuditContext::SendAnew => {
+        RemedyAction::SendAnew => {
             ("send_anew", format!("The payload has expired and was removed: send a new message with POST {application}/messages."))
         }
-        AuditContext::MakeEndpoint => (
+        RemedyAction::MakeEndpoint => (
             "create_endpoint",
             format!(
                 "The endpoint was deleted: create another one, then POST {application}/messages/{}/retry with its endpoint_id sends the message to it.",
@@ -514,34 +514,34 @@ mod tests {
         let endpoint = format!("{application}/endpoints/{}", "02".repeat(16));
         let recover = format!("POST {endpoint}/recover with {{\"since\":\"1970-01-01T00:00:00.000Z\"}}");
         let enable = format!("nable the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}})");
-        let check = |changes: &[EndpointChange], act, code: &str, expected: &str| {
-            let found = remedy(subject, &Remedy { changes: changes.to_vec(), act }).expect("a remedy");
-            assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {act:?}");
+        let check = |changes: &[EndpointChange], action, code: &str, expected: &str| {
+            let found = remedy(subject, &Remedy { changes: changes.to_vec(), action }).expect("a remedy");
+            assert_eq!((found.code, found.sentence.as_str()), (code, expected), "{changes:?} {action:?}");
             assert_eq!(found.params["endpoint_id"], "02".repeat(16));
         };
-        assert_eq!(remedy(subject, &Remedy { changes: vec![], act: AuditContext::Nothing }), None);
+        assert_eq!(remedy(subject, &Remedy { changes: vec![], action: RemedyAction::Nothing }), None);
         let until = NOW + MINUTE;
         check(
             &[],
-            AuditContext::Wait { until },
+            RemedyAction::Wait { until },
             "wait",
             &format!("The next attempt is automatic, at 2026-05-28T20:27:40.000Z; {retry} sends the message to this endpoint now."),
         );
         check(
             &[EndpointChange::Enable],
-            AuditContext::Wait { until },
+            RemedyAction::Wait { until },
             "change_before",
             &format!("E{enable} before 2026-05-28T20:27:40.000Z; otherwise the delivery is skipped then."),
         );
         check(
             &[EndpointChange::Resume],
-            AuditContext::Wait { until },
+            RemedyAction::Wait { until },
             "resume",
             &format!("Resume the endpoint (PATCH {endpoint} with {{\"status\":\"active\"}}): the delivery is sent then."),
         );
         check(
             &[EndpointChange::Enable, EndpointChange::WidenFilter],
-            AuditContext::Retry,
+            RemedyAction::Retry,
             "retry",
             &format!(
                 "E{enable} and add invoice.paid to its filter_types (PATCH {endpoint}); then {retry} sends the message to this endpoint."
@@ -549,19 +549,19 @@ mod tests {
         );
         check(
             &[],
-            AuditContext::RetryOrRecover,
+            RemedyAction::RetryOrRecover,
             "retry_or_recover",
             &format!("{retry} sends this message to the endpoint again; {recover} resends everything this endpoint has missed since then."),
         );
-        check(&[], AuditContext::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
+        check(&[], RemedyAction::Recover, "recover", &format!("{recover} resends everything this endpoint has missed since then."));
         check(
             &[],
-            AuditContext::SendAnew,
+            RemedyAction::SendAnew,
             "send_anew",
             &format!("The payload has expired and was removed: send a new message with POST {application}/messages."),
         );
         let again = format!("POST {application}/messages/{}/retry with its endpoint_id sends the message to it.", "00".repeat(16));
-        check(&[], AuditContext::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
+        check(&[], RemedyAction::MakeEndpoint, "create_endpoint", &format!("The endpoint was deleted: create another one, then {again}"));
     }
 
     #[test]

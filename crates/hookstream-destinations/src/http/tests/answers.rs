@@ -1,4 +1,4 @@
-//! What an answer says is what the outcome says.
+//! Responses: their contents are reported in the outcome.
 
 use hookstream_model::{
     base::time::Timestamp,
@@ -7,14 +7,14 @@ use hookstream_model::{
         retry::RetryAfter,
     },
 };
-use hookstream_testkit::receiver::{CannedResponse as Says, Receiver};
+use hookstream_testkit::receiver::{CannedResponse, Receiver};
 
 use super::*;
 
-/// What comes of an answer with these bytes.
+/// Checks the outcome of a response with these bytes.
 async fn check(bytes: impl Into<Bytes>, expected: Outcome) {
     let bytes = bytes.into();
-    let receiver = saying(bytes.clone()).await;
+    let receiver = responding_with(bytes.clone()).await;
     let outcome = send(&transport(options()), &receiver.url(), AMPLE).await;
     assert_eq!(outcome, expected, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
 }
@@ -25,25 +25,25 @@ async fn check_header(header: &[u8], expected: ReceiverResponse) {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_a_post_of_the_given_headers_and_bytes() {
+async fn request_is_a_post_with_the_given_headers_and_bytes() {
     let receiver = Receiver::start().await;
     let body = "{ \"a\":1,\"a\":\u{1F980}}";
-    assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, body).await, answered(204));
+    assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, body).await, responded(204));
 
     let received = receiver.received().remove(0);
     let mut headers: Vec<_> = received.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("text"))).collect();
     headers.sort_unstable();
     let length = body.len().to_string();
     let host = receiver.url().trim_start_matches("http://").trim_end_matches("/hook").to_owned();
-    // No accept-encoding: what is not offered need not be unpacked.
+    // No accept-encoding: a response then needs no decompression.
     assert_eq!(headers, [("content-length", length.as_str()), ("host", host.as_str()), ("webhook-id", "msg_1")]);
     assert_eq!((received.method.as_str(), received.path.as_str(), &received.body[..]), ("POST", "/hook", body.as_bytes()));
 }
 
 #[tokio::test]
-async fn an_empty_body_is_sent_with_its_length() {
+async fn empty_body_is_sent_with_its_length() {
     let receiver = Receiver::start().await;
-    assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, "").await, answered(204));
+    assert_eq!(send_body(&transport(options()), &receiver.url(), AMPLE, "").await, responded(204));
     let received = receiver.received().remove(0);
     let lengths: Vec<_> = received.headers.get_all("content-length").iter().collect();
     assert_eq!(lengths, ["0"]);
@@ -53,12 +53,12 @@ async fn an_empty_body_is_sent_with_its_length() {
 #[tokio::test]
 async fn only_2xx_is_accepted() {
     for status in [200, 201, 202, 204, 299, 300, 304, 400, 401, 404, 410, 429, 500, 502, 503, 504, 599, 999] {
-        check(format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n"), answered(status)).await;
+        check(format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n"), responded(status)).await;
     }
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed_and_say_where_they_lead() {
+async fn redirects_are_reported_and_not_followed() {
     let elsewhere = Receiver::start().await;
     let receiver = Receiver::start().await;
     let transport = transport(options());
@@ -73,32 +73,32 @@ async fn redirects_are_not_followed_and_say_where_they_lead() {
     ] {
         for status in [301, 302, 303, 307, 308] {
             let to = location.to_owned();
-            receiver.answer(move |_| Says::status(status).header("location", &to));
+            receiver.respond(move |_| CannedResponse::status(status).header("location", &to));
             let expected =
                 Outcome::Refused(ReceiverResponse { status, location: Some(location.to_owned()), ..ReceiverResponse::default() });
             assert_eq!(send(&transport, &receiver.url(), AMPLE).await, expected);
         }
     }
     assert_eq!(elsewhere.connections(), 0);
-    // One request for each answer: none went to where an answer led.
+    // One request for each response: none went to a redirect's location.
     assert_eq!(receiver.received().len(), 7 * 5);
 }
 
 #[tokio::test]
-async fn a_location_that_is_endless_or_not_text_is_shown_as_far_as_it_can_be() {
+async fn long_or_binary_location_is_truncated_and_made_text() {
     let located = |location: String| ReceiverResponse { location: Some(location), ..ReceiverResponse::default() };
     check_header(b"location: http://a.example/\xff\xe4", located("http://a.example/\u{fffd}\u{fffd}".to_owned())).await;
     check_header(&[b"location: ", &[b'a'; 10_000][..]].concat(), located("a".repeat(2048))).await;
 }
 
 #[tokio::test]
-async fn retry_after_is_read_in_every_form_and_garbage_is_as_if_it_were_not_there() {
+async fn retry_after_parses_every_form_and_ignores_garbage() {
     let after = |retry_after| ReceiverResponse { retry_after, ..ReceiverResponse::default() };
     let at = |millis| Some(RetryAfter::At(Timestamp::from_millis(millis)));
     for (value, expected) in [
         (&b"120"[..], Some(RetryAfter::Seconds(120))),
         (b"0", Some(RetryAfter::Seconds(0))),
-        // Absurd, but it is what was said; the model caps it.
+        // Absurd, but this is what the receiver sent; the model limits it.
         (b"31536000", Some(RetryAfter::Seconds(31_536_000))),
         (b"99999999999999999999999", Some(RetryAfter::Seconds(u64::MAX))),
         (b"Tue, 24 Nov 2026 08:01:00 GMT", at(1_795_507_260_000)),
@@ -115,7 +115,7 @@ async fn retry_after_is_read_in_every_form_and_garbage_is_as_if_it_were_not_ther
 }
 
 #[tokio::test]
-async fn the_directives_of_webhook_delivery_are_read() {
+async fn webhook_delivery_directives_are_parsed() {
     for (value, expected) in
         [("disable", Some(Directive::Disable)), ("ABORT-message", Some(Directive::AbortMessage)), ("pause", None), ("", None)]
     {
@@ -125,7 +125,7 @@ async fn the_directives_of_webhook_delivery_are_read() {
 }
 
 #[tokio::test]
-async fn at_most_16_kib_of_the_body_are_kept() {
+async fn body_is_kept_up_to_16_kib() {
     let bytes: Vec<u8> = (0..=255).cycle().take(60_000).collect();
     for length in [0, 1, BODY_KEPT - 1, BODY_KEPT, BODY_KEPT + 1, 60_000] {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
@@ -139,7 +139,7 @@ async fn at_most_16_kib_of_the_body_are_kept() {
 }
 
 #[tokio::test]
-async fn a_packed_body_is_kept_as_it_came() {
+async fn compressed_body_is_kept_as_received() {
     for coding in ["gzip", "br", "zstd", "gzip, gzip, gzip"] {
         let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff";
         let head = format!("HTTP/1.1 500 No\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", packed.len()).into_bytes();
@@ -149,7 +149,7 @@ async fn a_packed_body_is_kept_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_put_together_and_its_trailers_are_nothing() {
+async fn chunked_body_is_joined_and_its_trailers_ignored() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nretry-after: 5\r\n\r\n";
     check(chunked, Outcome::Accepted(ReceiverResponse { status: 200, body: "abcde".into(), ..ReceiverResponse::default() })).await;
 }

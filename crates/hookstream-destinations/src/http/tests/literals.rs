@@ -1,21 +1,21 @@
-//! Addresses in disguise: however a forbidden address is written, it is judged, and nothing is asked.
+//! Addresses in disguise: a forbidden address is rejected in any notation, without a DNS query.
 
 use super::*;
 
-/// The address and the rule that a URL is refused for, by the check and by the connection alike.
+/// Checks that a URL is rejected with this address and rule, by the check and by the connection.
 async fn check(host: &str, expected: &str) {
     let names = Names::default();
-    let asked = Arc::clone(&names.asked);
+    let queries = Arc::clone(&names.queries);
     let transport = with_names(Options::new(AddressPolicy::public_only()), names);
     let url = format!("http://{host}:81/");
     let refused = transport.check(&target(&url)).await.expect_err("refused");
     assert_eq!(format!("{} {}", refused.address, refused.rule), expected, "{host}");
     assert_eq!(send(&transport, &url, AMPLE).await, failed(FailureKind::AddressNotAllowed, &format!("the URL {refused}")), "{host}");
-    assert!(asked.lock().expect("not poisoned").is_empty(), "{host}");
+    assert!(queries.lock().expect("not poisoned").is_empty(), "{host}");
 }
 
 #[tokio::test]
-async fn an_ipv4_address_is_judged_however_it_is_written() {
+async fn ipv4_address_is_judged_in_any_notation() {
     for host in [
         "127.0.0.1",
         "127.0.0.1.",
@@ -39,7 +39,7 @@ async fn an_ipv4_address_is_judged_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn an_ipv6_address_is_judged_by_the_ipv4_address_it_carries() {
+async fn ipv6_address_is_judged_by_its_embedded_ipv4_address() {
     for host in
         ["[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:0001]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::7f00:1]"]
     {
@@ -50,7 +50,7 @@ async fn an_ipv6_address_is_judged_by_the_ipv4_address_it_carries() {
 }
 
 #[tokio::test]
-async fn an_ipv6_address_that_is_not_public_is_refused() {
+async fn private_ipv6_address_is_rejected() {
     check("[::1]", "::1 loopback").await;
     check("[::]", ":: unspecified").await;
     check("[fe80::1]", "fe80::1 link-local").await;
@@ -58,7 +58,7 @@ async fn an_ipv6_address_that_is_not_public_is_refused() {
 }
 
 #[tokio::test]
-async fn an_ipv6_address_that_is_allowed_is_connected_to() {
+async fn allowed_ipv6_address_is_connected_to() {
     let outcome = send(&transport(options()), "http://[::1]:1/", AMPLE).await;
     assert_eq!(outcome, refused_connection());
 }

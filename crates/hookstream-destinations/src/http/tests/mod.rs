@@ -1,6 +1,6 @@
-//! The HTTP transport against real servers on loopback that answer well, badly, or not at all.
+//! HTTP transport against real servers on loopback that respond well, badly, or not at all.
 //!
-//! Every try goes through [`send`], which checks that the outcome comes within its limit.
+//! Every attempt uses [`send`], which checks that the outcome arrives within the time limit.
 
 mod answers;
 mod dns;
@@ -43,14 +43,14 @@ use crate::{
     },
 };
 
-/// A limit for tries that end by themselves, long before.
+/// Time limit for attempts that end long before.
 const AMPLE: Duration = Duration::from_secs(20);
-/// A limit for tries that it has to end.
+/// Time limit for attempts that must run into it.
 const SHORT: Duration = Duration::from_millis(300);
-/// How much later than its limit, or than at once, an outcome may come on a busy machine.
+/// Tolerance for an outcome on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// The options that allow loopback, and nothing else that is not public.
+/// Options that allow public addresses and loopback.
 fn options() -> Options {
     let networks = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
     Options::new(AddressPolicy::allowing(networks.to_vec()))
@@ -60,7 +60,7 @@ fn trusting(root: CertificateDer<'static>) -> Options {
     Options { trust: Trust { extra_roots: vec![root], ..Trust::default() }, ..options() }
 }
 
-/// A transport for which no name exists.
+/// Builds a transport for which no name exists.
 fn transport(options: Options) -> HttpTransport {
     with_names(options, Names::default())
 }
@@ -79,17 +79,17 @@ fn request(body: impl Into<Bytes>) -> Request {
     Request { headers, body: body.into() }
 }
 
-/// One try of a small message.
+/// Makes one attempt with a small message.
 async fn send(transport: &HttpTransport, url: &str, limit: Duration) -> Outcome {
     send_body(transport, url, limit, "{}").await
 }
 
-/// One try; panics where it takes more than its limit, or more than [`SLACK`] where the limit is ample.
+/// Makes one attempt. Panics if it exceeds its limit, or [`SLACK`] if the limit is ample.
 async fn send_body(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Outcome {
     send_timed(transport, url, limit, body).await.outcome
 }
 
-/// The same, with how long its parts took.
+/// Makes one attempt and returns the durations of its parts too.
 async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body: impl Into<Bytes>) -> Sent {
     let target = target(url);
     let sending = transport.send(&target, request(body), limit);
@@ -97,8 +97,8 @@ async fn send_timed(transport: &HttpTransport, url: &str, limit: Duration, body:
     tokio::time::timeout(deadline, sending).await.expect("an outcome within the limit")
 }
 
-fn answered(status: u16) -> Outcome {
-    Outcome::from_answer(ReceiverResponse { status, ..ReceiverResponse::default() })
+fn responded(status: u16) -> Outcome {
+    Outcome::from_response(ReceiverResponse { status, ..ReceiverResponse::default() })
 }
 
 fn failed(kind: FailureKind, detail: &str) -> Outcome {
@@ -109,11 +109,11 @@ fn timed_out(limit: Duration) -> Outcome {
     failed(FailureKind::Timeout, &format!("no response within {} ms", limit.as_millis()))
 }
 
-fn broken() -> Outcome {
+fn closed_during_response() -> Outcome {
     failed(FailureKind::ConnectionReset, "the receiver closed the connection before its response was complete")
 }
 
-fn broken_before_answer() -> Outcome {
+fn closed_before_response() -> Outcome {
     failed(FailureKind::ConnectionReset, "the connection was closed before the response")
 }
 
@@ -129,13 +129,13 @@ fn head_too_large() -> Outcome {
     failed(FailureKind::ResponseInvalid, "the response's head is larger than 65536 bytes")
 }
 
-/// What a response means whose head has this status, of whose body these bytes arrived.
-fn answered_with(status: u16, body: impl Into<Bytes>) -> Outcome {
-    Outcome::from_answer(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
+/// Outcome of a response whose head has this status and of whose body these bytes arrived.
+fn responded_with(status: u16, body: impl Into<Bytes>) -> Outcome {
+    Outcome::from_response(ReceiverResponse { status, body: body.into(), ..ReceiverResponse::default() })
 }
 
-/// A receiver that reads each request, answers with these bytes and waits for the other side to close.
-async fn saying(bytes: impl Into<Bytes>) -> RawReceiver {
+/// Starts a receiver that reads each request, responds with these bytes and waits for the other side to close.
+async fn responding_with(bytes: impl Into<Bytes>) -> RawReceiver {
     let bytes = bytes.into();
     RawReceiver::start(move |mut stream| {
         let bytes = bytes.clone();
@@ -156,35 +156,35 @@ async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
     while stream.read(&mut nothing).await.is_ok_and(|read| read > 0) {}
 }
 
-/// Answers for names as told, and keeps what it was asked.
+/// Scripted resolver that records its queries.
 #[derive(Default)]
 struct Names {
-    says: HashMap<&'static str, Mutex<Vec<Says>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    results: HashMap<&'static str, Mutex<Vec<Resolution>>>,
+    queries: Arc<Mutex<Vec<String>>>,
 }
 
-/// What is said of a name.
+/// Result of resolving a name.
 #[derive(Debug, Clone)]
-enum Says {
+enum Resolution {
     Addresses(Vec<IpAddr>),
     Fails(DnsError),
     Stalls,
 }
 
 impl Names {
-    /// These addresses for a name.
+    /// Adds these addresses for a name.
     fn with(self, name: &'static str, addresses: &[&str]) -> Self {
-        self.saying(name, vec![Says::addresses(addresses)])
+        self.with_results(name, vec![Resolution::addresses(addresses)])
     }
 
-    /// These answers for a name, in turn; the last for ever.
-    fn saying(mut self, name: &'static str, says: Vec<Says>) -> Self {
-        self.says.insert(name, Mutex::new(says));
+    /// Adds these results for a name, in turn; the last one repeats.
+    fn with_results(mut self, name: &'static str, results: Vec<Resolution>) -> Self {
+        self.results.insert(name, Mutex::new(results));
         self
     }
 }
 
-impl Says {
+impl Resolution {
     fn addresses(addresses: &[&str]) -> Self {
         Self::Addresses(addresses.iter().map(|address| address.parse().expect("an address")).collect())
     }
@@ -193,15 +193,15 @@ impl Says {
 #[async_trait]
 impl Resolve for Names {
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
-        let says = self.says.get(name).map_or(Says::Fails(DnsError::NoSuchName), |says| {
-            let mut says = says.lock().unwrap_or_else(PoisonError::into_inner);
-            if says.len() > 1 { says.remove(0) } else { says[0].clone() }
+        self.queries.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        let result = self.results.get(name).map_or(Resolution::Fails(DnsError::NoSuchName), |results| {
+            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            if results.len() > 1 { result.remove(0) } else { results[0].clone() }
         });
-        match says {
-            Says::Addresses(addresses) => Ok(addresses),
-            Says::Fails(error) => Err(error),
-            Says::Stalls => std::future::pending().await,
+        match result {
+            Resolution::Addresses(addresses) => Ok(addresses),
+            Resolution::Fails(error) => Err(error),
+            Resolution::Stalls => std::future::pending().await,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the system's resolver makes of a real name server on loopback, by UDP and TCP, that answers well,
-//! badly, or not at all.
+//! The system's resolver against a real name server on loopback, by UDP and TCP, that responds well, badly, or not at
+//! all.
 
 use std::net::SocketAddr;
 
@@ -13,22 +13,22 @@ use tokio::{
 use super::*;
 use crate::net::resolve::SystemResolver;
 
-/// How long a question may take here.
-const QUESTION: Duration = Duration::from_millis(300);
+/// Time limit of a query in these tests.
+const QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
-/// The largest answer that fits into a datagram where nothing else was agreed on (RFC 1035 section 4.2.1).
+/// Maximum size of a datagram without negotiation (RFC 1035 section 4.2.1).
 const DATAGRAM: usize = 512;
 
-/// What is answered to a question.
+/// Reply to a query.
 #[derive(Debug, Clone)]
 enum Reply {
-    /// No error, and these records of the name that was asked for.
+    /// No error, and these records for the queried name.
     Records(Vec<Record>),
-    /// This response code.
+    /// Response code of an error.
     Code(u8),
-    /// Bytes that are no answer.
+    /// Bytes that are not a valid response.
     Bytes(&'static [u8]),
     Silence,
 }
@@ -41,7 +41,7 @@ struct Record {
 }
 
 impl Reply {
-    fn nothing() -> Self {
+    fn no_records() -> Self {
         Self::Records(vec![])
     }
 
@@ -65,8 +65,8 @@ impl Reply {
         Self::Records(vec![Record { kind: CNAME, seconds: 60, data: labels.chain([0]).collect() }])
     }
 
-    /// The message that answers a question (RFC 1035 section 4); cut short where it must fit a datagram.
-    fn to(&self, question: &Question, limit: usize) -> Option<Vec<u8>> {
+    /// Encodes the response to a query (RFC 1035 section 4); truncated if it exceeds `limit`.
+    fn to(&self, query: &Query, limit: usize) -> Option<Vec<u8>> {
         let (code, records) = match self {
             Self::Records(records) => (0, &records[..]),
             Self::Code(code) => (*code, &[][..]),
@@ -75,28 +75,28 @@ impl Reply {
         };
         let message = |truncated: u8, records: &[Record]| {
             let count = u16::try_from(records.len()).expect("not too many").to_be_bytes();
-            let head = [question.id[0], question.id[1], 0x81 | truncated, 0x80 | code, 0, 1, count[0], count[1], 0, 0, 0, 0];
+            let head = [query.id[0], query.id[1], 0x81 | truncated, 0x80 | code, 0, 1, count[0], count[1], 0, 0, 0, 0];
             let records = records.iter().flat_map(|Record { kind, seconds, data }| {
                 let length = u16::try_from(data.len()).expect("short data").to_be_bytes();
                 [&[0xc0, 12][..], &kind.to_be_bytes(), &[0, 1], &seconds.to_be_bytes(), &length, data].concat()
             });
-            [&head[..], &question.bytes].concat().into_iter().chain(records).collect::<Vec<_>>()
+            [&head[..], &query.bytes].concat().into_iter().chain(records).collect::<Vec<_>>()
         };
         let whole = message(0, records);
         Some(if whole.len() > limit { message(2, &[]) } else { whole })
     }
 }
 
-/// A question, taken apart.
-struct Question {
+/// Parsed query.
+struct Query {
     id: [u8; 2],
     name: String,
     kind: u16,
-    /// As it stands in the message.
+    /// Query section as received.
     bytes: Vec<u8>,
 }
 
-impl Question {
+impl Query {
     fn read(message: &[u8]) -> Option<Self> {
         let mut at = 12;
         let mut name = String::new();
@@ -113,24 +113,24 @@ impl Question {
 
 type Script = dyn Fn(&str, u16) -> Reply + Send + Sync;
 
-/// A name server on one port of UDP and TCP. It ends when dropped.
+/// Name server on one port, by UDP and TCP. It stops when dropped.
 struct NameServer {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, u16)>>>,
+    queries: Arc<Mutex<Vec<(String, u16)>>>,
     _serving: JoinSet<()>,
 }
 
 impl NameServer {
     async fn start(script: impl Fn(&str, u16) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener is bound");
         let socket = UdpSocket::bind(address).await.expect("the same port of UDP");
-        let (script, asked): (Arc<Script>, Arc<Mutex<Vec<_>>>) = (Arc::new(script), Arc::default());
-        let answering = Answering { script, asked: Arc::clone(&asked) };
+        let (script, queries): (Arc<Script>, Arc<Mutex<Vec<_>>>) = (Arc::new(script), Arc::default());
+        let responder = Responder { script, queries: Arc::clone(&queries) };
         let mut serving = JoinSet::new();
-        serving.spawn(serve_udp(socket, answering.clone()));
-        serving.spawn(serve_tcp(listener, answering));
-        Self { address, asked, _serving: serving }
+        serving.spawn(serve_udp(socket, responder.clone()));
+        serving.spawn(serve_tcp(listener, responder));
+        Self { address, queries, _serving: serving }
     }
 
     fn resolver(&self) -> SystemResolver {
@@ -140,61 +140,62 @@ impl NameServer {
         };
         let connections = vec![connection(ConnectionConfig::udp()), connection(ConnectionConfig::tcp())];
         let server = NameServerConfig::new(self.address.ip(), true, connections);
-        SystemResolver::asking(ResolverConfig::from_parts(None, vec![], vec![server]), QUESTION).expect("a resolver")
+        SystemResolver::with_servers(ResolverConfig::from_parts(None, vec![], vec![server]), QUERY_TIMEOUT).expect("a resolver")
     }
 
-    fn asked(&self) -> Vec<(String, u16)> {
-        self.asked.lock().expect("not poisoned").clone()
+    fn queries(&self) -> Vec<(String, u16)> {
+        self.queries.lock().expect("not poisoned").clone()
     }
 }
 
 #[derive(Clone)]
-struct Answering {
+struct Responder {
     script: Arc<Script>,
-    asked: Arc<Mutex<Vec<(String, u16)>>>,
+    queries: Arc<Mutex<Vec<(String, u16)>>>,
 }
 
-impl Answering {
-    fn answer(&self, message: &[u8], limit: usize) -> Option<Vec<u8>> {
-        let question = Question::read(message)?;
-        self.asked.lock().expect("not poisoned").push((question.name.clone(), question.kind));
-        (self.script)(&question.name, question.kind).to(&question, limit)
+impl Responder {
+    fn respond(&self, message: &[u8], limit: usize) -> Option<Vec<u8>> {
+        let query = Query::read(message)?;
+        self.queries.lock().expect("not poisoned").push((query.name.clone(), query.kind));
+        (self.script)(&query.name, query.kind).to(&query, limit)
     }
 }
 
-async fn serve_udp(socket: UdpSocket, answering: Answering) {
+async fn serve_udp(socket: UdpSocket, responder: Responder) {
     let mut message = [0; 4096];
     while let Ok((length, from)) = socket.recv_from(&mut message).await {
-        if let Some(answer) = answering.answer(&message[..length], DATAGRAM) {
-            let _ = socket.send_to(&answer, from).await;
+        if let Some(response) = responder.respond(&message[..length], DATAGRAM) {
+            let _ = socket.send_to(&response, from).await;
         }
     }
 }
 
-async fn serve_tcp(listener: TcpListener, answering: Answering) {
+async fn serve_tcp(listener: TcpListener, responder: Responder) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(speak(stream, answering.clone()));
+        connections.spawn(speak(stream, responder.clone()));
     }
 }
 
-async fn speak(mut stream: TcpStream, answering: Answering) {
+async fn speak(mut stream: TcpStream, responder: Responder) {
     while let Ok(length) = stream.read_u16().await {
         let mut message = vec![0; usize::from(length)];
         if stream.read_exact(&mut message).await.is_err() {
             return;
         }
-        if let Some(answer) = answering.answer(&message, usize::from(u16::MAX)) {
-            let length = u16::try_from(answer.len()).expect("it fits").to_be_bytes();
-            let _ = stream.write_all(&[&length[..], &answer].concat()).await;
+        if let Some(response) = responder.respond(&message, usize::from(u16::MAX)) {
+            let length = u16::try_from(response.len()).expect("the response fits").to_be_bytes();
+            let _ = stream.write_all(&[&length[..], &response].concat()).await;
         }
     }
 }
 
-/// What a name comes to with a server that answers so.
+/// Resolves a name with a server that runs this script.
 async fn resolve(script: impl Fn(&str, u16) -> Reply + Send + Sync + 'static) -> Result<Vec<IpAddr>, DnsError> {
     let server = NameServer::start(script).await;
-    let mut found = tokio::time::timeout(QUESTION * 4 + SLACK, server.resolver().resolve("name.test.")).await.expect("it ends")?;
+    let mut found =
+        tokio::time::timeout(QUERY_TIMEOUT * 4 + SLACK, server.resolver().resolve("name.test.")).await.expect("resolution ends")?;
     found.sort();
     Ok(found)
 }
@@ -204,14 +205,14 @@ fn addresses(addresses: &[&str]) -> Result<Vec<IpAddr>, DnsError> {
 }
 
 #[tokio::test]
-async fn both_families_of_a_name_are_asked_for() {
+async fn both_address_families_are_queried() {
     let both = |_: &str, kind| Reply::address(if kind == A { "192.0.2.1" } else { "2001:db8::1" }, 60);
     assert_eq!(resolve(both).await, addresses(&["192.0.2.1", "2001:db8::1"]));
 }
 
 #[tokio::test]
-async fn one_family_is_enough_whatever_becomes_of_the_other() {
-    for other in [Reply::nothing(), Reply::Code(2), Reply::Code(3), Reply::Code(5), Reply::Silence, Reply::Bytes(b"no answer")] {
+async fn one_address_family_is_enough() {
+    for other in [Reply::no_records(), Reply::Code(2), Reply::Code(3), Reply::Code(5), Reply::Silence, Reply::Bytes(b"no response")] {
         let of = other.clone();
         let found = resolve(move |_, kind| if kind == A { Reply::address("192.0.2.1", 60) } else { of.clone() }).await;
         assert_eq!(found, addresses(&["192.0.2.1"]), "{other:?}");
@@ -222,59 +223,59 @@ async fn one_family_is_enough_whatever_becomes_of_the_other() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_there_or_has_no_address_is_no_such_name() {
+async fn missing_name_or_address_is_no_such_name() {
     assert_eq!(resolve(|_, _| Reply::Code(3)).await, Err(DnsError::NoSuchName));
-    assert_eq!(resolve(|_, _| Reply::nothing()).await, Err(DnsError::NoSuchName));
+    assert_eq!(resolve(|_, _| Reply::no_records()).await, Err(DnsError::NoSuchName));
 }
 
 #[tokio::test]
-async fn a_server_that_fails_or_refuses_has_failed() {
+async fn server_failure_or_refusal_is_a_failure() {
     for code in [1, 2, 4, 5] {
         assert_eq!(resolve(move |_, _| Reply::Code(code)).await, Err(DnsError::Failed), "{code}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_or_nothing_of_use_is_not_waited_for_without_end() {
+async fn silent_or_garbled_server_times_out() {
     for reply in [Reply::Silence, Reply::Bytes(b""), Reply::Bytes(b"\x00\x01"), Reply::Bytes(&[0xff; 300])] {
-        let said = reply.clone();
-        let found = resolve(move |_, _| said.clone()).await;
+        let bytes = reply.clone();
+        let found = resolve(move |_, _| bytes.clone()).await;
         assert!(matches!(found, Err(DnsError::TimedOut | DnsError::Failed)), "{reply:?}: {found:?}");
     }
 }
 
 #[tokio::test]
-async fn aliases_are_followed_and_a_circle_of_them_ends() {
+async fn aliases_are_followed_and_a_loop_ends() {
     let chain = |name: &str, kind| match (name, kind) {
         ("name.test.", _) => Reply::alias("one.test."),
         ("one.test.", _) => Reply::alias("two.test."),
         (_, A) => Reply::address("192.0.2.1", 60),
-        _ => Reply::nothing(),
+        _ => Reply::no_records(),
     };
     assert_eq!(resolve(chain).await, addresses(&["192.0.2.1"]));
 
     for circle in [["name.test.", "name.test."], ["one.test.", "name.test."]] {
         let server = NameServer::start(move |name, _| Reply::alias(circle[usize::from(name != "name.test.")])).await;
-        let found = tokio::time::timeout(SLACK, server.resolver().resolve("name.test.")).await.expect("it ends");
+        let found = tokio::time::timeout(SLACK, server.resolver().resolve("name.test.")).await.expect("resolution ends");
         assert!(matches!(found, Err(DnsError::NoSuchName | DnsError::Failed)), "{circle:?}: {found:?}");
-        assert!(server.asked().len() < 50, "{circle:?}: asked {} times", server.asked().len());
+        assert!(server.queries().len() < 50, "{circle:?}: {} queries", server.queries().len());
     }
-    // And one that never comes back to itself.
+    // An endless chain of aliases without a loop.
     let server = NameServer::start(|name, _| Reply::alias(&format!("a{name}"))).await;
-    let found = tokio::time::timeout(SLACK, server.resolver().resolve("name.test.")).await.expect("it ends");
+    let found = tokio::time::timeout(SLACK, server.resolver().resolve("name.test.")).await.expect("resolution ends");
     assert!(matches!(found, Err(DnsError::NoSuchName | DnsError::Failed)), "{found:?}");
-    assert!(server.asked().len() < 50, "asked {} times", server.asked().len());
+    assert!(server.queries().len() < 50, "{} queries", server.queries().len());
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_for_a_datagram_comes_by_tcp() {
+async fn large_response_arrives_by_tcp() {
     let thousand = || (0..1000_u16).map(|number| IpAddr::from([192, 0, number.to_be_bytes()[0], number.to_be_bytes()[1]]));
-    let found = resolve(move |_, kind| if kind == A { Reply::addresses(thousand(), 60) } else { Reply::nothing() }).await;
+    let found = resolve(move |_, kind| if kind == A { Reply::addresses(thousand(), 60) } else { Reply::no_records() }).await;
     assert_eq!(found, Ok(thousand().collect()));
 }
 
 #[tokio::test]
-async fn what_is_to_be_kept_for_no_time_is_asked_for_again() {
+async fn records_without_a_ttl_are_not_cached() {
     for (seconds, expected) in [(0, 2), (60, 1)] {
         let script = move |_: &str, kind| if kind == A { Reply::address("192.0.2.1", seconds) } else { Reply::address("::1", seconds) };
         let server = NameServer::start(script).await;
@@ -282,18 +283,18 @@ async fn what_is_to_be_kept_for_no_time_is_asked_for_again() {
         for _ in 0..2 {
             resolver.resolve("name.test.").await.expect("addresses");
         }
-        let asked = server.asked().iter().filter(|(_, kind)| *kind == A).count();
-        assert_eq!(asked, expected, "{seconds} s");
+        let queries = server.queries().iter().filter(|(_, kind)| *kind == A).count();
+        assert_eq!(queries, expected, "{seconds} s");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_is_bound_anew_after_the_check_is_refused_when_connecting() {
-    let asked = std::sync::atomic::AtomicUsize::default();
+async fn dns_rebinding_after_the_check_is_rejected_on_connect() {
+    let queries = std::sync::atomic::AtomicUsize::default();
     let server = NameServer::start(move |_, kind| match kind {
-        A if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 => Reply::address("127.0.0.1", 0),
+        A if queries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 => Reply::address("127.0.0.1", 0),
         A => Reply::address("169.254.169.254", 0),
-        _ => Reply::nothing(),
+        _ => Reply::no_records(),
     })
     .await;
     let receiver = Receiver::start().await;
@@ -307,10 +308,10 @@ async fn a_name_that_is_bound_anew_after_the_check_is_refused_when_connecting() 
 }
 
 #[tokio::test]
-async fn a_name_in_another_script_is_asked_for_in_ascii() {
-    let server = NameServer::start(|_, kind| if kind == A { Reply::address("127.0.0.1", 60) } else { Reply::nothing() }).await;
+async fn international_name_is_queried_in_ascii() {
+    let server = NameServer::start(|_, kind| if kind == A { Reply::address("127.0.0.1", 60) } else { Reply::no_records() }).await;
     let receiver = Receiver::start().await;
     let transport = HttpTransport::with_resolver(options(), Box::new(server.resolver())).expect("a transport");
-    assert_eq!(send(&transport, &receiver.url_at("bücher.test"), AMPLE).await, answered(204));
-    assert!(server.asked().iter().all(|(name, _)| name == "xn--bcher-kva.test."), "{:?}", server.asked());
+    assert_eq!(send(&transport, &receiver.url_at("bücher.test"), AMPLE).await, responded(204));
+    assert!(server.queries().iter().all(|(name, _)| name == "xn--bcher-kva.test."), "{:?}", server.queries());
 }

@@ -1,4 +1,4 @@
-//! Connections of HTTP/1.1 are kept and used again, and one that ended meanwhile costs nothing.
+//! Connections of HTTP/1.1 are kept and reused, and one that was closed meanwhile causes no failure.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,29 +10,29 @@ use super::*;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn one_connection_serves_many_deliveries_in_turn() {
+async fn one_connection_serves_consecutive_deliveries() {
     let receiver = Receiver::start().await;
     let transport = transport(options());
     for _ in 0..20 {
-        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(204));
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(204));
     }
     assert_eq!((receiver.received().len(), receiver.connections()), (20, 1));
 }
 
 #[tokio::test]
-async fn a_connection_that_the_receiver_wants_closed_is_not_used_again() {
-    let answer = |_: &_| hookstream_testkit::receiver::CannedResponse::status(200).header("connection", "close");
-    let receiver = Receiver::answering(answer).await;
+async fn connection_close_prevents_reuse() {
+    let response = |_: &_| hookstream_testkit::receiver::CannedResponse::status(200).header("connection", "close");
+    let receiver = Receiver::responding(response).await;
     let transport = transport(options());
     for _ in 0..3 {
-        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
     }
     assert_eq!(receiver.connections(), 3);
 }
 
 #[tokio::test]
-async fn a_connection_whose_answer_was_given_up_is_not_used_again() {
-    let receiver = saying([b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 70_000]].concat()).await;
+async fn connection_with_an_abandoned_response_is_not_reused() {
+    let receiver = responding_with([b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 70_000]].concat()).await;
     let transport = transport(options());
     for _ in 0..3 {
         let expected = ReceiverResponse { status: 200, body: "x".repeat(16_384).into(), ..ReceiverResponse::default() };
@@ -41,17 +41,17 @@ async fn a_connection_whose_answer_was_given_up_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn what_follows_an_answer_unasked_is_not_taken_for_the_next_answer() {
+async fn unrequested_response_is_not_used_for_the_next_request() {
     let smuggled = [OK, b"HTTP/1.1 500 Smuggled\r\ncontent-length: 0\r\n\r\n"].concat();
-    let receiver = saying(smuggled).await;
+    let receiver = responding_with(smuggled).await;
     let transport = transport(options());
     for _ in 0..10 {
-        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
     }
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_is_no_failure() {
+async fn kept_connection_closed_meanwhile_causes_no_failure() {
     let closed = Arc::new(Notify::new());
     let closing = Arc::clone(&closed);
     let receiver = RawReceiver::start(move |mut stream| {
@@ -67,52 +67,52 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_no_failure() {
     let other = Receiver::start().await;
     let transport = transport(options());
     for round in 0..50 {
-        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200), "round {round}");
+        assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200), "round {round}");
         closed.notified().await;
-        // What the system tells of one connection it has told of the other before.
-        assert_eq!(send(&transport, &other.url(), AMPLE).await, answered(204));
+        // The operating system reports events of the first connection before those of the second.
+        assert_eq!(send(&transport, &other.url(), AMPLE).await, responded(204));
     }
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_reached_the_receiver_is_not_sent_again_unasked() {
+async fn possibly_received_request_is_not_repeated() {
     let requests = Arc::new(AtomicUsize::default());
     let counting = Arc::clone(&requests);
     let receiver = RawReceiver::start(move |mut stream| {
         let counting = Arc::clone(&counting);
         async move {
-            // The first of a connection is answered, the second read and left.
-            for answer in [OK, b""] {
+            // The first request of a connection gets a response, the second is only read.
+            for response in [OK, b""] {
                 if read_request(&mut stream).await.is_none() {
                     return;
                 }
                 counting.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.write_all(answer).await;
+                let _ = stream.write_all(response).await;
             }
         }
     })
     .await;
     let transport = transport(options());
-    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
-    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, broken_before_answer());
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, closed_before_response());
     assert_eq!(requests.load(Ordering::SeqCst), 2);
-    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
     assert_eq!(requests.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
-async fn connections_are_not_shared_between_hosts_of_one_address() {
+async fn connections_are_not_shared_between_hosts() {
     let receiver = Receiver::start().await;
     let names = Names::default().with("a.test.", &["127.0.0.1"]).with("b.test.", &["127.0.0.1"]);
     let transport = with_names(options(), names);
     for host in ["a.test", "b.test", "a.test"] {
-        assert_eq!(send(&transport, &receiver.url_at(host), AMPLE).await, answered(204));
+        assert_eq!(send(&transport, &receiver.url_at(host), AMPLE).await, responded(204));
     }
     assert_eq!(receiver.connections(), 2);
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_in_time() {
+async fn idle_connection_is_closed_in_time() {
     let closed = Arc::new(Notify::new());
     let closing = Arc::clone(&closed);
     let receiver = RawReceiver::start(move |mut stream| {
@@ -126,6 +126,6 @@ async fn an_idle_connection_is_closed_in_time() {
     })
     .await;
     let transport = transport(Options { idle_timeout: Duration::from_millis(100), ..options() });
-    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(200));
-    tokio::time::timeout(SLACK, closed.notified()).await.expect("it is closed");
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(200));
+    tokio::time::timeout(SLACK, closed.notified()).await.expect("the connection is closed");
 }

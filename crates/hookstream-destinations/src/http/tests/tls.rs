@@ -1,49 +1,49 @@
-//! TLS: whom it trusts, and what it says of whom it does not.
+//! TLS: which certificates are trusted, and how a rejected certificate is reported.
 
 use hookstream_testkit::{
-    receiver::{CannedResponse as Says, Receiver},
+    receiver::{CannedResponse, Receiver},
     tls::Identity,
 };
 use rustls::ServerConfig;
 
 use super::*;
 
-/// Either protocol; the client takes HTTP/2.
+/// Both protocols; the client prefers HTTP/2.
 pub(super) const BOTH: [&str; 2] = ["h2", "http/1.1"];
 const HOST: &str = "hooks.receiver.test";
 
-/// What comes of a message to [`HOST`], served by such TLS, where the authority is trusted.
+/// Returns the outcome of a delivery to [`HOST`] with this TLS configuration, if the authority is trusted.
 async fn outcome_of(authority: &Authority, tls: Arc<ServerConfig>) -> Outcome {
-    let receiver = Receiver::secure(tls, |_| Says::status(204)).await;
+    let receiver = Receiver::secure(tls, |_| CannedResponse::status(204)).await;
     let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
     let transport = with_names(trusting(authority.certificate()), names);
     let outcome = send(&transport, &receiver.url_at(HOST), AMPLE).await;
-    assert_eq!(receiver.received().len(), usize::from(outcome.is_accepted()), "what is not trusted receives nothing");
+    assert_eq!(receiver.received().len(), usize::from(outcome.is_accepted()), "an untrusted receiver gets no request");
     outcome
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_trusted_authority_is_accepted() {
+async fn certificate_of_a_trusted_authority_is_accepted() {
     let authority = Authority::new();
     for protocols in [&BOTH[..], &["http/1.1"], &["h2"], &[]] {
-        assert_eq!(outcome_of(&authority, authority.issue(&[HOST]).server(protocols)).await, answered(204), "{protocols:?}");
+        assert_eq!(outcome_of(&authority, authority.issue(&[HOST]).server(protocols)).await, responded(204), "{protocols:?}");
     }
-    // A final dot is no part of the name that a certificate is for.
-    let receiver = Receiver::secure(authority.issue(&[HOST]).server(&BOTH), |_| Says::status(204)).await;
+    // A final dot is not part of the certificate's name.
+    let receiver = Receiver::secure(authority.issue(&[HOST]).server(&BOTH), |_| CannedResponse::status(204)).await;
     let transport = with_names(trusting(authority.certificate()), Names::default().with("hooks.receiver.test.", &["127.0.0.1"]));
-    assert_eq!(send(&transport, &receiver.url_at("hooks.receiver.test."), AMPLE).await, answered(204));
-    assert_eq!(outcome_of(&authority, authority.issue(&["*.receiver.test"]).server(&BOTH)).await, answered(204));
+    assert_eq!(send(&transport, &receiver.url_at("hooks.receiver.test."), AMPLE).await, responded(204));
+    assert_eq!(outcome_of(&authority, authority.issue(&["*.receiver.test"]).server(&BOTH)).await, responded(204));
 }
 
 #[tokio::test]
-async fn a_certificate_for_an_address_is_accepted_for_that_address() {
+async fn address_certificate_is_accepted_for_its_address() {
     let authority = Authority::new();
-    let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let receiver = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| CannedResponse::status(204)).await;
     let transport = transport(trusting(authority.certificate()));
-    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, answered(204));
+    assert_eq!(send(&transport, &receiver.url(), AMPLE).await, responded(204));
     let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
     let transport = with_names(trusting(authority.certificate()), names);
-    // Of a name that leads to that address, the name counts.
+    // If a name leads to that address, the certificate must be for the name.
     for host in [HOST, "hooks.receiver.test."] {
         let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
         assert_eq!(send(&transport, &receiver.url_at(host), AMPLE).await, expected);
@@ -51,16 +51,16 @@ async fn a_certificate_for_an_address_is_accepted_for_that_address() {
 }
 
 #[tokio::test]
-async fn a_receiver_is_told_in_the_handshake_for_which_name_it_is() {
+async fn handshake_names_the_server() {
     let authority = Authority::new();
     let tls = authority.issue(&[HOST, "127.0.0.1"]).server(&["http/1.1"]);
-    let told: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
-    let telling = Arc::clone(&told);
+    let names: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+    let recorder = Arc::clone(&names);
     let receiver = RawReceiver::start(move |stream| {
-        let (tls, telling) = (Arc::clone(&tls), Arc::clone(&telling));
+        let (tls, recorder) = (Arc::clone(&tls), Arc::clone(&recorder));
         async move {
             let hello = tokio_rustls::LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.expect("a hello");
-            telling.lock().expect("not poisoned").push(hello.client_hello().server_name().map(str::to_owned));
+            recorder.lock().expect("not poisoned").push(hello.client_hello().server_name().map(str::to_owned));
             let mut stream = hello.into_stream(tls).await.expect("a handshake");
             read_request(&mut stream).await;
             let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
@@ -71,16 +71,16 @@ async fn a_receiver_is_told_in_the_handshake_for_which_name_it_is() {
     let transport = with_names(trusting(authority.certificate()), Names::default().with("hooks.receiver.test.", &["127.0.0.1"]));
     let port = receiver.address().port();
     for host in [HOST, "hooks.receiver.test.", "HOOKS.receiver.test", "127.0.0.1"] {
-        assert_eq!(send(&transport, &format!("https://{host}:{port}/"), AMPLE).await, answered(204), "{host}");
+        assert_eq!(send(&transport, &format!("https://{host}:{port}/"), AMPLE).await, responded(204), "{host}");
     }
-    // In lower case and without its final dot; an address is no name (RFC 6066 section 3).
+    // Lower case and without the final dot; an address is not sent as a name (RFC 6066 section 3).
     let name = Some(HOST.to_owned());
-    assert_eq!(*told.lock().expect("not poisoned"), [name.clone(), name.clone(), name, None]);
+    assert_eq!(*names.lock().expect("not poisoned"), [name.clone(), name.clone(), name, None]);
 }
 
 #[tokio::test]
-async fn a_receiver_that_knows_no_such_name_is_told() {
-    // The alert of a server that has no certificate for the name it was told: unrecognized_name.
+async fn unrecognized_name_is_reported() {
+    // Alert of a server without a certificate for the name: unrecognized_name.
     let receiver = RawReceiver::start(|mut stream| async move {
         let mut hello = [0; 5];
         let _ = stream.read_exact(&mut hello).await;
@@ -95,7 +95,7 @@ async fn a_receiver_that_knows_no_such_name_is_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_told() {
+async fn certificate_for_another_host_is_reported() {
     let authority = Authority::new();
     let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
     for name in ["receiver.test", "*.other.test", "*.hooks.receiver.test", "127.0.0.1"] {
@@ -104,7 +104,7 @@ async fn a_certificate_for_another_host_is_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_out_of_its_time_is_told() {
+async fn certificate_outside_its_validity_is_reported() {
     let authority = Authority::new();
     let expected = failed(FailureKind::TlsExpired, "the receiver's certificate has expired or is not yet valid");
     for identity in [authority.issue_expired(&[HOST]), authority.issue_for_later(&[HOST])] {
@@ -113,7 +113,7 @@ async fn a_certificate_out_of_its_time_is_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_trusted_vouches_for_is_told() {
+async fn untrusted_certificate_is_reported() {
     let authority = Authority::new();
     let expected = failed(FailureKind::TlsUntrusted, "the receiver's certificate is not signed by a trusted authority");
     for identity in [Identity::self_signed(&[HOST]), Authority::new().issue(&[HOST])] {
@@ -122,9 +122,9 @@ async fn a_certificate_that_nobody_trusted_vouches_for_is_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_named_itself_is_trusted_for_its_names_while_it_is_valid() {
+async fn pinned_certificate_is_trusted_for_its_names_while_valid() {
     let outcome = async |shown: &Identity, named: &Identity, host: &str| {
-        let receiver = Receiver::secure(shown.server(&BOTH), |_| Says::status(204)).await;
+        let receiver = Receiver::secure(shown.server(&BOTH), |_| CannedResponse::status(204)).await;
         let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
         let extra_roots = super::super::certificates(named.pem().0.as_bytes()).expect("a certificate");
         let trust = Trust { extra_roots, ..Trust::default() };
@@ -132,12 +132,12 @@ async fn a_certificate_that_is_named_itself_is_trusted_for_its_names_while_it_is
     };
     for make in [Identity::self_signed, Identity::self_signed_authority] {
         let identity = make(&[HOST, "127.0.0.1"]);
-        assert_eq!(outcome(&identity, &identity, HOST).await, answered(204));
-        assert_eq!(outcome(&identity, &identity, "127.0.0.1").await, answered(204));
+        assert_eq!(outcome(&identity, &identity, HOST).await, responded(204));
+        assert_eq!(outcome(&identity, &identity, "127.0.0.1").await, responded(204));
         let elsewhere = make(&["elsewhere.test"]);
         let expected = failed(FailureKind::TlsWrongHost, "the receiver's certificate is for another host");
         assert_eq!(outcome(&elsewhere, &elsewhere, HOST).await, expected);
-        // The same names with another key are another certificate.
+        // The same names with another key make another certificate.
         assert!(!outcome(&make(&[HOST]), &identity, HOST).await.is_accepted());
     }
     let expired = Identity::self_signed_authority_expired(&[HOST]);
@@ -146,7 +146,7 @@ async fn a_certificate_that_is_named_itself_is_trusted_for_its_names_while_it_is
 }
 
 #[tokio::test]
-async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
+async fn required_client_certificate_is_reported() {
     let authority = Authority::new();
     for (protocol, detail) in [
         ("http/1.1", "the receiver ended the TLS connection (CertificateRequired)"),
@@ -158,7 +158,7 @@ async fn a_receiver_that_wants_a_certificate_of_us_is_told() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_wants_a_certificate_of_us_gets_ours_and_a_renewed_one_counts_at_once() {
+async fn client_certificate_is_sent_and_its_renewal_applies_at_once() {
     let authority = Authority::new();
     let identity = |names: &[&str]| {
         let (chain, key) = authority.issue(names).pem();
@@ -166,39 +166,39 @@ async fn a_receiver_that_wants_a_certificate_of_us_gets_ours_and_a_renewed_one_c
     };
     for protocol in ["http/1.1", "h2"] {
         let tls = authority.issue(&[HOST]).server_for_clients_of(&authority, &[protocol]);
-        let receiver = Receiver::secure(tls, |_| Says::status(204)).await;
+        let receiver = Receiver::secure(tls, |_| CannedResponse::status(204)).await;
         let names = || Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
         let stranger = Authority::new().issue(&["sender.test"]).pem();
         let stranger = ClientIdentity::from_pem(stranger.0.as_bytes(), stranger.1.as_bytes()).ok();
         let trust = |identity| Trust { extra_roots: vec![authority.certificate()], identity, ..Trust::default() };
         let transport = with_names(Options { trust: trust(stranger), ..options() }, names());
-        assert!(!send(&transport, &receiver.url_at(HOST), AMPLE).await.is_accepted(), "nobody here knows it");
-        transport.trust(trust(identity(&["sender.test"]))).expect("it makes sense");
-        assert_eq!(send(&transport, &receiver.url_at(HOST), AMPLE).await, answered(204), "{protocol}");
+        assert!(!send(&transport, &receiver.url_at(HOST), AMPLE).await.is_accepted(), "the client certificate is unknown");
+        transport.trust(trust(identity(&["sender.test"]))).expect("valid trust settings");
+        assert_eq!(send(&transport, &receiver.url_at(HOST), AMPLE).await, responded(204), "{protocol}");
     }
 }
 
 #[tokio::test]
-async fn a_certificate_that_its_authority_has_revoked_is_told() {
+async fn revoked_certificate_is_reported() {
     let authority = Authority::new();
     let (revoked, other) = (authority.issue(&[HOST]), authority.issue(&[HOST]));
     let list = super::super::revocation_lists(authority.revoke(&[&revoked]).as_bytes()).expect("a list");
     let trust = |roots: &Authority| Trust { extra_roots: vec![roots.certificate()], revoked: list.clone(), ..Trust::default() };
     let outcome = async |authority: &Authority, identity: &Identity| {
-        let receiver = Receiver::secure(identity.server(&BOTH), |_| Says::status(204)).await;
+        let receiver = Receiver::secure(identity.server(&BOTH), |_| CannedResponse::status(204)).await;
         let names = Names::default().with("hooks.receiver.test.", &["127.0.0.1"]);
         send(&with_names(Options { trust: trust(authority), ..options() }, names), &receiver.url_at(HOST), AMPLE).await
     };
     let expected = failed(FailureKind::TlsRevoked, "the receiver's certificate was revoked");
     assert_eq!(outcome(&authority, &revoked).await, expected);
-    assert_eq!(outcome(&authority, &other).await, answered(204));
-    // An authority of which there is no list has revoked nothing.
+    assert_eq!(outcome(&authority, &other).await, responded(204));
+    // An authority without a revocation list has revoked nothing.
     let elsewhere = Authority::new();
-    assert_eq!(outcome(&elsewhere, &elsewhere.issue(&[HOST])).await, answered(204));
+    assert_eq!(outcome(&elsewhere, &elsewhere.issue(&[HOST])).await, responded(204));
 }
 
 #[test]
-fn what_is_no_pem_is_refused() {
+fn invalid_pem_is_rejected() {
     for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA"] {
         assert!(super::super::certificates(text.as_bytes()).is_err(), "{text}");
         assert!(super::super::revocation_lists(text.as_bytes()).is_err(), "{text}");
@@ -207,7 +207,7 @@ fn what_is_no_pem_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_ends_at_the_limit_or_when_a_connection_should_have_come_about() {
+async fn stalled_handshake_ends_at_the_attempt_or_connect_limit() {
     let receiver = RawReceiver::start(|mut stream| async move { until_closed(&mut stream).await }).await;
     let url = format!("https://{}/", receiver.address());
     assert_eq!(send(&transport(options()), &url, SHORT).await, timed_out(SHORT));
@@ -216,7 +216,7 @@ async fn a_handshake_that_stalls_ends_at_the_limit_or_when_a_connection_should_h
 }
 
 #[tokio::test]
-async fn a_receiver_that_aborts_the_handshake_is_told() {
+async fn aborted_handshake_is_reported() {
     let aborting = async |bytes: &'static [u8]| {
         let receiver = RawReceiver::start(move |mut stream| async move {
             let mut hello = [0; 5];
@@ -228,8 +228,8 @@ async fn a_receiver_that_aborts_the_handshake_is_told() {
         .await;
         send(&transport(options()), &format!("https://{}/", receiver.address()), AMPLE).await
     };
-    assert_eq!(aborting(b"").await, broken());
-    // The alert of a server that speaks TLS 1.0 only.
+    assert_eq!(aborting(b"").await, closed_during_response());
+    // Alert of a server that speaks TLS 1.0 only.
     let expected = failed(FailureKind::TlsFailed, "the receiver ended the TLS connection (ProtocolVersion)");
     assert_eq!(aborting(b"\x15\x03\x01\x00\x02\x02\x46").await, expected);
     let expected = failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 connection with the receiver");
@@ -237,13 +237,13 @@ async fn a_receiver_that_aborts_the_handshake_is_told() {
 }
 
 #[tokio::test]
-async fn tls_to_a_receiver_without_it_fails_and_the_reverse_is_no_http() {
+async fn tls_to_a_plain_receiver_fails_and_the_reverse_is_not_http() {
     let plain = Receiver::start().await;
     let outcome = send(&transport(options()), &plain.url().replace("http://", "https://"), AMPLE).await;
     assert_eq!(outcome, failed(FailureKind::TlsFailed, "no TLS 1.2 or 1.3 connection with the receiver"));
 
     let authority = Authority::new();
-    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| Says::status(204)).await;
+    let secure = Receiver::secure(authority.issue(&["127.0.0.1"]).server(&BOTH), |_| CannedResponse::status(204)).await;
     let outcome = send(&transport(options()), &secure.url().replace("https://", "http://"), AMPLE).await;
     assert_eq!(outcome, not_http());
 }

@@ -1,8 +1,8 @@
-//! Mail to people, by SMTP through the operator's server (RFC 5321).
+//! Mail to users, by SMTP through the operator's server (RFC 5321).
 //!
-//! Each mail is one connection and one try, within [`WITHIN`] for all of it: whoever has it sent decides what a failure
-//! means. The connection is encrypted, unless the operator says otherwise, before a password or a mail goes over it. No
-//! error quotes what a server said: that may quote the mail.
+//! Each mail is one connection and one attempt, within [`TIME_LIMIT`]; the caller decides what a failure means. The
+//! connection is encrypted before a password or a mail is sent, unless the operator disables that. No error quotes
+//! the server's text, because it may quote the mail.
 
 mod server;
 
@@ -31,61 +31,61 @@ use tokio::sync::Semaphore;
 
 pub use self::server::{Encryption, MailServer};
 
-/// How long a mail may take in all: the wait for others, the connection, TLS, signing in, handing it over.
-pub const WITHIN: Duration = Duration::from_secs(15);
-/// How long each step of it may take.
-const STEP_WITHIN: Duration = Duration::from_secs(10);
-/// How long a server may take to say goodbye, once it has the mail.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
-/// How many are handed over at once.
-const AT_ONCE: usize = 4;
+/// Time limit of one mail: waiting for a slot, connection, TLS, authentication and transfer.
+pub const TIME_LIMIT: Duration = Duration::from_secs(15);
+/// Time limit of each step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit of QUIT, after the server has accepted the mail.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum number of mails sent at once.
+const CONCURRENCY_MAX: usize = 4;
 
-/// Says of a mail that a program wrote it, so that no absence note answers it (RFC 3834).
+/// Marks a mail as automatic, so that no absence note is sent in reply (RFC 3834).
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 
-/// A mail.
+/// Mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Whom it is for.
+    /// Recipient.
     pub to: Email,
-    /// What it is about. Control characters in it become spaces.
+    /// Subject line. Control characters in it become spaces.
     pub subject: String,
-    /// What it says, in lines that end with a line feed.
+    /// Body text; lines end with a line feed.
     pub text: String,
-    /// A word that no other mail has, of letters and digits: a part of its `Message-ID`.
+    /// Unique word of letters and digits; part of the `Message-ID`.
     pub id: String,
-    /// When it is written.
+    /// Date of the mail.
     pub at: Timestamp,
 }
 
-/// Why a mail was not handed over.
+/// Reason why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The address is none that SMTP can carry.
+    /// SMTP cannot express the address.
     #[error("the mail server does not support this address")]
     Address,
-    /// Nobody answers there.
+    /// No connection to the server.
     #[error("the mail server cannot be reached")]
     Unreachable(#[source] SmtpError),
-    /// It takes too long.
+    /// The time limit was exceeded.
     #[error("the mail server did not answer in time")]
     TimedOut,
-    /// It does not offer to encrypt the connection.
+    /// The server does not offer STARTTLS.
     #[error("the mail server does not offer STARTTLS, which smtp:// requires")]
     NoStartTls,
-    /// TLS does not come about.
+    /// The TLS connection failed.
     #[error("the TLS connection to the mail server failed")]
     Tls(#[source] SmtpError),
-    /// It takes no such user or password, or no way of signing in that we have.
+    /// The server rejected the credentials, or supports no authentication method of ours.
     #[error("the mail server refused the user name or the password of smtp_url{}", code(*.0))]
     SignIn(Option<u16>),
-    /// It refuses the mail.
+    /// The server rejected the mail.
     #[error("the mail server refused the email{}", code(*.0))]
     Refused(Option<u16>),
-    /// What it says is no SMTP.
+    /// The server's reply is not SMTP.
     #[error("the mail server closed the connection or does not speak SMTP")]
     Broken,
-    /// The mail cannot be written.
+    /// The mail cannot be composed.
     #[error("the email cannot be composed")]
     Unwritable(#[source] lettre::error::Error),
 }
@@ -95,8 +95,8 @@ fn code(code: Option<u16>) -> String {
 }
 
 impl MailError {
-    /// Whether it may go another time.
-    pub const fn may_pass(&self) -> bool {
+    /// Returns true if a later attempt may succeed.
+    pub const fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut | Self::Broken => true,
             Self::SignIn(code) | Self::Refused(code) => matches!(code, Some(400..=499)),
@@ -105,13 +105,13 @@ impl MailError {
     }
 }
 
-/// Why mail cannot be set up.
+/// Error while setting up mail.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The sender's address is none.
-    #[error("mail_from is no address such as hooks@example.com or Hookstream <hooks@example.com>")]
+    /// The sender's address is invalid.
+    #[error("mail_from is not an address such as hooks@example.com or Hookstream <hooks@example.com>")]
     From,
-    /// There are no certificates where some should be.
+    /// The certificate file contains no certificates.
     #[error("smtp_ca_file holds no certificates in PEM")]
     Certificates,
     /// TLS cannot be set up.
@@ -119,19 +119,19 @@ pub enum SetUpError {
     Tls(#[source] SmtpError),
 }
 
-/// Hands mail over to a server.
+/// Sender of mail through one server.
 pub struct Mailer {
     server: MailServer,
     from: Mailbox,
     tls: Option<TlsParameters>,
-    turns: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Mailer {
-    /// A mailer. `ca` are certificates in PEM of authorities to trust besides the public ones.
+    /// Builds a mailer. `ca` contains PEM certificates of authorities to trust besides the public ones.
     ///
     /// # Errors
-    /// Where the sender's address is none, or the certificates are none.
+    /// If the sender's address or the certificates are invalid.
     pub fn new(server: MailServer, from: &str, ca: Option<&[u8]>) -> Result<Self, SetUpError> {
         let from: Mailbox = from.parse().map_err(|_| SetUpError::From)?;
         let tls = match server.encryption {
@@ -139,23 +139,23 @@ impl Mailer {
             Encryption::StartTls | Encryption::Implicit => {
                 let mut parameters = TlsParameters::builder(server.host.clone());
                 if let Some(pem) = ca {
-                    // The parser below takes a file without any.
+                    // The parser below accepts a file without certificates.
                     crate::http::certificates(pem).map_err(|_| SetUpError::Certificates)?;
                     parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(|_| SetUpError::Certificates)?);
                 }
                 Some(parameters.build_rustls().map_err(SetUpError::Tls)?)
             }
         };
-        Ok(Self { server, from, tls, turns: Arc::new(Semaphore::new(AT_ONCE)) })
+        Ok(Self { server, from, tls, slots: Arc::new(Semaphore::new(CONCURRENCY_MAX)) })
     }
 
-    /// Hands a mail over, once. What is returned comes within [`WITHIN`].
+    /// Sends a mail with one attempt. Returns within [`TIME_LIMIT`].
     ///
     /// # Errors
-    /// Says why the server did not take it.
+    /// Returns the reason why the server did not accept it.
     pub async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let message = self.write(mail)?;
-        tokio::time::timeout(WITHIN, self.hand_over(&message)).await.unwrap_or(Err(MailError::TimedOut))
+        tokio::time::timeout(TIME_LIMIT, self.hand_over(&message)).await.unwrap_or(Err(MailError::TimedOut))
     }
 
     fn write(&self, mail: &Mail) -> Result<Message, MailError> {
@@ -174,30 +174,30 @@ impl Mailer {
     }
 
     async fn hand_over(&self, message: &Message) -> Result<(), MailError> {
-        let _turn = self.turns.acquire().await.expect("it is never closed");
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut connection = self.connect().await?;
         if let Some((user, password)) = &self.server.credentials {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             let signed_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
-            // It takes none of the two, or no password at all on such a connection.
-            signed_in.map_err(|error| answered(error, MailError::SignIn, |_| MailError::SignIn(None)))?;
+            // The server supports neither mechanism, or no password on such a connection.
+            signed_in.map_err(|error| mail_error(error, MailError::SignIn, |_| MailError::SignIn(None)))?;
         }
         let sent = connection.send(message.envelope(), &message.formatted()).await;
-        // It cannot take letters of other alphabets in an address.
-        sent.map_err(|error| answered(error, MailError::Refused, |_| MailError::Address))?;
-        // It has the mail: how it says goodbye changes nothing.
-        let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
+        // The server does not support non-ASCII addresses.
+        sent.map_err(|error| mail_error(error, MailError::Refused, |_| MailError::Address))?;
+        // The server has accepted the mail, so a failed QUIT does not matter.
+        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
         Ok(())
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
         let MailServer { host, port, encryption, .. } = &self.server;
-        // The domain that mail comes from is a name of ours as good as any.
+        // The sender's domain identifies this client.
         let name = ClientId::Domain(self.from.email.domain().to_owned());
-        let at_once = self.tls.clone().filter(|_| *encryption == Encryption::Implicit);
-        let connecting = AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(STEP_WITHIN), &name, at_once, None);
+        let implicit_tls = self.tls.clone().filter(|_| *encryption == Encryption::Implicit);
+        let connecting = AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(STEP_TIMEOUT), &name, implicit_tls, None);
         let connected = connecting.await;
-        let mut connection = connected.map_err(|error| answered(error, MailError::Refused, MailError::Unreachable))?;
+        let mut connection = connected.map_err(|error| mail_error(error, MailError::Refused, MailError::Unreachable))?;
         if *encryption == Encryption::StartTls
             && let Some(tls) = &self.tls
         {
@@ -205,32 +205,36 @@ impl Mailer {
                 return Err(MailError::NoStartTls);
             }
             let started = connection.starttls(tls.clone(), &name).await;
-            started.map_err(|error| answered(error, |_| MailError::NoStartTls, MailError::Tls))?;
+            started.map_err(|error| mail_error(error, |_| MailError::NoStartTls, MailError::Tls))?;
         }
         Ok(connection)
     }
 }
 
-/// What went wrong: by the code that the server answered with, where it did, and `otherwise` where it was neither time,
-/// nor TLS, nor what the server says.
-fn answered(error: SmtpError, by_code: impl FnOnce(Option<u16>) -> MailError, otherwise: impl FnOnce(SmtpError) -> MailError) -> MailError {
+/// Maps an SMTP error. Uses `by_code` if the server replied with a code, and `otherwise` if the error is neither a
+/// timeout, nor TLS, nor an invalid reply.
+fn mail_error(
+    error: SmtpError,
+    by_code: impl FnOnce(Option<u16>) -> MailError,
+    otherwise: impl FnOnce(SmtpError) -> MailError,
+) -> MailError {
     if let Some(code) = error.status() {
         return by_code(Some(code.into()));
     }
     if error.is_timeout() {
         return MailError::TimedOut;
     }
-    if is_of_tls(&error) {
+    if is_tls_error(&error) {
         return MailError::Tls(error);
     }
-    if error.is_response() || is_of_network(&error) {
+    if error.is_response() || is_network_error(&error) {
         return MailError::Broken;
     }
     otherwise(error)
 }
 
-/// Whether rustls is among the causes: it stands in an error of the connection.
-fn is_of_tls(error: &SmtpError) -> bool {
+/// Returns true if rustls is among the causes, inside an I/O error.
+fn is_tls_error(error: &SmtpError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
@@ -243,7 +247,7 @@ fn is_of_tls(error: &SmtpError) -> bool {
     false
 }
 
-/// Whether the connection was there and broke.
-fn is_of_network(error: &SmtpError) -> bool {
+/// Returns true if an existing connection broke.
+fn is_network_error(error: &SmtpError) -> bool {
     error.to_string().starts_with("network error")
 }

@@ -1,20 +1,20 @@
-//! The operator's mail server, as the setting `smtp_url` names it.
+//! Mail server of the operator, from the setting `smtp_url`.
 
 use hookstream_model::base::secret::Secret;
 use url::{Host, Url};
 
-/// How the connection to it is encrypted.
+/// Encryption of the connection to the mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
-    /// From the beginning (`smtps://`, RFC 8314).
+    /// TLS from the beginning (`smtps://`, RFC 8314).
     Implicit,
-    /// Before anything else is said (`smtp://`, RFC 3207). A server that does not offer it gets nothing.
+    /// STARTTLS before anything else (`smtp://`, RFC 3207). A server that does not offer it gets no mail.
     StartTls,
-    /// Not at all (`smtp://…?tls=none`).
+    /// No encryption (`smtp://…?tls=none`).
     None,
 }
 
-/// Where mail is handed over, and as whom.
+/// Address, encryption and credentials of a mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailServer {
     pub(super) host: String,
@@ -24,10 +24,10 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// Reads a URL: `smtp://user:password@host:587`, `smtps://…`, or `smtp://host?tls=none`.
+    /// Parses a URL: `smtp://user:password@host:587`, `smtps://…`, or `smtp://host?tls=none`.
     ///
     /// # Errors
-    /// Says what is wrong in a clause, which never quotes the URL: a password may stand in it.
+    /// Describes the problem in a clause that never quotes the URL, because it may contain a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "is no URL such as smtp://user:password@mail.example.com:587")?;
         let (implicit, port) = match url.scheme() {
@@ -35,7 +35,7 @@ impl MailServer {
             "smtps" => (true, 465),
             _ => return Err("must begin with smtp:// or smtps://"),
         };
-        // For schemes like these a host that is an address comes as its text.
+        // For these schemes the URL parser returns an address as text.
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("has no host")?;
         let host = decoded(host)?.trim_start_matches('[').trim_end_matches(']').to_owned();
         let encryption = match (url.query(), implicit) {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_where_how_and_as_whom() {
+    fn url_names_host_encryption_and_credentials() {
         let check = |text: &str, host: &str, port: u16, encryption: Encryption, credentials: Option<(&str, &str)>| {
             let credentials = credentials.map(|(user, password)| (user.to_owned(), Secret::new(password)));
             let expected = MailServer { host: host.to_owned(), port, encryption, credentials };
@@ -109,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_shown() {
-        let check = |text: &str, said: &str| {
+    fn rejected_url_is_not_quoted() {
+        let check = |text: &str, expected: &str| {
             let error = MailServer::parse(text).expect_err(text);
-            assert!(error.contains(said) && !error.contains("hunter2"), "{text}: {error}");
+            assert!(error.contains(expected) && !error.contains("hunter2"), "{text}: {error}");
         };
         check("hunter2", "is no URL");
         check("http://u:hunter2@mail.example.com", "smtp:// or smtps://");

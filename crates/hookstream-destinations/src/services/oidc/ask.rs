@@ -1,4 +1,4 @@
-//! One question to a provider and its answer, bounded in size and time.
+//! Requests to a provider, limited in size and time.
 
 use std::{
     sync::{Arc, RwLock},
@@ -30,16 +30,16 @@ use crate::{
     },
 };
 
-/// How long a connection may take to come about.
-const CONNECT_WITHIN: Duration = Duration::from_secs(4);
-/// How long one question may take.
-const ASK_WITHIN: Duration = Duration::from_secs(6);
-/// The largest answer, in bytes.
-const ANSWER_MAX: usize = 512 * 1024;
-/// The longest word of a provider's for an error that is shown.
-const WORD_MAX: usize = 60;
+/// Time limit of a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time limit of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
+/// Maximum size of a response, in bytes.
+const RESPONSE_MAX: usize = 512 * 1024;
+/// Maximum length of a provider's error code that is shown.
+const ERROR_CODE_MAX: usize = 60;
 
-/// What this installation proves itself with.
+/// Client authentication of this installation.
 #[derive(Clone, Copy)]
 pub(super) struct Authentication<'a> {
     pub(super) client_id: &'a str,
@@ -47,17 +47,17 @@ pub(super) struct Authentication<'a> {
     pub(super) in_header: bool,
 }
 
-/// Asks.
-pub(super) struct Asker(Client<Connector, Full<Bytes>>);
+/// HTTP client for one provider.
+pub(super) struct ProviderClient(Client<Connector, Full<Bytes>>);
 
-impl Asker {
+impl ProviderClient {
     pub(super) fn new(trust: Trust) -> Result<Self, Error> {
         let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
         let shared = Shared {
             policy: AddressPolicy::allowing(anywhere.into()),
             resolver: Box::new(SystemResolver::new().map_err(|cause| Error::Resolver(cause.into()))?),
             tls: RwLock::new(TlsConnector::from(Arc::new(trust::client(trust)?))),
-            connect_timeout: CONNECT_WITHIN,
+            connect_timeout: CONNECT_TIMEOUT,
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -67,20 +67,20 @@ impl Asker {
         Ok(Self(client))
     }
 
-    /// Gets what is there, as whoever has `access_token`.
+    /// Fetches a document, with `access_token` as authorization if given.
     pub(super) async fn get(&self, what: &'static str, url: &Url, access_token: Option<&str>) -> Result<Bytes, ProviderError> {
         let mut request = Request::builder().method(Method::GET).uri(url.as_str());
         if let Some(token) = access_token {
             request = request.header(header::AUTHORIZATION, sensitive(&format!("Bearer {token}"), what)?);
         }
-        let (status, body) = self.ask(what, request, Bytes::new()).await?;
+        let (status, body) = self.request(what, request, Bytes::new()).await?;
         if status != StatusCode::OK {
-            return Err(ProviderError::Unusable { what, problem: format!("it answers {status}") });
+            return Err(ProviderError::Unusable { what, problem: format!("the response has status {status}") });
         }
         Ok(body)
     }
 
-    /// Has a code made into tokens.
+    /// Exchanges an authorization code for tokens.
     pub(super) async fn redeem<T: DeserializeOwned>(
         &self,
         url: &Url,
@@ -94,34 +94,40 @@ impl Asker {
         let mut request =
             Request::builder().method(Method::POST).uri(url.as_str()).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if in_header {
-            // Both are encoded before they are joined (RFC 6749 section 2.3.1); a space in the way that everybody reads.
+            // Both parts are encoded before they are joined (RFC 6749 section 2.3.1). A space becomes `%20`, which
+            // every provider accepts.
             let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
             let both = STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
             request = request.header(header::AUTHORIZATION, sensitive(&format!("Basic {both}"), WHAT)?);
         }
-        let (status, answer) = self.ask(WHAT, request, body.into()).await?;
+        let (status, response) = self.request(WHAT, request, body.into()).await?;
         if status != StatusCode::OK {
-            return Err(refused(status, &answer));
+            return Err(refused(status, &response));
         }
-        // What it says may be secret, so that only the place of an error is told.
-        serde_json::from_slice(&answer).map_err(|error| ProviderError::Unusable {
+        // The response may contain secrets, so only the position of the error is reported.
+        serde_json::from_slice(&response).map_err(|error| ProviderError::Unusable {
             what: WHAT,
-            problem: format!("it answers something without an ID token (column {})", error.column()),
+            problem: format!("the response contains no ID token (column {})", error.column()),
         })
     }
 
-    async fn ask(&self, what: &'static str, request: ::http::request::Builder, body: Bytes) -> Result<(StatusCode, Bytes), ProviderError> {
+    async fn request(
+        &self,
+        what: &'static str,
+        request: ::http::request::Builder,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), ProviderError> {
         let request = request
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, concat!("hookstream/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(body))
             .map_err(|error| ProviderError::Unusable { what, problem: error.to_string() })?;
-        let asking = async {
+        let exchange = async {
             let response = self.0.request(request).await.map_err(|error| unreachable(&error))?;
             let status = response.status();
             Ok((status, read(what, response).await?))
         };
-        tokio::time::timeout(ASK_WITHIN, asking).await.unwrap_or(Err(ProviderError::TimedOut))
+        tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or(Err(ProviderError::TimedOut))
     }
 }
 
@@ -135,23 +141,23 @@ async fn read(what: &'static str, response: Response<Incoming>) -> Result<Bytes,
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ProviderError::Unreachable(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if kept.len() + data.len() > ANSWER_MAX {
-            return Err(ProviderError::Unusable { what, problem: format!("it is larger than {ANSWER_MAX} bytes") });
+        if kept.len() + data.len() > RESPONSE_MAX {
+            return Err(ProviderError::Unusable { what, problem: format!("the response is larger than {RESPONSE_MAX} bytes") });
         }
         kept.extend_from_slice(&data);
     }
     Ok(kept.freeze())
 }
 
-/// Its word for the error (RFC 6749 section 5.2), where it has one.
-fn refused(status: StatusCode, answer: &[u8]) -> ProviderError {
+/// Returns an error with the provider's error code (RFC 6749 section 5.2), if there is one.
+fn refused(status: StatusCode, response: &[u8]) -> ProviderError {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
     }
-    let word = serde_json::from_slice::<Refusal>(answer).ok().map(|refusal| refusal.error);
-    let is_word = |word: &String| word.len() <= WORD_MAX && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    ProviderError::Refused(word.filter(is_word).unwrap_or_else(|| status.to_string()))
+    let code = serde_json::from_slice::<Refusal>(response).ok().map(|refusal| refusal.error);
+    let is_code = |code: &String| code.len() <= ERROR_CODE_MAX && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    ProviderError::Refused(code.filter(is_code).unwrap_or_else(|| status.to_string()))
 }
 
 fn unreachable(error: &hyper_util::client::legacy::Error) -> ProviderError {
@@ -163,7 +169,7 @@ fn unreachable(error: &hyper_util::client::legacy::Error) -> ProviderError {
 }
 
 fn sensitive(text: &str, what: &'static str) -> Result<HeaderValue, ProviderError> {
-    let problem = "its access token is no token".to_owned();
+    let problem = "the access token is not a valid header value".to_owned();
     let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Unusable { what, problem })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,9 +1,9 @@
-//! Asking a provider of OpenID Connect, which the operator names: its metadata and keys (OpenID Connect Discovery 1.0), and
-//! what a code is good for (Core 1.0, section 3.1.3).
+//! OpenID Connect providers of the operator: fetches their metadata and keys (OpenID Connect Discovery 1.0) and
+//! redeems authorization codes (Core 1.0, section 3.1.3).
 //!
-//! What it publishes is kept for an hour, and read again where a token names a key that is not among those kept: keys
-//! rotate. Whatever happens, an answer comes within [`WITHIN`]; redirects are not followed. A provider may be anywhere, in
-//! the operator's own network too, since it is no tenant who names it.
+//! Metadata and keys are cached for an hour. Keys are fetched again if a token names an unknown key, because keys
+//! rotate. Every call returns within [`TIME_LIMIT`]; redirects are not followed. A provider may have any address,
+//! including the operator's own network, because no tenant can name one.
 
 mod ask;
 mod metadata;
@@ -26,32 +26,32 @@ use tokio::{
 use url::Url;
 
 use self::{
-    ask::{Asker, Authentication},
+    ask::{Authentication, ProviderClient},
     metadata::Metadata,
 };
 use crate::http::{Error as SetUpError, Trust};
 
-/// How long asking a provider may take in all.
-pub const WITHIN: Duration = Duration::from_secs(15);
-/// For how long what it publishes is kept.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// How soon its keys are read again, at the earliest, for a token that names one that is not known.
-const KEYS_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// For how long nobody asks again, once it could not be reached: those who come then are told at once.
-const REST: Duration = Duration::from_secs(3);
+/// Time limit of one call.
+pub const TIME_LIMIT: Duration = Duration::from_secs(15);
+/// Time for which metadata and keys are cached.
+const CACHED_FOR: Duration = Duration::from_secs(3600);
+/// Minimum age at which keys are fetched again for an unknown key id.
+const KEYS_REFRESH_AFTER: Duration = Duration::from_secs(1);
+/// Pause after a failure, during which calls fail at once.
+const FAILURE_PAUSE: Duration = Duration::from_secs(3);
 
-/// A provider, as the operator has set it up.
+/// Settings of a provider, made by the operator.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Its issuer, exactly as it calls itself.
+    /// Issuer, exactly as the provider names itself.
     pub issuer: String,
-    /// What it calls this installation.
+    /// Client id of this installation at the provider.
     pub client_id: String,
-    /// What this installation proves itself with.
+    /// Client secret of this installation.
     pub client_secret: Secret,
 }
 
-/// Whether an issuer's address can be one (OpenID Connect Core 1.0, section 2): https, or http on this machine.
+/// Returns true if a text is a valid issuer (OpenID Connect Core 1.0, section 2): https, or http on this machine.
 pub fn is_issuer(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         metadata::is_safe(&url)
@@ -62,76 +62,75 @@ pub fn is_issuer(text: &str) -> bool {
     })
 }
 
-/// Where somebody is sent to sign in.
+/// Parameters of the redirect to the provider.
 #[derive(Debug, Clone, Copy)]
 pub struct SignIn<'a> {
-    /// Where they come back to.
+    /// URL to which the provider redirects callback.
     pub redirect_uri: &'a str,
-    /// What they bring back, so that it is known to be them.
+    /// Value that the provider returns, which binds the callback to the browser.
     pub state: &'a str,
-    /// What the token has to repeat.
+    /// Value that the ID token must repeat.
     pub nonce: &'a str,
-    /// The SHA-256 of the verifier, in base64url (RFC 7636).
+    /// SHA-256 of the verifier, in base64url (RFC 7636).
     pub challenge: &'a str,
 }
 
-/// What somebody brings back.
+/// Parameters of the callback from the provider.
 #[derive(Debug, Clone, Copy)]
-pub struct Return<'a> {
-    /// The code.
+pub struct Callback<'a> {
+    /// Authorization code.
     pub code: &'a str,
-    /// Where they came back to.
+    /// Redirect URI that was sent with the sign-in.
     pub redirect_uri: &'a str,
-    /// What the challenge is the SHA-256 of.
+    /// Preimage of the challenge.
     pub verifier: &'a str,
-    /// What the token has to repeat.
+    /// Value that the ID token must repeat.
     pub nonce: &'a str,
-    /// When it is, by the machine's clock.
+    /// Current time by the machine's clock.
     pub wall: Timestamp,
 }
 
-/// Why a provider gave no answer that is good for anything. Nothing of what it said is in it, but for its own word for an
-/// error.
+/// Reason why a provider request failed. It contains no part of the response except the provider's error code.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
-    /// It cannot be reached.
+    /// The provider cannot be reached.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(String),
-    /// It takes too long.
-    #[error("the provider did not answer in time")]
+    /// The time limit was exceeded.
+    #[error("the provider did not respond in time")]
     TimedOut,
-    /// It answers something else than what the standard says.
+    /// The response does not conform to the standard.
     #[error("the provider's {what} is invalid: {problem}")]
     Unusable {
-        /// What it was asked for.
+        /// Document that was requested.
         what: &'static str,
-        /// What is wrong with the answer.
+        /// Problem of the document.
         problem: String,
     },
-    /// It does not take the code, or does not take us for its client.
+    /// The provider rejected the code or our client credentials.
     #[error("the provider refused the code: {0}")]
     Refused(String),
-    /// What it says of somebody is not to be believed.
+    /// The ID token failed verification.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
-/// A provider.
+/// OpenID Connect provider.
 pub struct Provider {
     settings: Settings,
-    asker: Asker,
-    /// One asks, the others wait for what that brings.
-    kept: Mutex<Kept>,
+    client: ProviderClient,
+    /// Cache. The lock is held during a request, so that concurrent callers share its result.
+    cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Cache {
     metadata: Option<(Instant, Arc<Metadata>)>,
     keys: Option<(Instant, Arc<KeySet>)>,
     failed: Option<(Instant, ProviderError)>,
 }
 
-/// What the token endpoint answers.
+/// Response of the token endpoint.
 #[derive(Deserialize)]
 struct Tokens {
     id_token: String,
@@ -139,25 +138,25 @@ struct Tokens {
 }
 
 impl Provider {
-    /// A provider that is asked when somebody comes.
+    /// Builds a provider; it is contacted only on demand.
     ///
     /// # Errors
-    /// Where TLS or name resolution cannot be set up.
+    /// If TLS or name resolution cannot be set up.
     pub fn new(settings: Settings, trust: Trust) -> Result<Self, SetUpError> {
-        Ok(Self { settings, asker: Asker::new(trust)?, kept: Mutex::default() })
+        Ok(Self { settings, client: ProviderClient::new(trust)?, cache: Mutex::default() })
     }
 
-    /// Its issuer.
+    /// Issuer of the provider.
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
     }
 
-    /// The address at which somebody signs in.
+    /// Returns the URL at which a user signs in.
     ///
     /// # Errors
-    /// Where the provider does not say where that is.
+    /// If the provider's metadata is unavailable.
     pub async fn address(&self, sign_in: &SignIn<'_>) -> Result<Url, ProviderError> {
-        let metadata = timeout(WITHIN, self.metadata()).await.map_err(|_| ProviderError::TimedOut)??;
+        let metadata = timeout(TIME_LIMIT, self.metadata()).await.map_err(|_| ProviderError::TimedOut)??;
         let mut address = metadata.authorization_endpoint.clone();
         address
             .query_pairs_mut()
@@ -172,103 +171,104 @@ impl Provider {
         Ok(address)
     }
 
-    /// Who somebody is, by the code that they bring back.
+    /// Redeems the code of a callback and returns the verified claims about the user.
     ///
     /// # Errors
-    /// Where the provider does not say, or is not to be believed.
-    pub async fn redeem(&self, back: &Return<'_>) -> Result<Claims, ProviderError> {
-        timeout(WITHIN, self.ask_who(back)).await.map_err(|_| ProviderError::TimedOut)?
+    /// If the provider record_failure, or its token is invalid.
+    pub async fn redeem(&self, callback: &Callback<'_>) -> Result<Claims, ProviderError> {
+        timeout(TIME_LIMIT, self.fetch_claims(callback)).await.map_err(|_| ProviderError::TimedOut)?
     }
 
-    async fn ask_who(&self, back: &Return<'_>) -> Result<Claims, ProviderError> {
+    async fn fetch_claims(&self, callback: &Callback<'_>) -> Result<Claims, ProviderError> {
         let metadata = self.metadata().await?;
         let Settings { issuer, client_id, client_secret } = &self.settings;
         let authentication = Authentication { client_id, client_secret, in_header: metadata.takes_header };
         let form = [
             ("grant_type", "authorization_code"),
-            ("code", back.code),
-            ("redirect_uri", back.redirect_uri),
-            ("code_verifier", back.verifier),
+            ("code", callback.code),
+            ("redirect_uri", callback.redirect_uri),
+            ("code_verifier", callback.verifier),
         ];
-        let tokens: Tokens = self.asker.redeem(&metadata.token_endpoint, &form, authentication).await?;
-        let expected = Expected { issuer, client_id, nonce: back.nonce, wall: back.wall };
-        let keys = self.keys(&metadata, KEPT_FOR).await?;
+        let tokens: Tokens = self.client.redeem(&metadata.token_endpoint, &form, authentication).await?;
+        let expected = Expected { issuer, client_id, nonce: callback.nonce, wall: callback.wall };
+        let keys = self.keys(&metadata, CACHED_FOR).await?;
         let claims = match token::verify(&tokens.id_token, &keys, &expected) {
-            // It may have other keys by now.
+            // The provider may have rotated its keys.
             Err(TokenError::UnknownKey) => {
-                let keys = self.keys(&metadata, KEYS_AGAIN_AFTER).await?;
+                let keys = self.keys(&metadata, KEYS_REFRESH_AFTER).await?;
                 token::verify(&tokens.id_token, &keys, &expected)?
             }
             verified => verified?,
         };
         match (&claims.email, &metadata.userinfo_endpoint, &tokens.access_token) {
             (None, Some(endpoint), Some(access_token)) => {
-                let answer = self.asker.get("userinfo", endpoint, Some(access_token)).await?;
-                let problem = "it is about somebody else, or no JSON".to_owned();
-                claims.completed(&answer).ok_or(ProviderError::Unusable { what: "userinfo", problem })
+                let response = self.client.get("userinfo", endpoint, Some(access_token)).await?;
+                let problem = "it is about another user, or not JSON".to_owned();
+                claims.completed(&response).ok_or(ProviderError::Unusable { what: "userinfo", problem })
             }
             (_, _, _) => Ok(claims),
         }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
-        let mut kept = self.kept.lock().await;
-        if let Some((at, metadata)) = &kept.metadata
-            && at.elapsed() < KEPT_FOR
+        let mut cache = self.cache.lock().await;
+        if let Some((at, metadata)) = &cache.metadata
+            && at.elapsed() < CACHED_FOR
         {
             return Ok(Arc::clone(metadata));
         }
-        kept.rests()?;
-        match self.read_metadata().await {
+        cache.check_pause()?;
+        match self.fetch_metadata().await {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
-                kept.metadata = Some((Instant::now(), Arc::clone(&metadata)));
+                cache.metadata = Some((Instant::now(), Arc::clone(&metadata)));
                 Ok(metadata)
             }
-            Err(error) => kept.fails(error),
+            Err(error) => cache.record_failure(error),
         }
     }
 
-    async fn read_metadata(&self) -> Result<Metadata, ProviderError> {
+    async fn fetch_metadata(&self) -> Result<Metadata, ProviderError> {
         let issuer = &self.settings.issuer;
         let unusable = |problem: String| ProviderError::Unusable { what: "configuration", problem };
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let address = Url::parse(&address).map_err(|error| unusable(error.to_string()))?;
-        let answer = self.asker.get("configuration", &address, None).await?;
-        Metadata::read(&answer, issuer).map_err(unusable)
+        let response = self.client.get("configuration", &address, None).await?;
+        Metadata::read(&response, issuer).map_err(unusable)
     }
 
-    /// Its keys, no older than `most`.
+    /// Returns the provider's keys, no older than `most`.
     async fn keys(&self, metadata: &Metadata, most: Duration) -> Result<Arc<KeySet>, ProviderError> {
-        let mut kept = self.kept.lock().await;
-        if let Some((at, keys)) = &kept.keys
+        let mut cache = self.cache.lock().await;
+        if let Some((at, keys)) = &cache.keys
             && at.elapsed() < most
         {
             return Ok(Arc::clone(keys));
         }
-        kept.rests()?;
-        let problem = || ProviderError::Unusable { what: "keys", problem: "they are no JSON Web Key Set".to_owned() };
-        let read = self.asker.get("keys", &metadata.jwks_uri, None).await.and_then(|answer| KeySet::parse(&answer).ok_or_else(problem));
-        match read {
+        cache.check_pause()?;
+        let problem = || ProviderError::Unusable { what: "keys", problem: "they are not a JSON Web Key Set".to_owned() };
+        let fetched =
+            self.client.get("keys", &metadata.jwks_uri, None).await.and_then(|response| KeySet::parse(&response).ok_or_else(problem));
+        match fetched {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                kept.keys = Some((Instant::now(), Arc::clone(&keys)));
+                cache.keys = Some((Instant::now(), Arc::clone(&keys)));
                 Ok(keys)
             }
-            Err(error) => kept.fails(error),
+            Err(error) => cache.record_failure(error),
         }
     }
 }
 
-impl Kept {
-    fn rests(&self) -> Result<(), ProviderError> {
+impl Cache {
+    fn check_pause(&self) -> Result<(), ProviderError> {
         match &self.failed {
-            Some((at, error)) if at.elapsed() < REST => Err(error.clone()),
+            Some((at, error)) if at.elapsed() < FAILURE_PAUSE => Err(error.clone()),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn fails<T>(&mut self, error: ProviderError) -> Result<T, ProviderError> {
+    fn record_failure<T>(&mut self, error: ProviderError) -> Result<T, ProviderError> {
         self.failed = Some((Instant::now(), error.clone()));
         Err(error)
     }

@@ -325,7 +325,7 @@ impl<D> Lane<D> {
         self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
         // By the monotonic clock, so that a clock that is set neither ends nor lengthens it.
         let seen = self.hold.map(|(hold, until)| Hold { until: now.wall + until.saturating_duration_since(now.monotonic), ..hold });
-        let after = hold::after_try(seen, outcome, self.failures, breaker, now.wall);
+        let after = hold::after_attempt(seen, outcome, self.failures, breaker, now.wall);
         let is_same = |(after, seen): (Hold, Hold)| after.reason == seen.reason && after.until.since(seen.until) < WORTH_A_WRITE;
         if after == seen || after.zip(seen).is_some_and(is_same) {
             return None;

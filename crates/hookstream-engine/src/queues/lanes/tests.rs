@@ -101,7 +101,7 @@ fn policy() -> LanePolicy {
 }
 
 fn arrived() -> Outcome {
-    Outcome::from_answer(ReceiverResponse { status: 200, ..ReceiverResponse::default() })
+    Outcome::from_response(ReceiverResponse { status: 200, ..ReceiverResponse::default() })
 }
 
 fn failed() -> Outcome {
@@ -489,7 +489,7 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
     world.fill(1, 2);
     // One is not begun while the other is held back by nothing but its turn.
     let busy =
-        Outcome::from_answer(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
+        Outcome::from_response(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
     let held = world.answer(1, &busy);
     assert_eq!(held.hold.flatten().map(|hold| (hold.until, hold.reason)), Some((WALL + Duration::from_secs(30), HoldReason::RetryAfter)));
     assert_eq!(held.evict.len(), 2);

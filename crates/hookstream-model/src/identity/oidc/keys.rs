@@ -1,4 +1,4 @@
-//! The keys with which a provider signs (RFC 7517), and whether one of them has signed something.
+//! Signing keys of a provider (RFC 7517), and signature verification with them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::signature::{
@@ -7,11 +7,11 @@ use ring::signature::{
 };
 use serde::Deserialize;
 
-/// The most keys of a provider that are looked at.
+/// Maximum number of a provider's keys that are considered.
 const KEYS_MAX: usize = 100;
 
-/// How a token may be signed: with a key that only the provider has. Whatever else a token names (`none`, or HMAC, whose
-/// key would be one that everybody knows) is no algorithm here.
+/// Signature algorithm of a token. Only asymmetric algorithms are supported. `none` is insecure, and so is HMAC here:
+/// its key would be public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSA, PKCS #1 v1.5, SHA-256.
@@ -27,7 +27,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of a name (RFC 7518 section 3.1, RFC 8037).
+    /// Parses the name of an algorithm (RFC 7518 section 3.1, RFC 8037).
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,
@@ -40,14 +40,14 @@ impl Algorithm {
     }
 }
 
-/// The keys of a provider, as it published them.
+/// Public keys of a provider, as published.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeySet(Vec<Key>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     id: Option<String>,
-    /// What it is for only, where it says that.
+    /// Only algorithm that the key may be used with, if it names one.
     algorithm: Option<Algorithm>,
     material: Material,
 }
@@ -80,21 +80,21 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// Reads what a provider publishes. A key that is not for signing, or of a kind that is not known here, is passed over.
-    /// `None` where it is no set of keys.
+    /// Parses a published key set. Keys that are not for signing, or of an unsupported kind, are skipped. Returns
+    /// `None` if the JSON is not a key set.
     pub fn parse(json: &[u8]) -> Option<Self> {
         let published: Published = serde_json::from_slice(json).ok()?;
         let keys = published.keys.into_iter().take(KEYS_MAX).filter_map(|key| Key::read(serde_json::from_value(key).ok()?));
         Some(Self(keys.collect()))
     }
 
-    /// Whether a key of this id, or the only one that fits where none is named, has signed `signed`. `None` where there is
-    /// no such key.
+    /// Returns whether the key with this id has signed `signed`. Without an id, the only suitable key is used.
+    /// Returns `None` if there is no such key, or more than one.
     pub fn has_signed(&self, id: Option<&str>, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> Option<bool> {
-        let mut fitting = self.0.iter().filter(|key| key.fits(algorithm) && (id.is_none() || key.id.as_deref() == id));
-        let key = fitting.next()?;
-        // Which of several it was has to be said (OpenID Connect Core 1.0, section 10.1).
-        if fitting.next().is_some() {
+        let mut suitable = self.0.iter().filter(|key| key.fits(algorithm) && (id.is_none() || key.id.as_deref() == id));
+        let key = suitable.next()?;
+        // If several keys are suitable, the token must name one (OpenID Connect Core 1.0, section 10.1).
+        if suitable.next().is_some() {
             return None;
         }
         Some(key.has_signed(algorithm, signed, signature))
@@ -115,7 +115,7 @@ impl Key {
         let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", _) => {
                 let modulus = bytes(jwk.n)?;
-                // A leading zero is not allowed, and written all the same by some.
+                // A leading zero is not allowed, but some providers write one.
                 let start = modulus.iter().position(|byte| *byte != 0)?;
                 Material::Rsa { modulus: modulus[start..].to_vec(), exponent: bytes(jwk.e)? }
             }
@@ -131,15 +131,15 @@ impl Key {
         Some(Self { id: jwk.kid, algorithm, material })
     }
 
-    /// What a token is signed with has to be what the key is for, and no less what it is.
+    /// Returns true if the key supports the algorithm, and is not restricted to another one.
     fn fits(&self, algorithm: Algorithm) -> bool {
-        let is_of_kind = match algorithm {
+        let supports_algorithm = match algorithm {
             Algorithm::Rs256 | Algorithm::Ps256 => matches!(self.material, Material::Rsa { .. }),
             Algorithm::Es256 => matches!(self.material, Material::P256(_)),
             Algorithm::Es384 => matches!(self.material, Material::P384(_)),
             Algorithm::EdDsa => matches!(self.material, Material::Ed25519(_)),
         };
-        is_of_kind && self.algorithm.is_none_or(|only| only == algorithm)
+        supports_algorithm && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
     fn has_signed(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
@@ -164,7 +164,7 @@ mod tests {
         URL_SAFE_NO_PAD.decode(text).expect("base64url")
     }
 
-    /// A key and what it has signed; what it has not signed, and another key of the kind, do not pass.
+    /// Verifies a key's signature; a changed text, a changed signature and other algorithms must fail.
     fn check(jwk: &str, algorithm: Algorithm, signed: &str, signature: &str) {
         let keys = |jwk: &str| KeySet::parse(format!("{{\"keys\":[{jwk}]}}").as_bytes()).expect("a set");
         let signature = decoded(signature);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_those_of_the_standards() {
+    fn signatures_match_the_standard_test_vectors() {
         // RFC 7515, appendix A.2.
         let jwk = r#"{"kty":"RSA","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ","e":"AQAB"}"#;
         let signed = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_of_no_use_are_passed_over() {
+    fn unusable_keys_are_skipped() {
         let ed25519 = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let count = |keys: &str| KeySet::parse(format!("{{\"keys\":[{keys}], \"more\": 1}}").as_bytes()).map(|set| set.0.len());
         assert_eq!(count(ed25519), Some(1));
@@ -222,7 +222,7 @@ mod tests {
         }
         assert_eq!(KeySet::parse(b"[]"), None);
         assert_eq!(KeySet::parse(br#"{"keys":{}}"#), None);
-        // Of two that fit, it has to be said which.
+        // If two keys are suitable, the token must name one.
         let two = KeySet::parse(format!("{{\"keys\":[{ed25519},{}]}}", ed25519.replace("\"a\"", "\"b\"")).as_bytes()).expect("a set");
         assert_eq!(two.has_signed(None, Algorithm::EdDsa, b"", b""), None);
         assert_eq!(two.has_signed(Some("b"), Algorithm::EdDsa, b"", b""), Some(false));

@@ -1,9 +1,9 @@
-//! Signing in with a provider of OpenID Connect: what it says of somebody, and what that makes them here.
+//! Sign-in with an OpenID Connect provider: the provider's claims about a user, and the resulting decision.
 //!
-//! [`token`] verifies what it says; [`arrive`] decides. The rule that matters most is about an account that is there
-//! already, with the address that the provider names. Whoever made it may not be whose address it is: an administrator
-//! may have accepted an invitation in somebody's name and wait for them to come (pre-hijacking). So a provider's word
-//! leads into such an account only where the address was proved here as well, by a link that was sent to it.
+//! [`token`] verifies the claims; [`arrive`] decides. The most important rule concerns an existing account with the
+//! address that the provider names. Its creator may not own that address: an administrator may have accepted an
+//! invitation in another person's name and wait for them (pre-hijacking). So a provider's claim opens such an account
+//! only if the address was verified here too, by a link that was sent to it.
 
 pub mod keys;
 pub mod token;
@@ -12,23 +12,23 @@ use serde::Deserialize;
 
 use crate::{base::ids::UserId, identity::user::Email};
 
-/// The longest subject (OpenID Connect Core 1.0, section 2).
+/// Maximum length of a subject (OpenID Connect Core 1.0, section 2).
 const SUBJECT_MAX: usize = 255;
 
-/// What a provider says of somebody.
+/// Claims of a provider about a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// What it calls them, for ever.
+    /// Permanent id of the user at the provider.
     pub subject: String,
-    /// Their address, where it tells one.
+    /// Email address, if the provider names one.
     pub email: Option<Email>,
-    /// Whether it has seen to it that the address is theirs.
+    /// True if the provider has verified the address.
     pub is_email_verified: bool,
-    /// Their name, where it tells one that can be one here.
+    /// Display name, if the provider names a valid one.
     pub name: Option<String>,
 }
 
-/// The same as it stands in a token and in what the provider answers for one.
+/// Claims as they appear in a token and in a userinfo response.
 #[derive(Debug, Deserialize)]
 struct RawClaims {
     sub: String,
@@ -37,7 +37,7 @@ struct RawClaims {
     name: Option<String>,
 }
 
-/// Some providers write it as text.
+/// Boolean claim; some providers send it as text.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Flag {
@@ -46,99 +46,99 @@ enum Flag {
 }
 
 impl From<RawClaims> for Claims {
-    fn from(told: RawClaims) -> Self {
-        let is_email_verified = match told.email_verified {
+    fn from(raw: RawClaims) -> Self {
+        let is_email_verified = match raw.email_verified {
             Some(Flag::Native(is)) => is,
             Some(Flag::Text(text)) => text == "true",
             None => false,
         };
         Self {
-            subject: told.sub,
-            email: told.email.and_then(|email| Email::parse(&email).ok()),
+            subject: raw.sub,
+            email: raw.email.and_then(|email| Email::parse(&email).ok()),
             is_email_verified,
-            name: told.name.filter(|name| crate::identity::user::check_name(name).is_ok()),
+            name: raw.name.filter(|name| crate::identity::user::check_name(name).is_ok()),
         }
     }
 }
 
 impl Claims {
-    /// Takes what the provider answers about the owner of an access token (section 5.3.2) for what the ID token leaves out.
-    /// `None` where it is no answer, or about somebody else.
+    /// Adds the claims of a userinfo response (section 5.3.2) that the ID token lacks. Returns `None` if the response
+    /// is invalid or about another user.
     #[must_use]
-    pub fn completed(self, answer: &[u8]) -> Option<Self> {
-        let told = Self::from(serde_json::from_slice::<RawClaims>(answer).ok()?);
-        if told.subject != self.subject {
+    pub fn completed(self, response: &[u8]) -> Option<Self> {
+        let raw = Self::from(serde_json::from_slice::<RawClaims>(response).ok()?);
+        if raw.subject != self.subject {
             return None;
         }
-        let name = self.name.or(told.name);
+        let name = self.name.or(raw.name);
         Some(match self.email {
-            // Whether it is verified is said beside the address it is said of.
+            // Verification belongs to the address of the same document.
             Some(_) => Self { name, ..self },
-            None => Self { name, subject: self.subject, ..told },
+            None => Self { name, subject: self.subject, ..raw },
         })
     }
 
-    /// The address, where it is theirs.
+    /// Address, if the provider has verified it.
     fn verified_email(&self) -> Option<&Email> {
         self.email.as_ref().filter(|_| self.is_email_verified)
     }
 }
 
-/// What is known here of somebody who comes from a provider.
+/// Facts known here about a user who comes from a provider.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
-    /// Whose the identity is.
+    /// User who has this provider identity.
     pub identified: Option<UserId>,
-    /// Who is signed in and wants to connect it.
+    /// Signed-in user who wants to connect the identity.
     pub connecting: Option<UserId>,
-    /// Who has the address that the provider names.
+    /// Account with the address that the provider names.
     pub account: Option<Account>,
-    /// Whether that address is invited.
+    /// True if that address has an invitation.
     pub is_invited: bool,
 }
 
-/// An account, as far as it matters here.
+/// Account, as far as the decision needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Account {
-    /// Whose.
+    /// User of the account.
     pub id: UserId,
-    /// Whether the address was proved to be theirs.
+    /// True if the address was verified here.
     pub is_verified: bool,
-    /// Whether it has a second factor.
+    /// True if the account has a second factor.
     pub has_second_factor: bool,
 }
 
-/// What becomes of somebody who comes from a provider.
+/// Decision about a user who comes from a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// They sign in.
+    /// Sign in as this user.
     SignIn(UserId),
-    /// They are signed in, and sign in with this from now on too.
+    /// Connect the identity to this signed-in user.
     Connect(UserId),
-    /// They sign in to the account that has their address, and do so from now on.
+    /// Sign in to the account with the same address, and connect the identity to it.
     Adopt(UserId),
-    /// They are new, and join where they are invited.
+    /// Create a new user, who joins the inviting organizations.
     Join,
-    /// They do not come in.
+    /// Reject the sign-in.
     Refused(Refusal),
 }
 
-/// Why somebody does not come in.
+/// Reason to reject a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The provider names no address, or has not seen to it that it is theirs.
+    /// The provider names no address, or has not verified it.
     AddressNotVerified,
-    /// The address is in none of the domains that the provider is good for.
+    /// The address is in none of the provider's allowed domains.
     OtherDomain,
-    /// There is an account with the address, which they have to sign in to first.
+    /// An account with the address exists; its user must sign in first and connect the provider.
     ConnectFirst,
-    /// Nobody invited them.
+    /// The address has no invitation.
     NotInvited,
-    /// Somebody else here signs in with it.
+    /// Another user here has this identity.
     Taken,
 }
 
-/// Whether the provider names an address in one of these domains, where there are any.
+/// Checks that the provider names a verified address in one of these domains; an empty list allows all.
 pub fn is_of_domains(claims: &Claims, domains: &[String]) -> Result<(), Refusal> {
     if domains.is_empty() {
         return Ok(());
@@ -148,7 +148,7 @@ pub fn is_of_domains(claims: &Claims, domains: &[String]) -> Result<(), Refusal>
     if domains.iter().any(|allowed| allowed == domain) { Ok(()) } else { Err(Refusal::OtherDomain) }
 }
 
-/// What becomes of somebody.
+/// Decides about a user who comes from a provider.
 pub fn arrive(claims: &Claims, known: Known) -> Arrival {
     match (known.identified, known.connecting) {
         (Some(user), Some(connecting)) if user != connecting => return Arrival::Refused(Refusal::Taken),
@@ -160,7 +160,7 @@ pub fn arrive(claims: &Claims, known: Known) -> Arrival {
         return Arrival::Refused(Refusal::AddressNotVerified);
     }
     match known.account {
-        // A second factor that somebody has set up here is not passed by with a provider that they did not connect.
+        // A provider that the user did not connect must not bypass a second factor.
         Some(account) if account.is_verified && !account.has_second_factor => Arrival::Adopt(account.id),
         Some(_) => Arrival::Refused(Refusal::ConnectFirst),
         None if known.is_invited => Arrival::Join,
@@ -182,36 +182,36 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_in_and_who_does_not() {
+    fn arrival_decides_by_identity_account_and_invitation() {
         let verified = claims(Some("ada@example.com"), true);
         let account = |is_verified, has_second_factor| Some(Account { id: user(1), is_verified, has_second_factor });
         let check = |claims: &Claims, known: Known, expected: Arrival| assert_eq!(arrive(claims, known), expected, "{claims:?} {known:?}");
-        let nobody = Known::default();
+        let unknown = Known::default();
         let refused = Arrival::Refused;
 
-        // Whoever is known comes in whatever the address is by now.
-        check(&claims(None, false), Known { identified: Some(user(1)), ..nobody }, Arrival::SignIn(user(1)));
-        check(&verified, Known { identified: Some(user(1)), account: account(false, true), ..nobody }, Arrival::SignIn(user(1)));
-        // Whoever is signed in connects what is nobody's.
-        check(&claims(None, false), Known { connecting: Some(user(1)), ..nobody }, Arrival::Connect(user(1)));
-        check(&verified, Known { identified: Some(user(1)), connecting: Some(user(1)), ..nobody }, Arrival::SignIn(user(1)));
-        check(&verified, Known { identified: Some(user(2)), connecting: Some(user(1)), ..nobody }, refused(Refusal::Taken));
-        // An account with the address is adopted only where that was proved here, and has no lock of its own.
-        check(&verified, Known { account: account(true, false), ..nobody }, Arrival::Adopt(user(1)));
-        check(&verified, Known { account: account(false, false), ..nobody }, refused(Refusal::ConnectFirst));
-        check(&verified, Known { account: account(true, true), ..nobody }, refused(Refusal::ConnectFirst));
-        check(&verified, Known { account: account(false, false), is_invited: true, ..nobody }, refused(Refusal::ConnectFirst));
-        // New people are invited.
-        check(&verified, Known { is_invited: true, ..nobody }, Arrival::Join);
-        check(&verified, nobody, refused(Refusal::NotInvited));
+        // A known identity signs in, whatever its address is by now.
+        check(&claims(None, false), Known { identified: Some(user(1)), ..unknown }, Arrival::SignIn(user(1)));
+        check(&verified, Known { identified: Some(user(1)), account: account(false, true), ..unknown }, Arrival::SignIn(user(1)));
+        // A signed-in user connects an unused identity.
+        check(&claims(None, false), Known { connecting: Some(user(1)), ..unknown }, Arrival::Connect(user(1)));
+        check(&verified, Known { identified: Some(user(1)), connecting: Some(user(1)), ..unknown }, Arrival::SignIn(user(1)));
+        check(&verified, Known { identified: Some(user(2)), connecting: Some(user(1)), ..unknown }, refused(Refusal::Taken));
+        // An account with the address is adopted only if the address was verified here and there is no second factor.
+        check(&verified, Known { account: account(true, false), ..unknown }, Arrival::Adopt(user(1)));
+        check(&verified, Known { account: account(false, false), ..unknown }, refused(Refusal::ConnectFirst));
+        check(&verified, Known { account: account(true, true), ..unknown }, refused(Refusal::ConnectFirst));
+        check(&verified, Known { account: account(false, false), is_invited: true, ..unknown }, refused(Refusal::ConnectFirst));
+        // New users need an invitation.
+        check(&verified, Known { is_invited: true, ..unknown }, Arrival::Join);
+        check(&verified, unknown, refused(Refusal::NotInvited));
         for claims in [claims(Some("ada@example.com"), false), claims(None, true)] {
-            let known = Known { account: account(true, false), is_invited: true, ..nobody };
+            let known = Known { account: account(true, false), is_invited: true, ..unknown };
             check(&claims, known, refused(Refusal::AddressNotVerified));
         }
     }
 
     #[test]
-    fn a_provider_may_be_good_for_some_domains_only() {
+    fn provider_may_be_limited_to_domains() {
         let check = |claims: &Claims, domains: &[&str], expected: Result<(), Refusal>| {
             let domains: Vec<_> = domains.iter().map(|domain| (*domain).to_owned()).collect();
             assert_eq!(is_of_domains(claims, &domains), expected, "{claims:?} {domains:?}");
@@ -227,16 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_token_leaves_out_is_asked_for_of_the_same_person() {
-        let check = |token: Claims, answer: &str, expected: Option<Claims>| {
-            assert_eq!(token.completed(answer.as_bytes()), expected, "{answer}");
+    fn userinfo_completes_the_token_for_the_same_subject() {
+        let check = |token: Claims, response: &str, expected: Option<Claims>| {
+            assert_eq!(token.completed(response.as_bytes()), expected, "{response}");
         };
-        let told = r#"{"sub": "1", "email": "ada@example.com", "email_verified": "true", "name": "Ada", "more": [1]}"#;
+        let raw = r#"{"sub": "1", "email": "ada@example.com", "email_verified": "true", "name": "Ada", "more": [1]}"#;
         let whole = Claims { name: Some("Ada".to_owned()), ..claims(Some("ada@example.com"), true) };
-        check(claims(None, false), told, Some(whole));
-        // What the token says of the address stands.
+        check(claims(None, false), raw, Some(whole));
+        // The token's statement about the address takes precedence.
         let other = claims(Some("ada@example.org"), false);
-        check(other.clone(), told, Some(Claims { name: Some("Ada".to_owned()), ..other }));
+        check(other.clone(), raw, Some(Claims { name: Some("Ada".to_owned()), ..other }));
         check(claims(None, true), r#"{"sub": "1", "email": "ada@example.com"}"#, Some(claims(Some("ada@example.com"), false)));
         check(claims(None, false), r#"{"sub": "2", "email": "ada@example.com"}"#, None);
         check(claims(None, false), r#"{"email": "ada@example.com"}"#, None);

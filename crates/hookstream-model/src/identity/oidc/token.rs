@@ -1,4 +1,4 @@
-//! Whether an ID token is what it says it is (OpenID Connect Core 1.0, section 3.1.3.7; RFC 8725).
+//! Verification of ID tokens (OpenID Connect Core 1.0, section 3.1.3.7; RFC 8725).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -9,55 +9,55 @@ use super::{
 };
 use crate::base::time::Timestamp;
 
-/// How far the provider's clock may be from ours, in seconds.
+/// Allowed difference between the provider's clock and ours, in seconds.
 const LEEWAY_S: i64 = 60;
-/// The longest token, in bytes.
+/// Maximum length of a token, in bytes.
 const TOKEN_MAX: usize = 64 * 1024;
 
-/// What a token has to say.
+/// Expected properties of a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// Who made it.
+    /// Issuer of the token.
     pub issuer: &'a str,
-    /// For whom.
+    /// Client that it is for.
     pub client_id: &'a str,
-    /// For which attempt to sign in.
+    /// Nonce of the sign-in.
     pub nonce: &'a str,
-    /// When it is looked at, by the machine's clock.
+    /// Current time by the machine's clock.
     pub wall: Timestamp,
 }
 
-/// Why a token is not taken.
+/// Reason to reject a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is none.
+    /// The token cannot be parsed.
     #[error("the ID token cannot be read")]
     Malformed,
-    /// It is signed in no way that is taken, or not at all.
+    /// The token is unsigned, or signed with an unsupported algorithm.
     #[error("the ID token is not signed with RS256, PS256, ES256, ES384 or EdDSA")]
     Algorithm,
-    /// It is signed with a key that the provider does not publish, or not any more, or not yet when its keys were read.
+    /// The signing key is not among the published keys. They may have changed since they were fetched.
     #[error("the ID token is signed with a key that the provider does not publish")]
     UnknownKey,
-    /// The provider did not sign it.
+    /// The signature is invalid.
     #[error("the ID token's signature is invalid")]
     Signature,
-    /// Somebody else made it.
+    /// The token has another issuer.
     #[error("the ID token has another issuer")]
     Issuer,
-    /// It is for somebody else.
+    /// The token is for another client.
     #[error("the ID token is for another client")]
     Audience,
-    /// Its time is over.
+    /// The token has expired.
     #[error("the ID token has expired; check the clocks of this server and of the provider")]
     Expired,
-    /// Its time is to come.
+    /// The token is not valid yet.
     #[error("the ID token is dated in the future; check the clocks of this server and of the provider")]
     NotYet,
-    /// It is for another attempt to sign in.
+    /// The token belongs to another sign-in.
     #[error("the ID token belongs to another sign-in")]
     Nonce,
-    /// It does not say who it is about.
+    /// The token has no subject.
     #[error("the ID token has no subject")]
     Subject,
 }
@@ -66,7 +66,7 @@ pub enum TokenError {
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// What has to be understood to read it; nothing that could stand there is.
+    /// Critical extensions; none is supported.
     crit: Option<serde_json::Value>,
 }
 
@@ -80,7 +80,7 @@ struct Payload {
     nbf: Option<f64>,
     nonce: Option<String>,
     #[serde(flatten)]
-    told: RawClaims,
+    claims: RawClaims,
 }
 
 #[derive(Deserialize)]
@@ -90,10 +90,10 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Verifies a token and returns what it says of whom it is about. Nothing of it counts before its signature does.
+/// Verifies a token and returns its claims. No claim is used before the signature is verified.
 ///
 /// # Errors
-/// Says what is wrong with it; [`TokenError::UnknownKey`] may pass once the provider's keys are read again.
+/// Names the failed check. [`TokenError::UnknownKey`] may disappear once the provider's keys are fetched again.
 pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Claims, TokenError> {
     if token.len() > TOKEN_MAX {
         return Err(TokenError::Malformed);
@@ -112,7 +112,7 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Cla
     }
     let payload: Payload = serde_json::from_slice(&decode(payload)?).map_err(|_| TokenError::Malformed)?;
     check(&payload, expected)?;
-    Ok(payload.told.into())
+    Ok(payload.claims.into())
 }
 
 fn check(payload: &Payload, expected: &Expected<'_>) -> Result<(), TokenError> {
@@ -125,12 +125,12 @@ fn check(payload: &Payload, expected: &Expected<'_>) -> Result<(), TokenError> {
             (all.iter().any(|audience| audience == expected.client_id), all.iter().any(|audience| audience != expected.client_id))
         }
     };
-    // Where it is for others as well, it says that it was made for us.
-    let is_made_for_us = match &payload.azp {
+    // A token with several audiences must name us as the authorized party.
+    let is_authorized_party = match &payload.azp {
         Some(party) => party == expected.client_id,
         None => !is_for_others,
     };
-    if !is_for_us || !is_made_for_us {
+    if !is_for_us || !is_authorized_party {
         return Err(TokenError::Audience);
     }
     let now = expected.wall.as_seconds();
@@ -145,21 +145,21 @@ fn check(payload: &Payload, expected: &Expected<'_>) -> Result<(), TokenError> {
     if payload.nonce.as_deref() != Some(expected.nonce) {
         return Err(TokenError::Nonce);
     }
-    let subject = &payload.told.sub;
+    let subject = &payload.claims.sub;
     if subject.is_empty() || subject.len() > SUBJECT_MAX || subject.chars().any(char::is_control) {
         return Err(TokenError::Subject);
     }
     Ok(())
 }
 
-/// A time in whole seconds; it may be written with a fraction (RFC 7519 section 2).
+/// Converts a time to whole seconds; it may have a fraction (RFC 7519 section 2).
 fn seconds(numeric_date: f64) -> Result<i64, TokenError> {
-    // So far that nothing is lost, and farther than any token lives.
+    // Exactly representable, and later than any token's expiry.
     const FARTHEST: f64 = 1e12;
     if !numeric_date.is_finite() || numeric_date.abs() > FARTHEST {
         return Err(TokenError::Malformed);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "it was just looked whether it fits")]
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
     Ok(numeric_date.floor() as i64)
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
 
-    /// A provider's key, made for the test.
+    /// Provider key, generated for the test.
     struct Signer {
         id: &'static str,
         key: EcdsaKeyPair,
@@ -223,7 +223,7 @@ mod tests {
         })
     }
 
-    /// A payload with a field that is another, or not there.
+    /// Payload with one field replaced, or removed if `value` is null.
     fn with(field: &str, value: Value) -> Value {
         let mut payload = payload();
         let fields = payload.as_object_mut().expect("an object");
@@ -241,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_it_is_about() {
+    fn verified_token_returns_its_claims() {
         let signer = Signer::new("a");
         let keys = set(&[&signer]);
         let check = |payload: &Value, email: Option<&str>, is_email_verified: bool, name: Option<&str>| {
-            let claims = verified(&signer.token(&json!({ "alg": "ES256", "kid": "a" }), payload), &keys).expect("it is good");
+            let claims = verified(&signer.token(&json!({ "alg": "ES256", "kid": "a" }), payload), &keys).expect("the token is valid");
             let email = email.map(|email| crate::identity::user::Email::parse(email).expect("an address"));
             let name = name.map(str::to_owned);
             assert_eq!(claims, Claims { subject: "ada".to_owned(), email, is_email_verified, name }, "{payload}");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_others_or_not_for_now_is_refused() {
+    fn wrong_audience_time_or_nonce_is_rejected() {
         let signer = Signer::new("a");
         let keys = set(&[&signer]);
         let check = |payload: &Value, expected: TokenError| {
@@ -290,14 +290,14 @@ mod tests {
         }
         check(&with("exp", json!("1700000300")), TokenError::Malformed);
         check(&with("exp", json!(1e300)), TokenError::Malformed);
-        // For several, where it says that it was made for us.
+        // Several audiences are allowed if the authorized party is us.
         let mut several = with("aud", json!(["hooks", "others"]));
         several["azp"] = json!("hooks");
         assert!(verified(&signer.token(&json!({ "alg": "ES256", "kid": "a" }), &several), &keys).is_ok());
     }
 
     #[test]
-    fn what_the_provider_did_not_sign_is_refused() {
+    fn invalid_signature_is_rejected() {
         let (signer, other) = (Signer::new("a"), Signer::new("a"));
         let keys = set(&[&signer]);
         let header = json!({ "alg": "ES256", "kid": "a" });
@@ -308,7 +308,7 @@ mod tests {
         let forged = format!("{head}.{}.{signature}", part(&with("sub", json!("grace"))));
         assert_eq!(verified(&forged, &keys), Err(TokenError::Signature));
 
-        // Not signed, and signed with what everybody knows: the public key as an HMAC's secret.
+        // Unsigned tokens, and tokens signed with public data: the public key as an HMAC secret.
         for alg in ["none", "None", "NONE", "", "HS256", "HS384", "RS1", "ES256K"] {
             let head = part(&json!({ "alg": alg, "kid": "a" }));
             for signature in ["", signature] {
@@ -324,7 +324,7 @@ mod tests {
             let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
             assert_eq!(verified(&token, &keys), Err(TokenError::Algorithm));
         }
-        // A key of another kind is not what it is signed with.
+        // A key of one kind does not verify the algorithm of another.
         for alg in ["RS256", "ES384", "EdDSA"] {
             assert_eq!(
                 verified(&signer.token(&json!({ "alg": alg, "kid": "a" }), &payload()), &keys),
@@ -341,16 +341,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_known_is_one_once_the_keys_are_read_again() {
+    fn unknown_key_is_accepted_after_the_keys_are_refreshed() {
         let (old, new) = (Signer::new("old"), Signer::new("new"));
         let token = new.token(&json!({ "alg": "ES256", "kid": "new" }), &payload());
         assert_eq!(verified(&token, &set(&[&old])), Err(TokenError::UnknownKey));
         assert!(verified(&token, &set(&[&old, &new])).is_ok());
         assert!(verified(&token, &set(&[&new])).is_ok());
-        // Without a name it is the only one there is.
-        let nameless = new.token(&json!({ "alg": "ES256" }), &payload());
-        assert!(verified(&nameless, &set(&[&new])).is_ok());
-        assert_eq!(verified(&nameless, &set(&[&old, &new])), Err(TokenError::UnknownKey));
-        assert_eq!(verified(&nameless, &set(&[])), Err(TokenError::UnknownKey));
+        // Without a key id, the only key is used.
+        let without_id = new.token(&json!({ "alg": "ES256" }), &payload());
+        assert!(verified(&without_id, &set(&[&new])).is_ok());
+        assert_eq!(verified(&without_id, &set(&[&old, &new])), Err(TokenError::UnknownKey));
+        assert_eq!(verified(&without_id, &set(&[])), Err(TokenError::UnknownKey));
     }
 }

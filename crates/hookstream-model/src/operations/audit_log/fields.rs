@@ -1,7 +1,7 @@
-//! What an entry of the audit log shows of a resource: its fields as the API names them, and no secret.
+//! Fields of a resource in the audit log, named as in the API and without secrets.
 //!
-//! Signing secrets, keys and tokens are no fields at all. What is compared but not shown, the values of an endpoint's
-//! own headers, is a kind of field by itself, so that it cannot be shown by mistake.
+//! Signing secrets, keys and tokens are not fields at all. An endpoint's custom header values are compared but not
+//! shown; they have their own kind of field, so that they cannot be shown by mistake.
 
 use std::collections::BTreeMap;
 
@@ -18,24 +18,24 @@ use crate::{
     outbound::{application::Application, endpoint::Endpoint, event_type::EventType},
 };
 
-/// What stands in place of a value that is not shown.
+/// Replacement of a value that is not shown.
 pub const HIDDEN: &str = "***";
 
-/// A resource that entries tell of.
+/// Resource with audit log entries.
 pub trait Audited {
-    /// What there is to tell of it.
+    /// Returns the fields of the resource for an entry.
     fn fields(&self) -> Fields;
 }
 
-/// Fields by their names.
+/// Fields by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fields(BTreeMap<&'static str, Field>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Field {
-    /// As it is.
+    /// Value that is shown.
     Shown(Value),
-    /// Names are shown, values are not.
+    /// Map whose names are shown and whose values are hidden.
     Names(BTreeMap<String, String>),
 }
 
@@ -49,28 +49,28 @@ impl Field {
 }
 
 impl Fields {
-    /// These and one more.
+    /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.insert(name, Field::Shown(value.into()));
         self
     }
 
-    /// These and one more, of which only the names are shown.
+    /// Adds a map of which only the names are shown.
     #[must_use]
     fn with_names(mut self, name: &'static str, values: Option<&BTreeMap<String, String>>) -> Self {
         self.0.insert(name, values.map_or(Field::Shown(Value::Null), |values| Field::Names(values.clone())));
         self
     }
 
-    /// As an entry shows them, without those that have no value.
+    /// Returns the visible values; fields without a value are omitted.
     pub fn shown(&self) -> Map<String, Value> {
         let shown = self.0.iter().map(|(name, field)| ((*name).to_owned(), field.shown()));
         shown.filter(|(_, value)| !value.is_null()).collect()
     }
 }
 
-/// The fields that differ, as an entry shows them. A value that is not shown may differ and look the same.
+/// Returns the differing fields of both sides, as an entry shows them. A hidden value may differ and look the same.
 pub(super) fn differing(before: &Fields, after: &Fields) -> (Map<String, Value>, Map<String, Value>) {
     let none = Field::Shown(Value::Null);
     let mut differing = (Map::new(), Map::new());
@@ -84,7 +84,7 @@ pub(super) fn differing(before: &Fields, after: &Fields) -> (Map<String, Value>,
     differing
 }
 
-/// Text that holds JSON, as the JSON it holds.
+/// Parses text that holds JSON; invalid JSON stays text.
 fn json_of(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()))
 }
@@ -131,7 +131,7 @@ impl Audited for Endpoint {
     }
 }
 
-/// Why nothing is sent to an endpoint for now; it is no part of how the endpoint is configured.
+/// Hold of an endpoint, which is separate from its configuration.
 impl Audited for Option<Hold> {
     fn fields(&self) -> Fields {
         Fields::default().with("held_until", time(self.map(|hold| hold.until))).with("hold_reason", self.map(|hold| hold.reason.as_str()))
@@ -274,25 +274,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_or_removed_is_shown_without_what_it_leaves_out() {
+    fn created_or_removed_resource_is_shown_without_empty_fields() {
         let expected = json!({ "name": "Acme", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
         assert_eq!(text(&Change::made(&application())), (Value::Null, expected.clone()));
         assert_eq!(text(&Change::removed(&application())), (expected, Value::Null));
     }
 
     #[test]
-    fn a_change_shows_the_fields_that_differ_and_no_others() {
+    fn change_shows_only_differing_fields() {
         let mut after = application();
         after.updated_at = Timestamp::from_millis(0);
         assert_eq!(Change::between(&application(), &after), None);
         (after.rate_limit, after.metadata) = (Some(7), None);
-        let change = Change::between(&application(), &after).expect("it differs");
+        let change = Change::between(&application(), &after).expect("the rate limit differs");
         let expected = (json!({ "rate_limit": null, "metadata": { "plan": "pro" } }), json!({ "rate_limit": 7, "metadata": null }));
         assert_eq!(text(&change), expected);
     }
 
     #[test]
-    fn of_headers_only_the_names_are_shown_and_a_change_of_a_value_is_one() {
+    fn header_values_are_hidden_but_their_change_is_recorded() {
         let made = Change::made(&endpoint(&[("authorization", "Bearer sesame")]));
         assert_eq!(made.after.as_ref().and_then(|after| after.get("headers")), Some(&json!({ "authorization": "***" })));
         let changed = Change::between(&endpoint(&[("authorization", "Bearer sesame")]), &endpoint(&[("authorization", "Bearer basil")]));

@@ -1,7 +1,7 @@
-//! The audit log: who did what, from where, and how it was before and after.
+//! Audit log: actor, origin, action, and the state before and after.
 //!
-//! Every change of what is configured is an [`AuditContext`] that leaves one entry, in the commit of the change; the store's
-//! functions take the act and write the entry. What an entry shows of a resource is decided in [`fields`]: no secret.
+//! Every configuration change has an [`AuditContext`] and leaves one entry, in the same commit. The store's functions
+//! take the context and write the entry. [`fields`] decides which fields of a resource an entry shows: no secrets.
 
 pub mod fields;
 
@@ -19,41 +19,41 @@ use crate::{
     identity::user::User,
 };
 
-/// Who acts.
+/// Author of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
-    /// A program with an API key.
+    /// Program with an API key.
     ApiKey {
-        /// The key's id.
+        /// Id of the key.
         id: ApiKeyId,
-        /// The name its owner gave it.
+        /// Name of the key, chosen by its owner.
         name: String,
     },
-    /// Somebody who signed in.
+    /// Signed-in user.
     Person {
-        /// Who.
+        /// Id of the user.
         id: UserId,
-        /// The address they sign in with.
+        /// Email address of the user.
         email: String,
     },
-    /// A customer in the portal of an application.
+    /// Customer in the portal of an application.
     Portal {
-        /// Whose portal it is.
+        /// Application of the portal.
         application: ApplicationId,
     },
-    /// Whoever runs the installation, with a command that works on the store.
+    /// Operator of the installation, with a command that works on the store.
     Operator,
     /// Hookstream itself.
     System,
 }
 
 impl Actor {
-    /// Somebody who signed in.
+    /// Builds the actor for a signed-in user.
     pub fn of_person(user: &User) -> Self {
         Self::Person { id: user.id, email: user.email.to_string() }
     }
 
-    /// Its kind's word in the API and in the store.
+    /// Word of the kind in the API and in the store.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::ApiKey { .. } => "api_key",
@@ -64,7 +64,7 @@ impl Actor {
         }
     }
 
-    /// The id of who it is, where there are several of the kind.
+    /// Id of the actor, for kinds with several actors.
     pub fn id(&self) -> Option<ResourceId> {
         match self {
             Self::ApiKey { id, .. } => Some(ResourceId::from_bytes(*id.as_bytes())),
@@ -74,7 +74,7 @@ impl Actor {
         }
     }
 
-    /// What people know it by. It is kept as it was then: keys and people may go.
+    /// Name for display. Entries keep the name of that time, because keys and users may be deleted.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::ApiKey { name, .. } => Some(name),
@@ -86,17 +86,17 @@ impl Actor {
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal)*) => {
-        /// What is done: the kind of resource, a dot, and a verb. The words stand in entries, so none is ever renamed.
+        /// Action: the kind of resource, a dot, and a verb. The words are stored in entries, so none is ever renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name,)*
         }
 
         impl Action {
-            /// All of them.
+            /// All actions.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Its word in the API and in the store.
+            /// Word in the API and in the store.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $word,)*
@@ -107,116 +107,116 @@ macro_rules! actions {
 }
 
 actions! {
-    /// An application is made.
+    /// An application was created.
     ApplicationCreate = "application.create"
-    /// An application is changed.
+    /// An application was changed.
     ApplicationUpdate = "application.update"
-    /// An application is deleted, and its endpoints with it.
+    /// An application was deleted, with its endpoints.
     ApplicationDelete = "application.delete"
-    /// A token for the portal of an application is made.
+    /// A token for the portal of an application was created.
     ApplicationGivePortalAccess = "application.give_portal_access"
-    /// An endpoint is made.
+    /// An endpoint was created.
     EndpointCreate = "endpoint.create"
-    /// An endpoint is changed.
+    /// An endpoint was changed.
     EndpointUpdate = "endpoint.update"
-    /// An endpoint is deleted.
+    /// An endpoint was deleted.
     EndpointDelete = "endpoint.delete"
-    /// An endpoint gets a new signing secret.
+    /// An endpoint got a new signing secret.
     EndpointRotateSecret = "endpoint.rotate_secret"
-    /// An endpoint's signing secrets are shown to somebody who asked for them.
+    /// An endpoint's signing secrets were shown to a user on request.
     EndpointRevealSecret = "endpoint.reveal_secret"
-    /// What keeps an endpoint's deliveries back is ended by hand.
+    /// An endpoint's hold was ended by hand.
     EndpointResetCircuit = "endpoint.reset_circuit"
-    /// A test message is sent to an endpoint.
+    /// A test message was sent to an endpoint.
     EndpointTest = "endpoint.test"
-    /// Hookstream disables an endpoint by itself.
+    /// Hookstream disabled an endpoint.
     EndpointDisable = "endpoint.disable"
-    /// An event type is made.
+    /// An event type was created.
     EventTypeCreate = "event_type.create"
-    /// An event type is changed.
+    /// An event type was changed.
     EventTypeUpdate = "event_type.update"
-    /// An event type is deleted.
+    /// An event type was deleted.
     EventTypeDelete = "event_type.delete"
-    /// An organization is made, with its first environment and its owner.
+    /// An organization was created, with its first environment and its owner.
     OrganizationCreate = "organization.create"
-    /// An organization is renamed.
+    /// An organization was renamed.
     OrganizationUpdate = "organization.update"
-    /// An organization is deleted.
+    /// An organization was deleted.
     OrganizationDelete = "organization.delete"
-    /// The deletion of an organization is taken back.
+    /// The deletion of an organization was undone.
     OrganizationRestore = "organization.restore"
-    /// What an organization may have is decided anew.
+    /// The quotas of an organization were set.
     OrganizationSetQuotas = "organization.set_quotas"
-    /// An owner makes another member the owner in their place.
+    /// An owner transferred the ownership to another member.
     OrganizationTransfer = "organization.transfer"
-    /// Somebody becomes an owner without an invitation: the first one, or by a command.
+    /// A user became an owner without an invitation: the first one, or by a command.
     MemberMakeOwner = "member.make_owner"
-    /// A member gets another role.
+    /// A member got another role.
     MemberUpdate = "member.update"
-    /// A member is removed, or leaves.
+    /// A member was removed, or left.
     MemberRemove = "member.remove"
-    /// Somebody is invited.
+    /// A user was invited.
     InvitationCreate = "invitation.create"
-    /// An invitation is taken back.
+    /// An invitation was withdrawn.
     InvitationDelete = "invitation.delete"
-    /// Somebody accepts an invitation and is a member.
+    /// A user accepted an invitation and became a member.
     InvitationAccept = "invitation.accept"
-    /// An environment is made.
+    /// An environment was created.
     EnvironmentCreate = "environment.create"
-    /// An environment is changed.
+    /// An environment was changed.
     EnvironmentUpdate = "environment.update"
-    /// An environment is deleted.
+    /// An environment was deleted.
     EnvironmentDelete = "environment.delete"
-    /// The deletion of an environment is taken back.
+    /// The deletion of an environment was undone.
     EnvironmentRestore = "environment.restore"
-    /// An API key is made.
+    /// An API key was created.
     ApiKeyCreate = "api_key.create"
-    /// An API key is replaced by another.
+    /// An API key was replaced by another.
     ApiKeyRotate = "api_key.rotate"
-    /// An API key is revoked.
+    /// An API key was revoked.
     ApiKeyRevoke = "api_key.revoke"
-    /// A recovery is started.
+    /// A recovery was started.
     JobRecover = "job.recover"
-    /// A replay is started.
+    /// A replay was started.
     JobReplay = "job.replay"
-    /// A job is called off.
+    /// A job was cancelled.
     JobCancel = "job.cancel"
-    /// A message is sent again by hand.
+    /// A message was retried by hand.
     MessageRetry = "message.retry"
-    /// Somebody signs in.
+    /// A user signed in.
     PersonSignIn = "person.sign_in"
-    /// Somebody ends sessions of theirs, or signs out.
+    /// A user ended sessions, or signed out.
     PersonEndSessions = "person.end_sessions"
-    /// Somebody changes what they are called.
+    /// A user changed their display name.
     PersonUpdate = "person.update"
-    /// Somebody gets another password.
+    /// A user's password was changed.
     PersonChangePassword = "person.change_password"
-    /// Signing in takes a second factor from then on.
+    /// A user added a second factor.
     PersonAddSecondFactor = "person.add_second_factor"
-    /// Signing in takes no second factor any more.
+    /// A user's second factor was removed.
     PersonRemoveSecondFactor = "person.remove_second_factor"
-    /// Somebody gets other recovery codes.
+    /// A user's recovery codes were replaced.
     PersonReplaceRecoveryCodes = "person.replace_recovery_codes"
-    /// Somebody signs in with a provider from then on.
+    /// A user connected an identity provider.
     PersonConnectProvider = "person.connect_provider"
-    /// Somebody signs in with a provider no more.
+    /// A user disconnected an identity provider.
     PersonDisconnectProvider = "person.disconnect_provider"
-    /// Secrets are sealed anew, and earlier encryption keys retired.
+    /// Secrets were sealed again, and earlier encryption keys retired.
     InstallationRotateKey = "installation.rotate_key"
-    /// Portal tokens are signed with another key.
+    /// The key that signs portal tokens was replaced.
     InstallationRotatePortalKey = "installation.rotate_portal_key"
 }
 
 impl Action {
-    /// The kind of resource that it is done to.
+    /// Kind of resource that the action changes.
     pub fn resource_type(self) -> &'static str {
         self.as_str().split_once('.').map_or("", |(resource, _)| resource)
     }
 
-    /// Reads a word of a filter.
+    /// Parses a word of a filter.
     ///
     /// # Errors
-    /// Names those there are.
+    /// Lists the allowed words.
     pub fn parse(word: &str) -> Result<Self, InvalidField> {
         let words = || Self::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ");
         Self::ALL
@@ -227,10 +227,10 @@ impl Action {
     }
 }
 
-/// Reads a kind of resource of a filter.
+/// Parses a kind of resource of a filter.
 ///
 /// # Errors
-/// Names those there are.
+/// Lists the allowed words.
 pub fn parse_resource_type(word: &str) -> Result<&'static str, InvalidField> {
     let mut types: Vec<_> = Action::ALL.iter().map(|action| action.resource_type()).collect();
     types.dedup();
@@ -238,33 +238,33 @@ pub fn parse_resource_type(word: &str) -> Result<&'static str, InvalidField> {
     found.ok_or_else(|| InvalidField::new("resource_type", format!("must be one of {}", types.join(", "))))
 }
 
-/// Who does something, from where and when: what an entry says besides the change.
+/// Actor, origin and time of a change: the part of an entry besides the change itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditContext {
-    /// The id of the entry that tells of it. An act that is recorded twice leaves one entry.
+    /// Id of the entry. Recording the same context twice leaves one entry.
     pub entry: EntryId,
-    /// When it is done.
+    /// Time of the change.
     pub at: Timestamp,
-    /// Who does it.
+    /// Author of the change.
     pub actor: Actor,
-    /// Where the request comes from.
+    /// Client address of the request.
     pub address: Option<IpAddr>,
-    /// The request's id, as its answer and the log have it.
+    /// Id of the request, as in its response and in the log.
     pub request_id: Option<String>,
 }
 
 impl AuditContext {
-    /// Something that Hookstream does by itself.
+    /// Builds the context of a change by Hookstream itself.
     pub fn of_system(entry: impl Into<EntryId>, at: Timestamp) -> Self {
         Self { entry: entry.into(), at, actor: Actor::System, address: None, request_id: None }
     }
 
-    /// Something that whoever runs the installation does with a command.
+    /// Builds the context of a change by the operator's command.
     pub fn of_operator(entry: impl Into<EntryId>, at: Timestamp) -> Self {
         Self { actor: Actor::Operator, ..Self::of_system(entry, at) }
     }
 
-    /// The same act for the entry that another organization has of it. They are told apart by `number`, from 0.
+    /// Returns the same context for another organization's entry. Entries are distinguished by `number`, from 0.
     pub fn with_entry_of(&self, number: u64) -> Self {
         let mut id = *self.entry.as_bytes();
         let (_, end) = id.split_at_mut(8);
@@ -274,38 +274,38 @@ impl AuditContext {
     }
 }
 
-/// What an entry shows of how it was before and after.
+/// State before and after, as an entry shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {
-    /// Before; nothing of what was made.
+    /// State before; `None` for a created resource.
     pub before: Option<Map<String, Value>>,
-    /// After; nothing of what was removed.
+    /// State after; `None` for a removed resource.
     pub after: Option<Map<String, Value>>,
 }
 
 impl Change {
-    /// Something was made: what it is, without what it leaves out.
+    /// Creation: the resource's fields, without empty ones.
     pub fn made(resource: &impl Audited) -> Self {
         Self { before: None, after: Some(resource.fields().shown()) }
     }
 
-    /// Something was removed: what it was.
+    /// Removal: the resource's last fields.
     pub fn removed(resource: &impl Audited) -> Self {
         Self { before: Some(resource.fields().shown()), after: None }
     }
 
-    /// Something was changed: the fields that differ. `None` where none does.
+    /// Change: the fields that differ. `None` if there is no difference.
     pub fn between(before: &impl Audited, after: &impl Audited) -> Option<Self> {
         Self::of(&before.fields(), &after.fields())
     }
 
-    /// The fields that differ; `None` where none does.
+    /// Change between two sets of fields; `None` if there is no difference.
     pub fn of(before: &Fields, after: &Fields) -> Option<Self> {
         let (before, after) = fields::differing(before, after);
         (!after.is_empty()).then_some(Self { before: Some(before), after: Some(after) })
     }
 
-    /// Something was done that changes no field of the resource: what there is to say of it.
+    /// Action that changes no field of the resource, with its details.
     pub fn done(with: &Fields) -> Self {
         Self { before: None, after: Some(with.shown()) }
     }
@@ -316,14 +316,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_filters_read_back_and_others_are_refused_with_those_there_are() {
+    fn filter_words_parse_and_unknown_ones_list_the_allowed() {
         for action in Action::ALL {
             assert_eq!(Action::parse(action.as_str()), Ok(*action));
             assert_eq!(parse_resource_type(action.resource_type()), Ok(action.resource_type()));
         }
-        let problem = Action::parse("application.make").expect_err("there is none").problem;
+        let problem = Action::parse("application.make").expect_err("unknown word").problem;
         assert!(problem.contains("application.create, application.update"), "{problem}");
-        let problem = parse_resource_type("thing").expect_err("there is none").problem;
+        let problem = parse_resource_type("thing").expect_err("unknown word").problem;
         assert_eq!(
             problem,
             "must be one of application, endpoint, event_type, organization, member, invitation, environment, api_key, job, message, person, installation"
@@ -331,24 +331,24 @@ mod tests {
     }
 
     #[test]
-    fn every_action_stands_in_the_documentation() {
+    fn every_action_is_documented() {
         let page = include_str!("../../../../../docs/security.md");
         for action in Action::ALL {
-            assert!(page.contains(&format!("| `{}` |", action.as_str())), "docs/security.md does not tell of {}", action.as_str());
+            assert!(page.contains(&format!("| `{}` |", action.as_str())), "docs/security.md does not document {}", action.as_str());
         }
     }
 
     #[test]
-    fn entries_of_one_act_have_ids_of_their_own_and_the_same_time() {
-        let act = AuditContext::of_system(EntryId::from_bytes([7; 16]), Timestamp::EPOCH);
-        assert_eq!(act.with_entry_of(0), act);
-        let other = act.with_entry_of(1);
-        assert_ne!(other.entry, act.entry);
-        assert_eq!(other.entry.timestamp(), act.entry.timestamp());
+    fn entries_of_one_context_have_distinct_ids_and_one_time() {
+        let context = AuditContext::of_system(EntryId::from_bytes([7; 16]), Timestamp::EPOCH);
+        assert_eq!(context.with_entry_of(0), context);
+        let other = context.with_entry_of(1);
+        assert_ne!(other.entry, context.entry);
+        assert_eq!(other.entry.timestamp(), context.entry.timestamp());
     }
 
     #[test]
-    fn an_actor_is_told_by_its_kind_id_and_name() {
+    fn actor_has_kind_id_and_name() {
         let check = |actor: &Actor, kind: &str, id: Option<u8>, name: Option<&str>| {
             let id = id.map(|byte| ResourceId::from_bytes([byte; 16]));
             assert_eq!((actor.kind(), actor.id(), actor.name()), (kind, id, name));

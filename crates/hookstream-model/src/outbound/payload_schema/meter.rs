@@ -1,5 +1,5 @@
-//! Counting the work of a validator: a JSON representation that charges for each access, and a keyword that charges for
-//! each subschema. Where the budget or the stack is used up, the validator is unwound.
+//! Metering of a validator's work: a JSON representation that charges for each access, and a keyword that charges for
+//! each subschema. If the budget or the stack is used up, the validator is unwound.
 
 use std::{
     any::Any,
@@ -15,12 +15,12 @@ use jsonschema::{
 };
 use serde_json::{Map, Value};
 
-/// Bytes of the stack that a validator may use; the threads it runs on have 2 MiB.
+/// Maximum stack use of a validator, in bytes; its threads have 2 MiB.
 const STACK_MAX: usize = 768 * 1024;
-/// Bytes of a string that are looked at in one step.
+/// Bytes of a string that one step covers.
 const BYTES_A_STEP: u64 = 32;
 
-/// The budget was used up.
+/// Error: the budget was used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OverBudget;
 
@@ -30,7 +30,7 @@ thread_local! {
     static PATTERN_COST: Cell<u64> = const { Cell::new(1) };
 }
 
-/// Runs `work` with a budget of steps. `pattern_cost` is what matching one byte of a string costs at most.
+/// Runs `work` with a budget of steps. `pattern_cost` is the maximum cost of matching one byte of a string.
 pub(super) fn run<T>(steps: u64, pattern_cost: u64, work: impl FnOnce() -> T) -> Result<T, OverBudget> {
     LEFT.set(steps);
     PATTERN_COST.set(pattern_cost);
@@ -44,18 +44,18 @@ pub(super) fn run<T>(steps: u64, pattern_cost: u64, work: impl FnOnce() -> T) ->
     })
 }
 
-/// Counts so many steps.
+/// Charges a number of steps.
 pub(super) fn charge(steps: u64) {
     let left = LEFT.get().checked_sub(steps);
     let used = STACK.get().saturating_sub(stack_position());
     match left {
         Some(left) if used <= STACK_MAX || STACK.get() == usize::MAX => LEFT.set(left),
-        // Not `panic!`: this is a way out, and no fault for the log.
+        // Not `panic!`: unwinding is the exit here, and must not be logged as a fault.
         _ => panic::resume_unwind(Box::new(OverBudget)),
     }
 }
 
-/// Where the stack has grown to; it grows downwards.
+/// Returns the current end of the stack, which grows downwards.
 #[inline(never)]
 fn stack_position() -> usize {
     let here = 0_u8;
@@ -66,7 +66,7 @@ fn charge_bytes(bytes: usize, cost: u64) {
     charge(1 + (u64::try_from(bytes).unwrap_or(u64::MAX / 4) / BYTES_A_STEP).saturating_mul(cost));
 }
 
-/// Keyword that stands in each subschema: counts that it is used, and refuses everything where it stands for `false`.
+/// Keyword in each subschema: counts each use of the subschema, and rejects every value if it represents `false`.
 pub(super) struct Work {
     pub(super) allows: bool,
 }
@@ -83,17 +83,17 @@ impl<'i> Keyword<'i, Metered> for Work {
     }
 }
 
-/// `serde_json` values whose accesses are counted.
+/// JSON representation by `serde_json` values with metered access.
 pub(super) struct Metered;
 
-/// A value whose accesses are counted.
+/// Value with metered access.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a>(pub(super) &'a Value);
 
-/// The members of an object whose accesses are counted.
+/// Members of an object with metered access.
 pub(super) struct Members<'a>(&'a Map<String, Value>);
 
-/// The elements of an array whose accesses are counted.
+/// Elements of an array with metered access.
 pub(super) struct Elements<'a>(&'a [Value]);
 
 impl Json for Metered {
@@ -178,7 +178,7 @@ impl<'a> JsonNode<'a, Metered> for Node<'a> {
     }
 }
 
-/// Equality by JSON Schema, charging for each pair of values that is compared.
+/// JSON Schema equality, charging for each pair of compared values.
 fn equals(value: &Value, expected: &Value) -> bool {
     match (value, expected) {
         (Value::Array(values), Value::Array(expected)) => {
@@ -201,7 +201,7 @@ fn equals(value: &Value, expected: &Value) -> bool {
     }
 }
 
-/// How many values there are in a value, itself included.
+/// Number of values in a value, itself included.
 fn count(value: &Value) -> u64 {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),
@@ -249,7 +249,7 @@ impl<'a> Array<'a, Metered> for Elements<'a> {
     }
 }
 
-/// Members one after the other. A name is charged as `patternProperties` may match it.
+/// Iterator over members. A name is charged as if `patternProperties` matches it.
 pub(super) struct MembersIter<'a>(serde_json::map::Iter<'a>);
 
 impl<'a> Iterator for MembersIter<'a> {
@@ -262,7 +262,7 @@ impl<'a> Iterator for MembersIter<'a> {
     }
 }
 
-/// Elements one after the other.
+/// Iterator over elements.
 pub(super) struct ElementsIter<'a>(std::slice::Iter<'a, Value>);
 
 impl<'a> Iterator for ElementsIter<'a> {

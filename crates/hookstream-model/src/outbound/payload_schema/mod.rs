@@ -1,8 +1,9 @@
 //! JSON Schemas of event types, checked against payloads under a budget.
 //!
-//! A schema and a payload both come from outside, and a small schema can ask for an exponential amount of work. So
-//! compiling and checking count their steps ([`meter`]) and stop at a budget; [`survey`] refuses a schema that cannot be
-//! counted. The API compiles a schema before it stores one; the engine checks payloads before it accepts a message.
+//! Schemas and payloads both come from outside, and a small schema can require an exponential amount of work. So
+//! compilation and checks count their steps ([`meter`]) and stop at a budget; [`survey`] rejects a schema that cannot
+//! be metered. The API compiles a schema before it stores one; the engine checks payloads before it accepts a
+//! message.
 
 mod lenient;
 mod meter;
@@ -23,33 +24,34 @@ use crate::{
     outbound::message::{ContentType, Payload},
 };
 
-/// The longest `json_schema`, in bytes.
+/// Maximum length of `json_schema`, in bytes.
 pub const SCHEMA_MAX: usize = 64 * 1024;
-/// The most violations reported for one payload.
+/// Maximum number of violations reported for one payload.
 pub const VIOLATIONS_MAX: usize = 16;
 
 /// Steps that compiling a schema may take: one per subschema and use of it.
 const COMPILE_STEPS: u64 = 50_000;
-/// Steps that a schema may take for a scalar or empty payload; more would grow without bound with real ones.
+/// Steps that a schema may take for a scalar or empty payload. A schema that needs more would need unbounded work for
+/// real payloads.
 const TRIAL_STEPS: u64 = 20_000;
-/// Steps for collecting violations of a payload that is known to break its schema. Each may keep an error.
+/// Steps for collecting violations of an invalid payload. Lower, because each step may allocate an error.
 const REPORT_STEPS: u64 = 20_000;
-/// Memory of one compiled pattern, and of the states it keeps while matching, in bytes.
+/// Memory of one compiled pattern, and of its states while matching, in bytes.
 const PATTERN_BYTES: usize = 256 * 1024;
 /// Backtracking steps of a pattern with lookaround or back-references, for one string.
 const BACKTRACKS: usize = 10_000;
-/// Memory of a compiled schema, in bytes per byte of its text, at most about.
+/// Approximate memory of a compiled schema, in bytes per byte of its text.
 const BYTES_PER_BYTE: usize = 64;
 
-/// How much work one check may do.
+/// Maximum work of one check, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget(u64);
 
 impl Budget {
-    /// A fraction of a millisecond: short enough for the async runtime.
+    /// Fraction of a millisecond: short enough for the async runtime.
     pub const SMALL: Self = Self(5_000);
 
-    /// The most that a payload of so many bytes may take: some 20 ms, and more for a large payload.
+    /// Budget for a payload of `bytes` bytes: about 20 ms, and more for a large payload.
     pub fn of_payload(bytes: usize) -> Self {
         Self(200_000 + 2 * u64::try_from(bytes).unwrap_or(u64::MAX / 4))
     }
@@ -71,35 +73,35 @@ impl fmt::Debug for PayloadSchema {
 /// Result of checking a payload against a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// The payload keeps the schema.
+    /// The payload conforms to the schema.
     Valid,
-    /// The payload breaks it in these places, the first 16 of them.
+    /// The payload violates the schema in these places; at most 16 are listed.
     Violated(Vec<Violation>),
     /// The budget was used up before the result was known.
     OverBudget,
-    /// The payload is JSON that cannot be represented, for this reason.
+    /// The payload is JSON that cannot be represented, with the parser's reason.
     Unreadable(String),
 }
 
-/// One place of a payload that breaks its schema.
+/// One place of a payload that violates its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// JSON Pointer (RFC 6901) into the payload; empty for the payload as a whole.
     pub path: String,
     /// JSON Pointer into the schema: the rule that was broken.
     pub rule: String,
-    /// What is wrong, in a sentence that quotes nothing of the payload.
+    /// Sentence about the problem; it never quotes the payload.
     pub message: String,
 }
 
 impl PayloadSchema {
     /// Compiles the text of a schema. The draft is the one that `$schema` names, else 2020-12.
     ///
-    /// Takes up to tens of milliseconds: async callers run it on a thread for blocking work.
+    /// Takes up to tens of milliseconds: async callers must run it on a blocking thread.
     ///
     /// # Errors
-    /// Refuses text that is not JSON, not a schema, longer than 64 KiB, refers to another document, or asks for more work
-    /// than its budget.
+    /// If the text is not JSON, not a schema, longer than 64 KiB, refers to another document, or exceeds the step
+    /// budget.
     pub fn compile(text: &str) -> Result<Self, InvalidField> {
         let refuse = |problem: String| InvalidField::new("json_schema", problem);
         if text.len() > SCHEMA_MAX {
@@ -130,12 +132,12 @@ impl PayloadSchema {
         Ok(compiled)
     }
 
-    /// Memory that the compiled schema may take, in bytes, roughly: for bounding how many are kept.
+    /// Approximate memory of the compiled schema, in bytes, for limiting caches.
     pub const fn memory(&self) -> usize {
         self.memory
     }
 
-    /// Checks a payload. A string payload that is not JSON is checked as the string it is.
+    /// Checks a payload. A string payload that is not JSON is checked as a JSON string.
     pub fn check(&self, payload: &Payload, budget: Budget) -> Checked {
         let text = payload.as_text();
         let value = match payload.content_type {
@@ -152,8 +154,8 @@ impl PayloadSchema {
         }
     }
 
-    /// The violations of a value that is known to break the schema: the first 16 of all, where collecting all fits the
-    /// budget, else the first one, else one that names no place.
+    /// Returns the violations of an invalid value: the first 16 of all if the budget suffices, else the first one,
+    /// else one without a place.
     fn report(&self, value: &Value) -> Vec<Violation> {
         let all = meter::run(REPORT_STEPS, self.pattern_cost, || {
             self.validator.iter_errors(Node(value)).take(VIOLATIONS_MAX).map(|error| violation(&error)).collect::<Vec<_>>()
@@ -172,7 +174,7 @@ impl PayloadSchema {
         }
     }
 
-    /// Refuses a schema that is expensive for the cheapest payloads there are.
+    /// Rejects a schema that is expensive even for the cheapest payloads.
     fn check_trial_values(&self) -> Result<(), String> {
         for value in [Value::Null, Value::from(1), Value::from(""), Value::Array(Vec::new()), Value::Object(Map::new())] {
             meter::run(TRIAL_STEPS, self.pattern_cost, || self.validator.is_valid(Node(&value)))
@@ -191,14 +193,14 @@ fn too_much_work() -> String {
 fn violation(error: &jsonschema::ValidationError<'_>) -> Violation {
     let rule = error.schema_path().to_string();
     let (rule, message) = match rule.strip_suffix(survey::STEP).and_then(|rule| rule.strip_suffix('/')) {
-        // What stands for the schema `false`.
+        // Counting keyword that replaced the schema `false`.
         Some(rule) => (rule.to_owned(), "no value is allowed here".to_owned()),
         None => (rule, shorten(&error.masked_with("the value").to_string())),
     };
     Violation { path: error.instance_path().to_string(), rule, message }
 }
 
-/// Says in our own words why a schema does not compile.
+/// Explains in our own words why a schema does not compile.
 fn explain(error: &jsonschema::ValidationError<'_>) -> String {
     let place = match error.instance_path().to_string() {
         place if place.is_empty() => String::new(),
@@ -215,7 +217,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> String {
     }
 }
 
-/// Messages quote the schema and never the payload; a long quotation helps nobody.
+/// Messages quote the schema, never the payload; long quotations are cut.
 fn shorten(message: &str) -> String {
     const MAX: usize = 300;
     match message.char_indices().nth(MAX) {

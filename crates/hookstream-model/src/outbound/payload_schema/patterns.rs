@@ -1,17 +1,17 @@
-//! How much work a regular expression is: an estimate by its text, before it is compiled.
+//! Cost of a regular expression: an estimate by its text, before it is compiled.
 
-/// The most states that a pattern may have.
+/// Maximum number of states of a pattern.
 pub(super) const STATES_MAX: u64 = 5_000;
-/// States that a class of Unicode properties counts as.
+/// Number of states that a class of Unicode properties counts as.
 const PROPERTY_STATES: u64 = 50;
-/// States that are simulated in one step, for 32 bytes of a string.
+/// Number of states that are simulated in one step, for 32 bytes of a string.
 const STATES_A_STEP: u64 = 2;
-/// What a pattern that backtracks costs, in steps for 32 bytes.
+/// Cost of a backtracking pattern, in steps for 32 bytes.
 const BACKTRACKING_COST: u64 = 200;
 
-/// About how many states an automaton for the pattern has: its characters, times their counted repetitions.
+/// Estimates the states of the pattern's automaton: its characters, times their counted repetitions.
 pub(super) fn states(pattern: &str) -> u64 {
-    // One sum for each open group; the last atom of each may be repeated.
+    // One sum for each open group; a repetition applies to the last atom of each.
     let mut open = vec![Sum::default()];
     let mut characters = pattern.chars().peekable();
     while let Some(c) = characters.next() {
@@ -60,7 +60,7 @@ pub(super) fn states(pattern: &str) -> u64 {
     open.into_iter().fold(0, |sum, group| sum.saturating_add(group.total()))
 }
 
-/// What matching 32 bytes of a string costs, in steps.
+/// Cost of matching 32 bytes of a string, in steps.
 pub(super) fn cost(pattern: &str) -> u64 {
     if backtracks(pattern) {
         return BACKTRACKING_COST;
@@ -68,7 +68,7 @@ pub(super) fn cost(pattern: &str) -> u64 {
     1 + states(pattern) / STATES_A_STEP
 }
 
-/// Whether a pattern has lookaround or a back-reference, which no automaton does.
+/// Returns true if a pattern has lookaround or a back-reference, which no automaton can handle.
 fn backtracks(pattern: &str) -> bool {
     let has_reference = pattern.as_bytes().windows(2).any(|pair| pair[0] == b'\\' && matches!(pair[1], b'1'..=b'9' | b'k'));
     has_reference || ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look))

@@ -1,5 +1,5 @@
-//! A walk through a schema before it is compiled: puts the counting keyword into each subschema and refuses what could not
-//! be counted or explained.
+//! Survey of a schema before compilation: inserts the counting keyword into each subschema and rejects constructs
+//! that could not be metered or explained.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::patterns;
 
-/// The counting keyword. Sorted and inserted, it can be no keyword of a draft.
+/// Counting keyword. Its name sorts first and is not a keyword of any draft.
 pub(super) const STEP: &str = "!step";
-/// The most regular expressions in one schema, `patternProperties` included.
+/// Maximum number of regular expressions in one schema, `patternProperties` included.
 const PATTERNS_MAX: usize = 100;
-/// Subschemas that apply to one value together, each counted as often as it is referred to, beside `unevaluatedProperties` or
-/// `unevaluatedItems`: these look at all of them, uncounted.
+/// Maximum number of subschemas that apply to one value beside `unevaluatedProperties` or `unevaluatedItems`, counted
+/// once per reference. These keywords visit all of them, unmetered.
 const UNEVALUATED_MAX: usize = 1_000;
-/// The drafts that `$schema` may name.
+/// Drafts that `$schema` may name.
 const DRAFTS: [&str; 5] = [
     "https://json-schema.org/draft/2020-12/schema",
     "https://json-schema.org/draft/2019-09/schema",
@@ -23,18 +23,18 @@ const DRAFTS: [&str; 5] = [
     "http://json-schema.org/draft-04/schema",
 ];
 
-/// What the walk found.
+/// Result of the survey.
 pub(super) struct Survey {
-    /// How many regular expressions there are.
+    /// Number of regular expressions.
     pub(super) patterns: usize,
-    /// What matching 32 bytes of a string costs at most, in steps.
+    /// Maximum cost of matching 32 bytes of a string, in steps.
     pub(super) pattern_cost: u64,
 }
 
-/// Prepares a schema for compiling.
+/// Prepares a schema for compilation.
 ///
 /// # Errors
-/// Says, as what follows the word "schema", why it is refused.
+/// Returns a clause that says why it is rejected, to be read after the word "schema".
 pub(super) fn survey(schema: &mut Value) -> Result<Survey, String> {
     check_draft(schema)?;
     let mut walk = Walk {
@@ -60,7 +60,7 @@ fn check_draft(schema: &Value) -> Result<(), String> {
     }
 }
 
-/// Where the walk is: a JSON Pointer, and that of the innermost resource with an `$id`.
+/// Position of the walk: a JSON Pointer, and the length of the innermost resource's pointer (a schema with an `$id`).
 #[derive(Default)]
 struct SchemaPosition {
     pointer: String,
@@ -68,14 +68,14 @@ struct SchemaPosition {
 }
 
 struct Walk {
-    /// The JSON Pointers of all subschemas.
+    /// JSON Pointers of all subschemas.
     places: HashSet<String>,
     references: Vec<Reference>,
-    /// The JSON Pointers of embedded resources, by their `$id`.
+    /// JSON Pointers of embedded resources, by their `$id`.
     resources: HashMap<String, String>,
-    /// The JSON Pointers of anchors.
+    /// JSON Pointers of anchors, by name.
     anchors: HashMap<String, String>,
-    /// The JSON Pointers of subschemas with a keyword about what is unevaluated.
+    /// JSON Pointers of subschemas with an `unevaluated…` keyword.
     unevaluated: Vec<String>,
     patterns: usize,
     pattern_cost: u64,
@@ -83,7 +83,7 @@ struct Walk {
 
 struct Reference {
     place: String,
-    /// The JSON Pointer of the resource that it stands in.
+    /// JSON Pointer of the resource that contains the reference.
     resource: String,
     to: String,
 }
@@ -98,7 +98,7 @@ impl Walk {
                 return Ok(());
             }
             Value::Object(members) => members,
-            // The compiler says what is wrong with these.
+            // The compiler reports the problem of these.
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => return Ok(()),
         };
         if members.contains_key(STEP) {
@@ -129,7 +129,7 @@ impl Walk {
         if members.get("additionalProperties").or_else(|| members.get("unevaluatedProperties")).is_some()
             && let Some(Value::Object(by_pattern)) = members.get("patternProperties")
         {
-            // Each name is matched against each of them.
+            // Each name is matched against each of the patterns.
             self.pattern_cost = self.pattern_cost.max(by_pattern.keys().map(|pattern| patterns::cost(pattern)).sum());
         }
         members.insert(STEP.to_owned(), Value::Bool(true));
@@ -213,7 +213,7 @@ impl Walk {
         Ok(())
     }
 
-    /// References lead to subschemas of this document: whatever else they led to would not be counted.
+    /// Checks that references lead to subschemas of this document: other targets would not be metered.
     fn check_references(&self) -> Result<(), String> {
         for Reference { place, resource, to } in &self.references {
             let (document, fragment) = to.split_once('#').unwrap_or((to, ""));
@@ -232,7 +232,7 @@ impl Walk {
                 continue;
             }
             if !fragment.is_empty() && !fragment.starts_with('/') {
-                // An anchor; the compiler knows whether it is there.
+                // An anchor; the compiler checks that it exists.
                 continue;
             }
             let pointer = format!("{resource}{}", decode(fragment));
@@ -245,19 +245,19 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether a document is one that is embedded here, or a draft's own.
+    /// Returns true if a document is embedded here, or is the schema of a draft.
     fn is_embedded(&self, document: &str) -> bool {
         DRAFTS.contains(&document) || self.resource(document).is_some()
     }
 
-    /// The JSON Pointer of an embedded resource.
+    /// Returns the JSON Pointer of an embedded resource.
     fn resource(&self, document: &str) -> Option<&str> {
         let relative = format!("/{document}");
         let mut found = self.resources.iter().filter(|(id, _)| *id == document || id.ends_with(&relative));
         found.next().map(|(_, pointer)| pointer.as_str())
     }
 
-    /// Refuses what would make the validator look at too many subschemas for one value.
+    /// Rejects a schema that makes the validator visit too many subschemas for one value.
     fn check_unevaluated(&self, schema: &Value) -> Result<(), String> {
         for pointer in &self.unevaluated {
             let mut left = UNEVALUATED_MAX;
@@ -271,7 +271,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Counts a subschema and all that apply to the same value with it; `None` where none is left.
+    /// Counts a subschema and all others that apply to the same value; `None` if the limit is exceeded.
     fn unfold(&self, root: &Value, pointer: &str, left: &mut usize) -> Option<()> {
         *left = left.checked_sub(1)?;
         let Some(Value::Object(members)) = root.pointer(pointer) else { return Some(()) };
@@ -307,7 +307,7 @@ impl Walk {
         Some(())
     }
 
-    /// The JSON Pointer that a reference leads to.
+    /// Returns the JSON Pointer of a reference's target.
     fn target(&self, Reference { resource, to, .. }: &Reference) -> Option<String> {
         let (document, fragment) = to.split_once('#').unwrap_or((to, ""));
         match (document, fragment) {

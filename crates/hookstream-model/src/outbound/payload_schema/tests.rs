@@ -35,7 +35,7 @@ fn doubling(keyword: &str, depth: usize, leaf: &Value) -> Value {
 }
 
 #[test]
-fn a_violation_names_the_path_and_the_rule() {
+fn violation_names_path_and_rule() {
     let schema =
         compile(&json!({ "type": "object", "properties": { "amount": { "type": "integer" } }, "required": ["id"] })).expect("a schema");
     assert_eq!(check(&schema, r#"{"id": 1, "amount": 2}"#), Checked::Valid);
@@ -49,7 +49,7 @@ fn a_violation_names_the_path_and_the_rule() {
 }
 
 #[test]
-fn a_violation_quotes_nothing_of_the_payload() {
+fn violation_does_not_quote_the_payload() {
     let schema = compile(&json!({ "properties": {
         "a": { "type": "integer" }, "b": { "pattern": "^x" }, "c": { "enum": [1, 2] }, "d": { "maxLength": 3 }, "e": { "const": 5 }, "f": false
     } }))
@@ -59,12 +59,12 @@ fn a_violation_quotes_nothing_of_the_payload() {
     assert_eq!(found.len(), 6, "{found:?}");
     assert!(!format!("{found:?}").contains(word), "{found:?}");
     assert_eq!(found[0].message, r#"the value is not of type "integer""#);
-    let nothing = found.iter().find(|violation| violation.path == "/f").expect("of the schema `false`");
+    let nothing = found.iter().find(|violation| violation.path == "/f").expect("violation of the schema `false`");
     assert_eq!((nothing.rule.as_str(), nothing.message.as_str()), ("/properties/f", "no value is allowed here"));
 }
 
 #[test]
-fn counting_changes_no_result() {
+fn metering_changes_no_result() {
     let schema = compile(&json!({
         "$defs": { "tree": { "properties": { "left": { "$ref": "#/$defs/tree" }, "value": { "type": "number" } }, "additionalProperties": false } },
         "properties": {
@@ -111,27 +111,27 @@ fn counting_changes_no_result() {
 }
 
 #[test]
-fn what_is_no_schema_is_refused() {
+fn invalid_schema_is_rejected() {
     for text in ["", "[]", "5", "{", r#"{"type":"strin"}"#, r#"{"!step":true}"#, r#"{"pattern":"("}"#] {
         assert!(PayloadSchema::compile(text).is_err(), "{text}");
     }
 }
 
 #[test]
-fn a_refusal_speaks_of_the_place_and_of_what_to_do() {
+fn rejection_names_the_place_and_the_remedy() {
     let refusal = |schema: Value| compile(&schema).expect_err("refused");
     for to in ["https://example.com/a.json", "other.json#/x", "a.json"] {
-        let said = refusal(json!({ "properties": { "a": { "$ref": to } } }));
-        assert!(said.contains(to) && said.contains("/properties/a/$ref") && said.contains("$defs"), "{said}");
+        let problem = refusal(json!({ "properties": { "a": { "$ref": to } } }));
+        assert!(problem.contains(to) && problem.contains("/properties/a/$ref") && problem.contains("$defs"), "{problem}");
     }
     for to in ["#/$defs/b", "#/properties", "#/definitions/x", "#nowhere"] {
-        let said = refusal(json!({ "properties": { "a": { "$ref": to } }, "$defs": { "c": true } }));
-        assert!(said.contains("$defs"), "{said}");
+        let problem = refusal(json!({ "properties": { "a": { "$ref": to } }, "$defs": { "c": true } }));
+        assert!(problem.contains("$defs"), "{problem}");
     }
-    let said = refusal(json!({ "$schema": "https://example.com/meta.json" }));
-    assert!(said.contains("https://example.com/meta.json") && said.contains("draft/2020-12"), "{said}");
-    let said = refusal(json!({ "properties": { "e": { "pattern": "^[\\w-.]+$" } } }));
-    assert!(said.contains("/properties/e/pattern") && said.contains("regular expression"), "{said}");
+    let problem = refusal(json!({ "$schema": "https://example.com/meta.json" }));
+    assert!(problem.contains("https://example.com/meta.json") && problem.contains("draft/2020-12"), "{problem}");
+    let problem = refusal(json!({ "properties": { "e": { "pattern": "^[\\w-.]+$" } } }));
+    assert!(problem.contains("/properties/e/pattern") && problem.contains("regular expression"), "{problem}");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn references_within_the_document_are_followed() {
 }
 
 #[test]
-fn a_schema_that_multiplies_is_refused() {
+fn exponential_schema_is_rejected() {
     for keyword in ["allOf", "anyOf", "oneOf"] {
         for leaf in [json!({ "type": "string" }), json!(true), json!(false), json!({}), json!({ "minimum": 5 }), json!({ "enum": [1] })] {
             for not in [false, true] {
@@ -162,7 +162,7 @@ fn a_schema_that_multiplies_is_refused() {
                     schema["not"] = json!({ "$ref": inner });
                 }
                 let Ok(compiled) = compile(&schema) else { continue };
-                // What ends at the first branch may be kept: then it ends for every payload.
+                // A schema that stops at the first branch may be accepted: it then stops there for every payload.
                 for body in ["1", "\"a\"", "null", "{}", "[[1]]", "{\"a\":1}", "5"] {
                     let checked = check(&compiled, body);
                     assert!(!matches!(&checked, Checked::Unreadable(_)), "{keyword} {leaf} {not} {body}: {checked:?}");
@@ -177,7 +177,7 @@ fn a_schema_that_multiplies_is_refused() {
 }
 
 #[test]
-fn a_schema_that_multiplies_with_the_payloads_depth_stops_at_the_budget() {
+fn schema_exponential_in_payload_depth_stops_at_the_budget() {
     let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     let twice = compile(&json!({ "allOf": [{ "items": { "$ref": "#" } }, { "items": { "$ref": "#" } }] })).expect("a schema");
     assert_eq!(check(&twice, "[[1]]"), Checked::Valid);
@@ -208,7 +208,7 @@ fn unevaluated_members_are_bounded_too() {
 }
 
 #[test]
-fn a_chain_of_references_does_not_overflow_the_stack() {
+fn reference_chain_does_not_overflow_the_stack() {
     let mut definitions = Map::new();
     for level in 0..1_500 {
         definitions.insert(format!("l{level}"), json!({ "$ref": format!("#/$defs/l{}", level + 1) }));
@@ -233,7 +233,7 @@ fn patterns_are_bounded_in_number_and_size() {
 }
 
 #[test]
-fn one_check_stops_at_its_budget_whatever_is_expensive() {
+fn expensive_check_stops_at_its_budget() {
     let options: Vec<_> = (0..1_000).map(|number| json!({ "a": number })).collect();
     let objects = format!("[{}1]", r#"{"a":-1},"#.repeat(40_000));
     let names: Map<String, Value> = (0..90).map(|number| (format!("^a.*{number}$"), json!(true))).collect();
@@ -252,14 +252,14 @@ fn one_check_stops_at_its_budget_whatever_is_expensive() {
 }
 
 #[test]
-fn many_violations_are_reported_as_the_first_ones() {
+fn many_violations_are_reported_up_to_the_limit() {
     let schema = compile(&json!({ "items": { "anyOf": [{ "type": "string" }, { "type": "null" }] } })).expect("a schema");
     let found = violations(&schema, &format!("[{}1]", "1,".repeat(50_000)));
     assert!((1..=VIOLATIONS_MAX).contains(&found.len()), "{found:?}");
 }
 
 #[test]
-fn json_is_never_checked_as_a_string() {
+fn json_payload_is_never_checked_as_a_string() {
     let object = compile(&json!({ "type": "object", "required": ["id"] })).expect("a schema");
     assert_eq!(check(&object, r#"{"id":1,"name":"cut \ud83d"}"#), Checked::Valid);
     let amount = compile(&json!({ "required": ["id"], "properties": { "amount": { "type": "integer" } } })).expect("a schema");

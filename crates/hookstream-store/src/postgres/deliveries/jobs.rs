@@ -189,12 +189,12 @@ fn uuid(id: &[u8; 16]) -> Uuid {
 
 fn read(row: &Row) -> Candidate {
     let undelivered: Option<&str> = row.get(3);
-    let standing = DeliveryStatus::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
+    let status = DeliveryStatus::read(row.get(2), undelivered, row.get(4), row.get(5), row.get(6));
     Candidate {
         message_id: MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
         event_type: row.get(1),
         channels: read_channels(row.get(8)),
-        standing,
+        status,
         has_payload: row.get(7),
     }
 }

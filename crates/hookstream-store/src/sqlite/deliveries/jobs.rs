@@ -182,10 +182,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let ended_at: Option<i64> = row.get(4)?;
     let last_attempt: Option<i64> = row.get(5)?;
     let undelivered: Option<String> = row.get(3)?;
-    let standing = DeliveryStatus::read(row.get(2)?, undelivered.as_deref(), ended_at, last_attempt, row.get(6)?);
+    let status = DeliveryStatus::read(row.get(2)?, undelivered.as_deref(), ended_at, last_attempt, row.get(6)?);
     let channels = read_channels(row.get::<_, Option<String>>(8)?.as_deref());
     let message_id = MessageId::from_bytes(row.get(0)?);
-    Ok(Candidate { message_id, event_type: row.get(1)?, channels, standing, has_payload: row.get(7)? })
+    Ok(Candidate { message_id, event_type: row.get(1)?, channels, status, has_payload: row.get(7)? })
 }
 
 #[cfg(test)]
