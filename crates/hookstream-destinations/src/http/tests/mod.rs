@@ -195,8 +195,8 @@ impl Resolve for Names {
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
         let result = self.results.get(name).map_or(Resolution::Fails(DnsError::NoSuchName), |results| {
-            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
-            if results.len() > 1 { result.remove(0) } else { results[0].clone() }
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            if results.len() > 1 { results.remove(0) } else { results[0].clone() }
         });
         match result {
             Resolution::Addresses(addresses) => Ok(addresses),
