@@ -26,6 +26,7 @@ use crate::{
     AddressRefused, Request, Sent, Target, Transport,
     net::{
         connect::{Connector, Shared},
+        error::Error,
         guard::AddressPolicy,
         resolve::{Resolve, SystemResolver},
         steps::Phases,
@@ -69,26 +70,6 @@ impl Options {
             ping_interval: Duration::from_secs(5),
         }
     }
-}
-
-/// Error while setting up the transport.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The TLS configuration is invalid.
-    #[error("could not set up TLS")]
-    Tls(#[source] rustls::Error),
-    /// The resolver configuration is invalid.
-    #[error("could not set up name resolution")]
-    Resolver(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A certificate file contains no readable certificate.
-    #[error("no readable certificate found")]
-    Certificates,
-    /// A revocation list file contains no readable list.
-    #[error("no readable certificate revocation list found")]
-    RevocationLists,
-    /// A key file contains no readable private key.
-    #[error("no readable private key found")]
-    Key,
 }
 
 /// Maximum size of a response head, in bytes. A head that ends in the read that exceeds the limit is still accepted.

@@ -1,6 +1,7 @@
 //! Outbound network: address policy, name resolution, connections, trust.
 
 pub(crate) mod connect;
+pub(crate) mod error;
 pub mod guard;
 pub(crate) mod resolve;
 pub(crate) mod steps;

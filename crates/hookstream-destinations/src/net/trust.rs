@@ -13,7 +13,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use crate::http::Error;
+use crate::net::error::Error;
 
 /// TLS settings of an installation. The public authorities are always trusted.
 #[derive(Debug, Default)]

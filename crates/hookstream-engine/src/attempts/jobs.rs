@@ -297,7 +297,7 @@ mod tests {
     };
     use hookstream_store::{
         Store,
-        db::vault,
+        db::vault_keys,
         delivery::deliveries::{ClaimLimits, NewDelivery, NewState, Publication, Versions},
         identity::organizations,
         outbound::{
@@ -343,7 +343,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a scratch directory");
             let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).expect("a store"));
             let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
-            vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+            vault_keys::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
             let clock = ManualClock::default();
             let now = clock.now();
             let mut ids = IdSource::new(StdRng::seed_from_u64(7));

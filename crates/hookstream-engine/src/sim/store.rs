@@ -21,6 +21,7 @@ use hookstream_model::{
 use hookstream_store::{
     Database, Error, Store,
     db::{
+        installation_quotas::InstallationQuotas,
         statement::{Row, Statement, Written},
         vault::Vault,
     },
@@ -38,7 +39,7 @@ use hookstream_store::{
     },
     operations::{
         jobs::{JobSlice, Survey},
-        quotas::{DayEvents, InstallationQuotas},
+        quotas::DayEvents,
     },
     sqlite::SqliteStore,
 };

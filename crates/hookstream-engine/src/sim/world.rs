@@ -28,7 +28,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Store,
-    db::vault,
+    db::vault_keys,
     identity::organizations,
     operations::jobs,
     outbound::{
@@ -99,7 +99,7 @@ impl Simulation {
         let history = Arc::new(History::new(PERMITS, is_shared));
         let inner = Arc::new(SqliteStore::in_memory().expect("a store in memory"));
         let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
-        vault::unlock(&*inner, keys, StdRng::seed_from_u64(seed)).await.expect("unlocked");
+        vault_keys::unlock(&*inner, keys, StdRng::seed_from_u64(seed)).await.expect("unlocked");
         let clock = SimClock::new(Timestamp::from_millis(STARTS[usize::from(rng.random_ratio(1, 4))]));
         let mut ids = IdSource::new(StdRng::from_rng(&mut rng));
         let now = clock.now();

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn only_owners_may_change_owners() {
         let check = |role: Role, now: Option<Role>, to: Option<Role>, may: bool| {
-            assert_eq!(role.may_change(now, to), may, "{role:?} {now:?} {to:?}")
+            assert_eq!(role.may_change(now, to), may, "{role:?} {now:?} {to:?}");
         };
         check(Role::Owner, Some(Role::Owner), None, true);
         check(Role::Owner, None, Some(Role::Owner), true);

@@ -19,9 +19,11 @@ use crate::{
         changes,
         error::Error,
         page::sql_limit,
+        sealed_write,
         statement::{Database, Statement, Value},
-        vault,
+        vault, vault_keys,
     },
+    identity::memberships,
     operations::audit_log,
 };
 
@@ -67,8 +69,8 @@ pub async fn forget(
     random: &mut (dyn FnMut() -> [u8; 32] + Send),
     context: &mut (dyn FnMut() -> AuditContext + Send),
 ) -> Result<Forgotten, Error> {
-    vault::remove_marks_without_key(db, &keys).await?;
-    vault::unlock(db, keys, nonces).await?;
+    vault_keys::remove_marks_without_key(db, &keys).await?;
+    vault_keys::unlock(db, keys, nonces).await?;
     let mut forgotten = Forgotten::default();
     settings(db, &mut forgotten).await?;
     responses(db, &mut forgotten).await?;
@@ -136,7 +138,7 @@ async fn users(db: &dyn Database, forgotten: &mut Forgotten, context: &mut (dyn 
                 let context = context();
                 let mut statements = vec![Statement::new(REMOVE_SECOND_FACTOR, vec![id.as_bytes().into(), context.at.into()])];
                 let change = Change::default();
-                statements.extend(audit_log::entries_of_person(db, id, &context, Action::PersonRemoveSecondFactor, &change).await?);
+                statements.extend(memberships::entries_of_person(db, id, &context, Action::PersonRemoveSecondFactor, &change).await?);
                 db.write("remove a second factor that cannot be decrypted", statements).await?;
                 forgotten.users.push(email);
             }
@@ -188,7 +190,7 @@ async fn endpoints(
             statements.extend(changes::of_application(tenant, application));
             let change = Change::done(&Fields::default().with("reason", "the encryption key is lost"));
             statements.push(audit_log::entry(tenant, &context, Action::EndpointRotateSecret, id.as_bytes(), &change));
-            vault::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
+            sealed_write::write(db, "replace a signing secret that cannot be decrypted", statements).await?;
         }
         if !is_full {
             return Ok(());

@@ -2,9 +2,12 @@
 
 pub mod changes;
 pub mod error;
+pub mod installation_quotas;
 pub mod lost_key;
 pub mod page;
+pub mod sealed_write;
 pub mod settings;
 pub mod statement;
 pub mod transfer;
 pub mod vault;
+pub mod vault_keys;

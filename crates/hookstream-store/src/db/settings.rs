@@ -4,6 +4,7 @@ use hookstream_model::base::secret::Secret;
 
 use crate::db::{
     error::Error,
+    sealed_write,
     statement::{Database, Statement},
     vault,
 };
@@ -29,7 +30,7 @@ pub async fn get_or_keep_secret(db: &dyn Database, name: &str, fresh: &Secret) -
         Some(found) => found,
         None => {
             let sealed = db.vault().seal(&vault::setting_of(name), fresh.expose())?;
-            vault::write(db, "store a secret", vec![Statement::new(KEEP, vec![name.into(), sealed.into()])]).await?;
+            sealed_write::write(db, "store a secret", vec![Statement::new(KEEP, vec![name.into(), sealed.into()])]).await?;
             // Another process may have been faster.
             find(db, name).await?.ok_or(Error::Unreadable { what: "setting" })?
         }

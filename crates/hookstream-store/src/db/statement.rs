@@ -8,10 +8,7 @@
 use async_trait::async_trait;
 use hookstream_model::base::time::Timestamp;
 
-use crate::{
-    db::{error::Error, vault::Vault},
-    operations::quotas::InstallationQuotas,
-};
+use crate::db::{error::Error, installation_quotas::InstallationQuotas, vault::Vault};
 
 /// Database that runs plain statements, each call as one transaction.
 #[async_trait]

@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 use crate::{
     Error, Store,
     db::{
+        installation_quotas::InstallationQuotas,
         statement::{Database, Row, Statement, Written},
         vault::Vault,
     },
@@ -36,7 +37,7 @@ use crate::{
     },
     operations::{
         jobs::{JobSlice, Survey},
-        quotas::{DayEvents, InstallationQuotas},
+        quotas::DayEvents,
     },
 };
 

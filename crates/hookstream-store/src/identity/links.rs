@@ -17,7 +17,7 @@ use crate::{
         error::Error,
         statement::{Database, Statement},
     },
-    identity::{members, sessions, users},
+    identity::{members, memberships, sessions, users},
     operations::audit_log,
 };
 
@@ -25,7 +25,6 @@ const INSERT: &str = "insert into links (hash, kind, user_id, created_at, expire
 const FIND: &str = "select user_id from links where hash = $1 and kind = $2 and expires_at > $3";
 const FIND_PASSWORD: &str = "select user_id, kind from links where hash = $1 and kind in ('password', 'mailed') and expires_at > $2";
 const TAKE: &str = "delete from links where hash = $1 and kind = $2 and expires_at > $3";
-const END_OTHERS: &str = "delete from links where user_id = $1";
 const END_ONE: &str = "delete from links where hash = $1";
 const DELETE_EXPIRED: &str = "delete from links where expires_at <= $1";
 /// Lets one of several concurrent first owners win.
@@ -57,7 +56,11 @@ pub async fn create_password(db: &dyn Database, hash: KeyHash, user: UserId, now
 /// Fails if the store fails.
 pub async fn create_mailed(db: &dyn Database, hash: KeyHash, user: UserId, now: Timestamp, until: Timestamp) -> Result<(), Error> {
     let values = vec![hash.as_bytes().into(), MAILED.into(), user.as_bytes().into(), now.into(), until.into()];
-    db.write("store a link", vec![end(user), Statement::new(DELETE_EXPIRED, vec![now.into()]), Statement::new(INSERT, values)]).await?;
+    db.write(
+        "store a link",
+        vec![users::end_links(user), Statement::new(DELETE_EXPIRED, vec![now.into()]), Statement::new(INSERT, values)],
+    )
+    .await?;
     Ok(())
 }
 
@@ -68,11 +71,6 @@ pub async fn create_mailed(db: &dyn Database, hash: KeyHash, user: UserId, now: 
 pub async fn revoke(db: &dyn Database, hash: KeyHash) -> Result<(), Error> {
     db.write("revoke a link", vec![Statement::new(END_ONE, vec![hash.as_bytes().into()])]).await?;
     Ok(())
-}
-
-/// Returns the statement that ends all links of a user.
-pub(crate) fn end(user: UserId) -> Statement {
-    Statement::new(END_OTHERS, vec![user.as_bytes().into()])
 }
 
 async fn create(
@@ -184,7 +182,7 @@ pub async fn set_password(
     let Some((_, kind)) = password_link(db, hash, now).await?.filter(|(owner, _)| *owner == user) else { return Ok(false) };
     let mut statements = vec![
         Statement::new(TAKE, values(hash, kind, now)).required(),
-        end(user),
+        users::end_links(user),
         users::password_statement(user, password, now),
         sessions::end_others(user, None),
     ];
@@ -192,7 +190,7 @@ pub async fn set_password(
         statements.extend(users::verify(user, now));
     }
     let change = Change::done(&Fields::default().with("with", "link"));
-    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonChangePassword, &change).await?);
+    statements.extend(memberships::entries_of_person(db, user, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password with a link", statements).await?.is_committed())
 }
 

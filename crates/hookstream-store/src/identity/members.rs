@@ -23,7 +23,10 @@ use crate::{
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
         statement::{Columns, Database, Row, Statement, Written},
     },
-    identity::users::{self, Identity, read_user},
+    identity::{
+        user_rows::read_user,
+        users::{self, Identity},
+    },
     operations::audit_log,
 };
 
@@ -35,8 +38,6 @@ const LIST: &str = "select u.id, u.email, u.name, u.created_at, m.role, m.create
 const FIND: &str = "select u.id, u.email, u.name, u.created_at, m.role, m.created_at, u.totp_confirmed_at
     from members m join users u on u.id = m.user_id where m.organization_id = $1 and m.user_id = $2";
 const FIND_BY_EMAIL: &str = "select u.id from members m join users u on u.id = m.user_id where m.organization_id = $1 and u.email = $2";
-const ROLES: &str = "select m.organization_id, m.role from members m join organizations o on o.id = m.organization_id
-    where m.user_id = $1 and o.deleted_at is null order by m.organization_id limit 1000";
 /// Serializes changes of an organization's members, so that two owners cannot remove each other.
 const QUEUE: &str = "update organizations set name = name where id = $1";
 const CHANGE: &str = "update members set role = $4 where organization_id = $1 and user_id = $2 and role = $3
@@ -164,19 +165,6 @@ pub async fn find(db: &dyn Database, organization: OrganizationId, user: UserId)
 pub async fn is_member(db: &dyn Database, organization: OrganizationId, email: &Email) -> Result<bool, Error> {
     let rows = db.read(Statement::new(FIND_BY_EMAIL, vec![organization.as_bytes().into(), email.as_str().into()])).await?;
     Ok(!rows.is_empty())
-}
-
-/// Returns a user's roles in organizations that are not deleted, oldest organization first.
-///
-/// # Errors
-/// Fails if the store fails.
-pub async fn roles(db: &dyn Database, user: UserId) -> Result<Vec<(OrganizationId, Role)>, Error> {
-    let rows = db.read(Statement::new(ROLES, vec![user.as_bytes().into()])).await?;
-    let read = |row: Row| {
-        let mut columns = row.columns();
-        Ok((columns.id("organization id", OrganizationId::from_bytes)?, columns.word("role", Role::parse)?))
-    };
-    rows.into_iter().map(read).collect()
 }
 
 /// Changes the role of a member from `from` to `to`.

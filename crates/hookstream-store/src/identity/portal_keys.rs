@@ -9,6 +9,7 @@ use hookstream_model::base::{ids::PortalKeyId, secret::Secret, time::Timestamp};
 
 use crate::db::{
     error::Error,
+    sealed_write,
     statement::{Columns, Database, Row, Statement},
     vault,
 };
@@ -82,7 +83,7 @@ pub async fn find(db: &dyn Database, id: PortalKeyId, now: Timestamp) -> Result<
 pub async fn create_unless_since(db: &dyn Database, fresh: &PortalKey, since: Timestamp) -> Result<bool, Error> {
     let keep = keep(db, fresh, &name_of(PortalKeyId::before_all_at(since)))?.required();
     // The first new key replaces the key of earlier versions.
-    Ok(vault::write(db, "store a portal key", vec![keep, Statement::new(REMOVE_FIRST, vec![])]).await?.is_committed())
+    Ok(sealed_write::write(db, "store a portal key", vec![keep, Statement::new(REMOVE_FIRST, vec![])]).await?.is_committed())
 }
 
 /// Stores a new signing key. `fresh` makes it for `now`, or for a time after the current key if that is later by
@@ -105,7 +106,7 @@ pub async fn rotate(
         Former::Outlive => {}
         Former::EndNow => statements.push(Statement::new(REMOVE_OTHERS, vec![name.into()])),
     }
-    vault::write(db, "rotate the portal key", statements).await?;
+    sealed_write::write(db, "rotate the portal key", statements).await?;
     Ok(fresh)
 }
 

@@ -20,8 +20,7 @@ use crate::{
         error::Error,
         statement::{Columns, Database, Row, Statement, Value},
     },
-    identity::users::read_user,
-    operations::audit_log,
+    identity::{memberships, user_rows::read_user},
 };
 
 macro_rules! columns {
@@ -55,7 +54,7 @@ const DELETE_ENDED: &str = "delete from sessions where expires_at < $1 or last_s
 /// Fails if the store fails.
 pub async fn create(db: &dyn Database, context: &AuditContext, session: &Session, text: &SessionText) -> Result<(), Error> {
     let fields = Fields::default().with("session_id", session.id.to_string()).with("method", session.method.word());
-    let mut statements = audit_log::entries_of_person(db, session.user, context, Action::PersonSignIn, &Change::done(&fields)).await?;
+    let mut statements = memberships::entries_of_person(db, session.user, context, Action::PersonSignIn, &Change::done(&fields)).await?;
     statements.push(insert(session, text));
     db.write("create a session", statements).await?;
     Ok(())
@@ -147,7 +146,7 @@ pub async fn switch_to(db: &dyn Database, id: SessionId, tenant: Tenant) -> Resu
 pub async fn end(db: &dyn Database, context: &AuditContext, user: UserId, id: SessionId) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(END, vec![user.as_bytes().into(), id.as_bytes().into()]).required()];
     let change = Change::done(&Fields::default().with("session_id", id.to_string()));
-    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonEndSessions, &change).await?);
+    statements.extend(memberships::entries_of_person(db, user, context, Action::PersonEndSessions, &change).await?);
     Ok(db.write("end a session", statements).await?.is_committed())
 }
 
@@ -158,7 +157,7 @@ pub async fn end(db: &dyn Database, context: &AuditContext, user: UserId, id: Se
 pub async fn end_all(db: &dyn Database, context: &AuditContext, user: UserId) -> Result<(), Error> {
     let mut statements = vec![end_others(user, None)];
     // The entry names no session, because all of them end.
-    statements.extend(audit_log::entries_of_person(db, user, context, Action::PersonEndSessions, &Change::default()).await?);
+    statements.extend(memberships::entries_of_person(db, user, context, Action::PersonEndSessions, &Change::default()).await?);
     db.write("end sessions", statements).await?;
     Ok(())
 }

@@ -17,11 +17,11 @@ use hookstream_model::{
 use crate::{
     db::{
         error::Error,
-        statement::{Columns, Database, Row, Statement, Value},
+        sealed_write,
+        statement::{Database, Row, Statement, Value},
         vault,
     },
-    identity::{links, sessions},
-    operations::audit_log,
+    identity::{memberships, sessions, user_rows::read_user},
 };
 
 macro_rules! columns {
@@ -163,7 +163,7 @@ pub async fn rename(db: &dyn Database, context: &AuditContext, user: &User, name
     let mut statements = vec![Statement::new(RENAME, values).required()];
     let fields = |name: &str| Fields::default().with("name", name);
     if let Some(change) = Change::of(&fields(&user.name), &fields(name)) {
-        statements.extend(audit_log::entries_of_person(db, user.id, context, Action::PersonUpdate, &change).await?);
+        statements.extend(memberships::entries_of_person(db, user.id, context, Action::PersonUpdate, &change).await?);
     }
     Ok(db.write("rename a user", statements).await?.is_committed())
 }
@@ -179,9 +179,9 @@ pub async fn set_password(
     password: &PasswordHash,
     kept: Option<SessionId>,
 ) -> Result<bool, Error> {
-    let mut statements = vec![password_statement(id, password, context.at), sessions::end_others(id, kept), links::end(id)];
+    let mut statements = vec![password_statement(id, password, context.at), sessions::end_others(id, kept), end_links(id)];
     let change = Change::done(&Fields::default().with("with", "password"));
-    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonChangePassword, &change).await?);
+    statements.extend(memberships::entries_of_person(db, id, context, Action::PersonChangePassword, &change).await?);
     Ok(db.write("set a password", statements).await?.is_committed())
 }
 
@@ -197,7 +197,7 @@ pub(crate) fn password_statement(id: UserId, password: &PasswordHash, now: Times
 pub async fn begin_second_factor(db: &dyn Database, id: UserId, secret: &SharedSecret, now: Timestamp) -> Result<bool, Error> {
     let sealed = db.vault().seal(&vault::totp_secret_of(id), secret.expose())?;
     let values = vec![id.as_bytes().into(), sealed.into(), now.into()];
-    Ok(vault::write(db, "store a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
+    Ok(sealed_write::write(db, "store a second factor", vec![Statement::new(SET_SECRET, values).required()]).await?.is_committed())
 }
 
 /// Puts a second factor into force, and ends the user's other sessions. Returns whether it was still unconfirmed.
@@ -222,7 +222,7 @@ pub async fn confirm_second_factor(
     }
     let values = vec![id.as_bytes().into(), sealed.into(), context.at.into(), step.into(), json(recovery)];
     let mut statements = vec![Statement::new(CONFIRM, values).required(), sessions::end_others(id, Some(kept))];
-    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonAddSecondFactor, &Change::default()).await?);
+    statements.extend(memberships::entries_of_person(db, id, context, Action::PersonAddSecondFactor, &Change::default()).await?);
     Ok(db.write("confirm a second factor", statements).await?.is_committed())
 }
 
@@ -235,7 +235,7 @@ pub async fn remove_second_factor(db: &dyn Database, context: &AuditContext, acc
     let mut statements = vec![Statement::new(REMOVE_SECRET, vec![id.as_bytes().into(), context.at.into()])];
     // An unconfirmed second factor was not in force, so its removal has no audit entry.
     if account.is_confirmed {
-        statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonRemoveSecondFactor, &Change::default()).await?);
+        statements.extend(memberships::entries_of_person(db, id, context, Action::PersonRemoveSecondFactor, &Change::default()).await?);
     }
     db.write("remove a second factor", statements).await?;
     Ok(())
@@ -257,7 +257,7 @@ pub async fn take_step(db: &dyn Database, id: UserId, step: i64) -> Result<bool,
 pub async fn replace_recovery(db: &dyn Database, context: &AuditContext, account: &Account, recovery: &[String]) -> Result<bool, Error> {
     let mut statements = vec![set_recovery(account, recovery, context.at)];
     let change = Change::default();
-    statements.extend(audit_log::entries_of_person(db, account.user.id, context, Action::PersonReplaceRecoveryCodes, &change).await?);
+    statements.extend(memberships::entries_of_person(db, account.user.id, context, Action::PersonReplaceRecoveryCodes, &change).await?);
     Ok(db.write("replace recovery codes", statements).await?.is_committed())
 }
 
@@ -289,7 +289,8 @@ pub async fn find_by_identity(db: &dyn Database, identity: Identity<'_>) -> Resu
 /// Fails if the store fails.
 pub async fn identify(db: &dyn Database, context: &AuditContext, identity: Identity<'_>, id: UserId) -> Result<bool, Error> {
     let mut statements = vec![identity_statement(identity, id, context.at)];
-    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonConnectProvider, &issuer_change(identity.issuer)).await?);
+    statements
+        .extend(memberships::entries_of_person(db, id, context, Action::PersonConnectProvider, &issuer_change(identity.issuer)).await?);
     Ok(db.write("connect an identity", statements).await?.is_committed())
 }
 
@@ -312,7 +313,7 @@ pub async fn issuers(db: &dyn Database, id: UserId) -> Result<Vec<String>, Error
 /// Fails if the store fails.
 pub async fn forget_identity(db: &dyn Database, context: &AuditContext, id: UserId, issuer: &str) -> Result<bool, Error> {
     let mut statements = vec![Statement::new(DELETE_IDENTITY, vec![id.as_bytes().into(), issuer.into()]).required()];
-    statements.extend(audit_log::entries_of_person(db, id, context, Action::PersonDisconnectProvider, &issuer_change(issuer)).await?);
+    statements.extend(memberships::entries_of_person(db, id, context, Action::PersonDisconnectProvider, &issuer_change(issuer)).await?);
     Ok(db.write("disconnect an identity", statements).await?.is_committed())
 }
 
@@ -381,15 +382,6 @@ pub async fn uncount(db: &dyn Database, counters: &[Counter]) -> Result<(), Erro
     Ok(())
 }
 
-pub(crate) fn read_user(columns: &mut Columns) -> Result<User, Error> {
-    Ok(User {
-        id: columns.id("user id", UserId::from_bytes)?,
-        email: columns.word("email", |text| Email::parse(text).ok())?,
-        name: columns.text("name")?,
-        created_at: columns.time("created_at")?,
-    })
-}
-
 fn read(db: &dyn Database, row: Row) -> Result<Account, Error> {
     let mut columns = row.columns();
     let user = read_user(&mut columns)?;
@@ -412,4 +404,11 @@ fn read(db: &dyn Database, row: Row) -> Result<Account, Error> {
 
 fn json(texts: &[String]) -> Value {
     Value::Text(serde_json::to_string(texts).expect("a list of text is JSON"))
+}
+
+pub(crate) const END_LINKS: &str = "delete from links where user_id = $1";
+
+/// Returns the statement that ends all links of a user.
+pub(crate) fn end_links(user: UserId) -> Statement {
+    Statement::new(END_LINKS, vec![user.as_bytes().into()])
 }

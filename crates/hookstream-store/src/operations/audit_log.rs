@@ -5,21 +5,18 @@
 
 use hookstream_model::{
     base::{
-        ids::{EntryId, EnvironmentId, OrganizationId, ResourceId, UserId},
+        ids::{EntryId, EnvironmentId, OrganizationId, ResourceId},
         time::Timestamp,
     },
-    identity::{member::Role, tenancy::Tenant},
+    identity::tenancy::Tenant,
     operations::audit_log::{Action, AuditContext, Change},
 };
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    db::{
-        error::Error,
-        page::{ABOVE_ALL, Page, PageRequest, sql_limit},
-        statement::{Database, Row, Statement, Value, Written},
-    },
-    identity::members,
+use crate::db::{
+    error::Error,
+    page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+    statement::{Database, Row, Statement, Value, Written},
 };
 
 macro_rules! columns {
@@ -163,20 +160,6 @@ pub(crate) fn entry_of_organization(
     change: &Change,
 ) -> Statement {
     insert(organization, None, context, action, Some(resource), change)
-}
-
-/// Returns the statements that store audit entries about a user, one for each of the user's organizations.
-pub(crate) async fn entries_of_person(
-    db: &dyn Database,
-    user: UserId,
-    context: &AuditContext,
-    action: Action,
-    change: &Change,
-) -> Result<Vec<Statement>, Error> {
-    let of = |(number, (organization, _)): (u64, (OrganizationId, Role))| {
-        entry_of_organization(organization, &context.with_entry_of(number), action, user.as_bytes(), change)
-    };
-    Ok((0..).zip(members::roles(db, user).await?).map(of).collect())
 }
 
 /// Stores the audit entry of an action that changes no row of the configuration.

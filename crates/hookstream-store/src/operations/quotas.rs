@@ -7,10 +7,7 @@
 //! (`delivery_counts.events`), which no removal lowers. The counts move to `event_counts` when their day is dropped,
 //! or their environment is removed, before the end of the month.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use hookstream_model::{
     base::{
@@ -20,7 +17,7 @@ use hookstream_model::{
     identity::tenancy::Tenant,
     operations::{
         audit_log::{Action, AuditContext, Change},
-        quota::{Month, Quota, QuotaLimit, QuotaLimits, Quotas},
+        quota::{Month, Quota, QuotaLimit, QuotaLimits},
     },
 };
 
@@ -86,22 +83,6 @@ const DAYS_KEPT: i64 = 62;
 const UNLIMITED: i64 = -1;
 /// Value for null in a comparison.
 const UNSET: i64 = -2;
-
-/// Quotas of organizations without their own, once set.
-#[derive(Debug, Default)]
-pub struct InstallationQuotas(OnceLock<Quotas>);
-
-impl InstallationQuotas {
-    /// Sets the quotas, before anything is created. Only the first call has an effect.
-    pub fn set(&self, quotas: Quotas) {
-        let _ = self.0.set(quotas);
-    }
-
-    /// Returns the quotas.
-    pub fn get(&self) -> Quotas {
-        self.0.get().copied().unwrap_or_default()
-    }
-}
 
 /// Quota that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        sealed_write,
         statement::{Columns, Database, Row, Statement, Value, Written},
-        vault,
     },
     operations::{
         audit_log,
@@ -81,7 +81,7 @@ pub(crate) async fn create_with_response(
     statements.extend(inserts);
     let check = statements.len();
     statements.extend(guard.as_ref().map(Guard::checks).into_iter().flatten());
-    match (vault::write(db, operation, statements).await, guard) {
+    match (sealed_write::write(db, operation, statements).await, guard) {
         (Ok(Written::Committed(_)), _) => Ok(Created::Stored),
         (Ok(Written::Unmet(index)), Some(guard)) if index >= check => guard.reached(db, index - check).await.map(Created::QuotaReached),
         (Ok(Written::Unmet(_)), _) => Ok(Created::KeyTaken),

@@ -28,6 +28,7 @@ use crate::{
         changes,
         error::Error,
         page::{ABOVE_ALL, Page, PageRequest, sql_limit},
+        sealed_write,
         statement::{Columns, Database, Row, Statement, Value, Written},
         vault::{self, Vault},
     },
@@ -449,7 +450,7 @@ pub async fn rotate_secret(
             changes::record(key.tenant, key.application_id),
             key.entry(context, Action::EndpointRotateSecret, &change),
         ]);
-        match vault::write(db, "rotate a signing secret", statements).await? {
+        match sealed_write::write(db, "rotate a signing secret", statements).await? {
             Written::Committed(_) => return Ok(Rotated::Done),
             Written::Unmet(index) if Some(index) == key_index => return Ok(Rotated::KeyTaken),
             // Changed concurrently: start again from the current state.

@@ -8,6 +8,7 @@ use hookstream_model::{base::time::Timestamp, identity::tenancy::Tenant};
 use crate::{
     db::{
         error::Error,
+        sealed_write,
         statement::{Database, Row, Statement},
         vault,
     },
@@ -79,7 +80,7 @@ pub(crate) fn store_statements(db: &dyn Database, tenant: Tenant, response: NewR
 /// # Errors
 /// Fails if the store fails.
 pub async fn store(db: &dyn Database, tenant: Tenant, response: NewResponse) -> Result<(), Error> {
-    vault::write(db, "store a response", store_statements(db, tenant, response)?.into()).await.map(|_| ())
+    sealed_write::write(db, "store a response", store_statements(db, tenant, response)?.into()).await.map(|_| ())
 }
 
 fn read(row: Row) -> Result<StoredResponse, Error> {

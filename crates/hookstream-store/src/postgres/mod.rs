@@ -34,11 +34,11 @@ use hookstream_model::{
 use tokio::sync::{Notify, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use crate::postgres::db::{connection::Options, migrate::SchemaState};
 use crate::{
     Store,
     db::{
         error::Error,
+        installation_quotas::InstallationQuotas,
         statement::{Database, Row, Statement, Written},
         vault::Vault,
     },
@@ -56,13 +56,15 @@ use crate::{
     },
     operations::{
         jobs::{self as job_rows, JobSlice, Survey},
-        quotas::{DayEvents, InstallationQuotas},
+        quotas::DayEvents,
     },
     postgres::{
         db::connection::{Connector, Pool},
         deliveries::publish::Publisher,
     },
 };
+
+pub use crate::postgres::db::{connection::Options, migrate::SchemaState};
 
 /// Maximum number of unread nudges. A slower reader loses some, and learns that from its channel.
 const NUDGES: usize = 64;

@@ -1,9 +1,9 @@
 //! This store as one side of a transfer.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookstream_model::base::{ids::MessageId, time::Day};
+use hookstream_model::base::time::Day;
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -17,12 +17,12 @@ use crate::{
         statement::Value,
         transfer::{
             ADVANCE, Advance, Limits, Side, Slice, TableOrder,
-            tables::{Column, ColumnKind, DayBy, TABLES, Table},
+            tables::{Column, ColumnKind, DayBy, Table},
         },
     },
     postgres::{
-        db::connection::{Connection, Values, connect},
-        retention::days,
+        db::connection::{Connection, connect},
+        retention::days::{self, days_with_rows},
     },
 };
 
@@ -30,7 +30,6 @@ const OPERATION: &str = "transfer";
 const USER: &str = "select number, name, role, (extract(epoch from lapses_at - clock_timestamp()) * 1000)::int8 from nodes
     where lapses_at > clock_timestamp() order by number limit 1";
 const STARTS: &str = "select case when is_called then last_value else 0 end from nodes_number_seq";
-const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
 
 /// Value with its type in the table.
 type Typed<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
@@ -87,35 +86,6 @@ impl Side for PostgresStore {
 
 fn borrowed<'a>(values: &'a [Typed<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
-}
-
-/// Returns the days that may have rows, oldest first.
-pub(super) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, Error> {
-    let mut found = BTreeSet::from_iter(days::days(connection).await?);
-    for row in connection.query(COUNTED_DAYS, &[]).await? {
-        found.insert(days::of_number(row.get(0)));
-    }
-    for table in TABLES {
-        if let DayBy::Id(id) = table.postgres.day
-            && !days::is_partitioned(table.postgres.into)
-        {
-            found.extend(days_in(connection, table.postgres.into, id).await?);
-        }
-    }
-    Ok(found.into_iter().collect())
-}
-
-/// Returns the days of the ids in an indexed column, with one index lookup for each.
-async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
-    let next = format!("select {id} from {table} where {id} >= $1 order by {id} limit 1");
-    let mut days: Vec<Day> = Vec::new();
-    loop {
-        let from = days.last().map_or(Uuid::nil(), |day| days::first_id_at(day.end()));
-        let values: &Values<'_> = &[(&from, Type::UUID)];
-        let rows = connection.query(&next, values).await?;
-        let Some(row) = rows.first() else { return Ok(days) };
-        days.push(MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day());
-    }
 }
 
 /// Returns the statement for the next rows of a step. The database sends only rows within the limits.
@@ -305,7 +275,7 @@ mod tests {
         for row in hookstream_testkit::postgres::connect(&database.url()).await.query(COLUMNS, &[]).await.expect("rows") {
             tables.entry(row.get(0)).or_default().insert((row.get(1), row.get(2)));
         }
-        let moved = TABLES.iter().map(|table| {
+        let moved = crate::db::transfer::tables::TABLES.iter().map(|table| {
             let form = &table.postgres;
             let mut columns: BTreeSet<_> =
                 table.columns.iter().map(|column| (column.name.to_owned(), type_name(column.kind).to_owned())).collect();

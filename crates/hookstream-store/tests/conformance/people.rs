@@ -25,7 +25,7 @@ use hookstream_store::{
         environments::{self, Deleted, Restored},
         links,
         members::{self, Changed, Guest, Invitation},
-        organizations, sessions,
+        memberships, organizations, sessions,
         users::{self, Identity},
     },
     outbound::applications::{self, Created},
@@ -176,7 +176,7 @@ pub(crate) async fn only_mailed_link_verifies_an_address(world: &Fixture) {
     let account = users::find(db, grace.id).await.expect("read").expect("exists");
     assert!(account.is_verified && account.password.is_none());
     assert_eq!(users::find_by_identity(db, known).await.expect("read"), Some(grace.id));
-    assert_eq!(members::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
+    assert_eq!(memberships::roles(db, grace.id).await.expect("read"), [(organization, Role::Developer)]);
     let twin = user(world, "twin@example.com");
     assert!(!members::accept_all(db, &world.context(), &[], &twin, known).await.expect("read"), "the identity belongs to another user");
     assert_eq!(users::find(db, twin.id).await.expect("read"), None);

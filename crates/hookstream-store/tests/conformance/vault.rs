@@ -1,5 +1,6 @@
 //! Sealing of secrets: in every row, bound to their place, and with a change of the key during use.
 
+use hookstream_store::db::vault_keys;
 use std::sync::Arc;
 
 use hookstream_model::{
@@ -13,7 +14,7 @@ use hookstream_store::{
     Error, Store,
     db::{
         transfer::Side,
-        vault::{self, Outdated, Rotated, Walk},
+        vault_keys::{Outdated, Rotated, Walk},
     },
     delivery::deliveries::IdempotencyKey,
     identity::portal_keys::{self, PortalKey},
@@ -151,7 +152,7 @@ async fn locked_store_neither_writes_nor_reads_secrets() {
         locked(idempotency::find(&*store, endpoint.tenant, "k", NOON - DAY).await.expect_err("locked"));
         locked(idempotency::store(&*store, endpoint.tenant, answer("l")).await.expect_err("locked"));
         locked(portal_keys::create_unless_since(&*store, &portal_key, NOON + DAY).await.expect_err("locked"));
-        locked(vault::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
+        locked(vault_keys::rotate(&*store, &mut |_| ()).await.expect_err("locked"));
         store.close().await;
         drop(store);
         place.end().await;
@@ -167,9 +168,9 @@ async fn wrong_key_is_refused_and_leaves_no_mark() {
         let store = place.open().await;
         let refused = unlock(&*store, &[2, 3]).await.expect_err("refused");
         assert!(matches!(refused, Error::MissingKey { id } if id == key(1).id()), "{refused:?}");
-        assert_eq!(vault::known(&*store).await.expect("read").marked, [key(1).id()]);
+        assert_eq!(vault_keys::known(&*store).await.expect("read").marked, [key(1).id()]);
         unlock(&*store, &[2, 1]).await.expect("both keys are given");
-        assert_eq!(vault::known(&*store).await.expect("read").marked.len(), 2);
+        assert_eq!(vault_keys::known(&*store).await.expect("read").marked.len(), 2);
         store.close().await;
         drop(store);
         place.end().await;
@@ -181,10 +182,10 @@ async fn concurrent_key_generation_agrees_on_one_key() {
     let place = StoreLocation::database().await;
     let (one, two) = (place.open().await, place.open().await);
     let (fresh_one, fresh_two) = (key(1), key(2));
-    let (first, second) = tokio::join!(vault::keep_generated(&*one, &fresh_one), vault::keep_generated(&*two, &fresh_two));
+    let (first, second) = tokio::join!(vault_keys::keep_generated(&*one, &fresh_one), vault_keys::keep_generated(&*two, &fresh_two));
     let (first, second) = (first.expect("kept"), second.expect("kept"));
     assert_eq!(first, second);
-    assert_eq!(vault::known(&*one).await.expect("read").generated, Some(first));
+    assert_eq!(vault_keys::known(&*one).await.expect("read").generated, Some(first));
     one.close().await;
     two.close().await;
     place.end().await;
@@ -210,9 +211,9 @@ async fn moved_secret_does_not_open() {
         drop((store, world.store));
         // The secret stays unchanged and does not block the rotation of the rest, but the earlier key is not retired.
         let store = place.open_with(&[2, 1]).await;
-        let rotated = vault::rotate(&*store, &mut |_| ()).await.expect("rotated");
+        let rotated = vault_keys::rotate(&*store, &mut |_| ()).await.expect("rotated");
         assert_eq!((rotated.rows, rotated.unopened, rotated.retired.len()), (3, 1, 0));
-        assert_eq!(vault::known(&*store).await.expect("read").marked.len(), 2);
+        assert_eq!(vault_keys::known(&*store).await.expect("read").marked.len(), 2);
         store.close().await;
         drop(store);
         place.end().await;
@@ -269,13 +270,13 @@ async fn rotation_seals_every_row_again_and_retires_the_earlier_key() {
         let done = walk.rows;
         assert!(done > 1 && done < MANY as u64, "{done}");
         let mut progress = Vec::new();
-        let rotated = vault::rotate(&*store, &mut |rows| progress.push(rows)).await.expect("rotated");
+        let rotated = vault_keys::rotate(&*store, &mut |rows| progress.push(rows)).await.expect("rotated");
         let all = 3 + 2 * MANY as u64;
         let expected = Rotated { rows: all - done, unopened: 0, retired: vec![key(1).id()], is_overtaken: false };
         assert_eq!(rotated, expected);
         assert!(progress.len() > 4 && progress.is_sorted(), "{progress:?}");
         assert!(place.sealed().await.iter().all(|text| text.starts_with(&format!("enc:v1:{}:", key(2).id()))));
-        assert_eq!(vault::rotate(&*store, &mut |_| ()).await.expect("rotated").rows, 0);
+        assert_eq!(vault_keys::rotate(&*store, &mut |_| ()).await.expect("rotated").rows, 0);
         store.close().await;
         drop(store);
 
@@ -298,7 +299,7 @@ async fn sealing_under_a_retired_key_is_refused() {
     let old = place.open_with(&[1, 2]).await;
     let (world, endpoint) = fill(old.clone()).await;
     let new = place.open_with(&[2, 1]).await;
-    assert_eq!(vault::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
+    assert_eq!(vault_keys::rotate(&*new, &mut |_| ()).await.expect("rotated").retired, [key(1).id()]);
     assert_eq!(read(&*old, &world).await, SECRETS, "this node also has the new key");
     let rotated = endpoints::rotate_secret(
         &*old,
@@ -321,18 +322,18 @@ async fn sealing_under_a_retired_key_is_refused() {
 async fn generated_key_is_removed_once_it_seals_nothing() {
     let place = StoreLocation::directory();
     let store = place.open().await;
-    let generated = vault::keep_generated(&*store, &key(1)).await.expect("kept");
+    let generated = vault_keys::keep_generated(&*store, &key(1)).await.expect("kept");
     unlock(&*store, &[1]).await.expect("unlocked");
     let (world, _) = fill(store.clone()).await;
-    vault::forget_generated(&*store).await.expect("left");
-    assert_eq!(vault::known(&*store).await.expect("read").generated, Some(generated), "the key is current");
+    vault_keys::forget_generated(&*store).await.expect("left");
+    assert_eq!(vault_keys::known(&*store).await.expect("read").generated, Some(generated), "the key is current");
     store.close().await;
     drop((store, world.store));
     let store = place.open_with(&[2, 1]).await;
-    vault::forget_generated(&*store).await.expect("left");
-    assert!(vault::known(&*store).await.expect("read").generated.is_some(), "rows are sealed under it");
-    vault::rotate(&*store, &mut |_| ()).await.expect("rotated");
-    vault::forget_generated(&*store).await.expect("forgotten");
-    assert_eq!(vault::known(&*store).await.expect("read").generated, None);
+    vault_keys::forget_generated(&*store).await.expect("left");
+    assert!(vault_keys::known(&*store).await.expect("read").generated.is_some(), "rows are sealed under it");
+    vault_keys::rotate(&*store, &mut |_| ()).await.expect("rotated");
+    vault_keys::forget_generated(&*store).await.expect("forgotten");
+    assert_eq!(vault_keys::known(&*store).await.expect("read").generated, None);
     store.close().await;
 }

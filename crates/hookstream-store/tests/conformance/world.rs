@@ -1,5 +1,6 @@
 //! Store with two tenants, and helpers that fill it.
 
+use hookstream_store::db::vault_keys;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -31,7 +32,6 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Database, Error, Store,
-    db::vault,
     delivery::{
         deliveries::{ClaimLimits, Claimed, NewDelivery, NewState, Next, Owner, Publication, Published, Settled, Versions},
         nodes::NodeSelf,
@@ -255,7 +255,7 @@ impl Fixture {
 /// Unlocks a store with the keys of these bytes, the current one first.
 pub(crate) async fn unlock(db: &dyn Database, keys: &[u8]) -> Result<(), Error> {
     let keys = Keys::new(keys.iter().map(|byte| VaultKey::from_bytes([*byte; 32]))).expect("at least one");
-    vault::unlock(db, keys, StdRng::seed_from_u64(1)).await
+    vault_keys::unlock(db, keys, StdRng::seed_from_u64(1)).await
 }
 
 pub(crate) fn pending(target_id: TargetId) -> NewDelivery {

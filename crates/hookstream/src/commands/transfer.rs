@@ -13,7 +13,7 @@ use hookstream_model::base::secret::Secret;
 use hookstream_store::{
     db::{
         transfer::{Limits, Moved, Report, Side, Transfer},
-        vault,
+        vault_keys,
     },
     postgres::{self, PostgresStore},
     sqlite::SqliteStore,
@@ -113,7 +113,7 @@ async fn transfer(source: &dyn Side, name: &str, target: &dyn Side) -> anyhow::R
 
 /// The keys that the rows are sealed under, by their ids; but for the one that is moved along with them.
 async fn keys_needed(source: &dyn Side) -> anyhow::Result<Vec<String>> {
-    let known = vault::known(source).await?;
+    let known = vault_keys::known(source).await?;
     let moved = known.generated.map(|key| key.id());
     Ok(known.marked.into_iter().filter(|id| Some(*id) != moved).map(|id| id.to_string()).collect())
 }

@@ -17,7 +17,7 @@ use hookstream_model::{
 };
 use hookstream_store::{
     Database, Error as StoreError, Store,
-    db::vault::{self, Known, Outdated, Rotated, Walk},
+    db::vault_keys::{self, Known, Outdated, Rotated, Walk},
     operations::audit_log,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -56,13 +56,13 @@ pub(crate) fn given(config: &Config) -> anyhow::Result<Option<Keys>> {
 /// # Errors
 /// Where the settings' keys cannot be read, or secrets are sealed under a key that is not among them.
 pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<()> {
-    let known = vault::known(store).await?;
+    let known = vault_keys::known(store).await?;
     let given = given(config)?;
     let keys = match &config.database {
         None => in_directory(given, &known, &config.data_dir, rng)?,
         Some(_) => in_database(store, given, &known, rng).await?,
     };
-    match vault::unlock(store, keys, StdRng::from_rng(rng)).await {
+    match vault_keys::unlock(store, keys, StdRng::from_rng(rng)).await {
         Err(StoreError::MissingKey { id }) => bail!(missing(id)),
         other => Ok(other?),
     }
@@ -74,7 +74,7 @@ pub(crate) async fn unlock(store: &dyn Store, config: &Config, rng: &mut StdRng)
 /// Where a key file cannot be read or written.
 pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut StdRng) -> anyhow::Result<Keys> {
     let given = given(config)?;
-    let known = Known { marked: Vec::new(), generated: vault::known(store).await?.generated };
+    let known = Known { marked: Vec::new(), generated: vault_keys::known(store).await?.generated };
     match &config.database {
         None => in_directory(given, &known, &config.data_dir, rng),
         Some(_) => in_database(store, given, &known, rng).await,
@@ -86,7 +86,7 @@ pub(crate) async fn after_loss(store: &dyn Store, config: &Config, rng: &mut Std
 /// # Errors
 /// Where the store fails or a key file cannot be read.
 pub(crate) async fn absent(store: &dyn Store, config: &Config) -> anyhow::Result<Vec<KeyId>> {
-    let known = vault::known(store).await?;
+    let known = vault_keys::known(store).await?;
     let path = own_file(&config.data_dir);
     let own = if config.database.is_none() && path.exists() { Some(read("the data directory's key file", &path)?) } else { None };
     let available: Vec<_> =
@@ -123,7 +123,7 @@ async fn in_database(store: &dyn Database, given: Option<Keys>, known: &Known, r
         return Ok(given.and(known.generated.clone()));
     }
     refuse_if_sealed(known)?;
-    let key = vault::keep_generated(store, &fresh(rng)).await?;
+    let key = vault_keys::keep_generated(store, &fresh(rng)).await?;
     tracing::warn!(
         key = %key.id(),
         "the encryption key is stored in the same database as the secrets, which protects against little; set \
@@ -210,8 +210,8 @@ pub(crate) async fn seal_outdated(
 ) {
     let work = async {
         if is_alone {
-            let rotated = vault::rotate(&*store, &mut |_| ()).await?;
-            vault::forget_generated(&*store).await?;
+            let rotated = vault_keys::rotate(&*store, &mut |_| ()).await?;
+            vault_keys::forget_generated(&*store).await?;
             record_rotation(&*store, &rotated, &mut act).await?;
             return Ok((rotated.rows, rotated.unopened, rotated.retired));
         }

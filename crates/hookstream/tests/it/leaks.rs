@@ -1,6 +1,7 @@
 //! Secrets do not leak. Every operation is called with valid and invalid requests on a server with full logging. Then
 //! its log, responses and store are searched for every secret.
 
+use hookstream_store::db::vault_keys;
 use std::{
     path::PathBuf,
     process::{Child, Output, Stdio},
@@ -9,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use hookstream_model::base::vault::Keys;
-use hookstream_store::{db::vault, identity::portal_keys};
+use hookstream_store::identity::portal_keys;
 use hookstream_testkit::{
     eventually,
     receiver::{CannedResponse, Receiver},
@@ -389,7 +390,7 @@ async fn check_store(scratch: &Scratch, secrets: &Secrets, when: &str) {
 async fn portal_key(scratch: &Scratch) -> String {
     let store = scratch.open_store().await;
     let keys: Keys = ENCRYPTION_KEY.parse().expect("a key");
-    vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+    vault_keys::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
     let key = portal_keys::current(&*store).await.expect("read").expect("a signing key");
     store.close().await;
     assert_eq!(key.secret.expose().len(), 64);

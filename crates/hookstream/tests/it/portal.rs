@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use hookstream_model::base::{time::Timestamp, vault::Keys};
-use hookstream_store::{db::vault, identity::portal_keys};
+use hookstream_store::db::vault_keys;
+use hookstream_store::identity::portal_keys;
 use hookstream_testkit::receiver::Receiver;
 use http::Method;
 use rand::{SeedableRng, rngs::StdRng};
@@ -375,7 +376,7 @@ async fn expired_token_is_reported() {
     stop(server).await;
     let store = scratch.open_store().await;
     let keys: Keys = encryption_key().parse().expect("a key");
-    vault::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+    vault_keys::unlock(&*store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
     let key = portal_keys::current(&*store).await.expect("read").expect("a signing key");
     store.close().await;
     drop(store);

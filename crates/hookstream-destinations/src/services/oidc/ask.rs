@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use hookstream_model::base::secret::Secret;
@@ -22,13 +21,16 @@ use url::{Url, form_urlencoded};
 use super::ProviderError;
 use crate::{
     AddressPolicy,
-    http::{Error, Trust},
+    http::Trust,
     net::{
         connect::{Connector, Shared},
+        error::Error,
         resolve::SystemResolver,
         trust,
     },
 };
+
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 /// Time limit of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);

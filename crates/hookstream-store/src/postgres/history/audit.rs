@@ -13,7 +13,6 @@ use crate::{
     postgres::{
         db::connection::{Connection, Pool, connect},
         retention::days,
-        transfer,
     },
 };
 
@@ -28,7 +27,7 @@ const OWNERS_GONE: &str = "select owner, count(*) from pending
 
 pub(crate) async fn audit(pool: &Pool) -> Result<ConsistencyReport, Error> {
     let mut audit = ConsistencyReport::default();
-    for day in transfer::days_with_rows(&connect(pool, OPERATION).await?).await? {
+    for day in days::days_with_rows(&connect(pool, OPERATION).await?).await? {
         let rows = connect(pool, OPERATION).await?.transaction(async |connection| read(connection, day).await, |_| true).await?;
         audit.add(day, rows)?;
     }

@@ -1,16 +1,27 @@
 //! Days as partitions: created in advance, dropped as a whole.
 
-use hookstream_model::base::time::{Day, Timestamp};
+use std::collections::BTreeSet;
+
+use hookstream_model::base::{
+    ids::MessageId,
+    time::{Day, Timestamp},
+};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::{
-    db::error::Error,
-    postgres::db::connection::{Connection, Pool, connect},
+    db::{
+        error::Error,
+        transfer::tables::{DayBy, TABLES},
+    },
+    postgres::{
+        db::connection::{Connection, Pool, Values, connect},
+        retention::days,
+    },
 };
 
 /// Tables partitioned by day; the table of messages is last.
-const TABLES: [(&str, &str); 4] =
+const PARTITIONED: [(&str, &str); 4] =
     [("payloads", "message_id"), ("attempts", "message_id"), ("undelivered", "message_id"), ("messages", "id")];
 
 /// Lock until the end of the transaction: one node at a time creates or drops days.
@@ -43,7 +54,7 @@ pub(crate) async fn prepare(pool: &Pool, day: Day) -> Result<(), Error> {
     }
     let make = async |connection: &Connection| {
         connection.query(LOCK, &[]).await?;
-        for (table, _) in TABLES {
+        for (table, _) in PARTITIONED {
             if days_of(connection, table).await?.contains(&day) {
                 continue;
             }
@@ -88,7 +99,7 @@ pub(crate) async fn sizes(pool: &Pool) -> Result<Vec<(Day, u64)>, Error> {
     let connection = connect(pool, "measure the days").await?;
     let mut sizes = Vec::new();
     for day in days(&connection).await? {
-        let parts: Vec<_> = TABLES.iter().map(|(table, _)| partition(table, day)).collect();
+        let parts: Vec<_> = PARTITIONED.iter().map(|(table, _)| partition(table, day)).collect();
         let rows = connection.query(SIZE, &[(&parts, Type::TEXT_ARRAY)]).await?;
         let bytes: i64 = rows.first().map_or(0, |row| row.get(0));
         sizes.push((day, u64::try_from(bytes).unwrap_or(0)));
@@ -107,7 +118,7 @@ async fn drop_day(pool: &Pool, day: Day) -> Result<bool, Error> {
         if rows.first().is_none_or(|row| row.get(0)) {
             return Ok(false);
         }
-        for (table, _) in TABLES {
+        for (table, _) in PARTITIONED {
             // The payloads may have been dropped earlier.
             connection.batch(&format!("drop table if exists {}", partition(table, day))).await?;
         }
@@ -151,7 +162,7 @@ pub(crate) fn of_number(number: i64) -> Day {
 
 /// Returns whether a table is partitioned.
 pub(crate) fn is_partitioned(table: &str) -> bool {
-    TABLES.iter().any(|(name, _)| *name == table)
+    PARTITIONED.iter().any(|(name, _)| *name == table)
 }
 
 /// Returns the lowest id possible in this millisecond.
@@ -159,4 +170,35 @@ pub(crate) fn first_id_at(at: Timestamp) -> Uuid {
     let mut id = [0; 16];
     id[..6].copy_from_slice(&at.as_millis().max(0).to_be_bytes()[2..]);
     Uuid::from_bytes(id)
+}
+
+/// Returns the days that may have rows, oldest first.
+pub(crate) async fn days_with_rows(connection: &Connection) -> Result<Vec<Day>, Error> {
+    let mut found = BTreeSet::from_iter(days::days(connection).await?);
+    for row in connection.query(COUNTED_DAYS, &[]).await? {
+        found.insert(days::of_number(row.get(0)));
+    }
+    for table in TABLES {
+        if let DayBy::Id(id) = table.postgres.day
+            && !days::is_partitioned(table.postgres.into)
+        {
+            found.extend(days_in(connection, table.postgres.into, id).await?);
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+pub(crate) const COUNTED_DAYS: &str = "select day from message_counts union select day from delivery_counts";
+
+/// Returns the days of the ids in an indexed column, with one index lookup for each.
+pub(crate) async fn days_in(connection: &Connection, table: &str, id: &str) -> Result<Vec<Day>, Error> {
+    let next = format!("select {id} from {table} where {id} >= $1 order by {id} limit 1");
+    let mut days: Vec<Day> = Vec::new();
+    loop {
+        let from = days.last().map_or(Uuid::nil(), |day| days::first_id_at(day.end()));
+        let values: &Values<'_> = &[(&from, Type::UUID)];
+        let rows = connection.query(&next, values).await?;
+        let Some(row) = rows.first() else { return Ok(days) };
+        days.push(MessageId::from_bytes(row.get::<_, Uuid>(0).into_bytes()).timestamp().day());
+    }
 }

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::{connection::open_checkpointer, files::KnownDays, space::Space};
 use crate::{
     db::error::Error,
-    sqlite::{core_path, day_path},
+    sqlite::db::directory::{core_path, day_path},
 };
 
 /// Interval between checks of the logs.

@@ -81,7 +81,7 @@ pub(crate) fn open_writer(path: &Path, kind: FileKind) -> Result<Connection, Err
 /// file of another user stays as it is. An existing file is not opened, because closing it would release the locks
 /// that SQLite holds on it in this process.
 fn restrict(path: &Path) -> std::io::Result<()> {
-    match crate::sqlite::private().create_new(true).open(path) {
+    match crate::sqlite::db::directory::private().create_new(true).open(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),

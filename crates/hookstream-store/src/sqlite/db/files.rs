@@ -16,7 +16,7 @@ use super::connection::{FileKind, failed, open_writer};
 use crate::{
     db::error::Error,
     delivery::{counts::Counts, deliveries::Versions},
-    sqlite::{core_path, day_path, days_directory},
+    sqlite::db::directory::{core_path, day_path, days_directory},
 };
 
 const ADD_COUNT: &str = "insert into message_counts (application_id, messages) values (?1, ?2)
@@ -250,7 +250,7 @@ impl Location {
         match self {
             Self::Directory(directory) => {
                 let directory = days_directory(directory);
-                let synced = crate::sqlite::sync_directory(&directory);
+                let synced = crate::sqlite::db::directory::sync_directory(&directory);
                 synced.map_err(|cause| Error::Open { what: directory.display().to_string(), cause: cause.into() })
             }
             #[cfg(feature = "in-memory")]

@@ -15,9 +15,8 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    db::{error::Error, vault::Vault},
+    db::{error::Error, installation_quotas::InstallationQuotas, vault::Vault},
     delivery::deliveries::Owner,
-    operations::quotas::InstallationQuotas,
     sqlite::{SqliteStore, deliveries::claim},
 };
 

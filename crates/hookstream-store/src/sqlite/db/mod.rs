@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod connection;
+pub(crate) mod directory;
 pub(crate) mod files;
 #[cfg(feature = "in-memory")]
 pub(crate) mod in_memory;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     db::error::Error,
-    sqlite::{core_path, day_path},
+    sqlite::db::directory::{core_path, day_path},
 };
 
 /// Maximum number of concurrent reads; further ones wait.

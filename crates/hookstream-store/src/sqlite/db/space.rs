@@ -108,7 +108,7 @@ impl Space {
 }
 
 fn fill(path: &Path, size: usize) -> std::io::Result<()> {
-    let mut file = crate::sqlite::private().truncate(true).open(path)?;
+    let mut file = crate::sqlite::db::directory::private().truncate(true).open(path)?;
     // Nonzero bytes, because some file systems do not store zeros.
     file.write_all(&vec![0x5a; size])?;
     File::sync_all(&file)

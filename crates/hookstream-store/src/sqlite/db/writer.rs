@@ -222,7 +222,7 @@ mod tests {
         super::{connection::failed, files::KnownDays},
         *,
     };
-    use crate::sqlite::create_directory;
+    use crate::sqlite::db::directory::create_directory;
 
     fn task<T: Send + 'static>(
         work: impl FnMut(&mut Files) -> Result<T, Error> + Send + 'static,

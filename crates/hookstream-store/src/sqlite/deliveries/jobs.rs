@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::sqlite::SqliteStore;
-    use crate::{Store, db::vault, delivery::nodes::NodeSelf, operations::jobs};
+    use crate::{Store, db::vault_keys, delivery::nodes::NodeSelf, operations::jobs};
 
     const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
     const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
@@ -241,7 +241,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let store = SqliteStore::open(directory.path()).expect("opened");
         let keys = Keys::new([VaultKey::from_bytes([1; 32])]).expect("a key");
-        vault::unlock(&store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
+        vault_keys::unlock(&store, keys, StdRng::seed_from_u64(1)).await.expect("unlocked");
         let fill = |files: &mut Files| {
             let connection = files.day(NOON.day())?.connection();
             (1..=3).try_for_each(|number| deliver(connection, message(number))).map_err(failed("fill"))

@@ -12,7 +12,7 @@ use hookstream_model::{
     base::{ids::IdSource, time::Clock},
     operations::audit_log::AuditContext,
 };
-use hookstream_store::db::vault::{self, Rotated};
+use hookstream_store::db::vault_keys::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub(crate) struct Rotation {
 
 /// Encrypts everything again under the current key of the store.
 pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow::Result<String> {
-    let current = vault::current_key(on.store)?.to_string();
+    let current = vault_keys::current_key(on.store)?.to_string();
     if rotation.current.is_some_and(|given| given != current) {
         bail!(
             "the running server encrypts with the key {current}, not with the one given. It encrypts everything again by itself when it \
@@ -67,9 +67,9 @@ pub(super) async fn perform(on: &Installation<'_>, rotation: Rotation) -> anyhow
             note!("{rows} rows so far");
         }
     };
-    let rotated = vault::rotate(on.store, &mut tell).await?;
+    let rotated = vault_keys::rotate(on.store, &mut tell).await?;
     if on.is_alone {
-        vault::forget_generated(on.store).await?;
+        vault_keys::forget_generated(on.store).await?;
     }
     let rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("the system gives no random numbers")?;
     let mut ids = IdSource::new(rng);
