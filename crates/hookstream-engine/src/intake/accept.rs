@@ -366,7 +366,7 @@ async fn store_and_offer(
     for (delivery, policy) in publication.deliveries.iter().zip(policies) {
         match (delivery.state, policy) {
             (NewState::Pending { owner: Some(owner), backlog, .. }, Some(policy)) => {
-                ours.push((owner, delivery.target_id, backlog, policy))
+                ours.push((owner, delivery.target_id, backlog, policy));
             }
             (NewState::Pending { .. }, _) => left_to_claim = true,
             (NewState::Skipped(_), _) => {}
