@@ -39,8 +39,8 @@ use crate::{
         passwords::Passwords,
         providers::{Flows, IdentityProvider},
     },
-    background::mail::MailQueue,
-    http::{idempotency::KeysInUse, in_flight::InFlight, limits::Limiter, request::RequestId},
+    background::mail_queue::MailQueue,
+    http::{in_flight::InFlight, keys_in_use::KeysInUse, limits::Limiter, request_id::RequestId},
 };
 
 /// The most API keys remembered; at this many, all are read again when they come.

@@ -29,11 +29,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options, Parts,
-    attempts::record::PendingRecord,
+    attempts::pending_record::PendingRecord,
     cluster::lease::Lease,
     intake::schemas::Checks,
     queues::lanes::{LanePolicy, Lanes, Now},
-    routing::routes::Routes,
+    routing::directory::RouteDirectory,
     upkeep::{budgets::Budgets, health::Health, holds::Holds, quotas::Quotas},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Core {
     lease: Mutex<Lease>,
     /// Asks for a new number to own deliveries under.
     pub(crate) rotate_owner: Notify,
-    pub(crate) routes: Routes,
+    pub(crate) routes: RouteDirectory,
     pub(crate) budgets: Budgets,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) checks: Arc<Checks>,
@@ -86,7 +86,7 @@ impl Core {
         let Parts { store, transport, clock } = parts;
         let (quotas, checks) = (Arc::<Quotas>::default(), Arc::<Checks>::default());
         Self {
-            routes: Routes::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), Arc::clone(&clock), &options),
+            routes: RouteDirectory::new(Arc::clone(&store), Arc::clone(&quotas), Arc::clone(&checks), Arc::clone(&clock), &options),
             quotas,
             checks,
             budgets: Budgets::default(),

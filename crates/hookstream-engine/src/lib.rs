@@ -31,8 +31,9 @@ use hookstream_store::Store;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
-pub use self::options::{Options, Role};
 use crate::core::Core;
+
+pub use self::options::{Options, Role};
 pub use crate::{
     attempts::{
         jobs::{Forecast, JobError},
@@ -40,7 +41,7 @@ pub use crate::{
     },
     intake::accept::{Accepted, Draft, SendError},
     queues::lanes::LaneView,
-    routing::routes::{ApplicationRoutes, Route},
+    routing::route::{ApplicationRoutes, Route},
 };
 
 /// For how long a node relies on what it remembers without asking what has changed. It asks every second.
@@ -70,7 +71,7 @@ impl Handle {
     /// Where the store cannot be worked with.
     pub async fn start(parts: Parts, options: Options, rng: StdRng) -> Result<Self, hookstream_store::Error> {
         let begun = tokio::time::Instant::now();
-        let owner = parts.store.enlist(&crate::cluster::lease::introduction(&options, None), parts.clock.now()).await?;
+        let owner = parts.store.enlist(&crate::cluster::renewal::introduction(&options, None), parts.clock.now()).await?;
         let lease = crate::cluster::lease::Lease::new(owner, begun, parts.store.lease());
         let now = parts.clock.now().day();
         parts.store.prepare_day(now).await?;
@@ -78,17 +79,17 @@ impl Handle {
         let core = Arc::new(Core::new(parts, options, lease, outcomes, rng));
         core.tasks.spawn(crate::attempts::record::run(Arc::clone(&core), recorded));
         if core.options.role.delivers() {
-            core.tasks.spawn(crate::queues::dispatch::run(Arc::clone(&core)));
+            core.tasks.spawn(crate::queues::claim::run(Arc::clone(&core)));
             core.tasks.spawn(crate::attempts::jobs::run(Arc::clone(&core)));
         }
-        core.tasks.spawn(crate::queues::dispatch::run_timers(Arc::clone(&core)));
-        core.tasks.spawn(crate::upkeep::holds::run(Arc::clone(&core)));
-        core.tasks.spawn(crate::cluster::lease::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::queues::schedule::run_timers(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::hold_writer::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::cluster::renewal::run(Arc::clone(&core)));
         core.tasks.spawn(crate::cluster::change_feed::run(Arc::clone(&core)));
         core.tasks.spawn(crate::upkeep::retention::run(Arc::clone(&core)));
-        core.tasks.spawn(crate::upkeep::budgets::run(Arc::clone(&core)));
-        core.tasks.spawn(crate::upkeep::quotas::run(Arc::clone(&core)));
-        core.tasks.spawn(crate::upkeep::health::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::budget_task::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::quota_task::run(Arc::clone(&core)));
+        core.tasks.spawn(crate::upkeep::health_writer::run(Arc::clone(&core)));
         Ok(Self { core })
     }
 
@@ -97,7 +98,7 @@ impl Handle {
     pub fn application_changed(&self, application: ApplicationId) {
         self.core.routes.forget(application);
         let core = Arc::clone(&self.core);
-        self.core.tasks.spawn(async move { crate::upkeep::holds::refresh(&core, application).await });
+        self.core.tasks.spawn(async move { crate::upkeep::hold_writer::refresh(&core, application).await });
     }
 
     /// To be called when what an environment may keep has changed.
@@ -139,7 +140,7 @@ impl Handle {
     }
 
     /// Who wants what.
-    pub fn routes(&self) -> &crate::routing::routes::Routes {
+    pub fn routes(&self) -> &crate::routing::directory::RouteDirectory {
         &self.core.routes
     }
 
@@ -172,6 +173,6 @@ impl Handle {
         self.core.tasks.close();
         // The tasks that are left end on the token; tries that hang are let go.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.core.tasks.wait()).await;
-        let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::lease::retire(&self.core)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), crate::cluster::renewal::retire(&self.core)).await;
     }
 }

@@ -6,7 +6,6 @@ mod commands;
 mod config;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod output;
 mod server;
 
 use std::process::ExitCode;
@@ -65,9 +64,9 @@ enum Command {
     /// Administrative commands
     Admin(commands::admin::AdminArgs),
     /// Load-test a server
-    Bench(commands::bench::BenchArgs),
+    Bench(hookstream_trials::bench::BenchArgs),
     /// Inject faults under load and verify that no accepted message is lost
-    Torture(commands::torture::TortureArgs),
+    Torture(hookstream_trials::torture::TortureArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
 }
@@ -102,13 +101,13 @@ pub fn run() -> ExitCode {
             Command::Transfer(arguments) => commands::transfer::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,
             Command::Admin(arguments) => commands::admin::run(arguments).await,
-            Command::Bench(arguments) => commands::bench::run(arguments).await,
-            Command::Torture(arguments) => commands::torture::run(arguments).await,
+            Command::Bench(arguments) => hookstream_trials::bench::run(arguments).await,
+            Command::Torture(arguments) => hookstream_trials::torture::run(arguments).await,
         }
     });
     // Work that hangs in a thread must not hold up the end.
     runtime.shutdown_background();
-    let done = done.and_then(|()| match output::fault() {
+    let done = done.and_then(|()| match hookstream_cli::output::fault() {
         None => Ok(()),
         Some(fault) => Err(anyhow::Error::new(fault).context("could not write to standard output")),
     });
@@ -129,7 +128,7 @@ fn read_arguments() -> Result<Cli, ExitCode> {
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
         arguments::Refusal::Variable(text) => {
-            output::note!("error: {text}");
+            hookstream_cli::note!("error: {text}");
             ExitCode::from(2)
         }
     })?;
@@ -140,7 +139,7 @@ fn read_arguments() -> Result<Cli, ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    output::note!("error: {error:#}");
+    hookstream_cli::note!("error: {error:#}");
     ExitCode::FAILURE
 }
 

@@ -21,16 +21,12 @@ use hookstream_store::{
     Error,
     identity::portal_keys::{self, PortalKey},
     operations::audit_log,
-    outbound::applications,
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::{
-    auth::caller::{self, Principal, Refusal},
-    state::Api,
-};
+use crate::{auth::bearer::bearer_of, state::Api};
 
 /// How long a token is valid, in seconds.
 pub(crate) const VALID_S: i64 = 3600;
@@ -67,7 +63,7 @@ pub(crate) struct PortalClaims {
 
 /// What a token turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-enum Read {
+pub(crate) enum TokenState {
     Good(PortalClaims),
     Expired,
     Invalid,
@@ -80,24 +76,7 @@ pub(crate) fn is_for_customers(path: &str) -> bool {
 
 /// Whether a customer's request has a token at all.
 pub(crate) fn is_presented(headers: &HeaderMap) -> bool {
-    caller::bearer_of(headers).is_some_and(|token| key_of(token).is_some())
-}
-
-/// Looks at the token of a customer's request.
-pub(crate) async fn recognise(headers: &HeaderMap, api: &Api) -> Result<(Principal, Refusal), Error> {
-    let nothing = |refusal| Ok((Principal::Nothing, refusal));
-    let Some(token) = caller::bearer_of(headers) else { return nothing(Refusal::NoToken) };
-    let Some(id) = key_of(token) else { return nothing(Refusal::InvalidToken) };
-    let now = api.now();
-    let Some(key) = portal_keys::find(&*api.store, id, now).await? else { return nothing(Refusal::InvalidToken) };
-    match read(&key, token, now) {
-        Read::Good(pass) if applications::is_open(&*api.store, pass.tenant, pass.application).await? => {
-            Ok((Principal::Portal(pass), Refusal::InvalidToken))
-        }
-        Read::Good(_) => nothing(Refusal::PortalClosed),
-        Read::Expired => nothing(Refusal::ExpiredToken),
-        Read::Invalid => nothing(Refusal::InvalidToken),
-    }
+    bearer_of(headers).is_some_and(|token| key_of(token).is_some())
 }
 
 /// A token for an application's portal.
@@ -120,7 +99,7 @@ pub(crate) fn token(key: &PortalKey, tenant: Tenant, application: ApplicationId,
 }
 
 /// The key that a token names; `None` where it is none of ours.
-fn key_of(token: &str) -> Option<PortalKeyId> {
+pub(crate) fn key_of(token: &str) -> Option<PortalKeyId> {
     let header: Header = decode(token.split('.').next()?)?;
     let id = header.kid.parse::<PortalKeyId>().ok()?;
     // The spelling is ours, too: a name is looked up by it.
@@ -128,26 +107,26 @@ fn key_of(token: &str) -> Option<PortalKeyId> {
 }
 
 /// Nothing of a token is believed before its signature is.
-fn read(key: &Secret, token: &str, now: Timestamp) -> Read {
-    let Some((signed, signature)) = token.rsplit_once('.') else { return Read::Invalid };
+pub(crate) fn read(key: &Secret, token: &str, now: Timestamp) -> TokenState {
+    let Some((signed, signature)) = token.rsplit_once('.') else { return TokenState::Invalid };
     let is_signed = URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| mac(key, signed).verify_slice(&signature).is_ok());
     let mut parts = signed.split('.');
     let claims = match (is_signed, parts.next(), parts.next(), parts.next()) {
         (true, Some(_), Some(claims), None) => decode::<Claims>(claims),
         _ => None,
     };
-    let Some(claims) = claims.filter(|claims| claims.aud == AUDIENCE) else { return Read::Invalid };
+    let Some(claims) = claims.filter(|claims| claims.aud == AUDIENCE) else { return TokenState::Invalid };
     let ids = (claims.org_id.parse(), claims.env_id.parse(), claims.sub.parse());
-    let (Ok(organization), Ok(environment), Ok(application)) = ids else { return Read::Invalid };
+    let (Ok(organization), Ok(environment), Ok(application)) = ids else { return TokenState::Invalid };
     let now = now.as_seconds();
     if claims.exp <= now {
-        return Read::Expired;
+        return TokenState::Expired;
     }
     // None is made that lasts longer, whoever signed it.
     if claims.exp > now + VALID_S + SKEW_S {
-        return Read::Invalid;
+        return TokenState::Invalid;
     }
-    Read::Good(PortalClaims { tenant: Tenant { organization, environment }, application })
+    TokenState::Good(PortalClaims { tenant: Tenant { organization, environment }, application })
 }
 
 fn mac(key: &Secret, signed: &str) -> Hmac<Sha256> {
@@ -232,10 +211,10 @@ mod tests {
         let token = made();
         assert_eq!(key_of(&token), Some(key("one").id));
         let read_at = |secret: &str, seconds: u64| read(&key(secret).secret, &token, NOW + Duration::from_secs(seconds));
-        assert_eq!(read_at("one", 0), Read::Good(PASS));
-        assert_eq!(read_at("one", 3_599), Read::Good(PASS));
-        assert_eq!(read_at("one", 3_600), Read::Expired);
-        assert_eq!(read_at("another", 0), Read::Invalid);
+        assert_eq!(read_at("one", 0), TokenState::Good(PASS));
+        assert_eq!(read_at("one", 3_599), TokenState::Good(PASS));
+        assert_eq!(read_at("one", 3_600), TokenState::Expired);
+        assert_eq!(read_at("another", 0), TokenState::Invalid);
     }
 
     #[test]
@@ -245,10 +224,10 @@ mod tests {
             let mut bytes = token.clone().into_bytes();
             bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).expect("text");
-            assert_eq!(read(&key("one").secret, &changed, NOW), Read::Invalid, "{index}");
+            assert_eq!(read(&key("one").secret, &changed, NOW), TokenState::Invalid, "{index}");
         }
         for text in ["", ".", "..", "a.b.c", &token[..token.len() - 1], &format!("{token}.x"), &format!("{token}A")] {
-            assert_eq!(read(&key("one").secret, text, NOW), Read::Invalid, "{text}");
+            assert_eq!(read(&key("one").secret, text, NOW), TokenState::Invalid, "{text}");
         }
     }
 
@@ -261,11 +240,11 @@ mod tests {
         };
         let (application, soon) = (PASS.application.to_string(), NOW.as_seconds() + 10);
         let check = |claims: &str, expected| assert_eq!(read(&key("one").secret, &signed_by_us(header, claims), NOW), expected, "{claims}");
-        check(&claims("portal", &application, soon), Read::Good(PASS));
-        check(&claims("dashboard", &application, soon), Read::Invalid);
-        check(&claims("portal", "acme", soon), Read::Invalid);
-        check(&claims("portal", &application, NOW.as_seconds() + 2 * VALID_S), Read::Invalid);
-        check("{}", Read::Invalid);
+        check(&claims("portal", &application, soon), TokenState::Good(PASS));
+        check(&claims("dashboard", &application, soon), TokenState::Invalid);
+        check(&claims("portal", "acme", soon), TokenState::Invalid);
+        check(&claims("portal", &application, NOW.as_seconds() + 2 * VALID_S), TokenState::Invalid);
+        check("{}", TokenState::Invalid);
         for header in [
             r#"{"alg":"none","typ":"JWT","kid":"04040404040404040404040404040404"}"#,
             r#"{"alg":"HS256","typ":"JWT"}"#,

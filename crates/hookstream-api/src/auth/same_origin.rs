@@ -2,7 +2,7 @@
 //! this installation.
 //!
 //! Browsers say where a request comes from, and pages cannot change that: `Sec-Fetch-Site` (W3C Fetch Metadata), else
-//! `ClientDetails` (RFC 6454). What says neither is no browser that would send a cookie of itself.
+//! `Origin` (RFC 6454). What says neither is no browser that would send a cookie of itself.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};

@@ -3,10 +3,7 @@
 //! Who asks for a link because they forgot their password is answered before anything is looked up, so that neither the
 //! answer nor its time tells whether there is such an account. The rest happens here, in the background.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 use hookstream_destinations::services::mail::{Mail, MailError, Mailer};
 use hookstream_model::{
@@ -19,15 +16,13 @@ use hookstream_model::{
 };
 use hookstream_store::identity::{links, members::Invitation, users};
 use http::StatusCode;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{http::error::ApiError, state::Api};
+use crate::{background::mail_queue::MailQueue, http::error::ApiError, state::Api};
 
 /// For how long a link that sets a password is good.
 pub(crate) const LINK_FOR: Duration = Duration::from_secs(3600);
-/// How many may wait for their link; more than that are turned away.
-const WAITING: usize = 100;
 /// How many of them are worked on at once, those included whose mail waits for another try.
 const AT_ONCE: usize = 50;
 /// How long after a failure that may pass the next try is made. Servers that do not know a sender have it come back in
@@ -35,28 +30,6 @@ const AT_ONCE: usize = 50;
 const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(120), Duration::from_secs(360)];
 /// How much of a name that somebody chose stands in a mail, in characters.
 const WORDS_MAX: usize = 100;
-
-/// Where mail goes out.
-pub(crate) struct MailQueue {
-    pub(crate) mailer: Arc<Mailer>,
-    queued: mpsc::Sender<Email>,
-    waiting: Mutex<Option<mpsc::Receiver<Email>>>,
-}
-
-impl MailQueue {
-    pub(crate) fn new(mailer: Arc<Mailer>) -> Self {
-        let (queued, waiting) = mpsc::channel(WAITING);
-        Self { mailer, queued, waiting: Mutex::new(Some(waiting)) }
-    }
-
-    /// Takes note that somebody forgot their password, whether there is such an account or not.
-    pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
-        self.queued.try_send(email).map_err(|_| {
-            let message = "Too many emails are queued at the moment. Retry in a few minutes.";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
-        })
-    }
-}
 
 /// A mail without what only the moment of sending knows.
 #[derive(Debug, PartialEq, Eq)]

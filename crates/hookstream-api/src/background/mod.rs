@@ -2,3 +2,4 @@
 
 pub(crate) mod audit_retention;
 pub(crate) mod mail;
+pub(crate) mod mail_queue;

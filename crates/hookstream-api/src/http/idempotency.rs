@@ -4,11 +4,7 @@
 //! operation that creates something stores its answer in the same commit ([`create_once`]); [`answer_once`] does so after
 //! the fact for all others.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -34,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     auth::{
-        caller::{Credentials, Principal},
+        credentials::{Credentials, Principal},
         permissions::{self, Need},
     },
     http::{body::RawBody, error::ApiError},
@@ -106,29 +102,6 @@ pub(crate) fn key(headers: &HeaderMap, operation: &str, body: &[u8]) -> Result<O
         hash.update(part);
     }
     Ok(Some(IdempotencyKey { key: key.to_owned(), fingerprint: hash.finalize().into() }))
-}
-
-/// Requests with a key that this node is answering.
-#[derive(Debug, Default)]
-pub(crate) struct KeysInUse(Mutex<HashSet<String>>);
-
-/// One of them, until it is dropped.
-struct KeyGuard<'a> {
-    among: &'a KeysInUse,
-    key: String,
-}
-
-impl KeysInUse {
-    fn begin(&self, key: &str) -> Option<KeyGuard<'_>> {
-        let is_first = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
-        is_first.then(|| KeyGuard { among: self, key: key.to_owned() })
-    }
-}
-
-impl Drop for KeyGuard<'_> {
-    fn drop(&mut self) {
-        self.among.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-    }
 }
 
 /// Runs a request; one with a key is run once, where its operation does not see to that itself. An answer that is no
@@ -360,7 +333,7 @@ mod tests {
 
     #[test]
     fn one_request_of_a_key_is_answered_at_a_time() {
-        let under_way = KeysInUse::default();
+        let under_way = crate::http::keys_in_use::KeysInUse::default();
         let first = under_way.begin("a").expect("the first");
         assert!(under_way.begin("a").is_none() && under_way.begin("b").is_some());
         drop(first);

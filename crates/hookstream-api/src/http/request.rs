@@ -1,7 +1,7 @@
 //! What surrounds every request: its id, who makes it and whether they may make so many, the catching of panics, the
 //! rendering and logging of errors, what browsers are told.
 
-use std::{fmt, num::NonZeroU32, panic::AssertUnwindSafe};
+use std::{num::NonZeroU32, panic::AssertUnwindSafe};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
-    auth::caller::{Credentials, CredentialsError, Principal},
+    auth::credentials::{Credentials, CredentialsError, Principal},
     http::{
         address::client_network,
         body,
@@ -22,6 +22,7 @@ use crate::{
         headers, idempotency,
         limits::{RateLimitStatus, Subject},
         names,
+        request_id::RequestId,
     },
     state::Api,
 };
@@ -30,16 +31,6 @@ use crate::{
 const PER_PORTAL: NonZeroU32 = NonZeroU32::new(50).expect("not 0");
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request's id, by which its answer, the log and the audit log speak of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestId(pub(crate) u64);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "req_{:012x}", self.0)
-    }
-}
 
 /// Runs a request and makes its answer whole.
 pub(crate) async fn handle(State(api): State<Api>, request: Request, next: Next) -> Response {

@@ -26,8 +26,10 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::AuditedCaller,
-        caller::{Caller, Credentials, Who, organization_key_needed},
+        audited_caller::AuditedCaller,
+        caller::{Caller, Who},
+        credentials::Credentials,
+        refusal::organization_key_needed,
     },
     http::{
         body::{OrText, RawBody, Whole, json_value},

@@ -26,9 +26,9 @@ use utoipa::ToSchema;
 use super::api_keys::NewApiKey;
 use crate::{
     auth::{
-        acting::ClientDetails,
-        seats::{self, Wanted},
-        signed_in::Person,
+        audited_caller::ClientDetails,
+        person::Person,
+        tenant_context::{self, Wanted},
     },
     http::{body::RawBody, error::ApiError, limits::Subject, params::PathParams, shapes::Success},
     state::Api,
@@ -207,7 +207,7 @@ pub(crate) async fn ask(State(api): State<Api>, origin: ClientDetails, body: Raw
     };
     // What they may do there now, not what they could when they allowed it.
     let wanted = Wanted::named(Some(&tenant.organization.to_string()), Some(&tenant.environment.to_string()))?;
-    let (tenant, role) = seats::of_user(&api, user, None, wanted).await?;
+    let (tenant, role) = tenant_context::of_user(&api, user, None, wanted).await?;
     let key = ApiKey {
         level: KeyLevel::Environment,
         scopes: role.scopes().and(Scopes::ALL),
@@ -270,7 +270,7 @@ pub(crate) async fn allow(
     let AllowDevice { org_id, env_id } = body.parse_optional()?;
     let code = read(&code)?;
     let wanted = Wanted::named(org_id.as_deref(), env_id.as_deref())?;
-    let (tenant, role) = seats::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
+    let (tenant, role) = tenant_context::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
     if !role.scopes().allow(Scope::write(Resource::ApiKeys)) {
         let message = format!("Your role in this environment is {}, which cannot create API keys. Ask an owner or admin.", role.as_str());
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));

@@ -26,14 +26,15 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{organizations, sessions::SessionAnswer, sign_in};
+use super::{sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
-        acting::{AuditedCaller, ClientDetails},
-        caller::{Caller, Credentials, Principal, Who},
+        audited_caller::{AuditedCaller, ClientDetails},
+        caller::{Caller, Who},
+        credentials::{Credentials, Principal},
         same_origin::SameOrigin,
     },
-    background::mail::{self, MailQueue},
+    background::{mail, mail_queue::MailQueue},
     http::{
         body::RawBody,
         error::ApiError,
@@ -41,6 +42,7 @@ use crate::{
         params::{PathParams, QueryParams, id},
         shapes::{ListQuery, Success},
     },
+    identity::organization_access::own,
     state::Api,
 };
 
@@ -165,7 +167,7 @@ pub(crate) async fn list(
     PathParams(organization): PathParams<String>,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<InvitationList>, ApiError> {
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), InvitationId::from_bytes)?;
     let page = members::invitations(&*api.store, organization, request).await?;
@@ -197,7 +199,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let CreateInvitation { email, role } = body.parse()?;
     let (email, role) = (Email::parse(&email)?, Role::read(&role)?);
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     super::members::check_may(caller, None, Some(role))?;
     if members::is_member(&*api.store, organization, &email).await? {
         return Err(ApiError::new(
@@ -253,7 +255,7 @@ pub(crate) async fn delete(
     acting: AuditedCaller,
     PathParams((organization, invitation)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     if !members::uninvite(&*api.store, &acting.act(&api), organization, id(&invitation, "Invitation")?).await? {
         return Err(ApiError::not_found("Invitation"));
     }

@@ -7,10 +7,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::organizations;
 use crate::{
     auth::{
-        acting::AuditedCaller,
+        audited_caller::AuditedCaller,
         caller::{Caller, Who},
     },
     http::{
@@ -20,6 +19,7 @@ use crate::{
         params::{PathParams, QueryParams, id},
         shapes::{ListQuery, Success},
     },
+    identity::organization_access::{moved, own},
     state::Api,
 };
 
@@ -91,7 +91,7 @@ pub(crate) async fn list(
     PathParams(organization): PathParams<String>,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<MemberList>, ApiError> {
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     caller.check_tenant(query.org_id.as_deref(), query.env_id.as_deref())?;
     let request = page::request(query.limit.as_deref(), query.cursor.as_deref(), UserId::from_bytes)?;
     let page = members::list(&*api.store, organization, request).await?;
@@ -121,7 +121,7 @@ pub(crate) async fn update(
 ) -> Result<Json<MemberAnswer>, ApiError> {
     let UpdateMember { role } = body.parse()?;
     let role = Role::read(&role)?;
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
     check_may(caller, Some(member.role), Some(role))?;
     if member.role != role {
@@ -148,7 +148,7 @@ pub(crate) async fn remove(
     acting: AuditedCaller,
     PathParams((organization, user)): PathParams<(String, String)>,
 ) -> Result<Json<Success>, ApiError> {
-    let organization = organizations::own(caller, &organization)?;
+    let organization = own(caller, &organization)?;
     let member = members::find(&*api.store, organization, id(&user, "Member")?).await?.ok_or_else(not_found)?;
     let is_self = matches!(caller.who, Who::Person(user, _) if user == member.user.id);
     if !is_self {
@@ -197,10 +197,6 @@ fn done(changed: Changed) -> Result<(), ApiError> {
             Err(ApiError::new(StatusCode::CONFLICT, "last_owner", message))
         }
     }
-}
-
-pub(crate) fn moved() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "conflict", "Another request changed the members at the same time. List the members, then retry.")
 }
 
 fn not_found() -> ApiError {

@@ -5,6 +5,7 @@ pub(crate) mod device;
 pub(crate) mod environments;
 pub(crate) mod invitations;
 pub(crate) mod members;
+pub(crate) mod organization_access;
 pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod providers;

@@ -19,16 +19,12 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::AuditedCaller,
+        audited_caller::AuditedCaller,
         caller::{Caller, Who},
-        signed_in::Person,
+        person::Person,
     },
-    http::{
-        body::RawBody,
-        error::ApiError,
-        params::{PathParams, id},
-        shapes::Success,
-    },
+    http::{body::RawBody, error::ApiError, params::PathParams, shapes::Success},
+    identity::organization_access::own,
     state::{AllowOrganizations, Api},
 };
 
@@ -280,7 +276,7 @@ pub(crate) async fn transfer(
     }
     match members::transfer_ownership(&*api.store, &acting.act(&api), id, owner, to, member.role).await? {
         Changed::Done => Ok(Json(Success::new())),
-        Changed::Moved | Changed::LastOwner => Err(super::members::moved()),
+        Changed::Moved | Changed::LastOwner => Err(crate::identity::organization_access::moved()),
     }
 }
 
@@ -291,12 +287,6 @@ async fn answer(api: &Api, caller: Caller, id: OrganizationId) -> Result<Json<Or
         Who::Key(..) => None,
     };
     Ok(Json(OrganizationAnswer { organization: Organization::new(found, role) }))
-}
-
-/// The organization of the path, which has to be the caller's.
-pub(crate) fn own(caller: Caller, organization: &str) -> Result<OrganizationId, ApiError> {
-    let id: OrganizationId = id(organization, "Organization")?;
-    if id == caller.tenant.organization { Ok(id) } else { Err(not_found()) }
 }
 
 /// An owner who is signed in: no key ends or gives away an organization.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::sign_in;
 use crate::{
-    auth::{acting::ClientDetails, same_origin::SameOrigin, signed_in::Person},
+    auth::{audited_caller::ClientDetails, person::Person, same_origin::SameOrigin},
     http::{body::RawBody, error::ApiError, shapes::Success},
     state::Api,
 };
@@ -78,7 +78,7 @@ pub(crate) async fn change(
 /// Has somebody prove once more that they know their password, as often as they could to sign in.
 pub(crate) async fn verify(
     api: &Api,
-    person: &crate::auth::signed_in::SignedIn,
+    person: &crate::auth::session::SignedIn,
     origin: &ClientDetails,
     field: &'static str,
     password: String,
@@ -149,6 +149,6 @@ pub(crate) async fn reset(State(api): State<Api>, _: SameOrigin, origin: ClientD
     if account.is_confirmed {
         return Ok(Json(Success::new()).into_response());
     }
-    let (_, cookie) = crate::auth::signed_in::begin(&api, &account.user, None, Method::Link, &origin).await?;
+    let (_, cookie) = crate::auth::person::begin(&api, &account.user, None, Method::Link, &origin).await?;
     Ok(([(http::header::SET_COOKIE, cookie)], Json(Success::new())).into_response())
 }

@@ -26,11 +26,11 @@ use utoipa::ToSchema;
 use super::{sessions::SessionAnswer, sign_in};
 use crate::{
     auth::{
-        acting::ClientDetails,
-        caller::{Credentials, Principal},
+        audited_caller::ClientDetails,
+        credentials::{Credentials, Principal},
+        person::{self, Person},
         providers::{FLOW_FOR, Flow, IdentityProvider},
         same_origin::SameOrigin,
-        signed_in::{self, Person},
     },
     http::{body::RawBody, cookies, error::ApiError, params::PathParams, shapes::Success},
     state::Api,
@@ -202,7 +202,7 @@ pub(crate) async fn end(
     let (session, cookie) = match connecting {
         Some(signed_in) => (signed_in.session.clone(), None),
         None => {
-            let (session, cookie) = signed_in::begin(&api, &user, None, Method::Provider(provider.name.clone()), &origin).await?;
+            let (session, cookie) = person::begin(&api, &user, None, Method::Provider(provider.name.clone()), &origin).await?;
             (session, Some(cookie))
         }
     };

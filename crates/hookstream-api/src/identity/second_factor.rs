@@ -12,10 +12,7 @@ use utoipa::ToSchema;
 
 use super::{passwords, sign_in};
 use crate::{
-    auth::{
-        acting::ClientDetails,
-        signed_in::{Person, SignedIn},
-    },
+    auth::{audited_caller::ClientDetails, person::Person, session::SignedIn},
     http::{body::RawBody, error::ApiError, shapes::Success},
     state::Api,
 };

@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::AuditedCaller,
-        seats::{self, Wanted},
-        signed_in::{self, Person},
+        audited_caller::AuditedCaller,
+        person::{self, Person},
+        tenant_context::{self, Wanted},
     },
     http::{
         body::RawBody,
@@ -126,7 +126,7 @@ impl SessionAnswer {
             .filter(|(organization, _)| organization.deleted_at.is_none())
             .map(|(organization, role)| Membership { org_id: organization.id.to_string(), name: organization.name, role: role.as_str() })
             .collect();
-        let seat = seats::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
+        let seat = tenant_context::of_user(api, user.id, session.tenant, Wanted::default()).await.ok().map(|(tenant, _)| tenant);
         Ok(Self {
             session: Session::new(session, true, api),
             user: user.into(),
@@ -179,7 +179,7 @@ pub(crate) struct UserAnswer {
     responses((status = 200, description = "Session, user and memberships.", body = SessionAnswer))
 )]
 pub(crate) async fn get(State(api): State<Api>, Person(person): Person) -> Result<Response, ApiError> {
-    let cookie = signed_in::renew(&api, &person.session).await?;
+    let cookie = person::renew(&api, &person.session).await?;
     let mut response = Json(SessionAnswer::of(&api, &person.session, &person.user).await?).into_response();
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok(response)
@@ -199,7 +199,7 @@ pub(crate) async fn turn(State(api): State<Api>, Person(person): Person, body: R
         return Err(ApiError::no_fields());
     }
     let wanted = Wanted::named(org_id.as_deref(), env_id.as_deref())?;
-    let (tenant, _) = seats::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
+    let (tenant, _) = tenant_context::of_user(&api, person.user.id, person.session.tenant, wanted).await?;
     sessions::switch_to(&*api.store, person.session.id, tenant).await?;
     let session = Model { tenant: Some(tenant), ..person.session.clone() };
     Ok(Json(SessionAnswer::of(&api, &session, &person.user).await?))

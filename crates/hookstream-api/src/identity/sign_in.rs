@@ -27,10 +27,10 @@ use utoipa::ToSchema;
 use super::sessions::SessionAnswer;
 use crate::{
     auth::{
-        acting::{AuditedCaller, ClientDetails},
+        audited_caller::{AuditedCaller, ClientDetails},
         devices::{DEVICE_FOR, Device},
+        person::{self, Person},
         same_origin::SameOrigin,
-        signed_in::{self, Person},
     },
     http::{body::RawBody, cookies, error::ApiError, shapes::Success},
     state::Api,
@@ -164,7 +164,7 @@ pub(crate) async fn takes_code(api: &Api, account: &Account, code: &str) -> Resu
 
 /// Begins a session and answers with it.
 pub(crate) async fn begin(api: &Api, user: &User, method: Method, origin: &ClientDetails) -> Result<Response, ApiError> {
-    let (session, cookie) = signed_in::begin(api, user, None, method, origin).await?;
+    let (session, cookie) = person::begin(api, user, None, method, origin).await?;
     let device = Device::remember(api.engine.random_bytes(), api.now()).seal(&user.email, &api.sign_in_key);
     let device = cookies::set_device(&device, DEVICE_FOR, api.is_reached_by_https());
     let answer = SessionAnswer::of(api, &session, user).await?;

@@ -18,7 +18,7 @@ use serde_json::{json, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::AuditedCaller, caller::Caller, place::ApplicationScope},
+    auth::{application_scope::ApplicationScope, audited_caller::AuditedCaller, caller::Caller},
     http::{
         body::{OrText, RawBody, Whole, json_value},
         error::ApiError,

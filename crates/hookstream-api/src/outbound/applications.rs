@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::AuditedCaller, caller::Caller},
+    auth::{audited_caller::AuditedCaller, caller::Caller},
     http::{
         body::{Field, RawBody, Whole, json_text},
         error::ApiError,

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::{Attempt, bound, endpoint_of, event_types, show_attempt, time};
 use crate::{
-    auth::{caller::Caller, place::ApplicationScope},
+    auth::{application_scope::ApplicationScope, caller::Caller},
     http::{
         error::ApiError,
         page,

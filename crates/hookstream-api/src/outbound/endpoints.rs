@@ -55,8 +55,8 @@ use super::{
 };
 use crate::{
     auth::{
-        acting::AuditedCaller,
-        place::{ApplicationScope, Requester},
+        application_scope::{ApplicationScope, Requester},
+        audited_caller::AuditedCaller,
     },
     http::{
         body::{Field, OrText, RawBody, Whole, json_fields, json_value, whole},

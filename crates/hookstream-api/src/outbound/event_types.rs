@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        acting::AuditedCaller,
+        audited_caller::AuditedCaller,
         caller::{Caller, check_tenant},
     },
     http::{

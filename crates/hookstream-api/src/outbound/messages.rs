@@ -42,7 +42,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::AuditedCaller, caller::Caller, place::ApplicationScope},
+    auth::{application_scope::ApplicationScope, audited_caller::AuditedCaller, caller::Caller},
     http::{
         body::{OrText, RawBody, json_value},
         error::ApiError,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{acting::AuditedCaller, caller::Caller, portal_token},
+    auth::{audited_caller::AuditedCaller, caller::Caller, portal_token},
     http::{error::ApiError, params::PathParams},
     portal::operations::PortalApplication,
     state::Api,

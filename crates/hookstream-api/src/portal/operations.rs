@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{acting::AuditedCaller, place::CustomerScope},
+    auth::{application_scope::CustomerScope, audited_caller::AuditedCaller},
     http::{
         body::RawBody,
         error::ApiError,

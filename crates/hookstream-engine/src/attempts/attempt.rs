@@ -24,10 +24,13 @@ use http::{
 use tokio::time::Instant;
 
 use crate::{
-    attempts::record::{Effect, PendingRecord},
+    attempts::pending_record::{Effect, PendingRecord},
     core::Core,
-    queues::{dispatch, lanes::Batch},
-    routing::routes::{ApplicationRoutes, Route},
+    queues::{
+        lanes::Batch,
+        requeue::{self, UNREADABLE},
+    },
+    routing::route::{ApplicationRoutes, Route},
 };
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -42,8 +45,6 @@ const AGENT: &str = concat!("hookstream/", env!("CARGO_PKG_VERSION"));
 /// The headers of a try besides the endpoint's own, with those that the transport adds.
 const HEADERS: usize = 11;
 
-/// How long a delivery waits whose application could not be read.
-pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 /// How much of a receiver's body is kept with each attempt of a batch at the least, in bytes.
 const BATCH_BODY_KEPT: usize = 512;
 
@@ -53,30 +54,9 @@ enum Decision {
     Settle(Next),
 }
 
-/// Delivers, and then whatever is next in turn, until nothing may be begun.
-pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
-    let mut next = Some(first);
-    while let Some(turn) = next {
-        let begun = Instant::now();
-        tokio::select! {
-            biased;
-            recorded = deliver(&core, &turn) => {
-                let tried = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
-                next = dispatch::answered(&core, &turn, tried, begun);
-                for recorded in recorded {
-                    // Closed only where the engine has stopped; then it falls due again as well.
-                    let _ = core.outcomes.send(recorded).await;
-                }
-            }
-            // It was begun and not recorded: it falls due again with the next start.
-            () = core.finished.cancelled() => return,
-        }
-    }
-}
-
 /// Does what is to be done with the deliveries of a turn: one try of those that are to be tried. What came of
 /// it stands with the first of them.
-async fn deliver(core: &Core, turn: &Batch<Claimed>) -> Vec<PendingRecord> {
+pub(crate) async fn deliver(core: &Core, turn: &Batch<Claimed>) -> Vec<PendingRecord> {
     let Batch { delivery, backlog, others, .. } = turn;
     let routes = core.routes.get(delivery.message.application_id).await;
     if let Err(error) = &routes {
@@ -93,7 +73,7 @@ async fn deliver(core: &Core, turn: &Batch<Claimed>) -> Vec<PendingRecord> {
                 target = Some(route);
                 continue;
             }
-            Decision::Try(_) => Next::Postponed { wait: dispatch::where_it_was(delivery, now) },
+            Decision::Try(_) => Next::Postponed { wait: requeue::where_it_was(delivery, now) },
             Decision::Settle(next) => next,
         };
         recorded.push(PendingRecord { owner: delivery.owner, backlog, settled: settled(delivery, None, next), effect: None });
@@ -116,7 +96,7 @@ fn decide(
         Ok(None) => {
             return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
         }
-        Err(_) => return Decision::Settle(Next::Postponed { wait: dispatch::where_it_was(delivery, now + UNREADABLE) }),
+        Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::where_it_was(delivery, now + UNREADABLE) }),
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
@@ -126,7 +106,7 @@ fn decide(
     }
     // It stays pending, in its backlog, until the endpoint is active again.
     if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, backlog, now) {
-        return Decision::Settle(Next::Postponed { wait: dispatch::in_backlog(route, delivery, now) });
+        return Decision::Settle(Next::Postponed { wait: requeue::in_backlog(route, delivery, now) });
     }
     Decision::Try(Arc::clone(route))
 }

@@ -392,7 +392,7 @@ mod tests {
             }
             clock.advance(Duration::from_secs(1));
             let options = Options::default();
-            let owner = store.enlist(&lease::introduction(&options, None), now).await.expect("enlisted");
+            let owner = store.enlist(&crate::cluster::renewal::introduction(&options, None), now).await.expect("enlisted");
             let lease = lease::Lease::new(owner, Instant::now(), None);
             let parts = Parts { store, transport: Arc::new(Nowhere), clock: Arc::new(clock.clone()) };
             let (outcomes, _) = mpsc::channel(1);

@@ -2,5 +2,6 @@
 
 pub(crate) mod attempt;
 pub(crate) mod jobs;
+pub(crate) mod pending_record;
 pub(crate) mod record;
 pub(crate) mod redeliver;

@@ -8,7 +8,7 @@ use std::{
 
 use hookstream_model::{
     base::time::Timestamp,
-    delivery::{attempt::Attempt, outcome::Outcome, queue::Backlog, state::DisabledReason},
+    delivery::{attempt::Attempt, state::DisabledReason},
     operations::audit_log::AuditContext,
 };
 use hookstream_store::{
@@ -19,32 +19,11 @@ use hookstream_store::{
 use tokio::sync::mpsc;
 
 use crate::{
+    attempts::pending_record::{Effect, PendingRecord},
     core::Core,
-    queues::dispatch::{self, Finished},
-    routing::routes::Route,
-    upkeep::holds,
+    queues::schedule::{self, Finished},
+    upkeep::hold_writer,
 };
-
-/// What became of a delivery whose turn it was.
-pub(crate) struct PendingRecord {
-    /// Whose it was.
-    pub(crate) owner: Owner,
-    /// The backlog in which it keeps back what is behind it.
-    pub(crate) backlog: Option<Backlog>,
-    pub(crate) settled: Settled,
-    /// What follows for its target, where a try was made.
-    pub(crate) effect: Option<Effect>,
-}
-
-/// What a try says about its target.
-pub(crate) struct Effect {
-    /// What came of it.
-    pub(crate) outcome: Outcome,
-    /// Why the target is to be disabled, where the receiver said so.
-    pub(crate) disable: Option<DisabledReason>,
-    pub(crate) at: Timestamp,
-    pub(crate) route: Arc<Route>,
-}
 
 /// The most outcomes in one commit.
 const BATCH: usize = 1_000;
@@ -194,7 +173,7 @@ async fn try_settle(core: &Arc<Core>, owner: Owner, part: Vec<PendingRecord>) ->
     if let Some(due) = next_due {
         core.note_due(due);
     }
-    dispatch::finish(core, owner, finished).await;
+    schedule::finish(core, owner, finished).await;
     Ok(())
 }
 
@@ -283,7 +262,7 @@ async fn disable_endpoint(core: Arc<Core>, key: EndpointKey, reason: DisabledRea
         Ok(true) => {
             core.routes.forget(key.application_id);
             // What waits is skipped, however it was held back.
-            holds::refresh(&core, key.application_id).await;
+            hold_writer::refresh(&core, key.application_id).await;
             tracing::warn!(endpoint.id = %key.id, application.id = %key.application_id, reason = reason.as_str(), "endpoint disabled");
         }
         Ok(false) => {}

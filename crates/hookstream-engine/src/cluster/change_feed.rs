@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{core::Core, upkeep::holds};
+use crate::{core::Core, upkeep::hold_writer};
 
 /// How often changes are asked for, besides when another node tells.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ async fn follow(core: &Arc<Core>, feed: &mut Option<Feed>) -> Result<(), Error> 
                 match change {
                     Change::Application(application) => {
                         core.routes.forget(application);
-                        holds::refresh(core, application).await;
+                        hold_writer::refresh(core, application).await;
                     }
                     Change::Environment(environment) => core.environment_changed(environment),
                 }

@@ -2,3 +2,5 @@
 
 pub(crate) mod change_feed;
 pub(crate) mod lease;
+pub(crate) mod owner_in_use;
+pub(crate) mod renewal;

@@ -25,13 +25,13 @@ use hookstream_store::delivery::{
 
 use crate::{
     Handle,
-    cluster::lease::InUse,
+    cluster::owner_in_use::InUse,
     core::Core,
     queues::{
-        dispatch::{self, Offered},
         lanes::LanePolicy,
+        schedule::{self, Offered},
     },
-    routing::routes::{ApplicationRoutes, Route},
+    routing::route::{ApplicationRoutes, Route},
     upkeep::{
         budgets::Full,
         quotas::{Reached, Reservation},
@@ -394,7 +394,7 @@ async fn store_and_offer(
             let delivery = Claimed { owner, environment_id, message, target_id, backlog, attempts: 0, failed: 0, trigger, due_at };
             Offered { delivery, policy, backlog: None }
         });
-        dispatch::offer(&core, offered);
+        schedule::offer(&core, offered);
         if left_to_claim {
             core.note_due(message.id.timestamp());
         }

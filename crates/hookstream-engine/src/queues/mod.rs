@@ -1,4 +1,7 @@
 //! Lanes, and the turns that they take.
 
-pub(crate) mod dispatch;
+pub(crate) mod claim;
+
 pub(crate) mod lanes;
+pub(crate) mod requeue;
+pub(crate) mod schedule;

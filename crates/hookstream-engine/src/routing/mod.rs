@@ -1,4 +1,6 @@
 //! Origins and their routes, in memory.
 
-pub(crate) mod generations;
-pub(crate) mod routes;
+pub(crate) mod directory;
+
+pub(crate) mod aging_cache;
+pub(crate) mod route;

@@ -7,52 +7,27 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use hookstream_model::{
-    base::{
-        ids::{EnvironmentId, MessageId},
-        time::{Day, Timestamp},
-    },
-    identity::environment::{Environment, Limits},
-};
-use hookstream_store::{
-    Error,
-    delivery::{messages::MessageRemoval, payloads::Removal},
-    identity::environments,
-};
-use tokio::{sync::Notify, time::Instant};
-
-use crate::core::Core;
-
-/// How often it is counted, besides when something has passed its budget by what was accepted here.
-const PERIOD: Duration = Duration::from_secs(10);
-/// The same while messages of somebody are refused.
-const PERIOD_REFUSING: Duration = Duration::from_secs(1);
-/// Counting and removing may take this part of the time.
-const PART: u32 = 10;
-/// What is too much is removed in parts of a twentieth of the budget.
-const PARTS: u64 = 20;
-/// Between two slices, so that they take a part of the store's time only.
-const PAUSE: Duration = Duration::from_millis(10);
+use hookstream_model::base::ids::EnvironmentId;
+use tokio::sync::Notify;
 
 /// What is known of those environments that have a budget.
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
     meters: Mutex<HashMap<EnvironmentId, PayloadMeter>>,
     /// Wakes whoever counts.
-    passed: Notify,
+    pub(crate) passed: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct PayloadMeter {
-    budget: u64,
+pub(crate) struct PayloadMeter {
+    pub(crate) budget: u64,
     /// What there was when it was counted, and what was accepted here since.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// What there is is owed, and more than the budget.
-    is_full: bool,
+    pub(crate) is_full: bool,
 }
 
 /// An environment's budget and what its payloads take, where nothing more fits in.
@@ -84,126 +59,11 @@ impl Budgets {
         self.passed.notify_one();
     }
 
-    fn meters(&self) -> MutexGuard<'_, HashMap<EnvironmentId, PayloadMeter>> {
+    pub(crate) fn meters(&self) -> MutexGuard<'_, HashMap<EnvironmentId, PayloadMeter>> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn are_refusing(&self) -> bool {
+    pub(crate) fn are_refusing(&self) -> bool {
         self.meters().values().any(|meter| meter.is_full)
     }
-}
-
-/// Keeps the budgets until the engine stops.
-pub(crate) async fn run(core: Arc<Core>) {
-    loop {
-        let begun = Instant::now();
-        if let Err(error) = step(&core).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not enforce the budgets of environments; retrying");
-        }
-        // Where much is owed, it takes long to see that nothing can be removed.
-        let rest = (begun.elapsed() * PART).max(PERIOD_REFUSING / 4);
-        let wait = if core.budgets.are_refusing() { PERIOD_REFUSING } else { PERIOD };
-        tokio::select! {
-            () = core.stop.cancelled() => return,
-            () = woken(&core, rest) => {}
-            () = tokio::time::sleep(wait.max(rest)) => {}
-        }
-    }
-}
-
-async fn woken(core: &Core, rest: Duration) {
-    core.budgets.passed.notified().await;
-    tokio::time::sleep(rest).await;
-}
-
-/// Counts, and removes what is too much.
-pub(crate) async fn step(core: &Core) -> Result<(), Error> {
-    let installation = core.options.limits();
-    let limits = |environment: &Environment| (environment.id, environment.limits(installation));
-    let environments = environments::all(&*core.store).await?;
-    core.quotas.learn(&environments);
-    core.lanes().set_weights(environments.iter().filter_map(|environment| Some((environment.id, environment.weight?))).collect());
-    let mut limited: Vec<_> = environments.iter().map(limits).collect();
-    limited.retain(|(_, limits)| limits.max_payload_bytes.is_some());
-    if limited.is_empty() {
-        core.budgets.meters().clear();
-        return Ok(());
-    }
-    let mut counted = count(core).await?;
-    for (environment, limits) in &limited {
-        while let excess @ 1.. = limits.excess(counted.get(environment).copied().unwrap_or(0)) {
-            // Other nodes do the same: it is counted again and again, so that together they do not remove too much.
-            let part = excess.min((limits.max_payload_bytes.unwrap_or(0) / PARTS).max(1));
-            let freed = remove_oldest(core, *environment, core.now() + PERIOD, part).await?;
-            counted = count(core).await?;
-            if freed == 0 || core.stop.is_cancelled() {
-                break;
-            }
-        }
-    }
-    let meter = |(environment, limits): (EnvironmentId, Limits)| {
-        let (budget, bytes) = (limits.max_payload_bytes?, counted.get(&environment).copied().unwrap_or(0));
-        Some((environment, PayloadMeter { budget, bytes, is_full: bytes > budget }))
-    };
-    *core.budgets.meters() = limited.into_iter().filter_map(meter).collect();
-    Ok(())
-}
-
-async fn count(core: &Core) -> Result<HashMap<EnvironmentId, u64>, Error> {
-    Ok(core.store.payload_bytes().await?.into_iter().collect())
-}
-
-/// Keeps the ages of the environments that have shorter ones than the installation.
-pub(crate) async fn keep_ages(core: &Core, environments: &[Environment]) -> Result<(), Error> {
-    let (installation, now) = (core.options.limits(), core.now());
-    // A key stands for its message as long as its window is.
-    let windows = (now - core.options.idempotency_window).day();
-    for environment in environments {
-        let limits = environment.limits(installation);
-        let (first, first_payload) = (limits.first_day(now).min(windows), limits.first_payload_day(now));
-        if first_payload > installation.first_payload_day(now) {
-            let bytes = remove_oldest(core, environment.id, first_payload.start(), u64::MAX).await?;
-            if bytes > 0 {
-                tracing::info!(environment.id = %environment.id, bytes, before = %first_payload, "deleted payloads of an environment");
-            }
-        }
-        if first > installation.first_day(now) {
-            let messages = remove_messages(core, environment.id, first).await?;
-            if messages > 0 {
-                tracing::info!(environment.id = %environment.id, messages, before = %first, "deleted messages of an environment");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes an environment's messages of days before `before` of which nothing is owed. Returns how many.
-pub(crate) async fn remove_messages(core: &Core, environment: EnvironmentId, before: Day) -> Result<usize, Error> {
-    let (mut messages, mut after) = (0, None);
-    while !core.stop.is_cancelled() {
-        let removed = core.store.remove_messages(MessageRemoval { environment, before, after }).await?;
-        messages += removed.messages;
-        if removed.position.is_none() {
-            break;
-        }
-        after = removed.position;
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(messages)
-}
-
-/// Removes an environment's oldest payloads of messages before a moment, of which nothing is owed, until so many
-/// bytes are freed or there are none left. Returns how many were.
-pub(crate) async fn remove_oldest(core: &Core, environment: EnvironmentId, before: Timestamp, bytes: u64) -> Result<u64, Error> {
-    let mut freed = 0;
-    let mut after = MessageId::before_all_at(Timestamp::from_millis(0));
-    while freed < bytes && !core.stop.is_cancelled() {
-        let before = MessageId::before_all_at(before);
-        let removed = core.store.remove_payloads(Removal { environment, after, before, bytes: bytes - freed }).await?;
-        freed += removed.bytes;
-        let Some(position) = removed.position else { break };
-        after = position;
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(freed)
 }

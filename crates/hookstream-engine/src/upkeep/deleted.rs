@@ -15,7 +15,7 @@ use hookstream_store::{
     identity::{environments, organizations},
 };
 
-use crate::{core::Core, upkeep::budgets};
+use crate::{core::Core, upkeep::budget_task};
 
 /// Removes what was deleted longer ago than the grace, of all the environments there are.
 pub(crate) async fn remove(core: &Core, environments: &[Environment]) -> Result<(), Error> {
@@ -40,9 +40,9 @@ async fn remove_environment(core: &Core, environment: &Environment) -> Result<()
     core.routes.forget_all();
     core.environment_changed(id);
     let now = core.now();
-    budgets::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
+    budget_task::remove_oldest(core, id, now.day().next().start(), u64::MAX).await?;
     // What an idempotency key stands for goes with its window.
-    budgets::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
+    budget_task::remove_messages(core, id, (now - core.options.idempotency_window).day()).await?;
     let tenant = Tenant { organization: environment.organization_id, environment: id };
     if core.store.delivery_counts(tenant).await?.iter().all(|day| day.counts.messages == 0) {
         // What it has sent in this month, or on the last day of the one before, stays counted.

@@ -15,7 +15,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use hookstream_model::{
@@ -24,14 +23,8 @@ use hookstream_model::{
     operations::quota::{Month, Quota},
 };
 use hookstream_store::{Error, Store, identity::environments, operations::quotas};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
-use crate::core::Core;
-
-/// How often what others accepted is counted.
-const PERIOD: Duration = Duration::from_secs(1);
-/// Counting may take this part of the time.
-const PART: u32 = 10;
 /// No limit.
 const UNLIMITED: i64 = -1;
 /// The bits of a count that a month stands before.
@@ -43,7 +36,7 @@ const USED: u64 = (1 << MONTH_SHIFT) - 1;
 pub(crate) struct Quotas {
     meters: Mutex<HashMap<OrganizationId, Arc<EventMeter>>>,
     /// Wakes whoever counts.
-    learned: Notify,
+    pub(crate) learned: Notify,
 }
 
 /// What an organization may accept in a month, and has.
@@ -55,9 +48,9 @@ pub(crate) struct EventMeter {
     /// Places that were taken here and not given back, ever.
     taken: AtomicU64,
     /// Those of them whose message is stored.
-    stored: AtomicU64,
+    pub(crate) stored: AtomicU64,
     /// Whether the store was asked while nothing was under way here: what is known is exact, unless others accept.
-    is_exact: AtomicBool,
+    pub(crate) is_exact: AtomicBool,
 }
 
 /// A quota that leaves no room for a message.
@@ -126,7 +119,7 @@ impl EventMeter {
 
     /// Goes on from what the store has counted, which had so many messages of this node before it was asked. What was
     /// stored meanwhile may be counted twice, until the next time.
-    fn count(&self, month: Month, counted: u64, stored: u64) {
+    pub(crate) fn count(&self, month: Month, counted: u64, stored: u64) {
         let known = |known: u64| {
             let ours = self.taken.load(Ordering::Acquire).saturating_sub(stored);
             (split(known).0 <= month.number()).then(|| join(month.number(), counted.saturating_add(ours)))
@@ -214,49 +207,10 @@ impl Quotas {
         }
     }
 
-    fn limited(&self) -> Vec<(OrganizationId, Arc<EventMeter>)> {
+    pub(crate) fn limited(&self) -> Vec<(OrganizationId, Arc<EventMeter>)> {
         let meters = self.meters();
         meters.iter().filter(|(_, meter)| meter.is_limited()).map(|(id, meter)| (*id, Arc::clone(meter))).collect()
     }
-}
-
-/// Counts until the engine stops; where nothing is limited, nothing.
-pub(crate) async fn run(core: Arc<Core>) {
-    loop {
-        let begun = Instant::now();
-        let is_done = step(&core).await.unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; retrying");
-            false
-        });
-        let wait = PERIOD.max(begun.elapsed() * PART);
-        tokio::select! {
-            biased;
-            () = core.stop.cancelled() => return,
-            () = core.quotas.learned.notified() => {}
-            () = tokio::time::sleep(wait), if !is_done => {}
-        }
-    }
-}
-
-/// Counts once: what others may have accepted, and what is not known yet. Returns whether nothing was to be counted, nor
-/// is until a limit is another.
-async fn step(core: &Core) -> Result<bool, Error> {
-    let month = Month::of(core.now());
-    let mut limited = core.quotas.limited();
-    if core.store.lease().is_none() {
-        // Nobody else accepts anything: what was exact stays so.
-        limited.retain(|(_, meter)| !meter.is_exact.load(Ordering::Acquire));
-    }
-    if limited.is_empty() {
-        return Ok(true);
-    }
-    let stored: Vec<_> = limited.iter().map(|(_, meter)| meter.stored.load(Ordering::Acquire)).collect();
-    let only = if let [(organization, _)] = &limited[..] { Some(*organization) } else { None };
-    let counted = quotas::events(&*core.store, month, only).await?;
-    for ((organization, meter), stored) in limited.iter().zip(stored) {
-        meter.count(month, counted.get(organization).copied().unwrap_or(0), stored);
-    }
-    Ok(false)
 }
 
 /// A quota as a meter has it.
@@ -282,7 +236,7 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn limited(most: i64) -> Arc<EventMeter> {
+    pub(crate) fn limited(most: i64) -> Arc<EventMeter> {
         Arc::new(EventMeter { most: AtomicI64::new(most), ..EventMeter::default() })
     }
 

@@ -7,7 +7,7 @@ use hookstream_store::identity::environments;
 
 use crate::{
     core::Core,
-    upkeep::{budgets, deleted},
+    upkeep::{budget_task, deleted},
 };
 
 /// How often; also at the start.
@@ -45,7 +45,7 @@ async fn step(core: &Core) -> Result<(), hookstream_store::Error> {
     }
     expire_payloads(core, core.options.limits().first_payload_day(now)).await?;
     let environments = environments::all(&*core.store).await?;
-    budgets::keep_ages(core, &environments).await?;
+    budget_task::keep_ages(core, &environments).await?;
     deleted::remove(core, &environments).await
 }
 

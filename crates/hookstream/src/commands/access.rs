@@ -7,9 +7,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::api::ApiClient;
 use serde::{Deserialize, Serialize};
-
-use super::client::ApiClient;
 
 /// The server where none is given or saved.
 const DEFAULT_URL: &str = "http://127.0.0.1:8484";

@@ -2,8 +2,7 @@
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-
-use crate::output::say_part;
+use hookstream_cli::say_part;
 
 /// For which shell.
 #[derive(Debug, Args)]

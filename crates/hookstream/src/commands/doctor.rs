@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
+use hookstream_cli::say;
 use hookstream_model::base::vault::KeyId;
 use hookstream_store::{
     Store,
@@ -23,7 +24,6 @@ use serde_json::{Value, json};
 use crate::{
     commands::existing::{open_database, open_directory},
     config::{Config, Settings, Sources},
-    output::say,
     server::keys,
 };
 
@@ -85,14 +85,6 @@ pub(crate) async fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
         1 => bail!("found 1 problem"),
         problems => bail!("found {problems} problems"),
     }
-}
-
-/// What is wrong in a store that only these settings tell of, as a person reads it.
-pub(crate) async fn problems_of(settings: Settings) -> anyhow::Result<Vec<String>> {
-    let config = Config::load(Sources { config: None, restored: false, forget: false, settings }, &[])?;
-    let problems = look(config).await?.problems.into_iter();
-    // The key is with the servers that are tortured, where they have one.
-    Ok(problems.filter(|problem| problem.kind != "encryption_key_missing").map(|problem| problem.text).collect())
 }
 
 async fn look(config: Config) -> anyhow::Result<Report> {

@@ -4,9 +4,9 @@ mod show;
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{api::path_segment, say, say_part};
 
-use super::{access::Access, client::path_segment, resources::application_of};
-use crate::output::{say, say_part};
+use super::{access::Access, resources::application_of};
 
 /// Which message.
 #[derive(Debug, Args)]

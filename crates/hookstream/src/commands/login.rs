@@ -7,14 +7,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::{api::ApiClient, note, say};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{
-    access::{self, Access, Saved},
-    client::ApiClient,
-};
-use crate::output::{note, say};
+use super::access::{self, Access, Saved};
 
 /// Which server, and how.
 #[derive(Debug, Args)]

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::say;
 use hookstream_store::postgres::{PostgresStore, SchemaState};
 
-use crate::{
-    config::{Config, Settings, Sources},
-    output::say,
-};
+use crate::config::{Config, Settings, Sources};
 
 /// Which database, and whether to change it.
 #[derive(Debug, Args)]

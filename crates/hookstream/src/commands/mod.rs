@@ -2,8 +2,6 @@
 
 mod access;
 pub(crate) mod admin;
-pub(crate) mod bench;
-mod client;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 mod existing;
@@ -15,6 +13,4 @@ pub(crate) mod resources;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod sink;
-pub(crate) mod torture;
-mod traffic;
 pub(crate) mod transfer;

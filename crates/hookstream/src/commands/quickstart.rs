@@ -9,22 +9,15 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{api::ApiClient, say};
 use hookstream_model::{base::secret::Secret, outbound::signature::VerificationKey};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::{
-    client::ApiClient,
-    sink::{self, SinkOptions},
-};
+use super::sink::{self, SinkOptions};
 use crate::{
-    config::{Config, Settings, Sources, listen_address},
-    output::say,
-    server::{
-        keys::{self, KeySource},
-        lifecycle,
-        wire::Server,
-    },
+    config::{Config, Settings, Sources, key_source::KeySource, listen_address},
+    server::{keys, lifecycle, wire::Server},
 };
 
 /// How long the first delivery may take before we say that something is wrong.
@@ -101,7 +94,7 @@ pub(crate) async fn run(arguments: QuickstartArgs) -> anyhow::Result<()> {
     }
     print_next(&server.url(), key.expose(), keeps_data);
     tokio::select! {
-        told = lifecycle::until_told_to_stop() => told?,
+        told = hookstream_cli::signals::until_told_to_stop() => told?,
         ended = &mut receiving => ended?,
     }
     server.stop().await;

@@ -4,11 +4,11 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{api::path_segment, say};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{access::Access, client::path_segment};
-use crate::output::say;
+use super::access::Access;
 
 /// What to send, to whom, through which server.
 #[derive(Debug, Args)]

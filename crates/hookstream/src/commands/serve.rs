@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{output, say};
 
 use crate::{
     config::{Config, Sources},
-    output::{self, say},
     server::{
         lifecycle,
         wire::{Parts, Server},
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     }
     lifecycle::allow_open_files();
     // From here on SIGHUP reads files again and does not end the process.
-    let signals = lifecycle::StopSignals::listen()?;
+    let signals = hookstream_cli::signals::StopSignals::listen()?;
     let server = Server::start(&config).await?;
     offer_access(&server, &config).await?;
     let data = match &config.database {
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, url = server.url(), data, "started");
     say!("hookstream {version} is ready at {} (data in {data})", server.url());
-    lifecycle::until_told(signals).await;
+    hookstream_cli::signals::until_told(signals).await;
     server.stop().await;
     tracing::info!("stopped");
     Ok(())

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use axum::{Router, extract::State, response::IntoResponse};
 use bytes::Bytes;
 use clap::Args;
+use hookstream_cli::{clock::SystemClock, duration::parse_duration, output, say};
 use hookstream_model::{
     base::{
         secret::Secret,
@@ -24,12 +25,9 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use tokio::net::TcpListener;
 
+use crate::config::listen_address;
+
 pub(crate) use self::show::{as_json, as_text};
-use crate::{
-    config::listen_address,
-    output::{self, say},
-    server::{clock::SystemClock, lifecycle},
-};
 
 /// The largest body that is read, in bytes.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -62,19 +60,6 @@ pub(crate) struct SinkArgs {
     /// Print one JSON object per request
     #[arg(long)]
     json: bool,
-}
-
-/// A wait as people write it: `250ms`, `2s`, `1m`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err("write it as 250ms, 2s or 1m".to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "write it as 250ms, 2s or 1m".to_owned())?;
-    Ok(Duration::from_millis(number.saturating_mul(unit)))
 }
 
 /// How a sink answers.
@@ -136,7 +121,7 @@ pub(crate) async fn run(arguments: SinkArgs) -> anyhow::Result<()> {
     let print = move |delivery: &Delivery| say!("{}", if is_json { as_json(delivery) } else { as_text(delivery) });
     tokio::select! {
         served = serve(listener, options, Arc::new(print)) => served,
-        told = lifecycle::until_told_to_stop() => told,
+        told = hookstream_cli::signals::until_told_to_stop() => told,
         () = output::closed() => Ok(()),
     }
 }
@@ -200,16 +185,4 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_read_as_people_write_them() {
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));
-        for text in ["", "5", "s", "1h", "-1s", "1.5s"] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests {}

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::{note, say};
 use hookstream_model::base::secret::Secret;
 use hookstream_store::{
     db::{
@@ -19,10 +20,7 @@ use hookstream_store::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    output::{note, say},
-    server::keys::own_file,
-};
+use crate::server::keys::own_file;
 
 /// Connections that a transfer needs to a database: it reads and writes one slice at a time.
 const CONNECTIONS: usize = 2;

@@ -3,6 +3,7 @@
 //! Each setting has one name: `--retention-days`, `HOOKSTREAM_RETENTION_DAYS` and `retention_days` in
 //! the file. A key that is not known or a value that is not allowed is refused at start.
 
+pub(crate) mod key_source;
 mod mail;
 mod providers;
 mod values;
@@ -21,13 +22,15 @@ use hookstream_model::{
 };
 use hookstream_store::postgres::Options as DatabaseOptions;
 
-pub(crate) use self::values::{KeyText, KeysText, Networks, OrganizationCreators, RoleName, Schedule, listen_address, truth, whole};
-pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 use self::{providers::ProviderSettings, values::SecretText};
 use crate::{
     arguments::{nearest, problem_of, told},
-    server::{keys::KeySource, listen::TlsFiles, trust::TrustFiles},
+    config::key_source::KeySource,
+    server::{listen::TlsFiles, trust::TrustFiles},
 };
+
+pub(crate) use self::values::{KeyText, KeysText, Networks, OrganizationCreators, RoleName, Schedule, listen_address, truth, whole};
+pub(crate) use self::{mail::MailConfig, providers::ProviderConfig};
 
 /// Where settings come from.
 #[derive(Debug, Args)]

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::admin::request::{Installation, Request};
+use crate::commands::admin::{installation::Installation, request::Request};
 
 /// The largest request or answer, in bytes.
 const MESSAGE_MAX: u64 = 1024 * 1024;

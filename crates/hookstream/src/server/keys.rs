@@ -23,18 +23,7 @@ use hookstream_store::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
-
-/// Where the keys come from, by the settings.
-#[derive(Debug, Clone)]
-pub(crate) enum KeySource {
-    /// The setting `encryption_key`.
-    Given(Keys),
-    /// The setting `encryption_key_file`.
-    File(PathBuf),
-    /// Neither: the installation has a key of its own.
-    Own,
-}
+use crate::config::{Config, key_source::KeySource};
 
 /// Keys that nobody has, for a store that is gone with its process.
 ///

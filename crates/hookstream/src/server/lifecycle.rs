@@ -2,56 +2,7 @@
 
 use std::io::IsTerminal;
 
-use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// The signals that a server handles, from the moment that it listens for them: before that they end the process.
-pub(crate) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl StopSignals {
-    /// Listens from here on.
-    pub(crate) fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("could not listen for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("could not listen for SIGINT")?,
-            hangup: signal(SignalKind::hangup()).context("could not listen for SIGHUP")?,
-        })
-    }
-}
-
-/// Waits for SIGTERM or SIGINT, as [`until_told`] does.
-pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
-    until_told(StopSignals::listen()?).await;
-    Ok(())
-}
-
-/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once. SIGHUP does not end the process: files that are
-/// watched are read again ([`crate::server::watch`]).
-pub(crate) async fn until_told(signals: StopSignals) {
-    let StopSignals { mut terminate, mut interrupt, mut hangup } = signals;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::info!("SIGHUP: reloading certificate files; other settings need a restart"),
-        }
-    }
-    tracing::info!("shutting down; press Ctrl-C or send the signal again to force");
-    #[expect(clippy::disallowed_methods, reason = "it ends the process, so nothing waits for it")]
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::warn!("forced to stop; in-flight deliveries will be retried on the next start");
-        std::process::exit(1);
-    });
-}
 
 /// Fewer open files than this are too few for a busy server: each attempt has a connection, and each receiver keeps
 /// some for the next.

@@ -1,7 +1,6 @@
 //! The running server: its parts, listeners, keys and lifecycle.
 
 pub(crate) mod activity;
-pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use hookstream_api::{Api, IdentityProvider, Options as ApiOptions, Parts as ApiParts};
+use hookstream_cli::clock::{SteadyClock, SystemClock};
 use hookstream_destinations::{
     http::{HttpTransport, Options as HttpOptions},
     services::mail::Mailer,
@@ -41,7 +42,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, KeyText, MailConfig, ProviderConfig},
     server::{
-        clock::{SteadyClock, SystemClock},
         control::Control,
         keys,
         listen::{Listen, Tls},

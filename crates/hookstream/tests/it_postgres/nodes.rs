@@ -266,7 +266,7 @@ async fn a_rate_is_exact_over_the_nodes_whoever_dies_or_joins() {
         let log = scratch.files.path().join(format!("node-{}.log", logs.len()));
         let server = Server::start_with(
             &scratch,
-            &["--allow-targets", "127.0.0.1/32", "--log", "info,hookstream_engine::queues::dispatch=trace"],
+            &["--allow-targets", "127.0.0.1/32", "--log", "info,hookstream_engine::queues::claim=trace"],
             &[("NO_COLOR", "1")],
             Some(&log),
         );

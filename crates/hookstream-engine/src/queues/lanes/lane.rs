@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::{
     Map,
-    books::{BacklogBook, LaneBook},
     concurrency::{Bearing, Concurrency},
+    invariants::{BacklogBook, LaneBook},
     pace::Pace,
     policy::{Gather, LanePolicy, LaneView},
     rate::Window,

@@ -8,8 +8,8 @@
 //! No lane can use up what others need, neither tries nor memory: it may have a part of what is still free,
 //! so that the more lanes want, the less each has, and something is always left for one that has nothing.
 
-mod books;
 mod concurrency;
+mod invariants;
 mod lane;
 mod pace;
 mod policy;
@@ -483,18 +483,18 @@ impl<D> Lanes<D> {
         self.in_flight
     }
 
-    /// What is wrong with a lane's books.
+    /// What is wrong with a lane's invariants.
     fn fault_at(&self, target: TargetId) -> Option<&'static str> {
         let (permits, unrecorded) = (self.limits.open_per_target, self.limits.open_per_target * UNRECORDED);
-        self.lanes.get(&target).and_then(|lane| books::fault_of_lane(&lane.book(), permits, unrecorded))
+        self.lanes.get(&target).and_then(|lane| invariants::fault_of_lane(&lane.book(), permits, unrecorded))
     }
 
-    /// What is wrong with the books of all lanes.
+    /// What is wrong with the invariants of all lanes.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let totals = books::Totals { queued: self.queued, open: self.open.iter().sum(), in_flight: self.in_flight };
-        let books: Vec<_> = self.lanes.values().map(Lane::book).collect();
+        let totals = invariants::Totals { queued: self.queued, open: self.open.iter().sum(), in_flight: self.in_flight };
+        let figures: Vec<_> = self.lanes.values().map(Lane::book).collect();
         let of_lanes = self.lanes.keys().find_map(|target| self.fault_at(*target));
-        of_lanes.or_else(|| books::fault_of_totals(totals, &books))
+        of_lanes.or_else(|| invariants::fault_of_totals(totals, &figures))
     }
 
     fn let_go_if_held(&mut self, target: TargetId, now: Instant) -> Vec<D> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{EnvironmentId, IdSource},
@@ -23,8 +24,8 @@ use hookstream_store::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use super::installation::Installation;
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// A key's environment, name and limits.
 #[derive(Debug, Args)]
@@ -90,9 +91,9 @@ fn seconds(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).filter(|seconds| (1..=LONGEST).contains(seconds)).ok_or_else(problem)
 }
 
-/// Creates the key and prints it.
-pub(crate) async fn run(arguments: CreateApiKeyArgs) -> anyhow::Result<()> {
-    request::run(arguments.store, Settings::default(), Request::CreateApiKey(arguments.key)).await
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: CreateApiKeyArgs) -> anyhow::Result<(ExistingStore, Settings, NewKey)> {
+    Ok((arguments.store, Settings::default(), arguments.key))
 }
 
 /// Creates the key.

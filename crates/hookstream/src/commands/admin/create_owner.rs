@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{IdSource, OrganizationId},
@@ -28,8 +29,8 @@ use hookstream_store::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request, public_url_of};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use super::installation::{Installation, public_url_of};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -77,13 +78,13 @@ pub(crate) struct NewOwner {
     public_url: Option<String>,
 }
 
-/// Makes them an owner and says how they get in.
-pub(crate) async fn run(arguments: CreateOwnerArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: CreateOwnerArgs) -> anyhow::Result<(ExistingStore, Settings, NewOwner)> {
     let CreateOwnerArgs { email, name, organization, password_stdin, public_url, store, encryption_key_file } = arguments;
     let password = password_stdin.then(read_password).transpose()?;
     let settings = Settings { encryption_key_file, ..Settings::default() };
     let owner = NewOwner { email, name, organization, password, public_url };
-    request::run(store, settings, Request::CreateOwner(owner)).await
+    Ok((store, settings, owner))
 }
 
 /// Makes them an owner.

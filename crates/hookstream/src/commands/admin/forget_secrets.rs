@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::{clock::SystemClock, say};
 use hookstream_model::{
     base::{ids::IdSource, time::Clock},
     operations::audit_log::AuditContext,
@@ -17,8 +18,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     commands::existing::{ExistingStore, Opened},
     config::{Config, Settings},
-    output::say,
-    server::{clock::SystemClock, keys},
+    server::keys,
 };
 
 /// Which store, and that it is meant.

@@ -3,6 +3,7 @@
 mod create_api_key;
 mod create_owner;
 mod forget_secrets;
+pub(crate) mod installation;
 mod password_link;
 mod quotas;
 pub(crate) mod request;
@@ -11,6 +12,16 @@ mod rotate_portal_key;
 mod test_mail;
 
 use clap::{Args, Subcommand};
+use hookstream_cli::say;
+use hookstream_store::Store;
+use rand::{SeedableRng, rngs::StdRng};
+
+use self::{installation::Installation, request::Request};
+use crate::{
+    commands::existing::{ExistingStore, Opened},
+    config::{Config, Settings},
+    server::{control, keys},
+};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -42,16 +53,63 @@ enum AdminCommand {
     TestMail(test_mail::TestMailArgs),
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) async fn run(arguments: AdminArgs) -> anyhow::Result<()> {
-    match arguments.command {
-        AdminCommand::CreateApiKey(arguments) => create_api_key::run(arguments).await,
-        AdminCommand::CreateOwner(arguments) => create_owner::run(arguments).await,
-        AdminCommand::ForgetSecrets(arguments) => forget_secrets::run(arguments).await,
-        AdminCommand::PasswordLink(arguments) => password_link::run(arguments).await,
-        AdminCommand::Quotas(arguments) => quotas::run(arguments).await,
-        AdminCommand::RotateKey(arguments) => rotate_key::run(arguments).await,
-        AdminCommand::RotatePortalKey(arguments) => rotate_portal_key::run(arguments).await,
-        AdminCommand::TestMail(arguments) => test_mail::run(arguments).await,
+    let (store, settings, request) = match arguments.command {
+        AdminCommand::ForgetSecrets(arguments) => return forget_secrets::run(arguments).await,
+        AdminCommand::TestMail(arguments) => return test_mail::run(arguments).await,
+        AdminCommand::CreateApiKey(arguments) => {
+            let (store, settings, request) = create_api_key::read(arguments)?;
+            (store, settings, Request::CreateApiKey(request))
+        }
+        AdminCommand::CreateOwner(arguments) => {
+            let (store, settings, request) = create_owner::read(arguments)?;
+            (store, settings, Request::CreateOwner(request))
+        }
+        AdminCommand::PasswordLink(arguments) => {
+            let (store, settings, request) = password_link::read(arguments)?;
+            (store, settings, Request::PasswordLink(request))
+        }
+        AdminCommand::Quotas(arguments) => {
+            let (store, settings, request) = quotas::read(arguments)?;
+            (store, settings, Request::Quotas(request))
+        }
+        AdminCommand::RotateKey(arguments) => {
+            let (store, settings, request) = rotate_key::read(arguments)?;
+            (store, settings, Request::RotateKey(request))
+        }
+        AdminCommand::RotatePortalKey(arguments) => {
+            let (store, settings, request) = rotate_portal_key::read(arguments)?;
+            (store, settings, Request::RotatePortalKey(request))
+        }
+    };
+    perform(store, settings, request).await
+}
+
+/// Does it on a store, or has the server do it that uses the data directory, and prints what that says.
+async fn perform(place: ExistingStore, settings: Settings, mut request: Request) -> anyhow::Result<()> {
+    let config = place.config(settings)?;
+    if let Request::RotateKey(rotation) = &mut request {
+        rotation.current = keys::given(&config)?.map(|keys| keys.current().id().to_string());
     }
+    let text = match place.open(&config).await? {
+        Opened::Store(store) => {
+            let done = directly(&*store, &config, request).await;
+            store.close().await;
+            done?
+        }
+        Opened::InUse => control::ask(&config.data_dir, &request).await?,
+    };
+    say!("{}", text.trim_end());
+    Ok(())
+}
+
+async fn directly(store: &dyn Store, config: &Config, request: Request) -> anyhow::Result<String> {
+    if request.needs_encryption_key() {
+        let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)?;
+        keys::unlock(store, config, &mut rng).await?;
+    }
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let is_alone = config.database.is_none();
+    request.perform(&Installation { store, public_url, quotas: config.quotas, is_alone, is_watched: true }).await
 }

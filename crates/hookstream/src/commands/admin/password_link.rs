@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::time::Clock,
     identity::{session::SessionText, user::Email},
@@ -12,8 +13,8 @@ use hookstream_store::identity::{links, users};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request, public_url_of};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use super::installation::{Installation, public_url_of};
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// For how long the link is good.
 const LINK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -47,11 +48,11 @@ pub(crate) struct Whose {
     public_url: Option<String>,
 }
 
-/// Creates the link and prints it.
-pub(crate) async fn run(arguments: PasswordLinkArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: PasswordLinkArgs) -> anyhow::Result<(ExistingStore, Settings, Whose)> {
     let PasswordLinkArgs { email, public_url, store, encryption_key_file } = arguments;
     let settings = Settings { encryption_key_file, ..Settings::default() };
-    request::run(store, settings, Request::PasswordLink(Whose { email, public_url })).await
+    Ok((store, settings, Whose { email, public_url }))
 }
 
 /// Creates the link.

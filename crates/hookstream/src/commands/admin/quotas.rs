@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{
         ids::{IdSource, OrganizationId},
@@ -16,8 +17,8 @@ use hookstream_store::{Store, identity::organizations, operations::quotas};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use super::installation::Installation;
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// Shows or sets them.
 #[derive(Debug, Args)]
@@ -72,15 +73,15 @@ pub(crate) struct QuotaChange {
     set: Vec<String>,
 }
 
-/// Does it and shows the quotas that apply then.
-pub(crate) async fn run(arguments: QuotasArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: QuotasArgs) -> anyhow::Result<(ExistingStore, Settings, QuotaChange)> {
     let (set, place) = match arguments.command {
         QuotasCommand::Show(place) => (Vec::new(), place),
         QuotasCommand::Set { quotas, place } => (quotas, place),
         QuotasCommand::Clear { quotas, place } => (cleared(&quotas)?, place),
     };
     set.iter().try_for_each(|text| read_setting(text).map(drop))?;
-    request::run(place.store, Settings::default(), Request::Quotas(QuotaChange { organization: place.organization, set })).await
+    Ok((place.store, Settings::default(), QuotaChange { organization: place.organization, set }))
 }
 
 /// Sets quotas and shows those that apply then.

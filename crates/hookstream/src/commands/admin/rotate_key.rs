@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hookstream_cli::{clock::SystemClock, note};
 use hookstream_model::{
     base::{ids::IdSource, time::Clock},
     operations::audit_log::AuditContext,
@@ -15,13 +16,8 @@ use hookstream_store::db::vault::{self, Rotated};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
-use crate::{
-    commands::existing::ExistingStore,
-    config::Settings,
-    output::note,
-    server::{clock::SystemClock, keys},
-};
+use super::installation::Installation;
+use crate::{commands::existing::ExistingStore, config::Settings, server::keys};
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(5);
@@ -42,10 +38,10 @@ pub(crate) struct RotateKeyArgs {
     encryption_key_file: Option<PathBuf>,
 }
 
-/// Encrypts everything again and says how much that was.
-pub(crate) async fn run(arguments: RotateKeyArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: RotateKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
     let settings = Settings { encryption_key_file: arguments.encryption_key_file, ..Settings::default() };
-    request::run(arguments.store, settings, Request::RotateKey(Rotation::default())).await
+    Ok((arguments.store, settings, Rotation::default()))
 }
 
 /// Which key is to be the current one.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::clock::SystemClock;
 use hookstream_model::{
     base::{ids::IdSource, secret::Secret, time::Clock},
     operations::audit_log::{Action, AuditContext, Change, fields::Fields},
@@ -16,8 +17,8 @@ use hookstream_store::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Installation, Request};
-use crate::{commands::existing::ExistingStore, config::Settings, server::clock::SystemClock};
+use super::installation::Installation;
+use crate::{commands::existing::ExistingStore, config::Settings};
 
 /// Which store, and what becomes of the tokens there are.
 #[derive(Debug, Args)]
@@ -44,11 +45,11 @@ pub(crate) struct Rotation {
     now: bool,
 }
 
-/// Creates the key and says what that means.
-pub(crate) async fn run(arguments: RotatePortalKeyArgs) -> anyhow::Result<()> {
+/// Reads the arguments: the store, its settings, and the request.
+pub(crate) fn read(arguments: RotatePortalKeyArgs) -> anyhow::Result<(ExistingStore, Settings, Rotation)> {
     let RotatePortalKeyArgs { now, store, encryption_key_file } = arguments;
     let settings = Settings { encryption_key_file, ..Settings::default() };
-    request::run(store, settings, Request::RotatePortalKey(Rotation { now })).await
+    Ok((store, settings, Rotation { now }))
 }
 
 /// Creates the key.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{clock::SystemClock, say};
 use hookstream_destinations::services::mail::Mail;
 use hookstream_model::{
     base::{
@@ -14,11 +15,7 @@ use hookstream_model::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::{
-    config::{Config, Settings, Sources},
-    output::say,
-    server::clock::SystemClock,
-};
+use crate::config::{Config, Settings, Sources};
 
 /// Whom to send a mail, and how.
 #[derive(Debug, Args)]

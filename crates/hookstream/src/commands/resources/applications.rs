@@ -1,9 +1,10 @@
 //! `hookstream applications`.
 
 use clap::{Args, Subcommand};
+use hookstream_cli::api::path_segment;
 
 use super::{Listing, Query, list, show, table::Columns};
-use crate::commands::{access::Access, client::path_segment};
+use crate::commands::access::Access;
 
 const COLUMNS: Columns = &[("ID", "id"), ("UID", "uid"), ("NAME", "name"), ("STATUS", "status"), ("CREATED", "created_at")];
 

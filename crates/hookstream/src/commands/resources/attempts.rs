@@ -2,10 +2,11 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use hookstream_cli::api::path_segment;
 use hookstream_model::base::time::Timestamp;
 
 use super::{Listing, Query, list, moment, table::Columns, tail};
-use crate::commands::{access::Access, client::path_segment};
+use crate::commands::access::Access;
 
 const COLUMNS: Columns = &[
     ("CREATED", "created_at"),

@@ -1,14 +1,12 @@
 //! `hookstream endpoints`.
 
 use clap::{Args, Subcommand};
+use hookstream_cli::{api::path_segment, say};
 use hookstream_model::base::time::Timestamp;
 use serde_json::json;
 
 use super::{Listing, Query, list, moment, show, table::Columns};
-use crate::{
-    commands::{access::Access, client::path_segment},
-    output::say,
-};
+use crate::commands::access::Access;
 
 const COLUMNS: Columns =
     &[("ID", "id"), ("STATUS", "status"), ("CIRCUIT", "circuit_state"), ("URL", "url"), ("EVENT TYPES", "filter_types")];

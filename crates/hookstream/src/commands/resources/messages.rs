@@ -1,13 +1,15 @@
 //! `hookstream messages`.
 
 use clap::{Args, Subcommand};
+use hookstream_cli::{api::path_segment, say};
 use hookstream_model::base::time::Timestamp;
 
-use super::{Listing, Query, application_of, list, moment, show, table, table::Columns, tail};
-use crate::{
-    commands::{access::Access, client::path_segment},
-    output::say,
+use super::{
+    Listing, Query, application_of, list, moment, show,
+    table::{self, Columns},
+    tail,
 };
+use crate::commands::access::Access;
 
 const COLUMNS: Columns =
     &[("CREATED", "created_at"), ("ID", "id"), ("APPLICATION", "application_id"), ("EVENT TYPE", "event_type"), ("STATUS", "status")];
@@ -172,7 +174,7 @@ pub(crate) async fn run(arguments: MessagesArgs) -> anyhow::Result<()> {
             show(&answer["message"], false);
             for (name, columns) in [("deliveries", DELIVERIES), ("attempts", ATTEMPTS)] {
                 if let Some(rows) = answer[name].as_array().filter(|rows| !rows.is_empty()) {
-                    crate::output::say_part!("\n{}", table::as_text(rows, columns, true));
+                    hookstream_cli::say_part!("\n{}", table::as_text(rows, columns, true));
                 }
             }
             Ok(())

@@ -13,12 +13,15 @@ use std::{collections::HashSet, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
+use hookstream_cli::{
+    api::{ApiClient, path_segment},
+    clock::SystemClock,
+    say,
+};
 use hookstream_model::base::time::{Clock, Timestamp};
 use serde_json::Value;
 
 use self::table::Columns;
-use super::client::{ApiClient, path_segment};
-use crate::{output::say, server::clock::SystemClock};
 
 /// The most objects of one page of the API.
 const PAGE: usize = 100;
@@ -97,7 +100,7 @@ async fn list(client: &ApiClient, path: &str, plural: &str, query: Query, listin
     if listing.json {
         found.iter().for_each(|object| say!("{object}"));
     } else {
-        crate::output::say_part!("{}", table::as_text(&found, columns, true));
+        hookstream_cli::say_part!("{}", table::as_text(&found, columns, true));
     }
     Ok(())
 }
@@ -129,15 +132,15 @@ async fn tail(client: &ApiClient, path: &str, plural: &str, query: Query, json: 
             if json {
                 fresh.iter().for_each(|object| say!("{object}"));
             } else if !fresh.is_empty() {
-                crate::output::say_part!("{}", table::as_text(&fresh, columns, false));
+                hookstream_cli::say_part!("{}", table::as_text(&fresh, columns, false));
             }
         } else if !json {
-            crate::output::note!("waiting for {plural}; Ctrl-C stops");
+            hookstream_cli::note!("waiting for {plural}; Ctrl-C stops");
         }
         is_first = false;
         tokio::select! {
             () = tokio::time::sleep(TAIL) => {}
-            () = crate::output::closed() => return Ok(()),
+            () = hookstream_cli::output::closed() => return Ok(()),
         }
     }
 }
@@ -155,7 +158,7 @@ fn show(object: &Value, json: bool) {
     if json {
         say!("{object}");
     } else {
-        crate::output::say_part!("{}", table::fields(object));
+        hookstream_cli::say_part!("{}", table::fields(object));
     }
 }
 

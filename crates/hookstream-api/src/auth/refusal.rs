@@ -1,0 +1,62 @@
+//! Refusals of credentials: why they do not suffice, as API errors.
+
+use hookstream_model::identity::scopes::Scope;
+use http::StatusCode;
+
+use crate::http::error::ApiError;
+
+/// Why what was presented is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No key and no session.
+    Nothing,
+    /// A key or a session that is not valid.
+    Invalid,
+    /// A key that is not written like one.
+    MalformedKey,
+    /// No portal token, where one is needed.
+    NoToken,
+    /// One that is not good.
+    InvalidToken,
+    /// One whose hour is over.
+    ExpiredToken,
+    /// One of an application that is not there any more, or off.
+    PortalClosed,
+}
+
+pub(crate) fn forbidden(needed: Scope, message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).with_details(serde_json::json!({ "scope": needed.to_string() }))
+}
+
+/// The refusal of a key that is of one environment, where the organization is concerned.
+pub(crate) fn organization_key_needed() -> ApiError {
+    let message = "This operation concerns the organization, and the API key has the level `environment`. Use an API key with the level \
+        `organization`, or sign in.";
+    ApiError::new(StatusCode::FORBIDDEN, "organization_key_needed", message)
+}
+
+pub(crate) fn unauthorized(refusal: Refusal) -> ApiError {
+    let (code, message) = match refusal {
+        Refusal::Invalid => (
+            "unauthorized",
+            "Invalid API key or session. Check that the API key is complete, belongs to this installation and is not revoked, or sign in again.",
+        ),
+        Refusal::MalformedKey => (
+            "unauthorized",
+            "Malformed API key: `hs_live_` or `hs_test_` and 64 hexadecimal characters are expected. Check that the key was copied completely.",
+        ),
+        Refusal::Nothing => {
+            ("unauthorized", "The request has no API key. Send one in the header X-API-Key or as Authorization: Bearer, or sign in.")
+        }
+        Refusal::NoToken => (
+            "unauthorized",
+            "The request has no portal token. Send one as Authorization: Bearer; API keys and sessions are not accepted here.",
+        ),
+        Refusal::InvalidToken => ("unauthorized", "Invalid portal token. Request a new one from the sender."),
+        Refusal::ExpiredToken => {
+            ("token_expired", "The portal token has expired; it is valid for an hour. Request a new one from the sender.")
+        }
+        Refusal::PortalClosed => ("portal_closed", "The portal is closed: its application is disabled or was deleted. Contact the sender."),
+    };
+    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+}

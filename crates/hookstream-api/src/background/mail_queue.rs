@@ -1,0 +1,35 @@
+//! Queue of users who wait for a link that sets their password.
+
+use std::sync::{Arc, Mutex};
+
+use hookstream_destinations::services::mail::Mailer;
+use hookstream_model::identity::user::Email;
+use http::StatusCode;
+use tokio::sync::mpsc;
+
+use crate::http::error::ApiError;
+
+/// How many may wait for their link; more than that are turned away.
+pub(crate) const WAITING: usize = 100;
+
+/// Where mail goes out.
+pub(crate) struct MailQueue {
+    pub(crate) mailer: Arc<Mailer>,
+    queued: mpsc::Sender<Email>,
+    pub(crate) waiting: Mutex<Option<mpsc::Receiver<Email>>>,
+}
+
+impl MailQueue {
+    pub(crate) fn new(mailer: Arc<Mailer>) -> Self {
+        let (queued, waiting) = mpsc::channel(WAITING);
+        Self { mailer, queued, waiting: Mutex::new(Some(waiting)) }
+    }
+
+    /// Takes note that somebody forgot their password, whether there is such an account or not.
+    pub(crate) fn take(&self, email: Email) -> Result<(), ApiError> {
+        self.queued.try_send(email).map_err(|_| {
+            let message = "Too many emails are queued at the moment. Retry in a few minutes.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+        })
+    }
+}

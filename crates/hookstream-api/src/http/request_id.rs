@@ -1,0 +1,13 @@
+//! Id of a request, in its response, the log and the audit log.
+
+use std::fmt;
+
+/// A request's id, by which its answer, the log and the audit log speak of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "req_{:012x}", self.0)
+    }
+}

@@ -1,0 +1,51 @@
+//! Signals that end a command.
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals that a server handles, from the moment that it listens for them: before that they end the process.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl StopSignals {
+    /// Listens from here on.
+    pub fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("could not listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("could not listen for SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("could not listen for SIGHUP")?,
+        })
+    }
+}
+
+/// Waits for SIGTERM or SIGINT, as [`until_told`] does.
+pub async fn until_told_to_stop() -> anyhow::Result<()> {
+    until_told(StopSignals::listen()?).await;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once. SIGHUP does not end the process: files that are
+/// watched are read again.
+pub async fn until_told(signals: StopSignals) {
+    let StopSignals { mut terminate, mut interrupt, mut hangup } = signals;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => tracing::info!("SIGHUP: reloading certificate files; other settings need a restart"),
+        }
+    }
+    tracing::info!("shutting down; press Ctrl-C or send the signal again to force");
+    #[expect(clippy::disallowed_methods, reason = "it ends the process, so nothing waits for it")]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("forced to stop; in-flight deliveries will be retried on the next start");
+        std::process::exit(1);
+    });
+}

@@ -1,0 +1,324 @@
+//! Letting the lanes take turns, and claiming what falls due for them.
+//!
+//! What the lanes have no room for, and what may not go for now, waits in the store in its backlog, and is taken
+//! from there when its lane has room. Only the process that has a backlog's shard takes from it, and only it
+//! sends what has a rate, an order or a hold.
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use hookstream_model::{
+    base::ids::{ApplicationId, TargetId},
+    delivery::queue::Backlog,
+};
+use hookstream_store::{
+    Error,
+    delivery::deliveries::{BacklogHead, BacklogRequest, ClaimLimits, Claimed},
+};
+use tokio::time::Instant;
+
+use crate::{
+    cluster::owner_in_use::InUse,
+    core::Core,
+    queues::{
+        lanes::{Gather, LanePolicy, Now},
+        requeue::{requeue, route},
+        schedule::{Offered, offer},
+    },
+    routing::route::Route,
+};
+
+/// The most deliveries in one claim: each is a small write in the transaction.
+const CLAIM: usize = 1_000;
+/// The most backlogs that are looked at in one go; where there are more, the next look goes on behind them.
+const LINES: usize = 1_000;
+/// What falls due is claimed so often at the most; a claim costs the database far more than a wait of so
+/// little costs a retry. What is due already when it is told of is claimed at once.
+const QUANTUM: Duration = Duration::from_millis(100);
+/// The least time between two claims that are asked for at once.
+const GAP: Duration = Duration::from_millis(5);
+/// When to look again while there is no room in memory.
+const FULL: Duration = Duration::from_millis(20);
+
+/// What is known from one look for backlogs to the next.
+#[derive(Debug, Default)]
+struct Look {
+    /// Where there are more backlogs than are looked at in one go, the last of those that were.
+    after: Option<Backlog>,
+    /// Since when something gathers in backlogs that keep an order.
+    gathering: HashMap<Backlog, Instant>,
+}
+
+impl Look {
+    /// How many are to be taken of a backlog of this length, so that they go together: as many as make full tries, or
+    /// all where the first has waited long enough.
+    fn gathered(&mut self, backlog: Backlog, gather: Gather, length: usize, now: Instant, wait: &mut Duration) -> usize {
+        if self.gathering.len() >= GATHERING_KEPT {
+            self.gathering.clear();
+        }
+        let until = *self.gathering.entry(backlog).or_insert(now) + gather.wait;
+        let taken = if until <= now { length } else { length - length % gather.most };
+        if taken > 0 {
+            self.gathering.remove(&backlog);
+        }
+        if taken < length {
+            let since = *self.gathering.entry(backlog).or_insert(now);
+            *wait = (*wait).min((since + gather.wait).saturating_duration_since(now).max(GAP));
+        }
+        taken
+    }
+}
+
+/// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
+const GATHERING_KEPT: usize = 100_000;
+
+/// Claims what falls due until the engine stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut wake = Instant::now();
+    let mut look = Look::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = core.nudge.notified() => {
+                if let Some(due) = core.noted_due() {
+                    let wait = due.since(core.now());
+                    wake = wake.min(Instant::now() + if wait.is_zero() { GAP } else { wait.max(QUANTUM) });
+                }
+            }
+            () = tokio::time::sleep_until(wake) => wake = Instant::now() + step(&core, &mut look).await,
+        }
+    }
+}
+
+/// Claims once. Returns for how long nothing is known to fall due.
+async fn step(core: &Arc<Core>, look: &mut Look) -> Duration {
+    let Some((room, bytes)) = core.lanes().room_to_claim() else { return FULL };
+    if !core.may_begin() {
+        return FULL;
+    }
+    // Forgotten before the claim: the claim sees what was noted until now, and tells what is next.
+    core.forget_noted_due();
+    let limits = ClaimLimits { deliveries: room.min(CLAIM), bytes };
+    let claimed = match claim(core, limits).await {
+        Ok(wait) => from_backlogs(core, look, bytes / 2).await.map(|of_backlogs| wait.min(of_backlogs)),
+        Err(error) => Err(error),
+    };
+    match claimed {
+        Ok(wait) => wait.min(core.options.poll_period),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not claim due deliveries; retrying");
+            if matches!(error, Error::Unavailable { .. }) {
+                // It may have been claimed all the same, by a number that then owns what nobody knows of.
+                core.suspect_owner();
+            }
+            core.options.poll_period
+        }
+    }
+}
+
+/// Claims what waits in no backlog. Returns for how long nothing more is known to fall due.
+async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error> {
+    let (now, begun) = (core.now(), Instant::now());
+    let in_use = InUse::current(core);
+    let claim = core.store.claim_due(in_use.owner, now, limits).await?;
+    let claimed = claim.deliveries.len();
+    tracing::debug!(claimed, took_us = begun.elapsed().as_micros(), "claimed due deliveries");
+    place(core, claim.deliveries).await;
+    Ok(match claim.next_due {
+        None => core.options.poll_period,
+        // There was more than the limit. What another node is about to take does not count.
+        Some(due) if due <= now && claimed > 0 => Duration::ZERO,
+        Some(due) => due.since(now).max(QUANTUM),
+    })
+}
+
+/// Takes from the backlogs whose lanes have room. Returns for how long nothing more is known to fall due.
+async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
+    let _claiming = core.line_claims.lock().await;
+    // Under the number that has the shards now: where it lapses meanwhile, what it claims is nobody's, and seen to be.
+    let in_use = InUse::current(core);
+    let shards = core.lease().shards();
+    let heads = core.store.backlogs(shards, look.after, LINES).await?;
+    let is_all = look.after.is_none() && heads.len() < LINES;
+    look.after = if heads.len() < LINES { None } else { heads.last().map(|head| head.backlog) };
+    let mut wait = if is_all { core.options.poll_period } else { QUANTUM };
+    if heads.is_empty() {
+        core.lanes().note_more(Vec::new());
+        return Ok(wait);
+    }
+    let mut policies = HashMap::new();
+    for head in &heads {
+        if let Entry::Vacant(entry) = policies.entry(head.target_id)
+            && let Ok(policy) = policy(core, head.application_id, head.target_id).await
+        {
+            entry.insert(policy);
+        }
+    }
+    let lengths = lengths(core, &heads, &policies).await?;
+    let now = core.both_clocks();
+    let mut wants = wants(core, &heads, &policies, look, &lengths, now, &mut wait);
+    if core.lease().is_in_doubt() {
+        // The first of a backlog may stand under an earlier number, and in nobody's memory.
+        wants.retain(|want| !want.in_order);
+    }
+    if wants.is_empty() {
+        return Ok(wait);
+    }
+    let begun = Instant::now();
+    let backlogs = wants.len();
+    let claimed = core.store.claim_backlogs(in_use.owner, now.wall, wants, bytes).await?;
+    tracing::debug!(claimed = claimed.len(), backlogs, took_us = begun.elapsed().as_micros(), "claimed deliveries from backlogs");
+    place(core, claimed).await;
+    Ok(wait)
+}
+
+/// How many wait in the backlogs that keep an order and whose deliveries gather: they do so in the store, since nothing
+/// may be added to what was taken of an order while that may be under way.
+async fn lengths(
+    core: &Core,
+    heads: &[BacklogHead],
+    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+) -> Result<HashMap<Backlog, usize>, Error> {
+    let gathers = |head: &&BacklogHead| policies.get(&head.target_id).is_some_and(|policy| policy.is_ordered && policy.gather.is_some());
+    let backlogs: Vec<_> = heads.iter().filter(gathers).map(|head| head.backlog).collect();
+    if backlogs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let lengths = core.store.backlog_lengths(backlogs.clone(), CLAIM).await?;
+    Ok(backlogs.into_iter().zip(lengths).collect())
+}
+
+/// How much is to be taken from which backlog.
+fn wants(
+    core: &Core,
+    heads: &[BacklogHead],
+    policies: &HashMap<TargetId, Arc<LanePolicy>>,
+    look: &mut Look,
+    lengths: &HashMap<Backlog, usize>,
+    now: Now,
+    wait: &mut Duration,
+) -> Vec<BacklogRequest> {
+    let mut lanes = core.lanes();
+    let mut wants = Vec::new();
+    let mut with_more = Vec::new();
+    let mut wanted: HashMap<TargetId, usize> = HashMap::new();
+    for head in heads {
+        let Some(policy) = policies.get(&head.target_id) else { continue };
+        if policy.is_paused {
+            // Whoever resumes it has the backlogs looked at again.
+            continue;
+        }
+        // Where an order is kept the rest is a place, and due.
+        let due_at = if policy.is_ordered { head.retry_at } else { Some(head.due_at) };
+        if let Some(due_at) = due_at.filter(|due_at| *due_at > now.wall) {
+            *wait = (*wait).min(due_at.since(now.wall).max(QUANTUM));
+            continue;
+        }
+        with_more.push(head.target_id);
+        if let Some(until) = lanes.held_until(head.target_id).filter(|until| *until > now.monotonic) {
+            *wait = (*wait).min((until - now.monotonic).max(QUANTUM));
+        } else if policy.is_held(now.wall) {
+            *wait = (*wait).min(QUANTUM.max(policy.hold.map_or(QUANTUM, |hold| hold.until.since(now.wall))));
+        }
+        // The backlogs of one target share its room.
+        let of_target = wanted.entry(head.target_id).or_default();
+        let deliveries = lanes.wants_from(head.target_id, head.backlog, policy, now);
+        let is_probe = policy.is_held(now.wall);
+        let deliveries = if is_probe && *of_target > 0 { 0 } else { deliveries.min(CLAIM.saturating_sub(*of_target)) };
+        let deliveries = match (lengths.get(&head.backlog), policy.gather) {
+            (Some(length), Some(gather)) if deliveries > 0 => {
+                look.gathered(head.backlog, gather, *length, now.monotonic, wait).min(deliveries)
+            }
+            (Some(_) | None, _) => deliveries,
+        };
+        if deliveries > 0 {
+            *of_target += deliveries;
+            wants.push(BacklogRequest { backlog: head.backlog, deliveries, in_order: policy.is_ordered });
+        }
+    }
+    lanes.note_more(with_more);
+    wants
+}
+
+/// What is configured for a target, as far as it is there.
+async fn policy(core: &Core, application: ApplicationId, target: TargetId) -> Result<Arc<LanePolicy>, Error> {
+    Ok(match route(core, application, target).await? {
+        Some(route) => Arc::clone(&route.policy),
+        None => core.unrestricted(application),
+    })
+}
+
+/// Puts what was claimed into the lanes; what has no room there, or may not be sent from here, goes to its backlog.
+async fn place(core: &Arc<Core>, deliveries: Vec<Claimed>) {
+    let (mut offered, mut put_back_now) = (Vec::with_capacity(deliveries.len()), Vec::new());
+    let mut unreadable = BTreeSet::new();
+    for delivery in deliveries {
+        let application = delivery.message.application_id;
+        let route = if unreadable.contains(&application) { None } else { route(core, application, delivery.target_id).await.ok() };
+        let route = match route {
+            Some(Some(route)) => route,
+            Some(None) => {
+                offered.push(Offered { policy: core.unrestricted(application), delivery, backlog: None });
+                continue;
+            }
+            // It may keep an order, so it waits where it was, and what is behind it too.
+            None => {
+                unreadable.insert(application);
+                core.lease().hold(delivery.owner);
+                put_back_now.push(delivery);
+                continue;
+            }
+        };
+        let backlog = route.keeps_order(delivery.failed).then_some(delivery.backlog).flatten();
+        let is_from_line = delivery.backlog.is_some();
+        let may_go = is_from_line || may_go(core, &route, &delivery);
+        if may_go {
+            offered.push(Offered { policy: Arc::clone(&route.policy), delivery, backlog });
+        } else {
+            core.lease().hold(delivery.owner);
+            put_back_now.push(delivery);
+        }
+    }
+    offer(core, offered);
+    requeue(core, put_back_now).await;
+}
+
+/// Whether what waited in no backlog may go into its lane.
+fn may_go(core: &Core, route: &Route, delivery: &Claimed) -> bool {
+    let now = core.now();
+    let is_limited = route.policy.is_limited(now);
+    let is_out_of_order = route.keeps_order(delivery.failed);
+    let is_elsewhere = is_limited && core.has_line(Backlog::of_target(delivery.message.application_id, delivery.target_id)).is_none();
+    !is_out_of_order && !is_elsewhere && !route.policy.is_held(now) && core.lanes().has_room(delivery.target_id, &route.policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use hookstream_model::base::ids::ApplicationId;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_an_order_gathers_until_there_is_enough_or_the_first_has_waited() {
+        let mut look = Look::default();
+        let gather = Gather { most: 4, bytes: 1_000, wait: Duration::from_millis(300) };
+        let backlog = Backlog::of_target(ApplicationId::from_bytes([1; 16]), TargetId::from_bytes([2; 16]));
+        let begin = Instant::now();
+        let mut ask = |length: usize, millis: u64| {
+            let mut wait = Duration::from_secs(1);
+            (look.gathered(backlog, gather, length, begin + Duration::from_millis(millis), &mut wait), wait.as_millis())
+        };
+        assert_eq!(ask(1, 0), (0, 300));
+        assert_eq!(ask(3, 100), (0, 200));
+        // As many as make full tries; what is left waits from now on.
+        assert_eq!(ask(9, 200), (8, 300));
+        assert_eq!(ask(1, 300), (0, 200));
+        assert_eq!(ask(2, 500), (2, 1_000), "the first has waited");
+        assert_eq!(ask(4, 501), (4, 1_000));
+        assert_eq!(ask(1, 600), (0, 300), "it begins anew");
+    }
+}

@@ -1,0 +1,283 @@
+//! SQL towards a PostgreSQL that is to be maltreated, through `psql`.
+//!
+//! No query of the product stands here: these statements break a database under it, which the store must not
+//! be able to do.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::time::{Instant, sleep};
+
+/// The superuser of a cluster of our own.
+pub(crate) const ADMIN: &str = "postgres";
+/// The role of the nodes there, which is none, so that it gets no connection that is kept for one.
+pub(crate) const NODE: &str = "hookstream";
+/// The nodes' database there.
+pub(crate) const DATABASE: &str = "hookstream";
+
+/// By which our own connections are known.
+const NAME: &str = "hookstream-torture";
+/// More places than this are not taken: each costs a process here and one there.
+const PLACES_MAX: usize = 300;
+/// How long a database may take to be as it should.
+const WITHIN: Duration = Duration::from_secs(60);
+
+const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'hookstream-torture'";
+/// Held until its `psql` is gone, which the server notices by `client_connection_check_interval`.
+const HOLD: &str = "select pg_sleep(60)";
+const LOCK: &str = "do $$ declare t record; begin
+    for t in select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema') loop
+        execute format('lock table %I.%I in access exclusive mode', t.schemaname, t.tablename);
+    end loop;
+    perform pg_sleep(60);
+    end $$";
+const COMMIT_WITH_REPLICA: &str = "alter system set synchronous_standby_names = '*'";
+const RELOAD: &str = "select pg_reload_conf()";
+const REPLICAS: &str = "select count(*) from pg_stat_replication where state = 'streaming' and sync_state = 'sync'";
+const PROMOTE: &str = "select pg_promote(true, 60)";
+
+/// Where SQL goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Psql {
+    program: PathBuf,
+    /// With the rights that it takes.
+    url: String,
+    /// As a node connects.
+    node_url: String,
+}
+
+/// Connections that are held; they are let go when this is dropped.
+pub(crate) struct Held(Vec<Child>);
+
+impl Psql {
+    pub(crate) fn new(program: PathBuf, url: &str, node_url: &str) -> Self {
+        Self { program, url: url.to_owned(), node_url: node_url.to_owned() }
+    }
+
+    pub(crate) fn node_url(&self) -> &str {
+        &self.node_url
+    }
+
+    /// Makes the nodes' role and their database, on a disk of its own where one is given.
+    pub(crate) async fn create_database(&self, disk: Option<&Path>) -> anyhow::Result<()> {
+        let (maintenance, _) = self.url.rsplit_once('/').context("a URL ends in a database")?;
+        let maintenance = Self { url: format!("{maintenance}/postgres"), ..self.clone() };
+        maintenance.run(&format!("create role {NODE} login")).await?;
+        let on_disk = match disk {
+            None => "",
+            Some(path) => {
+                let path = path.to_str().context("the scratch directory's name is no text")?.replace('\'', "''");
+                maintenance.run(&format!("create tablespace small location '{path}'")).await?;
+                "tablespace small"
+            }
+        };
+        maintenance.run(&format!("create database {DATABASE} owner {NODE} {on_disk}")).await?;
+        Ok(())
+    }
+
+    /// Ends all connections but ours.
+    pub(crate) async fn terminate_others(&self) -> anyhow::Result<()> {
+        self.run(TERMINATE).await.map(drop)
+    }
+
+    /// Takes all places of connections that there are: those which are free, and then those of the others.
+    pub(crate) async fn hold_all_connections(&self) -> anyhow::Result<Held> {
+        let places: usize = self.run("show max_connections").await?.trim().parse().context("max_connections is a number")?;
+        anyhow::ensure!(places <= PLACES_MAX, "max_connections is {places}; more than {PLACES_MAX} are not taken");
+        // Connected before the places are gone.
+        let mut terminate = self.command(&self.url, &format!("select pg_sleep(1); {TERMINATE}"));
+        let mut terminating = terminate.spawn().context("could not run psql")?;
+        let hold = |count: usize| (0..count).map(|_| self.command(&self.node_url, HOLD).spawn()).collect::<Result<Vec<_>, _>>();
+        let mut held = Held(hold(places).context("could not run psql")?);
+        let ended = crate::traffic::process::ended_within(&mut terminating, WITHIN).await;
+        held.0.push(terminating);
+        anyhow::ensure!(ended, "the connections could not be ended");
+        held.0.extend(hold(places / 4).context("could not run psql")?);
+        Ok(held)
+    }
+
+    /// Locks all tables against everything.
+    pub(crate) fn lock_all_tables(&self) -> anyhow::Result<Held> {
+        Ok(Held(vec![self.command(&self.url, LOCK).spawn().context("could not run psql")?]))
+    }
+
+    /// Waits until a node could connect.
+    pub(crate) async fn until_it_answers(&self) -> anyhow::Result<()> {
+        let end = Instant::now() + WITHIN;
+        loop {
+            match output(self.command(&self.node_url, "select 1")).await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() >= end => return Err(error),
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Lets the primary commit only with its replica, and waits until that follows.
+    pub(crate) async fn wait_for_replica(&self) -> anyhow::Result<()> {
+        self.run(COMMIT_WITH_REPLICA).await?;
+        self.run(RELOAD).await?;
+        let end = Instant::now() + WITHIN;
+        while self.run(REPLICAS).await?.trim() != "1" {
+            anyhow::ensure!(Instant::now() < end, "the replica does not follow");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Makes a replica the primary.
+    pub(crate) async fn promote(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.run(PROMOTE).await?.trim() == "t", "the replica was not promoted");
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> anyhow::Result<String> {
+        output(self.command(&self.url, sql)).await.with_context(|| format!("could not run {sql:?}"))
+    }
+
+    fn command(&self, url: &str, sql: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", url]);
+        command.args(["--command", sql]).env("PGAPPNAME", NAME).env("PGCONNECT_TIMEOUT", "10");
+        command.env("PGOPTIONS", "-c client_connection_check_interval=100");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+impl Held {
+    pub(crate) fn let_go(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What a program prints, once it has ended well.
+pub(crate) async fn output(mut command: Command) -> anyhow::Result<String> {
+    let program = command.get_program().to_owned();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || command.output()).await?;
+    let output = output.with_context(|| format!("could not run {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{} ended with {}: {}", program.display(), output.status, said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::torture::{
+        database::{
+            cluster::{Programs, Stop},
+            disk::SmallDisk,
+        },
+        faults::fault::Fault,
+        ground::{Ground, Stage},
+    };
+
+    /// A stage for a fault with a table of one row, where PostgreSQL is installed.
+    async fn stage(fault: Fault) -> Option<(Stage, TempDir)> {
+        let ground = Ground::Own(Arc::new(Programs::find().ok()?));
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let stage = Stage::build(&ground, fault, 1, directory.path(), None).await.expect("a stage");
+        as_node(&stage, "create table t (n int, pad text)").await.expect("a table");
+        insert(&stage).await.expect("a row");
+        Some((stage, directory))
+    }
+
+    async fn as_node(stage: &Stage, sql: &str) -> anyhow::Result<String> {
+        let psql = stage.psql()?;
+        output(psql.command(psql.node_url(), sql)).await
+    }
+
+    async fn insert(stage: &Stage) -> anyhow::Result<String> {
+        as_node(stage, "insert into t select n, repeat('x', 1000) from generate_series(1, 100) n").await
+    }
+
+    async fn count(stage: &Stage) -> String {
+        as_node(stage, "select count(*) from t").await.expect("it answers").trim().to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_promoted_replica_has_what_was_committed_and_gets_a_replica_in_turn() {
+        let Some((mut stage, _directory)) = stage(Fault::Failover).await else { return };
+        stage.fail_over().await.expect("a failover");
+        insert(&stage).await.expect("the promoted one takes writes");
+        stage.prepare_next().await.expect("a new replica");
+        stage.fail_over().await.expect("another failover");
+        insert(&stage).await.expect("the promoted one takes writes");
+        assert_eq!(count(&stage).await, "300");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cluster_comes_back_with_what_was_committed() {
+        let Some((mut stage, _directory)) = stage(Fault::RestartFast).await else { return };
+        for mode in [Stop::Fast, Stop::Immediate] {
+            let cluster = stage.primary().expect("a cluster");
+            cluster.stop(mode).await.expect("stopped");
+            assert!(insert(&stage).await.is_err());
+            stage.primary().expect("a cluster").start().await.expect("started");
+        }
+        assert_eq!(count(&stage).await, "100");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn connections_are_ended_taken_and_given_back_and_tables_locked() {
+        let Some((stage, _directory)) = stage(Fault::Connections).await else { return };
+        let psql = stage.psql().expect("there is one");
+        let mut command = psql.command(psql.node_url(), "select pg_sleep(30)");
+        let mut other = command.env("PGAPPNAME", "a node").spawn().expect("psql runs");
+        let sleeping = "select count(*) from pg_stat_activity where application_name = 'a node'";
+        while psql.run(sleeping).await.expect("it answers").trim() != "1" {}
+        let held = psql.hold_all_connections().await.expect("all places");
+        assert!(crate::traffic::process::ended_within(&mut other, WITHIN).await);
+        let refused = insert(&stage).await.expect_err("there is no place").to_string();
+        assert!(refused.contains("connection slots"), "{refused}");
+        held.let_go();
+        psql.until_it_answers().await.expect("there is a place again");
+
+        let held = psql.lock_all_tables().expect("locked");
+        let locked = "select count(*) from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock' and granted";
+        while psql.run(locked).await.expect("it answers").trim() != "1" {}
+        let refused = as_node(&stage, "set lock_timeout = 100; select count(*) from t").await.expect_err("it is locked").to_string();
+        assert!(refused.contains("lock timeout"), "{refused}");
+        held.let_go();
+        assert_eq!(count(&stage).await, "100");
+        psql.terminate_others().await.expect("it runs");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_tablespace_refuses_writes_and_takes_them_again_when_there_is_room() {
+        if SmallDisk::prevented().is_some() {
+            return;
+        }
+        let Some((mut stage, _directory)) = stage(Fault::DiskFull).await else { return };
+        stage.disk().expect("a disk").fill().expect("filled");
+        // What is free in pages that there are is used up first.
+        let refused = loop {
+            if let Err(error) = insert(&stage).await {
+                break error.to_string();
+            }
+        };
+        assert!(refused.contains("No space left on device"), "{refused}");
+        stage.disk().expect("a disk").make_room().expect("room");
+        insert(&stage).await.expect("there is room");
+    }
+}

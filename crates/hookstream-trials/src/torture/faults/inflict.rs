@@ -1,0 +1,108 @@
+//! The faults themselves: what each breaks, and how it is put right.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rand::{RngExt, rngs::StdRng};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    fault::{Broken, Fault, between},
+    jumps, missed,
+};
+use crate::torture::{database::cluster::Stop, installation::Installation, traffic::receiver::Mood};
+
+/// Time within which a send is refused after the disk is full.
+const REFUSED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Inflicts a fault and ends it, with messages coming in all the time.
+pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    let Installation { stage, fleet, ledger, receiver, .. } = world;
+    let all = fleet.count();
+    let nodes = match fault {
+        Fault::Kill => {
+            let node = rng.random_range(0..all);
+            fleet.kill(node);
+            sleep(between(rng, 0, 300)).await;
+            let ended = Instant::now();
+            fleet.start(node).await?;
+            return Ok(Broken { ended, nodes: 1 });
+        }
+        Fault::Pause => {
+            let node = rng.random_range(0..all);
+            fleet.pause(node)?;
+            sleep(stage.pause(rng)).await;
+            fleet.resume(node)?;
+            1
+        }
+        Fault::Terminate => {
+            stage.psql()?.terminate_others().await?;
+            all
+        }
+        Fault::Connections => {
+            let psql = stage.psql()?;
+            let held = psql.hold_all_connections().await?;
+            sleep(between(rng, 2_000, 3_000)).await;
+            held.let_go();
+            // What is left of them takes places until the server notices.
+            psql.until_it_answers().await?;
+            all
+        }
+        Fault::Locks => {
+            let held = stage.psql()?.lock_all_tables()?;
+            sleep(between(rng, 1_000, 3_000)).await;
+            held.let_go();
+            all
+        }
+        Fault::RestartFast | Fault::RestartImmediate => {
+            let mode = if fault == Fault::RestartFast { Stop::Fast } else { Stop::Immediate };
+            let cluster = stage.primary()?;
+            cluster.stop(mode).await?;
+            sleep(between(rng, 0, 1_000)).await;
+            cluster.start().await?;
+            all
+        }
+        Fault::Failover => {
+            stage.fail_over().await?;
+            all
+        }
+        Fault::DiskFull => {
+            let refused = ledger.refused_with(503);
+            stage.disk()?.fill()?;
+            let end = Instant::now() + REFUSED_WITHIN;
+            while ledger.refused_with(503) == refused {
+                anyhow::ensure!(Instant::now() < end, "no send was refused with 503 while the disk was full");
+                sleep(Duration::from_millis(20)).await;
+            }
+            sleep(between(rng, 500, 2_000)).await;
+            stage.disk()?.make_room().context("could not remove the ballast")?;
+            all
+        }
+        Fault::Receivers => {
+            for _ in 0..2 {
+                receiver.set(Mood::bad(rng));
+                sleep(between(rng, 500, 2_000)).await;
+            }
+            receiver.set(Mood::Well);
+            all
+        }
+        Fault::Jobs => return missed::inflict(world, rng).await,
+        Fault::Power => {
+            // Another cut soon after the first meets a node that is putting its files in order.
+            let cuts = rng.random_range(1..=2);
+            for cut in 1..=cuts {
+                fleet.kill(0);
+                stage.shim()?.cut_power(rng).context("could not cut the power")?;
+                if cut < cuts {
+                    fleet.start(0).await?;
+                    sleep(between(rng, 0, 50)).await;
+                }
+            }
+            let ended = Instant::now();
+            fleet.start(0).await?;
+            return Ok(Broken { ended, nodes: cuts });
+        }
+        Fault::Clock => return jumps::inflict(world, rng).await,
+    };
+    Ok(Broken { ended: Instant::now(), nodes })
+}

@@ -1,0 +1,280 @@
+//! The receiver: a little slow, so that something is always under way, unreliable on some first tries, and
+//! for a while as bad as it is told to be.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use anyhow::Context;
+use bytes::Bytes;
+use hookstream_cli::clock::SystemClock;
+use hookstream_model::base::time::Clock;
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::{Body, Frame};
+use rand::{RngExt, rngs::StdRng};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    time::{Interval, interval, sleep},
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::ledger::Ledger;
+use crate::{
+    torture::{faults::clocks::Clocks, knobs::PROBES_FROM},
+    traffic::{
+        listener::{Receive, converse, fails_first, header, plain},
+        payload,
+    },
+};
+
+/// How long an answer takes.
+const DELAY: Duration = Duration::from_millis(15);
+/// How often a byte comes where they trickle.
+const BYTE_EVERY: Duration = Duration::from_millis(200);
+/// How soon to try again to get the address back.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// How the receiver behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// It takes what comes.
+    Well,
+    /// It answers a status, with a `Retry-After` of so many seconds where there is one.
+    Refuses(StatusCode, Option<u16>),
+    /// It reads a request and resets the connection.
+    Resets,
+    /// It reads a request and never answers.
+    Hangs,
+    /// It answers a status, and the body comes byte by byte and does not end. The status counts.
+    Trickles(StatusCode),
+    /// It is not there: its connections are reset, and new ones refused.
+    Away,
+}
+
+/// A receiver that listens. It is gone when this is dropped.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    mood: watch::Sender<Mood>,
+    _listening: AbortOnDropHandle<()>,
+}
+
+impl Mood {
+    /// Any that is not well.
+    pub(crate) fn bad(rng: &mut StdRng) -> Self {
+        match rng.random_range(0..8) {
+            0 => Self::Refuses(StatusCode::INTERNAL_SERVER_ERROR, None),
+            1 => Self::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(rng.random_range(1..=2))),
+            2 => Self::Refuses(StatusCode::TOO_MANY_REQUESTS, Some(1)),
+            3 => Self::Resets,
+            4 => Self::Hangs,
+            5 => Self::Trickles(StatusCode::OK),
+            6 => Self::Trickles(StatusCode::INTERNAL_SERVER_ERROR),
+            _ => Self::Away,
+        }
+    }
+}
+
+impl Receiver {
+    /// Listens on loopback, and notes what arrives.
+    pub(crate) async fn start(desk: ReceiverState, tasks: &TaskTracker) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not listen for the receiver")?;
+        let address = listener.local_addr()?;
+        let mood = desk.mood.clone();
+        let listening = tasks.spawn(listen(listener, address, Arc::new(desk), tasks.clone()));
+        Ok(Self { address, mood, _listening: AbortOnDropHandle::new(listening) })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub(crate) fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+}
+
+async fn listen(mut listener: TcpListener, address: SocketAddr, desk: Arc<ReceiverState>, tasks: TaskTracker) {
+    let mut moods = desk.mood.subscribe();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                tasks.spawn(serve(stream, Arc::clone(&desk)));
+            }
+            () = until(&mut moods, |mood| mood == Mood::Away) => {
+                drop(listener);
+                listener = come_back(address, &mut moods).await;
+            }
+        }
+    }
+}
+
+/// Stays away as long as it is to be, and listens again.
+async fn come_back(address: SocketAddr, moods: &mut watch::Receiver<Mood>) -> TcpListener {
+    loop {
+        // Bound and not listened on: nobody else gets the address, and whoever connects is refused.
+        let place = TcpSocket::new_v4().and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        });
+        until(moods, |mood| mood != Mood::Away).await;
+        match place.and_then(|socket| socket.listen(1024)) {
+            Ok(listener) => return listener,
+            Err(_) => sleep(AGAIN).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, desk: Arc<ReceiverState>) {
+    // Whenever we close it, it is reset.
+    let _ = stream.set_zero_linger();
+    let mut moods = desk.mood.subscribe();
+    tokio::select! {
+        () = converse(stream, desk) => {}
+        () = until(&mut moods, |mood| mood == Mood::Away) => {}
+    }
+}
+
+async fn until(moods: &mut watch::Receiver<Mood>, is_so: impl Fn(Mood) -> bool) {
+    let _ = moods.wait_for(|mood| is_so(*mood)).await;
+}
+
+/// Where requests are answered.
+pub(crate) struct ReceiverState {
+    ledger: Arc<Ledger>,
+    clocks: Arc<Clocks>,
+    /// The share of messages whose first try is answered 500.
+    fail_share: f64,
+    mood: watch::Sender<Mood>,
+}
+
+impl ReceiverState {
+    pub(crate) fn new(ledger: Arc<Ledger>, clocks: Arc<Clocks>, fail_share: f64) -> Self {
+        Self { ledger, clocks, fail_share, mood: watch::Sender::new(Mood::Well) }
+    }
+}
+
+/// The number and id of each message in a request.
+fn messages<'a>(head: &'a Parts, body: &'a [u8]) -> Option<Vec<(usize, &'a str)>> {
+    let id = header(&head.headers, "webhook-id");
+    let size = header(&head.headers, "x-hookstream-batch-size");
+    if size.is_empty() {
+        return Some(vec![(payload::number(body)?, id)]);
+    }
+    let batch = payload::batch(body)?;
+    let is_as_told = id.starts_with("batch_") && size.parse() == Ok(batch.len()) && !batch.is_empty();
+    is_as_told.then(|| batch.iter().map(|one| Some((one.number()?, one.id))).collect())?
+}
+
+impl Receive for ReceiverState {
+    type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+    async fn receive(&self, head: Parts, body: Bytes) -> io::Result<Response<Self::Body>> {
+        let Some(messages) = messages(&head, &body) else { return Ok(boxed(plain(StatusCode::BAD_REQUEST))) };
+        let mood = *self.mood.borrow();
+        match mood {
+            Mood::Well | Mood::Trickles(StatusCode::OK) => {}
+            Mood::Refuses(status, retry_after) => {
+                let mut response = plain(status);
+                response.headers_mut().extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+                return Ok(boxed(response));
+            }
+            Mood::Resets | Mood::Away => return Err(io::ErrorKind::ConnectionReset.into()),
+            Mood::Hangs => std::future::pending().await,
+            Mood::Trickles(status) => return Ok(trickle(status)),
+        }
+        let signed_at = header(&head.headers, "webhook-timestamp").parse();
+        if !signed_at.is_ok_and(|seconds| self.clocks.have_shown(seconds, SystemClock.now())) {
+            self.ledger.wrongly_timed();
+        }
+        sleep(DELAY).await;
+        // A probe measures a time, to which the wait for another try does not belong.
+        let fails = |number: usize| number < PROBES_FROM && fails_first(number, self.fail_share);
+        if header(&head.headers, "x-hookstream-delivery-attempt") == "1" && messages.iter().any(|(number, _)| fails(*number)) {
+            messages.iter().for_each(|(number, _)| self.ledger.failed_first(*number));
+            return Ok(boxed(plain(StatusCode::INTERNAL_SERVER_ERROR)));
+        }
+        messages.iter().for_each(|(number, id)| self.ledger.arrived(*number, id));
+        Ok(if mood == Mood::Well { boxed(plain(StatusCode::NO_CONTENT)) } else { trickle(StatusCode::OK) })
+    }
+}
+
+fn trickle(status: StatusCode) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Trickle(interval(BYTE_EVERY)));
+    *response.status_mut() = status;
+    boxed(response)
+}
+
+fn boxed(response: Response<impl Body<Data = Bytes, Error = Infallible> + Send + 'static>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    response.map(BodyExt::boxed_unsync)
+}
+
+/// A byte now and then, without end.
+struct Trickle(Interval);
+
+impl Body for Trickle {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.0.poll_tick(context));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What a message is answered, as far as anything comes within half a second, or how that fails.
+    async fn answer(receiver: &Receiver) -> Result<String, io::ErrorKind> {
+        let mut stream = TcpStream::connect(receiver.address).await.map_err(|error| error.kind())?;
+        let body = r#"{"n":"0000000000000001"}"#;
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\nwebhook-id: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.map_err(|error| error.kind())?;
+        let mut read = Vec::new();
+        let reading = stream.read_to_end(&mut read);
+        match tokio::time::timeout(Duration::from_millis(500), reading).await {
+            Ok(Err(error)) => Err(error.kind()),
+            Ok(Ok(_)) | Err(_) => Ok(String::from_utf8_lossy(&read).into_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_mood_is_what_it_is_called_and_it_is_well_again_afterwards() {
+        let ledger = Arc::new(Ledger::default());
+        let desk = ReceiverState::new(Arc::clone(&ledger), Arc::new(Clocks::new(1)), 0.0);
+        let receiver = Receiver::start(desk, &TaskTracker::new()).await.expect("it listens");
+        let check = async |mood, expected: Result<&str, io::ErrorKind>| {
+            receiver.set(mood);
+            // A change of mood is noticed soon, but not at once.
+            sleep(Duration::from_millis(50)).await;
+            let answered = answer(&receiver).await;
+            match expected {
+                Ok(part) => assert!(answered.as_ref().is_ok_and(|text| text.contains(part)), "{mood:?}: {answered:?}"),
+                Err(kind) => assert_eq!(answered, Err(kind), "{mood:?}"),
+            }
+        };
+        check(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE, Some(2)), Ok("retry-after: 2\r\n")).await;
+        check(Mood::Resets, Err(io::ErrorKind::ConnectionReset)).await;
+        check(Mood::Hangs, Ok("")).await;
+        check(Mood::Trickles(StatusCode::INTERNAL_SERVER_ERROR), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        check(Mood::Away, Err(io::ErrorKind::ConnectionRefused)).await;
+        assert!(!ledger.has_arrived("a"));
+        check(Mood::Trickles(StatusCode::OK), Ok("1\r\n.\r\n1\r\n.\r\n")).await;
+        assert!(ledger.has_arrived("a"), "a complete head decides");
+        check(Mood::Well, Ok("HTTP/1.1 204")).await;
+        assert!(ledger.has_arrived("a"));
+    }
+}
