@@ -142,8 +142,8 @@ pub(crate) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(after == 0 || after == before)
 }
 
-/// Moves a day's log into its file, which truncates both. Tries more than once, because another checkpoint or a
-/// reader may hold the log for a moment and no later write to an old day would repeat it.
+/// Moves a day's log into its file, which truncates both. Tries more than once: another checkpoint or a reader may hold
+/// the log for a moment, and no later write to an old day would repeat the checkpoint.
 pub(crate) fn shrink(path: &Path) {
     let checkpoint = || -> rusqlite::Result<bool> {
         let connection = open_checkpointer(path)?;
