@@ -176,7 +176,7 @@ pub trait Store: Database {
     async fn delivery_counts(&self, tenant: Tenant) -> Result<Vec<DayCounts>, Error>;
 
     /// Returns the number of messages of these environments accepted on each day from `from` (inclusive) to `before`
-    /// (exclusive), including removed messages, for the days that still exist.
+    /// (exclusive). Removed messages count too. Dropped days are missing.
     async fn events(&self, from: Day, before: Day, environments: Vec<EnvironmentId>) -> Result<Vec<DayEvents>, Error>;
 
     /// Returns the disk usage of each day in bytes, oldest first.

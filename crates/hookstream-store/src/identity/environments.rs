@@ -125,9 +125,9 @@ pub async fn create(
         environment.slug.as_str().into(),
         environment.created_at.into(),
     ];
-    let made = Tenant { organization: environment.organization_id, environment: environment.id };
-    let entry = audit_log::entry(made, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
-    let guard = Guard::of(db, made.organization, Quota::Environments);
+    let created = Tenant { organization: environment.organization_id, environment: environment.id };
+    let entry = audit_log::entry(created, context, Action::EnvironmentCreate, environment.id.as_bytes(), &Change::made(environment));
+    let guard = Guard::of(db, created.organization, Quota::Environments);
     create_with_response(db, "create an environment", tenant, vec![Statement::new(INSERT, values), entry], Some(guard), response).await
 }
 
@@ -138,7 +138,7 @@ pub enum Deleted {
     Done,
     /// No such environment, or it is already deleted.
     NotFound,
-    /// It is the last environment of its organization.
+    /// The last environment of its organization.
     Last,
 }
 

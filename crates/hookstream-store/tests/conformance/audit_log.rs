@@ -89,8 +89,8 @@ fn event_type(world: &Fixture) -> EventType {
 }
 
 fn job(world: &Fixture, kind: JobKind) -> hookstream_model::operations::job::Job {
-    let asked = JobRequest { kind, since: NOON, until: None, statuses: None, event_types: None, rate_limit: None, max_messages: Some(9) };
-    crate::jobs::job(world, world.target(), &asked)
+    let request = JobRequest { kind, since: NOON, until: None, statuses: None, event_types: None, rate_limit: None, max_messages: Some(9) };
+    crate::jobs::job(world, world.target(), &request)
 }
 
 pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixture) {
@@ -99,9 +99,9 @@ pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixtur
     let mut count = 1;
     let application = world.application(NOON, "acme");
     let id = application.id.as_bytes();
-    let made = json!({ "name": "The acme company", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
+    let created = json!({ "name": "The acme company", "uid": "acme", "metadata": { "plan": "pro" }, "status": "active" });
     applications::create(db, &world.context(), &application, None).await.expect("stored");
-    check(world, &mut count, "application.create", id, Value::Null, made.clone()).await;
+    check(world, &mut count, "application.create", id, Value::Null, created.clone()).await;
     let limit = |application: &mut Application| -> Result<(), Error> {
         application.rate_limit = Some(7);
         Ok(())
@@ -109,7 +109,7 @@ pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixtur
     applications::update(db, &world.context(), world.tenant, application.id, limit).await.expect("changed");
     check(world, &mut count, "application.update", id, json!({ "rate_limit": null }), json!({ "rate_limit": 7 })).await;
     assert!(applications::delete(db, &world.context(), world.tenant, application.id).await.expect("deleted"));
-    let mut gone = made;
+    let mut gone = created;
     gone["rate_limit"] = 7.into();
     check(world, &mut count, "application.delete", id, gone, Value::Null).await;
 
@@ -117,9 +117,9 @@ pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixtur
 
     let event_type = event_type(world);
     let id = event_type.id.as_bytes();
-    let made = json!({ "name": "invoice.paid", "json_schema": { "type": "object" }, "status": "active" });
+    let created = json!({ "name": "invoice.paid", "json_schema": { "type": "object" }, "status": "active" });
     event_types::create(db, &world.context(), &event_type, None).await.expect("stored");
-    check(world, &mut count, "event_type.create", id, Value::Null, made.clone()).await;
+    check(world, &mut count, "event_type.create", id, Value::Null, created.clone()).await;
     let archive = |event_type: &mut EventType| -> Result<(), Error> {
         event_type.status = EventTypeStatus::Archived;
         Ok(())
@@ -127,7 +127,7 @@ pub(crate) async fn change_leaves_one_entry_with_before_and_after(world: &Fixtur
     event_types::update(db, &world.context(), world.tenant, event_type.id, archive).await.expect("changed");
     check(world, &mut count, "event_type.update", id, json!({ "status": "active" }), json!({ "status": "archived" })).await;
     assert!(event_types::delete(db, &world.context(), world.tenant, event_type.id).await.expect("deleted"));
-    let mut gone = made;
+    let mut gone = created;
     gone["status"] = "archived".into();
     check(world, &mut count, "event_type.delete", id, gone, Value::Null).await;
 
@@ -158,12 +158,12 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     let db = &*world.store;
     let endpoint = world.endpoint("https://example.com/hooks");
     let (key, id) = (EndpointKey::from(&endpoint), endpoint.id.as_bytes());
-    let made = json!({
+    let created = json!({
         "application_id": world.application.to_string(), "url": "https://example.com/hooks", "signing_algorithm": "hmac-sha256",
         "status": "active", "ordering": "none", "on_failure": "block",
     });
     endpoints::create(db, &world.context(), &endpoint, &Secret::new("one"), None, None).await.expect("stored");
-    check(world, count, "endpoint.create", id, Value::Null, made.clone()).await;
+    check(world, count, "endpoint.create", id, Value::Null, created.clone()).await;
     let limit = |endpoint: &mut Endpoint| -> Result<(), Error> {
         endpoint.timeout_ms = Some(5_000);
         Ok(())
@@ -206,7 +206,7 @@ async fn endpoint_changes(world: &Fixture, count: &mut usize) {
     check(world, count, "endpoint.disable", id, before, json!({ "status": "disabled", "disabled_reason": "kept_failing" })).await;
 
     assert!(endpoints::delete(db, &world.context(), key).await.expect("deleted"));
-    let mut gone = made;
+    let mut gone = created;
     (gone["timeout_ms"], gone["status"], gone["disabled_reason"]) = (5_000.into(), "disabled".into(), "kept_failing".into());
     check(world, count, "endpoint.delete", id, gone, Value::Null).await;
 }
@@ -216,8 +216,8 @@ async fn key_changes(world: &Fixture, count: &mut usize) {
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "ci".to_owned());
     let text = |byte| ApiKeyText::generate(KeyMode::Live, &[byte; 32]);
     assert!(api_keys::create(db, &world.context(), &key, &text(1)).await.expect("kept"));
-    let made = json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:metrics,operator:nodes" });
-    check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, made.clone()).await;
+    let created = json!({ "name": "ci", "level": "organization", "scopes": "*,endpoints:secret,operator:metrics,operator:nodes" });
+    check(world, count, "api_key.create", key.id.as_bytes(), Value::Null, created.clone()).await;
     let next = ApiKey { id: world.new_id(NOON).into(), expires_at: Some(NOON + DAY * 9), ..key.clone() };
     let replaced = api_keys::replace(db, &world.context(), &key, NOON + DAY, &next, &text(2), None).await.expect("rotated");
     assert_eq!(replaced, Created::Stored);
@@ -227,7 +227,7 @@ async fn key_changes(world: &Fixture, count: &mut usize) {
     });
     check(world, count, "api_key.rotate", key.id.as_bytes(), before, after).await;
     assert!(api_keys::revoke(db, &world.context(), world.tenant, next.id).await.expect("revoked"));
-    let mut gone = made;
+    let mut gone = created;
     gone["expires_at"] = (NOON + DAY * 9).to_string().into();
     check(world, count, "api_key.revoke", next.id.as_bytes(), gone, Value::Null).await;
 }
@@ -256,12 +256,12 @@ pub(crate) async fn organization_changes_are_audited(world: &Fixture) {
     let owner = json!({ "email": "ada@example.com", "role": "owner" });
     check_whole(world, &mut count, "member.make_owner", ada.id.as_bytes(), null(), owner).await;
     let invitation = crate::people::invitation(world, "grace@example.com");
-    let made = json!({ "email": "grace@example.com", "role": "developer", "expires_at": invitation.expires_at.to_string() });
+    let created = json!({ "email": "grace@example.com", "role": "developer", "expires_at": invitation.expires_at.to_string() });
     let hash = crate::people::token(1).hash();
     members::invite(db, &world.context(), &invitation, hash).await.expect("invited");
-    check_whole(world, &mut count, "invitation.create", invitation.id.as_bytes(), null(), made.clone()).await;
+    check_whole(world, &mut count, "invitation.create", invitation.id.as_bytes(), null(), created.clone()).await;
     assert!(members::uninvite(db, &world.context(), organization, invitation.id).await.expect("taken back"));
-    check_whole(world, &mut count, "invitation.delete", invitation.id.as_bytes(), made, null()).await;
+    check_whole(world, &mut count, "invitation.delete", invitation.id.as_bytes(), created, null()).await;
     assert!(!members::uninvite(db, &world.context(), organization, invitation.id).await.expect("already deleted"));
     members::invite(db, &world.context(), &invitation, hash).await.expect("invited");
     count += 1;
@@ -480,12 +480,12 @@ pub(crate) async fn entries_are_found_by_reach_and_filter(world: &Fixture) {
 }
 
 pub(crate) async fn entries_are_paged_from_both_ends(world: &Fixture) {
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..11 {
         let at = NOON + SECOND * (1 + number % 3);
-        made.push(record(world, at, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await);
+        created.push(record(world, at, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await);
     }
-    made.sort();
+    created.sort();
     let reach = Reach::Environment(world.tenant);
     let filter = Filter { since: Some(NOON + SECOND), until: Some(NOON + DAY), ..Filter::default() };
     let (mut newest_first, mut after) = (Vec::new(), None);
@@ -500,7 +500,7 @@ pub(crate) async fn entries_are_paged_from_both_ends(world: &Fixture) {
         }
     }
     newest_first.reverse();
-    assert_eq!(newest_first, made);
+    assert_eq!(newest_first, created);
     let (mut oldest_first, mut after) = (Vec::new(), None);
     let filter = Filter { actor_id: Some(ResourceId::from_bytes([1; 16])), ..filter };
     loop {
@@ -509,7 +509,7 @@ pub(crate) async fn entries_are_paged_from_both_ends(world: &Fixture) {
         after = Some(last.id);
         oldest_first.extend(slice.iter().map(|entry| entry.id));
     }
-    assert_eq!(oldest_first, made);
+    assert_eq!(oldest_first, created);
 }
 
 pub(crate) async fn entries_contain_no_secrets(world: &Fixture) {
@@ -541,9 +541,9 @@ pub(crate) async fn entries_contain_no_secrets(world: &Fixture) {
 }
 
 pub(crate) async fn old_entries_are_deleted_in_slices(world: &Fixture) {
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..5 {
-        made.push(
+        created.push(
             record(world, NOON + DAY * number, world.tenant, key_actor(1), Action::EndpointTest, ResourceId::from_bytes([1; 16])).await,
         );
     }
@@ -553,7 +553,7 @@ pub(crate) async fn old_entries_are_deleted_in_slices(world: &Fixture) {
     assert_eq!([forget().await, forget().await, forget().await], [3, 1, 0]);
     let mut left: Vec<_> = of_tenant(world, world.tenant).await.into_iter().map(|entry| entry.id).collect();
     left.reverse();
-    assert_eq!(left, made[3..]);
+    assert_eq!(left, created[3..]);
 }
 
 pub(crate) async fn installation_entry_is_stored_in_each_organization(world: &Fixture) {

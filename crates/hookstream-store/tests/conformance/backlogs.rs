@@ -79,9 +79,9 @@ pub(crate) async fn backlogs_are_listed_with_their_heads(world: &Fixture) {
     let some = world.store.backlogs(Shards::ALL, None, 2).await.expect("read");
     assert_eq!(some, heads[..2]);
     assert_eq!(world.store.backlogs(Shards::ALL, Some(some[1].backlog), 2).await.expect("read"), heads[2..]);
-    let ours: Shards = [heads[0].backlog.shard()].into_iter().collect();
-    assert_eq!(world.store.backlogs(ours, None, 10).await.expect("read").len(), 3, "an application's backlogs are in one shard");
-    assert_eq!(world.store.backlogs(Shards::ALL.without(ours), None, 10).await.expect("read"), []);
+    let own_shards: Shards = [heads[0].backlog.shard()].into_iter().collect();
+    assert_eq!(world.store.backlogs(own_shards, None, 10).await.expect("read").len(), 3, "an application's backlogs are in one shard");
+    assert_eq!(world.store.backlogs(Shards::ALL.without(own_shards), None, 10).await.expect("read"), []);
 
     let backlogs: Vec<_> = targets.into_iter().map(|target| backlog_of(world, target)).collect();
     assert_eq!(world.store.backlog_lengths(backlogs.clone(), 10).await.expect("counted"), [2, 2, 2]);
@@ -208,16 +208,16 @@ pub(crate) async fn shards_are_exclusive_and_shared_between_nodes(world: &Fixtur
     assert_eq!(renew(world, second).await, (Shards::NONE, 0), "shards of another node are not taken");
     let (all, surplus) = renew(world, first).await;
     assert_eq!((all, surplus), (Shards::ALL, 32));
-    let given: Shards = all.iter().take(32).collect();
-    world.store.release_shards(second, given).await.expect("nothing done");
+    let released: Shards = all.iter().take(32).collect();
+    world.store.release_shards(second, released).await.expect("nothing done");
     assert_eq!(renew(world, second).await.0, Shards::NONE, "a node cannot release another node's shards");
-    world.store.release_shards(first, given).await.expect("released");
-    assert_eq!(renew(world, second).await, (given, 0));
-    assert_eq!(renew(world, first).await, (all.without(given), 0));
+    world.store.release_shards(first, released).await.expect("released");
+    assert_eq!(renew(world, second).await, (released, 0));
+    assert_eq!(renew(world, first).await, (all.without(released), 0));
     // Under a new number a node keeps its shards.
     let node = hookstream_store::delivery::nodes::NodeSelf { name: "world".to_owned(), role: "all", version: "0", replaces: Some(second) };
     let renewed = world.store.enlist(&node, NOON).await.expect("enlisted");
-    assert_eq!(renew(world, renewed).await, (given, 0));
+    assert_eq!(renew(world, renewed).await, (released, 0));
     assert_eq!(renew(world, second).await, (Shards::NONE, 0));
     world.store.retire(first, NOON).await.expect("retired");
     assert_eq!(renew(world, renewed).await, (Shards::ALL, 0));

@@ -174,9 +174,9 @@ async fn configure(world: &Fixture) -> ApiKeyText {
     }
     for kind in [JobKind::Recover, JobKind::Replay] {
         let event_types = (kind == JobKind::Replay).then(|| vec!["a.b".to_owned()]);
-        let asked =
+        let request =
             JobRequest { kind, since: NOON - DAY, until: None, statuses: None, event_types, rate_limit: None, max_messages: Some(9) };
-        jobs::create(db, &world.context(), &crate::jobs::job(world, world.target(), &asked), None).await.expect("written");
+        jobs::create(db, &world.context(), &crate::jobs::job(world, world.target(), &request), None).await.expect("written");
     }
     let gone = world.endpoint("https://example.com/gone");
     endpoints::create(db, &world.context(), &gone, &Secret::new("whsec_three"), None, None).await.expect("written");

@@ -122,38 +122,38 @@ pub(crate) async fn job_keeps_all_fields_and_is_visible_to_its_tenant_only(world
         max_messages: Some(9),
         ..request(JobKind::Replay, &["missing", "delivered"])
     };
-    let mut made = Vec::new();
+    let mut stored = Vec::new();
     for request in [full, request(JobKind::Recover, &["skipped"]), request(JobKind::Replay, &["skipped"])] {
         let job = job(world, world.target(), &request);
         assert_eq!(jobs::create(&*world.store, &world.context(), &job, None).await.expect("stored"), Created::Stored);
         assert_eq!(kept(world, &job).await, job);
         assert_eq!(jobs::find(&*world.store, world.stranger, job.id).await.expect("read"), None);
         assert_eq!(jobs::cancel(&*world.store, &world.context_at(ASKED), world.stranger, job.id).await.expect("done"), None);
-        made.push(job);
+        stored.push(job);
     }
     let cancelled =
-        jobs::cancel(&*world.store, &world.context_at(ASKED + SECOND), world.tenant, made[1].id).await.expect("done").expect("exists");
+        jobs::cancel(&*world.store, &world.context_at(ASKED + SECOND), world.tenant, stored[1].id).await.expect("done").expect("exists");
     assert_eq!(cancelled.state, JobState::Cancelled { at: ASKED + SECOND });
-    let again = jobs::cancel(&*world.store, &world.context_at(ASKED + DAY), world.tenant, made[1].id).await.expect("done");
+    let again = jobs::cancel(&*world.store, &world.context_at(ASKED + DAY), world.tenant, stored[1].id).await.expect("done");
     assert_eq!(again, Some(cancelled.clone()));
 
     let list = async |status, after, limit| {
         let page = jobs::list(&*world.store, world.tenant, status, PageRequest { after, limit }).await.expect("listed");
         (page.items.iter().map(|job| job.id).collect::<Vec<_>>(), page.has_more)
     };
-    assert_eq!(list(None, None, 2).await, (vec![made[2].id, made[1].id], true));
-    assert_eq!(list(None, Some(made[1].id), 2).await, (vec![made[0].id], false));
-    assert_eq!(list(Some("cancelled"), None, 2).await, (vec![made[1].id], false));
-    assert_eq!(list(Some("running"), None, 2).await, (vec![made[2].id, made[0].id], false));
+    assert_eq!(list(None, None, 2).await, (vec![stored[2].id, stored[1].id], true));
+    assert_eq!(list(None, Some(stored[1].id), 2).await, (vec![stored[0].id], false));
+    assert_eq!(list(Some("cancelled"), None, 2).await, (vec![stored[1].id], false));
+    assert_eq!(list(Some("running"), None, 2).await, (vec![stored[2].id, stored[0].id], false));
     assert_eq!(jobs::count_running(&*world.store, world.tenant).await.expect("counted"), 2);
     assert_eq!(jobs::count_running(&*world.store, world.stranger).await.expect("counted"), 0);
 
     jobs::forget_ended_before(&*world.store, ASKED + SECOND).await.expect("done");
     assert_eq!(list(None, None, 9).await.0.len(), 3);
     jobs::forget_ended_before(&*world.store, ASKED + DAY).await.expect("done");
-    assert_eq!(list(None, None, 9).await.0, [made[2].id, made[0].id]);
+    assert_eq!(list(None, None, 9).await.0, [stored[2].id, stored[0].id]);
     jobs::fail_restored(&*world.store, ASKED + DAY).await.expect("done");
-    assert_eq!(kept(world, &made[0]).await.state, JobState::Failed { at: ASKED + DAY, reason: JobFailure::Restored });
+    assert_eq!(kept(world, &stored[0]).await.state, JobState::Failed { at: ASKED + DAY, reason: JobFailure::Restored });
 }
 
 pub(crate) async fn same_job_runs_once_at_a_time(world: &Fixture) {

@@ -362,8 +362,8 @@ pub(crate) async fn device_code_is_redeemed_once(world: &Fixture) {
     assert!(!device_codes::create(db, &code, token(2).hash()).await.expect("written"), "the code is taken");
     assert_eq!(device_codes::find_open(db, &code.user_code, NOON).await.expect("read"), Some(code.clone()));
     assert_eq!(device_codes::poll(db, token(1).hash(), NOON).await.expect("read"), Some(code.clone()));
-    let asked = device_codes::poll(db, token(1).hash(), NOON).await.expect("read").expect("exists");
-    assert_eq!(asked.last_asked_at, Some(NOON));
+    let polled = device_codes::poll(db, token(1).hash(), NOON).await.expect("read").expect("exists");
+    assert_eq!(polled.last_asked_at, Some(NOON));
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "laptop".to_owned());
     let text = ApiKeyText::generate(KeyMode::Live, &[1; 32]);
     let redeem = async || device_codes::redeem(db, &world.context(), token(1).hash(), &key, &text).await.expect("written");

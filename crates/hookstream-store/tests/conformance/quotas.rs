@@ -70,9 +70,9 @@ async fn set(world: &Fixture, given: &[(Quota, QuotaLimit)]) -> QuotaLimits {
 }
 
 /// Returns the number of stored resources; checks that the others met this limit.
-async fn stored(mut made: JoinSet<Created>, expected: Reached) -> usize {
+async fn stored(mut tasks: JoinSet<Created>, expected: Reached) -> usize {
     let mut stored = 0;
-    while let Some(created) = made.join_next().await {
+    while let Some(created) = tasks.join_next().await {
         match created.expect("no panic") {
             Created::Stored => stored += 1,
             Created::QuotaReached(reached) => assert_eq!(reached, expected),
@@ -88,30 +88,30 @@ pub(crate) async fn quota_is_exact_under_concurrent_creation(world: &Fixture) {
     db.installation_quotas().set(Quota::ALL.into_iter().fold(Quotas::default(), |all, quota| all.with(quota, Some(4))));
     set(world, &[(Quota::EndpointsPerApplication, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Unlimited)]).await;
 
-    let mut made = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 0..12 {
         let (store, context) = (Arc::clone(&world.store), world.context());
         let application = world.application(NOON, &format!("one-{number}"));
-        made.spawn(async move { applications::create(&*store, &context, &application, None).await.expect("answered") });
+        tasks.spawn(async move { applications::create(&*store, &context, &application, None).await.expect("answered") });
     }
     // One application exists already.
-    assert_eq!(stored(made, Reached { quota: Quota::Applications, most: 4 }).await, 3);
+    assert_eq!(stored(tasks, Reached { quota: Quota::Applications, most: 4 }).await, 3);
 
-    let mut made = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..8 {
         let (store, context, endpoint) = (Arc::clone(&world.store), world.context(), world.endpoint("https://example.com/"));
-        made.spawn(
+        tasks.spawn(
             async move { endpoints::create(&*store, &context, &endpoint, &Secret::new("one"), None, None).await.expect("answered") },
         );
     }
-    assert_eq!(stored(made, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
+    assert_eq!(stored(tasks, Reached { quota: Quota::EndpointsPerApplication, most: 2 }).await, 2);
 
-    let mut made = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 0..8 {
         let (store, context, event_type) = (Arc::clone(&world.store), world.context(), event_type(world, number));
-        made.spawn(async move { event_types::create(&*store, &context, &event_type, None).await.expect("answered") });
+        tasks.spawn(async move { event_types::create(&*store, &context, &event_type, None).await.expect("answered") });
     }
-    assert_eq!(stored(made, Reached { quota: Quota::EventTypes, most: 0 }).await, 8);
+    assert_eq!(stored(tasks, Reached { quota: Quota::EventTypes, most: 0 }).await, 8);
 
     // A lower limit removes nothing, and a deletion makes room only below the limit.
     set(world, &[(Quota::Applications, QuotaLimit::Most(2)), (Quota::EventTypes, QuotaLimit::Default)]).await;

@@ -472,8 +472,8 @@ pub(crate) async fn api_key_is_found_by_its_hash(world: &Fixture) {
     let text = ApiKeyText::generate(KeyMode::Live, &[7; 32]);
     let key = ApiKey::unlimited(world.new_id(NOON).into(), world.tenant, "first".to_owned());
     assert!(api_keys::create(db, &world.context(), &key, &text).await.expect("written"));
-    let again = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
-    assert!(!api_keys::create(db, &world.context(), &again, &text).await.expect("written"));
+    let repeated = ApiKey { id: world.new_id(NOON).into(), ..key.clone() };
+    assert!(!api_keys::create(db, &world.context(), &repeated, &text).await.expect("written"));
     assert_eq!(api_keys::find(db, text.hash()).await.expect("read"), Some(key));
     assert_eq!(api_keys::find(db, KeyHash::of("hs_live_other")).await.expect("read"), None);
 }

@@ -50,7 +50,7 @@ const SET_ASIDE: &str = "with aside as (
 
 pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Redelivered, Error> {
     let connection = connect(pool, "requeue a message").await?;
-    let again = async |connection: &Connection| {
+    let requeue = async |connection: &Connection| {
         let key = [
             (&Uuid::from_bytes(*redelivery.application_id.as_bytes()) as _, Type::UUID),
             (&message_of(redelivery) as _, Type::UUID),
@@ -71,7 +71,7 @@ pub(crate) async fn redeliver(pool: &Pool, redelivery: &Redelivery) -> Result<Re
         counts::add(connection, redelivery.tenant.environment, redelivery.message_id.timestamp().day(), moved).await?;
         Ok(Redelivered::Requeued(redelivery.targets.len()))
     };
-    connection.transaction(again, |again| matches!(again, Redelivered::Requeued(_))).await
+    connection.transaction(requeue, |result| matches!(result, Redelivered::Requeued(_))).await
 }
 
 fn message_of(redelivery: &Redelivery) -> Uuid {

@@ -247,7 +247,7 @@ mod tests {
             (1..=3).try_for_each(|number| deliver(connection, message(number))).map_err(failed("fill"))
         };
         store.writer.run(fill).await.expect("filled");
-        let asked = JobRequest {
+        let request = JobRequest {
             kind: JobKind::Replay,
             since: NOON,
             until: None,
@@ -257,15 +257,15 @@ mod tests {
             max_messages: None,
         };
         let at = NOON + std::time::Duration::from_secs(60);
-        let (selection, rate_limit) = asked.check(at).expect("a request");
+        let (selection, rate_limit) = request.check(at).expect("a request");
         let job = Job {
             id: JobId::from_bytes([9; 16]),
             tenant: TENANT,
             application_id: APPLICATION,
             endpoint_id: ENDPOINT,
-            kind: asked.kind,
+            kind: request.kind,
             rate_limit,
-            fingerprint: asked.fingerprint(&selection),
+            fingerprint: request.fingerprint(&selection),
             state: JobState::Running,
             progress: Progress { total: Some(3), requeued: 0, skipped: 0, position: selection.start() },
             selection,
@@ -276,11 +276,11 @@ mod tests {
         let owner = enlist(&store).await;
         let job = store.take_jobs(owner, vec![], 1, at).await.expect("taken").pop().expect("stored above");
         let slice = JobSlice { job: job.clone(), owner, messages: vec![message(1), message(2)], position: message(2), now: at };
-        let again = slice.clone();
+        let repetition = slice.clone();
         let done = store.writer.run(move |files| requeue(files, &slice)).await.expect("done").expect("the job is owned");
         assert_eq!(done.requeued, 2);
         // A repetition, as the writer does if the other file's commit failed.
-        let done = store.writer.run(move |files| requeue(files, &again)).await.expect("done").expect("the job is owned");
+        let done = store.writer.run(move |files| requeue(files, &repetition)).await.expect("done").expect("the job is owned");
         assert_eq!((done.requeued, done.position), (2, message(2)));
         // The process ends before the job's row is advanced.
         store.close().await;

@@ -95,7 +95,7 @@ pub(crate) fn find(days: &Days<'_>, removal: Removal) -> Result<Option<Found>, E
     let Removal { environment, after, before, bytes } = removal;
     let (first, last) = (after.timestamp().day(), before.timestamp().day());
     for day in days.newest_first().into_iter().rev().filter(|day| *day >= first && *day <= last) {
-        let look = |connection: &Connection| -> rusqlite::Result<Vec<(MessageId, i64)>> {
+        let find_in_day = |connection: &Connection| -> rusqlite::Result<Vec<(MessageId, i64)>> {
             let has_any = connection.prepare_cached(HAS_ANY)?.query_row([environment.as_bytes()], |_| Ok(())).optional()?;
             if has_any.is_none() {
                 return Ok(Vec::new());
@@ -104,7 +104,7 @@ pub(crate) fn find(days: &Days<'_>, removal: Removal) -> Result<Option<Found>, E
             let values = params![environment.as_bytes(), after.as_bytes(), before.as_bytes(), SLICE];
             connection.prepare_cached(REMOVABLE)?.query_map(values, read)?.collect()
         };
-        let found = days.read(day, |connection| look(connection).map_err(failed(OPERATION)))?.unwrap_or_default();
+        let found = days.read(day, |connection| find_in_day(connection).map_err(failed(OPERATION)))?.unwrap_or_default();
         if !found.is_empty() {
             let slice = slice_of(found, |(_, size)| bytes_of(*size), bytes);
             return Ok(Some(Found { day, messages: slice.into_iter().map(|(message, _)| message).collect() }));
@@ -142,8 +142,8 @@ pub(crate) fn move_pages(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(after == 0 || after == before)
 }
 
-/// Moves a day's log into its file, which truncates both. Tries more than once, because another checkpoint or a
-/// reader may hold the log for a moment and no later write to an old day would repeat it.
+/// Moves a day's log into its file, which truncates both. Tries more than once: another checkpoint or a reader may hold
+/// the log for a moment, and no later write to an old day would repeat the checkpoint.
 pub(crate) fn shrink(path: &Path) {
     let checkpoint = || -> rusqlite::Result<bool> {
         let connection = open_checkpointer(path)?;

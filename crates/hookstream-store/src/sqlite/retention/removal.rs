@@ -56,7 +56,7 @@ pub(crate) fn find(days: &Days<'_>, removal: MessageRemoval) -> Result<Option<Fo
         let after = after.filter(|after| after.message_id.timestamp().day() == day);
         let (application, message) =
             after.map_or(([0; 16], [0; 16]), |after| (*after.application_id.as_bytes(), *after.message_id.as_bytes()));
-        let look = |connection: &Connection| -> rusqlite::Result<Vec<Position>> {
+        let find_in_day = |connection: &Connection| -> rusqlite::Result<Vec<Position>> {
             let has_any = connection.prepare_cached(HAS_ANY)?.query_row([environment.as_bytes()], |_| Ok(())).optional()?;
             if has_any.is_none() {
                 return Ok(Vec::new());
@@ -67,7 +67,7 @@ pub(crate) fn find(days: &Days<'_>, removal: MessageRemoval) -> Result<Option<Fo
             let values = params![environment.as_bytes(), application, message, SLICE];
             connection.prepare_cached(REMOVABLE)?.query_map(values, read)?.collect()
         };
-        let messages = days.read(day, |connection| look(connection).map_err(failed(OPERATION)))?.unwrap_or_default();
+        let messages = days.read(day, |connection| find_in_day(connection).map_err(failed(OPERATION)))?.unwrap_or_default();
         if !messages.is_empty() {
             return Ok(Some(Found { day, messages }));
         }
