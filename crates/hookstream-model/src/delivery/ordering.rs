@@ -114,7 +114,7 @@ impl KeyPath {
     /// If the text is not a path, or longer than 256 bytes.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let refuse =
-            || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.backlogs[0]['sku'], of at most 256 bytes");
+            || InvalidField::new("ordering_key", "must be a path such as $.customer.id or $.lines[0]['sku'], of at most 256 bytes");
         let mut rest = text.strip_prefix('$').filter(|_| text.len() <= KEY_PATH_MAX).ok_or_else(refuse)?;
         let mut steps = Vec::new();
         while !rest.is_empty() {

@@ -1,5 +1,13 @@
-//! `tidy`: every module starts with a module comment, SQL is only in the store, outbound connections are only in the
-//! destinations, and crates use only lower floors.
+//! `tidy`: rules that the compiler does not check.
+//!
+//! - Every module starts with a module comment; doc blocks start with a noun ([`prose`]); retired terms do not return.
+//! - SQL is only in the store, outbound connections are only in the destinations.
+//! - Crates use only lower floors; no two files of a crate import each other ([`imports`]).
+//! - A folder has at most 16 files ([`layout`]).
+
+mod imports;
+mod layout;
+mod prose;
 
 use std::{
     fs,
@@ -7,14 +15,27 @@ use std::{
 };
 
 /// Floors, from the bottom up: a crate may use crates of lower floors only.
-const FLOORS: [&[&str]; 5] =
-    [&["hookstream-model"], &["hookstream-store", "hookstream-destinations"], &["hookstream-engine"], &["hookstream-api"], &["hookstream"]];
+const FLOORS: [&[&str]; 7] = [
+    &["hookstream-model"],
+    &["hookstream-store", "hookstream-destinations", "hookstream-cli"],
+    &["hookstream-engine", "hookstream-trials"],
+    &["hookstream-api"],
+    &["hookstream"],
+    &["hookstream-testkit"],
+    &["xtask"],
+];
+
+/// Crates that a crate of a higher floor may not use, because it is a client of the public API.
+const CLIENTS_ONLY: [(&str, &[&str]); 2] = [
+    ("hookstream-cli", &["hookstream-store", "hookstream-destinations"]),
+    ("hookstream-trials", &["hookstream-store", "hookstream-destinations", "hookstream-engine"]),
+];
 
 /// Beginnings of SQL statements in Rust strings.
 const SQL: [&str; 5] = ["\"select ", "\"insert into ", "\"update ", "\"delete from ", "\"create table "];
 
 /// File with SQL that damages the test database from outside; these statements are not queries of the product.
-const TORTURE_SQL: &str = "crates/hookstream/src/commands/torture/psql.rs";
+const TORTURE_SQL: &str = "crates/hookstream-trials/src/torture/database/psql.rs";
 
 /// Calls that open a connection to an address.
 const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::conn"];
@@ -22,10 +43,20 @@ const OUTBOUND: [&str; 3] = ["TcpStream::connect", "client::legacy", "client::co
 /// Returns all faults found, one per line.
 pub(crate) fn run(root: &Path) -> Vec<String> {
     let mut faults = Vec::new();
-    for file in ["crates", "xtask", "fuzz"].iter().flat_map(|folder| rust_files(&root.join(folder))) {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
-        let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
+    let files: Vec<_> = ["crates", "xtask", "fuzz"].iter().flat_map(|folder| rust_files(&root.join(folder))).collect();
+    for file in &files {
+        let Ok(text) = fs::read_to_string(file) else { continue };
+        let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
         faults.extend(check_file(&name, &text));
+        // The rules themselves name what they refuse.
+        if !name.starts_with("xtask/") {
+            faults.extend(prose::check(&name, &text));
+        }
+    }
+    faults.extend(layout::check(root, &files));
+    for name in FLOORS.concat().into_iter().filter(|name| *name != "xtask") {
+        let source = root.join("crates").join(name).join("src");
+        faults.extend(imports::check(name, &source, &rust_files(&source)));
     }
     faults.extend(check_edges(root));
     faults
@@ -47,7 +78,8 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
             faults.push(format!("{name}:{number}: SQL outside the store"));
         }
         // Commands are clients of servers that the user names, and the testkit is not shipped.
-        let may_connect = in_crate(&["hookstream-destinations", "hookstream/src/commands", "hookstream-testkit"]);
+        let may_connect =
+            in_crate(&["hookstream-destinations", "hookstream/src/commands", "hookstream-cli", "hookstream-trials", "hookstream-testkit"]);
         if !may_connect && OUTBOUND.iter().any(|outbound| line.contains(outbound)) {
             faults.push(format!("{name}:{number}: connection outside the destinations"));
         }
@@ -60,7 +92,8 @@ fn check_edges(root: &Path) -> Vec<String> {
     let mut faults = Vec::new();
     for (floor, crates) in FLOORS.iter().enumerate() {
         for name in *crates {
-            let manifest = root.join("crates").join(name).join("Cargo.toml");
+            let folder = if *name == "xtask" { root.join(name) } else { root.join("crates").join(name) };
+            let manifest = folder.join("Cargo.toml");
             let Ok(text) = fs::read_to_string(&manifest) else {
                 faults.push(format!("crates/{name}: has no Cargo.toml"));
                 continue;
@@ -69,6 +102,8 @@ fn check_edges(root: &Path) -> Vec<String> {
             for used in used.filter_map(|line| line.split(['.', ' ']).next()).filter(|used| used.starts_with("hookstream")) {
                 if !FLOORS[..floor].iter().any(|lower| lower.contains(&used)) {
                     faults.push(format!("crates/{name}: uses {used}, which is not on a lower floor"));
+                } else if CLIENTS_ONLY.iter().any(|(client, refused)| client == name && refused.contains(&used)) {
+                    faults.push(format!("crates/{name}: uses {used}; it is a client of the public API"));
                 }
             }
         }
