@@ -47,7 +47,7 @@ use hookstream_store::{
 use hookstream_testkit::postgres::ScratchDatabase;
 use serde_json::{Value, json};
 
-use crate::world::{DAY, Fixture, NOON, SECOND};
+use crate::support::{DAY, Fixture, NOON, SECOND};
 
 const ALL: PageRequest<EntryId> = PageRequest { after: None, limit: 1_000 };
 

@@ -17,7 +17,7 @@ use hookstream_store::delivery::{
     nodes::{LeaseRenewal, NodeReport},
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, settled};
 
 fn backlog_of(world: &Fixture, target: TargetId) -> Backlog {
     Backlog::of_target(world.application, target)

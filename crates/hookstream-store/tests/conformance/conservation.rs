@@ -20,7 +20,7 @@ use hookstream_store::{
     operations::jobs::{self, JobSlice, Survey},
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, pending, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };

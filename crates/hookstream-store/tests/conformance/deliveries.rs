@@ -17,7 +17,7 @@ use hookstream_store::delivery::{
     nodes::{LeaseRenewal, NodeReport, NodeSelf},
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const SKIPPED: DeliveryState = DeliveryState::Skipped { reason: SkipReason::EndpointDisabled };
@@ -29,12 +29,12 @@ pub(crate) async fn claim_takes_unowned_deliveries_oldest_due_first(world: &Fixt
     let early = world.publish(NOON, &[target]).await;
     let middle = world.publish(NOON + SECOND, &[target]).await;
 
-    let claim = world.store.claim_due(owner, NOON + SECOND, crate::world::PLENTY).await.expect("claimed");
+    let claim = world.store.claim_due(owner, NOON + SECOND, crate::support::PLENTY).await.expect("claimed");
     assert_eq!(claim.deliveries.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [early, middle]);
     assert_eq!(claim.next_due, Some(NOON + SECOND * 2));
     assert_eq!((claim.deliveries[0].attempts, claim.deliveries[0].failed, claim.deliveries[0].trigger), (0, 0, Trigger::Initial));
 
-    let rest = world.store.claim_due(owner, NOON + DAY, crate::world::PLENTY).await.expect("claimed");
+    let rest = world.store.claim_due(owner, NOON + DAY, crate::support::PLENTY).await.expect("claimed");
     assert_eq!(rest.deliveries.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [late]);
     assert_eq!(rest.next_due, None);
 }

@@ -25,7 +25,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::{
     conservation::{check_balances, check_conservation},
     jobs::job,
-    world::{DAY, Fixture, NOON, SECOND, pending, settled},
+    support::{DAY, Fixture, NOON, SECOND, pending, settled},
 };
 
 /// Removes expired payloads slice by slice. Returns the days and the bytes of their payloads. Checks the counts after

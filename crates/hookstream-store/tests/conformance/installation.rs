@@ -40,7 +40,7 @@ use hookstream_store::{
     },
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, pending, settled};
 
 /// Responses of receivers; the second contains a NUL.
 pub(crate) const ANSWERS: [&str; 2] = ["größer \u{1f980} \"quoted\" \\ \r\n", "nul\0led"];

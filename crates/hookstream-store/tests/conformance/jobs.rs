@@ -16,7 +16,7 @@ use hookstream_store::{
     outbound::applications::Created,
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, settled};
 
 const EXHAUSTED: DeliveryState = DeliveryState::Exhausted { reason: ExhaustedReason::ScheduleEnded };
 const CANCELLED: DeliveryState = DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted };
@@ -227,7 +227,7 @@ pub(crate) async fn survey_returns_delivery_states(world: &Fixture) {
 
 /// Publishes and settles a test message to `target`.
 async fn end_test(world: &Fixture, owner: Owner, at: Timestamp, target: TargetId) -> MessageId {
-    let mut publication = world.publication(world.message(at, "{}"), vec![crate::world::pending(target)]);
+    let mut publication = world.publication(world.message(at, "{}"), vec![crate::support::pending(target)]);
     publication.trigger = Trigger::Test;
     let id = publication.message.id;
     world.store.publish(publication).await.expect("published");

@@ -13,9 +13,9 @@ mod people;
 mod portal_keys;
 mod quotas;
 mod resources;
+mod support;
 mod transfer;
 mod vault;
-mod world;
 
 /// Generates one test per database and behaviour. After each test the counts must equal the rows.
 macro_rules! suite {
@@ -24,7 +24,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::Fixture::on_sqlite().await;
+                    let world = crate::support::Fixture::on_sqlite().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                 })*
@@ -37,7 +37,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::Fixture::in_memory().await;
+                    let world = crate::support::Fixture::in_memory().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                 })*
@@ -48,7 +48,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let world = crate::world::Fixture::on_postgres().await;
+                    let world = crate::support::Fixture::on_postgres().await;
                     crate::$module::$name(&world).await;
                     crate::conservation::check_balances(&world).await;
                     world.end().await;

@@ -14,7 +14,7 @@ use hookstream_store::{
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use crate::world::{DAY, Fixture, NOON, SECOND, pending, settled};
+use crate::support::{DAY, Fixture, NOON, SECOND, pending, settled};
 
 pub(crate) async fn published_message_reads_back_unchanged(world: &Fixture) {
     let (wanting, disabled) = (world.target(), world.target());

@@ -22,7 +22,7 @@ use hookstream_store::{
 };
 use hookstream_testkit::postgres::ScratchDatabase;
 
-use crate::world::{NOON, unlock};
+use crate::support::{NOON, unlock};
 
 const TENANT: Tenant = Tenant { organization: OrganizationId::from_bytes([1; 16]), environment: EnvironmentId::from_bytes([2; 16]) };
 const APPLICATION: ApplicationId = ApplicationId::from_bytes([4; 16]);

@@ -31,7 +31,7 @@ use hookstream_store::{
     outbound::applications::{self, Created},
 };
 
-use crate::world::{Fixture, NOON, SECOND};
+use crate::support::{Fixture, NOON, SECOND};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -13,7 +13,7 @@ use hookstream_store::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use crate::world::{DAY, Fixture, NOON, SECOND};
+use crate::support::{DAY, Fixture, NOON, SECOND};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -32,7 +32,7 @@ use hookstream_store::{
 };
 use tokio::task::JoinSet;
 
-use crate::world::{DAY, Fixture, NOON};
+use crate::support::{DAY, Fixture, NOON};
 
 /// Stores quotas of an organization, and the events of a removed environment.
 pub(crate) async fn fill(world: &Fixture) {

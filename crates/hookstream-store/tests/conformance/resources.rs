@@ -36,7 +36,7 @@ use hookstream_store::{
     },
 };
 
-use crate::world::{DAY, Fixture, NOON, SECOND};
+use crate::support::{DAY, Fixture, NOON, SECOND};
 
 pub(crate) async fn application_is_stored_found_changed_and_deleted(world: &Fixture) {
     let db = &*world.store;

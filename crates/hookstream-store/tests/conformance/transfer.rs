@@ -17,7 +17,7 @@ use hookstream_testkit::postgres::ScratchDatabase;
 
 use crate::{
     installation::{ANSWERS, Installation},
-    world::{DAY, Fixture, NOON, PLENTY, SECOND, unlock},
+    support::{DAY, Fixture, NOON, PLENTY, SECOND, unlock},
 };
 
 /// Limits so small that even a small table takes several slices.

@@ -27,8 +27,8 @@ use hookstream_store::{
 use hookstream_testkit::postgres;
 
 use crate::{
+    support::{DAY, Fixture, NOON, unlock},
     transfer::StoreLocation,
-    world::{DAY, Fixture, NOON, unlock},
 };
 
 /// Secrets of the installation.
