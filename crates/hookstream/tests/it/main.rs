@@ -1,41 +1,7 @@
 //! End-to-end tests of the real binary: started, called, killed, started again.
 
-mod api;
-
-mod audit_log;
-mod authority;
-mod batch;
-mod commands;
-mod crash;
-mod delivery;
-mod doctor;
-mod environments;
-mod expiry;
-mod explain;
-mod fair;
-mod fidelity;
-mod jobs;
-mod keys;
-mod leaks;
-mod limits;
-mod listen;
-mod loops;
-mod mail;
-mod operator;
-mod order;
+mod binary;
+mod identity;
+mod operations;
 mod outbound;
-mod people;
-mod portal;
-mod program;
-mod providers;
-mod quotas;
-mod reference;
-mod restart;
-mod samples;
 mod support;
-mod tenancy;
-mod torture;
-mod trust;
-mod usage;
-mod vault;
-mod visitor;

@@ -267,7 +267,7 @@ async fn rate_is_exact_while_nodes_die_and_join() {
         let log = scratch.files.path().join(format!("node-{}.log", logs.len()));
         let server = Server::start_with(
             &scratch,
-            &["--allow-targets", "127.0.0.1/32", "--log", "info,hookstream_engine::queues::claim=trace"],
+            &["--allow-targets", "127.0.0.1/32", "--log", "info,hookstream_engine::queues::schedule=trace"],
             &[("NO_COLOR", "1")],
             Some(&log),
         );

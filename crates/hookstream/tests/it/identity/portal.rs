@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
-    expiry::{now, stop},
+    identity::tenancy::{Audience, Operation, body_of, operations},
+    outbound::expiry::{now, stop},
     support::{KEY, Scratch, Server, TestClient, hookstream, scratch},
-    tenancy::{Audience, Operation, body_of, operations},
 };
 
 /// Customer with a portal token.

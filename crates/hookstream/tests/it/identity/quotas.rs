@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    expiry::{now, stop},
+    outbound::expiry::{now, stop},
     support::{Scratch, Server, TestClient, hookstream, scratch},
 };
 

@@ -7,10 +7,7 @@ use hookstream_testkit::{
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    support::{Server, TestClient, scratch},
-    visitor::Visitor,
-};
+use crate::support::{Server, TestClient, scratch, visitor::Visitor};
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}"))

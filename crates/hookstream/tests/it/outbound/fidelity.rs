@@ -5,8 +5,8 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    doctor::tamper,
-    expiry::stop,
+    operations::doctor::tamper,
+    outbound::expiry::stop,
     support::{Server, scratch},
 };
 

@@ -6,8 +6,8 @@ use http::{Method, header};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
-use crate::{
-    support::{Server, hookstream, scratch},
+use crate::support::{
+    Server, hookstream, scratch,
     visitor::{PASSWORD, Visitor, token},
 };
 
@@ -157,7 +157,7 @@ pub(crate) fn code(totp: &Totp, seconds: u64) -> String {
 }
 
 pub(crate) fn seconds() -> u64 {
-    u64::try_from(crate::expiry::now().as_seconds()).expect("after 1970")
+    u64::try_from(crate::outbound::expiry::now().as_seconds()).expect("after 1970")
 }
 
 #[tokio::test(flavor = "multi_thread")]

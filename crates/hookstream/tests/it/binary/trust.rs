@@ -10,7 +10,7 @@ use hookstream_testkit::{
 use serde_json::json;
 
 use crate::{
-    program::refused_start,
+    binary::program::refused_start,
     support::{Server, scratch},
 };
 

@@ -12,7 +12,7 @@ use hookstream_testkit::eventually;
 use serde_json::Value;
 
 use crate::{
-    expiry::now,
+    outbound::expiry::now,
     support::{KEY, hookstream, scratch},
 };
 

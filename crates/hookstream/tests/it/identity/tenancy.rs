@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    support::{KEY, Server, TestClient, scratch},
-    visitor::Visitor,
-};
+use crate::support::{KEY, Server, TestClient, scratch, visitor::Visitor};
 
 /// Returns a body with an effect for each operation that takes one.
 pub(crate) fn body_of(operation: &str) -> Option<Value> {

@@ -26,10 +26,14 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Scratch, TestClient, first_url, hookstream, scratch},
-    tenancy::{Audience, Operation, Victim, body_of, operations},
-    vault::stolen,
-    visitor::{PASSWORD as OWNERS_PASSWORD, Visitor},
+    identity::{
+        tenancy::{Audience, Operation, Victim, body_of, operations},
+        vault::stolen,
+    },
+    support::{
+        Scratch, TestClient, first_url, hookstream, scratch,
+        visitor::{PASSWORD as OWNERS_PASSWORD, Visitor},
+    },
 };
 
 /// API key of the server's owner.

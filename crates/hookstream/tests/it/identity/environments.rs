@@ -12,7 +12,7 @@ use hookstream_testkit::{
 use serde_json::{Value, json};
 
 use crate::{
-    expiry::{now, stop, store_old},
+    outbound::expiry::{now, stop, store_old},
     support::{Scratch, Server, TestClient, scratch},
 };
 

@@ -7,9 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Scratch, Server, TestClient, scratch},
-    tenancy::{Audience, Operation, operations},
-    visitor::{PASSWORD, Visitor},
+    identity::tenancy::{Audience, Operation, operations},
+    support::{
+        Scratch, Server, TestClient, scratch,
+        visitor::{PASSWORD, Visitor},
+    },
 };
 
 /// Operations that are not GET and leave no entry, with the reason.
@@ -285,7 +287,10 @@ async fn user_actions_leave_entries() {
 
     let password = json!({ "password": "seven gravel teapot plum" });
     let (_, factor) = owner.post("/v1/auth/second-factor", password).await;
-    let code = crate::people::code(&crate::people::totp(factor["secret"].as_str().expect("a secret")), crate::people::seconds());
+    let code = crate::identity::people::code(
+        &crate::identity::people::totp(factor["secret"].as_str().expect("a secret")),
+        crate::identity::people::seconds(),
+    );
     let confirmed = owner.post("/v1/auth/second-factor/confirm", json!({ "code": code })).await;
     check(confirmed.clone(), "person.add_second_factor by owner@example.com").await;
     let proof = |code: &Value| json!({ "password": "seven gravel teapot plum", "code": code });

@@ -1,5 +1,7 @@
 //! Server process and API client for tests.
 
+pub(crate) mod visitor;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -8,8 +8,8 @@ use http::{Method, header};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{
-    support::{Scratch, Server, TestClient, scratch},
+use crate::support::{
+    Scratch, Server, TestClient, scratch,
     visitor::{PASSWORD, Visitor},
 };
 

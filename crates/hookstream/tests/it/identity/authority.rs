@@ -5,8 +5,8 @@ use hookstream_testkit::{eventually, receiver::Receiver};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    support::{Server, TestClient, scratch},
+use crate::support::{
+    Server, TestClient, scratch,
     visitor::{PASSWORD, Visitor},
 };
 

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    program::refused_start,
+    binary::program::refused_start,
     support::{KEY, Server, hookstream, scratch},
 };
 

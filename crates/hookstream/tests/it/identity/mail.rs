@@ -10,8 +10,8 @@ use std::{
 use hookstream_testkit::{services::MailServer, tls::Authority};
 use serde_json::{Value, json};
 
-use crate::{
-    support::{Scratch, Server, hookstream, scratch},
+use crate::support::{
+    Scratch, Server, hookstream, scratch,
     visitor::{PASSWORD, Visitor, token},
 };
 

@@ -1,0 +1,6 @@
+//! Operation of a server: audit log, crashes, checks.
+
+pub(crate) mod audit_log;
+pub(crate) mod crash;
+pub(crate) mod doctor;
+pub(crate) mod operator;
