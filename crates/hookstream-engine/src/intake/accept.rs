@@ -38,6 +38,15 @@ use crate::{
     },
 };
 
+/// How often a message is accepted anew because something changed meanwhile.
+const AGAIN: u32 = 10;
+
+/// After how many times it waits a little, longer each time: an application whose many endpoints begin to fail at once
+/// changes with each of them, one after the other.
+const AT_ONCE: u32 = 3;
+
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A message as its sender gave it.
 #[derive(Debug)]
 pub struct Draft {
@@ -156,13 +165,6 @@ enum Recipients {
     /// One endpoint, whatever it wants, as a test.
     Only(EndpointId),
 }
-
-/// How often a message is accepted anew because something changed meanwhile.
-const AGAIN: u32 = 10;
-/// After how many times it waits a little, longer each time: an application whose many endpoints begin to fail at once
-/// changes with each of them, one after the other.
-const AT_ONCE: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(20);
 
 impl Handle {
     /// Accepts a message to an application, which is named by its id or `uid`. When this returns, the

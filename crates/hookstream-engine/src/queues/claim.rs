@@ -31,6 +31,9 @@ use crate::{
     routing::route::Route,
 };
 
+/// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
+const GATHERING_KEPT: usize = 100_000;
+
 /// The most deliveries in one claim: each is a small write in the transaction.
 const CLAIM: usize = 1_000;
 /// The most backlogs that are looked at in one go; where there are more, the next look goes on behind them.
@@ -71,9 +74,6 @@ impl Look {
         taken
     }
 }
-
-/// The most backlogs of which it is known since when something gathers; at so many, all begin anew.
-const GATHERING_KEPT: usize = 100_000;
 
 /// Claims what falls due until the engine stops.
 pub(crate) async fn run(core: Arc<Core>) {

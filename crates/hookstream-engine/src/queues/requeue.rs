@@ -14,6 +14,9 @@ use tokio::time::Instant;
 
 use crate::{core::Core, routing::route::Route};
 
+/// How long a delivery waits whose application could not be read.
+pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
+
 /// Puts what is in this process's hands, and counted there, into its backlog in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
@@ -57,9 +60,6 @@ pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> W
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };
     Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }
 }
-
-/// How long a delivery waits whose application could not be read.
-pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn route(core: &Core, application: ApplicationId, target: TargetId) -> Result<Option<Arc<Route>>, Error> {
     let routes = core.routes.get(application).await?;

@@ -36,6 +36,9 @@ use crate::{
     upkeep::quotas::EventMeter,
 };
 
+/// No time since when an endpoint fails.
+pub(crate) const WELL: i64 = i64::MIN;
+
 /// An application and its endpoints.
 #[derive(Debug)]
 pub struct ApplicationRoutes {
@@ -194,6 +197,3 @@ pub(crate) fn own_headers(endpoint: &Endpoint) -> Box<[(HeaderName, HeaderValue)
         |(name, value): (&String, &String)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?));
     endpoint.headers.iter().flatten().filter_map(parse).collect()
 }
-
-/// No time since when an endpoint fails.
-pub(crate) const WELL: i64 = i64::MIN;

@@ -15,6 +15,12 @@ use hookstream_model::{
 };
 use tokio::time::Instant;
 
+/// The most messages that go in one request.
+pub(super) const LARGEST_BATCH: u32 = 4;
+
+/// How often nodes may ask for something in one millisecond; where they do so more often, time stands still.
+const ASKED_MAX: u32 = 20_000;
+
 /// When something happened: milliseconds of the monotonic clock since the beginning, and its place among all
 /// that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -22,9 +28,6 @@ pub(super) struct Moment {
     pub(super) place: u64,
     pub(super) ms: u64,
 }
-
-/// The most messages that go in one request.
-pub(super) const LARGEST_BATCH: u32 = 4;
 
 /// One delivery.
 pub(super) type Delivery = (MessageId, EndpointId);
@@ -132,9 +135,6 @@ pub(super) struct History {
     /// How often nodes have asked for something in this millisecond.
     asked: Mutex<(u64, u32)>,
 }
-
-/// How often nodes may ask for something in one millisecond; where they do so more often, time stands still.
-const ASKED_MAX: u32 = 20_000;
 
 impl History {
     pub(super) fn new(permits: usize, is_shared: bool) -> Self {

@@ -18,6 +18,12 @@ use tokio::time::Instant;
 
 use crate::{core::Core, upkeep::budgets::PayloadMeter};
 
+/// Counting and removing may take this part of the time.
+pub(crate) const PART: u32 = 10;
+
+/// What is too much is removed in parts of a twentieth of the budget.
+pub(crate) const PARTS: u64 = 20;
+
 /// How often it is counted, besides when something has passed its budget by what was accepted here.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
@@ -141,9 +147,3 @@ pub(crate) async fn remove_oldest(core: &Core, environment: EnvironmentId, befor
     }
     Ok(freed)
 }
-
-/// Counting and removing may take this part of the time.
-pub(crate) const PART: u32 = 10;
-
-/// What is too much is removed in parts of a twentieth of the budget.
-pub(crate) const PARTS: u64 = 20;

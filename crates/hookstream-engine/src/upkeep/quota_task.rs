@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 
+/// Counting may take this part of the time.
+pub(crate) const PART: u32 = 10;
+
 /// How often what others accepted is counted.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,3 @@ pub(crate) async fn step(core: &Core) -> Result<bool, Error> {
     }
     Ok(false)
 }
-
-/// Counting may take this part of the time.
-pub(crate) const PART: u32 = 10;

@@ -14,6 +14,21 @@ use super::{
     stream::{Behaviour, Stream},
 };
 
+/// The others' messages a second.
+const RATE: u32 = 100;
+
+/// How long an endpoint hangs.
+const HANG: Duration = Duration::from_secs(20);
+
+/// Endpoints of one application that fail.
+const FAILING: u32 = 10_000;
+
+/// How many messages flood.
+const FLOOD: u32 = 200_000;
+
+/// The rate of an endpoint that comes back.
+const LIMIT: u32 = 50;
+
 /// What is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FairnessArgs {
@@ -48,17 +63,6 @@ enum Scenario {
     /// An endpoint with a rate limit recovers after an outage
     Recovered,
 }
-
-/// The others' messages a second.
-const RATE: u32 = 100;
-/// How long an endpoint hangs.
-const HANG: Duration = Duration::from_secs(20);
-/// Endpoints of one application that fail.
-const FAILING: u32 = 10_000;
-/// How many messages flood.
-const FLOOD: u32 = 200_000;
-/// The rate of an endpoint that comes back.
-const LIMIT: u32 = 50;
 
 /// Answers what is asked.
 pub(super) async fn run(arguments: &FairnessArgs) -> anyhow::Result<()> {

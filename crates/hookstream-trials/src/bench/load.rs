@@ -13,6 +13,9 @@ use crate::traffic::{
     process::{Cpu, ServerProcess},
 };
 
+/// Room for so many messages a second where the rate is not given.
+const FASTEST: u64 = 100_000;
+
 /// What was measured while it was sent.
 pub(super) struct Begun {
     /// When counting began, in microseconds of the run.
@@ -35,9 +38,6 @@ pub(super) struct Plan {
     pub(super) duration: Duration,
     pub(super) warmup: Duration,
 }
-
-/// Room for so many messages a second where the rate is not given.
-const FASTEST: u64 = 100_000;
 
 impl Plan {
     /// How many messages a run of it may have.

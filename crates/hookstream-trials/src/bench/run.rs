@@ -7,6 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
+const ACCEPTED: u8 = 1;
+
+const REFUSED: u8 = 2;
+
 /// A run. Messages are numbered from 0; times are microseconds since the run began.
 pub(super) struct Run {
     began: Instant,
@@ -29,9 +33,6 @@ struct MessageRun {
     answered: AtomicU32,
     state: AtomicU8,
 }
-
-const ACCEPTED: u8 = 1;
-const REFUSED: u8 = 2;
 
 impl Run {
     /// A run of at most so many messages, each for so many endpoints.

@@ -17,6 +17,12 @@ use super::{
 };
 use crate::traffic::listener;
 
+/// In so many steps what is owed grows.
+const STEPS: u32 = 8;
+
+/// How many endpoints an application has.
+const PER_APPLICATION: u32 = 10;
+
 /// What is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ScaleArgs {
@@ -47,11 +53,6 @@ enum Much {
     /// Endpoints per message: CPU per delivery
     FanOut,
 }
-
-/// In so many steps what is owed grows.
-const STEPS: u32 = 8;
-/// How many endpoints an application has.
-const PER_APPLICATION: u32 = 10;
 
 /// Answers what is asked.
 pub(super) async fn run(arguments: &ScaleArgs) -> anyhow::Result<()> {

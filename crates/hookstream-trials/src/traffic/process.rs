@@ -9,6 +9,9 @@ use std::{
 
 use anyhow::{Context, bail};
 
+/// Ticks a second: 100 on every Linux that we know (`getconf CLK_TCK`).
+const TICKS: f64 = 100.0;
+
 /// How long a server may take to be ready.
 const READY: Duration = Duration::from_secs(10);
 /// How long it may take to stop.
@@ -148,9 +151,6 @@ fn address(stdout: impl std::io::Read) -> Option<String> {
 pub(crate) struct Cpu {
     ticks: u64,
 }
-
-/// Ticks a second: 100 on every Linux that we know (`getconf CLK_TCK`).
-const TICKS: f64 = 100.0;
 
 impl Cpu {
     /// What a process has used so far.

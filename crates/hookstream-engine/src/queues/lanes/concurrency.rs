@@ -9,6 +9,15 @@ use std::time::Duration;
 use hookstream_model::delivery::outcome::{FailureKind, Outcome};
 use tokio::time::Instant;
 
+/// An answer that takes so many times the fastest is a sign of trouble, if it is slow at all.
+const RISEN: f64 = 8.0;
+
+/// What is not slow, in seconds.
+const FAST: f64 = 0.25;
+
+/// Slow answers alone leave a target that many tries.
+const LEAST_WHEN_SLOW: f64 = 4.0;
+
 /// What a try says about how a target bears its load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bearing {
@@ -58,13 +67,6 @@ pub(crate) struct Concurrency {
     /// About the latest answers, in seconds.
     latest: f64,
 }
-
-/// An answer that takes so many times the fastest is a sign of trouble, if it is slow at all.
-const RISEN: f64 = 8.0;
-/// What is not slow, in seconds.
-const FAST: f64 = 0.25;
-/// Slow answers alone leave a target that many tries.
-const LEAST_WHEN_SLOW: f64 = 4.0;
 
 impl Concurrency {
     /// All that a target may have.

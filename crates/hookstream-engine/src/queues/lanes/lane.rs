@@ -21,6 +21,12 @@ use super::{
     rate::Window,
 };
 
+/// The most of one backlog in memory: what is behind one that fails goes back to the store.
+pub(super) const OF_A_LINE: usize = 32;
+
+/// A hold that ends later by less is the same: what is under way together says so many times.
+const WORTH_A_WRITE: Duration = Duration::from_secs(1);
+
 /// Where a delivery belongs in its lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
@@ -462,12 +468,6 @@ impl<D> Lane<D> {
         !self.is_at_work() && !self.has_turn && self.failures == 0 && self.hold.is_none() && !self.is_unsaved
     }
 }
-
-/// The most of one backlog in memory: what is behind one that fails goes back to the store.
-pub(super) const OF_A_LINE: usize = 32;
-
-/// A hold that ends later by less is the same: what is under way together says so many times.
-const WORTH_A_WRITE: Duration = Duration::from_secs(1);
 
 /// The present by both clocks: the wall's for what is stored, the other for what is measured.
 #[derive(Debug, Clone, Copy)]

@@ -44,6 +44,29 @@ pub(crate) use self::{
     policy::{Gather, LanePolicy},
 };
 
+/// Empty queues that are kept, at most.
+const SPARE: usize = 16;
+
+/// A lane may have this part of the tries that are free.
+const PART_OF_OPEN: usize = 4;
+
+/// An application may have so many times the attempts that are free: seven eighths of all where it is alone. What is left
+/// is for others, however many endpoints it has that do not answer.
+const APPLICATION_TIMES_FREE: usize = 7;
+
+/// First tries, and further ones, may have all tries but this part: neither can keep out the other.
+const RESERVED: usize = 8;
+
+/// Outcomes on their way to be recorded, for each try that may be under way: recording shards them,
+/// and a target need not wait for it.
+const UNRECORDED: usize = 4;
+
+/// Of so many lanes the totals are checked with each try that is recorded, in a build for tests.
+const FEW: usize = 16;
+
+/// How many lanes that had their part are looked at again where no other may send.
+const LOOKED_AGAIN: usize = 16;
+
 /// A map with the same order in each run, so that a simulation can be repeated. Its keys are made by us.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -100,9 +123,6 @@ struct Turns {
     spare: Vec<VecDeque<TargetId>>,
 }
 
-/// Empty queues that are kept, at most.
-const SPARE: usize = 16;
-
 impl Turns {
     fn is_empty(&self) -> bool {
         self.applications.is_empty()
@@ -139,21 +159,6 @@ struct Limits {
     queued_per_target: usize,
     queued_bytes: usize,
 }
-
-/// A lane may have this part of the tries that are free.
-const PART_OF_OPEN: usize = 4;
-/// An application may have so many times the attempts that are free: seven eighths of all where it is alone. What is left
-/// is for others, however many endpoints it has that do not answer.
-const APPLICATION_TIMES_FREE: usize = 7;
-/// First tries, and further ones, may have all tries but this part: neither can keep out the other.
-const RESERVED: usize = 8;
-/// Outcomes on their way to be recorded, for each try that may be under way: recording shards them,
-/// and a target need not wait for it.
-const UNRECORDED: usize = 4;
-/// Of so many lanes the totals are checked with each try that is recorded, in a build for tests.
-const FEW: usize = 16;
-/// How many lanes that had their part are looked at again where no other may send.
-const LOOKED_AGAIN: usize = 16;
 
 /// What came of a try for its lane.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use hookstream_model::{
 
 use super::*;
 
-type Delivery = (u8, u32);
-
 const WALL: Timestamp = Timestamp::from_millis(1_780_000_000_000);
+
+type Delivery = (u8, u32);
 
 /// Lanes, and a present that is moved by hand.
 struct Fixture {

@@ -1,5 +1,8 @@
 //! The journal of what a server did to its files, as `scripts/torture-shim.c` writes it.
 
+/// The numbers before the bytes of a record: kind and file of 4 bytes each, place and length of 8.
+const HEAD: usize = 24;
+
 /// A change, or a sync of changes before it. Paths are below the directory that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FileChange {
@@ -38,9 +41,6 @@ pub(crate) enum FileChange {
         path: String,
     },
 }
-
-/// The numbers before the bytes of a record: kind and file of 4 bytes each, place and length of 8.
-const HEAD: usize = 24;
 
 /// The changes in a journal, each with where it begins. Where the last record is not whole, as where its writer was
 /// killed, it counts as not written.
