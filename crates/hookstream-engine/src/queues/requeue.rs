@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::{core::Core, routing::route::Route};
 
-/// How long a delivery waits whose application could not be read.
+/// Delay of a delivery whose application could not be read.
 pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
 
-/// Puts what is in this process's hands, and counted there, into its backlog in the store.
+/// Returns deliveries that this process holds, and counts as held, to their backlogs in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let mut by_owner: BTreeMap<Owner, Vec<Settled>> = BTreeMap::new();
     let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
@@ -35,7 +35,8 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     for (owner, batch) in by_owner {
         let count = batch.len();
         if let Err(error) = core.store.settle(owner, Arc::new(batch)).await {
-            // They stand under a number that is in no memory for them; it runs dry and is then given up.
+            // The deliveries stay with an owner id that no longer has them in memory; that id drains and is then
+            // released.
             core.suspect_owner();
             tracing::error!(error = &error as &dyn std::error::Error, "could not return deliveries to their backlogs");
         }
@@ -49,12 +50,12 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     backlogs.into_iter().for_each(|(target, backlog)| lanes.requeue(target, backlog, now));
 }
 
-/// How a delivery waits of whose target nothing can be read: in the backlog that it came from, at its place.
+/// Returns the wait of a delivery whose target cannot be read: in its former backlog, at its position.
 pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
     Wait { due_at, backlog: delivery.backlog, keeps_position: delivery.backlog.is_some() }
 }
 
-/// How a delivery waits in its backlog that may go when its lane lets it.
+/// Returns the wait of a delivery in its backlog, to be sent when its lane allows.
 pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
     let keeps_position = route.keeps_order(delivery.failed);
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };

@@ -6,10 +6,10 @@ use hookstream_store::outbound::endpoints;
 
 use crate::{core::Core, upkeep::health::HealthChange};
 
-/// How often changes are written.
+/// Interval between writes.
 pub(crate) const PERIOD: Duration = Duration::from_secs(5);
 
-/// The most endpoints in one commit: others' commits wait for it on a store with one writer.
+/// Maximum number of endpoints in one commit: on a store with one writer, other commits wait for it.
 pub(crate) const AT_ONCE: usize = 200;
 
 /// Writes changes until the engine stops, and once more then.
@@ -37,7 +37,7 @@ pub(crate) async fn write(core: &Core) {
         }
         let mut noted = core.health();
         for (key, failing_since) in health {
-            // What is remembered of the application stays: how an endpoint does is no part of how it is configured.
+            // The cached application stays valid: health is not part of an endpoint's configuration.
             core.routes.note_health(key.application_id, key.id, failing_since);
             if noted.changed.get(&key.id).is_some_and(|now| now.failing_since == failing_since) {
                 noted.changed.remove(&key.id);

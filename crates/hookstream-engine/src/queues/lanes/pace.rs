@@ -1,13 +1,13 @@
-//! How many tries a target answers in a second, as it was lately.
+//! Recent response rate of a target.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Over how long answers are counted.
+/// Interval over which responses are counted.
 const SPAN: Duration = Duration::from_secs(1);
 
-/// The pace of a target.
+/// Responses a second of a target.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
@@ -27,7 +27,7 @@ impl Pace {
         }
     }
 
-    /// `None` where too little was answered to tell.
+    /// Returns the rate; `None` until enough responses are counted.
     pub(crate) const fn per_second(&self) -> Option<f64> {
         self.per_second
     }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_of_the_latest_seconds() {
+    fn pace_covers_the_latest_seconds() {
         let (mut pace, begin) = (Pace::default(), Instant::now());
         let mut now = begin;
         pace.answered(now);

@@ -1,4 +1,4 @@
-//! What the lanes hold to.
+//! Tests of the lanes.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -17,7 +17,7 @@ const WALL: Timestamp = Timestamp::from_millis(1_780_000_000_000);
 
 type Delivery = (u8, u32);
 
-/// Lanes, and a present that is moved by hand.
+/// Lanes, with a clock that tests advance.
 struct Fixture {
     lanes: Lanes<Delivery>,
     begin: Instant,
@@ -52,9 +52,9 @@ impl Fixture {
         self.offer_at(lane, n, policy, Slot { bytes: 1, is_retry: false, backlog: None });
     }
 
-    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, spot: Slot) {
+    fn offer_at(&mut self, lane: u8, n: u32, policy: &LanePolicy, slot: Slot) {
         let now = self.now();
-        self.lanes.offer(target(lane), (lane, n), spot, &Arc::new(policy.clone()), None, now);
+        self.lanes.offer(target(lane), (lane, n), slot, &Arc::new(policy.clone()), None, now);
     }
 
     fn fill(&mut self, lane: u8, count: u32) {
@@ -65,9 +65,9 @@ impl Fixture {
         self.lanes.next(self.now().monotonic)
     }
 
-    /// All that may begin now.
+    /// Starts all attempts that may begin now.
     fn begin(&mut self) -> Vec<Delivery> {
-        std::iter::from_fn(|| self.next()).map(|turn| turn.delivery).collect()
+        std::iter::from_fn(|| self.next()).map(|batch| batch.delivery).collect()
     }
 
     fn answer(&mut self, lane: u8, outcome: &Outcome) -> Answered<Delivery> {
@@ -75,7 +75,7 @@ impl Fixture {
         self.lanes.answered(target(lane), false, Some(outcome), now.monotonic, now)
     }
 
-    /// A try is over, well, and recorded.
+    /// Ends an attempt with success, and records it.
     fn end(&mut self, lane: u8) {
         self.answer(lane, &arrived());
         self.lanes.finish(target(lane), None, true, self.now().monotonic);
@@ -123,29 +123,29 @@ fn lanes_take_turns_and_keep_their_order() {
 }
 
 #[test]
-fn environments_take_turns_whatever_the_number_of_their_lanes() {
+fn environments_take_turns_independent_of_their_lane_count() {
     let mut world = Fixture::new(&Options::default());
     let other = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
     (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
     (0..3).for_each(|n| world.offer(100, n, &other));
     let begun = world.begin();
-    let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane == 100).map(|(place, _)| place).collect();
-    assert_eq!(places, [1, 3, 5]);
+    let positions: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane == 100).map(|(place, _)| place).collect();
+    assert_eq!(positions, [1, 3, 5]);
 }
 
 #[test]
-fn applications_take_turns_whatever_the_number_of_their_lanes() {
+fn applications_take_turns_independent_of_their_lane_count() {
     let mut world = Fixture::new(&Options::default());
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
     (0..50).for_each(|lane| world.offer(lane, 0, &policy()));
     (100..103).for_each(|lane| world.offer(lane, 0, &other));
     let begun = world.begin();
-    let places: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane >= 100).map(|(place, _)| place).collect();
-    assert_eq!(places, [1, 3, 5]);
+    let positions: Vec<_> = begun.iter().enumerate().filter(|(_, (lane, _))| *lane >= 100).map(|(place, _)| place).collect();
+    assert_eq!(positions, [1, 3, 5]);
 }
 
 #[test]
-fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
+fn hanging_application_leaves_slots_to_others() {
     let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 2, ..Options::default() });
     (0..200).for_each(|lane| world.fill(lane, 1));
     let hanging = world.begin();
@@ -153,7 +153,7 @@ fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
     let other = LanePolicy { application: ApplicationId::from_bytes([2; 16]), ..policy() };
     world.offer(250, 0, &other);
     assert_eq!(world.begin(), [(250, 0)], "another application's goes at once");
-    // What ends makes room for those that had to wait, each once.
+    // Each attempt that ends makes room for a waiting one, once each.
     let mut seen: Vec<_> = hanging.iter().map(|(lane, _)| *lane).collect();
     let mut open = seen.clone();
     while let Some(lane) = open.pop() {
@@ -167,12 +167,12 @@ fn an_application_whose_lanes_all_hang_leaves_something_to_others() {
 }
 
 #[test]
-fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
+fn paused_lane_evicts_its_deliveries_and_sends_after_resume() {
     let mut world = Fixture::small();
     let paused = Arc::new(LanePolicy { is_paused: true, version: 2, ..policy() });
     world.fill(1, 3);
     let now = world.now();
-    assert_eq!(world.lanes.set_policy(target(1), &paused, now).len(), 3, "it waits in the store");
+    assert_eq!(world.lanes.set_policy(target(1), &paused, now).len(), 3, "the rest waits in the store");
     world.offer(1, 7, &paused);
     world.fill(2, 1);
     assert_eq!(world.begin(), [(2, 0)]);
@@ -182,7 +182,7 @@ fn a_paused_lane_lets_go_what_it_has_and_sends_once_it_is_resumed() {
 }
 
 #[test]
-fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
+fn environment_has_as_many_turns_in_a_row_as_its_weight() {
     let mut world = Fixture::new(&Options::default());
     let heavy = LanePolicy { environment: EnvironmentId::from_bytes([2; 16]), ..policy() };
     world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
@@ -191,7 +191,7 @@ fn an_environment_has_as_many_turns_in_a_row_as_it_weighs() {
     let begun: Vec<_> = world.begin().iter().map(|(lane, _)| *lane >= 100).collect();
     let expected = [&[false, true, true, true].repeat(3)[..], &[false].repeat(17)].concat();
     assert_eq!(begun, expected);
-    // One lane is enough for it.
+    // One lane is enough.
     let mut world = Fixture::new(&Options::default());
     world.lanes.set_weights(HashMap::from([(heavy.environment, 3)]));
     (0..3).for_each(|lane| world.offer(lane, 0, &policy()));
@@ -210,15 +210,15 @@ fn one_target_uses_at_most_its_own_permits() {
 }
 
 #[test]
-fn however_many_lanes_hang_something_is_left_for_the_next() {
+fn many_hanging_lanes_leave_a_slot_for_the_next() {
     let mut world = Fixture::new(&Options { max_in_flight: 100, max_in_flight_per_target: 20, ..Options::default() });
     (0..20).for_each(|lane| world.fill(lane, 40));
     while world.next().is_some() {}
     let begun = world.lanes.open[0];
     assert!((60..88).contains(&begun), "{begun}");
     world.fill(250, 1);
-    assert_eq!(world.next().map(|turn| turn.delivery), Some((250, 0)), "at once, however many had their part");
-    // Whoever had their part goes on when there is more.
+    assert_eq!(world.next().map(|batch| batch.delivery), Some((250, 0)), "at once, with many lanes over their share");
+    // Lanes over their share continue when there is more.
     for lane in 0..20 {
         while world.lanes.lanes[&target(lane)].open > 0 {
             world.end(lane);
@@ -232,7 +232,7 @@ fn however_many_lanes_hang_something_is_left_for_the_next() {
 }
 
 #[test]
-fn first_tries_and_further_ones_cannot_keep_each_other_out() {
+fn first_attempts_and_retries_leave_slots_to_each_other() {
     for flood_is_retry in [true, false] {
         let mut world = Fixture::new(&Options { max_in_flight: 64, max_in_flight_per_target: 64, ..Options::default() });
         for lane in 0..100 {
@@ -244,13 +244,13 @@ fn first_tries_and_further_ones_cannot_keep_each_other_out() {
         let of_flood = world.lanes.open[usize::from(flood_is_retry)];
         assert!(of_flood <= 64 - 64 / RESERVED, "{of_flood}");
         world.offer_at(200, 0, &policy(), Slot { bytes: 1, is_retry: !flood_is_retry, backlog: None });
-        let found = (0..20).find_map(|_| world.next()).map(|turn| turn.delivery);
+        let found = (0..20).find_map(|_| world.next()).map(|batch| batch.delivery);
         assert_eq!(found, Some((200, 0)));
     }
 }
 
 #[test]
-fn within_a_lane_first_tries_and_further_ones_take_turns() {
+fn first_attempts_and_retries_of_a_lane_take_turns() {
     let mut world = Fixture::new(&Options { max_in_flight: 1_000, ..Options::default() });
     (0..3).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: true, backlog: None }));
     (10..13).for_each(|n| world.offer_at(1, n, &policy(), Slot { bytes: 1, is_retry: false, backlog: None }));
@@ -258,7 +258,7 @@ fn within_a_lane_first_tries_and_further_ones_take_turns() {
 }
 
 #[test]
-fn memory_is_bounded_per_target_and_in_all() {
+fn memory_is_bounded_per_target_and_in_total() {
     let mut world = Fixture::small();
     world.fill(1, 4);
     assert!(!world.lanes.has_room(target(1), &policy()));
@@ -274,21 +274,21 @@ fn memory_is_bounded_per_target_and_in_all() {
 }
 
 #[test]
-fn a_target_need_not_wait_for_its_outcomes_to_be_recorded_but_they_are_bounded() {
+fn unrecorded_outcomes_do_not_block_a_target_and_are_bounded() {
     let mut world = Fixture::new(&Options { max_in_flight_per_target: 2, ..Options::default() });
     world.fill(1, 100);
-    let mut tried = 0;
+    let mut attempts = 0;
     while world.next().is_some() {
-        tried += 1;
+        attempts += 1;
         world.answer(1, &arrived());
     }
-    assert_eq!(tried, 2 * UNRECORDED);
+    assert_eq!(attempts, 2 * UNRECORDED_PER_SLOT);
     world.lanes.finish(target(1), None, true, world.now().monotonic);
     assert!(world.next().is_some());
 }
 
 #[test]
-fn an_empty_lane_is_forgotten() {
+fn empty_lane_is_removed() {
     let mut world = Fixture::small();
     world.fill(1, 1);
     world.next();
@@ -299,11 +299,11 @@ fn an_empty_lane_is_forgotten() {
 }
 
 #[test]
-fn what_is_let_go_leaves_no_trace_in_the_turns() {
+fn evicted_deliveries_leave_no_turns() {
     let mut world = Fixture::small();
     world.fill(1, 3);
     world.fill(2, 1);
-    assert_eq!(world.next().map(|turn| turn.delivery), Some((1, 0)));
+    assert_eq!(world.next().map(|batch| batch.delivery), Some((1, 0)));
     let mut evict = world.lanes.evict(|(lane, n)| *lane == 1 && *n == 2, world.begin);
     evict.sort_unstable();
     assert_eq!(evict, [(1, 1), (2, 0)]);
@@ -321,7 +321,7 @@ fn what_is_let_go_leaves_no_trace_in_the_turns() {
 }
 
 #[test]
-fn a_rate_delays_and_its_timer_says_until_when() {
+fn rate_delays_until_its_timer() {
     let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(3), ..policy() };
     (0..10).for_each(|n| world.offer(1, n, &limited));
@@ -333,13 +333,13 @@ fn a_rate_delays_and_its_timer_says_until_when() {
     assert_eq!(world.begin().len(), 0);
     world.pass(10);
     assert_eq!(world.begin().len(), 3);
-    // What is configured counts at once.
+    // A new policy counts at once.
     world.lanes.set_policy(target(1), &Arc::new(LanePolicy { rate: None, version: 2, ..policy() }), world.now());
     assert_eq!(world.begin().len(), 4);
 }
 
 #[test]
-fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
+fn earlier_sends_count_after_the_lane_was_empty() {
     let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     world.offer(1, 0, &limited);
@@ -356,13 +356,13 @@ fn what_went_counts_even_where_the_lane_had_nothing_in_between() {
 }
 
 #[test]
-fn what_went_counts_even_where_the_rest_was_let_go() {
+fn earlier_sends_count_after_an_eviction() {
     let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     world.offer(1, 0, &limited);
     assert_eq!(world.begin().len(), 1);
     world.end(1);
-    // As where other backlogs go to another node.
+    // As if other backlogs moved to another node.
     world.lanes.evict(|_| false, world.now().monotonic);
     world.offer(1, 1, &limited);
     assert_eq!(world.begin().len(), 0);
@@ -371,18 +371,18 @@ fn what_went_counts_even_where_the_rest_was_let_go() {
 }
 
 #[test]
-fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
+fn regained_backlog_starts_with_a_full_second() {
     let mut world = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(1), application_rate: NonZeroU32::new(1), ..policy() });
-    let spot = Slot { bytes: 1, is_retry: false, backlog: None };
+    let slot = Slot { bytes: 1, is_retry: false, backlog: None };
     let offer = |world: &mut Fixture, n| {
         let now = world.now();
-        world.lanes.offer(target(1), (1, n), spot, &limited, Some(now.monotonic), now);
+        world.lanes.offer(target(1), (1, n), slot, &limited, Some(now.monotonic), now);
     };
     offer(&mut world, 0);
     world.pass(1_010);
     assert_eq!(world.begin().len(), 1);
-    // A failure keeps the lane, and meanwhile another node had the backlog.
+    // The failure keeps the lane; meanwhile another node had the backlog.
     world.answer(1, &failed());
     world.lanes.finish(target(1), None, true, world.now().monotonic);
     world.pass(60_000);
@@ -393,7 +393,7 @@ fn who_comes_back_to_a_line_knows_nothing_of_the_second_before() {
 }
 
 #[test]
-fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
+fn past_timer_fires_once() {
     let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { rate: NonZeroU32::new(1), ..policy() };
     (0..2).for_each(|n| world.offer(1, n, &limited));
@@ -406,7 +406,7 @@ fn a_timer_that_is_past_does_not_come_again_where_nothing_may_be_begun() {
 }
 
 #[test]
-fn an_applications_rate_is_over_all_its_lanes() {
+fn application_rate_covers_all_its_lanes() {
     let mut world = Fixture::new(&Options::default());
     let limited = LanePolicy { application_rate: NonZeroU32::new(5), ..policy() };
     for lane in 1..=4 {
@@ -429,18 +429,18 @@ fn an_applications_rate_is_over_all_its_lanes() {
 }
 
 #[test]
-fn a_lane_whose_group_was_just_taken_waits_for_what_went_before() {
+fn lane_of_a_new_shard_waits_for_earlier_sends() {
     let mut world = Fixture::new(&Options::default());
     let limited = Arc::new(LanePolicy { rate: NonZeroU32::new(5), ..policy() });
-    let (now, spot) = (world.now(), Slot { bytes: 1, is_retry: false, backlog: None });
-    world.lanes.offer(target(1), (1, 0), spot, &limited, Some(now.monotonic), now);
+    let (now, slot) = (world.now(), Slot { bytes: 1, is_retry: false, backlog: None });
+    world.lanes.offer(target(1), (1, 0), slot, &limited, Some(now.monotonic), now);
     assert_eq!(world.begin().len(), 0);
     world.pass(1_010);
     assert_eq!(world.begin().len(), 1);
 }
 
 #[test]
-fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
+fn open_breaker_evicts_the_lane_and_probes_with_one() {
     let mut world = Fixture::new(&Options::default());
     world.fill(1, 20);
     let begun = world.begin().len();
@@ -456,7 +456,7 @@ fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
     assert_eq!(opened.hold, Some(Some(hold)));
     assert!(!opened.evict.is_empty());
     assert_eq!(world.lanes.queued(), 0);
-    (0..25).for_each(|_| assert!(world.answer(1, &failed()).hold.is_none(), "what was under way changes nothing"));
+    (0..25).for_each(|_| assert!(world.answer(1, &failed()).hold.is_none(), "attempts in flight change nothing"));
     (0..30).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
     let backlog = Backlog::of_target(policy().application, target(1));
     assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 0);
@@ -464,7 +464,7 @@ fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
     world.pass(60_000);
     assert_eq!(world.lanes.wants_from(target(1), backlog, &policy(), world.now()), 1);
     world.fill(1, 3);
-    assert_eq!(world.begin().len(), 1, "one to see");
+    assert_eq!(world.begin().len(), 1, "one probe");
     let again = world.answer(1, &failed());
     assert_eq!(again.hold.flatten().map(|hold| hold.until), Some(WALL + Duration::from_secs(120)));
     assert_eq!(again.evict.len(), 2);
@@ -478,7 +478,7 @@ fn a_breaker_opens_lets_go_of_what_waits_and_probes_with_one() {
         rounds.push(begun);
         (0..begun).for_each(|_| world.end(1));
     }
-    assert_eq!(rounds, [1, 1, 2, 4], "the one to see, then slowly at first");
+    assert_eq!(rounds, [1, 1, 2, 4], "one probe, then slowly at first");
 }
 
 #[test]
@@ -487,13 +487,13 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
     world.fill(1, 2);
     world.begin();
     world.fill(1, 2);
-    // One is not begun while the other is held back by nothing but its turn.
+    // The second attempt is in flight too, because only its batch delayed it.
     let busy =
         Outcome::from_response(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
     let held = world.answer(1, &busy);
     assert_eq!(held.hold.flatten().map(|hold| (hold.until, hold.reason)), Some((WALL + Duration::from_secs(30), HoldReason::RetryAfter)));
     assert_eq!(held.evict.len(), 2);
-    assert!(world.answer(1, &arrived()).hold.is_none(), "a success that was under way does not end it");
+    assert!(world.answer(1, &arrived()).hold.is_none(), "a success in flight does not end the hold");
     (0..2).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
     world.fill(1, 5);
     assert_eq!(world.begin().len(), 0);
@@ -504,25 +504,25 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
 }
 
 #[test]
-fn what_the_store_says_is_older_than_what_is_to_be_written() {
+fn unsaved_hold_wins_over_the_stored_one() {
     let mut world = Fixture::new(&Options::default());
     let never = LanePolicy { rate: None, ..policy() };
     world.fill(1, 5);
     world.begin();
     (0..5).for_each(|_| drop(world.answer(1, &failed())));
-    // The same application, read before the hold was written.
+    // Same application, read before the hold was written.
     world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, ..never.clone() }), world.now());
     assert!(world.lanes.held_until(target(1)).is_some());
     world.lanes.saved(target(1));
     world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 2, ..never.clone() }), world.now());
-    assert_eq!(world.lanes.held_until(target(1)), None, "somebody has closed it by hand");
+    assert_eq!(world.lanes.held_until(target(1)), None, "a user has closed it");
     let hold = Some(Hold { until: WALL + Duration::from_secs(9), reason: HoldReason::Failing });
     world.lanes.set_policy(target(1), &Arc::new(LanePolicy { version: 1, hold, ..never }), world.now());
-    assert_eq!(world.lanes.held_until(target(1)), None, "what is older changes nothing");
+    assert_eq!(world.lanes.held_until(target(1)), None, "an older policy changes nothing");
 }
 
 #[test]
-fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
+fn ordered_backlog_has_one_in_flight_and_failure_blocks_it() {
     let mut world = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..policy() };
     let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
@@ -534,13 +534,13 @@ fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
     assert_eq!(world.begin(), [(1, 0), (1, 1)], "one of each");
     assert_eq!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()), 0);
     world.answer(1, &arrived());
-    assert_eq!(world.begin(), [], "it is not recorded yet");
+    assert_eq!(world.begin(), [], "the attempt is not recorded yet");
     assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic), []);
     assert_eq!(world.begin(), [(1, 10)]);
     world.answer(1, &failed());
     assert_eq!(world.lanes.finish(target(1), Some(backlogs[1]), false, world.now().monotonic), [(1, 11), (1, 21)]);
     for _ in 0..2 {
-        assert_eq!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()), 0, "not all of it is in the store again");
+        assert_eq!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()), 0, "some are not in the store again");
         world.lanes.requeue(target(1), backlogs[1], world.now().monotonic);
     }
     assert!(world.lanes.wants_from(target(1), backlogs[1], &ordered, world.now()) > 0);
@@ -554,7 +554,7 @@ fn a_line_has_one_under_way_and_what_fails_keeps_back_the_rest() {
 }
 
 #[test]
-fn what_is_held_back_of_a_target_that_is_gone_is_let_loose() {
+fn deleted_target_loses_its_hold() {
     let mut world = Fixture::new(&Options::default());
     world.fill(1, 5);
     world.begin();
@@ -573,28 +573,28 @@ fn gathering(most: usize, bytes: usize, wait_ms: u64) -> LanePolicy {
 }
 
 impl Fixture {
-    /// How many deliveries go in each try that may begin now.
-    fn begin_together(&mut self) -> Vec<usize> {
-        std::iter::from_fn(|| self.next()).map(|turn| turn.len()).collect()
+    /// Returns the size of each batch that may begin now.
+    fn begin_batches(&mut self) -> Vec<usize> {
+        std::iter::from_fn(|| self.next()).map(|batch| batch.len()).collect()
     }
 }
 
 #[test]
-fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
+fn deliveries_gather_until_full_or_first_has_waited() {
     let mut world = Fixture::new(&Options::default());
     let policy = gathering(3, 1_000, 500);
     (0..2).for_each(|n| world.offer(1, n, &policy));
-    assert!(world.begin_together().is_empty());
+    assert!(world.begin_batches().is_empty());
     assert_eq!(world.lanes.next_timer(), Some(world.begin + Duration::from_millis(500)));
     world.offer(1, 2, &policy);
-    assert_eq!(world.begin_together(), [3], "there are enough");
+    assert_eq!(world.begin_batches(), [3], "there are enough");
     assert_eq!((world.lanes.queued(), world.lanes.in_flight()), (0, 3));
     (3..5).for_each(|n| world.offer(1, n, &policy));
     world.pass(499);
-    assert!(world.begin_together().is_empty());
+    assert!(world.begin_batches().is_empty());
     world.pass(1);
-    assert_eq!(world.begin_together(), [2], "the first has waited");
-    // One try each, whatever is in it.
+    assert_eq!(world.begin_batches(), [2], "the first has waited");
+    // One attempt each, of any size.
     world.answer(1, &arrived());
     world.answer(1, &arrived());
     (0..5).for_each(|_| drop(world.lanes.finish(target(1), None, true, world.now().monotonic)));
@@ -602,24 +602,24 @@ fn deliveries_gather_until_there_are_enough_or_the_first_has_waited() {
 }
 
 #[test]
-fn a_try_takes_as_many_bytes_as_it_may_and_at_least_one_delivery() {
+fn batch_stays_within_bytes_and_has_at_least_one_delivery() {
     let mut world = Fixture::new(&Options::default());
     let policy = gathering(10, 100, 0);
     for (n, bytes) in (0..).zip([60, 30, 20, 300, 5]) {
         world.offer_at(1, n, &policy, Slot { bytes, is_retry: n == 2, backlog: None });
     }
-    assert_eq!(world.begin_together().iter().sum::<usize>(), 5);
+    assert_eq!(world.begin_batches().iter().sum::<usize>(), 5);
     let waits = gathering(10, 100, 1_000);
     world.offer_at(2, 0, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
-    assert!(world.begin_together().is_empty());
+    assert!(world.begin_batches().is_empty());
     world.offer_at(2, 1, &waits, Slot { bytes: 99, is_retry: false, backlog: None });
-    assert_eq!(world.begin_together(), [1], "the second does not fit, and waits in turn");
+    assert_eq!(world.begin_batches(), [1], "the second does not fit, and waits in batch");
     world.pass(1_000);
-    assert_eq!(world.begin_together(), [1]);
+    assert_eq!(world.begin_batches(), [1]);
 }
 
 #[test]
-fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
+fn ordered_backlog_gives_one_batch_and_waits_for_all_of_it() {
     let mut world = Fixture::new(&Options::default());
     let ordered = LanePolicy { is_ordered: true, ..gathering(3, 1_000, 0) };
     let backlogs = [b"a", b"b"].map(|key| Backlog::of_key(policy().application, target(1), key));
@@ -627,7 +627,7 @@ fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
         world.offer_at(1, n, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[0]) });
     }
     world.offer_at(1, 9, &ordered, Slot { bytes: 1, is_retry: false, backlog: Some(backlogs[1]) });
-    let first = world.next().expect("a try");
+    let first = world.next().expect("an attempt");
     assert_eq!((first.delivery, first.backlog), ((1, 0), Some(backlogs[0])));
     assert_eq!(first.others, [((1, 1), Some(backlogs[0])), ((1, 2), Some(backlogs[0]))]);
     let second = world.next().expect("the other backlog is free");
@@ -636,25 +636,25 @@ fn a_line_gives_one_try_a_run_of_it_and_waits_for_all_of_that() {
     world.answer(1, &arrived());
     for _ in 0..2 {
         world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
-        assert_eq!(world.next(), None, "one of the try is not recorded yet");
+        assert_eq!(world.next(), None, "one of the batch is not recorded yet");
     }
     world.lanes.finish(target(1), Some(backlogs[0]), true, world.now().monotonic);
     assert_eq!(world.begin(), [(1, 3)]);
-    // Where it fails, all of it waits in the store, and what is behind as well.
+    // After a failure, the whole batch and the deliveries behind it wait in the store.
     world.answer(1, &failed());
     assert_eq!(world.lanes.finish(target(1), Some(backlogs[0]), false, world.now().monotonic), []);
     assert!(world.lanes.wants_from(target(1), backlogs[0], &ordered, world.now()) >= 3);
 }
 
 #[test]
-fn whether_a_receiver_is_well_again_is_tried_with_one_delivery() {
+fn breaker_probes_with_one_delivery() {
     let mut world = Fixture::new(&Options::default());
     let hold = Some(Hold { until: WALL + Duration::from_secs(5), reason: HoldReason::Failing });
     let policy = LanePolicy { hold, ..gathering(10, 1_000, 0) };
     (0..4).for_each(|n| world.offer(1, n, &policy));
-    assert!(world.begin_together().is_empty());
+    assert!(world.begin_batches().is_empty());
     world.pass(5_000);
-    assert_eq!(world.begin_together(), [1]);
+    assert_eq!(world.begin_batches(), [1]);
     world.answer(1, &arrived());
-    assert_eq!(world.begin_together(), [3]);
+    assert_eq!(world.begin_batches(), [3]);
 }
