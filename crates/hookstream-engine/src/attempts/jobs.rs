@@ -322,7 +322,7 @@ mod tests {
         }
 
         async fn send(&self, _: &Target, _: Request, _: Duration) -> Sent {
-            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "nobody is there"));
+            let outcome = Outcome::Failed(Failure::new(FailureKind::Timeout, "no receiver"));
             Sent { outcome, timings: Timings::default() }
         }
     }

@@ -148,7 +148,7 @@ impl History {
         assert!(requests.1 < MAX_REQUESTS, "a node loops without waiting at {now} ms:\n{}", self.look(|past| past.last_lines(40)));
     }
 
-    /// A moment after all that was before.
+    /// Returns a moment after all earlier ones.
     pub(super) fn now(&self) -> Moment {
         let mut state = self.lock();
         state.0 += 1;

@@ -254,7 +254,7 @@ mod tests {
         // A new month begins at zero.
         meter.take(at("2027-02-01T00:00:00Z")).expect("another month").keep();
         // A late message belongs to the previous month.
-        meter.take(at(NOON)).expect("nobody counts it").keep();
+        meter.take(at(NOON)).expect("the month is over").keep();
         meter.take(at("2027-02-01T00:00:00Z")).expect("the second of it").keep();
         assert!(meter.take(at("2027-02-01T00:00:00Z")).is_err());
         assert!(limited(0).take(at(NOON)).is_err());

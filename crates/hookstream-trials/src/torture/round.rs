@@ -1,4 +1,4 @@
-//! The rounds of one fault: load, break, put right, wait until everything arrived, judge.
+//! Rounds of one fault: load, break, repair, wait until everything has arrived, judge.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::torture::{
         inflict::inflict,
     },
     installation::Installation,
-    knobs::{LATE_PER_NODE, TWICE_PER_NODE},
+    knobs::{DUPLICATES_PER_NODE, LATE_PER_NODE},
     plan::Plan,
     traffic::{ledger::Totals, senders::Senders},
 };
 
-/// How long after all was put right all that was accepted may take to arrive.
+/// Time after the repair within which every accepted message must arrive.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays all rounds, up to the first that fails.
@@ -31,7 +31,7 @@ pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &
     let senders = Senders::start(&world.target, plan.rate);
     let played = rounds(plan, &mut world, rng, tally).await;
     senders.stop().await;
-    // Also where a round failed: what is lost then is worth knowing.
+    // Even if a round failed: the lost messages are of interest then.
     let settled = world.judge(tally, "at the end").await;
     if tally.failures.is_empty() && tally.totals.duplicates > tally.duplicates_allowed {
         tally.failures.push("more arrived twice than was under way".to_owned());
@@ -61,13 +61,13 @@ async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: 
         tally.rounds = round;
         tally.recovery = tally.recovery.max(recovery.with_context(|| format!("round {round}"))?);
         world.judge(tally, &format!("round {round}")).await?;
-        let bound = u64::from(broken.nodes * TWICE_PER_NODE);
+        let bound = u64::from(broken.nodes * DUPLICATES_PER_NODE);
         tally.duplicates_allowed += bound;
         let duplicates = tally.totals.duplicates - before.duplicates;
         if duplicates > bound {
             tally.failures.push(format!("round {round}: {duplicates} duplicates; at most {bound} were under way"));
         }
-        let late = tally.totals.came_again_late - before.came_again_late;
+        let late = tally.totals.late_duplicates - before.late_duplicates;
         let bound = u64::from(broken.nodes * LATE_PER_NODE);
         if late > bound {
             tally.failures.push(format!("round {round}: {late} came again after what is behind them; at most {bound} were under way"));
@@ -84,11 +84,11 @@ async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: 
 }
 
 impl Installation {
-    /// Waits for all that was accepted so far, and notes what is lost.
+    /// Waits for all messages accepted so far, and notes the lost ones.
     async fn judge(&mut self, tally: &mut Tally, when: &str) -> anyhow::Result<()> {
         let missing = self.ledger.settled_within(SETTLED_WITHIN).await;
         tally.totals = self.ledger.totals();
-        for [one, other] in self.ledger.twice() {
+        for [one, other] in self.ledger.accepted_twice() {
             tally.failures.push(format!("{when}: one message, with one idempotency key, was accepted as {one} and as {other}"));
         }
         if tally.totals.out_of_order > 0 {
@@ -112,7 +112,7 @@ impl Installation {
         let result = account(&self.client()?, &self.application, &missing).await?;
         tally.accounted = result.accounted;
         tally.lost = result.lost.len() as u64;
-        if result.accounted > 0 && tally.fault.keeps_from_arriving() {
+        if result.accounted > 0 && tally.fault.only_delays() {
             tally.failures.push(format!("{when}: {} did not arrive, though the receiver was there for them", result.accounted));
         }
         if let Some(examples) = examples(&result.lost) {
@@ -122,7 +122,7 @@ impl Installation {
     }
 }
 
-/// The first few of many.
+/// Returns the first few entries.
 fn examples(lost: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| lost.iter().take(5).cloned().collect::<Vec<_>>().join(", "))
 }

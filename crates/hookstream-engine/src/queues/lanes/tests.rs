@@ -487,7 +487,7 @@ fn retry_after_holds_the_lane_and_ends_by_itself() {
     world.fill(1, 2);
     world.begin();
     world.fill(1, 2);
-    // The second attempt is in flight too, because only its batch delayed it.
+    // The second attempt is in flight too, because only its turn delayed it.
     let busy =
         Outcome::from_response(ReceiverResponse { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..ReceiverResponse::default() });
     let held = world.answer(1, &busy);
