@@ -71,7 +71,7 @@ pub(crate) struct Core {
     /// Grows with each known change of environments and keys.
     generation: AtomicU64,
     /// Time of the last successful query for changes.
-    heard_at: Mutex<Option<Instant>>,
+    changes_known_at: Mutex<Option<Instant>>,
     /// Wakes waiters for the end of all attempts.
     pub(crate) idle: Notify,
     pub(crate) tasks: TaskTracker,
@@ -102,7 +102,7 @@ impl Core {
             jobs: Notify::new(),
             next_due: AtomicI64::new(i64::MAX),
             generation: AtomicU64::new(0),
-            heard_at: Mutex::default(),
+            changes_known_at: Mutex::default(),
             idle: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -235,14 +235,14 @@ impl Core {
     }
 
     /// Notes that this node knows all changes committed before `asked`.
-    pub(crate) fn heard(&self, asked: Instant) {
-        *lock(&self.heard_at) = Some(asked);
+    pub(crate) fn note_changes_known(&self, asked: Instant) {
+        *lock(&self.changes_known_at) = Some(asked);
     }
 
     /// Implements [`Handle::generation`](crate::Handle::generation).
     pub(crate) fn generation(&self) -> Option<u64> {
         let is_alone = self.store.lease().is_none();
-        let relies = is_alone || lock(&self.heard_at).is_some_and(|at| at.elapsed() < crate::UNHEARD);
+        let relies = is_alone || lock(&self.changes_known_at).is_some_and(|at| at.elapsed() < crate::MAX_STALENESS);
         relies.then(|| self.generation.load(Ordering::Acquire))
     }
 

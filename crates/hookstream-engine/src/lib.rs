@@ -42,8 +42,8 @@ pub use crate::{
     routing::route::{ApplicationRoutes, Route},
 };
 
-/// Time for which a node relies on cached state without asking for changes. It asks every second.
-pub const UNHEARD: Duration = Duration::from_secs(2);
+/// Time for which a node relies on cached state without asking for changes; a node asks every second.
+pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 
 /// Dependencies of the engine.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Handle {
     }
 
     /// Returns the version of cached environments and keys, which grows with each change that this node learns of.
-    /// `None` means that the node may have missed a change for longer than [`UNHEARD`]: no cached state may be used.
+    /// `None` means that the node may have missed a change for longer than [`MAX_STALENESS`]: no cached state may be used.
     pub fn generation(&self) -> Option<u64> {
         self.core.generation()
     }
@@ -118,7 +118,7 @@ impl Handle {
     /// Waits until no node relies on state cached before a change that is committed now.
     pub async fn until_heard_everywhere(&self) {
         if self.core.store.lease().is_some() {
-            tokio::time::sleep(UNHEARD).await;
+            tokio::time::sleep(MAX_STALENESS).await;
         }
     }
 

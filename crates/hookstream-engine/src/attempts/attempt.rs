@@ -28,7 +28,7 @@ use crate::{
     core::Core,
     queues::{
         lanes::Batch,
-        requeue::{self, UNREADABLE},
+        requeue::{self, UNREADABLE_DELAY},
     },
     routing::route::{ApplicationRoutes, Route},
 };
@@ -73,7 +73,7 @@ pub(crate) async fn deliver(core: &Core, batch: &Batch<Claimed>) -> Vec<PendingR
                 target = Some(route);
                 continue;
             }
-            Decision::Send(_) => Next::Postponed { wait: requeue::where_it_was(delivery, now) },
+            Decision::Send(_) => Next::Postponed { wait: requeue::unchanged_wait(delivery, now) },
             Decision::Settle(next) => next,
         };
         recorded.push(PendingRecord { owner: delivery.owner, backlog, settled: settled(delivery, None, next), effect: None });
@@ -96,7 +96,7 @@ fn decide(
         Ok(None) => {
             return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::ApplicationDeleted }, now));
         }
-        Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::where_it_was(delivery, now + UNREADABLE) }),
+        Err(_) => return Decision::Settle(Next::Postponed { wait: requeue::unchanged_wait(delivery, now + UNREADABLE_DELAY) }),
     };
     let Some(route) = routes.endpoint(EndpointId::from(delivery.target_id)) else {
         return Decision::Settle(Next::Ended(DeliveryState::Cancelled { reason: CancelReason::EndpointDeleted }, now));
@@ -106,7 +106,7 @@ fn decide(
     }
     // The delivery stays pending in its backlog until the endpoint is active again.
     if route.endpoint.is_paused() || is_elsewhere(core, route, delivery, backlog, now) {
-        return Decision::Settle(Next::Postponed { wait: requeue::in_backlog(route, delivery, now) });
+        return Decision::Settle(Next::Postponed { wait: requeue::backlog_wait(route, delivery, now) });
     }
     Decision::Send(Arc::clone(route))
 }

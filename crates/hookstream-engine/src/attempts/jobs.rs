@@ -24,17 +24,17 @@ use crate::{Handle, Route, core::Core};
 /// Interval between looks for jobs; a job created here starts at once.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Maximum number of jobs that one node works on at once; others wait or run on another node.
-const AT_ONCE: usize = 64;
+const MAX_JOBS: usize = 64;
 /// Maximum number of an environment's running jobs, because each takes its turn in the store.
-const RUNNING_MAX: u64 = 1_000;
+const MAX_RUNNING: u64 = 1_000;
 /// Deliveries examined for each one that a slice may take, and the minimum: if few match, many are passed over; if many
 /// match, no work is wasted.
 const LOOK_PER_TAKEN: usize = 4;
-const LOOK_LEAST: usize = 100;
+const MIN_LOOK: usize = 100;
 /// Deliveries examined at once while counting.
 const COUNT: usize = 5_000;
 /// Time limit of the count. If it is exceeded, the total is known only at the end.
-const COUNT_FOR: Duration = Duration::from_secs(3);
+const COUNT_LIMIT: Duration = Duration::from_secs(3);
 /// Number of messages in a dry run's sample.
 const SAMPLE: usize = 10;
 
@@ -42,7 +42,7 @@ const SAMPLE: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The tenant has no such endpoint in such an application.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     NotFound,
     /// Requeued deliveries would be skipped.
     #[error("the endpoint receives nothing: {0}")]
@@ -51,7 +51,7 @@ pub enum JobError {
     #[error(transparent)]
     Invalid(#[from] InvalidField),
     /// Too many jobs run already.
-    #[error("{0} jobs run already")]
+    #[error("{0} jobs are already running")]
     TooMany(u64),
     /// The store failed.
     #[error(transparent)]
@@ -96,7 +96,7 @@ impl Handle {
             return Err(JobError::Skips(reason.as_str()));
         }
         let running = jobs::count_running(&*core.store, tenant).await?;
-        if running >= RUNNING_MAX {
+        if running >= MAX_RUNNING {
             return Err(JobError::TooMany(running));
         }
         let mut job = Job {
@@ -147,7 +147,7 @@ async fn forecast(core: &Core, job: &Job, route: &Route) -> Result<Forecast, Err
         if is_end || count >= most {
             break false;
         }
-        if begun.elapsed() >= COUNT_FOR {
+        if begun.elapsed() >= COUNT_LIMIT {
             break true;
         }
     };
@@ -184,7 +184,7 @@ pub(crate) async fn step(core: &Core, pace: &mut Pace) -> Duration {
         return PERIOD;
     }
     let (owner, earlier) = (core.owner(), core.lease().earlier());
-    let jobs = match core.store.take_jobs(owner, earlier, AT_ONCE, core.now()).await {
+    let jobs = match core.store.take_jobs(owner, earlier, MAX_JOBS, core.now()).await {
         Ok(jobs) => jobs,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not claim jobs; retrying");
@@ -225,7 +225,7 @@ async fn advance(core: &Core, job: Job, owner: Owner) -> Result<Duration, Error>
         Err(reason) => return end(core, &job, owner, JobState::Failed { at: now, reason }, job.progress).await,
     };
     let most = job.next_slice();
-    let look = (most * LOOK_PER_TAKEN).max(LOOK_LEAST);
+    let look = (most * LOOK_PER_TAKEN).max(MIN_LOOK);
     let found = if most == 0 { Vec::new() } else { core.store.survey(Survey::of(&job, look)).await? };
     let Some((messages, position)) = choose(&job, &found, route, most) else {
         return end(core, &job, owner, JobState::Completed { at: now }, job.progress.completed()).await;
@@ -462,48 +462,49 @@ mod tests {
 
     #[tokio::test]
     async fn step_requeues_one_slice_and_waits_for_the_next() {
-        let world = Fixture::new().await;
-        let job = world.create_job(1).await;
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
         assert_eq!(job.progress.total, Some(3));
         let mut pace = Pace::new();
         for requeued in 1..=3 {
-            assert!(world.step(&mut pace).await > Duration::from_millis(500));
-            assert_eq!(world.state_of(&job).await, ("running", requeued));
+            assert!(fixture.step(&mut pace).await > Duration::from_millis(500));
+            assert_eq!(fixture.state_of(&job).await, ("running", requeued));
             // Too early: no slice is due.
-            world.step(&mut pace).await;
-            assert_eq!(world.state_of(&job).await, ("running", requeued));
+            fixture.step(&mut pace).await;
+            assert_eq!(fixture.state_of(&job).await, ("running", requeued));
             pace.clear();
         }
-        world.step(&mut pace).await;
-        assert_eq!(world.state_of(&job).await, ("completed", 3));
-        assert_eq!(world.step(&mut pace).await, PERIOD);
+        fixture.step(&mut pace).await;
+        assert_eq!(fixture.state_of(&job).await, ("completed", 3));
+        assert_eq!(fixture.step(&mut pace).await, PERIOD);
         assert!(pace.is_empty());
         let limits = ClaimLimits { deliveries: 10, bytes: 1_000 };
-        let core = &world.handle.core;
-        let claim = core.store.claim_due(core.owner(), world.clock.now(), limits).await.expect("claimed");
+        let core = &fixture.handle.core;
+        let claim = core.store.claim_due(core.owner(), fixture.clock.now(), limits).await.expect("claimed");
         assert_eq!(claim.deliveries.iter().map(|claimed| claimed.trigger).collect::<Vec<_>>(), [Trigger::Recover; 3]);
     }
 
     #[tokio::test]
     async fn disabled_endpoint_fails_the_job_and_keeps_its_progress() {
-        let world = Fixture::new().await;
-        let job = world.create_job(1).await;
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
         let mut pace = Pace::new();
-        world.step(&mut pace).await;
-        let (core, key) = (&world.handle.core, EndpointKey { tenant: world.tenant, application_id: world.application, id: world.endpoint });
-        endpoints::disable(&*core.store, &world.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
-        core.routes.forget(world.application);
+        fixture.step(&mut pace).await;
+        let (core, key) =
+            (&fixture.handle.core, EndpointKey { tenant: fixture.tenant, application_id: fixture.application, id: fixture.endpoint });
+        endpoints::disable(&*core.store, &fixture.act(), key, DisabledReason::KeptFailing).await.expect("disabled");
+        core.routes.forget(fixture.application);
         pace.clear();
-        world.step(&mut pace).await;
-        assert_eq!(world.state_of(&job).await, ("failed", 1));
+        fixture.step(&mut pace).await;
+        assert_eq!(fixture.state_of(&job).await, ("failed", 1));
     }
 
     #[tokio::test]
     async fn stopped_engine_starts_no_slice() {
-        let world = Fixture::new().await;
-        let job = world.create_job(1).await;
-        world.handle.core.stop.cancel();
-        world.step(&mut Pace::new()).await;
-        assert_eq!(world.state_of(&job).await, ("running", 0));
+        let fixture = Fixture::new().await;
+        let job = fixture.create_job(1).await;
+        fixture.handle.core.stop.cancel();
+        fixture.step(&mut Pace::new()).await;
+        assert_eq!(fixture.state_of(&job).await, ("running", 0));
     }
 }

@@ -28,11 +28,11 @@ use crate::{
 /// Maximum number of outcomes in one commit.
 const BATCH: usize = 1_000;
 /// Time for which outcomes gather before they are recorded. No one waits for it: sender and receiver have their
-/// responses, and a target's next attempt does not depend on it. It saves a commit for every few messages; a crash
+/// responses, and a target's next attempt does not depend on it. The wait saves a commit for every few messages; a crash
 /// within it costs a second delivery.
 const GATHER: Duration = Duration::from_millis(4);
 /// Pause after the store refuses.
-const REFUSED: Duration = Duration::from_millis(500);
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 /// Number of retries of a refused batch before a separate task takes it over. The outcomes behind it wait until then,
 /// which slows the engine down while the store refuses everything.
 const REFUSED_ROUNDS: u32 = 3;
@@ -106,7 +106,7 @@ async fn wait(core: &Core) -> bool {
     tokio::select! {
         biased;
         () = core.finished.cancelled() => false,
-        () = tokio::time::sleep(REFUSED) => true,
+        () = tokio::time::sleep(REFUSED_PAUSE) => true,
     }
 }
 

@@ -14,10 +14,10 @@ use crate::Handle;
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// The tenant has no such message in such an application.
-    #[error("the message is not there")]
+    #[error("the message does not exist")]
     NotFound,
     /// The application has no such endpoint.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     EndpointNotFound,
     /// The payload has expired: there is nothing to send.
     #[error("the message's payload has expired")]
@@ -51,8 +51,8 @@ impl Handle {
             return Err(RetryError::EndpointNotFound);
         }
         let now = self.core.now();
-        let meant = routes.endpoints.iter().map(|route| &route.endpoint);
-        let wanting = meant.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
+        let selected = routes.endpoints.iter().map(|route| &route.endpoint);
+        let wanting = selected.filter(|endpoint| only.is_none_or(|only| endpoint.id == only));
         let message = &detail.message;
         let wanting = wanting.filter(|endpoint| endpoint.skips(now).is_none() && endpoint.wants(&message.event_type, &message.channels));
         let has_failed = |endpoint: &Endpoint| {

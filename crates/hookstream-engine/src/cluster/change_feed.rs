@@ -27,7 +27,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let asked = Instant::now();
         match follow(&core, &mut feed).await {
-            Ok(()) => core.heard(asked),
+            Ok(()) => core.note_changes_known(asked),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read the changes of other nodes; retrying");
             }

@@ -1,7 +1,7 @@
 //! Lease of this node as an owner of deliveries: renewed by heartbeat, lost when late.
 //!
 //! A node begins no attempt once its lease may have expired by its own monotonic clock, because other nodes may have
-//! taken over its deliveries. It may finish attempts in flight, but the store settles nothing for an expired owner. If
+//! taken over its deliveries. Attempts in flight may finish, but the store settles nothing for an expired owner. If
 //! the result of a commit is unknown because a connection broke, the node registers a new owner id and drains the old
 //! one: deliveries that belong to the old id and are in no memory are released when it is retired.
 
@@ -92,7 +92,7 @@ impl Lease {
     }
 
     /// Returns whether an owner id of this node may have deliveries that are in no memory.
-    pub(crate) fn is_suspect(&self) -> bool {
+    pub(crate) fn is_uncertain(&self) -> bool {
         self.is_suspected || !self.retiring.is_empty()
     }
 

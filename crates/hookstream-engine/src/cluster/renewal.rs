@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const REPORT: Duration = Duration::from_secs(2);
 
 /// Pause after a failed request to the store.
-pub(crate) const AGAIN: Duration = Duration::from_millis(200);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Returns this node's description.
 pub(crate) fn introduction(options: &crate::Options, replaces: Option<Owner>) -> NodeSelf {
@@ -47,13 +47,13 @@ pub(crate) async fn run(core: Arc<Core>) {
         if must_rotate && rotate_owner(&core).await.is_err() {
             // Requested again, after a pause.
             core.rotate_owner.notify_one();
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         wait = match renew(&core).await {
             Ok(()) => period,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not renew this node's lease; retrying");
-                AGAIN.min(period)
+                RETRY_PAUSE.min(period)
             }
         };
     }
@@ -137,7 +137,7 @@ pub(crate) async fn share_shards(core: &Arc<Core>, owner: Owner, shards: Shards,
     };
     // A claim with an unknown result counts as in flight too: the next owner of the shards would pass its deliveries
     // by.
-    if is_in_flight || core.lease().is_suspect() {
+    if is_in_flight || core.lease().is_uncertain() {
         return Ok(());
     }
     core.store.release_shards(owner, leaving).await?;

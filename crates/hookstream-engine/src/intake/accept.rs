@@ -91,13 +91,13 @@ pub struct Accepted {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The tenant has no such application.
-    #[error("the application is not there")]
+    #[error("the application does not exist")]
     ApplicationNotFound,
     /// The application takes no messages.
     #[error("the application is disabled")]
     ApplicationDisabled,
     /// The application has no such endpoint.
-    #[error("the endpoint is not there")]
+    #[error("the endpoint does not exist")]
     EndpointNotFound,
     /// The endpoint cannot be tested in its current state.
     #[error("the endpoint receives nothing: {0}")]
@@ -141,13 +141,13 @@ pub enum SendError {
     #[error("the payload cannot be checked against its JSON Schema: {0}")]
     PayloadUnreadable(String),
     /// The application already has a message with this `event_id`.
-    #[error("there is a message with this event_id")]
+    #[error("a message with this event_id already exists")]
     DuplicateEventId(MessageId),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// Delivery loop: this message is the result of too many chained deliveries.
-    #[error("{} deliveries led to it", .0.count())]
+    #[error("delivery loop: {} chained deliveries led to the message", .0.count())]
     Loop(Hops),
     /// The configuration that decides the deliveries changed with each attempt to accept the message.
     #[error("the application or its event types keep changing")]

@@ -22,9 +22,9 @@ use crate::Handle;
 
 /// Concurrent compilations and long checks. An organization has at most one, so a second organization always gets a
 /// turn.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT: usize = 2;
 /// Number of organizations from which idle ones are dropped.
-const ORGANIZATIONS: usize = 1_000;
+const MAX_ORGANIZATIONS: usize = 1_000;
 
 /// Turns of compilations and long checks.
 pub(crate) struct Checks {
@@ -34,7 +34,7 @@ pub(crate) struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), of_organization: Mutex::default() }
+        Self { turns: Semaphore::new(MAX_CONCURRENT), of_organization: Mutex::default() }
     }
 }
 
@@ -72,7 +72,7 @@ impl Checks {
         if let Some(own) = known.get(&organization).and_then(Weak::upgrade) {
             return own;
         }
-        if known.len() >= ORGANIZATIONS {
+        if known.len() >= MAX_ORGANIZATIONS {
             known.retain(|_, own| own.strong_count() > 0);
         }
         let own = Arc::new(Semaphore::new(1));

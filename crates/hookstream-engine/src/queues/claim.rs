@@ -140,7 +140,7 @@ async fn claim(core: &Arc<Core>, limits: ClaimLimits) -> Result<Duration, Error>
 /// Claims from the backlogs whose lanes have room. Returns the time for which no other delivery is known to fall due.
 async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Result<Duration, Error> {
     let _claiming = core.backlog_claims.lock().await;
-    // Uses the owner id that has the shards now: if its lease lapses meanwhile, the store treats the claimed deliveries
+    // Uses the owner id that has the shards now: if the lease expires meanwhile, the store treats the claimed deliveries
     // as unowned.
     let in_use = InUse::current(core);
     let shards = core.lease().shards();
@@ -163,7 +163,7 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
     let lengths = lengths(core, &heads, &policies).await?;
     let now = core.both_clocks();
     let mut wants = wants(core, &heads, &policies, look, &lengths, now, &mut wait);
-    if core.lease().is_suspect() {
+    if core.lease().is_uncertain() {
         // The first delivery of a backlog may belong to an earlier owner id and be in no memory.
         wants.retain(|want| !want.in_order);
     }
@@ -178,7 +178,7 @@ async fn from_backlogs(core: &Arc<Core>, look: &mut Look, bytes: usize) -> Resul
     Ok(wait)
 }
 
-/// Returns the lengths of the ordered backlogs whose deliveries gather. They gather in the store, because a batch taken
+/// Returns the lengths of the ordered backlogs whose deliveries gather. Gathering happens in the store, because a batch taken
 /// from an ordered backlog cannot grow while it may be in flight.
 async fn lengths(
     core: &Core,

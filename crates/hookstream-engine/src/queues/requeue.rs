@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::{core::Core, routing::route::Route};
 
 /// Delay of a delivery whose application could not be read.
-pub(crate) const UNREADABLE: Duration = Duration::from_secs(1);
+pub(crate) const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns deliveries that this process holds, and counts as held, to their backlogs in the store.
 pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
@@ -23,9 +23,9 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
     let backlogs: Vec<_> = deliveries.iter().filter_map(|delivery| Some((delivery.target_id, delivery.backlog?))).collect();
     for delivery in deliveries {
         let wait = match route(core, delivery.message.application_id, delivery.target_id).await {
-            Ok(Some(route)) => in_backlog(&route, &delivery, core.now()),
-            Ok(None) => where_it_was(&delivery, core.now()),
-            Err(_) => where_it_was(&delivery, core.now() + UNREADABLE),
+            Ok(Some(route)) => backlog_wait(&route, &delivery, core.now()),
+            Ok(None) => unchanged_wait(&delivery, core.now()),
+            Err(_) => unchanged_wait(&delivery, core.now() + UNREADABLE_DELAY),
         };
         let next = Next::Postponed { wait };
         let (environment_id, message_id, target_id) = (delivery.environment_id, delivery.message.id, delivery.target_id);
@@ -51,12 +51,12 @@ pub(crate) async fn requeue(core: &Arc<Core>, deliveries: Vec<Claimed>) {
 }
 
 /// Returns the wait of a delivery whose target cannot be read: in its former backlog, at its position.
-pub(crate) fn where_it_was(delivery: &Claimed, due_at: Timestamp) -> Wait {
+pub(crate) fn unchanged_wait(delivery: &Claimed, due_at: Timestamp) -> Wait {
     Wait { due_at, backlog: delivery.backlog, keeps_position: delivery.backlog.is_some() }
 }
 
 /// Returns the wait of a delivery in its backlog, to be sent when its lane allows.
-pub(crate) fn in_backlog(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
+pub(crate) fn backlog_wait(route: &Route, delivery: &Claimed, now: Timestamp) -> Wait {
     let keeps_position = route.keeps_order(delivery.failed);
     let due_at = if keeps_position { Timestamp::EPOCH } else { now };
     Wait { due_at, backlog: Some(route.backlog(&delivery.message.payload)), keeps_position }

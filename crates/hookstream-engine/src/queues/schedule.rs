@@ -78,7 +78,7 @@ pub(crate) async fn finish(core: &Arc<Core>, owner: Owner, finished: impl IntoIt
 }
 
 /// Ends an attempt. Returns the next batch in turn, if an attempt may begin.
-pub(crate) fn answered(
+pub(crate) fn end_attempt(
     core: &Arc<Core>,
     batch: &Batch<Claimed>,
     attempted: Option<(&Outcome, &Route)>,
@@ -87,18 +87,18 @@ pub(crate) fn answered(
     let may_begin = core.may_begin();
     let mut lanes = core.lanes();
     let now = core.both_clocks();
-    let answered = lanes.answered(batch.delivery.target_id, batch.is_retry, attempted.map(|(outcome, _)| outcome), begun, now);
-    if let (Some(hold), Some((_, route))) = (answered.hold, attempted) {
-        core.holds().note(EndpointKey::from(&route.endpoint), answered.held_before, hold);
+    let effect = lanes.end_attempt(batch.delivery.target_id, batch.is_retry, attempted.map(|(outcome, _)| outcome), begun, now);
+    if let (Some(hold), Some((_, route))) = (effect.hold, attempted) {
+        core.holds().note(EndpointKey::from(&route.endpoint), effect.held_before, hold);
         core.holds_changed.notify_one();
     }
     let next = if may_begin { next(core, &mut lanes) } else { None };
     let (timer_moved, needs_refill) = (lanes.take_timer_moved(), lanes.take_needs_refill());
     drop(lanes);
     wake(core, timer_moved, needs_refill, now.wall);
-    if !answered.evict.is_empty() {
+    if !effect.evict.is_empty() {
         let task_core = Arc::clone(core);
-        core.tasks.spawn(async move { requeue(&task_core, answered.evict).await });
+        core.tasks.spawn(async move { requeue(&task_core, effect.evict).await });
     }
     next
 }
@@ -164,7 +164,7 @@ pub(crate) async fn deliver_in_turn(core: Arc<Core>, first: Batch<Claimed>) {
             biased;
             recorded = deliver(&core, &batch) => {
                 let attempted = recorded.iter().find_map(|recorded| recorded.effect.as_ref()).map(|effect| (&effect.outcome, &*effect.route));
-                next = answered(&core, &batch, attempted, begun);
+                next = end_attempt(&core, &batch, attempted, begun);
                 for recorded in recorded {
                     // Closed only if the engine has stopped; then the delivery falls due again.
                     let _ = core.outcomes.send(recorded).await;

@@ -46,13 +46,13 @@ use crate::{
 };
 
 /// Number of endpoints that are certainly cached; up to twice as many while in use. An endpoint takes about 2 KB.
-const ENDPOINTS: usize = 40_000;
+const MIN_ENDPOINTS: usize = 40_000;
 /// Maximum number of entries of the other kinds; beyond it, all are dropped and read again when needed.
-const KEPT: usize = 100_000;
+const MAX_ENTRIES: usize = 100_000;
 /// Approximate memory of compiled JSON Schemas, in bytes; beyond it, all are dropped and compiled again when needed.
-const SCHEMA_BYTES: usize = 128 * 1024 * 1024;
+const MAX_SCHEMA_BYTES: usize = 128 * 1024 * 1024;
 /// Number of readers from which idle ones are dropped.
-const READERS: usize = 1_000;
+const MAX_READERS: usize = 1_000;
 
 /// Cache of applications and their routes.
 pub struct RouteDirectory {
@@ -118,9 +118,9 @@ impl RouteDirectory {
             payload_limit: options.payload_limit,
             version: AtomicU64::new(0),
             kept: RwLock::new(Kept {
-                applications: AgingCache::new(ENDPOINTS),
+                applications: AgingCache::new(MIN_ENDPOINTS),
                 reading: HashMap::new(),
-                notified: AgingCache::new(ENDPOINTS),
+                notified: AgingCache::new(MIN_ENDPOINTS),
                 uids: HashMap::new(),
                 schemas: HashMap::new(),
                 schema_bytes: 0,
@@ -180,7 +180,7 @@ impl RouteDirectory {
         if let Some(reader) = readers.get(&id).and_then(Weak::upgrade) {
             return reader;
         }
-        if readers.len() >= READERS {
+        if readers.len() >= MAX_READERS {
             readers.retain(|_, reader| reader.strong_count() > 0);
         }
         let reader = Arc::default();
@@ -292,7 +292,7 @@ impl RouteDirectory {
         };
         self.store_if_current(version, |kept| {
             kept.schema_bytes += schema.as_ref().map_or(0, |schema| schema.memory());
-            if kept.schema_bytes > SCHEMA_BYTES {
+            if kept.schema_bytes > MAX_SCHEMA_BYTES {
                 kept.schemas.clear();
                 kept.schema_bytes = schema.as_ref().map_or(0, |schema| schema.memory());
             }
@@ -392,7 +392,7 @@ impl RouteDirectory {
 }
 
 fn make_room<K, V>(kept: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
-    if kept.len() >= KEPT {
+    if kept.len() >= MAX_ENTRIES {
         kept.clear();
     }
     kept

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Value of `failing_since` for an endpoint that does not fail.
-pub(crate) const WELL: i64 = i64::MIN;
+pub(crate) const NOT_FAILING: i64 = i64::MIN;
 
 /// Application and its endpoints.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub struct Route {
     pub(crate) policy: Arc<LanePolicy>,
     /// Custom headers of the endpoint.
     pub(crate) headers: Box<[(HeaderName, HeaderValue)]>,
-    /// Stored time since which the endpoint fails, in milliseconds; [`WELL`] if it does not fail. Changes without a new
+    /// Stored time since which the endpoint fails, in milliseconds; [`NOT_FAILING`] if it does not fail. Changes without a new
     /// version of the endpoint.
     failing_since: AtomicI64,
 }
@@ -109,20 +109,20 @@ impl Route {
             policy: Arc::new(policy(&endpoint, application, version, defaults.payload_limit)),
             timeout: endpoint.timeout_ms.map_or(defaults.timeout, |ms| Duration::from_millis(u64::from(ms))),
             headers: own_headers(&endpoint),
-            failing_since: AtomicI64::new(endpoint.failing_since.map_or(WELL, Timestamp::as_millis)),
+            failing_since: AtomicI64::new(endpoint.failing_since.map_or(NOT_FAILING, Timestamp::as_millis)),
             endpoint,
         })
     }
 
     /// Sets the time since which the endpoint fails; `None` after a success.
     pub(crate) fn note_failing_since(&self, failing_since: Option<Timestamp>) {
-        self.failing_since.store(failing_since.map_or(WELL, Timestamp::as_millis), atomic::Ordering::Relaxed);
+        self.failing_since.store(failing_since.map_or(NOT_FAILING, Timestamp::as_millis), atomic::Ordering::Relaxed);
     }
 
     /// Returns the stored time since which the endpoint fails.
     pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         let millis = self.failing_since.load(atomic::Ordering::Relaxed);
-        (millis != WELL).then(|| Timestamp::from_millis(millis))
+        (millis != NOT_FAILING).then(|| Timestamp::from_millis(millis))
     }
 
     /// Returns the backlog of a payload: that of its ordering key if the endpoint orders by key. Messages without the

@@ -6,9 +6,9 @@
 //! the steps. The [gate], the [store], the [hub] and the [receivers] are a node's view of the world, and the places
 //! where it is killed, frozen and given faults. The [oracle] judges the [history].
 //!
-//! A failed seed is printed with the command that repeats it: `HOOKSTREAM_SEED=17 cargo nextest run -p
-//! hookstream-engine requested_seeds_hold`. `HOOKSTREAM_SEED` also takes a range such as `200..400`, and
-//! `HOOKSTREAM_TRACE=1000` prints that many lines of the trace.
+//! A failed seed is printed with the command that repeats it:
+//! `HOOKSTREAM_SEED=17 cargo nextest run -p hookstream-engine requested_seeds_hold`. `HOOKSTREAM_SEED` also takes a
+//! range such as `200..400`, and `HOOKSTREAM_TRACE=1000` prints that many lines of the trace.
 
 mod acts;
 mod clock;

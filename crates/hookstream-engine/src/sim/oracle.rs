@@ -178,7 +178,7 @@ fn rates_hold(past: &Past) -> Vec<String> {
     faults
 }
 
-fn beyond_rate(past: &Past, went: &[u64], allowed: impl Fn(u64, u64) -> Option<usize>, node: impl std::fmt::Display) -> Option<String> {
+fn beyond_rate(past: &Past, went: &[u64], allowed: impl Fn(u64, u64) -> Option<usize>, subject: impl std::fmt::Display) -> Option<String> {
     let mut until = 0;
     for (from, begun) in went.iter().enumerate() {
         while until < went.len() && went[until] < begun + 1_000 {
@@ -189,7 +189,7 @@ fn beyond_rate(past: &Past, went: &[u64], allowed: impl Fn(u64, u64) -> Option<u
             || past.losses.iter().any(|(at, _, loss)| *loss == Loss::Thawed && at.ms <= begun + 1_000 && at.ms + 1_000 >= *begun);
         let in_a_second = until - from;
         if allowed(*begun, begun + 1_000).is_some_and(|allowed| in_a_second > allowed) && !was_frozen() {
-            return Some(format!("{in_a_second} went to {node} in the second from {begun} ms on"));
+            return Some(format!("{in_a_second} attempts of {subject} in the second from {begun} ms on"));
         }
     }
     None
@@ -288,7 +288,7 @@ fn stale_owners_settle_nothing(past: &Past) -> Vec<String> {
     faulty.map(|(at, counted)| format!("{counted} settlements of a stale owner counted at {at:?}")).collect()
 }
 
-/// An idempotency key stands for one message, however often it is sent.
+/// An idempotency key stands for one message, even if sent repeatedly.
 fn idempotency_keys_have_one_message(past: &Past) -> Vec<String> {
     let mut by_key: BTreeMap<&str, BTreeSet<MessageId>> = BTreeMap::new();
     for message in &past.accepted {

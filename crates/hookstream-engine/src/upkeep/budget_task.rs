@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use crate::{core::Core, upkeep::budgets::PayloadMeter};
 
-/// Divisor: counting and removing may take at most about one tenth of the time.
-pub(crate) const PART: u32 = 10;
+/// Factor: the pause after counting and removing lasts at least this many times as long as the work.
+pub(crate) const REST_FACTOR: u32 = 10;
 
 /// Divisor: excess payloads are removed in parts of a twentieth of the budget.
-pub(crate) const PARTS: u64 = 20;
+pub(crate) const BUDGET_PARTS: u64 = 20;
 
 /// Interval between counts; a budget exceeded by accepted messages triggers one earlier.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             tracing::error!(error = &error as &dyn std::error::Error, "could not enforce the budgets of environments; retrying");
         }
         // With many pending messages, it takes long to find that nothing can be removed.
-        let rest = (begun.elapsed() * PART).max(PERIOD_REFUSING / 4);
+        let rest = (begun.elapsed() * REST_FACTOR).max(PERIOD_REFUSING / 4);
         let wait = if core.budgets.are_refusing() { PERIOD_REFUSING } else { PERIOD };
         tokio::select! {
             () = core.stop.cancelled() => return,
@@ -73,7 +73,7 @@ pub(crate) async fn step(core: &Core) -> Result<(), Error> {
     for (environment, limits) in &limited {
         while let excess @ 1.. = limits.excess(counted.get(environment).copied().unwrap_or(0)) {
             // Other nodes do the same, so each part is followed by a new count; together they do not remove too much.
-            let part = excess.min((limits.max_payload_bytes.unwrap_or(0) / PARTS).max(1));
+            let part = excess.min((limits.max_payload_bytes.unwrap_or(0) / BUDGET_PARTS).max(1));
             let freed = remove_oldest(core, *environment, core.now() + PERIOD, part).await?;
             counted = count(core).await?;
             if freed == 0 || core.stop.is_cancelled() {

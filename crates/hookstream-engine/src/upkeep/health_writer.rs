@@ -10,7 +10,7 @@ use crate::{core::Core, upkeep::health::HealthChange};
 pub(crate) const PERIOD: Duration = Duration::from_secs(5);
 
 /// Maximum number of endpoints in one commit: on a store with one writer, other commits wait for it.
-pub(crate) const AT_ONCE: usize = 200;
+pub(crate) const MAX_PER_COMMIT: usize = 200;
 
 /// Writes changes until the engine stops, and once more then.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -29,7 +29,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 pub(crate) async fn write(core: &Core) {
     let changed: Vec<HealthChange> = core.health().changed.values().copied().collect();
-    for changes in changed.chunks(AT_ONCE) {
+    for changes in changed.chunks(MAX_PER_COMMIT) {
         let health: Vec<_> = changes.iter().map(|change| (change.key, change.failing_since)).collect();
         if let Err(error) = endpoints::record_health(&*core.store, &health).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not record the health of endpoints; retrying");

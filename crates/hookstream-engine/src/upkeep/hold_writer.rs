@@ -17,13 +17,13 @@ use crate::{
 
 /// Pause between two writes. Each write changes its applications, and publishers to them decide again; the pause gives
 /// them time if many endpoints start to fail at once.
-pub(crate) const BETWEEN: Duration = Duration::from_millis(100);
+pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Maximum number of holds in one commit: on a store with one writer, other commits wait for it.
-pub(crate) const AT_ONCE: usize = 200;
+pub(crate) const MAX_PER_COMMIT: usize = 200;
 
 /// Pause after the store refuses.
-pub(crate) const REFUSED: Duration = Duration::from_millis(500);
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Endpoint and its hold; `None` if it has ended.
 pub(crate) type Held = (EndpointId, Option<Hold>);
@@ -41,9 +41,9 @@ pub(crate) async fn run(core: Arc<Core>) {
             return;
         }
         if written {
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(WRITE_PAUSE).await;
         } else {
-            tokio::time::sleep(REFUSED).await;
+            tokio::time::sleep(REFUSED_PAUSE).await;
             core.holds_changed.notify_one();
         }
     }
@@ -55,7 +55,7 @@ pub(crate) async fn write(core: &Arc<Core>) -> bool {
         changed.entry(key.application_id).or_insert_with(|| (key.tenant, Vec::new())).1.push((key.id, *hold));
     }
     for (application, (tenant, holds)) in changed {
-        for holds in holds.chunks(AT_ONCE) {
+        for holds in holds.chunks(MAX_PER_COMMIT) {
             if let Err(error) = endpoints::record_holds(&*core.store, tenant, application, holds).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not record the holds of endpoints; retrying");
                 return false;

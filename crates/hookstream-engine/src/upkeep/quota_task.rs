@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::core::Core;
 
 /// Factor: the pause after a count lasts at least this many times as long as the count.
-pub(crate) const PART: u32 = 10;
+pub(crate) const REST_FACTOR: u32 = 10;
 
 /// Interval between counts of events that other nodes accepted.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             tracing::error!(error = &error as &dyn std::error::Error, "could not count the events of organizations; retrying");
             false
         });
-        let wait = PERIOD.max(begun.elapsed() * PART);
+        let wait = PERIOD.max(begun.elapsed() * REST_FACTOR);
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,

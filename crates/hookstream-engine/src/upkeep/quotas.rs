@@ -62,7 +62,7 @@ pub(crate) struct Reached {
     pub(crate) until: Timestamp,
 }
 
-/// Reservation of a message. It is returned unless the message is stored.
+/// Reservation of a message, returned on drop unless the message is stored.
 #[derive(Debug)]
 pub(crate) struct Reservation(Option<(Arc<EventMeter>, u16)>);
 

@@ -115,7 +115,7 @@ impl Load {
             }
             self.run.sent(number, at);
             let accepted = self.message(&mut connection, headers, number).await;
-            self.run.answered(number, matches!(accepted, Ok(true)));
+            self.run.responded(number, matches!(accepted, Ok(true)));
             if accepted.is_err() {
                 connection = Connection::open(authority, &tasks).await?;
             }

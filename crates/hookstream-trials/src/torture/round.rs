@@ -27,40 +27,40 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays all rounds, up to the first that fails.
 pub(crate) async fn all(plan: &Plan, ground: &Ground, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut world = Installation::build(plan, ground).await?;
-    let senders = Senders::start(&world.target, plan.rate);
-    let played = rounds(plan, &mut world, rng, tally).await;
+    let mut installation = Installation::build(plan, ground).await?;
+    let senders = Senders::start(&installation.target, plan.rate);
+    let played = rounds(plan, &mut installation, rng, tally).await;
     senders.stop().await;
     // Even if a round failed: the lost messages are of interest then.
-    let settled = world.judge(tally, "at the end").await;
+    let settled = installation.judge(tally, "at the end").await;
     if tally.failures.is_empty() && tally.totals.duplicates > tally.duplicates_allowed {
         tally.failures.push("more arrived twice than was under way".to_owned());
     }
-    tally.refused = world.ledger.all_refused();
-    world.fleet.stop().await;
-    if let Err(error) = world.stage.check_shim(rng) {
+    tally.refused = installation.ledger.all_refused();
+    installation.fleet.stop().await;
+    if let Err(error) = installation.stage.check_shim(rng) {
         tally.failures.push(format!("{error:#}"));
     }
-    match world.stage.examine().await {
+    match installation.stage.examine().await {
         Ok(problems) => tally.failures.extend(problems.into_iter().map(|problem| format!("the doctor found: {problem}"))),
         Err(error) => tally.failures.push(format!("the doctor could not look: {error:#}")),
     }
     played.and(settled)
 }
 
-async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
+async fn rounds(plan: &Plan, installation: &mut Installation, rng: &mut StdRng, tally: &mut Tally) -> anyhow::Result<()> {
     let mut before = Totals::default();
     for round in 1..=plan.rounds {
         report::progress(plan.fault, round, plan.rounds);
         sleep(between(rng, 200, 800)).await;
-        let broken = inflict(plan.fault, world, rng).await;
-        world.fleet.check()?;
+        let broken = inflict(plan.fault, installation, rng).await;
+        installation.fleet.check()?;
         let broken = broken.with_context(|| format!("round {round}"))?;
-        let recovery = world.recovery(broken.ended).await;
-        world.fleet.check()?;
+        let recovery = installation.recovery(broken.ended).await;
+        installation.fleet.check()?;
         tally.rounds = round;
         tally.recovery = tally.recovery.max(recovery.with_context(|| format!("round {round}"))?);
-        world.judge(tally, &format!("round {round}")).await?;
+        installation.judge(tally, &format!("round {round}")).await?;
         let bound = u64::from(broken.nodes * DUPLICATES_PER_NODE);
         tally.duplicates_allowed += bound;
         let duplicates = tally.totals.duplicates - before.duplicates;
@@ -77,7 +77,7 @@ async fn rounds(plan: &Plan, world: &mut Installation, rng: &mut StdRng, tally: 
             break;
         }
         if round < plan.rounds {
-            world.stage.prepare_next().await.with_context(|| format!("after round {round}"))?;
+            installation.stage.prepare_next().await.with_context(|| format!("after round {round}"))?;
         }
     }
     Ok(())

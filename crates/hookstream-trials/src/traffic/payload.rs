@@ -25,7 +25,7 @@ pub(crate) fn body(number: usize, payload_bytes: usize) -> Bytes {
 
 /// Returns the body of a message ordered by key.
 pub(crate) fn ordered_body(number: usize, key: usize, payload_bytes: usize) -> Bytes {
-    build(ORDERED_EVENT_TYPE, number, &format!(r#"","line":{line},"pad":""#), payload_bytes)
+    build(ORDERED_EVENT_TYPE, number, &format!(r#"","line":{key},"pad":""#), payload_bytes)
 }
 
 /// Returns the body of a message for batches.

@@ -45,7 +45,7 @@ impl ServerProcess {
         Self { url: url.trim_end_matches('/').to_owned(), api_key: key.to_owned(), pid, child: None }
     }
 
-    /// Starts a server on loopback with these arguments and variables. It gets no other settings: those in the
+    /// Starts a server on loopback with these arguments and variables only. Settings in the
     /// environment are for another server.
     pub(crate) async fn start(arguments: &[OsString], variables: &[(OsString, OsString)], stderr: Stdio) -> anyhow::Result<Self> {
         let mut command = program()?;

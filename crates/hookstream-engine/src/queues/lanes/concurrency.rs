@@ -16,7 +16,7 @@ const SLOWDOWN: f64 = 8.0;
 const FAST: f64 = 0.25;
 
 /// Lowest limit that slow responses alone can cause.
-const LEAST_WHEN_SLOW: f64 = 4.0;
+const MIN_WHEN_SLOW: f64 = 4.0;
 
 /// Load signal of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +100,8 @@ impl Concurrency {
             Bearing::Answered(took) => {
                 self.time(took.as_secs_f64());
                 let has_risen = self.latest > FAST && self.latest > self.fastest * SLOWDOWN;
-                if has_risen && is_new && self.allowed > LEAST_WHEN_SLOW {
-                    self.allowed = (self.allowed * 0.8).max(LEAST_WHEN_SLOW);
+                if has_risen && is_new && self.allowed > MIN_WHEN_SLOW {
+                    self.allowed = (self.allowed * 0.8).max(MIN_WHEN_SLOW);
                     self.doubles_below = 0.0;
                     self.cut_at = Some(now);
                 } else if !has_risen {

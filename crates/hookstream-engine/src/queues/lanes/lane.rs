@@ -24,7 +24,7 @@ use super::{
 /// Maximum number of deliveries of one backlog in memory: those behind a failed one return to the store.
 pub(super) const MAX_QUEUED_PER_BACKLOG: usize = 32;
 
-/// Minimum change of a hold's end that is written; attempts in flight batch_size report almost the same end.
+/// Minimum change of a hold's end that is written; attempts in flight together report almost the same end.
 const MIN_HOLD_CHANGE: Duration = Duration::from_secs(1);
 
 /// Position of a delivery in its lane.
@@ -326,7 +326,7 @@ impl<D> Lane<D> {
 
     /// Takes the outcome of an attempt. Returns the hold if it has changed.
     pub(super) fn attempted(&mut self, outcome: &Outcome, begun: Instant, breaker: BreakerPolicy, now: Now) -> Option<Option<Hold>> {
-        self.pace.answered(now.monotonic);
+        self.pace.responded(now.monotonic);
         self.concurrency.note(Bearing::of(outcome, now.monotonic - begun), begun, now.monotonic);
         self.failures = if outcome.is_accepted() { 0 } else { self.failures.saturating_add(1) };
         // Measured by the monotonic clock, so that a change of the wall clock neither ends nor lengthens the hold.

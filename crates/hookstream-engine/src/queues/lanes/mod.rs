@@ -162,7 +162,7 @@ struct Limits {
 
 /// Effect of an attempt on its lane.
 #[derive(Debug)]
-pub(crate) struct Answered<D> {
+pub(crate) struct AttemptEffect<D> {
     /// Reason of the target's hold before this attempt.
     pub(crate) held_before: Option<HoldReason>,
     /// New hold of the target, if it has changed.
@@ -378,15 +378,15 @@ impl<D> Lanes<D> {
 
     /// Ends an attempt that [`next`](Self::next) began; its outcome is still to be recorded. `outcome` is `None` if no
     /// attempt was made, and `begun` is its start.
-    pub(crate) fn answered(
+    pub(crate) fn end_attempt(
         &mut self,
         target: TargetId,
         is_retry: bool,
         outcome: Option<&Outcome>,
         begun: Instant,
         now: Now,
-    ) -> Answered<D> {
-        let nothing = Answered { held_before: None, hold: None, evict: Vec::new() };
+    ) -> AttemptEffect<D> {
+        let nothing = AttemptEffect { held_before: None, hold: None, evict: Vec::new() };
         self.open[usize::from(is_retry)] = self.open[usize::from(is_retry)].saturating_sub(1);
         let breaker = self.breaker;
         let Some(lane) = self.lanes.get_mut(&target) else { return nothing };
@@ -407,10 +407,10 @@ impl<D> Lanes<D> {
         }
         self.give_turn(target, now.monotonic);
         debug_assert_eq!(self.fault_at(target), None);
-        Answered { held_before, hold, evict }
+        AttemptEffect { held_before, hold, evict }
     }
 
-    /// Notes that an [answered](Self::answered) delivery is recorded. `moves_on` tells whether the next delivery of its
+    /// Notes that an [ended](Self::end_attempt) delivery is recorded. `moves_on` tells whether the next delivery of its
     /// backlog may be sent. Returns the deliveries that must wait in the store instead.
     pub(crate) fn finish(&mut self, target: TargetId, backlog: Option<Backlog>, moves_on: bool, now: Instant) -> Vec<D> {
         let Some(lane) = self.lanes.get_mut(&target) else { return Vec::new() };

@@ -11,19 +11,19 @@ const SPAN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
-    answered: u32,
+    responded: u32,
     per_second: Option<f64>,
 }
 
 impl Pace {
-    pub(crate) fn answered(&mut self, now: Instant) {
+    pub(crate) fn responded(&mut self, now: Instant) {
         let since = *self.since.get_or_insert(now);
-        self.answered += 1;
+        self.responded += 1;
         let elapsed = now - since;
         if elapsed >= SPAN {
-            let latest = f64::from(self.answered) / elapsed.as_secs_f64();
+            let latest = f64::from(self.responded) / elapsed.as_secs_f64();
             self.per_second = Some(self.per_second.map_or(latest, |before| f64::midpoint(before, latest)));
-            (self.since, self.answered) = (Some(now), 0);
+            (self.since, self.responded) = (Some(now), 0);
         }
     }
 
@@ -41,12 +41,12 @@ mod tests {
     fn pace_covers_the_latest_seconds() {
         let (mut pace, begin) = (Pace::default(), Instant::now());
         let mut now = begin;
-        pace.answered(now);
+        pace.responded(now);
         assert_eq!(pace.per_second(), None);
         let mut run = |count: u32, every: u64| {
             for _ in 0..count {
                 now += Duration::from_millis(every);
-                pace.answered(now);
+                pace.responded(now);
             }
             pace.per_second().expect("known")
         };

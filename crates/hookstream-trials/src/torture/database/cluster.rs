@@ -52,7 +52,7 @@ pub(crate) enum Stop {
     Immediate,
 }
 
-/// Cluster. It ends on drop.
+/// Cluster, stopped on drop.
 pub(crate) struct Cluster {
     programs: Arc<Programs>,
     data: PathBuf,
@@ -137,7 +137,7 @@ impl Cluster {
         Ok(replica)
     }
 
-    /// Restarts this cluster as a replica of another, at the same port. Its data is removed.
+    /// Restarts this cluster as a replica of another, at the same port, and removes the former data.
     pub(crate) async fn become_replica_of(&mut self, primary: &Self, directory: &Path, name: &str) -> anyhow::Result<()> {
         let former = std::mem::replace(&mut self.data, directory.join(name));
         fs::remove_dir_all(&former).with_context(|| format!("could not remove {}", former.display()))?;

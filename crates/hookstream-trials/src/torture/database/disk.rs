@@ -14,7 +14,7 @@ use super::cluster::is_root;
 /// File that fills the disk.
 const BALLAST: &str = "ballast";
 
-/// Mounted disk. It is unmounted on drop.
+/// Mounted disk, unmounted on drop.
 pub(crate) struct SmallDisk {
     path: PathBuf,
     data: PathBuf,

@@ -16,8 +16,8 @@ use crate::torture::{database::cluster::Stop, installation::Installation, traffi
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Inflicts a fault and ends it while messages come in.
-pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
-    let Installation { stage, fleet, ledger, receiver, .. } = world;
+pub(crate) async fn inflict(fault: Fault, installation: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    let Installation { stage, fleet, ledger, receiver, .. } = installation;
     let all = fleet.count();
     let nodes = match fault {
         Fault::Kill => {
@@ -86,7 +86,7 @@ pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut St
             receiver.set(Mood::Accepts);
             all
         }
-        Fault::Jobs => return missed::inflict(world, rng).await,
+        Fault::Jobs => return missed::inflict(installation, rng).await,
         Fault::Power => {
             // A cut soon after another meets a node during recovery.
             let cuts = rng.random_range(1..=2);
@@ -102,7 +102,7 @@ pub(crate) async fn inflict(fault: Fault, world: &mut Installation, rng: &mut St
             fleet.start(0).await?;
             return Ok(Broken { ended, nodes: cuts });
         }
-        Fault::Clock => return jumps::inflict(world, rng).await,
+        Fault::Clock => return jumps::inflict(installation, rng).await,
     };
     Ok(Broken { ended: Instant::now(), nodes })
 }

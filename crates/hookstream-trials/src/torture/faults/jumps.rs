@@ -15,25 +15,29 @@ const JUMP_MS: std::ops::RangeInclusive<i64> = 60_000..=3_600_000;
 const DELIVERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Shifts the clock of a node once or twice, checks that deliveries continue, and resets it.
-pub(crate) async fn inflict(world: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
-    let node = rng.random_range(0..world.fleet.count());
+pub(crate) async fn inflict(installation: &mut Installation, rng: &mut StdRng) -> anyhow::Result<Broken> {
+    let node = rng.random_range(0..installation.fleet.count());
     for _ in 0..rng.random_range(1..=2) {
         let ms = rng.random_range(JUMP_MS);
         let ms = if rng.random_bool(0.5) { ms } else { -ms };
-        shift(world, node, ms)?;
-        let ordered = world.ledger.totals().ordered;
+        shift(installation, node, ms)?;
+        let ordered = installation.ledger.totals().ordered;
         let message =
             || format!("nothing was delivered within {} s of a jump of the clock by {} s", DELIVERED_WITHIN.as_secs(), ms / 1_000);
-        timeout(DELIVERED_WITHIN, world.recovery(Instant::now())).await.with_context(message)??;
+        timeout(DELIVERED_WITHIN, installation.recovery(Instant::now())).await.with_context(message)??;
         sleep(between(rng, 3_000, 4_000)).await;
-        anyhow::ensure!(world.ledger.totals().ordered > ordered, "nothing in order arrived after a jump of the clock by {} s", ms / 1_000);
+        anyhow::ensure!(
+            installation.ledger.totals().ordered > ordered,
+            "nothing in order arrived after a jump of the clock by {} s",
+            ms / 1_000
+        );
     }
-    shift(world, node, 0)?;
+    shift(installation, node, 0)?;
     Ok(Broken { ended: Instant::now(), nodes: 0 })
 }
 
-fn shift(world: &mut Installation, node: u32, ms: i64) -> anyhow::Result<()> {
-    world.stage.shim()?.shift_clock(node, ms)?;
-    world.clocks.shift(node, ms);
+fn shift(installation: &mut Installation, node: u32, ms: i64) -> anyhow::Result<()> {
+    installation.stage.shim()?.shift_clock(node, ms)?;
+    installation.clocks.shift(node, ms);
     Ok(())
 }

@@ -2,7 +2,6 @@
 //!
 //! The simulation is stricter than most file systems: creation, removal and renaming of a file are durable only once
 //! its directory was synced, and unsynced writes reach the disk in any order or not at all.
-//! directory was synced, and unsynced writes reach the disk in any order or not at all.
 
 use std::collections::BTreeMap;
 

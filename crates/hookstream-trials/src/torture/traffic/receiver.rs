@@ -59,7 +59,7 @@ pub(crate) enum Mood {
     Away,
 }
 
-/// Listening receiver. It ends on drop.
+/// Listening receiver, closed on drop.
 pub(crate) struct Receiver {
     address: SocketAddr,
     mood: watch::Sender<Mood>,
