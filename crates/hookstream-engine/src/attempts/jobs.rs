@@ -426,7 +426,7 @@ mod tests {
 
         /// Returns a job's state and number of requeued deliveries.
         async fn state_of(&self, job: &Job) -> (&'static str, u64) {
-            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("it is there");
+            let job = jobs::find(&*self.handle.core.store, self.tenant, job.id).await.expect("read").expect("the job exists");
             (job.state.as_str(), job.progress.requeued)
         }
     }

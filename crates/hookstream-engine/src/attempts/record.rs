@@ -216,7 +216,7 @@ async fn try_settle_as(core: &Arc<Core>, owner: Owner, mut row: PendingRecord, a
     row.settled.attempt = Some(attempt);
     match try_settle(core, owner, vec![row]).await {
         Ok(()) => Ok(()),
-        Err((_, mut back)) => Err(back.pop().expect("the row that was given comes back")),
+        Err((_, mut back)) => Err(back.pop().expect("the refused row comes back")),
     }
 }
 

@@ -45,6 +45,7 @@ const MAX_ATTEMPTS: u32 = 10;
 /// at once changes with each of them.
 const IMMEDIATE_ATTEMPTS: u32 = 3;
 
+/// Pause before a later attempt, multiplied by the number of the attempt.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Message as its sender gave it.

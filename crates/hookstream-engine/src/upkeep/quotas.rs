@@ -249,7 +249,7 @@ mod tests {
         let reached = Reached { most: 2, until: at("2027-02-01T00:00:00Z") };
         assert_eq!(meter.take(at(NOON)).expect_err("there is no third"), reached);
         drop(second);
-        meter.take(at(NOON)).expect("the place is free").keep();
+        meter.take(at(NOON)).expect("the reservation was returned").keep();
         assert_eq!(meter.take(at(NOON)).expect_err("full"), reached);
         // A new month begins at zero.
         meter.take(at("2027-02-01T00:00:00Z")).expect("another month").keep();
@@ -272,8 +272,8 @@ mod tests {
     #[test]
     fn count_includes_other_nodes_and_own_reservations() {
         let meter = limited(10);
-        meter.take(at(NOON)).expect("a place").keep();
-        let under_way = meter.take(at(NOON)).expect("a place");
+        meter.take(at(NOON)).expect("a reservation").keep();
+        let under_way = meter.take(at(NOON)).expect("a reservation");
         let stored = meter.stored.load(Ordering::Relaxed);
         // The store has one event of this node and seven of others; one of this node is in progress.
         meter.count(Month::of(at(NOON)), 8, stored);

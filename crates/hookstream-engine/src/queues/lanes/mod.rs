@@ -47,14 +47,14 @@ pub(crate) use self::{
 /// Maximum number of empty queues kept for reuse.
 const MAX_SPARE: usize = 16;
 
-/// Divisor: one lane may use at most this part of the free slots.
+/// Divisor: one lane may use at most a quarter of the free slots.
 const LANE_SHARE: usize = 4;
 
 /// Multiplier: an application may use at most this many times the free slots, which is seven eighths of all if it is
 /// alone. The rest stays free for other applications, even if many of its endpoints do not respond.
 const APPLICATION_SHARE: usize = 7;
 
-/// Divisor: first attempts and retries each leave this part of the slots to the other kind.
+/// Divisor: first attempts and retries each leave one eighth of the slots to the other kind.
 const RESERVED: usize = 8;
 
 /// Unrecorded outcomes per slot of an attempt, because recording works in batches and a target must not wait for it.

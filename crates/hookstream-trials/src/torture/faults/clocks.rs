@@ -8,9 +8,10 @@ use std::{
 use hookstream_model::base::time::Timestamp;
 use tokio::time::Instant;
 
-/// Time after a jump in which a signature may still have the earlier time, and the allowed difference.
+/// Time after a jump in which a signature may still have the earlier time.
 pub(crate) const LATE: Duration = Duration::from_secs(2);
 
+/// Allowed difference between a signature's time and the clock.
 pub(crate) const OFF_MS: i64 = 5_000;
 
 /// Shifts of the nodes' clocks, by which the receiver checks the time of a signature.

@@ -264,7 +264,7 @@ mod tests {
     /// Returns the content after changes and a cut; a position is an index here.
     fn left(before: &Tree, changes: &[FileChange], kept: Kept, seed: u64) -> Tree {
         let journal = changes.iter().cloned().enumerate().collect();
-        after_a_cut(before, journal, kept, &mut StdRng::seed_from_u64(seed)).expect("it goes with what was there")
+        after_a_cut(before, journal, kept, &mut StdRng::seed_from_u64(seed)).expect("the journal fits the content")
     }
 
     fn tree(nodes: &[(&str, Option<&str>)]) -> Tree {
