@@ -37,7 +37,7 @@ pub(crate) fn offer(core: &Arc<Core>, offered: impl IntoIterator<Item = Offered>
         let mut lease = core.lease();
         let now = core.both_clocks();
         for Offered { delivery, policy, backlog } in offered {
-            // If the owner id has lapsed, the delivery belongs to another node.
+            // If the owner id has expired, the delivery belongs to another node.
             if !lease.has(delivery.owner) {
                 continue;
             }
